@@ -2,28 +2,29 @@
 
 use core::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A BLAKE3 digest (32 bytes) of something signed or stored.
-#[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Digest(pub [u8; 32]);
 
 /// A cluster, drawn at random by `init`. It stands in every signed byte, so nothing signed for one
 /// cluster means anything in another.
-#[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ClusterId(pub [u8; 16]);
 
 /// An orchestra: a digest of cluster and name, so that both sides of a partition that make the
 /// orchestra of one name have made the same one.
-#[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct OrchestraId(pub [u8; 16]);
 
 /// A node: its Ed25519 public key.
-#[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct NodeId(pub [u8; 32]);
 
 /// An agent: its Ed25519 public key.
-#[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct AgentId(pub [u8; 32]);
 
 /// One life of a node's process. Logs, chains and Automerge actors are keyed by it, and nothing
@@ -55,7 +56,7 @@ pub struct ChainId {
 }
 
 /// A client's name for one request. The same key from the same agent counts once in the cluster.
-#[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct IdempotencyKey(pub [u8; 16]);
 
 impl OrchestraId {
@@ -120,9 +121,44 @@ macro_rules! hexadecimal {
                 Ok(id)
             }
         }
+        // Bytes where machines read, hexadecimal where people do.
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    serializer.collect_str(self)
+                } else {
+                    self.0.serialize(serializer)
+                }
+            }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                if !deserializer.is_human_readable() {
+                    return Ok(Self(Deserialize::deserialize(deserializer)?));
+                }
+                struct Text;
+                impl Visitor<'_> for Text {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("hexadecimal characters")
+                    }
+                    fn visit_str<E: Error>(self, text: &str) -> Result<$name, E> {
+                        text.parse().map_err(E::custom)
+                    }
+                }
+                deserializer.deserialize_str(Text)
+            }
+        }
     )*};
 }
-hexadecimal!(Digest, ClusterId, OrchestraId, NodeId, AgentId, IdempotencyKey);
+hexadecimal!(
+    Digest,
+    ClusterId,
+    OrchestraId,
+    NodeId,
+    AgentId,
+    IdempotencyKey
+);
 
 /// The text is not an identifier.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

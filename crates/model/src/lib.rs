@@ -5,9 +5,28 @@
 #![no_std]
 extern crate alloc;
 
+mod action;
+mod bundle;
+pub mod check;
 mod ids;
+pub mod limits;
+mod record;
+mod rejection;
+mod stamp;
+pub mod wire;
 
+pub use action::{
+    Action, Admit, AgentKind, Enrol, Field, FieldChange, FieldValue, Held, Mark, Presence,
+    Relation, Setting, Signal, SignalKind, Status, TaskChange, TaskStatus, Urgency, VoteRemoval,
+};
+pub use bundle::{
+    BUNDLE_VERSION, BundleBody, BundleHeader, Carried, DocumentAppend, DocumentKind, DocumentName,
+    ForkProof, SignedBundle,
+};
 pub use ids::{
     AgentId, ChainId, ClusterId, Digest, IdempotencyKey, Incarnation, LogId, NodeId,
     NotHexadecimal, OrchestraId, from_hex,
 };
+pub use record::{ChainHead, RECORD_VERSION, RecordBody, RecordPlace, SignedRecord};
+pub use rejection::{Category, Code, Rejection};
+pub use stamp::{Place, Stamp};

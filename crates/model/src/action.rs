@@ -1,0 +1,352 @@
+//! What an agent can do. The list is closed; a record bears exactly one of these.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, Incarnation, NodeId, Stamp};
+
+/// One thing that an agent does.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Action {
+    /// The agent introduces itself; signed by its own key. Everything else that it signs in this
+    /// orchestra is pending until one of these is held.
+    Enrol(Enrol),
+    /// Sets settings of the orchestra; the latest by stamp stands.
+    Settings(Vec<(Setting, u64)>),
+    /// How the agent is.
+    Presence(Presence),
+    /// A resonance signal.
+    Signal(Signal),
+    /// Claims a topic for a time.
+    Claim {
+        /// What is claimed: a task, a path, a glob, any word the agents agree on.
+        topic: String,
+        /// For how long (ms).
+        lease_ms: u64,
+    },
+    /// Prolongs a lease from the record's stamp on.
+    Renew {
+        /// The topic.
+        topic: String,
+        /// The claim that is renewed.
+        claim: Digest,
+        /// For how long from now (ms).
+        lease_ms: u64,
+    },
+    /// Gives a topic back, or gives up a claim that lost.
+    Release {
+        /// The topic.
+        topic: String,
+        /// The claim that ends.
+        claim: Digest,
+    },
+    /// A witness mark: what was done, why, and what proves it.
+    Mark(Mark),
+    /// Ends an iteration. Counts once, however many write it.
+    Advance {
+        /// The iteration that ends.
+        from: u32,
+    },
+    /// Makes or changes a task.
+    Task(TaskChange),
+    /// Admits one life of a node to the cluster (cluster orchestra only).
+    Admit(Admit),
+    /// Votes that a member be removed (cluster orchestra only).
+    VoteRemoval(VoteRemoval),
+}
+
+/// Who holds an agent's private key.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub enum Held {
+    /// The agent itself: a node that is compromised cannot forge it.
+    Agent,
+    /// The node, for agents that cannot sign (curl, a simple script). Every record says so.
+    Node,
+}
+
+/// An agent introduces itself.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Enrol {
+    /// The name that people read; unique only by custom.
+    pub name: String,
+    /// What it does in this orchestra.
+    pub role: String,
+    /// Whether people or a program stand behind it.
+    pub kind: AgentKind,
+}
+
+/// What stands behind an agent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum AgentKind {
+    /// A program.
+    Ai,
+    /// A person.
+    Human,
+    /// A node, acting for the cluster itself.
+    Node,
+}
+
+/// A number that folds read. Milliseconds where the name says so.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub enum Setting {
+    /// After how long without an action a presence is stale (default 10 min).
+    PresenceStaleMs,
+    /// Life of an INTENT when the agent names none (default 1 h).
+    IntentLifetimeMs,
+    /// Life of a NEED or an OFFER when the agent names none (default: 24 h; also ends with its
+    /// iteration).
+    NeedLifetimeMs,
+    /// Lease of a claim when the agent names none (default 30 min).
+    ClaimLeaseMs,
+    /// Signals that one agent may emit in a minute (default 600).
+    EmitPerMinuteMax,
+    /// The last iteration of EXECUTION is this; 1 is DESIGN, the rest REFLECTION (default 8).
+    ExecutionEnds,
+    /// The last iteration (default 10).
+    IterationLast,
+    /// After how long a silent member is voted out; 0 never (default 0; cluster orchestra).
+    RemoveSilentAfterMs,
+}
+
+/// How an agent is.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Presence {
+    /// What it is about.
+    pub status: Status,
+    /// What it means to do, in one sentence.
+    pub intent: String,
+    /// What it looks at.
+    pub focus: String,
+}
+
+/// What an agent is about.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the words are ORCHESTRA-2's own")]
+pub enum Status {
+    Active,
+    Thinking,
+    Blocked,
+    Idle,
+    Absent,
+}
+
+/// A resonance signal (ORCHESTRA-3). CLAIM and RELEASE are actions of their own.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Signal {
+    /// What kind.
+    pub kind: SignalKind,
+    /// About what.
+    pub topic: String,
+    /// How much it matters.
+    pub urgency: Urgency,
+    /// In words.
+    pub text: String,
+    /// For how long it stands, from its stamp (ms). Written by the edge when the agent named none.
+    pub lifetime_ms: u64,
+    /// The mark that proves it; an OFFER must bear one.
+    pub evidence: Option<Digest>,
+}
+
+/// Kinds of signals.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the words are ORCHESTRA-3's own")]
+pub enum SignalKind {
+    Intent,
+    Need,
+    Offer,
+}
+
+/// How much a signal matters.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the words are ORCHESTRA-3's own")]
+pub enum Urgency {
+    Low,
+    Normal,
+    High,
+    Blocking,
+}
+
+/// A witness mark (ORCHESTRA-9).
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Mark {
+    /// What it is about: a task, a topic.
+    pub about: String,
+    /// What was done.
+    pub text: String,
+    /// Why.
+    pub reasoning: String,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+    /// Other marks or content that prove it.
+    pub evidence: Vec<Digest>,
+}
+
+/// Makes or changes a task. Each field is a register of its own: the change names, per field, the
+/// heads that it replaces, and heads that nothing replaced are shown as a conflict.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct TaskChange {
+    /// The task's name.
+    pub task: String,
+    /// What changes.
+    pub fields: Vec<FieldChange>,
+    /// The mark that proves it; needed where a status becomes `Closed`.
+    pub evidence: Option<Digest>,
+}
+
+/// One field's new value.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct FieldChange {
+    /// The new value, which also names the field.
+    pub value: FieldValue,
+    /// Digests of the records whose value of this field it replaces.
+    pub replaces: Vec<Digest>,
+}
+
+/// A field of a task, with a value.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum FieldValue {
+    /// The task exists; says of what type (feature, bug, …).
+    Created(String),
+    /// One line.
+    Title(String),
+    /// Many lines.
+    Description(String),
+    /// Where it stands.
+    Status(TaskStatus),
+    /// 0 is most urgent.
+    Priority(u8),
+    /// Who has it; empty: nobody.
+    Assignee(String),
+    /// Words on it.
+    Labels(Vec<String>),
+    /// Whether it stands in a relation to another task.
+    Link {
+        /// The other task.
+        on: String,
+        /// Which relation; `Blocks`: this one waits for the other.
+        relation: Relation,
+        /// Set or lifted.
+        stands: bool,
+    },
+    /// One more remark; remarks are never replaced.
+    Remark(String),
+}
+
+/// How tasks hang together.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub enum Relation {
+    /// This task cannot start before the other is closed.
+    Blocks,
+    /// The other is part of this one, or this one of it.
+    Parent,
+    /// They have to do with each other.
+    Related,
+    /// This one was found while working on the other.
+    DiscoveredFrom,
+}
+
+/// Where a task stands.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "plain words")]
+pub enum TaskStatus {
+    Open,
+    InProgress,
+    Blocked,
+    Deferred,
+    Closed,
+    Deleted,
+}
+
+/// A register's name within a task.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "one for each FieldValue, which has the words")]
+pub enum Field {
+    Created,
+    Title,
+    Description,
+    Status,
+    Priority,
+    Assignee,
+    Labels,
+    Link(String, Relation),
+    Remark,
+}
+
+/// Admits one life of a node.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Admit {
+    /// Who.
+    pub node: NodeId,
+    /// Its life: a removed member comes back only with a later one.
+    pub incarnation: Incarnation,
+    /// The region that its certificate names.
+    pub region: String,
+    /// The name that people read.
+    pub name: String,
+    /// Where peers reach it, `host:port`.
+    pub address: String,
+}
+
+/// A vote that a member be removed. It takes effect one longest lease after a majority has voted,
+/// so that every lease that the member could have confirmed has ended by then.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct VoteRemoval {
+    /// Whom.
+    pub node: NodeId,
+    /// Which life of it.
+    pub incarnation: Incarnation,
+    /// The last sign of it that the voter has.
+    pub heard: Stamp,
+}
+
+impl FieldValue {
+    /// Which register the value belongs to.
+    pub fn field(&self) -> Field {
+        match self {
+            Self::Created(_) => Field::Created,
+            Self::Title(_) => Field::Title,
+            Self::Description(_) => Field::Description,
+            Self::Status(_) => Field::Status,
+            Self::Priority(_) => Field::Priority,
+            Self::Assignee(_) => Field::Assignee,
+            Self::Labels(_) => Field::Labels,
+            Self::Link { on, relation, .. } => Field::Link(on.clone(), *relation),
+            Self::Remark(_) => Field::Remark,
+        }
+    }
+}
+
+impl Action {
+    /// The action's name, as errors and lists show it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Enrol(_) => "enrol",
+            Self::Settings(_) => "settings",
+            Self::Presence(_) => "presence",
+            Self::Signal(_) => "signal",
+            Self::Claim { .. } => "claim",
+            Self::Renew { .. } => "renew",
+            Self::Release { .. } => "release",
+            Self::Mark(_) => "mark",
+            Self::Advance { .. } => "advance",
+            Self::Task(_) => "task",
+            Self::Admit(_) => "admit",
+            Self::VoteRemoval(_) => "vote-removal",
+        }
+    }
+
+    /// Whether the record stands in the document of what lasts, not in its iteration's.
+    pub fn lasts(&self) -> bool {
+        matches!(
+            self,
+            Self::Enrol(_)
+                | Self::Settings(_)
+                | Self::Advance { .. }
+                | Self::Task(_)
+                | Self::Admit(_)
+                | Self::VoteRemoval(_)
+        )
+    }
+}

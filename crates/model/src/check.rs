@@ -1,0 +1,125 @@
+//! The limits of each action: what is outside them is no record, wherever it comes from.
+
+use alloc::string::String;
+
+use crate::{Action, FieldValue, Signal, TaskChange, limits, wire::Malformed};
+
+/// Whether an action is within its limits.
+pub fn action(action: &Action) -> Result<(), Malformed> {
+    match action {
+        Action::Enrol(enrol) => {
+            name("agent name", &enrol.name)?;
+            text("role", &enrol.role, limits::NAME_BYTES_MAX)
+        }
+        Action::Settings(changes) => count("settings", changes.len(), limits::SETTINGS_MAX),
+        Action::Presence(presence) => {
+            text("intent", &presence.intent, limits::TEXT_BYTES_MAX)?;
+            text("focus", &presence.focus, limits::TEXT_BYTES_MAX)
+        }
+        Action::Signal(one) => signal(one),
+        Action::Claim { topic, lease_ms } => claim(topic, *lease_ms),
+        Action::Renew {
+            topic, lease_ms, ..
+        } => claim(topic, *lease_ms),
+        Action::Release { topic, .. } => name("topic", topic),
+        Action::Mark(mark) => {
+            text("about", &mark.about, limits::NAME_BYTES_MAX)?;
+            text("mark", &mark.text, limits::TEXT_BYTES_MAX)?;
+            text("reasoning", &mark.reasoning, limits::TEXT_BYTES_MAX)?;
+            count("evidence", mark.evidence.len(), limits::TAGS_MAX)?;
+            tags(&mark.tags)
+        }
+        Action::Advance { from } => {
+            if *from == 0 || *from >= limits::ITERATION_MAX {
+                return Err(Malformed::Limit("iteration"));
+            }
+            Ok(())
+        }
+        Action::Task(change) => task(change),
+        Action::Admit(admit) => {
+            name("region", &admit.region)?;
+            name("node name", &admit.name)?;
+            text("address", &admit.address, limits::NAME_BYTES_MAX)
+        }
+        Action::VoteRemoval(_) => Ok(()),
+    }
+}
+
+fn signal(signal: &Signal) -> Result<(), Malformed> {
+    name("topic", &signal.topic)?;
+    text("text", &signal.text, limits::TEXT_BYTES_MAX)?;
+    if signal.lifetime_ms == 0 || signal.lifetime_ms > limits::LIFETIME_MS_MAX {
+        return Err(Malformed::Limit("lifetime"));
+    }
+    Ok(())
+}
+
+fn claim(topic: &str, lease_ms: u64) -> Result<(), Malformed> {
+    name("topic", topic)?;
+    if !limits::LEASE_MS.contains(&lease_ms) {
+        return Err(Malformed::Limit("lease"));
+    }
+    Ok(())
+}
+
+fn task(change: &TaskChange) -> Result<(), Malformed> {
+    name("task", &change.task)?;
+    count("fields", change.fields.len(), limits::TASK_FIELDS_MAX)?;
+    if change.fields.is_empty() {
+        return Err(Malformed::Limit("fields"));
+    }
+    for field in &change.fields {
+        count("replaces", field.replaces.len(), limits::REPLACES_MAX)?;
+        match &field.value {
+            FieldValue::Created(kind) => text("type", kind, limits::NAME_BYTES_MAX)?,
+            FieldValue::Title(title) => text("title", title, limits::TEXT_BYTES_MAX)?,
+            FieldValue::Description(words) | FieldValue::Remark(words) => {
+                text("description", words, limits::TEXT_BYTES_MAX)?;
+            }
+            FieldValue::Assignee(who) => text("assignee", who, limits::NAME_BYTES_MAX)?,
+            FieldValue::Labels(labels) => tags(labels)?,
+            FieldValue::Link { on, .. } => name("linked task", on)?,
+            FieldValue::Status(_) | FieldValue::Priority(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// A name: not empty, not long, no control or bidirectional formatting characters, since it is
+/// shown on one line beside other names and must not be able to disguise itself.
+pub fn name(what: &'static str, name: &str) -> Result<(), Malformed> {
+    let disguises = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    if name.trim().is_empty() || name.len() > limits::NAME_BYTES_MAX || name.chars().any(disguises)
+    {
+        return Err(Malformed::Limit(what));
+    }
+    Ok(())
+}
+
+fn text(what: &'static str, text: &str, max: usize) -> Result<(), Malformed> {
+    if text.len() > max
+        || text
+            .chars()
+            .any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+    {
+        return Err(Malformed::Limit(what));
+    }
+    Ok(())
+}
+
+fn tags(tags: &[String]) -> Result<(), Malformed> {
+    count("tags", tags.len(), limits::TAGS_MAX)?;
+    tags.iter()
+        .try_for_each(|tag| text("tag", tag, limits::NAME_BYTES_MAX))
+}
+
+fn count(what: &'static str, count: usize, max: usize) -> Result<(), Malformed> {
+    if count > max {
+        Err(Malformed::Limit(what))
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,41 @@
+//! Every limit on what a record, a bundle or a request may hold, in one place.
+//!
+//! A limit here is part of the protocol: all replicas refuse the same bytes.
+
+/// Longest text that names something: a topic, a task, an agent, a field (bytes).
+pub const NAME_BYTES_MAX: usize = 256;
+/// Longest free text: a description, a reason, an intent (bytes).
+pub const TEXT_BYTES_MAX: usize = 16 * 1024;
+/// Most labels or tags on one thing.
+pub const TAGS_MAX: usize = 32;
+/// Most heads that one task change may name as replaced, per field.
+pub const REPLACES_MAX: usize = 64;
+/// Most fields that one task change may touch.
+pub const TASK_FIELDS_MAX: usize = 16;
+/// Most earlier chains that a chain's first record may name.
+pub const PREDECESSORS_MAX: usize = 64;
+/// Most settings in one record.
+pub const SETTINGS_MAX: usize = 32;
+/// Largest record body (bytes, canonical form).
+pub const RECORD_BYTES_MAX: usize = 48 * 1024;
+/// Most records in one bundle.
+pub const BUNDLE_RECORDS_MAX: usize = 64;
+/// Largest bundle (bytes, canonical form, signature included).
+pub const BUNDLE_BYTES_MAX: usize = 512 * 1024;
+/// Most documents that one bundle may touch.
+pub const BUNDLE_DOCUMENTS_MAX: usize = 16;
+/// Most dependencies of one document change: a document with more heads is merged first.
+pub const DEPENDENCIES_MAX: usize = 256;
+/// Largest change of a living document (bytes).
+pub const LIVING_CHANGE_BYTES_MAX: usize = 64 * 1024;
+/// Shortest and longest lease that a claim may ask for (ms).
+pub const LEASE_MS: core::ops::RangeInclusive<u64> = 100..=24 * 3_600_000;
+/// Longest life of a signal (ms): 400 days, so that the year 9999 is a refusal and no overflow.
+pub const LIFETIME_MS_MAX: u64 = 400 * 24 * 3_600_000;
+/// Highest iteration.
+pub const ITERATION_MAX: u32 = 1_000_000;
+/// How far ahead of a replica's own clock a stamp may lie and still move that clock (ms). A stamp
+/// further ahead is stored and passed on, and folded when its time has come.
+pub const STAMP_AHEAD_MS_MAX: u64 = 500;
+/// How long an idempotency key counts, from the first record that bore it (ms).
+pub const IDEMPOTENCY_MS: u64 = 24 * 3_600_000;

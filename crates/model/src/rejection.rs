@@ -1,0 +1,166 @@
+//! Refusals: part of the vocabulary, because whoever is refused must know by which rule, what is
+//! allowed instead, and that nothing changed.
+
+use alloc::string::String;
+use core::fmt;
+
+/// Why something was refused. Whatever was asked did not happen, unless [`Code::Unknown`] says
+/// that nobody can tell.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Rejection {
+    /// The rule, stable over versions.
+    pub code: Code,
+    /// What was asked and why it cannot be, in a sentence.
+    pub detail: String,
+    /// What to do instead; may be empty.
+    pub hint: String,
+    /// When to ask again (ms), where waiting helps.
+    pub retry_after_ms: Option<u64>,
+}
+
+/// What a refusal means for whoever asked; drives HTTP status and exit code.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Category {
+    /// The request itself is wrong.
+    Usage,
+    /// What it speaks of is not there.
+    NotFound,
+    /// It is not allowed.
+    Denied,
+    /// Somebody else has it, or it contradicts what stands.
+    Conflict,
+    /// Too much at once: wait.
+    TooMany,
+    /// This node cannot do it now.
+    Unavailable,
+    /// It was not known in time.
+    Timeout,
+    /// Bytes that do not prove what they say.
+    Verification,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident $text:literal $category:ident,)*) => {
+        /// The rules by which something can be refused.
+        #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+        pub enum Code { $($(#[$doc])* $name,)* }
+
+        impl Code {
+            /// Every rule.
+            pub const ALL: &'static [Code] = &[$(Code::$name,)*];
+
+            /// The stable word.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// What it means for whoever asked.
+            pub fn category(self) -> Category {
+                match self { $(Self::$name => Category::$category,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// Bytes or fields outside the format or its limits.
+    Malformed "malformed" Usage,
+    /// A signature that does not verify.
+    BadSignature "bad_signature" Verification,
+    /// A record for another chain place than the next.
+    ChainOrder "chain_order" Conflict,
+    /// A record for a log that this node does not write (any more).
+    WrongLog "wrong_log" Conflict,
+    /// No orchestra of this name.
+    OrchestraUnknown "orchestra_unknown" NotFound,
+    /// No such agent in this orchestra.
+    AgentUnknown "agent_unknown" NotFound,
+    /// The node does not hold this agent's key.
+    NotHeld "not_held" Denied,
+    /// An agent of this name with another key.
+    NameTaken "name_taken" Conflict,
+    /// No such task.
+    TaskUnknown "task_unknown" NotFound,
+    /// The task exists already.
+    TaskExists "task_exists" Conflict,
+    /// The task's end needs a mark that proves it.
+    EvidenceMissing "evidence_missing" Denied,
+    /// Nobody holds this topic, or not by this claim.
+    ClaimUnknown "claim_unknown" NotFound,
+    /// Somebody else holds the topic.
+    ClaimHeld "claim_held" Conflict,
+    /// The lease is over.
+    ClaimExpired "claim_expired" Conflict,
+    /// Somebody else's claim.
+    NotHolder "not_holder" Denied,
+    /// Not the current iteration.
+    IterationWrong "iteration_wrong" Conflict,
+    /// The same idempotency key with another body.
+    KeyReused "key_reused" Conflict,
+    /// Too many requests of one agent, or too many at once.
+    RateLimited "rate_limited" TooMany,
+    /// The node is full of waiting requests.
+    Busy "busy" TooMany,
+    /// The disk is full: reads go on.
+    DiskFull "disk_full" Unavailable,
+    /// The disk failed.
+    DiskFailed "disk_failed" Unavailable,
+    /// This node's clock is off by more than the cluster accepts.
+    ClockOff "clock_off" Unavailable,
+    /// The node has not seen what the cursor names, and did not in time.
+    Behind "behind" Timeout,
+    /// It was done or not: nobody can tell yet. Ask again with the same key.
+    Unknown "unknown" Timeout,
+    /// The cursor or the time is none.
+    CursorInvalid "cursor_invalid" Usage,
+    /// What lies so far back cannot be told.
+    TooOld "too_old" NotFound,
+    /// Only members may do this, and only in the cluster's own orchestra.
+    NotMember "not_member" Denied,
+    /// No note of this name.
+    NoteUnknown "note_unknown" NotFound,
+    /// Stored bytes that are not what was written.
+    Corrupt "corrupt" Verification,
+}
+
+impl Rejection {
+    /// A refusal with its reason.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            hint: String::new(),
+            retry_after_ms: None,
+        }
+    }
+
+    /// The same, with what to do instead.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+
+    /// The same, with when to ask again (ms).
+    pub fn retry_after(mut self, ms: u64) -> Self {
+        self.retry_after_ms = Some(ms);
+        self
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.as_str(), self.detail)?;
+        if !self.hint.is_empty() {
+            write!(f, " ({})", self.hint)?;
+        }
+        Ok(())
+    }
+}
+
+impl core::error::Error for Rejection {}
+
+impl From<crate::wire::Malformed> for Rejection {
+    fn from(malformed: crate::wire::Malformed) -> Self {
+        Self::new(Code::Malformed, alloc::format!("{malformed}"))
+    }
+}
