@@ -1,0 +1,484 @@
+//! A document of facts: entries that are appended once and never changed.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use automerge::{Automerge, Change, ReadDoc, ScalarValue, ScalarValueRef, Value, ValueRef};
+use unisono_model::Digest;
+
+use crate::door::{Door, digest};
+use crate::error::{LoadError, Poisoned, Refusal, WriteError};
+use crate::genesis::{self, bucket_map};
+use crate::held::Held;
+use crate::history::{History, Place};
+use crate::id::{Actor, DocumentId};
+use crate::key::Key;
+use crate::limits::{CHUNK_COLD, CHUNK_WARM, COLD_CHANGES};
+use crate::plan::{ChangePlan, ChangeStamp, build, check_entries};
+
+const BUCKETS: u64 = 256;
+
+/// A score or a movement: entries of bytes under keys, appended by many actors.
+///
+/// The same set of plans gives the same heads on every replica, in whatever order they come.
+#[derive(Debug)]
+pub struct FactDocument {
+    id: DocumentId,
+    door: Door,
+    history: History,
+    held: Held<ChangePlan>,
+    /// How many more changes are applied in small chunks.
+    cold: usize,
+    entries: usize,
+    value_bytes: u64,
+}
+
+/// What a local append made: all that the others need besides the entries.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Appended {
+    /// The change's number among the actor's.
+    pub seq: u64,
+    /// What it depends on, sorted: the heads before it and the actor's previous change.
+    pub dependencies: Vec<Digest>,
+    /// The Automerge hash of the change.
+    pub hash: Digest,
+}
+
+/// What became of a batch of changes from elsewhere.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Applied {
+    /// What is in the document now and was not before, in the order of application. It may include
+    /// changes that had been waiting from earlier batches.
+    pub applied: Vec<ChangeStamp>,
+    /// How many changes of this batch now wait for their dependencies. Waiting is a courtesy: a
+    /// waiting change may be dropped for room or lost with the process, so only applied ones count
+    /// as had.
+    pub held: usize,
+    /// How many were here already, applied or waiting.
+    pub duplicates: usize,
+    /// What was refused, by actor and sequence number, and why.
+    pub refused: Vec<(Actor, u64, Refusal)>,
+}
+
+/// How large a document is, to decide when to roll it over or put it away.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Figures {
+    /// Entries in the document.
+    pub entries: usize,
+    /// Bytes of all entries' values together.
+    pub value_bytes: u64,
+    /// Changes, the genesis included.
+    pub changes: usize,
+    /// Actors that wrote, the genesis included. Each costs every change a little.
+    pub actors: usize,
+    /// Changes without a successor.
+    pub heads: usize,
+    /// Changes that wait for dependencies.
+    pub held: usize,
+    /// What those weigh, in bytes.
+    pub held_bytes: usize,
+    /// Roughly what the document takes in memory, in bytes, Automerge's slack not counted.
+    pub memory_bytes: u64,
+}
+
+impl FactDocument {
+    /// The empty document: the fixed genesis and nothing else.
+    pub fn new(id: DocumentId) -> Self {
+        let genesis = genesis::facts();
+        let mut history = History::default();
+        let hash = digest(genesis.hash());
+        history.note(genesis::GENESIS, 1, hash, &[], BUCKETS);
+        Self {
+            id,
+            door: Door::new(genesis),
+            history,
+            held: Held::new(),
+            cold: 0,
+            entries: 0,
+            value_bytes: 0,
+        }
+    }
+
+    /// Takes what [`Self::save`] wrote, if it is undamaged, of this document, and stands at exactly
+    /// these heads (sorted). Otherwise the caller rebuilds from the log. Waiting changes are not
+    /// saved.
+    pub fn load(
+        id: DocumentId,
+        saved: &[u8],
+        expected_heads: &[Digest],
+    ) -> Result<Self, LoadError> {
+        let (door, [entries, value_bytes]) = Door::load(&id, saved)?;
+        let history = door.read(history_of).map_err(|_| LoadError::Damaged)??;
+        if !history.heads().eq(expected_heads) {
+            return Err(LoadError::OtherHeads);
+        }
+        let operations = door.read(|automerge| automerge.stats().num_ops);
+        let genesis = digest(genesis::facts().hash());
+        if operations != Ok(BUCKETS + entries) || !history.contains(&genesis) {
+            return Err(LoadError::Shape);
+        }
+        let entries = usize::try_from(entries).map_err(|_| LoadError::Shape)?;
+        let held = Held::new();
+        Ok(Self {
+            id,
+            door,
+            history,
+            held,
+            cold: COLD_CHANGES,
+            entries,
+            value_bytes,
+        })
+    }
+
+    /// The document as bytes for [`Self::load`], compressed. Costs about 3 µs per entry.
+    pub fn save(&self) -> Result<Vec<u8>, Poisoned> {
+        self.door
+            .save(&self.id, [self.entries as u64, self.value_bytes])
+    }
+
+    /// Which document this is.
+    pub fn id(&self) -> &DocumentId {
+        &self.id
+    }
+
+    /// The changes without a successor, sorted. Equal heads mean equal documents. Once the document
+    /// broke they mean nothing.
+    pub fn heads(&self) -> Vec<Digest> {
+        self.history.heads().copied().collect()
+    }
+
+    /// How many entries the document holds.
+    pub fn entries(&self) -> usize {
+        self.entries
+    }
+
+    /// The number of this actor's last change here; 0 if there is none.
+    pub fn seq(&self, actor: &Actor) -> u64 {
+        self.history.seq(actor)
+    }
+
+    /// Whether the change with this hash is in the document.
+    pub fn contains(&self, change: &Digest) -> bool {
+        self.history.contains(change)
+    }
+
+    /// Whether the document broke and must be rebuilt.
+    pub fn is_poisoned(&self) -> bool {
+        self.door.is_poisoned()
+    }
+
+    /// How large the document is.
+    pub fn figures(&self) -> Figures {
+        let changes = self.history.changes();
+        Figures {
+            entries: self.entries,
+            value_bytes: self.value_bytes,
+            changes,
+            actors: self.history.actors(),
+            heads: self.history.heads().len(),
+            held: self.held.len(),
+            held_bytes: self.held.bytes(),
+            memory_bytes: self.value_bytes
+                + 100 * self.entries as u64
+                + 300 * changes as u64
+                + self.held.bytes() as u64,
+        }
+    }
+
+    /// Appends entries as the next change of a local actor.
+    ///
+    /// Refused, without effect: no entries, too many or too large ones, and keys that this actor
+    /// appended before.
+    pub fn append(
+        &mut self,
+        actor: &Actor,
+        entries: &[(Key, &[u8])],
+    ) -> Result<Appended, WriteError> {
+        check_entries(pairs(entries))?;
+        let dependencies = self.history.dependencies(actor);
+        let seq = self.history.seq(actor) + 1;
+        let place = self
+            .history
+            .place(actor, seq, &dependencies, entries.len())?;
+        let Place::Next(start_op) = place else {
+            return Err(self.door.poison().into());
+        };
+        let keys = entries.iter().map(|(key, _)| key);
+        if seq > 1 && self.any_written(actor, keys)? {
+            return Err(Refusal::KeyTwice.into());
+        }
+        let change = build(actor, seq, start_op, &dependencies, pairs(entries));
+        let hash = digest(change.hash());
+        self.note(actor, seq, hash, &dependencies, start_op, pairs(entries));
+        self.apply_chunk(vec![change])?;
+        Ok(Appended {
+            seq,
+            dependencies,
+            hash,
+        })
+    }
+
+    /// Takes changes from elsewhere, in any order. Each is judged by itself: a refused one leaves
+    /// no trace and does not stop the others.
+    pub fn apply(&mut self, plans: &[ChangePlan]) -> Result<Applied, Poisoned> {
+        if self.door.is_poisoned() {
+            return Err(Poisoned);
+        }
+        let mut batch = Batch::default();
+        for plan in plans {
+            self.consider(plan, &mut batch)?;
+            while let Some(plan) = batch.released.pop_front() {
+                self.consider(&plan, &mut batch)?;
+            }
+        }
+        self.flush(&mut batch)?;
+        Ok(batch.outcome)
+    }
+
+    /// The value under a key; the same one on every replica if several actors wrote it.
+    pub fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, Poisoned> {
+        self.door.read(|automerge| {
+            let found = automerge.get(bucket_map(key.bucket()), key.as_str());
+            found.ok().flatten().and_then(|(value, _)| bytes_of(value))
+        })
+    }
+
+    /// All values under a key with their actors: more than one if several actors wrote it.
+    pub fn get_all(&self, key: &Key) -> Result<Vec<(Actor, Vec<u8>)>, Poisoned> {
+        self.door
+            .read(|automerge| written(automerge, key).collect())
+    }
+
+    /// All entries, in the order of bucket and key. One bucket at a time is in memory. Ends with an
+    /// error if the document breaks.
+    pub fn iter(&self) -> impl Iterator<Item = Result<(Key, Vec<u8>), Poisoned>> + '_ {
+        (0..=255u8).flat_map(|bucket| {
+            let entries = self
+                .door
+                .read(|automerge| bucket_entries(automerge, bucket));
+            let (entries, broken) = match entries {
+                Ok(entries) => (entries, None),
+                Err(poisoned) => (Vec::new(), Some(Err(poisoned))),
+            };
+            entries.into_iter().map(Ok).chain(broken)
+        })
+    }
+
+    fn consider(&mut self, plan: &ChangePlan, batch: &mut Batch) -> Result<(), Poisoned> {
+        match self.judge(plan, batch) {
+            Ok(Judgement::Duplicate) => batch.outcome.duplicates += 1,
+            Ok(Judgement::After(missing)) => self.hold(plan, missing, batch),
+            Ok(Judgement::Next(change)) => self.stage(plan, change, batch)?,
+            Err(WriteError::Refused(refusal)) => batch.refuse(plan, refusal),
+            Err(WriteError::Poisoned(poisoned)) => return Err(poisoned),
+        }
+        Ok(())
+    }
+
+    fn judge(&self, plan: &ChangePlan, batch: &Batch) -> Result<Judgement, WriteError> {
+        check_entries(plan_pairs(plan))?;
+        let (actor, seq) = (&plan.actor, plan.seq);
+        let rebuild = |start_op| build(actor, seq, start_op, &plan.dependencies, plan_pairs(plan));
+        match self
+            .history
+            .place(actor, seq, &plan.dependencies, plan.entries.len())?
+        {
+            Place::Taken(start_op) => {
+                let same = start_op.map(|start_op| digest(rebuild(start_op).hash()));
+                if same.is_some_and(|hash| self.history.contains(&hash)) {
+                    Ok(Judgement::Duplicate)
+                } else {
+                    Err(Refusal::Forked.into())
+                }
+            }
+            Place::After(missing) => Ok(Judgement::After(missing)),
+            Place::Next(start_op) => {
+                let mut keys = plan.entries.iter().map(|(key, _)| key);
+                let staged = !batch.keys.is_empty()
+                    && keys
+                        .clone()
+                        .any(|key| batch.keys.contains(&(*actor, key.clone())));
+                if staged || (seq > 1 && self.any_written(actor, keys.by_ref())?) {
+                    return Err(Refusal::KeyTwice.into());
+                }
+                Ok(Judgement::Next(rebuild(start_op)))
+            }
+        }
+    }
+
+    fn hold(&mut self, plan: &ChangePlan, missing: Digest, batch: &mut Batch) {
+        let place = (plan.actor, plan.seq);
+        if self.held.contains(&place) {
+            batch.outcome.duplicates += 1;
+        } else if self
+            .held
+            .hold(place, missing, plan.weight(), plan.clone())
+            .is_ok()
+        {
+            batch.outcome.held += 1;
+        } else {
+            batch.refuse(plan, Refusal::BufferFull(missing));
+        }
+    }
+
+    fn stage(
+        &mut self,
+        plan: &ChangePlan,
+        change: Change,
+        batch: &mut Batch,
+    ) -> Result<(), Poisoned> {
+        let (actor, seq) = (plan.actor, plan.seq);
+        let hash = digest(change.hash());
+        let start_op = change.start_op().get();
+        self.note(
+            &actor,
+            seq,
+            hash,
+            &plan.dependencies,
+            start_op,
+            plan_pairs(plan),
+        );
+        batch
+            .keys
+            .extend(plan.entries.iter().map(|(key, _)| (actor, key.clone())));
+        batch.outcome.applied.push(ChangeStamp { actor, seq, hash });
+        batch.changes.push(change);
+        batch.released.extend(self.held.release(&hash));
+        let full = if self.cold > 0 {
+            CHUNK_COLD
+        } else {
+            CHUNK_WARM
+        };
+        if batch.changes.len() >= full {
+            self.flush(batch)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn flush(&mut self, batch: &mut Batch) -> Result<(), Poisoned> {
+        batch.keys.clear();
+        let changes = std::mem::take(&mut batch.changes);
+        if changes.is_empty() {
+            Ok(())
+        } else {
+            self.apply_chunk(changes)
+        }
+    }
+
+    /// Hands changes that are noted already to Automerge, and checks that both agree on the heads.
+    fn apply_chunk(&mut self, changes: Vec<Change>) -> Result<(), Poisoned> {
+        self.cold = self.cold.saturating_sub(changes.len());
+        self.door.apply(changes)?;
+        if self.door.heads()?.iter().eq(self.history.heads()) {
+            return Ok(());
+        }
+        Err(self.door.poison())
+    }
+
+    fn note<'a>(
+        &mut self,
+        actor: &Actor,
+        seq: u64,
+        hash: Digest,
+        dependencies: &[Digest],
+        start_op: u64,
+        entries: impl ExactSizeIterator<Item = (&'a Key, &'a [u8])>,
+    ) {
+        let max_op = start_op + entries.len() as u64 - 1;
+        self.history.note(*actor, seq, hash, dependencies, max_op);
+        self.entries += entries.len();
+        self.value_bytes += entries.map(|(_, value)| value.len() as u64).sum::<u64>();
+    }
+
+    /// Whether this actor wrote any of these keys. What other actors wrote there does not matter,
+    /// or the answer would depend on the order of arrival.
+    fn any_written<'a>(
+        &self,
+        actor: &Actor,
+        mut keys: impl Iterator<Item = &'a Key>,
+    ) -> Result<bool, Poisoned> {
+        self.door.read(|automerge| {
+            keys.any(|key| written(automerge, key).any(|(writer, _)| writer == *actor))
+        })
+    }
+}
+
+/// The changes of one call on their way into the document.
+#[derive(Default)]
+struct Batch {
+    outcome: Applied,
+    /// Noted, but not yet in Automerge.
+    changes: Vec<Change>,
+    /// The keys of those.
+    keys: BTreeSet<(Actor, Key)>,
+    /// Were waiting for a change that has come.
+    released: VecDeque<ChangePlan>,
+}
+
+enum Judgement {
+    Duplicate,
+    After(Digest),
+    Next(Change),
+}
+
+impl Batch {
+    fn refuse(&mut self, plan: &ChangePlan, refusal: Refusal) {
+        self.outcome.refused.push((plan.actor, plan.seq, refusal));
+    }
+}
+
+fn pairs<'a>(entries: &'a [(Key, &'a [u8])]) -> impl ExactSizeIterator<Item = (&'a Key, &'a [u8])> {
+    entries.iter().map(|(key, value)| (key, *value))
+}
+
+fn plan_pairs(plan: &ChangePlan) -> impl ExactSizeIterator<Item = (&Key, &[u8])> {
+    plan.entries
+        .iter()
+        .map(|(key, value)| (key, value.as_slice()))
+}
+
+fn bytes_of(value: Value<'_>) -> Option<Vec<u8>> {
+    match value.into_scalar().ok()? {
+        ScalarValue::Bytes(bytes) => Some(bytes),
+        _ => None,
+    }
+}
+
+fn written<'a>(
+    automerge: &'a Automerge,
+    key: &Key,
+) -> impl Iterator<Item = (Actor, Vec<u8>)> + use<'a> {
+    let all = automerge
+        .get_all(bucket_map(key.bucket()), key.as_str())
+        .unwrap_or_default();
+    all.into_iter().filter_map(|(value, writer)| match writer {
+        automerge::ObjId::Id(_, writer, _) => Some((Actor::of(&writer)?, bytes_of(value)?)),
+        automerge::ObjId::Root => None,
+    })
+}
+
+fn bucket_entries(automerge: &Automerge, bucket: u8) -> Vec<(Key, Vec<u8>)> {
+    let range = automerge.map_range(bucket_map(bucket), ..);
+    let entries = range.filter_map(|item| {
+        let ValueRef::Scalar(ScalarValueRef::Bytes(value)) = item.value else {
+            return None;
+        };
+        Some((Key::new(&item.key).ok()?, value.into_owned()))
+    });
+    entries.collect()
+}
+
+/// What the changes of a loaded document say about themselves.
+pub(crate) fn history_of(automerge: &Automerge) -> Result<History, LoadError> {
+    let mut history = History::default();
+    for change in automerge.get_changes_meta(&[]) {
+        let actor = Actor::of(&change.actor).ok_or(LoadError::Shape)?;
+        let dependencies: Vec<Digest> = change.deps.iter().copied().map(digest).collect();
+        if change.seq.max(change.max_op) > crate::limits::COUNTER_MAX {
+            return Err(LoadError::Shape);
+        }
+        let hash = digest(change.hash);
+        history.note(actor, change.seq, hash, &dependencies, change.max_op);
+    }
+    Ok(history)
+}

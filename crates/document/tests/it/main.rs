@@ -1,0 +1,5 @@
+//! The behaviour of both kinds of documents, from outside.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod facts;
+mod world;
