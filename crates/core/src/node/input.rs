@@ -1,0 +1,256 @@
+//! Everything that can happen to a node. The list is closed.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use unisono_model::{Action, AgentId, Digest, IdempotencyKey, LogId, NodeId, OrchestraId, Stamp};
+
+use crate::journal::Entry;
+use crate::replication::Cursor;
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// An agent asks for something to be done.
+    Submit(Submit),
+    /// An agent asks what there is.
+    Ask(Ask),
+    /// A peer sent a frame.
+    Received {
+        /// The authenticated sender.
+        from: NodeId,
+        /// The frame's bytes, whatever they are.
+        bytes: Vec<u8>,
+    },
+    /// A connection to a peer stands.
+    PeerUp {
+        /// Who.
+        node: NodeId,
+        /// The round trip (µs).
+        round_trip_us: u64,
+    },
+    /// The connection to a peer is lost. Advice: it never stops repair.
+    PeerDown {
+        /// Who.
+        node: NodeId,
+    },
+    /// A frame was not taken because the peer is slow: it is marked for repair.
+    Refused {
+        /// The slow peer.
+        to: NodeId,
+    },
+    /// The disk has dealt with a batch.
+    Persisted {
+        /// Which.
+        batch: BatchId,
+        /// What came of it.
+        result: Result<(), DiskFailure>,
+    },
+    /// Stored bundles that were asked for.
+    Loaded {
+        /// Which request.
+        load: LoadId,
+        /// In sequence; empty where there are no more.
+        entries: Vec<Entry>,
+    },
+    /// The alarm clock rang.
+    Tick,
+}
+
+/// Why a batch is not on disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DiskFailure {
+    /// No room: nothing was written, and writing may go on when there is room.
+    Full,
+    /// The state of the disk is unknown: the node must start again, as a new incarnation.
+    Broken,
+}
+
+/// Names one waiting request. Chosen by the driver, never used twice.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Ticket(pub u64);
+
+/// Names one batch on its way to disk.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct BatchId(pub u64);
+
+/// Names one read from disk.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct LoadId(pub u64);
+
+/// Something to be done.
+#[derive(Clone, Debug)]
+pub struct Submit {
+    /// Comes back in [`super::Output::Reply`].
+    pub ticket: Ticket,
+    /// Where.
+    pub orchestra: OrchestraId,
+    /// What.
+    pub work: Work,
+    /// Under which promises.
+    pub promise: Promise,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// A record that the agent signed itself: canonical bytes of a `SignedRecord`.
+    Record(Vec<u8>),
+    /// An action of an agent whose key this node holds. It must have been enrolled here.
+    Act {
+        /// The agent's name.
+        agent: String,
+        /// What it does. In `FieldChange::replaces`, `Renew::claim` and `Release::claim`, empty or
+        /// zero means "what stands now", and the node fills it in.
+        action: Action,
+        /// The client's name for the request.
+        key: Option<IdempotencyKey>,
+    },
+    /// Makes an orchestra, or finds that it is there.
+    Open {
+        /// Its name; `Submit::orchestra` must be the id that follows from it.
+        name: String,
+    },
+    /// Changes a note or the configuration.
+    Living {
+        /// The agent on whose behalf (held or not; living values are signed by the node alone).
+        agent: String,
+        /// What changes.
+        edit: LivingEdit,
+    },
+}
+
+/// A change of a living value.
+#[derive(Clone, Debug)]
+pub enum LivingEdit {
+    /// The note's text becomes this; only what differs is changed.
+    NoteText {
+        /// The note's name.
+        name: String,
+        /// Its text.
+        text: String,
+    },
+    /// Replaces a stretch of a note.
+    NoteSplice {
+        /// The note's name.
+        name: String,
+        /// From which character on.
+        position: usize,
+        /// How many characters go.
+        delete: usize,
+        /// What comes.
+        insert: String,
+    },
+    /// Sets a configuration value, or takes it away.
+    Config {
+        /// The key, with dots.
+        key: String,
+        /// The value, or none.
+        value: Option<String>,
+    },
+}
+
+/// What must hold before the answer is given.
+#[derive(Clone, Debug)]
+pub struct Promise {
+    /// On how many nodes' disks it must be; 1 is this one.
+    pub durable_on: u16,
+    /// Whether a claim must be confirmed.
+    pub confirm: bool,
+    /// How long to wait for these at most (ms from now); what is missing then is said, not failed.
+    pub deadline_ms: u64,
+    /// What the agent has already seen elsewhere.
+    pub min_cursor: Option<Cursor>,
+}
+
+impl Default for Promise {
+    fn default() -> Self {
+        Self { durable_on: 1, confirm: false, deadline_ms: 10_000, min_cursor: None }
+    }
+}
+
+/// A question.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// Comes back in [`super::Output::Reply`].
+    pub ticket: Ticket,
+    /// Where.
+    pub orchestra: OrchestraId,
+    /// What.
+    pub question: Question,
+    /// As of which stamp; none: now.
+    pub as_of: Option<Stamp>,
+    /// What the agent has already seen elsewhere.
+    pub min_cursor: Option<Cursor>,
+    /// How long to wait for that at most (ms).
+    pub deadline_ms: u64,
+}
+
+/// What can be asked.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// Where an agent that signs itself continues its chain on this node.
+    Session(AgentId),
+    /// Iteration, phase, counts.
+    State,
+    /// Who is enrolled.
+    Agents,
+    /// How the agents are.
+    Presences,
+    /// The signals that stand, newest and most urgent first; of one topic, or all.
+    Sense {
+        /// Only this topic.
+        topic: Option<String>,
+    },
+    /// Who holds what; of one topic, or all.
+    Claims {
+        /// Only this topic.
+        topic: Option<String>,
+    },
+    /// The tasks, by name from `after` on.
+    Tasks {
+        /// Only in this state.
+        status: Option<unisono_model::TaskStatus>,
+        /// Start after this name.
+        after: Option<String>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// One task.
+    Task(String),
+    /// The latest marks.
+    Marks {
+        /// At most so many.
+        limit: usize,
+    },
+    /// The settings.
+    Settings,
+    /// The notes' names.
+    Notes,
+    /// One note.
+    Note(String),
+    /// The configuration, with concurrent values.
+    Config,
+    /// The digest of all views, and of the documents' heads.
+    Hash,
+    /// Records in this node's order after a cursor.
+    Records {
+        /// From where; none: the beginning.
+        after: Option<Cursor>,
+        /// At most so many records.
+        limit: usize,
+        /// Only of this task (its history).
+        task: Option<String>,
+    },
+    /// Members, logs, peers, health (any orchestra).
+    Status,
+    /// The orchestras that this node holds.
+    Orchestras,
+    /// One record by digest, where it is still in memory or in the given log.
+    Proof {
+        /// Its log.
+        log: LogId,
+        /// Its digest.
+        record: Digest,
+    },
+}

@@ -1,0 +1,3 @@
+//! One orchestra: which records count, and what they come to.
+
+pub mod view;

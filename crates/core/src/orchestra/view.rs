@@ -1,0 +1,450 @@
+//! What people see: plain values, read from the folds as of a stamp.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use unisono_model::{
+    Action, AgentId, AgentKind, ChainId, ClusterId, Digest, Held, IdempotencyKey, Incarnation,
+    LogId, NodeId, OrchestraId, Place, Relation, Setting, SignalKind, Stamp, Status, TaskStatus,
+    Urgency,
+};
+
+use crate::replication::Cursor;
+
+/// The answer to a question.
+#[derive(Clone, Debug)]
+pub enum View {
+    /// To `Session`.
+    Session(SessionView),
+    /// To `State`.
+    State(StateView),
+    /// To `Agents`.
+    Agents(Vec<AgentView>),
+    /// To `Presences`.
+    Presences(Vec<PresenceView>),
+    /// To `Sense`.
+    Signals(Vec<SignalView>),
+    /// To `Claims`.
+    Claims(Vec<ClaimView>),
+    /// To `Tasks`.
+    Tasks(Vec<TaskView>),
+    /// To `Task`.
+    Task(TaskView),
+    /// To `Marks`.
+    Marks(Vec<MarkView>),
+    /// To `Settings`.
+    Settings(BTreeMap<Setting, u64>),
+    /// To `Notes`.
+    Notes(Vec<String>),
+    /// To `Note`.
+    Note(NoteView),
+    /// To `Config`.
+    Config(Vec<ConfigView>),
+    /// To `Hash`.
+    Hash(HashView),
+    /// To `Records`.
+    Records(RecordsView),
+    /// To `Status`.
+    Status(StatusView),
+    /// To `Orchestras`.
+    Orchestras(Vec<OrchestraView>),
+    /// To `Proof`.
+    Proof(Option<RecordView>),
+}
+
+/// Where an agent that signs itself continues.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SessionView {
+    /// The cluster that stands in every signature.
+    pub cluster: ClusterId,
+    /// The orchestra that stands in every signature.
+    pub orchestra: OrchestraId,
+    /// The chain on this node.
+    pub chain: ChainId,
+    /// The number of its next record.
+    pub next_seq: u64,
+    /// The digest of its last record, or zeros.
+    pub prev: Digest,
+    /// Whether this node holds a valid enrolment of the agent; else the next record must be one.
+    pub enrolled: bool,
+    /// Heads of the agent's other chains, to be named in this chain's first record.
+    pub predecessors: Vec<unisono_model::ChainHead>,
+    /// The current iteration.
+    pub iteration: u32,
+    /// The node's time (ms since the Unix epoch).
+    pub now_ms: u64,
+}
+
+/// An orchestra in numbers.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct StateView {
+    /// Its name, where this node knows it.
+    pub name: String,
+    /// The current iteration, from 1.
+    pub iteration: u32,
+    /// Derived from the iteration.
+    pub phase: Phase,
+    /// Enrolled agents.
+    pub agents: u64,
+    /// Signals that stand.
+    pub signals: u64,
+    /// Claims that are held.
+    pub claims: u64,
+    /// Of these, claims that somebody else lost and that wait for their holder's renewal.
+    pub contested: u64,
+    /// Tasks by status.
+    pub tasks: BTreeMap<TaskStatus, u64>,
+    /// Task fields with concurrent values.
+    pub task_conflicts: u64,
+    /// Marks made.
+    pub marks: u64,
+    /// Valid records counted.
+    pub records: u64,
+    /// Records that wait for something that they refer to.
+    pub pending: u64,
+    /// Records that no longer count, or never did.
+    pub void: u64,
+    /// Told conflicts: one idempotency key with two bodies.
+    pub key_conflicts: u64,
+}
+
+/// What an orchestra is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the words are ORCHESTRA-1's own")]
+pub enum Phase {
+    Design,
+    Execution,
+    Reflection,
+}
+
+/// An enrolled agent.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct AgentView {
+    /// Its key.
+    pub agent: AgentId,
+    /// Its name.
+    pub name: String,
+    /// Its role.
+    pub role: String,
+    /// What stands behind it.
+    pub kind: AgentKind,
+    /// Who holds its key.
+    pub held: Held,
+    /// When it enrolled.
+    pub since: Place,
+}
+
+/// How an agent is.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct PresenceView {
+    /// Who.
+    pub agent: AgentId,
+    /// Its name.
+    pub name: String,
+    /// Its role.
+    pub role: String,
+    /// What it is about.
+    pub status: Status,
+    /// What it means to do.
+    pub intent: String,
+    /// What it looks at.
+    pub focus: String,
+    /// Its latest record.
+    pub last_action: Stamp,
+    /// Nothing was heard of it for longer than the settings allow.
+    pub stale: bool,
+    /// Its marks in the current iteration.
+    pub contributions: u64,
+}
+
+/// A signal that stands.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct SignalView {
+    /// Its record.
+    pub place: Place,
+    /// From whom.
+    pub agent: AgentId,
+    /// The agent's name.
+    pub name: String,
+    /// What kind.
+    pub kind: SignalKind,
+    /// About what.
+    pub topic: String,
+    /// How much it matters.
+    pub urgency: Urgency,
+    /// In words.
+    pub text: String,
+    /// Until when.
+    pub expires: Stamp,
+    /// The iteration in which it was made.
+    pub iteration: u32,
+    /// The mark that proves it.
+    pub evidence: Option<Digest>,
+}
+
+/// How sure a holding is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum ClaimStatus {
+    /// Granted as far as this node knows; a lower claim may still come from another member.
+    Provisional,
+    /// Every member has signed a head above it: nothing lower can come.
+    Confirmed,
+    /// This claim lost.
+    Lost,
+    /// The lease ended or was given back.
+    Ended,
+}
+
+/// Who holds a topic, or what became of one claim.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ClaimView {
+    /// The topic.
+    pub topic: String,
+    /// The claim's record.
+    pub claim: Place,
+    /// Whose claim it is.
+    pub agent: AgentId,
+    /// The agent's name.
+    pub name: String,
+    /// How sure it is.
+    pub status: ClaimStatus,
+    /// The fencing token: the stamp of the holder's latest claim or renewal.
+    pub token: Stamp,
+    /// Whether guards may accept the token. False while a losing claim has a higher one: the holder
+    /// must renew.
+    pub token_valid: bool,
+    /// When the lease ends.
+    pub until: Stamp,
+    /// Claims that lost against the standing one and were not given up yet: place and agent.
+    pub losers: Vec<(Place, AgentId)>,
+    /// Where this claim lost: who holds the topic, and until when.
+    pub held_by: Option<(String, Stamp)>,
+}
+
+/// A task.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct TaskView {
+    /// Its name.
+    pub task: String,
+    /// Of what type.
+    pub kind: String,
+    /// One line.
+    pub title: String,
+    /// Many lines.
+    pub description: String,
+    /// Where it stands.
+    pub status: Option<TaskStatus>,
+    /// 0 is most urgent.
+    pub priority: Option<u8>,
+    /// Who has it.
+    pub assignee: String,
+    /// Words on it.
+    pub labels: Vec<String>,
+    /// Its relations.
+    pub links: Vec<(String, Relation)>,
+    /// Relations left out because they would close a circle.
+    pub circular: Vec<(String, Relation)>,
+    /// Tasks not closed yet that it waits for.
+    pub blocked_by: Vec<String>,
+    /// How many remarks were made.
+    pub remarks: u64,
+    /// The mark that proves its end.
+    pub evidence: Option<Digest>,
+    /// Fields with more than one head, with each head's value in words.
+    pub conflicts: Vec<(String, Vec<String>)>,
+    /// Per field, the records whose values stand: what the next change replaces.
+    pub heads: Vec<(unisono_model::Field, Vec<Digest>)>,
+    /// The latest change.
+    pub changed: Option<Place>,
+}
+
+/// A witness mark.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct MarkView {
+    /// Its record.
+    pub place: Place,
+    /// By whom.
+    pub agent: AgentId,
+    /// The agent's name.
+    pub name: String,
+    /// What it is about.
+    pub about: String,
+    /// What was done.
+    pub text: String,
+    /// Why.
+    pub reasoning: String,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+    /// In which iteration.
+    pub iteration: u32,
+}
+
+/// A note.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct NoteView {
+    /// Its name.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// A configuration value.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ConfigView {
+    /// The key.
+    pub key: String,
+    /// The value that Automerge lets win.
+    pub value: String,
+    /// All values, where several were written at once, each with the writer.
+    pub concurrent: Vec<(String, String)>,
+}
+
+/// Two replicas that hold the same show the same digests at one stamp.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct HashView {
+    /// Of all views.
+    pub views: Digest,
+    /// Of the logs' vector.
+    pub vector: Digest,
+    /// Of the heads of all documents.
+    pub documents: Digest,
+}
+
+/// One record as it is shown.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct RecordView {
+    /// Where it stands.
+    pub place: Place,
+    /// By whom.
+    pub agent: AgentId,
+    /// The agent's name, where known.
+    pub name: String,
+    /// Its number in its chain.
+    pub seq: u64,
+    /// Its log.
+    pub log: LogId,
+    /// The bundle that carries it.
+    pub bundle: u64,
+    /// Who held the key.
+    pub held: Held,
+    /// The agent's time (ms).
+    pub agent_ms: u64,
+    /// The iteration.
+    pub iteration: u32,
+    /// The request's key.
+    pub key: Option<IdempotencyKey>,
+    /// What was done.
+    pub action: Action,
+    /// Whether it counts.
+    pub verdict: Verdict,
+}
+
+/// Whether a record counts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// It does.
+    Valid,
+    /// What it refers to is not held yet.
+    Pending,
+    /// It does not, or no longer.
+    Void,
+}
+
+/// A page of records.
+#[derive(Clone, Debug)]
+pub struct RecordsView {
+    /// In this node's order.
+    pub records: Vec<RecordView>,
+    /// After these, for the next page.
+    pub next: Cursor,
+    /// Whether more is there already.
+    pub more: bool,
+}
+
+/// How the node is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StatusView {
+    /// Who it is.
+    pub node: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Its region.
+    pub region: String,
+    /// Its cluster.
+    pub cluster: ClusterId,
+    /// This life.
+    pub incarnation: Incarnation,
+    /// The members.
+    pub members: Vec<MemberView>,
+    /// Whether writes are refused because the disk is full.
+    pub disk_full: bool,
+    /// This node's clock minus the other members' (median, ms), where two or more were heard.
+    pub clock_offset_ms: Option<i64>,
+    /// Requests that wait.
+    pub waiting: u64,
+    /// Counters.
+    pub counters: Counters,
+}
+
+/// A member of the cluster.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct MemberView {
+    /// Who.
+    pub node: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Its region.
+    pub region: String,
+    /// Where it is reached.
+    pub address: String,
+    /// Its life.
+    pub incarnation: Incarnation,
+    /// Whether gossip holds it for alive.
+    pub alive: bool,
+    /// When it was last heard (ms ago), where it was.
+    pub heard_ms_ago: Option<u64>,
+    /// The round trip (µs), where measured.
+    pub round_trip_us: Option<u64>,
+    /// How many bundles it said it lacks, at its last digest.
+    pub behind: u64,
+    /// Votes for its removal.
+    pub removal_votes: u16,
+    /// Removed.
+    pub removed: bool,
+}
+
+/// What has happened since the start.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each name is its meaning")]
+pub struct Counters {
+    pub records_made: u64,
+    pub records_received: u64,
+    pub bundles_written: u64,
+    pub bundles_received: u64,
+    pub bundles_duplicate: u64,
+    pub bundles_refused: u64,
+    pub batches: u64,
+    pub heads_written: u64,
+    pub frames_sent: u64,
+    pub frames_received: u64,
+    pub bytes_sent: u64,
+    pub bytes_received: u64,
+    pub repairs_asked: u64,
+    pub repairs_served: u64,
+    pub refolds: u64,
+    pub forks: u64,
+    pub rejections: u64,
+}
+
+/// An orchestra that this node holds.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct OrchestraView {
+    /// Its id.
+    pub orchestra: OrchestraId,
+    /// Its name, where known.
+    pub name: String,
+    /// Records held.
+    pub records: u64,
+}

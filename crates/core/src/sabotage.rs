@@ -1,0 +1,17 @@
+//! Planted faults: each breaks one rule on purpose, so that the checkers can be shown to see it.
+//! All off in a real node; only the simulator and the demo switch one on.
+
+/// Which rules to break.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[allow(missing_docs, reason = "each name says what is done wrong")]
+pub struct Sabotage {
+    pub acknowledge_before_sync: bool,
+    pub claims_by_arrival: bool,
+    pub join_not_retried: bool,
+    pub cursor_ignored: bool,
+    pub expiry_ignored: bool,
+    pub fork_accepted: bool,
+    pub key_forgotten: bool,
+    pub checkpoint_kept: bool,
+    pub gaps_not_repaired: bool,
+}
