@@ -1,0 +1,390 @@
+//! Binding the socket, and deciding about everyone who calls.
+
+use std::{
+    any::Any,
+    collections::{HashMap, HashSet},
+    io,
+    net::SocketAddr,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use quinn::{ConnectionId, ConnectionIdGenerator, EndpointConfig, TransportConfig, VarInt};
+use rustls::pki_types::CertificateDer;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use unisono_model::{ClusterId, NodeId};
+
+use crate::{
+    Events, Faults, Transport,
+    connection::code,
+    counters::LiveEndpointCounters,
+    event::Sink,
+    identity::{Certificate, Credentials, PeerIdentity, random},
+    join::{self, Admission, ProofLimiter},
+    limits,
+    peer::{Notice, Peer},
+    socket::FaultySocket,
+    tls,
+};
+
+/// How an endpoint behaves. The defaults are what a node should run with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How often an idle connection is kept alive.
+    pub keep_alive: Duration,
+    /// Silence after which a connection counts as lost; several times `keep_alive`.
+    pub idle_timeout: Duration,
+    /// How long a frame may wait for a peer's flow control before the peer counts as slow.
+    pub send_timeout: Duration,
+    /// Puts the fault layer between QUIC and the socket, for tests and demonstrations. A process must
+    /// offer this only behind a flag that says that it is for tests.
+    pub fault_injection: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            keep_alive: limits::KEEP_ALIVE,
+            idle_timeout: limits::IDLE_TIMEOUT,
+            send_timeout: limits::SEND_TIMEOUT,
+            fault_injection: false,
+        }
+    }
+}
+
+/// Why an endpoint could not be bound.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The address is taken or not this machine's.
+    #[error("cannot listen on {addr} ({source}): choose another address, or stop what uses it")]
+    Address {
+        /// Which.
+        addr: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The credentials cannot be used for TLS.
+    #[error("the credentials cannot be used for TLS: {0}")]
+    Credentials(String),
+}
+
+/// A bound endpoint: the handle to send with, and the events to take.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// For sending.
+    pub transport: Transport,
+    /// To be drained by the driver.
+    pub events: Events,
+}
+
+impl Endpoint {
+    /// Binds a UDP socket at `addr` and begins to answer. Must be called within a Tokio runtime.
+    pub fn bind(
+        credentials: Credentials,
+        addr: SocketAddr,
+        config: Config,
+    ) -> Result<Self, BindError> {
+        let (sink, events) = Sink::new();
+        let faults = config.fault_injection.then(|| Arc::new(Faults::default()));
+        let refused = |source| BindError::Address { addr, source };
+        let unusable = |error: rustls::Error| BindError::Credentials(error.to_string());
+
+        let transport = Arc::new(transport_config(&config));
+        let mut server = quinn::ServerConfig::with_crypto(Arc::new(
+            tls::server(&credentials).map_err(unusable)?,
+        ));
+        server
+            .transport_config(Arc::clone(&transport))
+            .max_incoming(limits::HANDSHAKES_MAX);
+        let mut client =
+            quinn::ClientConfig::new(Arc::new(tls::client(&credentials).map_err(unusable)?));
+        client.transport_config(transport);
+
+        let socket = std::net::UdpSocket::bind(addr).map_err(refused)?;
+        let runtime: Arc<dyn quinn::Runtime> = Arc::new(quinn::TokioRuntime);
+        let mut socket = runtime.wrap_udp_socket(socket).map_err(refused)?;
+        if let Some(faults) = &faults {
+            socket = FaultySocket::around(socket, Arc::clone(faults));
+        }
+        let local_addr = socket.local_addr().map_err(refused)?;
+        let endpoint = quinn::Endpoint::new_with_abstract_socket(
+            endpoint_config(&credentials),
+            Some(server),
+            socket,
+            runtime,
+        )
+        .map_err(refused)?;
+
+        let shared = Arc::new(Shared {
+            node: credentials.node(),
+            cluster: credentials.cluster(),
+            credentials,
+            config,
+            local_addr,
+            endpoint,
+            client,
+            sink,
+            faults,
+            counters: LiveEndpointCounters::default(),
+            peers: RwLock::default(),
+            excluded: RwLock::default(),
+            admission: RwLock::default(),
+            proofs: ProofLimiter::default(),
+            joins: Arc::new(Semaphore::new(limits::JOINS_MAX)),
+            closing: watch::Sender::new(false),
+        });
+        tokio::spawn(answer(Arc::clone(&shared)));
+        Ok(Self {
+            transport: Transport::new(shared),
+            events,
+        })
+    }
+}
+
+/// What all tasks of an endpoint share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) node: NodeId,
+    pub(crate) cluster: ClusterId,
+    pub(crate) credentials: Credentials,
+    pub(crate) config: Config,
+    pub(crate) local_addr: SocketAddr,
+    pub(crate) endpoint: quinn::Endpoint,
+    pub(crate) client: quinn::ClientConfig,
+    pub(crate) sink: Sink,
+    pub(crate) faults: Option<Arc<Faults>>,
+    pub(crate) counters: LiveEndpointCounters,
+    pub(crate) proofs: ProofLimiter,
+    pub(crate) joins: Arc<Semaphore>,
+    closing: watch::Sender<bool>,
+    peers: RwLock<HashMap<NodeId, Arc<Peer>>>,
+    excluded: RwLock<HashSet<NodeId>>,
+    admission: RwLock<Option<Arc<dyn Admission>>>,
+}
+
+impl Shared {
+    pub(crate) fn peer(&self, node: NodeId) -> Option<Arc<Peer>> {
+        read(&self.peers).get(&node).cloned()
+    }
+
+    pub(crate) fn peers(&self) -> Vec<Arc<Peer>> {
+        read(&self.peers).values().cloned().collect()
+    }
+
+    /// The peer, known from now on; `None` when too many are, or the endpoint is closing.
+    pub(crate) fn peer_or_new(self: &Arc<Self>, node: NodeId) -> Option<Arc<Peer>> {
+        if let Some(peer) = self.peer(node) {
+            return Some(peer);
+        }
+        let mut peers = self.peers.write().unwrap_or_else(PoisonError::into_inner);
+        if self.is_closing() || (peers.len() >= limits::PEERS_MAX && !peers.contains_key(&node)) {
+            return None;
+        }
+        let peer = peers
+            .entry(node)
+            .or_insert_with(|| Peer::start(Arc::clone(self), node));
+        Some(Arc::clone(peer))
+    }
+
+    pub(crate) fn remove_peer(&self, node: NodeId) -> Option<Arc<Peer>> {
+        self.peers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&node)
+    }
+
+    pub(crate) fn is_excluded(&self, node: NodeId) -> bool {
+        read(&self.excluded).contains(&node)
+    }
+
+    pub(crate) fn set_excluded(&self, node: NodeId, excluded: bool) {
+        let mut nodes = self
+            .excluded
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if excluded {
+            nodes.insert(node);
+        } else {
+            nodes.remove(&node);
+        }
+    }
+
+    pub(crate) fn admission(&self) -> Option<Arc<dyn Admission>> {
+        read(&self.admission).clone()
+    }
+
+    pub(crate) fn set_admission(&self, admission: Arc<dyn Admission>) {
+        *self
+            .admission
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(admission);
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    pub(crate) async fn until_closing(&self) {
+        // The sender lives as long as `self`, so this ends only when the value is true.
+        _ = self.closing.subscribe().wait_for(|closing| *closing).await;
+    }
+
+    pub(crate) fn begin_close(&self) {
+        self.closing.send_replace(true);
+        self.endpoint.close(code::CLOSED, b"leaving");
+        self.peers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
+    /// Tells the fault layer from which address a node speaks.
+    pub(crate) fn learn(&self, node: NodeId, addr: SocketAddr) {
+        if let Some(faults) = &self.faults {
+            faults.learn(node, addr);
+        }
+    }
+}
+
+fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn answer(shared: Arc<Shared>) {
+    let handshakes = Arc::new(Semaphore::new(limits::HANDSHAKES_MAX));
+    while let Some(incoming) = shared.endpoint.accept().await {
+        let Ok(permit) = Arc::clone(&handshakes).try_acquire_owned() else {
+            shared.counters.overload_refused.add(1);
+            incoming.refuse();
+            continue;
+        };
+        let busy = handshakes.available_permits() < limits::HANDSHAKES_MAX / 2;
+        if busy && !incoming.remote_address_validated() && incoming.may_retry() {
+            shared.counters.overload_refused.add(1);
+            _ = incoming.retry();
+            continue;
+        }
+        tokio::spawn(receive(Arc::clone(&shared), incoming, permit));
+    }
+}
+
+async fn receive(shared: Arc<Shared>, incoming: quinn::Incoming, permit: OwnedSemaphorePermit) {
+    let handshake = tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, incoming.into_future());
+    match handshake.await {
+        Ok(Ok(connection)) => admit(&shared, connection, permit).await,
+        Ok(Err(error)) => {
+            shared.counters.handshakes_failed.add(1);
+            tracing::debug!(%error, "a handshake failed");
+        }
+        Err(_) => shared.counters.handshakes_failed.add(1),
+    }
+}
+
+/// The one place that decides what a caller may speak: a node of the cluster `unisono/1`, a stranger
+/// only `unisono-join/1`.
+async fn admit(shared: &Arc<Shared>, connection: quinn::Connection, permit: OwnedSemaphorePermit) {
+    match (protocol(&connection).as_deref(), identity(&connection)) {
+        (Some(tls::JOIN_ALPN), _) => {
+            drop(permit);
+            join::serve(shared, connection).await;
+        }
+        (Some(tls::ALPN), Some(identity)) if identity.cluster == shared.cluster => {
+            admit_node(shared, connection, identity);
+        }
+        _ => {
+            shared.counters.strangers_refused.add(1);
+            connection.close(code::STRANGER, b"a node's certificate is required");
+        }
+    }
+}
+
+fn admit_node(shared: &Arc<Shared>, connection: quinn::Connection, identity: PeerIdentity) {
+    let addr = connection.remote_address();
+    shared.learn(identity.node, addr);
+    if shared
+        .faults
+        .as_ref()
+        .is_some_and(|faults| faults.blocks(identity.node))
+    {
+        // Cut off before its address was known: now it is, and the closing packet is swallowed too.
+        return;
+    }
+    if shared.is_excluded(identity.node) || identity.node == shared.node {
+        shared.counters.excluded_refused.add(1);
+        connection.close(code::EXCLUDED, b"excluded");
+        return;
+    }
+    let Some(peer) = shared.peer_or_new(identity.node) else {
+        shared.counters.strangers_refused.add(1);
+        connection.close(code::OVERLOADED, b"too many peers");
+        return;
+    };
+    peer.notify(Notice::Called(connection, identity.region));
+}
+
+/// Who is at the other end, by the certificate that TLS has verified.
+pub(crate) fn identity(connection: &quinn::Connection) -> Option<PeerIdentity> {
+    let chain = certificates(connection)?;
+    Certificate::from_der(chain.first()?.to_vec())
+        .identity()
+        .ok()
+}
+
+/// The certificates that the other end showed.
+pub(crate) fn certificates(connection: &quinn::Connection) -> Option<Vec<CertificateDer<'static>>> {
+    let chain: Box<dyn Any> = connection.peer_identity()?;
+    chain.downcast().ok().map(|chain| *chain)
+}
+
+fn protocol(connection: &quinn::Connection) -> Option<Vec<u8>> {
+    let data = connection.handshake_data()?;
+    data.downcast::<quinn::crypto::rustls::HandshakeData>()
+        .ok()?
+        .protocol
+}
+
+/// Reset tokens follow from the node's key, so that a node that comes back at its address can tell its
+/// peers at once that their connections are gone (RFC 9000, section 10.3), instead of leaving them to
+/// time out. Connection ids are therefore random and not tied to a process.
+fn endpoint_config(credentials: &Credentials) -> EndpointConfig {
+    let key = blake3::derive_key("unisono/quic/stateless-reset/v1", &credentials.key().seed());
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &key);
+    let mut config = EndpointConfig::new(Arc::new(key));
+    config.cid_generator(|| Box::new(RandomIds));
+    config
+}
+
+struct RandomIds;
+
+impl ConnectionIdGenerator for RandomIds {
+    fn generate_cid(&mut self) -> ConnectionId {
+        ConnectionId::new(&random::<8>())
+    }
+
+    fn cid_len(&self) -> usize {
+        8
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// Windows begin at what a stranger gets; `connection::Link` widens them for a node.
+fn transport_config(config: &Config) -> TransportConfig {
+    let mut transport = TransportConfig::default();
+    let idle = config.idle_timeout.min(Duration::from_secs(3600));
+    transport
+        .max_idle_timeout(Some(
+            idle.try_into().expect("an hour in ms fits a QUIC integer"),
+        ))
+        .keep_alive_interval(Some(config.keep_alive))
+        .max_concurrent_uni_streams(VarInt::from_u32(limits::STREAMS_MAX))
+        .max_concurrent_bidi_streams(VarInt::from_u32(1))
+        .stream_receive_window(VarInt::from_u32(limits::STREAM_WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(limits::STRANGER_WINDOW_BYTES))
+        .send_window(limits::SEND_WINDOW_BYTES)
+        .datagram_receive_buffer_size(Some(limits::DATAGRAM_BUFFER_BYTES))
+        .datagram_send_buffer_size(limits::DATAGRAM_BUFFER_BYTES);
+    transport
+}

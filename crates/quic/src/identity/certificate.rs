@@ -1,0 +1,184 @@
+//! Reading certificates: which node, cluster and region one vouches for.
+
+use std::{fmt, time::Duration};
+
+use ed25519_dalek::VerifyingKey;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use unisono_model::{ClusterId, NodeId};
+use webpki::{EndEntityCert, KeyUsage};
+
+use super::{CertificateError, Region};
+use crate::limits;
+
+/// What precedes the 32 bytes of an Ed25519 key in its SubjectPublicKeyInfo (RFC 8410, section 4).
+const ED25519_SPKI_PREFIX: [u8; 12] = [
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+];
+
+/// An X.509 certificate in DER.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Certificate(Vec<u8>);
+
+/// The SHA-256 of a certificate's DER, as `openssl x509 -fingerprint -sha256` shows it.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub struct Fingerprint(pub [u8; 32]);
+
+/// Who a node certificate speaks of.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PeerIdentity {
+    /// The node: the certificate's key.
+    pub node: NodeId,
+    /// The cluster whose authority signed it.
+    pub cluster: ClusterId,
+    /// Where the authority says that the node stands.
+    pub region: Region,
+}
+
+impl Certificate {
+    /// Wraps DER; nothing is checked yet.
+    pub fn from_der(der: Vec<u8>) -> Self {
+        Self(der)
+    }
+
+    /// Its DER.
+    pub fn der(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Its fingerprint.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let digest = ring::digest::digest(&ring::digest::SHA256, &self.0);
+        Fingerprint(digest.as_ref().try_into().expect("SHA-256 is 32 bytes"))
+    }
+
+    /// The cluster that an authority's certificate names.
+    pub fn authority_cluster(&self) -> Result<ClusterId, CertificateError> {
+        let der = self.rustls();
+        let uri = only_uri(&parse(&der)?)?;
+        uri.strip_prefix("spiffe://")
+            .and_then(|cluster| cluster.parse().ok())
+            .ok_or(CertificateError::Name)
+    }
+
+    /// Who a node's certificate speaks of. Only form and consistency are checked here;
+    /// [`vouched_by`](Self::vouched_by) or the TLS handshake checks the signature.
+    pub fn identity(&self) -> Result<PeerIdentity, CertificateError> {
+        let der = self.rustls();
+        let parsed = parse(&der)?;
+        let spki = parsed.subject_public_key_info();
+        let key: [u8; 32] = spki
+            .strip_prefix(&ED25519_SPKI_PREFIX[..])
+            .and_then(|key| key.try_into().ok())
+            .ok_or(CertificateError::Key)?;
+        sound(NodeId(key))?;
+        let identity = from_uri(only_uri(&parsed)?).ok_or(CertificateError::Name)?;
+        (identity.node == NodeId(key))
+            .then_some(identity)
+            .ok_or(CertificateError::Name)
+    }
+
+    /// Whether `authority` signed this node certificate and it is in its time at `now_ms`
+    /// (milliseconds since the Unix epoch), following RFC 5280 as WebPKI does.
+    pub fn vouched_by(
+        &self,
+        authority: &Self,
+        now_ms: u64,
+    ) -> Result<PeerIdentity, CertificateError> {
+        let untrusted = |error: webpki::Error| CertificateError::Untrusted(error.to_string());
+        let (der, authority_der) = (self.rustls(), authority.rustls());
+        let anchor = webpki::anchor_from_trusted_cert(&authority_der).map_err(untrusted)?;
+        parse(&der)?
+            .verify_for_usage(
+                crate::tls::provider().signature_verification_algorithms.all,
+                &[anchor],
+                &[],
+                UnixTime::since_unix_epoch(Duration::from_millis(now_ms)),
+                KeyUsage::server_auth(),
+                None,
+                None,
+            )
+            .map_err(untrusted)?;
+        let identity = self.identity()?;
+        let cluster = authority.authority_cluster()?;
+        if identity.cluster != cluster {
+            return Err(CertificateError::OtherCluster(identity.cluster));
+        }
+        Ok(identity)
+    }
+
+    pub(crate) fn rustls(&self) -> CertificateDer<'_> {
+        CertificateDer::from(self.0.as_slice())
+    }
+}
+
+/// Refuses keys that no node can own: off the curve, or of small order.
+pub(super) fn sound(node: NodeId) -> Result<(), CertificateError> {
+    let key = VerifyingKey::from_bytes(&node.0).map_err(|_| CertificateError::Key)?;
+    if key.is_weak() {
+        Err(CertificateError::Key)
+    } else {
+        Ok(())
+    }
+}
+
+pub(super) fn to_uri(cluster: ClusterId, region: &Region, node: NodeId) -> String {
+    format!("spiffe://{cluster}/region/{region}/node/{node}")
+}
+
+fn from_uri(uri: &str) -> Option<PeerIdentity> {
+    let mut parts = uri.strip_prefix("spiffe://")?.split('/');
+    let cluster = parts.next()?.parse().ok()?;
+    let region = (parts.next()? == "region")
+        .then(|| parts.next())??
+        .parse()
+        .ok()?;
+    let node = (parts.next()? == "node")
+        .then(|| parts.next())??
+        .parse()
+        .ok()?;
+    let identity = PeerIdentity {
+        node,
+        cluster,
+        region,
+    };
+    // One spelling only: upper-case hexadecimal or a trailing part would be a second name for one node.
+    (to_uri(cluster, &identity.region, node) == uri).then_some(identity)
+}
+
+/// The TLS server name of a node: its id in two DNS labels, since one label holds 63 characters.
+pub(crate) fn server_name(node: NodeId) -> String {
+    let text = node.to_string();
+    let (high, low) = text.split_at(32);
+    format!("{high}.{low}.node.unisono.internal")
+}
+
+fn parse<'a>(der: &'a CertificateDer<'a>) -> Result<EndEntityCert<'a>, CertificateError> {
+    if der.len() > limits::CERTIFICATE_BYTES_MAX {
+        return Err(CertificateError::Malformed);
+    }
+    EndEntityCert::try_from(der).map_err(|_| CertificateError::Malformed)
+}
+
+fn only_uri<'a>(parsed: &EndEntityCert<'a>) -> Result<&'a str, CertificateError> {
+    let mut uris = parsed.valid_uri_names();
+    match (uris.next(), uris.next()) {
+        (Some(uri), None) => Ok(uri),
+        _ => Err(CertificateError::Name),
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = self.0.iter();
+        bytes
+            .next()
+            .map_or(Ok(()), |first| write!(f, "{first:02X}"))?;
+        bytes.try_for_each(|byte| write!(f, ":{byte:02X}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

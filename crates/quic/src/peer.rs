@@ -1,0 +1,345 @@
+//! One peer: its queues, and the task that keeps at most one connection with it.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use quinn::VarInt;
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
+use unisono_model::NodeId;
+
+use crate::{
+    Class, ConnectionStatus, Event, Loss, PeerStatus,
+    connection::{self, Link, code},
+    counters::LivePeerCounters,
+    dial::{self, DialFailure},
+    endpoint::Shared,
+    identity::{Region, random},
+    limits,
+    queue::{Full, Queue},
+};
+
+/// What anyone may touch of a peer.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) node: NodeId,
+    pub(crate) counters: LivePeerCounters,
+    queues: [Queue; 3],
+    addresses: Mutex<Vec<SocketAddr>>,
+    link: Mutex<Option<Arc<Link>>>,
+    notices: mpsc::Sender<Notice>,
+    wanted: Notify,
+}
+
+/// What happens to a peer's connections.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    /// It called us, and its certificate stands in this region.
+    Called(quinn::Connection, Region),
+    /// Our dial came to an end.
+    Dialled(Result<(quinn::Connection, Region), DialFailure>),
+    /// The connection with this id ended.
+    Ended(usize, Loss),
+    /// Close with this code and stop.
+    Forget(VarInt),
+}
+
+impl Peer {
+    pub(crate) fn start(shared: Arc<Shared>, node: NodeId) -> Arc<Self> {
+        let (notices, inbox) = mpsc::channel(limits::NOTICES_MAX);
+        let peer = Arc::new(Self {
+            node,
+            counters: LivePeerCounters::default(),
+            queues: Default::default(),
+            addresses: Mutex::default(),
+            link: Mutex::default(),
+            notices,
+            wanted: Notify::new(),
+        });
+        let keeper = Keeper {
+            shared,
+            peer: Arc::clone(&peer),
+            inbox,
+            live: None,
+            dialling: false,
+            pause: limits::BACKOFF.0,
+            dial_not_before: None,
+        };
+        tokio::spawn(keeper.run());
+        peer
+    }
+
+    pub(crate) fn enqueue(&self, class: Class, frame: Vec<u8>) -> Result<(), Full> {
+        let queued = self.queue(class).push(frame);
+        if queued.is_err() {
+            self.counters.of(class).refused.add(1);
+        }
+        if !self.is_connected() {
+            self.wanted.notify_one();
+        }
+        queued
+    }
+
+    pub(crate) fn queue(&self, class: Class) -> &Queue {
+        &self.queues[class.index()]
+    }
+
+    pub(crate) fn drop_queued(&self, class: Class) {
+        let dropped = self.queue(class).clear();
+        self.counters.of(class).dropped.add(dropped);
+    }
+
+    /// Tells the keeper. A full inbox means a flood of connections from this peer: dropping one then
+    /// closes it, which is right, and nothing else comes in numbers.
+    pub(crate) fn notify(&self, notice: Notice) {
+        if let Err(mpsc::error::TrySendError::Full(notice)) = self.notices.try_send(notice) {
+            let notices = self.notices.clone();
+            if !matches!(notice, Notice::Called(..)) {
+                tokio::spawn(async move { _ = notices.send(notice).await });
+            }
+        }
+    }
+
+    pub(crate) fn add_address(&self, addr: SocketAddr) {
+        let mut addresses = lock(&self.addresses);
+        if addresses.first() == Some(&addr) {
+            return;
+        }
+        addresses.retain(|known| *known != addr);
+        addresses.insert(0, addr);
+        addresses.truncate(limits::PEER_ADDRESSES_MAX);
+    }
+
+    pub(crate) fn set_addresses(&self, wanted: &[SocketAddr]) {
+        let count = wanted.len().min(limits::PEER_ADDRESSES_MAX);
+        *lock(&self.addresses) = wanted[..count].to_vec();
+        self.wanted.notify_one();
+    }
+
+    pub(crate) fn has_address(&self) -> bool {
+        !lock(&self.addresses).is_empty()
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        lock(&self.link).is_some()
+    }
+
+    pub(crate) fn connection_status(&self) -> Option<ConnectionStatus> {
+        lock(&self.link).as_ref().map(|link| link.status())
+    }
+
+    pub(crate) fn status(&self) -> PeerStatus {
+        let depths = Class::ALL.map(|class| self.queue(class).depth());
+        PeerStatus {
+            node: self.node,
+            connection: self.connection_status(),
+            addresses: lock(&self.addresses).clone(),
+            queued_frames: depths.map(|(frames, _)| frames),
+            queued_bytes: depths.map(|(_, bytes)| bytes),
+            counters: self.counters.read(),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Half to all of `pause`, so that peers that lost each other together do not call together.
+fn jittered(pause: Duration) -> Duration {
+    let fraction = f64::from(u32::from_le_bytes(random())) / f64::from(u32::MAX);
+    pause.mul_f64(0.5 + fraction / 2.0)
+}
+
+/// The task of one peer. It alone decides which connection is the peer's.
+struct Keeper {
+    shared: Arc<Shared>,
+    peer: Arc<Peer>,
+    inbox: mpsc::Receiver<Notice>,
+    live: Option<Live>,
+    dialling: bool,
+    /// The next pause between dials, before jitter.
+    pause: Duration,
+    dial_not_before: Option<Instant>,
+}
+
+struct Live {
+    link: Arc<Link>,
+    /// Whether this side dialled it.
+    ours: bool,
+    since: Instant,
+}
+
+impl Keeper {
+    async fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let close_with = loop {
+            self.dial_if_wanted();
+            let waits = self.dial_not_before;
+            tokio::select! {
+                () = shared.until_closing() => break code::CLOSED,
+                notice = self.inbox.recv() => match notice {
+                    None => break code::CLOSED,
+                    Some(Notice::Forget(code)) => break code,
+                    Some(notice) => self.on_notice(notice).await,
+                },
+                () = self.peer.wanted.notified() => {}
+                () = tokio::time::sleep_until(waits.unwrap_or_else(Instant::now)), if waits.is_some() => {
+                    self.dial_not_before = None;
+                }
+            }
+        };
+        self.end(close_with).await;
+    }
+
+    async fn end(mut self, close_with: VarInt) {
+        for class in Class::ALL {
+            self.peer.drop_queued(class);
+        }
+        *lock(&self.peer.link) = None;
+        if let Some(live) = self.live.take() {
+            live.link.connection.close(close_with, b"");
+            let why = if close_with == code::EXCLUDED {
+                Loss::Excluded
+            } else {
+                Loss::Left
+            };
+            self.tell(Event::Lost {
+                node: self.peer.node,
+                why,
+            })
+            .await;
+        }
+    }
+
+    fn dial_if_wanted(&mut self) {
+        let idle = self.live.is_none() && !self.dialling && self.dial_not_before.is_none();
+        let wanted = Class::ALL
+            .iter()
+            .any(|class| !self.peer.queue(*class).is_empty());
+        let addresses = lock(&self.peer.addresses).clone();
+        if !idle || !wanted || addresses.is_empty() {
+            return;
+        }
+        self.dialling = true;
+        let (shared, peer) = (Arc::clone(&self.shared), Arc::clone(&self.peer));
+        tokio::spawn(async move {
+            let outcome = dial::dial(&shared, peer.node, &addresses).await;
+            peer.notify(Notice::Dialled(outcome));
+        });
+    }
+
+    async fn on_notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Called(connection, region) => self.weigh(connection, region, false).await,
+            Notice::Dialled(outcome) => {
+                self.dialling = false;
+                match outcome {
+                    Ok((connection, region)) => self.weigh(connection, region, true).await,
+                    Err(failure) => self.on_failed_dial(failure).await,
+                }
+            }
+            Notice::Ended(id, why) => self.on_end(id, why).await,
+            Notice::Forget(_) => {}
+        }
+    }
+
+    /// A new connection: alone, better or worse than the one there is. Both sides judge alike, see
+    /// [`limits::SIMULTANEOUS_DIAL`].
+    async fn weigh(&mut self, connection: quinn::Connection, region: Region, ours: bool) {
+        let Some(old) = &self.live else {
+            self.install(connection, region, ours, true).await;
+            return;
+        };
+        let simultaneous = old.ours != ours && old.since.elapsed() < limits::SIMULTANEOUS_DIAL;
+        let dialled_by_lower = ours == (self.shared.node < self.peer.node);
+        if simultaneous && !dialled_by_lower {
+            connection.close(code::DUPLICATE, b"the other connection of this pair stays");
+            return;
+        }
+        old.link.retire();
+        self.install(connection, region, ours, false).await;
+    }
+
+    async fn install(
+        &mut self,
+        connection: quinn::Connection,
+        region: Region,
+        ours: bool,
+        news: bool,
+    ) {
+        let (addr, rtt) = (connection.remote_address(), connection.rtt());
+        self.shared.learn(self.peer.node, addr);
+        self.peer.counters.connections.connected.add(1);
+        self.pause = limits::BACKOFF.0;
+        self.dial_not_before = None;
+        let link = Arc::new(Link::new(connection, region.clone()));
+        *lock(&self.peer.link) = Some(Arc::clone(&link));
+        if news {
+            self.tell(Event::Connected {
+                node: self.peer.node,
+                region,
+                addr,
+                rtt,
+            })
+            .await;
+        }
+        let (shared, peer) = (Arc::clone(&self.shared), Arc::clone(&self.peer));
+        tokio::spawn(connection::serve(shared, peer, Arc::clone(&link), !ours));
+        self.live = Some(Live {
+            link,
+            ours,
+            since: Instant::now(),
+        });
+    }
+
+    async fn on_failed_dial(&mut self, failure: DialFailure) {
+        self.back_off();
+        match failure {
+            // It has another connection with us, or is about to: nothing is lost.
+            DialFailure::Duplicate => {}
+            _ if self.live.is_some() => {}
+            failure => {
+                self.peer.counters.connections.dials_failed.add(1);
+                // Frames for a peer that is not there are soon outdated, and hundreds of such peers
+                // must not hold megabytes each. Repair brings what matters.
+                for class in Class::ALL {
+                    self.peer.drop_queued(class);
+                }
+                self.tell(Event::Lost {
+                    node: self.peer.node,
+                    why: failure.into(),
+                })
+                .await;
+            }
+        }
+    }
+
+    async fn on_end(&mut self, id: usize, why: Loss) {
+        if self.live.as_ref().is_none_or(|live| live.link.id() != id) {
+            return;
+        }
+        self.live = None;
+        *lock(&self.peer.link) = None;
+        self.back_off();
+        self.tell(Event::Lost {
+            node: self.peer.node,
+            why,
+        })
+        .await;
+    }
+
+    fn back_off(&mut self) {
+        self.dial_not_before = Some(Instant::now() + jittered(self.pause));
+        self.pause = (self.pause * 2).min(limits::BACKOFF.1);
+    }
+
+    async fn tell(&self, event: Event) {
+        self.shared.sink.lifecycle(event).await;
+    }
+}

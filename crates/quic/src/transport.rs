@@ -1,0 +1,251 @@
+//! The driver's handle: sending, addresses, exclusion and figures. Nothing here blocks.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use unisono_model::{ClusterId, NodeId};
+
+use crate::{
+    Class, EndpointCounters, Faults, PeerCounters,
+    connection::code,
+    endpoint::Shared,
+    identity::Region,
+    join::Admission,
+    limits,
+    peer::{Notice, Peer},
+};
+
+/// Why a frame was not accepted. Nothing was queued.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum SendError {
+    /// The peer is slower than what is sent to it. Mark it for repair and go on.
+    #[error("the queue to the peer is full: mark it for repair")]
+    QueueFull,
+    /// The peer is not connected and no address of it is known. Learn one, or wait for its call.
+    #[error("no address of the peer is known: set one, or wait until it connects")]
+    NoAddress,
+    /// The frame is larger than its class allows. Split it, or use another class.
+    #[error("the frame has {bytes} bytes and its class allows {max}: split it")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The class's limit.
+        max: usize,
+    },
+    /// The peer is excluded. Do not send to it.
+    #[error("the peer is excluded")]
+    Excluded,
+    /// The frame is for this node itself.
+    #[error("a node does not send to itself")]
+    ToMyself,
+    /// [`limits::PEERS_MAX`] peers are known. Forget some.
+    #[error("too many peers are known: forget those that are gone")]
+    TooManyPeers,
+    /// The endpoint is closed.
+    #[error("the endpoint is closed")]
+    Closed,
+}
+
+/// A peer as the transport sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PeerStatus {
+    /// Who.
+    pub node: NodeId,
+    /// The live connection, if there is one.
+    pub connection: Option<ConnectionStatus>,
+    /// Where it would be dialled.
+    pub addresses: Vec<SocketAddr>,
+    /// Frames that wait, by class in the order of [`Class::ALL`].
+    pub queued_frames: [usize; 3],
+    /// Bytes that wait, by class in the order of [`Class::ALL`].
+    pub queued_bytes: [usize; 3],
+    /// Since the endpoint was bound.
+    pub counters: PeerCounters,
+}
+
+/// A live connection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConnectionStatus {
+    /// Where the peer stands, by its certificate.
+    pub region: Region,
+    /// From where it speaks.
+    pub addr: SocketAddr,
+    /// The round trip, smoothed (RFC 9002, section 5.3).
+    pub rtt: Duration,
+    /// The shortest round trip seen on this connection.
+    pub min_rtt: Duration,
+}
+
+/// A handle to a bound endpoint; clones are cheap and share it. When the last clone is dropped the
+/// endpoint closes.
+#[derive(Clone, Debug)]
+pub struct Transport {
+    shared: Arc<Shared>,
+    /// Tasks hold `Shared` but never this, so its end is the end of the last handle.
+    _guard: Arc<CloseOnDrop>,
+}
+
+#[derive(Debug)]
+struct CloseOnDrop(Arc<Shared>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.begin_close();
+    }
+}
+
+impl Transport {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let guard = Arc::new(CloseOnDrop(Arc::clone(&shared)));
+        Self {
+            shared,
+            _guard: guard,
+        }
+    }
+
+    /// This node.
+    pub fn node(&self) -> NodeId {
+        self.shared.node
+    }
+
+    /// This node's cluster.
+    pub fn cluster(&self) -> ClusterId {
+        self.shared.cluster
+    }
+
+    /// The address that the socket is bound to.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.shared.local_addr
+    }
+
+    /// Queues a frame for a peer and returns at once. If the peer is not connected it is dialled, at
+    /// `addr_hint` or at the addresses set before. An accepted frame may still be lost; see [`Event`].
+    ///
+    /// [`Event`]: crate::Event
+    pub fn send(
+        &self,
+        to: NodeId,
+        addr_hint: Option<SocketAddr>,
+        class: Class,
+        frame: Vec<u8>,
+    ) -> Result<(), SendError> {
+        let max = class.frame_bytes_max();
+        if frame.len() > max {
+            return Err(SendError::TooLarge {
+                bytes: frame.len(),
+                max,
+            });
+        }
+        let peer = self.reachable(to, addr_hint)?;
+        peer.enqueue(class, frame)
+            .map_err(|crate::queue::Full| SendError::QueueFull)
+    }
+
+    fn reachable(&self, to: NodeId, addr_hint: Option<SocketAddr>) -> Result<Arc<Peer>, SendError> {
+        if to == self.shared.node {
+            return Err(SendError::ToMyself);
+        }
+        if self.shared.is_closing() {
+            return Err(SendError::Closed);
+        }
+        if self.shared.is_excluded(to) {
+            return Err(SendError::Excluded);
+        }
+        let peer = match self.shared.peer(to) {
+            Some(peer) => peer,
+            None if addr_hint.is_none() => return Err(SendError::NoAddress),
+            None => self.shared.peer_or_new(to).ok_or(SendError::TooManyPeers)?,
+        };
+        if let Some(addr) = addr_hint {
+            peer.add_address(addr);
+        }
+        if peer.is_connected() || peer.has_address() {
+            Ok(peer)
+        } else {
+            Err(SendError::NoAddress)
+        }
+    }
+
+    /// Where a peer is dialled from now on, best first; the first [`limits::PEER_ADDRESSES_MAX`] count.
+    /// A live connection stays as it is.
+    pub fn set_address(&self, node: NodeId, addresses: &[SocketAddr]) -> Result<(), SendError> {
+        if node == self.shared.node {
+            return Err(SendError::ToMyself);
+        }
+        let peer = self
+            .shared
+            .peer_or_new(node)
+            .ok_or(SendError::TooManyPeers)?;
+        peer.set_addresses(addresses);
+        Ok(())
+    }
+
+    /// Drops all that is known of a peer and closes its connection. It may come back.
+    pub fn forget(&self, node: NodeId) {
+        if let Some(peer) = self.shared.remove_peer(node) {
+            peer.notify(Notice::Forget(code::CLOSED));
+        }
+    }
+
+    /// Turns a peer away from now on, however valid its certificate: for members that were removed.
+    /// Its connection is closed.
+    pub fn exclude(&self, node: NodeId) {
+        self.shared.set_excluded(node, true);
+        if let Some(peer) = self.shared.remove_peer(node) {
+            peer.notify(Notice::Forget(code::EXCLUDED));
+        }
+    }
+
+    /// Takes an exclusion back.
+    pub fn readmit(&self, node: NodeId) {
+        self.shared.set_excluded(node, false);
+    }
+
+    /// The smoothed round trip to a connected peer.
+    pub fn rtt(&self, node: NodeId) -> Option<Duration> {
+        self.shared
+            .peer(node)?
+            .connection_status()
+            .map(|status| status.rtt)
+    }
+
+    /// What was sent to, received from and dropped for a peer.
+    pub fn counters(&self, node: NodeId) -> Option<PeerCounters> {
+        self.shared.peer(node).map(|peer| peer.counters.read())
+    }
+
+    /// What happened to the endpoint as a whole.
+    pub fn endpoint_counters(&self) -> EndpointCounters {
+        self.shared.counters.read()
+    }
+
+    /// Every known peer, by id.
+    pub fn peers(&self) -> Vec<PeerStatus> {
+        let mut peers: Vec<_> = self
+            .shared
+            .peers()
+            .iter()
+            .map(|peer| peer.status())
+            .collect();
+        peers.sort_by_key(|peer| peer.node);
+        peers
+    }
+
+    /// Answers joiners from now on, by this rule. Before, joiners are told to come back later. A node
+    /// without the authority refuses them and names `issuers` of the rule.
+    pub fn serve_joins(&self, admission: Arc<dyn Admission>) {
+        self.shared.set_admission(admission);
+    }
+
+    /// The faults that a test injects; `None` unless the endpoint was bound with
+    /// [`Config::fault_injection`](crate::Config::fault_injection).
+    pub fn faults(&self) -> Option<&Faults> {
+        self.shared.faults.as_deref()
+    }
+
+    /// Closes every connection, tells the peers, and waits for that at most a second. What is queued
+    /// is dropped.
+    pub async fn close(&self) {
+        self.shared.begin_close();
+        _ = tokio::time::timeout(limits::CLOSE_TIMEOUT, self.shared.endpoint.wait_idle()).await;
+    }
+}
