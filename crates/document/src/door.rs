@@ -60,9 +60,9 @@ impl Door {
         let mut bytes = Vec::with_capacity(FRAME_BYTES + payload.len());
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&checksum(id, numbers, &payload).0);
-        numbers
-            .iter()
-            .for_each(|number| bytes.extend_from_slice(&number.to_be_bytes()));
+        for number in numbers {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
         bytes.extend_from_slice(&payload);
         Ok(bytes)
     }

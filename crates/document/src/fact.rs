@@ -415,6 +415,10 @@ struct Batch {
     released: VecDeque<ChangePlan>,
 }
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "each lives for one step, and most are the large one"
+)]
 enum Judgement {
     Duplicate,
     After(Digest),

@@ -47,6 +47,18 @@ impl History {
         dependencies: &[Digest],
         operations: usize,
     ) -> Result<Place, Refusal> {
+        self.place_with(actor, seq, dependencies, operations, None)
+    }
+
+    /// The same, if one more change were here whose highest operation is given.
+    pub(crate) fn place_with(
+        &self,
+        actor: &Actor,
+        seq: u64,
+        dependencies: &[Digest],
+        operations: usize,
+        extra: Option<(Digest, u64)>,
+    ) -> Result<Place, Refusal> {
         if *actor == GENESIS {
             return Err(Refusal::Actor);
         }
@@ -57,8 +69,12 @@ impl History {
             return Err(Refusal::Dependencies);
         }
         let known = self.seq(actor);
-        let missing = dependencies.iter().find(|hash| !self.contains(hash));
-        let start = self.start_op(dependencies);
+        let is_here =
+            |hash: &Digest| self.contains(hash) || extra.is_some_and(|(extra, _)| extra == *hash);
+        let missing = dependencies.iter().find(|hash| !is_here(hash));
+        let start = self
+            .start_op(dependencies)
+            .max(extra.map_or(0, |(_, max_op)| max_op + 1));
         if seq > 0 && seq <= known {
             return Ok(Place::Taken(missing.is_none().then_some(start)));
         }
@@ -100,7 +116,7 @@ impl History {
     }
 
     /// One above the highest operation of the dependencies, as far as they are known.
-    pub(crate) fn start_op(&self, dependencies: &[Digest]) -> u64 {
+    fn start_op(&self, dependencies: &[Digest]) -> u64 {
         let known = dependencies.iter().filter_map(|hash| self.max_op.get(hash));
         1 + u64::from(known.copied().max().unwrap_or(0))
     }

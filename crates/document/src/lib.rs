@@ -17,10 +17,12 @@ mod history;
 mod id;
 mod key;
 pub mod limits;
+mod living;
 mod plan;
 
 pub use error::{LoadError, Poisoned, Refusal, WriteError};
 pub use fact::{Appended, Applied, FactDocument, Figures};
 pub use id::{Actor, DocumentId, Kind, actor_id};
 pub use key::Key;
+pub use living::{ConfigConflict, ConfigTree, ConfigValue, Edit, LivingDocument};
 pub use plan::{ChangePlan, ChangeStamp};

@@ -2,4 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod facts;
+mod hostile;
+mod living;
 mod world;

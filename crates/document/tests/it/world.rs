@@ -13,6 +13,14 @@ pub(crate) fn score() -> DocumentId {
     }
 }
 
+pub(crate) fn living() -> DocumentId {
+    DocumentId {
+        orchestra: OrchestraId([7; 16]),
+        kind: Kind::Living,
+        part: 0,
+    }
+}
+
 /// The actor of node `n` in `document`; later nodes sort last.
 pub(crate) fn node(document: &DocumentId, n: u8) -> Actor {
     let incarnation = Incarnation {
