@@ -7,9 +7,11 @@
 #![no_std]
 extern crate alloc;
 
+pub mod carriage;
 pub mod context;
 pub mod journal;
 pub mod node;
 pub mod orchestra;
 pub mod replication;
 pub mod sabotage;
+pub mod timing;

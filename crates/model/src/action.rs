@@ -13,6 +13,11 @@ pub enum Action {
     /// The agent introduces itself; signed by its own key. Everything else that it signs in this
     /// orchestra is pending until one of these is held.
     Enrol(Enrol),
+    /// Makes the orchestra of this name. Counts where the name is the one that the id follows from.
+    Open {
+        /// The name.
+        name: String,
+    },
     /// Sets settings of the orchestra; the latest by stamp stands.
     Settings(Vec<(Setting, u64)>),
     /// How the agent is.
@@ -323,6 +328,7 @@ impl Action {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Enrol(_) => "enrol",
+            Self::Open { .. } => "open",
             Self::Settings(_) => "settings",
             Self::Presence(_) => "presence",
             Self::Signal(_) => "signal",
@@ -342,6 +348,7 @@ impl Action {
         matches!(
             self,
             Self::Enrol(_)
+                | Self::Open { .. }
                 | Self::Settings(_)
                 | Self::Advance { .. }
                 | Self::Task(_)

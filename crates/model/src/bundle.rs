@@ -7,7 +7,7 @@ use ed25519_dalek::{Signer, SigningKey};
 use serde::{Deserialize, Serialize};
 
 use crate::wire::{self, Blob, Malformed, Signature};
-use crate::{AgentId, ClusterId, Digest, LogId, OrchestraId, Stamp, limits};
+use crate::{AgentId, ClusterId, Digest, Incarnation, LogId, OrchestraId, Stamp, limits};
 
 /// The version of the bundle format that this code writes and reads.
 pub const BUNDLE_VERSION: u8 = 1;
@@ -46,6 +46,19 @@ pub struct BundleBody {
     pub appends: Vec<DocumentAppend>,
     /// Raw Automerge changes of the orchestra's living document (notes, configuration).
     pub living: Vec<Blob>,
+    /// In a log's first bundle: where the node's earlier logs of this orchestra end. A head of this
+    /// log counts for those that hold the earlier ones up to there, so that a restart cannot make
+    /// anybody believe that nothing lower is missing.
+    pub closes: Vec<LogEnd>,
+}
+
+/// Where a log ends.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub struct LogEnd {
+    /// The life that wrote it.
+    pub incarnation: Incarnation,
+    /// Its last bundle.
+    pub seq: u64,
 }
 
 /// A record on its way: what chain and log imply is left out.
@@ -176,6 +189,11 @@ impl BundleBody {
                 .any(|change| change.0.len() > limits::LIVING_CHANGE_BYTES_MAX)
         {
             return Err(Malformed::Limit("living changes"));
+        }
+        let rising = self.closes.windows(2).all(|pair| pair[0].incarnation < pair[1].incarnation);
+        let misplaced = header.seq != 1 && !self.closes.is_empty();
+        if self.closes.len() > limits::BUNDLE_CLOSES_MAX || misplaced || !rising {
+            return Err(Malformed::Limit("closed logs"));
         }
         let mut next_agent = 0;
         let mut last = Stamp::MIN;

@@ -11,6 +11,7 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
             name("agent name", &enrol.name)?;
             text("role", &enrol.role, limits::NAME_BYTES_MAX)
         }
+        Action::Open { name: orchestra } => name("orchestra name", orchestra),
         Action::Settings(changes) => count("settings", changes.len(), limits::SETTINGS_MAX),
         Action::Presence(presence) => {
             text("intent", &presence.intent, limits::TEXT_BYTES_MAX)?;

@@ -21,7 +21,7 @@ pub use action::{
 };
 pub use bundle::{
     BUNDLE_VERSION, BundleBody, BundleHeader, Carried, DocumentAppend, DocumentKind, DocumentName,
-    ForkProof, SignedBundle,
+    ForkProof, LogEnd, SignedBundle,
 };
 pub use ids::{
     AgentId, ChainId, ClusterId, Digest, IdempotencyKey, Incarnation, LogId, NodeId,

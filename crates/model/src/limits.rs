@@ -39,3 +39,5 @@ pub const ITERATION_MAX: u32 = 1_000_000;
 pub const STAMP_AHEAD_MS_MAX: u64 = 500;
 /// How long an idempotency key counts, from the first record that bore it (ms).
 pub const IDEMPOTENCY_MS: u64 = 24 * 3_600_000;
+/// Most earlier logs that a log's first bundle may close.
+pub const BUNDLE_CLOSES_MAX: usize = 256;

@@ -1,3 +1,227 @@
 //! One orchestra: which records count, and what they come to.
+//!
+//! A fold is `insert(record)` into a commutative, idempotent accumulator, and `read(T)`. It reads no
+//! configuration and no clock.
 
+pub mod agents;
+pub mod claims;
+pub mod course;
+pub mod fact;
+pub mod horizon;
+pub mod members;
+pub mod once;
+mod read;
+pub mod signals;
+pub mod tasks;
 pub mod view;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use unisono_model::{Action, AgentId, Stamp};
+
+use crate::sabotage::Sabotage;
+use agents::Agents;
+use claims::Claims;
+use course::Course;
+use fact::Fact;
+use members::Members;
+use once::{Once, Standing};
+use signals::Signals;
+use tasks::Tasks;
+
+pub use read::Reading;
+
+/// Most records that wait in memory for their agent's enrolment; beyond these the orchestra is
+/// folded again when one arrives.
+pub const PENDING_MAX: usize = 10_000;
+
+/// All accumulators of an orchestra.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Folds {
+    pub(crate) agents: Agents,
+    pub(crate) course: Course,
+    pub(crate) signals: Signals,
+    pub(crate) claims: Claims,
+    pub(crate) tasks: Tasks,
+    pub(crate) once: Once,
+    pub(crate) members: Members,
+    /// The orchestra's name, once anybody has said it.
+    pub(crate) name: String,
+    counts: Counts,
+    /// Records of agents whose enrolment is not held yet.
+    #[serde(skip)]
+    pending: BTreeMap<AgentId, Vec<Fact>>,
+    pending_dropped: BTreeSet<AgentId>,
+    /// Up to here the past is folded into bases.
+    pruned: Stamp,
+    /// Why everything has to be folded again, if it has.
+    upset: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Counts {
+    valid: u64,
+    void: u64,
+    repeats: u64,
+}
+
+/// How records are folded.
+#[derive(Clone, Copy, Debug)]
+pub struct FoldRules {
+    /// The longest lease in this cluster (ms).
+    pub lease_ms_max: u64,
+    /// Rules to break.
+    pub sabotage: Sabotage,
+}
+
+impl Folds {
+    /// Takes in a record whose signature and chain are good.
+    pub fn insert(&mut self, fact: Fact, rules: &FoldRules) {
+        let enrols = matches!(fact.body.action, Action::Enrol(_));
+        if !enrols && !self.agents.is_enrolled(&fact.agent) {
+            self.wait(fact);
+            return;
+        }
+        let agent = fact.agent;
+        let first = enrols && !self.agents.is_enrolled(&agent);
+        self.count(&fact, rules);
+        if first {
+            if self.pending_dropped.remove(&agent) {
+                self.upset = true;
+            }
+            for waiting in self.pending.remove(&agent).unwrap_or_default() {
+                self.count(&waiting, rules);
+            }
+        }
+    }
+
+    fn wait(&mut self, fact: Fact) {
+        let waiting: usize = self.pending.values().map(Vec::len).sum();
+        if waiting < PENDING_MAX {
+            self.pending.entry(fact.agent).or_default().push(fact);
+        } else {
+            self.pending_dropped.insert(fact.agent);
+        }
+    }
+
+    fn count(&mut self, fact: &Fact, rules: &FoldRules) {
+        let standing = match self.once.insert(fact) {
+            _ if rules.sabotage.key_forgotten => Standing::Counts,
+            standing => standing,
+        };
+        match standing {
+            Standing::Counts => {}
+            Standing::Repeats => {
+                self.counts.repeats += 1;
+                return;
+            }
+            Standing::Replaces(former) => {
+                self.counts.repeats += 1;
+                self.retract(fact.agent, former, &fact.body.action);
+            }
+            Standing::Upsets => self.upset = true,
+        }
+        self.counts.valid += 1;
+        self.agents.insert(fact);
+        self.course.insert(fact);
+        self.signals.insert(fact);
+        self.tasks.insert(fact);
+        self.members.insert(fact, rules.lease_ms_max);
+        if rules.sabotage.claims_by_arrival {
+            self.claims.insert_by_arrival(fact);
+        } else {
+            self.claims.insert(fact);
+        }
+        if rules.sabotage.checkpoint_kept {
+            self.claims.keep_checkpoint();
+        }
+    }
+
+    fn retract(&mut self, agent: AgentId, place: unisono_model::Place, action: &Action) {
+        self.counts.valid -= 1;
+        self.agents.retract(agent, place, action);
+        self.course.retract(place, action);
+        self.signals.retract(place, action);
+        self.tasks.retract(place, action);
+        self.claims.retract(place, action);
+    }
+
+    /// A record that does not count: its signature or its chain is broken.
+    pub fn insert_void(&mut self) {
+        self.counts.void += 1;
+    }
+
+    /// Whether the folds have to be made again from the logs, in part or whole.
+    pub fn needs_refold(&self) -> Option<Refold> {
+        if self.upset {
+            Some(Refold::Everything)
+        } else if self.claims.dirty().is_empty() {
+            None
+        } else {
+            Some(Refold::Topics(self.claims.dirty().clone()))
+        }
+    }
+
+    /// Says that everything must be folded again: a fork took records away.
+    pub fn upset(&mut self) {
+        self.upset = true;
+    }
+
+    /// Takes over topics that were folded apart, after [`Refold::Topics`].
+    pub fn adopt_topics(&mut self, folded: Self) {
+        self.claims.reset_dirty();
+        self.claims.adopt(folded.claims);
+    }
+
+    /// Drops what can no longer change or be asked for above the frontier.
+    pub fn prune(&mut self, frontier: Stamp, rules: &claims::Rules<'_>) {
+        if frontier <= self.pruned || self.upset {
+            return;
+        }
+        self.pruned = frontier;
+        let iteration = self.course.iteration(frontier);
+        self.agents.prune(frontier);
+        self.course.prune(frontier);
+        self.signals.prune(frontier, iteration);
+        self.claims.prune(frontier, rules);
+        self.tasks.prune(frontier);
+        self.once.prune(frontier);
+    }
+
+    /// Below this stamp the folds cannot be read any more: the logs must be folded again.
+    pub fn readable_from(&self) -> Stamp {
+        self.pruned
+    }
+
+    /// Values kept in memory.
+    pub fn weight(&self) -> usize {
+        self.agents.weight()
+            + self.signals.weight()
+            + self.claims.weight()
+            + self.tasks.weight()
+            + self.once.weight()
+            + self.pending.values().map(Vec::len).sum::<usize>()
+    }
+
+    /// Records that wait for an enrolment.
+    pub fn pending(&self) -> u64 {
+        self.pending.values().map(|waiting| waiting.len() as u64).sum()
+    }
+
+    /// After loading from a checkpoint.
+    pub fn restored(&mut self, lease_ms_max: u64) {
+        self.members.derive(lease_ms_max);
+    }
+}
+
+/// What has to be folded again.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Refold {
+    /// All of it.
+    Everything,
+    /// The claims of these topics.
+    Topics(BTreeSet<String>),
+}

@@ -1,5 +1,11 @@
 //! Which bundles are here, which are elsewhere, and how the difference is made up.
 
 mod cursor;
+mod frame;
+mod log;
+mod logs;
 
 pub use cursor::{CURSOR_LOGS_MAX, Cursor, LogTag};
+pub use frame::{FRAME_BYTES_MAX, Frame, RANGE_BYTES_MAX, SUMMARY_MAX, VECTOR_MAX};
+pub use log::{ChainTip, LogState, NotNext, Placed, SignedHeader};
+pub use logs::{LogHead, Logs};

@@ -1,0 +1,191 @@
+//! Who is enrolled, how they are, and what they have proved: enrolments, presences, marks.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use unisono_model::{Action, AgentId, Enrol, Held, Mark, Place, Presence, Stamp};
+
+use super::fact::Fact;
+use super::tasks::keep_last_settled;
+
+/// Marks that are kept in memory for reading; older ones are in the log.
+pub const MARKS_KEPT_MAX: usize = 256;
+
+/// The fold over all agents.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Agents {
+    agents: BTreeMap<AgentId, Agent>,
+    recent_marks: BTreeMap<Place, Witnessed>,
+    /// The highest mark that was dropped from `recent_marks`.
+    marks_from: Option<Place>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Agent {
+    enrolments: BTreeMap<Place, (Enrol, Held)>,
+    presences: BTreeMap<Place, Presence>,
+    actions: BTreeSet<Place>,
+    /// Marks by iteration: those above the last pruning by place, those below by number.
+    marks: BTreeMap<u32, Marks>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Marks {
+    settled: u64,
+    recent: BTreeSet<Place>,
+}
+
+/// A mark with its origin.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Witnessed {
+    /// By whom.
+    pub agent: AgentId,
+    /// In which iteration.
+    pub iteration: u32,
+    /// The mark.
+    pub mark: Mark,
+}
+
+/// An agent as of a stamp.
+#[derive(Clone, Debug)]
+pub struct AgentState<'a> {
+    /// Its enrolment.
+    pub enrol: &'a Enrol,
+    /// Who holds its key.
+    pub held: Held,
+    /// When it enrolled.
+    pub since: Place,
+    /// Its latest presence.
+    pub presence: Option<&'a Presence>,
+    /// Its latest record.
+    pub last_action: Stamp,
+}
+
+impl Agents {
+    /// Takes in a record, of any kind: every record is a sign of life.
+    pub fn insert(&mut self, fact: &Fact) {
+        let agent = self.agents.entry(fact.agent).or_default();
+        agent.actions.insert(fact.place);
+        match &fact.body.action {
+            Action::Enrol(enrol) => {
+                agent.enrolments.insert(fact.place, (enrol.clone(), fact.body.held));
+            }
+            Action::Presence(presence) => {
+                agent.presences.insert(fact.place, presence.clone());
+            }
+            Action::Mark(mark) => {
+                let iteration = fact.body.iteration;
+                agent.marks.entry(iteration).or_default().recent.insert(fact.place);
+                if self.marks_from.is_none_or(|from| fact.place > from) {
+                    let mark = mark.clone();
+                    let witnessed = Witnessed { agent: fact.agent, iteration, mark };
+                    self.recent_marks.insert(fact.place, witnessed);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes a record out again.
+    pub fn retract(&mut self, id: AgentId, place: Place, action: &Action) {
+        let Some(agent) = self.agents.get_mut(&id) else { return };
+        agent.actions.remove(&place);
+        match action {
+            Action::Enrol(_) => drop(agent.enrolments.remove(&place)),
+            Action::Presence(_) => drop(agent.presences.remove(&place)),
+            Action::Mark(_) => {
+                self.recent_marks.remove(&place);
+                for marks in agent.marks.values_mut() {
+                    marks.recent.remove(&place);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether any enrolment of this agent is held.
+    pub fn is_enrolled(&self, agent: &AgentId) -> bool {
+        self.agents.get(agent).is_some_and(|agent| !agent.enrolments.is_empty())
+    }
+
+    /// An agent as of a stamp.
+    pub fn read(&self, id: &AgentId, at: Stamp) -> Option<AgentState<'_>> {
+        let agent = self.agents.get(id)?;
+        let seen = Place::end_of(at);
+        let (since, (enrol, held)) = agent.enrolments.range(..=seen).next()?;
+        Some(AgentState {
+            enrol,
+            held: *held,
+            since: *since,
+            presence: agent.presences.range(..=seen).next_back().map(|(_, presence)| presence),
+            last_action: agent.actions.range(..=seen).next_back()?.stamp,
+        })
+    }
+
+    /// All agents enrolled at a stamp.
+    pub fn all(&self, at: Stamp) -> impl Iterator<Item = (AgentId, AgentState<'_>)> {
+        self.agents.keys().filter_map(move |id| Some((*id, self.read(id, at)?)))
+    }
+
+    /// The agent's name, or the beginning of its key.
+    pub fn name(&self, id: &AgentId) -> alloc::string::String {
+        match self.agents.get(id).and_then(|agent| agent.enrolments.values().next()) {
+            Some((enrol, _)) => enrol.name.clone(),
+            None => alloc::format!("{id:?}"),
+        }
+    }
+
+    /// Marks of an agent in an iteration.
+    pub fn marks_in(&self, id: &AgentId, iteration: u32, at: Stamp) -> u64 {
+        let marks = self.agents.get(id).and_then(|agent| agent.marks.get(&iteration));
+        marks.map_or(0, |marks| marks.count(at))
+    }
+
+    /// All marks.
+    pub fn marks_count(&self, at: Stamp) -> u64 {
+        self.agents.values().flat_map(|a| a.marks.values()).map(|marks| marks.count(at)).sum()
+    }
+
+    /// The latest marks, newest first.
+    pub fn marks(&self, at: Stamp) -> impl Iterator<Item = (Place, &Witnessed)> {
+        self.recent_marks.range(..=Place::end_of(at)).rev().map(|(place, mark)| (*place, mark))
+    }
+
+    /// Drops what can no longer be the answer to anything above the frontier.
+    pub fn prune(&mut self, frontier: Stamp) {
+        let edge = Place::end_of(frontier);
+        for agent in self.agents.values_mut() {
+            keep_last_settled(&mut agent.actions, &edge);
+            let last = agent.presences.range(..=edge).next_back().map(|(place, _)| *place);
+            if let Some(last) = last {
+                agent.presences = agent.presences.split_off(&last);
+            }
+            for marks in agent.marks.values_mut() {
+                let later = marks.recent.split_off(&edge);
+                marks.settled += marks.recent.len() as u64;
+                marks.recent = later;
+            }
+        }
+        while self.recent_marks.len() > MARKS_KEPT_MAX {
+            match self.recent_marks.first_key_value() {
+                Some((first, _)) if *first <= edge => {
+                    self.marks_from = Some(*first);
+                    self.recent_marks.pop_first();
+                }
+                _ => break,
+            }
+        }
+    }
+
+    /// Values kept in memory.
+    pub fn weight(&self) -> usize {
+        self.recent_marks.len()
+            + self.agents.values().map(|a| a.actions.len() + a.presences.len()).sum::<usize>()
+    }
+}
+
+impl Marks {
+    fn count(&self, at: Stamp) -> u64 {
+        self.settled + self.recent.range(..=Place::end_of(at)).count() as u64
+    }
+}

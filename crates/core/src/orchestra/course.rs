@@ -1,0 +1,128 @@
+//! The orchestra's course: its iteration and its settings.
+
+use alloc::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use unisono_model::{Action, Place, Setting, Stamp};
+
+use super::fact::Fact;
+use super::view::Phase;
+
+/// The fold over iterations and settings.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Course {
+    /// For each iteration that was ended, every place at which that was said. The lowest counts.
+    advances: BTreeMap<u32, BTreeMap<Place, ()>>,
+    settings: BTreeMap<Setting, BTreeMap<Place, u64>>,
+}
+
+impl Course {
+    /// Takes in a record.
+    pub fn insert(&mut self, fact: &Fact) {
+        match &fact.body.action {
+            Action::Advance { from } => {
+                self.advances.entry(*from).or_default().insert(fact.place, ());
+            }
+            Action::Settings(changes) => {
+                for (setting, value) in changes {
+                    self.settings.entry(*setting).or_default().insert(fact.place, *value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes a record out again.
+    pub fn retract(&mut self, place: Place, action: &Action) {
+        match action {
+            Action::Advance { from } => {
+                if let Some(places) = self.advances.get_mut(from) {
+                    places.remove(&place);
+                }
+            }
+            Action::Settings(changes) => {
+                for (setting, _) in changes {
+                    if let Some(values) = self.settings.get_mut(setting) {
+                        values.remove(&place);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The iteration as of a stamp: the longest run of ended iterations from 1, and one.
+    pub fn iteration(&self, at: Stamp) -> u32 {
+        let mut iteration = 1;
+        while self.advances.get(&iteration).is_some_and(|places| {
+            places.first_key_value().is_some_and(|(place, ())| place.stamp <= at)
+        }) {
+            iteration += 1;
+        }
+        iteration
+    }
+
+    /// What the orchestra is about in an iteration.
+    pub fn phase(&self, iteration: u32, at: Stamp) -> Phase {
+        if iteration <= 1 {
+            Phase::Design
+        } else if u64::from(iteration) <= self.setting(Setting::ExecutionEnds, at) {
+            Phase::Execution
+        } else {
+            Phase::Reflection
+        }
+    }
+
+    /// A setting as of a stamp: the latest value, or the default.
+    pub fn setting(&self, setting: Setting, at: Stamp) -> u64 {
+        let set = self.settings.get(&setting);
+        let last = set.and_then(|values| values.range(..=Place::end_of(at)).next_back());
+        last.map_or_else(|| default(setting), |(_, value)| *value)
+    }
+
+    /// All settings as of a stamp.
+    pub fn settings(&self, at: Stamp) -> BTreeMap<Setting, u64> {
+        ALL.iter().map(|setting| (*setting, self.setting(*setting, at))).collect()
+    }
+
+    /// Drops what can no longer be the answer to anything above the frontier.
+    pub fn prune(&mut self, frontier: Stamp) {
+        let edge = Place::end_of(frontier);
+        for values in self.settings.values_mut() {
+            if let Some(last) = values.range(..=edge).next_back().map(|(place, _)| *place) {
+                *values = values.split_off(&last);
+            }
+        }
+        for places in self.advances.values_mut() {
+            if let Some(first) = places.keys().next().copied()
+                && first <= edge
+            {
+                *places = BTreeMap::from([(first, ())]);
+            }
+        }
+    }
+}
+
+const ALL: [Setting; 8] = [
+    Setting::PresenceStaleMs,
+    Setting::IntentLifetimeMs,
+    Setting::NeedLifetimeMs,
+    Setting::ClaimLeaseMs,
+    Setting::EmitPerMinuteMax,
+    Setting::ExecutionEnds,
+    Setting::IterationLast,
+    Setting::RemoveSilentAfterMs,
+];
+
+fn default(setting: Setting) -> u64 {
+    match setting {
+        Setting::PresenceStaleMs => 10 * 60_000,
+        Setting::IntentLifetimeMs => 3_600_000,
+        Setting::NeedLifetimeMs => 24 * 3_600_000,
+        Setting::ClaimLeaseMs => 30 * 60_000,
+        Setting::EmitPerMinuteMax => 600,
+        Setting::ExecutionEnds => 8,
+        Setting::IterationLast => 10,
+        Setting::RemoveSilentAfterMs => 0,
+    }
+}

@@ -1,0 +1,108 @@
+//! Once: per agent and idempotency key, the record with the lowest place counts, and the others
+//! are its repetitions. The same key with another action is a told conflict.
+
+use alloc::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use unisono_model::{Action, AgentId, Digest, IdempotencyKey, LogId, Place, Stamp, limits, wire};
+
+use super::fact::Fact;
+
+/// The fold over all keyed requests.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Once {
+    requests: BTreeMap<(AgentId, IdempotencyKey), Request>,
+    conflicts: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Request {
+    lowest: Kept,
+    action: Digest,
+    others: BTreeMap<Place, bool>,
+}
+
+/// The record that counts for a key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The record.
+    pub place: Place,
+    /// Its log.
+    pub log: LogId,
+    /// Its number in its chain.
+    pub seq: u64,
+}
+
+/// What a keyed record is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// The one that counts.
+    Counts,
+    /// The one that counts; another counted until now, with the same action, and must come out.
+    Replaces(Place),
+    /// The one that counts; another counted until now, with another action: fold everything again.
+    Upsets,
+    /// A repetition.
+    Repeats,
+}
+
+impl Once {
+    /// Takes in a record and says what it is.
+    pub fn insert(&mut self, fact: &Fact) -> Standing {
+        let Some(key) = fact.body.key else { return Standing::Counts };
+        let action = digest(&fact.body.action);
+        let kept = Kept { place: fact.place, log: fact.log, seq: fact.seq };
+        let Some(request) = self.requests.get_mut(&(fact.agent, key)) else {
+            let request = Request { lowest: kept, action, others: BTreeMap::new() };
+            self.requests.insert((fact.agent, key), request);
+            return Standing::Counts;
+        };
+        if fact.place == request.lowest.place {
+            return Standing::Counts;
+        }
+        let same = request.action == action;
+        if !same {
+            self.conflicts += 1;
+        }
+        if fact.place > request.lowest.place {
+            request.others.insert(fact.place, same);
+            return Standing::Repeats;
+        }
+        let former = request.lowest.place;
+        request.others.insert(former, same);
+        request.lowest = kept;
+        request.action = action;
+        if same { Standing::Replaces(former) } else { Standing::Upsets }
+    }
+
+    /// The record that stands for a key, if any.
+    pub fn find(&self, agent: AgentId, key: IdempotencyKey) -> Option<Kept> {
+        self.requests.get(&(agent, key)).map(|request| request.lowest)
+    }
+
+    /// Whether the key was used for another action.
+    pub fn contradicts(&self, agent: AgentId, key: IdempotencyKey, action: &Action) -> bool {
+        self.requests.get(&(agent, key)).is_some_and(|known| known.action != digest(action))
+    }
+
+    /// Keys that were used with two bodies.
+    pub fn conflicts(&self) -> u64 {
+        self.conflicts
+    }
+
+    /// Forgets keys whose time was over at the frontier.
+    pub fn prune(&mut self, frontier: Stamp) {
+        self.requests.retain(|_, request| {
+            request.lowest.place.stamp.plus_ms(limits::IDEMPOTENCY_MS) >= frontier
+        });
+    }
+
+    /// Keys kept in memory.
+    pub fn weight(&self) -> usize {
+        self.requests.len()
+    }
+}
+
+fn digest(action: &Action) -> Digest {
+    Digest::of("unisono/action/v1", &[&wire::encode(action)])
+}

@@ -1,0 +1,299 @@
+//! Reading the folds as of a stamp.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::Serialize;
+use unisono_model::{Action, AgentId, Digest, Place, Setting, Stamp, TaskStatus, wire};
+
+use super::Folds;
+use super::claims::{Holding, Loser, Rules, TopicState};
+use super::horizon::Horizon;
+use super::tasks::Circles;
+use super::view::{
+    AgentView, ClaimStatus, ClaimView, MarkView, PresenceView, SignalView, StateView, TaskView,
+};
+
+/// A reading: the folds, a stamp, and what the members have said.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading<'a> {
+    /// What is read.
+    pub folds: &'a Folds,
+    /// As of when.
+    pub at: Stamp,
+    /// What is settled.
+    pub horizon: &'a Horizon,
+    /// How claims are folded.
+    pub rules: Rules<'a>,
+}
+
+impl Reading<'_> {
+    /// The current iteration.
+    pub fn iteration(&self) -> u32 {
+        self.folds.course.iteration(self.at)
+    }
+
+    /// A setting.
+    pub fn setting(&self, setting: Setting) -> u64 {
+        self.folds.course.setting(setting, self.at)
+    }
+
+    /// The orchestra in numbers.
+    pub fn state(&self) -> StateView {
+        let iteration = self.iteration();
+        let (tasks, task_conflicts) = self.folds.tasks.count(self.at);
+        let claims = self.claims(None);
+        let counts = &self.folds.counts;
+        StateView {
+            name: self.folds.name.clone(),
+            iteration,
+            phase: self.folds.course.phase(iteration, self.at),
+            agents: self.folds.agents.all(self.at).count() as u64,
+            signals: self.folds.signals.read(None, self.at, iteration).len() as u64,
+            claims: claims.len() as u64,
+            contested: claims.iter().filter(|claim| !claim.token_valid).count() as u64,
+            tasks,
+            task_conflicts,
+            marks: self.folds.agents.marks_count(self.at),
+            records: counts.valid,
+            pending: self.folds.pending(),
+            void: counts.void,
+            key_conflicts: self.folds.once.conflicts(),
+        }
+    }
+
+    /// Who is enrolled.
+    pub fn agents(&self) -> Vec<AgentView> {
+        let agents = self.folds.agents.all(self.at);
+        agents
+            .map(|(agent, state)| AgentView {
+                agent,
+                name: state.enrol.name.clone(),
+                role: state.enrol.role.clone(),
+                kind: state.enrol.kind,
+                held: state.held,
+                since: state.since,
+            })
+            .collect()
+    }
+
+    /// How the agents are.
+    pub fn presences(&self) -> Vec<PresenceView> {
+        let iteration = self.iteration();
+        let stale_ms = self.setting(Setting::PresenceStaleMs);
+        let agents = self.folds.agents.all(self.at);
+        agents
+            .map(|(agent, state)| PresenceView {
+                agent,
+                name: state.enrol.name.clone(),
+                role: state.enrol.role.clone(),
+                status: state.presence.map_or(unisono_model::Status::Idle, |p| p.status),
+                intent: state.presence.map_or_else(String::new, |p| p.intent.clone()),
+                focus: state.presence.map_or_else(String::new, |p| p.focus.clone()),
+                last_action: state.last_action,
+                stale: state.last_action.plus_ms(stale_ms) < self.at,
+                contributions: self.folds.agents.marks_in(&agent, iteration, self.at),
+            })
+            .collect()
+    }
+
+    /// The signals that stand, most urgent first, and newest first among these.
+    pub fn signals(&self, topic: Option<&str>) -> Vec<SignalView> {
+        let found = self.folds.signals.read(topic, self.at, self.iteration());
+        let mut views: Vec<SignalView> = found
+            .into_iter()
+            .map(|(place, emitted)| SignalView {
+                place,
+                agent: emitted.agent,
+                name: self.folds.agents.name(&emitted.agent),
+                kind: emitted.signal.kind,
+                topic: emitted.signal.topic.clone(),
+                urgency: emitted.signal.urgency,
+                text: emitted.signal.text.clone(),
+                expires: emitted.expires(&place),
+                iteration: emitted.iteration,
+                evidence: emitted.signal.evidence,
+            })
+            .collect();
+        views.sort_by(|a, b| (b.urgency, b.place).cmp(&(a.urgency, a.place)));
+        views
+    }
+
+    /// Who holds what.
+    pub fn claims(&self, topic: Option<&str>) -> Vec<ClaimView> {
+        let one = |name: &str| {
+            let state = self.folds.claims.read(name, self.at, &self.rules);
+            state.holding.map(|holding| self.holding(name, &state, &holding))
+        };
+        match topic {
+            Some(topic) => one(topic).into_iter().collect(),
+            None => self.folds.claims.topics().filter_map(one).collect(),
+        }
+    }
+
+    /// The state of one topic.
+    pub fn topic(&self, topic: &str) -> TopicState {
+        self.folds.claims.read(topic, self.at, &self.rules)
+    }
+
+    /// What became of one claim.
+    pub fn claim(&self, topic: &str, claim: Place, agent: AgentId) -> ClaimView {
+        let state = self.topic(topic);
+        if let Some(holding) = &state.holding
+            && holding.claim == claim
+        {
+            return self.holding(topic, &state, holding);
+        }
+        let lost = state.losers.iter().find(|loser| loser.claim == claim);
+        let mut view = self.ended(topic, claim, agent);
+        if let Some(Loser { until, .. }) = lost {
+            view.status = ClaimStatus::Lost;
+            view.until = *until;
+        }
+        view.held_by =
+            state.holding.map(|held| (self.folds.agents.name(&held.agent), held.until));
+        view
+    }
+
+    fn ended(&self, topic: &str, claim: Place, agent: AgentId) -> ClaimView {
+        ClaimView {
+            topic: topic.into(),
+            claim,
+            agent,
+            name: self.folds.agents.name(&agent),
+            status: ClaimStatus::Ended,
+            token: claim.stamp,
+            token_valid: false,
+            until: claim.stamp,
+            losers: Vec::new(),
+            held_by: None,
+        }
+    }
+
+    fn holding(&self, topic: &str, state: &TopicState, holding: &Holding) -> ClaimView {
+        let settled = self.horizon.settled(holding.claim.stamp)
+            && self.horizon.settled(holding.token.stamp);
+        ClaimView {
+            topic: topic.into(),
+            claim: holding.claim,
+            agent: holding.agent,
+            name: self.folds.agents.name(&holding.agent),
+            status: if settled { ClaimStatus::Confirmed } else { ClaimStatus::Provisional },
+            token: holding.token.stamp,
+            token_valid: state.token_valid(),
+            until: holding.until,
+            losers: state.losers.iter().map(|loser| (loser.claim, loser.agent)).collect(),
+            held_by: None,
+        }
+    }
+
+    /// Tasks by name, after a name, in a state.
+    pub fn tasks(
+        &self,
+        status: Option<TaskStatus>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Vec<TaskView> {
+        let circular = self.folds.tasks.circular(self.at);
+        let names = self.folds.tasks.names_after(after);
+        names
+            .filter(|name| status.is_none() || self.folds.tasks.status(name, self.at) == status)
+            .filter_map(|name| self.folds.tasks.read(name, self.at, &circular))
+            .take(limit)
+            .collect()
+    }
+
+    /// One task.
+    pub fn task(&self, name: &str) -> Option<TaskView> {
+        let circular = self.folds.tasks.circular(self.at);
+        self.folds.tasks.read(name, self.at, &circular)
+    }
+
+    /// The latest marks.
+    pub fn marks(&self, limit: usize) -> Vec<MarkView> {
+        let marks = self.folds.agents.marks(self.at).take(limit);
+        marks
+            .map(|(place, witnessed)| MarkView {
+                place,
+                agent: witnessed.agent,
+                name: self.folds.agents.name(&witnessed.agent),
+                about: witnessed.mark.about.clone(),
+                text: witnessed.mark.text.clone(),
+                reasoning: witnessed.mark.reasoning.clone(),
+                tags: witnessed.mark.tags.clone(),
+                iteration: witnessed.iteration,
+            })
+            .collect()
+    }
+
+    /// The digest of all that can be seen at this stamp. What depends on how far this node knows
+    /// (provisional or confirmed, pending, pruned) is left out: equal records, equal digest.
+    pub fn digest(&self) -> Digest {
+        let mut hash = Hash(Vec::new());
+        hash.add(&self.iteration());
+        hash.add(&self.folds.course.settings(self.at));
+        for view in self.presences() {
+            hash.add(&view);
+        }
+        for view in self.agents() {
+            hash.add(&view);
+        }
+        for view in self.signals(None) {
+            hash.add(&view);
+        }
+        for topic in self.folds.claims.topics() {
+            let state = self.topic(topic);
+            if state.holding.is_some() || !state.losers.is_empty() {
+                hash.add(&(topic, state.holding, &state.losers, state.token_valid()));
+            }
+        }
+        let none = Circles::new();
+        for name in self.folds.tasks.names_after(None) {
+            hash.add(&self.folds.tasks.read(name, self.at, &none));
+        }
+        hash.add(&self.folds.tasks.circular(self.at));
+        hash.add(&self.folds.agents.marks_count(self.at));
+        hash.finish()
+    }
+
+    /// What stands for a topic's claim when somebody names none: theirs.
+    pub fn own_claim(&self, topic: &str, agent: AgentId) -> Option<Digest> {
+        let state = self.topic(topic);
+        if let Some(holding) = state.holding
+            && holding.agent == agent
+        {
+            return Some(holding.claim.record);
+        }
+        let lost = state.losers.iter().find(|loser| loser.agent == agent);
+        lost.map(|loser| loser.claim.record)
+    }
+
+    /// The topic of a claim action, for answers.
+    pub fn claim_of(&self, action: &Action, place: Place, agent: AgentId) -> Option<ClaimView> {
+        match action {
+            Action::Claim { topic, .. } => Some(self.claim(topic, place, agent)),
+            Action::Renew { topic, .. } => {
+                let state = self.topic(topic);
+                match &state.holding {
+                    Some(holding) if holding.token == place => {
+                        Some(self.holding(topic, &state, holding))
+                    }
+                    _ => Some(self.claim(topic, place, agent)),
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+struct Hash(Vec<u8>);
+
+impl Hash {
+    fn add<T: Serialize>(&mut self, value: &T) {
+        self.0.extend_from_slice(&wire::encode(value));
+    }
+
+    fn finish(self) -> Digest {
+        Digest::of("unisono/views/v1", &[&self.0])
+    }
+}

@@ -1,0 +1,106 @@
+//! Signals that stand: until they expire, or until the iteration ends for NEED and OFFER.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use unisono_model::{Action, AgentId, Place, Signal, SignalKind, Stamp};
+
+use super::fact::Fact;
+
+/// The fold over all signals.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Signals {
+    standing: BTreeMap<Place, Emitted>,
+    by_topic: BTreeMap<String, Vec<Place>>,
+}
+
+/// A signal with its origin.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Emitted {
+    /// From whom.
+    pub agent: AgentId,
+    /// In which iteration.
+    pub iteration: u32,
+    /// The signal.
+    pub signal: Signal,
+}
+
+impl Emitted {
+    /// When it ends by its own lifetime.
+    pub fn expires(&self, place: &Place) -> Stamp {
+        place.stamp.plus_ms(self.signal.lifetime_ms)
+    }
+
+    fn stands(&self, place: &Place, at: Stamp, iteration: u32) -> bool {
+        let ends_with_iteration = self.signal.kind != SignalKind::Intent;
+        self.expires(place) >= at && (!ends_with_iteration || self.iteration >= iteration)
+    }
+}
+
+impl Signals {
+    /// Takes in a record.
+    pub fn insert(&mut self, fact: &Fact) {
+        let Action::Signal(signal) = &fact.body.action else { return };
+        let topic = self.by_topic.entry(signal.topic.clone()).or_default();
+        topic.push(fact.place);
+        let iteration = fact.body.iteration;
+        let emitted = Emitted { agent: fact.agent, iteration, signal: signal.clone() };
+        self.standing.insert(fact.place, emitted);
+    }
+
+    /// Takes a record out again.
+    pub fn retract(&mut self, place: Place, action: &Action) {
+        let Action::Signal(signal) = action else { return };
+        self.standing.remove(&place);
+        self.unlist(&signal.topic, &[place]);
+    }
+
+    /// The signals that stand at a stamp in an iteration, of one topic or all, by place.
+    pub fn read<'a>(
+        &'a self,
+        topic: Option<&str>,
+        at: Stamp,
+        iteration: u32,
+    ) -> Vec<(Place, &'a Emitted)> {
+        let mut found: Vec<(Place, &Emitted)> = match topic {
+            Some(topic) => {
+                let places = self.by_topic.get(topic).map(Vec::as_slice).unwrap_or_default();
+                places.iter().filter_map(|p| Some((*p, self.standing.get(p)?))).collect()
+            }
+            None => self.standing.range(..=Place::end_of(at)).map(|(p, s)| (*p, s)).collect(),
+        };
+        found.retain(|(place, one)| place.stamp <= at && one.stands(place, at, iteration));
+        found.sort_by_key(|(place, _)| *place);
+        found
+    }
+
+    /// Drops what had ended at the frontier.
+    pub fn prune(&mut self, frontier: Stamp, iteration: u32) {
+        let ended: Vec<(Place, String)> = self
+            .standing
+            .range(..=Place::end_of(frontier))
+            .filter(|(place, one)| !one.stands(place, frontier, iteration))
+            .map(|(place, one)| (*place, one.signal.topic.clone()))
+            .collect();
+        for (place, topic) in ended {
+            self.standing.remove(&place);
+            self.unlist(&topic, &[place]);
+        }
+    }
+
+    fn unlist(&mut self, topic: &str, places: &[Place]) {
+        if let Some(list) = self.by_topic.get_mut(topic) {
+            list.retain(|place| !places.contains(place));
+            if list.is_empty() {
+                self.by_topic.remove(topic);
+            }
+        }
+    }
+
+    /// Signals kept in memory.
+    pub fn weight(&self) -> usize {
+        self.standing.len()
+    }
+}

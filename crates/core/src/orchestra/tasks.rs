@@ -1,0 +1,306 @@
+//! Tasks. Each field is a register: a change names the heads that it replaces, and heads that
+//! nothing replaced are shown together (a multi-value register: Shapiro et al., "A comprehensive
+//! study of convergent and commutative replicated data types", 2011, section 3.2.4).
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use unisono_model::{
+    Action, Digest, Field, FieldValue, Place, Relation, Stamp, TaskChange, TaskStatus,
+};
+
+use super::fact::Fact;
+use super::view::TaskView;
+
+/// The fold over all tasks.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Tasks {
+    tasks: BTreeMap<String, Task>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Task {
+    registers: BTreeMap<Field, Register>,
+    remarks: BTreeSet<Place>,
+    remarks_settled: u64,
+    evidence: BTreeMap<Place, Digest>,
+    changed: BTreeSet<Place>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Register {
+    values: BTreeMap<Place, Version>,
+    /// Replaced by a pruned value, and never seen: whoever arrives later with one of these names
+    /// is no head.
+    replaced: BTreeSet<Digest>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Version {
+    value: FieldValue,
+    replaces: Vec<Digest>,
+}
+
+impl Register {
+    fn heads(&self, at: Stamp) -> Vec<(Place, &FieldValue)> {
+        let seen = || self.values.range(..=Place::end_of(at));
+        if let (1, true) = (self.values.len(), self.replaced.is_empty()) {
+            return seen().map(|(place, version)| (*place, &version.value)).collect();
+        }
+        let replaced: BTreeSet<&Digest> =
+            seen().flat_map(|(_, version)| &version.replaces).chain(&self.replaced).collect();
+        seen()
+            .filter(|(place, _)| !replaced.contains(&place.record))
+            .map(|(place, version)| (*place, &version.value))
+            .collect()
+    }
+
+    /// Drops settled values that a settled one replaced: they can never be heads again. A name is
+    /// struck out wherever its value has been seen and dropped; so what is left in `replaced` are
+    /// names that nobody here has seen, and memory does not grow with history.
+    fn prune(&mut self, frontier: Stamp) {
+        if self.values.len() < 2 && self.replaced.is_empty() {
+            return;
+        }
+        let edge = Place::end_of(frontier);
+        let mut gone = self.replaced.clone();
+        for (_, version) in self.values.range(..=edge) {
+            gone.extend(&version.replaces);
+        }
+        let mut dropped = BTreeSet::new();
+        let mut orphaned: BTreeSet<Digest> = BTreeSet::new();
+        self.values.retain(|place, version| {
+            let drop = *place <= edge && gone.contains(&place.record);
+            if drop {
+                dropped.insert(place.record);
+                orphaned.extend(&version.replaces);
+            }
+            !drop
+        });
+        self.replaced.extend(orphaned);
+        self.replaced.retain(|name| !dropped.contains(name));
+        for version in self.values.values_mut() {
+            version.replaces.retain(|name| !dropped.contains(name));
+        }
+    }
+}
+
+impl Tasks {
+    /// Takes in a record.
+    pub fn insert(&mut self, fact: &Fact) {
+        let Action::Task(change) = &fact.body.action else { return };
+        let task = self.tasks.entry(change.task.clone()).or_default();
+        task.changed.insert(fact.place);
+        if let Some(evidence) = change.evidence {
+            task.evidence.insert(fact.place, evidence);
+        }
+        for field in &change.fields {
+            if matches!(field.value, FieldValue::Remark(_)) {
+                task.remarks.insert(fact.place);
+                continue;
+            }
+            let register = task.registers.entry(field.value.field()).or_default();
+            let version =
+                Version { value: field.value.clone(), replaces: field.replaces.clone() };
+            register.values.insert(fact.place, version);
+        }
+    }
+
+    /// Takes a record out again.
+    pub fn retract(&mut self, place: Place, action: &Action) {
+        let Action::Task(change) = action else { return };
+        let Some(task) = self.tasks.get_mut(&change.task) else { return };
+        task.changed.remove(&place);
+        task.evidence.remove(&place);
+        task.remarks.remove(&place);
+        for register in task.registers.values_mut() {
+            register.values.remove(&place);
+        }
+        if task.changed.is_empty() {
+            self.tasks.remove(&change.task);
+        }
+    }
+
+    /// Whether the task was made at or before a stamp.
+    pub fn exists(&self, name: &str, at: Stamp) -> bool {
+        self.tasks.get(name).is_some_and(|task| {
+            task.registers.get(&Field::Created).is_some_and(|made| !made.heads(at).is_empty())
+        })
+    }
+
+    /// Fills in, per field, what stands now, where a change names nothing that it replaces.
+    pub fn fill_replaces(&self, change: &mut TaskChange, at: Stamp) {
+        let Some(task) = self.tasks.get(&change.task) else { return };
+        for field in change.fields.iter_mut().filter(|field| field.replaces.is_empty()) {
+            if let Some(register) = task.registers.get(&field.value.field()) {
+                field.replaces =
+                    register.heads(at).iter().map(|(place, _)| place.record).collect();
+                field.replaces.truncate(unisono_model::limits::REPLACES_MAX);
+            }
+        }
+    }
+
+    /// The names of tasks after a name, in order.
+    pub fn names_after<'a>(&'a self, after: Option<&'a str>) -> impl Iterator<Item = &'a str> {
+        use core::ops::Bound;
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.tasks.range::<str, _>((from, Bound::Unbounded)).map(|(name, _)| name.as_str())
+    }
+
+    /// A task's status as of a stamp.
+    pub fn status(&self, name: &str, at: Stamp) -> Option<TaskStatus> {
+        match first(self.tasks.get(name)?, &Field::Status, at)? {
+            FieldValue::Status(status) => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// A task as of a stamp; `circular` comes from [`Tasks::circular`].
+    pub fn read(&self, name: &str, at: Stamp, circular: &Circles) -> Option<TaskView> {
+        let task = self.tasks.get(name)?;
+        let last = task.changed.range(..=Place::end_of(at)).next_back()?;
+        let mut view = TaskView { task: name.to_string(), ..TaskView::default() };
+        view.changed = Some(*last);
+        let seen = Place::end_of(at);
+        view.remarks = task.remarks_settled + task.remarks.range(..=seen).count() as u64;
+        view.evidence = task.evidence.range(..=seen).next_back().map(|(_, mark)| *mark);
+        for (field, register) in &task.registers {
+            let heads = register.heads(at);
+            let Some((_, value)) = heads.first() else { continue };
+            self.show(&mut view, name, value, at, circular);
+            if heads.len() > 1 {
+                let values = heads.iter().map(|(_, value)| alloc::format!("{value:?}"));
+                view.conflicts.push((alloc::format!("{field:?}"), values.collect()));
+            }
+            let names = heads.iter().map(|(place, _)| place.record);
+            view.heads.push((field.clone(), names.collect()));
+        }
+        Some(view)
+    }
+
+    fn show(&self, view: &mut TaskView, name: &str, value: &FieldValue, at: Stamp, c: &Circles) {
+        match value {
+            FieldValue::Created(kind) => view.kind.clone_from(kind),
+            FieldValue::Title(title) => view.title.clone_from(title),
+            FieldValue::Description(words) => view.description.clone_from(words),
+            FieldValue::Status(status) => view.status = Some(*status),
+            FieldValue::Priority(priority) => view.priority = Some(*priority),
+            FieldValue::Assignee(who) => view.assignee.clone_from(who),
+            FieldValue::Labels(labels) => view.labels.clone_from(labels),
+            FieldValue::Link { on, relation, stands: true } => {
+                let link = (on.clone(), *relation);
+                if *relation != Relation::Blocks {
+                    view.links.push(link);
+                } else if c.contains(&(name.to_string(), on.clone())) {
+                    view.circular.push(link);
+                } else {
+                    let ended = matches!(
+                        self.status(on, at),
+                        Some(TaskStatus::Closed | TaskStatus::Deleted)
+                    );
+                    if !ended {
+                        view.blocked_by.push(on.clone());
+                    }
+                    view.links.push(link);
+                }
+            }
+            FieldValue::Link { .. } | FieldValue::Remark(_) => {}
+        }
+    }
+
+    /// The `Blocks` links that are left out because an earlier set of links already leads back:
+    /// links are taken in order of (stamp, digest), and one that would close a circle is not.
+    pub fn circular(&self, at: Stamp) -> Circles {
+        let mut links: Vec<(Place, &str, &str)> = Vec::new();
+        for (name, task) in &self.tasks {
+            for (field, register) in &task.registers {
+                let Field::Link(on, Relation::Blocks) = field else { continue };
+                if let Some((place, FieldValue::Link { stands: true, .. })) =
+                    register.heads(at).first()
+                {
+                    links.push((*place, name, on));
+                }
+            }
+        }
+        links.sort_unstable();
+        let mut waits: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        let mut circles = Circles::new();
+        for (_, name, on) in links {
+            if leads(&waits, on, name) {
+                circles.insert((name.to_string(), on.to_string()));
+            } else {
+                waits.entry(name).or_default().push(on);
+            }
+        }
+        circles
+    }
+
+    /// Tasks by status, and the number of fields with concurrent values.
+    pub fn count(&self, at: Stamp) -> (BTreeMap<TaskStatus, u64>, u64) {
+        let mut counts = BTreeMap::new();
+        let mut conflicts = 0;
+        for task in self.tasks.values() {
+            if let Some(FieldValue::Status(status)) = first(task, &Field::Status, at) {
+                *counts.entry(*status).or_default() += 1;
+            }
+            let split = task.registers.values().filter(|register| register.heads(at).len() > 1);
+            conflicts += split.count() as u64;
+        }
+        (counts, conflicts)
+    }
+
+    /// Drops what a settled change replaced.
+    pub fn prune(&mut self, frontier: Stamp) {
+        let edge = Place::end_of(frontier);
+        for task in self.tasks.values_mut() {
+            for register in task.registers.values_mut() {
+                register.prune(frontier);
+            }
+            let later = task.remarks.split_off(&edge);
+            task.remarks_settled += task.remarks.len() as u64;
+            task.remarks = later;
+            keep_last_settled(&mut task.changed, &edge);
+            if let Some(last) = task.evidence.range(..=edge).next_back().map(|(place, _)| *place) {
+                task.evidence.retain(|place, _| *place >= last);
+            }
+        }
+    }
+
+    /// Values kept in memory.
+    pub fn weight(&self) -> usize {
+        let registers = self.tasks.values().flat_map(|task| task.registers.values());
+        registers.map(|register| register.values.len()).sum()
+    }
+}
+
+/// Pairs of tasks (who waits, for whom) whose link is left out.
+pub type Circles = BTreeSet<(String, String)>;
+
+/// Of what is at or below the edge, only the last can still be the answer to anything.
+pub(super) fn keep_last_settled(places: &mut BTreeSet<Place>, edge: &Place) {
+    if let Some(last) = places.range(..=*edge).next_back().copied() {
+        *places = places.split_off(&last);
+    }
+}
+
+fn first<'a>(task: &'a Task, field: &Field, at: Stamp) -> Option<&'a FieldValue> {
+    task.registers.get(field)?.heads(at).first().map(|(_, value)| *value)
+}
+
+fn leads(waits: &BTreeMap<&str, Vec<&str>>, from: &str, to: &str) -> bool {
+    let mut open = alloc::vec![from];
+    let mut seen = BTreeSet::new();
+    while let Some(name) = open.pop() {
+        if name == to {
+            return true;
+        }
+        if seen.insert(name)
+            && let Some(next) = waits.get(name)
+        {
+            open.extend(next);
+        }
+    }
+    false
+}
