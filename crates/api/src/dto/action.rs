@@ -1,0 +1,253 @@
+//! What an agent asks to be done.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use unisono_model::{Action, Digest, Enrol, Mark, Presence, Signal};
+use utoipa::ToSchema;
+
+use super::task::TaskBody;
+use super::words::{AgentKindWord, SettingWord, SignalKindWord, StatusWord, UrgencyWord};
+
+/// An action by an agent whose key the node holds: `{"agent": "ada", "do": "claim", …}`.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ActBody {
+    /// The agent's name.
+    pub agent: String,
+    /// What it does.
+    #[serde(flatten)]
+    pub action: ActionBody,
+}
+
+/// What an agent does; `do` says which.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum ActionBody {
+    /// A resonance signal.
+    Emit(SignalBody),
+    /// Claims a topic.
+    Claim(ClaimBody),
+    /// Prolongs a lease.
+    Renew(RenewBody),
+    /// Gives a topic back.
+    Release(ReleaseBody),
+    /// A witness mark.
+    Mark(MarkBody),
+    /// How the agent is.
+    Presence(PresenceBody),
+    /// Makes or changes a task.
+    Task(TaskBody),
+    /// Ends an iteration.
+    Advance(AdvanceBody),
+    /// Sets settings.
+    Settings(SettingsBody),
+}
+
+/// A resonance signal.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignalBody {
+    /// What kind.
+    pub kind: SignalKindWord,
+    /// About what.
+    pub topic: String,
+    /// How much it matters; `normal` if left out.
+    #[serde(default = "normal")]
+    pub urgency: UrgencyWord,
+    /// In words.
+    #[serde(default)]
+    pub text: String,
+    /// For how long it stands (ms); as the settings say if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime_ms: Option<u64>,
+    /// The record of the mark that proves it; an offer must bear one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub evidence: Option<Digest>,
+}
+
+/// Claims a topic for a time.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimBody {
+    /// What is claimed.
+    pub topic: String,
+    /// For how long (ms); as the settings say if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_ms: Option<u64>,
+}
+
+/// Prolongs a lease from now on.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RenewBody {
+    /// The topic.
+    pub topic: String,
+    /// The claim's record; the one that stands if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub claim: Option<Digest>,
+    /// For how long from now (ms); as the settings say if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_ms: Option<u64>,
+}
+
+/// Gives a topic back, or gives up a claim that lost.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseBody {
+    /// The topic.
+    pub topic: String,
+    /// The claim's record; the one that stands if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub claim: Option<Digest>,
+}
+
+/// A witness mark: what was done, why, and what proves it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MarkBody {
+    /// What it is about: a task, a topic.
+    #[serde(default)]
+    pub about: String,
+    /// What was done.
+    pub text: String,
+    /// Why.
+    #[serde(default)]
+    pub reasoning: String,
+    /// Words to find it by.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Records of other marks, or digests of content, that prove it.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub evidence: Vec<Digest>,
+}
+
+/// How an agent is.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PresenceBody {
+    /// What it is about.
+    pub status: StatusWord,
+    /// What it means to do, in one sentence.
+    #[serde(default)]
+    pub intent: String,
+    /// What it looks at.
+    #[serde(default)]
+    pub focus: String,
+}
+
+/// Ends an iteration.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdvanceBody {
+    /// The iteration that ends.
+    pub from: u32,
+}
+
+/// Sets settings of the orchestra.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SettingsBody {
+    /// Each with its value.
+    #[schema(value_type = BTreeMap<String, u64>)]
+    pub settings: BTreeMap<SettingWord, u64>,
+}
+
+/// An agent introduces itself.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnrolBody {
+    /// The name that people read.
+    pub name: String,
+    /// What it does in this orchestra.
+    #[serde(default)]
+    pub role: String,
+    /// What stands behind it; `ai` if left out.
+    #[serde(default = "ai")]
+    pub kind: AgentKindWord,
+}
+
+fn normal() -> UrgencyWord {
+    UrgencyWord::Normal
+}
+
+fn ai() -> AgentKindWord {
+    AgentKindWord::Ai
+}
+
+impl ActionBody {
+    /// The setting that fills in what was left out, where something was.
+    pub fn missing(&self) -> Option<SettingWord> {
+        match self {
+            Self::Emit(body) if body.lifetime_ms.is_none() => Some(match body.kind {
+                SignalKindWord::Intent => SettingWord::IntentLifetimeMs,
+                SignalKindWord::Need | SignalKindWord::Offer => SettingWord::NeedLifetimeMs,
+            }),
+            Self::Claim(ClaimBody { lease_ms: None, .. })
+            | Self::Renew(RenewBody { lease_ms: None, .. }) => Some(SettingWord::ClaimLeaseMs),
+            _ => None,
+        }
+    }
+
+    /// The topic, for actions on claims.
+    pub fn claimed_topic(&self) -> Option<&str> {
+        match self {
+            Self::Claim(body) => Some(&body.topic),
+            Self::Renew(body) => Some(&body.topic),
+            Self::Release(body) => Some(&body.topic),
+            _ => None,
+        }
+    }
+
+    /// The action of the vocabulary. `filling` stands where a duration was left out; a claim that
+    /// was left out is zeros, and a task's fields replace nothing: "what stands now".
+    pub fn into_action(self, filling: u64) -> Action {
+        match self {
+            Self::Emit(body) => Action::Signal(Signal {
+                kind: body.kind.into(),
+                topic: body.topic,
+                urgency: body.urgency.into(),
+                text: body.text,
+                lifetime_ms: body.lifetime_ms.unwrap_or(filling),
+                evidence: body.evidence,
+            }),
+            Self::Claim(body) => {
+                Action::Claim { topic: body.topic, lease_ms: body.lease_ms.unwrap_or(filling) }
+            }
+            Self::Renew(body) => Action::Renew {
+                topic: body.topic,
+                claim: body.claim.unwrap_or_default(),
+                lease_ms: body.lease_ms.unwrap_or(filling),
+            },
+            Self::Release(body) => {
+                Action::Release { topic: body.topic, claim: body.claim.unwrap_or_default() }
+            }
+            Self::Mark(body) => Action::Mark(Mark {
+                about: body.about,
+                text: body.text,
+                reasoning: body.reasoning,
+                tags: body.tags,
+                evidence: body.evidence,
+            }),
+            Self::Presence(body) => Action::Presence(Presence {
+                status: body.status.into(),
+                intent: body.intent,
+                focus: body.focus,
+            }),
+            Self::Task(body) => Action::Task(body.into_change()),
+            Self::Advance(body) => Action::Advance { from: body.from },
+            Self::Settings(body) => Action::Settings(
+                body.settings.into_iter().map(|(name, value)| (name.into(), value)).collect(),
+            ),
+        }
+    }
+}
+
+impl From<EnrolBody> for Enrol {
+    fn from(body: EnrolBody) -> Self {
+        Self { name: body.name, role: body.role, kind: body.kind.into() }
+    }
+}

@@ -1,0 +1,230 @@
+//! The node and its cluster, as they are shown.
+
+use serde::{Deserialize, Serialize};
+use unisono_core::orchestra::view::{Counters, MemberView, OrchestraView, StatusView};
+use unisono_model::{ClusterId, Incarnation, LogId, NodeId, OrchestraId};
+use utoipa::ToSchema;
+
+/// One life of a node.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Incarnated {
+    /// When it started, by its own clock (ms since the Unix epoch).
+    pub started_ms: u64,
+    /// Drawn at the start (16 hexadecimal characters: JSON numbers do not hold 64 bits everywhere).
+    #[serde(serialize_with = "write_nonce", deserialize_with = "read_nonce")]
+    #[schema(value_type = String)]
+    pub nonce: u64,
+}
+
+/// The log that one life of a node writes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LogRef {
+    /// Who writes it.
+    #[schema(value_type = String)]
+    pub node: NodeId,
+    /// In which life.
+    pub incarnation: Incarnated,
+}
+
+fn write_nonce<S: serde::Serializer>(nonce: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{nonce:016x}"))
+}
+
+fn read_nonce<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    u64::from_str_radix(&text, 16).map_err(serde::de::Error::custom)
+}
+
+impl From<Incarnation> for Incarnated {
+    fn from(life: Incarnation) -> Self {
+        Self { started_ms: life.started_ms, nonce: life.nonce }
+    }
+}
+
+impl From<LogId> for LogRef {
+    fn from(log: LogId) -> Self {
+        Self { node: log.node, incarnation: log.incarnation.into() }
+    }
+}
+
+impl From<LogRef> for LogId {
+    fn from(log: LogRef) -> Self {
+        let Incarnated { started_ms, nonce } = log.incarnation;
+        Self { node: log.node, incarnation: Incarnation { started_ms, nonce } }
+    }
+}
+
+/// How the node is.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    /// Who it is.
+    #[schema(value_type = String)]
+    pub node: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Its region.
+    pub region: String,
+    /// Its cluster.
+    #[schema(value_type = String)]
+    pub cluster: ClusterId,
+    /// This life.
+    pub incarnation: Incarnated,
+    /// The members.
+    pub members: Vec<Member>,
+    /// Whether writes are refused because the disk is full.
+    pub disk_full: bool,
+    /// This node's clock minus the other members' (median, ms), where two or more were heard.
+    pub clock_offset_ms: Option<i64>,
+    /// Requests that wait.
+    pub waiting: u64,
+    /// What has happened since the start.
+    pub counters: Counted,
+}
+
+/// A member of the cluster.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Member {
+    /// Who.
+    #[schema(value_type = String)]
+    pub node: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Its region.
+    pub region: String,
+    /// Where it is reached.
+    pub address: String,
+    /// Its life.
+    pub incarnation: Incarnated,
+    /// Whether gossip holds it for alive.
+    pub alive: bool,
+    /// When it was last heard (ms ago), where it was.
+    pub heard_ms_ago: Option<u64>,
+    /// The round trip (µs), where measured.
+    pub round_trip_us: Option<u64>,
+    /// How many bundles it said it lacks, at its last digest.
+    pub behind: u64,
+    /// Votes for its removal.
+    pub removal_votes: u16,
+    /// Removed.
+    pub removed: bool,
+}
+
+/// The members of the cluster.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Members {
+    /// Each once.
+    pub members: Vec<Member>,
+}
+
+/// An orchestra that the node holds.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct OrchestraSummary {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub orchestra: OrchestraId,
+    /// Its name, where known.
+    pub name: String,
+    /// Records held.
+    pub records: u64,
+}
+
+/// The orchestras that the node holds.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Orchestras {
+    /// Each once.
+    pub orchestras: Vec<OrchestraSummary>,
+}
+
+/// Which program answers.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Version {
+    /// The program's version.
+    pub version: String,
+    /// The version of this API.
+    pub api: String,
+    /// The version of the record format.
+    pub record_format: u8,
+    /// The version of the bundle format.
+    pub bundle_format: u8,
+    /// The node.
+    #[schema(value_type = String)]
+    pub node: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Its region.
+    pub region: String,
+    /// Its cluster.
+    #[schema(value_type = String)]
+    pub cluster: ClusterId,
+}
+
+macro_rules! counted {
+    ($($name:ident),* $(,)?) => {
+        /// What has happened since the start.
+        #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+        #[allow(missing_docs, reason = "each name is its meaning")]
+        pub struct Counted { $(pub $name: u64),* }
+
+        impl From<Counters> for Counted {
+            fn from(counters: Counters) -> Self {
+                // Exhaustive, so that a new counter of the core cannot be forgotten here.
+                let Counters { $($name),* } = counters;
+                Self { $($name),* }
+            }
+        }
+
+        impl Counted {
+            /// Each counter with its name.
+            pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name)),*].into_iter()
+            }
+        }
+    };
+}
+
+counted! {
+    records_made, records_received, bundles_written, bundles_received, bundles_duplicate,
+    bundles_refused, batches, heads_written, frames_sent, frames_received, bytes_sent,
+    bytes_received, repairs_asked, repairs_served, refolds, forks, rejections,
+}
+
+impl From<StatusView> for Status {
+    fn from(view: StatusView) -> Self {
+        Self {
+            node: view.node,
+            name: view.name,
+            region: view.region,
+            cluster: view.cluster,
+            incarnation: view.incarnation.into(),
+            members: view.members.into_iter().map(Into::into).collect(),
+            disk_full: view.disk_full,
+            clock_offset_ms: view.clock_offset_ms,
+            waiting: view.waiting,
+            counters: view.counters.into(),
+        }
+    }
+}
+
+impl From<MemberView> for Member {
+    fn from(view: MemberView) -> Self {
+        Self {
+            node: view.node,
+            name: view.name,
+            region: view.region,
+            address: view.address,
+            incarnation: view.incarnation.into(),
+            alive: view.alive,
+            heard_ms_ago: view.heard_ms_ago,
+            round_trip_us: view.round_trip_us,
+            behind: view.behind,
+            removal_votes: view.removal_votes,
+            removed: view.removed,
+        }
+    }
+}
+
+impl From<OrchestraView> for OrchestraSummary {
+    fn from(view: OrchestraView) -> Self {
+        Self { orchestra: view.orchestra, name: view.name, records: view.records }
+    }
+}

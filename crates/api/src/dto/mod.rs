@@ -1,0 +1,36 @@
+//! What the edge and its clients exchange as JSON. Ids are hexadecimal, moments bear both the stamp
+//! and the calendar time, unknown fields of requests are refused.
+
+mod action;
+mod answer;
+mod cluster;
+mod moment;
+mod problem;
+mod record;
+mod task;
+mod view;
+mod words;
+
+pub use action::{
+    ActBody, ActionBody, AdvanceBody, ClaimBody, EnrolBody, MarkBody, PresenceBody, ReleaseBody,
+    RenewBody, SettingsBody, SignalBody,
+};
+pub use answer::{
+    ConfigSetBody, Done, HeadBody, NoteSpliceBody, NoteTextBody, OpenBody, Opened, RecordBase64,
+    Recorded, Session, SessionHead,
+};
+pub use cluster::{
+    Counted, Incarnated, LogRef, Member, Members, OrchestraSummary, Orchestras, Status, Version,
+};
+pub use moment::{BadMoment, Moment, parse_stamp};
+pub use problem::{HeldBy, Problem};
+pub use record::{RecordEvent, Records};
+pub use task::{FieldHeads, LinkBody, LinkChange, Task, TaskBody, TaskNewBody, TaskPatchBody, Tasks};
+pub use view::{
+    Agent, Agents, Claim, Claims, ConfigValue, ConfigValues, ConfigWriter, Conflict, Hashes, Lost,
+    MarkList, MarkShown, Note, Notes, Presence, Presences, Settings, Signal, Signals, State,
+};
+pub use words::{
+    AgentKindWord, ClaimStatusWord, HeldWord, PhaseWord, RelationWord, SettingWord, SignalKindWord,
+    StatusWord, TaskStatusWord, UrgencyWord, VerdictWord,
+};

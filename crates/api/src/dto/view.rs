@@ -1,0 +1,394 @@
+//! An orchestra's views, as they are shown.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use unisono_core::orchestra::view as core;
+use unisono_model::{AgentId, Digest};
+use utoipa::ToSchema;
+
+use super::answer::HeadBody;
+use super::moment::Moment;
+use super::words::{
+    AgentKindWord, ClaimStatusWord, HeldWord, PhaseWord, SettingWord, SignalKindWord, StatusWord,
+    TaskStatusWord, UrgencyWord,
+};
+
+// A list always stands in an object, so that something can be added beside it later.
+macro_rules! lists {
+    ($($(#[$doc:meta])* $name:ident { $field:ident: $item:ty })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+        pub struct $name {
+            /// Each once.
+            pub $field: Vec<$item>,
+        }
+    )*};
+}
+
+lists! {
+    /// Enrolled agents.
+    Agents { agents: Agent }
+    /// How the agents are.
+    Presences { presence: Presence }
+    /// The signals that stand, newest and most urgent first.
+    Signals { signals: Signal }
+    /// Who holds what.
+    Claims { claims: Claim }
+    /// The latest marks.
+    MarkList { marks: MarkShown }
+    /// The notes' names.
+    Notes { notes: String }
+    /// The configuration.
+    ConfigValues { config: ConfigValue }
+}
+
+/// An orchestra in numbers.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct State {
+    /// Its name.
+    pub name: String,
+    /// The current iteration, from 1.
+    pub iteration: u32,
+    /// Derived from the iteration.
+    pub phase: PhaseWord,
+    /// Enrolled agents.
+    pub agents: u64,
+    /// Signals that stand.
+    pub signals: u64,
+    /// Claims that are held.
+    pub claims: u64,
+    /// Of these, claims that somebody else lost and that wait for their holder's renewal.
+    pub contested: u64,
+    /// Tasks by status.
+    #[schema(value_type = BTreeMap<String, u64>)]
+    pub tasks: BTreeMap<TaskStatusWord, u64>,
+    /// Task fields with concurrent values.
+    pub task_conflicts: u64,
+    /// Marks made.
+    pub marks: u64,
+    /// Valid records.
+    pub records: u64,
+    /// Records that wait for something that they refer to.
+    pub pending: u64,
+    /// Records that no longer count, or never did.
+    pub void: u64,
+    /// One idempotency key with two bodies: how often.
+    pub key_conflicts: u64,
+}
+
+/// An enrolled agent.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Agent {
+    /// Its key.
+    #[schema(value_type = String)]
+    pub agent: AgentId,
+    /// Its name.
+    pub name: String,
+    /// Its role.
+    pub role: String,
+    /// What stands behind it.
+    pub kind: AgentKindWord,
+    /// Who holds its key.
+    pub held: HeldWord,
+    /// When it enrolled.
+    pub since: HeadBody,
+}
+
+/// How an agent is.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Presence {
+    /// Who.
+    #[schema(value_type = String)]
+    pub agent: AgentId,
+    /// Its name.
+    pub name: String,
+    /// Its role.
+    pub role: String,
+    /// What it is about.
+    pub status: StatusWord,
+    /// What it means to do.
+    pub intent: String,
+    /// What it looks at.
+    pub focus: String,
+    /// Its latest record.
+    pub last_action: Moment,
+    /// Nothing was heard of it for longer than the settings allow.
+    pub stale: bool,
+    /// Its marks in the current iteration.
+    pub contributions: u64,
+}
+
+/// A signal that stands.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Signal {
+    /// Its record.
+    #[serde(flatten)]
+    pub place: HeadBody,
+    /// From whom.
+    #[schema(value_type = String)]
+    pub agent: AgentId,
+    /// The agent's name.
+    pub name: String,
+    /// What kind.
+    pub kind: SignalKindWord,
+    /// About what.
+    pub topic: String,
+    /// How much it matters.
+    pub urgency: UrgencyWord,
+    /// In words.
+    pub text: String,
+    /// Until when.
+    pub expires: Moment,
+    /// The iteration in which it was made.
+    pub iteration: u32,
+    /// The mark that proves it.
+    #[schema(value_type = Option<String>)]
+    pub evidence: Option<Digest>,
+}
+
+/// Who holds a topic, or what became of one claim.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Claim {
+    /// The topic.
+    pub topic: String,
+    /// The claim's record.
+    #[schema(value_type = String)]
+    pub claim: Digest,
+    /// Whose claim it is.
+    #[schema(value_type = String)]
+    pub agent: AgentId,
+    /// The agent's name.
+    pub holder: String,
+    /// How sure it is.
+    pub status: ClaimStatusWord,
+    /// The fencing token: hand it to whatever the claim protects.
+    pub token: Moment,
+    /// Whether guards may accept the token; if not, the holder must renew.
+    pub token_valid: bool,
+    /// When the lease ends.
+    pub until: Moment,
+    /// Claims that lost against this one and were not given up yet.
+    pub losers: Vec<Lost>,
+    /// Where this claim lost: who holds the topic, and until when.
+    pub held_by: Option<super::HeldBy>,
+}
+
+/// A claim that lost.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Lost {
+    /// The claim's record.
+    #[schema(value_type = String)]
+    pub claim: Digest,
+    /// Whose it is.
+    #[schema(value_type = String)]
+    pub agent: AgentId,
+}
+
+/// A field that was written by several at once.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Conflict {
+    /// Which field.
+    pub field: String,
+    /// Each value, in words.
+    pub values: Vec<String>,
+}
+
+/// A witness mark.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MarkShown {
+    /// Its record.
+    #[serde(flatten)]
+    pub place: HeadBody,
+    /// By whom.
+    #[schema(value_type = String)]
+    pub agent: AgentId,
+    /// The agent's name.
+    pub name: String,
+    /// What it is about.
+    pub about: String,
+    /// What was done.
+    pub text: String,
+    /// Why.
+    pub reasoning: String,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+    /// In which iteration.
+    pub iteration: u32,
+}
+
+/// The settings that count.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Settings {
+    /// Each with its value.
+    #[schema(value_type = BTreeMap<String, u64>)]
+    pub settings: BTreeMap<SettingWord, u64>,
+}
+
+/// A note.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Note {
+    /// Its name.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// A configuration value.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ConfigValue {
+    /// The key.
+    pub key: String,
+    /// The value that counts.
+    pub value: String,
+    /// All values, where several were written at once.
+    pub concurrent: Vec<ConfigWriter>,
+}
+
+/// One of several values that were written at once.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ConfigWriter {
+    /// The value.
+    pub value: String,
+    /// Who wrote it.
+    pub writer: String,
+}
+
+/// Replicas that hold the same show the same at one stamp.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Hashes {
+    /// Of all views.
+    #[schema(value_type = String)]
+    pub views: Digest,
+    /// Of the logs' vector.
+    #[schema(value_type = String)]
+    pub vector: Digest,
+    /// Of the heads of all documents.
+    #[schema(value_type = String)]
+    pub documents: Digest,
+}
+
+impl From<core::StateView> for State {
+    fn from(view: core::StateView) -> Self {
+        Self {
+            name: view.name,
+            iteration: view.iteration,
+            phase: view.phase.into(),
+            agents: view.agents,
+            signals: view.signals,
+            claims: view.claims,
+            contested: view.contested,
+            tasks: view.tasks.into_iter().map(|(status, n)| (status.into(), n)).collect(),
+            task_conflicts: view.task_conflicts,
+            marks: view.marks,
+            records: view.records,
+            pending: view.pending,
+            void: view.void,
+            key_conflicts: view.key_conflicts,
+        }
+    }
+}
+
+impl From<core::AgentView> for Agent {
+    fn from(view: core::AgentView) -> Self {
+        Self {
+            agent: view.agent,
+            name: view.name,
+            role: view.role,
+            kind: view.kind.into(),
+            held: view.held.into(),
+            since: view.since.into(),
+        }
+    }
+}
+
+impl From<core::PresenceView> for Presence {
+    fn from(view: core::PresenceView) -> Self {
+        Self {
+            agent: view.agent,
+            name: view.name,
+            role: view.role,
+            status: view.status.into(),
+            intent: view.intent,
+            focus: view.focus,
+            last_action: view.last_action.into(),
+            stale: view.stale,
+            contributions: view.contributions,
+        }
+    }
+}
+
+impl From<core::SignalView> for Signal {
+    fn from(view: core::SignalView) -> Self {
+        Self {
+            place: view.place.into(),
+            agent: view.agent,
+            name: view.name,
+            kind: view.kind.into(),
+            topic: view.topic,
+            urgency: view.urgency.into(),
+            text: view.text,
+            expires: view.expires.into(),
+            iteration: view.iteration,
+            evidence: view.evidence,
+        }
+    }
+}
+
+impl From<core::ClaimView> for Claim {
+    fn from(view: core::ClaimView) -> Self {
+        let lost = |(place, agent): (unisono_model::Place, AgentId)| Lost { claim: place.record, agent };
+        Self {
+            topic: view.topic,
+            claim: view.claim.record,
+            agent: view.agent,
+            holder: view.name,
+            status: view.status.into(),
+            token: view.token.into(),
+            token_valid: view.token_valid,
+            until: view.until.into(),
+            losers: view.losers.into_iter().map(lost).collect(),
+            held_by: view
+                .held_by
+                .map(|(holder, until)| super::HeldBy { holder, until: until.into() }),
+        }
+    }
+}
+
+impl From<core::MarkView> for MarkShown {
+    fn from(view: core::MarkView) -> Self {
+        Self {
+            place: view.place.into(),
+            agent: view.agent,
+            name: view.name,
+            about: view.about,
+            text: view.text,
+            reasoning: view.reasoning,
+            tags: view.tags,
+            iteration: view.iteration,
+        }
+    }
+}
+
+impl From<core::NoteView> for Note {
+    fn from(view: core::NoteView) -> Self {
+        Self { name: view.name, text: view.text }
+    }
+}
+
+impl From<core::ConfigView> for ConfigValue {
+    fn from(view: core::ConfigView) -> Self {
+        let writer = |(value, writer)| ConfigWriter { value, writer };
+        Self {
+            key: view.key,
+            value: view.value,
+            concurrent: view.concurrent.into_iter().map(writer).collect(),
+        }
+    }
+}
+
+impl From<core::HashView> for Hashes {
+    fn from(view: core::HashView) -> Self {
+        Self { views: view.views, vector: view.vector, documents: view.documents }
+    }
+}

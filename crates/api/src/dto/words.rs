@@ -1,0 +1,73 @@
+//! The words for closed lists, as JSON shows them.
+
+use serde::{Deserialize, Serialize};
+use unisono_core::orchestra::view as core;
+use unisono_model as model;
+use utoipa::ToSchema;
+
+// One macro, so that a new variant in the core does not compile until it has its word here.
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident = $source:ty { $($word:ident),* $(,)? })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize, ToSchema)]
+        #[serde(rename_all = "snake_case")]
+        #[allow(missing_docs, reason = "each word means what it means in the core")]
+        pub enum $name { $($word),* }
+
+        impl From<$source> for $name {
+            fn from(value: $source) -> Self {
+                match value { $(<$source>::$word => Self::$word),* }
+            }
+        }
+
+        impl From<$name> for $source {
+            fn from(value: $name) -> Self {
+                match value { $($name::$word => Self::$word),* }
+            }
+        }
+    )*};
+}
+
+words! {
+    /// What stands behind an agent.
+    AgentKindWord = model::AgentKind { Ai, Human, Node }
+    /// Who holds an agent's key.
+    HeldWord = model::Held { Agent, Node }
+    /// What an agent is about.
+    StatusWord = model::Status { Active, Thinking, Blocked, Idle, Absent }
+    /// Kinds of signals.
+    SignalKindWord = model::SignalKind { Intent, Need, Offer }
+    /// How much a signal matters.
+    UrgencyWord = model::Urgency { Low, Normal, High, Blocking }
+    /// Where a task stands.
+    TaskStatusWord = model::TaskStatus { Open, InProgress, Blocked, Deferred, Closed, Deleted }
+    /// How tasks hang together.
+    RelationWord = model::Relation { Blocks, Parent, Related, DiscoveredFrom }
+    /// What an orchestra is about.
+    PhaseWord = core::Phase { Design, Execution, Reflection }
+    /// How sure a holding is.
+    ClaimStatusWord = core::ClaimStatus { Provisional, Confirmed, Lost, Ended }
+    /// Whether a record counts.
+    VerdictWord = core::Verdict { Valid, Pending, Void }
+    /// A number that folds read. Milliseconds where the name says so.
+    SettingWord = model::Setting {
+        PresenceStaleMs, IntentLifetimeMs, NeedLifetimeMs, ClaimLeaseMs, EmitPerMinuteMax,
+        ExecutionEnds, IterationLast, RemoveSilentAfterMs,
+    }
+}
+
+impl SettingWord {
+    /// What counts where nobody has set it.
+    pub fn default_value(self) -> u64 {
+        match self {
+            Self::PresenceStaleMs => 10 * 60_000,
+            Self::IntentLifetimeMs => 3_600_000,
+            Self::NeedLifetimeMs => 24 * 3_600_000,
+            Self::ClaimLeaseMs => 30 * 60_000,
+            Self::EmitPerMinuteMax => 600,
+            Self::ExecutionEnds => 8,
+            Self::IterationLast => 10,
+            Self::RemoveSilentAfterMs => 0,
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Every limit of the edge, in one place.
+
+use std::time::Duration;
+
+/// Largest request body (bytes).
+pub const BODY_BYTES_MAX: usize = 256 * 1024;
+/// How long a body may take to arrive.
+pub const BODY_WITHIN: Duration = Duration::from_secs(10);
+/// How long the head of a request may take to arrive; also how long a connection may idle.
+pub const HEAD_WITHIN: Duration = Duration::from_secs(30);
+/// Requests that are worked on at once; more are told to wait.
+pub const REQUESTS_MAX: usize = 1024;
+/// Event streams and dumps that are open at once; more are told to wait.
+pub const STREAMS_MAX: usize = 256;
+/// Connections that are open at once; more wait in the system's queue.
+pub const CONNECTIONS_MAX: usize = 4096;
+/// When whoever was told to wait may ask again (ms).
+pub const RETRY_AFTER_MS: u64 = 1_000;
+/// How long a request waits for its promises when it does not say (ms).
+pub const WAIT_MS: u64 = 10_000;
+/// The longest wait that a request may ask for (ms).
+pub const WAIT_MS_MAX: u64 = 60_000;
+/// How much longer than the request's own wait the edge waits for the node.
+pub const WAIT_MARGIN: Duration = Duration::from_secs(2);
+/// Most nodes that a write may ask to be durable on.
+pub const DURABLE_ON_MAX: u16 = 1024;
+/// Tasks in one page when the request does not say, and at most.
+pub const TASKS_PAGE: usize = 200;
+/// Most tasks in one page.
+pub const TASKS_PAGE_MAX: usize = 1_000;
+/// Marks in one answer when the request does not say.
+pub const MARKS_PAGE: usize = 100;
+/// Most marks in one answer.
+pub const MARKS_PAGE_MAX: usize = 1_000;
+/// Records in one page of a history, a dump or an event stream.
+pub const RECORDS_PAGE: usize = 256;
+/// How often an idle event stream says that it is alive.
+pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
+/// How often an idle event stream looks by itself, should a wake-up have been missed.
+pub const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Longest words of an `Idempotency-Key` (bytes).
+pub const KEY_BYTES_MAX: usize = 256;
+/// Shortest bearer token (bytes): less can be guessed.
+pub const TOKEN_BYTES_MIN: usize = 16;
+/// Longest bearer token (bytes).
+pub const TOKEN_BYTES_MAX: usize = 4096;
+/// How long open connections may finish when the node stops.
+pub const STOP_WITHIN: Duration = Duration::from_secs(3);
+/// Largest answer that the client reads at once (bytes).
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Longest line of a stream that the client reads (bytes).
+pub const LINE_BYTES_MAX: usize = 1024 * 1024;
