@@ -1,0 +1,184 @@
+#!/usr/bin/env bash
+# Cuts the power of a disk, many times: what was acknowledged must be there afterwards.
+#
+#   powercut.sh [ROUNDS] [--control]   a node under load (default 5 rounds)
+#   powercut.sh selftest               the same with a writer of three lines, to test this script
+#   powercut.sh lacks                  what is missing to run this here, in words
+#
+# A round: a file system in an image file, a writer on it; at a random moment the writer is stopped
+# (SIGSTOP) and the image copied, which is what a disk would hold if the power had failed just then:
+# nothing that only the kernel's memory knew. The copy is mounted, its journal plays back, and the
+# check looks for every operation that had been acknowledged before the stop.
+#
+# --control turns fsync and its kin into nothing (LD_PRELOAD); then the check has to find losses. A
+# check that cannot fail proves nothing.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(dirname "$here")
+
+UNISONO=${UNISONO:-$root/target/ci/unisono}
+ROUND_MS_MAX=${ROUND_MS_MAX:-3000}
+PORT=${PORT:-17321}
+
+# --- the command line of the node, in one place ------------------------------------------------------
+# start_writer DISK ACKS: runs in the background and writes acknowledged operations to ACKS; it and
+#   all its children are stopped as one process group.
+# check DISK ACKS: prints how many operations were acknowledged and how many of them are lost.
+start_writer() {
+    # shellcheck disable=SC2016
+    setsid bash -c '
+        "$0" serve --data "$1/data" --http "127.0.0.1:$3" &
+        for try in $(seq 1 100); do "$0" --node "http://127.0.0.1:$3" status >/dev/null 2>&1 && break; sleep 0.1; done
+        exec "$0" --node "http://127.0.0.1:$3" bench --writers 16 --seconds 60 --history "$2"
+    ' "$UNISONO" "$1" "$2" "$PORT" &
+}
+check() {
+    local node dump
+    dump=$(mktemp -p "$scratch")
+    "$UNISONO" serve --data "$1/data" --http "127.0.0.1:$PORT" &
+    node=$!
+    for ((try = 0; try < 100; try++)); do
+        "$UNISONO" --node "http://127.0.0.1:$PORT" status >/dev/null 2>&1 && break
+        sleep 0.1
+    done
+    "$UNISONO" --node "http://127.0.0.1:$PORT" dump >"$dump"
+    kill "$node" 2>/dev/null || true
+    wait "$node" || true
+    # The judge prints `acknowledged=N lost=M` on its last line and exits with 0 only if M is 0.
+    "$UNISONO" judge --dump "$dump" "$2" | tail -n 1 || true
+}
+# ----------------------------------------------------------------------------------------------------
+
+lacks() {
+    [ "$(id -u)" = 0 ] || { echo "not root"; return; }
+    command -v mkfs.ext4 >/dev/null || { echo "no mkfs.ext4 (package e2fsprogs)"; return; }
+    losetup -f >/dev/null 2>&1 || { echo "no loop devices here"; return; }
+}
+
+# A library under which fsync and its kin say yes and do nothing.
+build_no_fsync() {
+    command -v cc >/dev/null || { echo "powercut: the control needs a C compiler" >&2; return 1; }
+    cc -shared -fPIC -o "$1" -x c - <<'C'
+int fsync(int f) { return 0; }
+int fdatasync(int f) { return 0; }
+int sync_file_range(int f, long o, long n, unsigned w) { return 0; }
+int msync(void *a, unsigned long n, int w) { return 0; }
+int syncfs(int f) { return 0; }
+void sync(void) {}
+C
+}
+
+tidy_up() {
+    [ -z "$writer" ] || kill -KILL -- "-$writer" 2>/dev/null || true
+    umount "$scratch/copy" 2>/dev/null || true
+    umount "$scratch/disk" 2>/dev/null || true
+    rm -rf "$scratch"
+}
+
+# One power cut. Leaves in `verdict` what the check printed.
+round() {
+    local image=$scratch/disk.img copy=$scratch/copy.img acks=$scratch/acks ms
+    rm -f "$image" "$copy" "$acks"
+    truncate -s 256M "$image"
+    mkfs.ext4 -q -F "$image"
+    mkdir -p "$scratch/disk" "$scratch/copy"
+    mount -o loop "$image" "$scratch/disk"
+    : >"$acks"
+    if [ "$control" = yes ]; then export LD_PRELOAD=$scratch/no-fsync.so; fi
+    start_writer "$scratch/disk" "$acks"
+    writer=$!
+    unset LD_PRELOAD
+    for ((try = 0; try < 300; try++)); do
+        [ -s "$acks" ] && break
+        sleep 0.1
+    done
+    [ -s "$acks" ] || { echo "powercut: the writer acknowledges nothing" >&2; return 1; }
+    ms=$((RANDOM % ROUND_MS_MAX))
+    sleep "$((ms / 1000)).$(printf %03d $((ms % 1000)))"
+    kill -STOP -- "-$writer"
+    # What was acknowledged counts from here on; what was under way may be there or not.
+    cp --sparse=always "$image" "$copy"
+    cp "$acks" "$acks.before"
+    kill -KILL -- "-$writer"
+    wait "$writer" 2>/dev/null || true
+    writer=
+    unmount "$scratch/disk"
+    mount -o loop "$copy" "$scratch/copy"
+    check "$scratch/copy" "$acks.before" >"$scratch/verdict"
+    unmount "$scratch/copy"
+}
+
+# The last of the killed processes may take a moment to let go.
+unmount() {
+    local try
+    for ((try = 0; try < 50; try++)); do
+        umount "$1" 2>/dev/null && return
+        sleep 0.1
+    done
+    umount "$1"
+}
+
+cuts() {
+    local rounds=$1 line='' acknowledged=0 lost=0 n
+    scratch=$(mktemp -d)
+    writer=
+    trap tidy_up EXIT
+    [ "$control" = no ] || build_no_fsync "$scratch/no-fsync.so"
+    for ((n = 1; n <= rounds; n++)); do
+        round
+        line=$(cat "$scratch/verdict")
+        [[ $line =~ acknowledged=([0-9]+)\ lost=([0-9]+) ]] || { echo "powercut: no verdict: $line" >&2; return 1; }
+        acknowledged=$((acknowledged + BASH_REMATCH[1]))
+        lost=$((lost + BASH_REMATCH[2]))
+        echo "power cut $n: $line"
+    done
+    tidy_up
+    trap - EXIT
+    echo "$rounds power cuts, $acknowledged acknowledged, $lost lost (fsync $([ "$control" = yes ] && echo off || echo on))"
+    [ "$acknowledged" -gt 0 ] || { echo "powercut: nothing was acknowledged, so nothing was shown" >&2; return 1; }
+    if [ "$control" = yes ]; then
+        [ "$lost" -gt 0 ] || { echo "powercut: without fsync nothing was lost: this test cannot fail" >&2; return 1; }
+    else
+        [ "$lost" = 0 ] || { echo "powercut: acknowledged operations are gone" >&2; return 8; }
+    fi
+}
+
+# A writer whose honesty is known: one line, made durable, acknowledged.
+selftest() {
+    start_writer() {
+        # shellcheck disable=SC2016
+        setsid bash -c '
+            for ((n = 1; ; n++)); do
+                echo "$n" >>"$0/log"
+                sync -d "$0/log"
+                echo "$n" >>"$1"
+            done
+        ' "$1" "$2" &
+    }
+    check() {
+        local acknowledged last
+        acknowledged=$(wc -l <"$2")
+        last=$(grep -c . "$1/log" 2>/dev/null || true)
+        last=${last:-0}
+        echo "acknowledged=$acknowledged lost=$((acknowledged > last ? acknowledged - last : 0))"
+    }
+    ROUND_MS_MAX=700
+    control=no
+    cuts 3
+    control=yes
+    cuts 2
+    echo "powercut: as it should be"
+}
+
+control=no
+rounds=5
+what=cuts
+for argument in "$@"; do
+    case $argument in
+    --control) control=yes ;;
+    selftest | lacks) what=$argument ;;
+    [0-9]*) rounds=$argument ;;
+    *) sed -n '2,6p' "$0" | cut -c3-; exit 2 ;;
+    esac
+done
+if [ "$what" = cuts ]; then cuts "$rounds"; else "$what"; fi
