@@ -1,0 +1,4 @@
+//! Tests over the whole simulator, in one binary.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod disk;
