@@ -181,4 +181,8 @@ for argument in "$@"; do
     *) sed -n '2,6p' "$0" | cut -c3-; exit 2 ;;
     esac
 done
+if [ "$what" = cuts ] && [ ! -x "$UNISONO" ]; then
+    echo "powercut: no node at $UNISONO; cargo build --workspace --profile ci" >&2
+    exit 1
+fi
 if [ "$what" = cuts ]; then cuts "$rounds"; else "$what"; fi

@@ -36,12 +36,13 @@ node_join() { # I INVITATION
     lab_exec "$1" "$UNISONO" join "$2" --data "$work/node$1" --region "${REGIONS[$1]}" --name "node$1"
 }
 node_start() { # I
-    lab_exec "$1" "$UNISONO" serve --data "$work/node$1" --http "127.0.0.1:$HTTP_PORT" \
+    # Not by lab_exec: the process that is killed has to be the node, not a shell around it.
+    ip netns exec "$(lab_host "$1")" "$UNISONO" serve --data "$work/node$1" --http "127.0.0.1:$HTTP_PORT" \
         --peer "$(lab_address "$1"):$PEER_PORT" >>"$work/node$1.log" 2>&1 &
     pids[$1]=$!
 }
 load_start() { # I: a client on host I that writes through its own node until it is told to end
-    lab_exec "$1" "$UNISONO" --node "$(node_url)" bench --writers 4 --seconds 3600 \
+    ip netns exec "$(lab_host "$1")" "$UNISONO" --node "$(node_url)" bench --writers 4 --seconds 3600 \
         --history "$work/history$1.jsonl" >>"$work/load$1.log" 2>&1 &
     loads[$1]=$!
 }
@@ -49,12 +50,7 @@ load_start() { # I: a client on host I that writes through its own node until it
 
 declare -A pids loads
 
-lacks() {
-    local lack
-    lack=$(lab_lacks)
-    if [ -z "$lack" ] && [ ! -x "$UNISONO" ]; then lack="no node at $UNISONO (cargo build --profile ci)"; fi
-    echo "$lack"
-}
+lacks() { lab_lacks; }
 
 say() { printf '%s  %s\n' "$(date -u +%H:%M:%S)" "$*"; }
 victim() { echo $((RANDOM % NODES + 1)); }
@@ -202,6 +198,7 @@ list) printf '%s\n' "${SCENARIOS[@]}" ;;
 *)
     lack=$(lacks)
     if [ -n "$lack" ]; then echo "SKIPPED chaos: $lack"; exit 0; fi
+    [ -x "$UNISONO" ] || { echo "run.sh: no node at $UNISONO; cargo build --workspace --profile ci" >&2; exit 1; }
     for name in "${@:-${SCENARIOS[@]}}"; do
         declare -F "fault_$name" >/dev/null || { echo "run.sh: no scenario is called $name" >&2; exit 2; }
     done
