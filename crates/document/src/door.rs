@@ -4,7 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use automerge::{Automerge, AutomergeError, Change, ChangeHash, SaveOptions};
+use automerge::transaction::Transactable;
+use automerge::{Automerge, AutomergeError, Change, ChangeHash, ObjId, SaveOptions, ScalarValue};
 use unisono_model::Digest;
 
 use crate::error::{LoadError, Poisoned};
@@ -97,6 +98,34 @@ impl Door {
         }
     }
 
+    /// Prepares a document that was just loaded for being written.
+    ///
+    /// A loaded document keeps each column in one piece. The first call that writes at many places
+    /// splits the pieces over and over, copying them: with 8,000 entries of 200 bytes, 1,280 more
+    /// at once took 149 ms and 195 MB. A few writes, then a few more, each taken back, split them
+    /// first; with that the same takes 15 ms and 5 MB. The values must have a size, or the column
+    /// of values stays whole.
+    pub(crate) fn warm(&mut self, places: &[ObjId]) -> Result<(), Poisoned> {
+        let heads = self.heads()?;
+        self.write(|automerge| {
+            // An actor that sorts last, so that its coming and going moves no other.
+            automerge.set_actor(automerge::ActorId::from([0xff; 16]));
+            for step in [64, 16, 4] {
+                let mut taken_back = automerge.transaction();
+                for place in places.iter().step_by(step) {
+                    taken_back.put(place, "warm", ScalarValue::Bytes(vec![0]))?;
+                }
+                taken_back.rollback();
+            }
+            Ok(())
+        })?;
+        if self.heads()? == heads {
+            Ok(())
+        } else {
+            Err(self.poison())
+        }
+    }
+
     pub(crate) fn apply(&mut self, changes: Vec<Change>) -> Result<(), Poisoned> {
         self.write(|automerge| automerge.apply_changes(changes))
     }
@@ -137,4 +166,40 @@ fn unframe<'a>(id: &DocumentId, saved: &'a [u8]) -> Option<([u64; 2], &'a [u8])>
     let numbers = [u64::from_be_bytes(*first), u64::from_be_bytes(*second)];
     let sound = magic == MAGIC && sum == checksum(id, numbers, payload).0;
     sound.then_some((numbers, payload))
+}
+
+#[cfg(test)]
+mod tests {
+    use unisono_model::OrchestraId;
+
+    use super::Door;
+    use crate::error::Poisoned;
+    use crate::id::{DocumentId, Kind};
+
+    #[test]
+    fn a_panic_or_an_error_inside_poisons_the_document_and_nothing_else() {
+        let id = DocumentId {
+            orchestra: OrchestraId([1; 16]),
+            kind: Kind::Score,
+            part: 0,
+        };
+        let new = || Door::new(crate::genesis::facts());
+        let mut door = new();
+        assert_eq!(
+            door.write(|_| -> Result<(), _> { panic!("as Automerge might") }),
+            Err(Poisoned)
+        );
+        assert_eq!(door.heads(), Err(Poisoned));
+        assert_eq!(door.save(&id, [0, 0]), Err(Poisoned));
+        let mut door = new();
+        let error = || automerge::AutomergeError::Fail;
+        assert_eq!(door.write(|_| Err::<(), _>(error())), Err(Poisoned));
+        assert!(door.is_poisoned());
+        let door = new();
+        assert_eq!(
+            door.read(|_| -> u8 { panic!("as Automerge might") }),
+            Err(Poisoned)
+        );
+        assert!(door.is_poisoned());
+    }
 }

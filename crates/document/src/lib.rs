@@ -21,8 +21,8 @@ mod living;
 mod plan;
 
 pub use error::{LoadError, Poisoned, Refusal, WriteError};
-pub use fact::{Appended, Applied, FactDocument, Figures};
+pub use fact::{FactDocument, Figures};
 pub use id::{Actor, DocumentId, Kind, actor_id};
 pub use key::Key;
 pub use living::{ConfigConflict, ConfigTree, ConfigValue, Edit, LivingDocument};
-pub use plan::{ChangePlan, ChangeStamp};
+pub use plan::{Appended, Applied, ChangePlan, ChangeStamp};

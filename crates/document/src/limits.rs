@@ -10,6 +10,9 @@ pub const ENTRY_BYTES_MAX: usize = 64 * 1024;
 /// How many entries one change of a fact document may append.
 pub const ENTRIES_PER_CHANGE_MAX: usize = 1024;
 
+/// How many bytes all values of one change of a fact document may have together.
+pub const CHANGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// How many dependencies one change may name. There is at most one head per writing actor, and a
 /// local writer that sees more heads names only some of them.
 pub const DEPENDENCIES_MAX: usize = 512;

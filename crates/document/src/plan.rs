@@ -11,7 +11,7 @@ use crate::error::Refusal;
 use crate::genesis::{GENESIS, bucket_op};
 use crate::id::Actor;
 use crate::key::Key;
-use crate::limits::{ENTRIES_PER_CHANGE_MAX, ENTRY_BYTES_MAX};
+use crate::limits::{CHANGE_BYTES_MAX, ENTRIES_PER_CHANGE_MAX, ENTRY_BYTES_MAX};
 
 /// All that determines one change of a fact document. Its bytes and its hash follow from this and
 /// from the operation counts of the dependencies.
@@ -26,7 +26,8 @@ pub struct ChangePlan {
     /// and always the actor's own previous change. Order does not matter, repetition does.
     pub dependencies: Vec<Digest>,
     /// What is appended, in this order: at most [`ENTRIES_PER_CHANGE_MAX`] entries of at most
-    /// [`ENTRY_BYTES_MAX`] bytes, under keys that this actor never appended before.
+    /// [`ENTRY_BYTES_MAX`] bytes each and [`CHANGE_BYTES_MAX`] together, under keys that this actor
+    /// never appended before.
     pub entries: Vec<(Key, Vec<u8>)>,
 }
 
@@ -39,6 +40,33 @@ pub struct ChangeStamp {
     pub seq: u64,
     /// Its Automerge hash, to be named by later changes.
     pub hash: Digest,
+}
+
+/// What a local append made: all that the others need besides the entries.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Appended {
+    /// The change's number among the actor's.
+    pub seq: u64,
+    /// What it depends on, sorted: the heads before it and the actor's previous change.
+    pub dependencies: Vec<Digest>,
+    /// The Automerge hash of the change.
+    pub hash: Digest,
+}
+
+/// What became of a batch of changes from elsewhere.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Applied {
+    /// What is in the document now and was not before, in the order of application. It may include
+    /// changes that had been waiting from earlier batches.
+    pub applied: Vec<ChangeStamp>,
+    /// How many changes of this batch now wait for their dependencies. Waiting is a courtesy: a
+    /// waiting change may be dropped for room or lost with the process, so only applied ones count
+    /// as had.
+    pub held: usize,
+    /// How many were here already, applied or waiting.
+    pub duplicates: usize,
+    /// What was refused, by actor and sequence number, and why.
+    pub refused: Vec<(Actor, u64, Refusal)>,
 }
 
 impl ChangePlan {
@@ -62,12 +90,17 @@ pub(crate) fn check_entries<'a>(
     if entries.len() > ENTRIES_PER_CHANGE_MAX {
         return Err(Refusal::TooLarge("entries"));
     }
+    let mut bytes = 0;
     let mut keys = Vec::with_capacity(entries.len());
     for (key, value) in entries {
         if value.len() > ENTRY_BYTES_MAX {
             return Err(Refusal::TooLarge("bytes of an entry"));
         }
+        bytes += value.len();
         keys.push(key.as_str());
+    }
+    if bytes > CHANGE_BYTES_MAX {
+        return Err(Refusal::TooLarge("bytes of a change"));
     }
     keys.sort_unstable();
     if keys.windows(2).any(|pair| pair[0] == pair[1]) {

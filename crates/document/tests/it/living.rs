@@ -103,7 +103,7 @@ fn configuration_that_met_is_shown_whole_until_somebody_settles_it() {
             (actor(1), ConfigValue::Integer(5)),
         ],
     };
-    assert_eq!(left.config_conflicts().unwrap(), [met.clone()]);
+    assert_eq!(left.config_conflicts().unwrap(), std::slice::from_ref(&met));
     assert_eq!(right.config_conflicts().unwrap(), [met]);
     assert_eq!(
         left.config_get("limits/rate").unwrap(),
@@ -279,7 +279,11 @@ fn random_edit(document: &mut LivingDocument, me: &Actor, dice: &mut Dice) -> Op
         .map_or(0, |text| text.chars().count());
     let made = match dice.below(6) {
         0 => document.config_delete(me, path),
-        1 => document.config_put(me, path, &ConfigValue::Integer(dice.below(9) as i64)),
+        1 => document.config_put(
+            me,
+            path,
+            &ConfigValue::Integer(i64::try_from(dice.below(9)).unwrap()),
+        ),
         2 => document.config_put(me, path, &text(words[dice.below(4)])),
         3 => document.note_set(me, name, &words[dice.below(4)].repeat(1 + dice.below(4))),
         _ => {
