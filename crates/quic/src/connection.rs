@@ -109,10 +109,11 @@ impl Link {
 
 /// Runs a connection until it ends, and tells the peer's keeper.
 pub(crate) async fn serve(shared: Arc<Shared>, peer: Arc<Peer>, link: Arc<Link>, welcome: bool) {
-    let mut tasks = JoinSet::new();
     if welcome {
-        tasks.spawn(say_welcome(Arc::clone(&link)));
+        // Before any other stream is opened, since the dialling side expects it first.
+        say_welcome(&link).await;
     }
+    let mut tasks = JoinSet::new();
     for class in [Class::Push, Class::Repair] {
         tasks.spawn(write_frames(
             Arc::clone(&shared),
@@ -153,7 +154,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, peer: Arc<Peer>, link: Arc<Link>,
     peer.notify(Notice::Ended(link.id(), why));
 }
 
-async fn say_welcome(link: Arc<Link>) {
+async fn say_welcome(link: &Link) {
     if let Ok(mut stream) = link.connection.open_uni().await {
         _ = stream.write_all(&[WELCOME_TAG]).await;
         _ = stream.finish();

@@ -95,7 +95,9 @@ impl Endpoint {
         ));
         server
             .transport_config(Arc::clone(&transport))
-            .max_incoming(limits::HANDSHAKES_MAX);
+            .max_incoming(limits::HANDSHAKES_MAX)
+            .incoming_buffer_size(limits::STRANGER_WINDOW_BYTES.into())
+            .incoming_buffer_size_total(limits::STRANGERS_BYTES_MAX);
         let mut client =
             quinn::ClientConfig::new(Arc::new(tls::client(&credentials).map_err(unusable)?));
         client.transport_config(transport);
@@ -122,6 +124,7 @@ impl Endpoint {
             config,
             local_addr,
             endpoint,
+            runtime: tokio::runtime::Handle::current(),
             client,
             sink,
             faults,
@@ -150,6 +153,8 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) local_addr: SocketAddr,
     pub(crate) endpoint: quinn::Endpoint,
+    /// Where tasks run, so that the handle can be used outside the runtime too.
+    pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) client: quinn::ClientConfig,
     pub(crate) sink: Sink,
     pub(crate) faults: Option<Arc<Faults>>,

@@ -48,6 +48,8 @@ pub const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 pub const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 /// Flow-control window of a connection before that, and of a joiner (bytes).
 pub const STRANGER_WINDOW_BYTES: u32 = 128 * 1024;
+/// Bytes buffered for all connections together that were not yet looked at.
+pub const STRANGERS_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Bytes that a connection may hold unacknowledged on our side.
 pub const SEND_WINDOW_BYTES: u64 = 4 * 1024 * 1024;
 /// Bytes of datagrams that a connection buffers in each direction; the oldest go first.

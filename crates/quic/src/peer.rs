@@ -8,6 +8,7 @@ use std::{
 
 use quinn::VarInt;
 use tokio::{
+    runtime::Handle,
     sync::{Notify, mpsc},
     time::Instant,
 };
@@ -34,6 +35,7 @@ pub(crate) struct Peer {
     link: Mutex<Option<Arc<Link>>>,
     notices: mpsc::Sender<Notice>,
     wanted: Notify,
+    runtime: Handle,
 }
 
 /// What happens to a peer's connections.
@@ -60,6 +62,7 @@ impl Peer {
             link: Mutex::default(),
             notices,
             wanted: Notify::new(),
+            runtime: shared.runtime.clone(),
         });
         let keeper = Keeper {
             shared,
@@ -70,7 +73,7 @@ impl Peer {
             pause: limits::BACKOFF.0,
             dial_not_before: None,
         };
-        tokio::spawn(keeper.run());
+        peer.runtime.spawn(keeper.run());
         peer
     }
 
@@ -100,7 +103,8 @@ impl Peer {
         if let Err(mpsc::error::TrySendError::Full(notice)) = self.notices.try_send(notice) {
             let notices = self.notices.clone();
             if !matches!(notice, Notice::Called(..)) {
-                tokio::spawn(async move { _ = notices.send(notice).await });
+                self.runtime
+                    .spawn(async move { _ = notices.send(notice).await });
             }
         }
     }
@@ -258,12 +262,22 @@ impl Keeper {
         };
         let simultaneous = old.ours != ours && old.since.elapsed() < limits::SIMULTANEOUS_DIAL;
         let dialled_by_lower = ours == (self.shared.node < self.peer.node);
-        if simultaneous && !dialled_by_lower {
+        if !simultaneous || dialled_by_lower {
+            old.link.retire();
+            self.install(connection, region, ours, false).await;
+        } else if ours {
+            // The peer welcomed it and may have written already: read that before it closes.
+            let link = Arc::new(Link::new(connection, region));
+            link.retire();
+            self.serve(link, ours);
+        } else {
             connection.close(code::DUPLICATE, b"the other connection of this pair stays");
-            return;
         }
-        old.link.retire();
-        self.install(connection, region, ours, false).await;
+    }
+
+    fn serve(&self, link: Arc<Link>, ours: bool) {
+        let (shared, peer) = (Arc::clone(&self.shared), Arc::clone(&self.peer));
+        tokio::spawn(connection::serve(shared, peer, link, !ours));
     }
 
     async fn install(
@@ -289,8 +303,7 @@ impl Keeper {
             })
             .await;
         }
-        let (shared, peer) = (Arc::clone(&self.shared), Arc::clone(&self.peer));
-        tokio::spawn(connection::serve(shared, peer, Arc::clone(&link), !ours));
+        self.serve(Arc::clone(&link), ours);
         self.live = Some(Live {
             link,
             ours,

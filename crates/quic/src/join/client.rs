@@ -204,10 +204,6 @@ async fn ask(
     address: &str,
     now_ms: u64,
 ) -> Result<Joined, JoinError> {
-    let silent = |why: String| JoinError::Unreachable {
-        address: address.to_owned(),
-        why,
-    };
     let bad = |why: String| JoinError::BadAnswer {
         address: address.to_owned(),
         why,
@@ -216,7 +212,7 @@ async fn ask(
     let (mut requests, mut answers) = connection
         .open_bi()
         .await
-        .map_err(|error| silent(error.to_string()))?;
+        .map_err(|error| broken(&connection, address, &error))?;
     let request =
         envelope(&connection, invite, joiner).ok_or_else(|| bad("no exporter".to_owned()))?;
     // A server that refuses early may stop reading; its answer tells more than a failed write.
@@ -224,7 +220,7 @@ async fn ask(
         _ = requests.finish();
     }
     let bytes = answers.read_to_end(limits::JOIN_ANSWER_BYTES_MAX).await;
-    let bytes = bytes.map_err(|error| silent(error.to_string()))?;
+    let bytes = bytes.map_err(|error| broken(&connection, address, &error))?;
     match wire::decode(&bytes).ok_or_else(|| bad("it cannot be read".to_owned()))? {
         Answer::Refused(refusal) => Err(JoinError::Refused {
             address: address.to_owned(),
@@ -242,6 +238,24 @@ async fn ask(
                 members,
             })
         }
+    }
+}
+
+/// A connection that broke off in the middle: a server with too much to do says so, by the code with
+/// which it closes.
+fn broken(connection: &Connection, address: &str, error: &dyn std::fmt::Display) -> JoinError {
+    let address = address.to_owned();
+    match connection.close_reason() {
+        Some(ConnectionError::ApplicationClosed(close)) if close.error_code == code::OVERLOADED => {
+            JoinError::Refused {
+                address,
+                refusal: Refusal::NotReady,
+            }
+        }
+        _ => JoinError::Unreachable {
+            address,
+            why: error.to_string(),
+        },
     }
 }
 

@@ -97,7 +97,10 @@ mod tests {
         for number in 0..limits::PROOF_ADDRESSES_MAX as u32 + limits::PROOF_FAILURES_MAX {
             proofs.failed(IpAddr::V4(Ipv4Addr::from_bits(number)));
         }
-        assert!(proofs.0.lock().unwrap().len() <= limits::PROOF_ADDRESSES_MAX + 1);
+        assert!(
+            proofs.0.lock().expect("no test panics holding it").len()
+                <= limits::PROOF_ADDRESSES_MAX + 1
+        );
         assert!(
             proofs
                 .wait_ms(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)))

@@ -1,0 +1,10 @@
+//! The transport on loopback: real sockets, real TLS, and peers that do not keep the rules.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod faults;
+mod hostile;
+mod identity;
+mod joining;
+mod mesh;
+mod world;
