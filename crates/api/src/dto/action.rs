@@ -214,17 +214,19 @@ impl ActionBody {
                 lifetime_ms: body.lifetime_ms.unwrap_or(filling),
                 evidence: body.evidence,
             }),
-            Self::Claim(body) => {
-                Action::Claim { topic: body.topic, lease_ms: body.lease_ms.unwrap_or(filling) }
-            }
+            Self::Claim(body) => Action::Claim {
+                topic: body.topic,
+                lease_ms: body.lease_ms.unwrap_or(filling),
+            },
             Self::Renew(body) => Action::Renew {
                 topic: body.topic,
                 claim: body.claim.unwrap_or_default(),
                 lease_ms: body.lease_ms.unwrap_or(filling),
             },
-            Self::Release(body) => {
-                Action::Release { topic: body.topic, claim: body.claim.unwrap_or_default() }
-            }
+            Self::Release(body) => Action::Release {
+                topic: body.topic,
+                claim: body.claim.unwrap_or_default(),
+            },
             Self::Mark(body) => Action::Mark(Mark {
                 about: body.about,
                 text: body.text,
@@ -240,7 +242,10 @@ impl ActionBody {
             Self::Task(body) => Action::Task(body.into_change()),
             Self::Advance(body) => Action::Advance { from: body.from },
             Self::Settings(body) => Action::Settings(
-                body.settings.into_iter().map(|(name, value)| (name.into(), value)).collect(),
+                body.settings
+                    .into_iter()
+                    .map(|(name, value)| (name.into(), value))
+                    .collect(),
             ),
         }
     }
@@ -248,6 +253,10 @@ impl ActionBody {
 
 impl From<EnrolBody> for Enrol {
     fn from(body: EnrolBody) -> Self {
-        Self { name: body.name, role: body.role, kind: body.kind.into() }
+        Self {
+            name: body.name,
+            role: body.role,
+            kind: body.kind.into(),
+        }
     }
 }

@@ -139,7 +139,10 @@ pub struct HeadBody {
 
 impl From<Place> for HeadBody {
     fn from(place: Place) -> Self {
-        Self { record: place.record, stamp: place.stamp.into() }
+        Self {
+            record: place.record,
+            stamp: place.stamp.into(),
+        }
     }
 }
 
@@ -209,13 +212,19 @@ impl From<SessionView> for Session {
 impl Session {
     /// The chain to continue.
     pub fn chain(&self) -> ChainId {
-        ChainId { agent: self.agent, log: LogId::from(self.log) }
+        ChainId {
+            agent: self.agent,
+            log: LogId::from(self.log),
+        }
     }
 
     /// The heads of the agent's other chains, in the order that a record names them.
     pub fn chain_heads(&self) -> Vec<ChainHead> {
         let head = |head: &SessionHead| ChainHead {
-            chain: ChainId { agent: self.agent, log: LogId::from(head.log) },
+            chain: ChainId {
+                agent: self.agent,
+                log: LogId::from(head.log),
+            },
             seq: head.seq,
             record: head.record,
         };

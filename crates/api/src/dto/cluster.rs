@@ -37,20 +37,29 @@ fn read_nonce<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, 
 
 impl From<Incarnation> for Incarnated {
     fn from(life: Incarnation) -> Self {
-        Self { started_ms: life.started_ms, nonce: life.nonce }
+        Self {
+            started_ms: life.started_ms,
+            nonce: life.nonce,
+        }
     }
 }
 
 impl From<LogId> for LogRef {
     fn from(log: LogId) -> Self {
-        Self { node: log.node, incarnation: log.incarnation.into() }
+        Self {
+            node: log.node,
+            incarnation: log.incarnation.into(),
+        }
     }
 }
 
 impl From<LogRef> for LogId {
     fn from(log: LogRef) -> Self {
         let Incarnated { started_ms, nonce } = log.incarnation;
-        Self { node: log.node, incarnation: Incarnation { started_ms, nonce } }
+        Self {
+            node: log.node,
+            incarnation: Incarnation { started_ms, nonce },
+        }
     }
 }
 
@@ -225,6 +234,10 @@ impl From<MemberView> for Member {
 
 impl From<OrchestraView> for OrchestraSummary {
     fn from(view: OrchestraView) -> Self {
-        Self { orchestra: view.orchestra, name: view.name, records: view.records }
+        Self {
+            orchestra: view.orchestra,
+            name: view.name,
+            records: view.records,
+        }
     }
 }

@@ -24,11 +24,16 @@ pub use cluster::{
 };
 pub use moment::{BadMoment, Moment, parse_stamp};
 pub use problem::{HeldBy, Problem};
-pub use record::{RecordEvent, Records};
-pub use task::{FieldHeads, LinkBody, LinkChange, Task, TaskBody, TaskNewBody, TaskPatchBody, Tasks};
+pub use record::{
+    ActionShown, AdmitShown, FieldShown, RecordEvent, Records, TaskShown, ValueShown, VoteShown,
+};
+pub use task::{
+    FieldHeads, LinkBody, LinkChange, Task, TaskBody, TaskNewBody, TaskPatchBody, Tasks,
+};
 pub use view::{
-    Agent, Agents, Claim, Claims, ConfigValue, ConfigValues, ConfigWriter, Conflict, Hashes, Lost,
-    MarkList, MarkShown, Note, Notes, Presence, Presences, Settings, Signal, Signals, State,
+    Agent, Agents, Claim, Claims, ConfigValue, ConfigValues, ConfigWriter, Conflict, Hashes,
+    Iteration, Lost, MarkList, MarkShown, Note, Notes, Presence, Presences, Settings, Signal,
+    Signals, State,
 };
 pub use words::{
     AgentKindWord, ClaimStatusWord, HeldWord, PhaseWord, RelationWord, SettingWord, SignalKindWord,

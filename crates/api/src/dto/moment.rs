@@ -20,7 +20,10 @@ pub struct Moment {
 impl From<Stamp> for Moment {
     fn from(stamp: Stamp) -> Self {
         let time = Timestamp::from_nanosecond(i128::from(stamp.as_ns()));
-        Self { stamp, time: time.expect("a stamp's seconds fit in 32 bits, so it ends in 2106") }
+        Self {
+            stamp,
+            time: time.expect("a stamp's seconds fit in 32 bits, so it ends in 2106"),
+        }
     }
 }
 
@@ -60,7 +63,11 @@ mod tests {
             let moment = Moment::from(stamp);
             assert_eq!(parse_stamp(&stamp.to_string()), Ok(stamp));
             let by_time = parse_stamp(&moment.time.to_string()).unwrap_or(Stamp::MIN);
-            assert!(by_time.0.abs_diff(raw) <= 5, "{raw:x} came back as {:x}", by_time.0);
+            assert!(
+                by_time.0.abs_diff(raw) <= 5,
+                "{raw:x} came back as {:x}",
+                by_time.0
+            );
         }
         assert_eq!(parse_stamp("1969-12-31T23:59:59Z"), Err(BadMoment));
         assert_eq!(parse_stamp("yesterday"), Err(BadMoment));

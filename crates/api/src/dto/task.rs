@@ -195,8 +195,15 @@ impl TaskBody {
         }));
         values.extend(self.remark.map(FieldValue::Remark));
         let replaces = Vec::new;
-        let fields = values.into_iter().map(|value| FieldChange { value, replaces: replaces() });
-        TaskChange { task: self.task, fields: fields.collect(), evidence: self.evidence }
+        let fields = values.into_iter().map(|value| FieldChange {
+            value,
+            replaces: replaces(),
+        });
+        TaskChange {
+            task: self.task,
+            fields: fields.collect(),
+            evidence: self.evidence,
+        }
     }
 }
 
@@ -301,11 +308,18 @@ impl FieldHeads {
             Field::Labels => "labels",
             Field::Remark => "remark",
             Field::Link(on, relation) => {
-                link = Some(LinkBody { on, relation: relation.into() });
+                link = Some(LinkBody {
+                    on,
+                    relation: relation.into(),
+                });
                 "link"
             }
         };
-        Self { field: name.to_owned(), link, records }
+        Self {
+            field: name.to_owned(),
+            link,
+            records,
+        }
     }
 }
 
@@ -330,12 +344,22 @@ impl From<TaskView> for Task {
                 .into_iter()
                 .map(|(field, values)| Conflict { field, values })
                 .collect(),
-            heads: view.heads.into_iter().map(|(field, of)| FieldHeads::new(field, of)).collect(),
+            heads: view
+                .heads
+                .into_iter()
+                .map(|(field, of)| FieldHeads::new(field, of))
+                .collect(),
             changed: view.changed.map(Into::into),
         }
     }
 }
 
 fn links(links: Vec<(String, Relation)>) -> Vec<LinkBody> {
-    links.into_iter().map(|(on, relation)| LinkBody { on, relation: relation.into() }).collect()
+    links
+        .into_iter()
+        .map(|(on, relation)| LinkBody {
+            on,
+            relation: relation.into(),
+        })
+        .collect()
 }

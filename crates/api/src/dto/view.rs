@@ -77,6 +77,15 @@ pub struct State {
     pub key_conflicts: u64,
 }
 
+/// The current iteration.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Iteration {
+    /// Its number, from 1.
+    pub iteration: u32,
+    /// Derived from the number.
+    pub phase: PhaseWord,
+}
+
 /// An enrolled agent.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Agent {
@@ -278,7 +287,11 @@ impl From<core::StateView> for State {
             signals: view.signals,
             claims: view.claims,
             contested: view.contested,
-            tasks: view.tasks.into_iter().map(|(status, n)| (status.into(), n)).collect(),
+            tasks: view
+                .tasks
+                .into_iter()
+                .map(|(status, n)| (status.into(), n))
+                .collect(),
             task_conflicts: view.task_conflicts,
             marks: view.marks,
             records: view.records,
@@ -337,7 +350,10 @@ impl From<core::SignalView> for Signal {
 
 impl From<core::ClaimView> for Claim {
     fn from(view: core::ClaimView) -> Self {
-        let lost = |(place, agent): (unisono_model::Place, AgentId)| Lost { claim: place.record, agent };
+        let lost = |(place, agent): (unisono_model::Place, AgentId)| Lost {
+            claim: place.record,
+            agent,
+        };
         Self {
             topic: view.topic,
             claim: view.claim.record,
@@ -348,9 +364,10 @@ impl From<core::ClaimView> for Claim {
             token_valid: view.token_valid,
             until: view.until.into(),
             losers: view.losers.into_iter().map(lost).collect(),
-            held_by: view
-                .held_by
-                .map(|(holder, until)| super::HeldBy { holder, until: until.into() }),
+            held_by: view.held_by.map(|(holder, until)| super::HeldBy {
+                holder,
+                until: until.into(),
+            }),
         }
     }
 }
@@ -372,7 +389,10 @@ impl From<core::MarkView> for MarkShown {
 
 impl From<core::NoteView> for Note {
     fn from(view: core::NoteView) -> Self {
-        Self { name: view.name, text: view.text }
+        Self {
+            name: view.name,
+            text: view.text,
+        }
     }
 }
 
@@ -389,6 +409,10 @@ impl From<core::ConfigView> for ConfigValue {
 
 impl From<core::HashView> for Hashes {
     fn from(view: core::HashView) -> Self {
-        Self { views: view.views, vector: view.vector, documents: view.documents }
+        Self {
+            views: view.views,
+            vector: view.vector,
+            documents: view.documents,
+        }
     }
 }

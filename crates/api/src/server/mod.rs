@@ -1,34 +1,103 @@
 //! The server: HTTP in, calls to the node, JSON out.
 
 mod bind;
+mod body;
+mod edge;
+mod gate;
 mod handle;
-
-use std::io;
+mod metrics;
+mod probes;
+mod reads;
+mod refusal;
+mod serve;
+mod streams;
+mod terms;
+mod writes;
 
 use axum::Router;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 pub use bind::{BearerToken, BindError, TokenError, bind};
 pub use handle::{Asked, Call, Check, NodeHandle, Readiness};
+pub use serve::serve;
+
+use edge::Edge;
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "unisono",
+    description = "One state, one order and one set of rules for a fleet of AI agents, the same \
+                   on every node. Every answer bears Unisono-Node, Unisono-As-Of, Unisono-Cursor \
+                   and Unisono-Final; hand the cursor to the next node as Unisono-Min-Cursor to \
+                   read your own writes there. Refusals are application/problem+json."
+))]
+struct Description;
 
 /// Every route of the edge, over one node. With a token, every request but the probes must bear it.
 pub fn router(handle: NodeHandle, token: Option<BearerToken>) -> Router {
-    let _ = (handle, token);
-    Router::new()
-}
-
-/// Serves until `stop` turns true; then streams end, and open connections have a moment to finish.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let _ = (listener, router, stop);
-    Ok(())
+    let edge = Edge::new(handle, token);
+    let (router, _) = described().split_for_parts();
+    router
+        .route("/openapi.json", get(openapi))
+        .fallback(gate::no_route)
+        .method_not_allowed_fallback(gate::no_method)
+        .layer(axum::middleware::from_fn_with_state(
+            edge.clone(),
+            gate::gate,
+        ))
+        .with_state(edge)
 }
 
 /// The OpenAPI description of every route, as it follows from the code.
 pub fn openapi_json() -> String {
-    String::new()
+    let (_, api) = described().split_for_parts();
+    let mut text = api
+        .to_pretty_json()
+        .expect("a description holds only texts and maps of them");
+    text.push('\n');
+    text
+}
+
+async fn openapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], openapi_json())
+}
+
+fn described() -> OpenApiRouter<Edge> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(probes::livez))
+        .routes(routes!(probes::readyz))
+        .routes(routes!(probes::metrics))
+        .routes(routes!(probes::version))
+        .routes(routes!(reads::status))
+        .routes(routes!(reads::members))
+        .routes(routes!(reads::orchestras, writes::open))
+        .routes(routes!(reads::state))
+        .routes(routes!(reads::agents, writes::enrol))
+        .routes(routes!(reads::presence, writes::presence))
+        .routes(routes!(reads::signals, writes::emit))
+        .routes(routes!(reads::claims, writes::claim))
+        .routes(routes!(writes::renew))
+        .routes(routes!(writes::release))
+        .routes(routes!(reads::tasks, writes::new_task))
+        .routes(routes!(reads::task, writes::patch_task))
+        .routes(routes!(reads::history))
+        .routes(routes!(reads::marks, writes::mark))
+        .routes(routes!(reads::settings, writes::set_settings))
+        .routes(routes!(reads::notes))
+        .routes(routes!(reads::note, writes::put_note, writes::splice_note))
+        .routes(routes!(reads::config))
+        .routes(routes!(writes::set_config, writes::remove_config))
+        .routes(routes!(reads::hash))
+        .routes(routes!(reads::iteration))
+        .routes(routes!(writes::advance))
+        .routes(routes!(writes::act))
+        .routes(routes!(reads::session))
+        .routes(routes!(writes::signed))
+        .routes(routes!(streams::events))
+        .routes(routes!(streams::dump))
 }

@@ -1,0 +1,299 @@
+//! Records as they are shown: in histories, dumps and event streams.
+
+use serde::{Deserialize, Serialize};
+use unisono_core::orchestra::view::RecordView;
+use unisono_model::{
+    Action, AgentId, Digest, FieldChange, FieldValue, IdempotencyKey, NodeId, TaskChange,
+};
+use utoipa::ToSchema;
+
+use super::action::{
+    AdvanceBody, ClaimBody, EnrolBody, MarkBody, PresenceBody, ReleaseBody, RenewBody,
+    SettingsBody, SignalBody,
+};
+use super::answer::OpenBody;
+use super::cluster::{Incarnated, LogRef};
+use super::moment::Moment;
+use super::task::LinkChange;
+use super::words::{HeldWord, TaskStatusWord, VerdictWord};
+
+/// A page of records.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Records {
+    /// In this node's order.
+    pub records: Vec<RecordEvent>,
+    /// Ask for what comes `after` this.
+    pub next: String,
+    /// Whether more is there already.
+    pub more: bool,
+}
+
+/// One record.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RecordEvent {
+    /// Its digest: its name.
+    #[schema(value_type = String)]
+    pub record: Digest,
+    /// Where it stands in the order of everything.
+    pub stamp: Moment,
+    /// By whom.
+    #[schema(value_type = String)]
+    pub agent: AgentId,
+    /// The agent's name, where known.
+    pub name: String,
+    /// Its number in its chain.
+    pub seq: u64,
+    /// Its log.
+    pub log: LogRef,
+    /// The bundle that carries it.
+    pub bundle: u64,
+    /// Who held the key.
+    pub held: HeldWord,
+    /// The agent's own time (ms since the Unix epoch): testimony.
+    pub agent_ms: u64,
+    /// The iteration in which it was made.
+    pub iteration: u32,
+    /// The request's key.
+    #[schema(value_type = Option<String>)]
+    pub key: Option<IdempotencyKey>,
+    /// Whether it counts.
+    pub verdict: VerdictWord,
+    /// What was done.
+    pub action: ActionShown,
+}
+
+/// What was done; `do` says which.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum ActionShown {
+    /// An agent introduced itself.
+    Enrol(EnrolBody),
+    /// The orchestra was made.
+    Open(OpenBody),
+    /// Settings.
+    Settings(SettingsBody),
+    /// How the agent was.
+    Presence(PresenceBody),
+    /// A resonance signal.
+    Emit(SignalBody),
+    /// A claim.
+    Claim(ClaimBody),
+    /// A renewal.
+    Renew(RenewBody),
+    /// A release.
+    Release(ReleaseBody),
+    /// A witness mark.
+    Mark(MarkBody),
+    /// The end of an iteration.
+    Advance(AdvanceBody),
+    /// A task was made or changed.
+    Task(TaskShown),
+    /// One life of a node was admitted to the cluster.
+    Admit(AdmitShown),
+    /// A vote that a member be removed.
+    VoteRemoval(VoteShown),
+}
+
+/// A task's change, with what each value replaced.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TaskShown {
+    /// The task.
+    pub task: String,
+    /// What changed.
+    pub fields: Vec<FieldShown>,
+    /// The mark that proves it.
+    #[schema(value_type = Option<String>)]
+    pub evidence: Option<Digest>,
+}
+
+/// One field's new value, and which records' values it replaced.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FieldShown {
+    /// The field and its value: `{"status": "closed"}`.
+    #[serde(flatten)]
+    pub value: ValueShown,
+    /// The records whose values it replaced.
+    #[schema(value_type = Vec<String>)]
+    pub replaces: Vec<Digest>,
+}
+
+/// A field with its value.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ValueShown {
+    /// The task exists, and is of this type.
+    Created(String),
+    /// One line.
+    Title(String),
+    /// Many lines.
+    Description(String),
+    /// Where it stands.
+    Status(TaskStatusWord),
+    /// 0 is most urgent.
+    Priority(u8),
+    /// Who has it.
+    Assignee(String),
+    /// Words on it.
+    Labels(Vec<String>),
+    /// A relation.
+    Link(LinkChange),
+    /// A remark.
+    Remark(String),
+}
+
+/// One life of a node was admitted.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AdmitShown {
+    /// Who.
+    #[schema(value_type = String)]
+    pub node: NodeId,
+    /// Its life.
+    pub incarnation: Incarnated,
+    /// Its region.
+    pub region: String,
+    /// Its name.
+    pub name: String,
+    /// Where it is reached.
+    pub address: String,
+}
+
+/// A vote that a member be removed.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct VoteShown {
+    /// Whom.
+    #[schema(value_type = String)]
+    pub node: NodeId,
+    /// Which life of it.
+    pub incarnation: Incarnated,
+    /// The last sign of it that the voter had.
+    pub heard: Moment,
+}
+
+impl From<RecordView> for RecordEvent {
+    fn from(view: RecordView) -> Self {
+        Self {
+            record: view.place.record,
+            stamp: view.place.stamp.into(),
+            agent: view.agent,
+            name: view.name,
+            seq: view.seq,
+            log: view.log.into(),
+            bundle: view.bundle,
+            held: view.held.into(),
+            agent_ms: view.agent_ms,
+            iteration: view.iteration,
+            key: view.key,
+            verdict: view.verdict.into(),
+            action: view.action.into(),
+        }
+    }
+}
+
+impl From<Action> for ActionShown {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::Enrol(enrol) => Self::Enrol(EnrolBody {
+                name: enrol.name,
+                role: enrol.role,
+                kind: enrol.kind.into(),
+            }),
+            Action::Open { name } => Self::Open(OpenBody { name }),
+            Action::Settings(changes) => Self::Settings(SettingsBody {
+                settings: changes
+                    .into_iter()
+                    .map(|(name, value)| (name.into(), value))
+                    .collect(),
+            }),
+            Action::Presence(presence) => Self::Presence(PresenceBody {
+                status: presence.status.into(),
+                intent: presence.intent,
+                focus: presence.focus,
+            }),
+            Action::Signal(signal) => Self::Emit(SignalBody {
+                kind: signal.kind.into(),
+                topic: signal.topic,
+                urgency: signal.urgency.into(),
+                text: signal.text,
+                lifetime_ms: Some(signal.lifetime_ms),
+                evidence: signal.evidence,
+            }),
+            Action::Claim { topic, lease_ms } => Self::Claim(ClaimBody {
+                topic,
+                lease_ms: Some(lease_ms),
+            }),
+            Action::Renew {
+                topic,
+                claim,
+                lease_ms,
+            } => Self::Renew(RenewBody {
+                topic,
+                claim: Some(claim),
+                lease_ms: Some(lease_ms),
+            }),
+            Action::Release { topic, claim } => Self::Release(ReleaseBody {
+                topic,
+                claim: Some(claim),
+            }),
+            Action::Mark(mark) => Self::Mark(MarkBody {
+                about: mark.about,
+                text: mark.text,
+                reasoning: mark.reasoning,
+                tags: mark.tags,
+                evidence: mark.evidence,
+            }),
+            Action::Advance { from } => Self::Advance(AdvanceBody { from }),
+            Action::Task(change) => Self::Task(change.into()),
+            Action::Admit(admit) => Self::Admit(AdmitShown {
+                node: admit.node,
+                incarnation: admit.incarnation.into(),
+                region: admit.region,
+                name: admit.name,
+                address: admit.address,
+            }),
+            Action::VoteRemoval(vote) => Self::VoteRemoval(VoteShown {
+                node: vote.node,
+                incarnation: vote.incarnation.into(),
+                heard: vote.heard.into(),
+            }),
+        }
+    }
+}
+
+impl From<TaskChange> for TaskShown {
+    fn from(change: TaskChange) -> Self {
+        let fields = change.fields.into_iter().map(Into::into).collect();
+        Self {
+            task: change.task,
+            fields,
+            evidence: change.evidence,
+        }
+    }
+}
+
+impl From<FieldChange> for FieldShown {
+    fn from(change: FieldChange) -> Self {
+        let value = match change.value {
+            FieldValue::Created(kind) => ValueShown::Created(kind),
+            FieldValue::Title(title) => ValueShown::Title(title),
+            FieldValue::Description(words) => ValueShown::Description(words),
+            FieldValue::Status(status) => ValueShown::Status(status.into()),
+            FieldValue::Priority(priority) => ValueShown::Priority(priority),
+            FieldValue::Assignee(who) => ValueShown::Assignee(who),
+            FieldValue::Labels(labels) => ValueShown::Labels(labels),
+            FieldValue::Link {
+                on,
+                relation,
+                stands,
+            } => ValueShown::Link(LinkChange {
+                on,
+                relation: relation.into(),
+                stands,
+            }),
+            FieldValue::Remark(words) => ValueShown::Remark(words),
+        };
+        Self {
+            value,
+            replaces: change.replaces,
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! Reading: every view of an orchestra, now or as of a moment.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use unisono_core::node::Question;
+use unisono_core::orchestra::view::View;
+use unisono_model::{AgentId, OrchestraId};
+
+use super::edge::{Edge, checked_name};
+use super::refusal::Refusal;
+use super::terms::{Names, ReadParams, Terms};
+use crate::dto;
+use crate::limits::{MARKS_PAGE, MARKS_PAGE_MAX, RECORDS_PAGE, TASKS_PAGE, TASKS_PAGE_MAX};
+
+type Answered = Result<Response, Refusal>;
+
+// Views of a whole orchestra differ only in the question and in the shape of the answer.
+macro_rules! views {
+    ($($(#[doc = $doc:literal])* $name:ident $path:tt $question:ident -> $body:ident,
+       $view:ident => $shown:expr;)*) => {$(
+        $(#[doc = $doc])*
+        #[utoipa::path(get, path = $path, tag = "reads",
+            params(("o" = String, Path, description = "The orchestra's name"), ReadParams),
+            responses(
+                (status = 200, body = dto::$body),
+                (status = "default", body = dto::Problem, content_type = "application/problem+json")
+            ))]
+        pub(crate) async fn $name(
+            State(edge): State<Edge>, Names(o): Names<String>, terms: Terms,
+        ) -> Answered {
+            let (told, view) =
+                edge.ask(edge.orchestra(&o)?, Question::$question, terms.read()?).await?;
+            let View::$question(given) = view else { return Err(Refusal::mismatch()) };
+            let $view = given;
+            Ok(told.json::<dto::$body>(StatusCode::OK, &$shown))
+        }
+    )*};
+}
+
+views! {
+    /// An orchestra in numbers.
+    state "/v1/orchestras/{o}/state" State -> State, view => view.into();
+    /// Who is enrolled.
+    agents "/v1/orchestras/{o}/agents" Agents -> Agents,
+        views => dto::Agents { agents: views.into_iter().map(Into::into).collect() };
+    /// How the agents are.
+    presence "/v1/orchestras/{o}/presence" Presences -> Presences,
+        views => dto::Presences { presence: views.into_iter().map(Into::into).collect() };
+    /// The settings that count.
+    settings "/v1/orchestras/{o}/settings" Settings -> Settings,
+        map => dto::Settings { settings: map.into_iter().map(|(k, v)| (k.into(), v)).collect() };
+    /// The notes' names.
+    notes "/v1/orchestras/{o}/notes" Notes -> Notes, notes => dto::Notes { notes };
+    /// The configuration, with values that were written at once.
+    config "/v1/orchestras/{o}/config" Config -> ConfigValues,
+        views => dto::ConfigValues { config: views.into_iter().map(Into::into).collect() };
+    /// Digests that agree where replicas do.
+    hash "/v1/orchestras/{o}/hash" Hash -> Hashes, view => view.into();
+}
+
+/// The current iteration and its phase.
+#[utoipa::path(get, path = "/v1/orchestras/{o}/iteration", tag = "reads",
+    params(("o" = String, Path, description = "The orchestra's name"), ReadParams),
+    responses((status = 200, body = dto::Iteration)))]
+pub(crate) async fn iteration(
+    State(edge): State<Edge>,
+    Names(o): Names<String>,
+    terms: Terms,
+) -> Answered {
+    let (told, view) = edge
+        .ask(edge.orchestra(&o)?, Question::State, terms.read()?)
+        .await?;
+    let View::State(view) = view else {
+        return Err(Refusal::mismatch());
+    };
+    let body = dto::Iteration {
+        iteration: view.iteration,
+        phase: view.phase.into(),
+    };
+    Ok(told.json(StatusCode::OK, &body))
+}
+
+/// The signals that stand, newest and most urgent first.
+#[utoipa::path(get, path = "/v1/orchestras/{o}/signals", tag = "reads",
+    params(("o" = String, Path, description = "The orchestra's name"),
+        ("topic" = Option<String>, Query, description = "Only this topic"), ReadParams),
+    responses((status = 200, body = dto::Signals)))]
+pub(crate) async fn signals(
+    State(edge): State<Edge>,
+    Names(o): Names<String>,
+    mut terms: Terms,
+) -> Answered {
+    let question = Question::Sense {
+        topic: topic(&mut terms)?,
+    };
+    let (told, view) = edge
+        .ask(edge.orchestra(&o)?, question, terms.read()?)
+        .await?;
+    let View::Signals(views) = view else {
+        return Err(Refusal::mismatch());
+    };
+    let signals = views.into_iter().map(Into::into).collect();
+    Ok(told.json(StatusCode::OK, &dto::Signals { signals }))
+}
+
+/// Who holds what.
+#[utoipa::path(get, path = "/v1/orchestras/{o}/claims", tag = "reads",
+    params(("o" = String, Path, description = "The orchestra's name"),
+        ("topic" = Option<String>, Query, description = "Only this topic"), ReadParams),
+    responses((status = 200, body = dto::Claims)))]
+pub(crate) async fn claims(
+    State(edge): State<Edge>,
+    Names(o): Names<String>,
+    mut terms: Terms,
+) -> Answered {
+    let question = Question::Claims {
+        topic: topic(&mut terms)?,
+    };
+    let (told, view) = edge
+        .ask(edge.orchestra(&o)?, question, terms.read()?)
+        .await?;
+    let View::Claims(views) = view else {
+        return Err(Refusal::mismatch());
+    };
+    let claims = views.into_iter().map(Into::into).collect();
+    Ok(told.json(StatusCode::OK, &dto::Claims { claims }))
+}
+
+/// The tasks by name, page by page.
+#[utoipa::path(get, path = "/v1/orchestras/{o}/tasks", tag = "reads",
+    params(("o" = String, Path, description = "The orchestra's name"),
+        ("status" = Option<String>, Query, description = "Only in this state"),
+        ("after" = Option<String>, Query, description = "Start after this name"),
+        ("limit" = Option<usize>, Query, description = "At most so many, 1 to 1000"), ReadParams),
+    responses((status = 200, body = dto::Tasks)))]
+pub(crate) async fn tasks(
+    State(edge): State<Edge>,
+    Names(o): Names<String>,
+    mut terms: Terms,
+) -> Answered {
+    let status = match terms.text("status")? {
+        Some(word) => {
+            let word: dto::TaskStatusWord = serde_json::from_value(word.into())
+                .map_err(|error| Refusal::malformed(format!("`status`: {error}")))?;
+            Some(word.into())
+        }
+        None => None,
+    };
+    let after = terms.text("after")?;
+    let limit = terms
+        .number("limit", 1..=TASKS_PAGE_MAX)?
+        .unwrap_or(TASKS_PAGE);
+    let question = Question::Tasks {
+        status,
+        after,
+        limit,
+    };
+    let (told, view) = edge
+        .ask(edge.orchestra(&o)?, question, terms.read()?)
+        .await?;
+    let View::Tasks(views) = view else {
+        return Err(Refusal::mismatch());
+    };
+    let full = views.len() >= limit;
+    let next_after = views.last().filter(|_| full).map(|last| last.task.clone());
+    let tasks = views.into_iter().map(Into::into).collect();
+    Ok(told.json(StatusCode::OK, &dto::Tasks { tasks, next_after }))
+}
+
+/// One task.
+#[utoipa::path(get, path = "/v1/orchestras/{o}/tasks/{name}", tag = "reads",
+    params(("o" = String, Path, description = "The orchestra's name"),
+        ("name" = String, Path, description = "The task's name"), ReadParams),
+    responses((status = 200, body = dto::Task)))]
+pub(crate) async fn task(
+    State(edge): State<Edge>,
+    Names((o, name)): Names<(String, String)>,
+    terms: Terms,
+) -> Answered {
+    checked_name("task", &name)?;
+    let question = Question::Task(name);
+    let (told, view) = edge
+        .ask(edge.orchestra(&o)?, question, terms.read()?)
+        .await?;
+    let View::Task(view) = view else {
+        return Err(Refusal::mismatch());
+    };
+    Ok(told.json::<dto::Task>(StatusCode::OK, &view.into()))
+}
+
+/// What became of a task, record by record.
+#[utoipa::path(get, path = "/v1/orchestras/{o}/tasks/{name}/history", tag = "reads",
+    params(("o" = String, Path, description = "The orchestra's name"),
+        ("name" = String, Path, description = "The task's name"),
+        ("after" = Option<String>, Query, description = "The `next` of the page before"),
+        ("limit" = Option<usize>, Query, description = "At most so many, 1 to 256"), ReadParams),
+    responses((status = 200, body = dto::Records)))]
+pub(crate) async fn history(
+    State(edge): State<Edge>,
+    Names((o, name)): Names<(String, String)>,
+    mut terms: Terms,
+) -> Answered {
+    checked_name("task", &name)?;
+    let after = terms.cursor("after")?;
+    let limit = terms
+        .number("limit", 1..=RECORDS_PAGE)?
+        .unwrap_or(RECORDS_PAGE);
+    let question = Question::Records {
+        after,
+        limit,
+        task: Some(name),
+    };
+    let (told, view) = edge
+        .ask(edge.orchestra(&o)?, question, terms.read()?)
+        .await?;
+    let View::Records(view) = view else {
+        return Err(Refusal::mismatch());
+    };
+    let records = view.records.into_iter().map(Into::into).collect();
+    let page = dto::Records {
+        records,
+        next: view.next.to_text(),
+        more: view.more,
+    };
+    Ok(told.json(StatusCode::OK, &page))
+}
+
+/// The latest marks.
+#[utoipa::path(get, path = "/v1/orchestras/{o}/marks", tag = "reads",
+    params(("o" = String, Path, description = "The orchestra's name"),
+        ("limit" = Option<usize>, Query, description = "At most so many, 1 to 1000"), ReadParams),
+    responses((status = 200, body = dto::MarkList)))]
+pub(crate) async fn marks(
+    State(edge): State<Edge>,
+    Names(o): Names<String>,
+    mut terms: Terms,
+) -> Answered {
+    let limit = terms
+        .number("limit", 1..=MARKS_PAGE_MAX)?
+        .unwrap_or(MARKS_PAGE);
+    let question = Question::Marks { limit };
+    let (told, view) = edge
+        .ask(edge.orchestra(&o)?, question, terms.read()?)
+        .await?;
+    let View::Marks(views) = view else {
+        return Err(Refusal::mismatch());
+    };
+    let marks = views.into_iter().map(Into::into).collect();
+    Ok(told.json(StatusCode::OK, &dto::MarkList { marks }))
+}
+
+/// One note.
+#[utoipa::path(get, path = "/v1/orchestras/{o}/notes/{name}", tag = "reads",
+    params(("o" = String, Path, description = "The orchestra's name"),
+        ("name" = String, Path, description = "The note's name"), ReadParams),
+    responses((status = 200, body = dto::Note)))]
+pub(crate) async fn note(
+    State(edge): State<Edge>,
+    Names((o, name)): Names<(String, String)>,
+    terms: Terms,
+) -> Answered {
+    checked_name("note", &name)?;
+    let question = Question::Note(name);
+    let (told, view) = edge
+        .ask(edge.orchestra(&o)?, question, terms.read()?)
+        .await?;
+    let View::Note(view) = view else {
+        return Err(Refusal::mismatch());
+    };
+    Ok(told.json::<dto::Note>(StatusCode::OK, &view.into()))
+}
+
+/// Where an agent that signs itself continues its chain on this node.
+#[utoipa::path(get, path = "/v1/orchestras/{o}/session/{agent}", tag = "signing",
+    params(("o" = String, Path, description = "The orchestra's name"),
+        ("agent" = String, Path, description = "The agent's public key, hexadecimal"), ReadParams),
+    responses((status = 200, body = dto::Session)))]
+pub(crate) async fn session(
+    State(edge): State<Edge>,
+    Names((o, agent)): Names<(String, String)>,
+    terms: Terms,
+) -> Answered {
+    let agent: AgentId = agent
+        .parse()
+        .map_err(|error| Refusal::malformed(format!("the agent's key: {error}")))?;
+    let question = Question::Session(agent);
+    let (told, view) = edge
+        .ask(edge.orchestra(&o)?, question, terms.read()?)
+        .await?;
+    let View::Session(view) = view else {
+        return Err(Refusal::mismatch());
+    };
+    Ok(told.json::<dto::Session>(StatusCode::OK, &view.into()))
+}
+
+/// How this node is.
+#[utoipa::path(get, path = "/v1/status", tag = "cluster", params(ReadParams),
+    responses((status = 200, body = dto::Status)))]
+pub(crate) async fn status(State(edge): State<Edge>, terms: Terms) -> Answered {
+    let (told, view) = edge
+        .ask(OrchestraId::default(), Question::Status, terms.read()?)
+        .await?;
+    let View::Status(view) = view else {
+        return Err(Refusal::mismatch());
+    };
+    Ok(told.json::<dto::Status>(StatusCode::OK, &view.into()))
+}
+
+/// The members of the cluster.
+#[utoipa::path(get, path = "/v1/members", tag = "cluster", params(ReadParams),
+    responses((status = 200, body = dto::Members)))]
+pub(crate) async fn members(State(edge): State<Edge>, terms: Terms) -> Answered {
+    let (told, view) = edge
+        .ask(OrchestraId::default(), Question::Status, terms.read()?)
+        .await?;
+    let View::Status(view) = view else {
+        return Err(Refusal::mismatch());
+    };
+    let members = view.members.into_iter().map(Into::into).collect();
+    Ok(told.json(StatusCode::OK, &dto::Members { members }))
+}
+
+/// The orchestras that this node holds.
+#[utoipa::path(get, path = "/v1/orchestras", tag = "cluster", params(ReadParams),
+    responses((status = 200, body = dto::Orchestras)))]
+pub(crate) async fn orchestras(State(edge): State<Edge>, terms: Terms) -> Answered {
+    let (told, view) = edge
+        .ask(OrchestraId::default(), Question::Orchestras, terms.read()?)
+        .await?;
+    let View::Orchestras(views) = view else {
+        return Err(Refusal::mismatch());
+    };
+    let orchestras = views.into_iter().map(Into::into).collect();
+    Ok(told.json(StatusCode::OK, &dto::Orchestras { orchestras }))
+}
+
+fn topic(terms: &mut Terms) -> Result<Option<String>, Refusal> {
+    let topic = terms.text("topic")?;
+    if let Some(topic) = &topic {
+        checked_name("topic", topic)?;
+    }
+    Ok(topic)
+}

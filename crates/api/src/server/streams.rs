@@ -1,0 +1,266 @@
+//! Long answers: events followed live from any point in the past, and dumps. Both pull: the next
+//! page is asked for when the reader has taken the last, so that a slow reader costs one page.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
+use unisono_core::node::Question;
+use unisono_core::orchestra::view::{RecordView, RecordsView, View};
+use unisono_core::replication::{Cursor, LogTag};
+use unisono_model::OrchestraId;
+
+use super::edge::{Edge, Told};
+use super::refusal::Refusal;
+use super::terms::{Names, ReadTerms, Terms};
+use crate::dto::RecordEvent;
+use crate::limits::{HEARTBEAT_EVERY, LOOK_EVERY, RECORDS_PAGE, WAIT_MS};
+
+/// Follows an orchestra's records, from a cursor on, as server-sent events. Each event's id is the
+/// cursor after it, valid on any node; a record may come twice after a resumption, never be missed.
+#[utoipa::path(get, path = "/v1/orchestras/{o}/events", tag = "streams",
+    params(("o" = String, Path, description = "The orchestra's name"),
+        ("after" = Option<String>, Query,
+            description = "A cursor; `now` for what is new only; the beginning if left out"),
+        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event seen")),
+    responses((status = 200, content_type = "text/event-stream", body = String)))]
+pub(crate) async fn events(
+    State(edge): State<Edge>,
+    Names(o): Names<String>,
+    terms: Terms,
+) -> Result<Response, Refusal> {
+    let follower = Follower::start(edge, &o, terms).await?;
+    let told = follower.told.clone();
+    let items = stream::unfold(follower, |mut follower| async {
+        let event = follower.next().await?;
+        Some((Ok::<_, Infallible>(event), follower))
+    });
+    let keep_alive = KeepAlive::new().interval(HEARTBEAT_EVERY).text("alive");
+    let mut response = Sse::new(items).keep_alive(keep_alive).into_response();
+    told.mark(&mut response);
+    Ok(response)
+}
+
+/// Every record after a cursor, one JSON object a line. A dump that breaks off ends the connection
+/// without the last chunk, so that half of one is never taken for the whole.
+#[utoipa::path(get, path = "/v1/orchestras/{o}/dump", tag = "streams",
+    params(("o" = String, Path, description = "The orchestra's name"),
+        ("after" = Option<String>, Query, description = "A cursor; the beginning if left out")),
+    responses((status = 200, content_type = "application/x-ndjson", body = String)))]
+pub(crate) async fn dump(
+    State(edge): State<Edge>,
+    Names(o): Names<String>,
+    mut terms: Terms,
+) -> Result<Response, Refusal> {
+    let after = terms.cursor("after")?;
+    terms.end()?;
+    let orchestra = edge.orchestra(&o)?;
+    let mut pages = Pages {
+        edge,
+        orchestra,
+        after,
+    };
+    let room = pages.edge.stream_room()?;
+    let (told, first) = pages.next().await?;
+    let start = Some((pages, first, room));
+    let chunks = stream::unfold(start, |state| async {
+        let (mut pages, page, room) = state?;
+        let more = page.more;
+        let chunk = lines(page);
+        if !more {
+            return Some((Ok(chunk), None));
+        }
+        match pages.next().await {
+            Ok((_, page)) => Some((Ok(chunk), Some((pages, page, room)))),
+            Err(refusal) => Some((
+                Err(io::Error::other(refusal.problem().detail.clone())),
+                None,
+            )),
+        }
+    });
+    let mut response = Body::from_stream(chunks).into_response();
+    let media_type = HeaderValue::from_static("application/x-ndjson");
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, media_type);
+    told.mark(&mut response);
+    Ok(response)
+}
+
+fn lines(page: RecordsView) -> Bytes {
+    let mut text = Vec::new();
+    for record in page.records {
+        serde_json::to_writer(&mut text, &RecordEvent::from(record))
+            .expect("a vector takes everything, and the maps have words as keys");
+        text.push(b'\n');
+    }
+    text.into()
+}
+
+struct Pages {
+    edge: Edge,
+    orchestra: OrchestraId,
+    after: Option<Cursor>,
+}
+
+impl Pages {
+    async fn next(&mut self) -> Result<(Told, RecordsView), Refusal> {
+        let after = self.after.clone();
+        let question = Question::Records {
+            after,
+            limit: RECORDS_PAGE,
+            task: None,
+        };
+        let terms = ReadTerms {
+            deadline_ms: WAIT_MS,
+            ..ReadTerms::default()
+        };
+        let (told, view) = self.edge.ask(self.orchestra, question, terms).await?;
+        let View::Records(view) = view else {
+            return Err(Refusal::mismatch());
+        };
+        self.after = Some(view.next.clone());
+        Ok((told, view))
+    }
+}
+
+struct Follower {
+    pages: Pages,
+    told: Told,
+    ready: VecDeque<Event>,
+    more: bool,
+    ended: bool,
+    published: broadcast::Receiver<OrchestraId>,
+    stop: watch::Receiver<bool>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Follower {
+    async fn start(edge: Edge, o: &str, mut terms: Terms) -> Result<Self, Refusal> {
+        let room = edge.stream_room()?;
+        let orchestra = edge.orchestra(o)?;
+        // What a browser sends by itself when it comes back is newer than the address it opened.
+        let resumed = terms.last_event()?;
+        let text = terms.text("after")?;
+        let live = text.as_deref() == Some("now");
+        let after = match text {
+            Some(text) if !live => Some(super::terms::cursor(&text)?),
+            _ => None,
+        };
+        terms.end()?;
+        // Subscribed before the first look, so that nothing falls between.
+        let published = edge.handle().published.subscribe();
+        let stop = edge.handle().stop.clone();
+        let terms = ReadTerms {
+            deadline_ms: WAIT_MS,
+            ..ReadTerms::default()
+        };
+        let (told, _) = edge.ask(orchestra, Question::State, terms).await?;
+        let after = resumed
+            .or(after)
+            .or_else(|| live.then(|| told.cursor.clone()));
+        Ok(Self {
+            pages: Pages {
+                edge,
+                orchestra,
+                after,
+            },
+            told,
+            ready: VecDeque::new(),
+            more: true,
+            ended: false,
+            published,
+            stop,
+            _room: room,
+        })
+    }
+
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            if self.ended || *self.stop.borrow() {
+                return None;
+            }
+            if !self.more {
+                self.woken().await;
+                if *self.stop.borrow() {
+                    return None;
+                }
+            }
+            let before = self.pages.after.clone().unwrap_or_default();
+            match self.pages.next().await {
+                Ok((_, page)) => {
+                    self.more = page.more;
+                    self.ready = numbered(before, page);
+                }
+                Err(refusal) if refusal.problem().retry_after_ms.is_some() => {
+                    tokio::time::sleep(LOOK_EVERY / 5).await;
+                }
+                Err(refusal) => {
+                    self.ended = true;
+                    return Some(last_words(&refusal));
+                }
+            }
+        }
+    }
+
+    async fn woken(&mut self) {
+        let ours = self.pages.orchestra;
+        let published = async {
+            loop {
+                match self.published.recv().await {
+                    Ok(orchestra) if orchestra != ours => {}
+                    // Lagging means that something was published: look.
+                    Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+                    Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+                }
+            }
+        };
+        tokio::select! {
+            () = published => {}
+            _ = self.stop.wait_for(|&stopping| stopping) => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+/// The page's events, each with the cursor after it. Inside a bundle that is the cursor before the
+/// bundle: a cursor counts bundles, and half of one seen again is better than half of one missed.
+fn numbered(mut cursor: Cursor, page: RecordsView) -> VecDeque<Event> {
+    let mut events = VecDeque::with_capacity(page.records.len());
+    let mut records = page.records.into_iter().peekable();
+    while let Some(record) = records.next() {
+        let place = |record: &RecordView| (record.log, record.bundle);
+        match records.peek() {
+            Some(next) if place(next) == place(&record) => {}
+            Some(_) => {
+                let seen = cursor.0.entry(LogTag::of(&record.log)).or_default();
+                *seen = (*seen).max(record.bundle);
+            }
+            None => cursor = page.next.clone(),
+        }
+        let data = serde_json::to_string(&RecordEvent::from(record))
+            .expect("the maps of a record have words as keys");
+        events.push_back(
+            Event::default()
+                .event("record")
+                .id(cursor.to_text())
+                .data(data),
+        );
+    }
+    events
+}
+
+fn last_words(refusal: &Refusal) -> Event {
+    let data = serde_json::to_string(refusal.problem()).expect("a problem holds texts and numbers");
+    Event::default().event("problem").data(data)
+}

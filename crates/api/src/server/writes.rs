@@ -1,0 +1,433 @@
+//! Writing: one action, one record, one answer that says what it came to.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use data_encoding::BASE64;
+use unisono_core::node::{AnswerBody, LivingEdit, Promise, Question, Work};
+use unisono_core::orchestra::view::View;
+use unisono_model::{Action, Code, IdempotencyKey, OrchestraId, SignedRecord, limits, wire};
+
+use super::body::{By, Json, Raw, parse};
+use super::edge::{Edge, Told, checked_name};
+use super::refusal::Refusal;
+use super::terms::{KeyParam, Names, ReadTerms, Terms, WriteParams};
+use crate::dto::{self, ActionBody, SettingWord};
+
+type Answered = Result<Response, Refusal>;
+
+/// Makes an orchestra, or finds that it is there.
+#[utoipa::path(post, path = "/v1/orchestras", tag = "cluster", params(WriteParams),
+    request_body = dto::OpenBody, responses((status = 200, body = dto::Opened)))]
+pub(crate) async fn open(
+    State(edge): State<Edge>,
+    terms: Terms,
+    Json(body): Json<dto::OpenBody>,
+) -> Answered {
+    let (promise, _) = terms.write()?;
+    checked_name("orchestra", &body.name)?;
+    let orchestra = OrchestraId::of(edge.handle().cluster, &body.name);
+    let work = Work::Open {
+        name: body.name.clone(),
+    };
+    let (told, _) = edge.work(orchestra, work, promise).await?;
+    let cursor = told.cursor.to_text();
+    Ok(told.json(
+        StatusCode::OK,
+        &dto::Opened {
+            name: body.name,
+            orchestra,
+            cursor,
+        },
+    ))
+}
+
+/// Enrols an agent whose key this node holds, for agents that cannot sign. Their records say so.
+#[utoipa::path(post, path = "/v1/orchestras/{o}/agents", tag = "writes",
+    params(("o" = String, Path, description = "The orchestra's name"), WriteParams, KeyParam),
+    request_body = dto::EnrolBody, responses((status = 201, body = dto::Recorded)))]
+pub(crate) async fn enrol(
+    State(edge): State<Edge>,
+    Names(o): Names<String>,
+    terms: Terms,
+    Json(body): Json<dto::EnrolBody>,
+) -> Answered {
+    let (promise, key) = terms.write()?;
+    let agent = body.name.clone();
+    record(
+        &edge,
+        &o,
+        Work::Act {
+            agent,
+            action: Action::Enrol(body.into()),
+            key,
+        },
+        promise,
+    )
+    .await
+}
+
+/// Any action; `do` says which.
+#[utoipa::path(post, path = "/v1/orchestras/{o}/actions", tag = "writes",
+    params(("o" = String, Path, description = "The orchestra's name"), WriteParams, KeyParam),
+    request_body = dto::ActBody, responses((status = 201, body = dto::Recorded)))]
+pub(crate) async fn act(
+    State(edge): State<Edge>,
+    Names(o): Names<String>,
+    terms: Terms,
+    by: By<ActionBody>,
+) -> Answered {
+    perform(&edge, &o, terms, by.agent, by.body).await
+}
+
+// The friendly routes differ only in the shape of the body.
+macro_rules! actions {
+    ($($(#[doc = $doc:literal])* $name:ident $method:ident $path:tt $body:ident $action:ident;)*) => {$(
+        $(#[doc = $doc])*
+        #[utoipa::path($method, path = $path, tag = "writes",
+            params(("o" = String, Path, description = "The orchestra's name"),
+                WriteParams, KeyParam),
+            request_body(content = inline(Named<dto::$body>), content_type = "application/json"),
+            responses(
+                (status = 201, body = dto::Recorded),
+                (status = "default", body = dto::Problem, content_type = "application/problem+json")
+            ))]
+        pub(crate) async fn $name(
+            State(edge): State<Edge>, Names(o): Names<String>, terms: Terms,
+            by: By<dto::$body>,
+        ) -> Answered {
+            perform(&edge, &o, terms, by.agent, ActionBody::$action(by.body)).await
+        }
+    )*};
+}
+
+/// A body that also names the agent (for the OpenAPI document; read by `By`).
+#[derive(Debug, utoipa::ToSchema, serde::Serialize)]
+#[allow(
+    dead_code,
+    reason = "describes the body to readers of the OpenAPI document"
+)]
+pub(crate) struct Named<T> {
+    /// The agent's name.
+    agent: String,
+    #[serde(flatten)]
+    body: T,
+}
+
+actions! {
+    /// How the agent is.
+    presence post "/v1/orchestras/{o}/presence" PresenceBody Presence;
+    /// A resonance signal.
+    emit post "/v1/orchestras/{o}/signals" SignalBody Emit;
+    /// Claims a topic for a time.
+    claim post "/v1/orchestras/{o}/claims" ClaimBody Claim;
+    /// Prolongs a lease from now on.
+    renew post "/v1/orchestras/{o}/claims/renew" RenewBody Renew;
+    /// Gives a topic back, or gives up a claim that lost.
+    release post "/v1/orchestras/{o}/claims/release" ReleaseBody Release;
+    /// A witness mark.
+    mark post "/v1/orchestras/{o}/marks" MarkBody Mark;
+    /// Ends an iteration.
+    advance post "/v1/orchestras/{o}/iteration/advance" AdvanceBody Advance;
+    /// Sets settings.
+    set_settings put "/v1/orchestras/{o}/settings" SettingsBody Settings;
+}
+
+/// Makes a task.
+#[utoipa::path(post, path = "/v1/orchestras/{o}/tasks", tag = "writes",
+    params(("o" = String, Path, description = "The orchestra's name"), WriteParams, KeyParam),
+    request_body(content = inline(Named<dto::TaskNewBody>), content_type = "application/json"),
+    responses((status = 201, body = dto::Recorded)))]
+pub(crate) async fn new_task(
+    State(edge): State<Edge>,
+    Names(o): Names<String>,
+    terms: Terms,
+    by: By<dto::TaskNewBody>,
+) -> Answered {
+    perform(
+        &edge,
+        &o,
+        terms,
+        by.agent,
+        ActionBody::Task(by.body.into_body()),
+    )
+    .await
+}
+
+/// Changes a task; what is left out stays.
+#[utoipa::path(patch, path = "/v1/orchestras/{o}/tasks/{name}", tag = "writes",
+    params(("o" = String, Path, description = "The orchestra's name"),
+        ("name" = String, Path, description = "The task's name"), WriteParams, KeyParam),
+    request_body(content = inline(Named<dto::TaskPatchBody>), content_type = "application/json"),
+    responses((status = 201, body = dto::Recorded)))]
+pub(crate) async fn patch_task(
+    State(edge): State<Edge>,
+    Names((o, name)): Names<(String, String)>,
+    terms: Terms,
+    by: By<dto::TaskPatchBody>,
+) -> Answered {
+    perform(
+        &edge,
+        &o,
+        terms,
+        by.agent,
+        ActionBody::Task(by.body.into_body(name)),
+    )
+    .await
+}
+
+/// A record that the agent signed itself: its canonical bytes, or these in base64 in JSON.
+#[utoipa::path(post, path = "/v1/orchestras/{o}/records", tag = "signing",
+    params(("o" = String, Path, description = "The orchestra's name"), WriteParams),
+    request_body(content((Vec<u8> = "application/octet-stream"),
+        (dto::RecordBase64 = "application/json"))),
+    responses((status = 201, body = dto::Recorded)))]
+pub(crate) async fn signed(
+    State(edge): State<Edge>,
+    Names(o): Names<String>,
+    terms: Terms,
+    body: Raw,
+) -> Answered {
+    let (promise, _) = terms.write()?;
+    let bytes = match body {
+        Raw::Bytes(bytes) => bytes.to_vec(),
+        Raw::Json(bytes) => {
+            let body: dto::RecordBase64 = parse(&bytes)?;
+            BASE64.decode(body.record.as_bytes()).map_err(|error| {
+                Refusal::malformed(format!("`record` is not base64 (RFC 4648): {error}"))
+            })?
+        }
+    };
+    let work = Work::Record(bytes.clone());
+    let orchestra = edge.orchestra(&o)?;
+    match edge.work(orchestra, work, promise).await {
+        Ok(answer) => recorded(answer),
+        Err(refusal) => {
+            Err(with_holder(&edge, orchestra, refusal, claimed(&bytes).as_deref()).await)
+        }
+    }
+}
+
+/// Makes a note's text this; only what differs is changed.
+#[utoipa::path(put, path = "/v1/orchestras/{o}/notes/{name}", tag = "living",
+    params(("o" = String, Path, description = "The orchestra's name"),
+        ("name" = String, Path, description = "The note's name"), WriteParams),
+    request_body(content = inline(Named<dto::NoteTextBody>), content_type = "application/json"),
+    responses((status = 200, body = dto::Done)))]
+pub(crate) async fn put_note(
+    State(edge): State<Edge>,
+    Names((o, name)): Names<(String, String)>,
+    terms: Terms,
+    by: By<dto::NoteTextBody>,
+) -> Answered {
+    checked_name("note", &name)?;
+    edit(
+        &edge,
+        &o,
+        terms,
+        by.agent,
+        LivingEdit::NoteText {
+            name,
+            text: by.body.text,
+        },
+    )
+    .await
+}
+
+/// Replaces a stretch of a note.
+#[utoipa::path(patch, path = "/v1/orchestras/{o}/notes/{name}", tag = "living",
+    params(("o" = String, Path, description = "The orchestra's name"),
+        ("name" = String, Path, description = "The note's name"), WriteParams),
+    request_body(content = inline(Named<dto::NoteSpliceBody>), content_type = "application/json"),
+    responses((status = 200, body = dto::Done)))]
+pub(crate) async fn splice_note(
+    State(edge): State<Edge>,
+    Names((o, name)): Names<(String, String)>,
+    terms: Terms,
+    by: By<dto::NoteSpliceBody>,
+) -> Answered {
+    checked_name("note", &name)?;
+    let dto::NoteSpliceBody {
+        position,
+        delete,
+        insert,
+    } = by.body;
+    edit(
+        &edge,
+        &o,
+        terms,
+        by.agent,
+        LivingEdit::NoteSplice {
+            name,
+            position,
+            delete,
+            insert,
+        },
+    )
+    .await
+}
+
+/// Sets a configuration value.
+#[utoipa::path(put, path = "/v1/orchestras/{o}/config/{key}", tag = "living",
+    params(("o" = String, Path, description = "The orchestra's name"),
+        ("key" = String, Path, description = "The key, with dots"), WriteParams),
+    request_body(content = inline(Named<dto::ConfigSetBody>), content_type = "application/json"),
+    responses((status = 200, body = dto::Done)))]
+pub(crate) async fn set_config(
+    State(edge): State<Edge>,
+    Names((o, key)): Names<(String, String)>,
+    terms: Terms,
+    by: By<dto::ConfigSetBody>,
+) -> Answered {
+    checked_name("key", &key)?;
+    let value = Some(by.body.value);
+    edit(
+        &edge,
+        &o,
+        terms,
+        by.agent,
+        LivingEdit::Config { key, value },
+    )
+    .await
+}
+
+/// Takes a configuration value away. The agent stands in the query: not every client sends a body
+/// with DELETE.
+#[utoipa::path(delete, path = "/v1/orchestras/{o}/config/{key}", tag = "living",
+    params(("o" = String, Path, description = "The orchestra's name"),
+        ("key" = String, Path, description = "The key, with dots"),
+        ("agent" = String, Query, description = "The agent's name"), WriteParams),
+    responses((status = 200, body = dto::Done)))]
+pub(crate) async fn remove_config(
+    State(edge): State<Edge>,
+    Names((o, key)): Names<(String, String)>,
+    mut terms: Terms,
+) -> Answered {
+    checked_name("key", &key)?;
+    let agent = terms.text("agent")?;
+    let agent = agent.ok_or_else(|| Refusal::malformed("missing query field `agent`"))?;
+    edit(
+        &edge,
+        &o,
+        terms,
+        agent,
+        LivingEdit::Config { key, value: None },
+    )
+    .await
+}
+
+async fn edit(edge: &Edge, o: &str, terms: Terms, agent: String, edit: LivingEdit) -> Answered {
+    let (promise, _) = terms.write()?;
+    checked_name("agent", &agent)?;
+    let work = Work::Living { agent, edit };
+    let (told, _) = edge.work(edge.orchestra(o)?, work, promise).await?;
+    let cursor = told.cursor.to_text();
+    Ok(told.json(
+        StatusCode::OK,
+        &dto::Done {
+            done: true,
+            stamp: told.as_of.into(),
+            cursor,
+        },
+    ))
+}
+
+async fn perform(edge: &Edge, o: &str, terms: Terms, agent: String, body: ActionBody) -> Answered {
+    let (promise, key) = terms.write()?;
+    checked_name("agent", &agent)?;
+    let orchestra = edge.orchestra(o)?;
+    let topic = body.claimed_topic().map(str::to_owned);
+    let filling = match body.missing() {
+        Some(setting) => setting_value(edge, orchestra, setting).await?,
+        None => 0,
+    };
+    let work = act_of(agent, body.into_action(filling), key);
+    match edge.work(orchestra, work, promise).await {
+        Ok(answer) => recorded(answer),
+        Err(refusal) => Err(with_holder(edge, orchestra, refusal, topic.as_deref()).await),
+    }
+}
+
+fn act_of(agent: String, action: Action, key: Option<IdempotencyKey>) -> Work {
+    Work::Act { agent, action, key }
+}
+
+async fn record(edge: &Edge, o: &str, work: Work, promise: Promise) -> Answered {
+    recorded(edge.work(edge.orchestra(o)?, work, promise).await?)
+}
+
+fn recorded((told, body): (Told, AnswerBody)) -> Answered {
+    let AnswerBody::Recorded(given) = body else {
+        return Err(Refusal::mismatch());
+    };
+    let status = if given.repeated {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
+    let body = dto::Recorded::new(given, &told.cursor);
+    Ok(told.json(status, &body))
+}
+
+/// What a setting stands at; asked only when the agent has left something out.
+async fn setting_value(
+    edge: &Edge,
+    orchestra: OrchestraId,
+    setting: SettingWord,
+) -> Result<u64, Refusal> {
+    let (_, view) = edge.ask(orchestra, Question::Settings, short()).await?;
+    let View::Settings(settings) = view else {
+        return Err(Refusal::mismatch());
+    };
+    Ok(settings
+        .get(&setting.into())
+        .copied()
+        .unwrap_or_else(|| setting.default_value()))
+}
+
+/// Says who holds the topic and until when, as values and not only in words.
+async fn with_holder(
+    edge: &Edge,
+    orchestra: OrchestraId,
+    mut refusal: Refusal,
+    topic: Option<&str>,
+) -> Refusal {
+    let Some(topic) = topic.filter(|_| refusal.problem().code == Code::ClaimHeld.as_str()) else {
+        return refusal;
+    };
+    let question = Question::Claims {
+        topic: Some(topic.to_owned()),
+    };
+    if let Ok((_, View::Claims(claims))) = edge.ask(orchestra, question, short()).await {
+        // The standing claim comes first; lost ones name their winner.
+        let holder = claims
+            .into_iter()
+            .find(|claim| claim.topic == topic)
+            .map(|claim| {
+                let (holder, until) = claim.held_by.unwrap_or((claim.name, claim.until));
+                dto::HeldBy {
+                    holder,
+                    until: until.into(),
+                }
+            });
+        refusal.problem_mut().held_by = holder;
+    }
+    refusal
+}
+
+fn short() -> ReadTerms {
+    ReadTerms {
+        deadline_ms: 1_000,
+        ..ReadTerms::default()
+    }
+}
+
+/// The topic of a signed claim. Says nothing about its validity, which is the node's to judge.
+fn claimed(bytes: &[u8]) -> Option<String> {
+    let record: SignedRecord = wire::decode(bytes, 2 * limits::RECORD_BYTES_MAX).ok()?;
+    let body = unisono_model::RecordBody::decode(&record.body.0).ok()?;
+    match body.action {
+        Action::Claim { topic, .. } => Some(topic),
+        _ => None,
+    }
+}
