@@ -256,6 +256,11 @@ impl Keeper {
     /// A new connection: alone, better or worse than the one there is. Both sides judge alike, see
     /// [`limits::SIMULTANEOUS_DIAL`].
     async fn weigh(&mut self, connection: quinn::Connection, region: Region, ours: bool) {
+        if self.shared.is_excluded(self.peer.node) {
+            // Excluded between the handshake and here.
+            connection.close(code::EXCLUDED, b"excluded");
+            return;
+        }
         let Some(old) = &self.live else {
             self.install(connection, region, ours, true).await;
             return;

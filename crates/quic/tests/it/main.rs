@@ -7,4 +7,5 @@ mod hostile;
 mod identity;
 mod joining;
 mod mesh;
+mod refused;
 mod world;
