@@ -12,9 +12,9 @@ pub const SEGMENT_BYTES_MAX: u32 = 256 << 20;
 pub const MARK_ENTRIES: u32 = 32;
 /// A log has an index mark wherever its last one lies so many bytes back.
 pub const MARK_BYTES: u32 = 64 << 10;
-/// Opening carries a last segment of up to this many bytes over whole, so that restarts do not
-/// leave a trail of tiny segments.
-pub const CARRY_BYTES: u32 = 1 << 20;
+/// Opening carries a last segment of up to this share of a full one over whole, so that restarts do
+/// not leave a trail of tiny segments: one sixteenth.
+pub const CARRY_SHARE: u32 = 16;
 /// How much a read fetches from the disk at once, bytes.
 pub const READ_BYTES: usize = 64 << 10;
 /// Largest index file that opening is willing to read, bytes.

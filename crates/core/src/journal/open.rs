@@ -11,7 +11,7 @@ use super::error::{AppendError, OpenError};
 use super::files::{Directory, index_name, read_whole, replace, segment_name};
 use super::frame::{FORMAT_VERSION, HEAD_BYTES, Head, HeadFound};
 use super::index::{IndexBuilder, IndexFound, ScannedSegment, SealedSegment, scan};
-use super::limits::{BATCH_BYTES_MAX, CARRY_BYTES, INDEX_BYTES_MAX, SEGMENT_BYTES_MAX};
+use super::limits::{BATCH_BYTES_MAX, CARRY_SHARE, INDEX_BYTES_MAX, SEGMENT_BYTES_MAX};
 use super::{ActiveSegment, Journal, Options, State};
 
 const SEGMENT_BYTES_LEAST: u32 = 4096;
@@ -40,12 +40,18 @@ impl<D: Disk> Journal<D> {
         // Nothing is written before every refusal is behind us.
         let mut survey = survey(&disk, &options)?;
         let mut journal = Self::empty(disk, options);
-        journal.tidy(&survey);
         journal.blobs = mem::take(&mut survey.directory.blobs);
         journal.sealed = mem::take(&mut survey.sealed);
         match survey.directory.segments.keys().next_back().copied() {
-            None => journal.begin(1, HEAD_BYTES)?,
+            None => {
+                journal.tidy(&survey);
+                journal.begin(1, HEAD_BYTES)?;
+            }
             Some(last) => {
+                // What we see may be names that only the memory of a system knows whose last sync
+                // of the directory failed. What is decided from them has to outlive a power cut.
+                journal.disk.sync_directory()?;
+                journal.tidy(&survey);
                 journal.recover_sealed(&survey, last)?;
                 journal.recover_last(&survey, last)?;
             }
@@ -190,7 +196,8 @@ impl<D: Disk> Journal<D> {
         self.active = ActiveSegment::new(*head, &bytes, builder);
         if !whole || bytes.len() > HEAD_BYTES as usize {
             // Damage has to stay where it is, or the next opening would know nothing of it.
-            let small = whole && bytes.len() <= CARRY_BYTES as usize;
+            let most = self.options.segment_bytes / CARRY_SHARE;
+            let small = whole && bytes.len() <= most as usize;
             self.state = State::Suspect {
                 from: if small { HEAD_BYTES } else { batch.start },
             };

@@ -10,7 +10,7 @@ use unisono_core::journal::{
 use unisono_model::{ClusterId, Digest, Incarnation, LogId, NodeId, OrchestraId};
 use unisono_sim::disk::{DiskFaults, SimDisk};
 
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 60;
 const EVERYTHING: usize = usize::MAX;
 
 /// `JOURNAL_SEEDS` asks for a longer campaign.
@@ -146,7 +146,9 @@ impl Story {
     }
 
     fn live(&mut self, disk: &mut SimDisk) -> Option<()> {
-        let mut journal = match Journal::open(&mut *disk, options(8192)) {
+        // Small and large beside the batches: carried over whole, in part, or sealed at once.
+        let segment_bytes = [4096, 8192, 1 << 17][self.below(3) as usize];
+        let mut journal = match Journal::open(&mut *disk, options(segment_bytes)) {
             Ok(journal) => journal,
             Err(OpenError::Disk(_)) => return None,
             Err(other) => panic!("an honest crash is no reason to refuse: {other}"),
@@ -207,10 +209,12 @@ impl Story {
     }
 }
 
+/// Seed 461 once told damage: after a failed sync of the directory, opening decided from names that
+/// the next power cut took back. Opening now makes the directory durable before it decides.
 #[test]
 fn what_was_acknowledged_survives_every_crash() {
     let mut told: BTreeMap<&str, u32> = BTreeMap::new();
-    for seed in 0..seeds() {
+    for seed in (0..seeds()).chain([461]) {
         let mut story = Story::new(seed);
         for _ in 0..12 {
             if story.life().is_none() {
