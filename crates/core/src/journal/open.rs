@@ -104,7 +104,7 @@ impl<D: Disk> Journal<D> {
             drop(self.disk.remove(name));
         }
         for &number in survey.directory.indexes.keys() {
-            if !survey.sealed.contains_key(&number) {
+            if !self.sealed.contains_key(&number) {
                 drop(self.disk.remove(&index_name(number)));
             }
         }

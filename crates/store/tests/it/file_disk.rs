@@ -4,7 +4,7 @@ use unisono_core::journal::{Disk, DiskErrorKind, FORMAT_VERSION, Journal, OpenEr
 use unisono_model::ClusterId;
 use unisono_store::{FileDisk, OpenDiskError};
 
-use crate::stand::{ORCHESTRA, content, entry, journal, options};
+use crate::stand::{self, ORCHESTRA, content, entry, journal, options};
 
 #[test]
 fn what_was_appended_is_there_after_opening_again() {
