@@ -1,0 +1,91 @@
+//! What bytes from outside must not do: each decoder as a target for fuzzing, with valid values to
+//! begin from, since a fuzzer that starts from nothing never gets behind the first check.
+//!
+//! A target takes any bytes and says whether they were accepted. It panics if a decoder breaks its
+//! word: accepted bytes are the canonical ones, nothing comes back that nobody wrote.
+
+mod disk;
+mod document;
+mod facts;
+mod journal;
+#[cfg(feature = "quic")]
+mod transport;
+
+/// A named input.
+pub type Seed = (&'static str, Vec<u8>);
+
+/// One decoder under attack.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name, and that of its folder in `corpus`.
+    pub name: &'static str,
+    /// Feeds it bytes; true if it accepts them.
+    pub feed: fn(&[u8]) -> bool,
+    /// Values that it must accept.
+    pub seeds: fn() -> Vec<Seed>,
+}
+
+/// Every decoder that sees bytes from a peer, a client or a disk.
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "record_body",
+        feed: facts::record_body,
+        seeds: facts::record_bodies,
+    },
+    Target {
+        name: "signed_record",
+        feed: facts::signed_record,
+        seeds: facts::signed_records,
+    },
+    Target {
+        name: "bundle",
+        feed: facts::bundle,
+        seeds: facts::bundles,
+    },
+    Target {
+        name: "fork_proof",
+        feed: facts::fork_proof,
+        seeds: facts::fork_proofs,
+    },
+    Target {
+        name: "identifier",
+        feed: facts::identifier,
+        seeds: facts::identifiers,
+    },
+    Target {
+        name: "cursor",
+        feed: facts::cursor,
+        seeds: facts::cursors,
+    },
+    Target {
+        name: "frame",
+        feed: facts::frame,
+        seeds: facts::frames,
+    },
+    Target {
+        name: "journal",
+        feed: journal::feed,
+        seeds: journal::seeds,
+    },
+    Target {
+        name: "living_change",
+        feed: document::living_change,
+        seeds: document::changes,
+    },
+    Target {
+        name: "saved_document",
+        feed: document::saved,
+        seeds: document::saves,
+    },
+    #[cfg(feature = "quic")]
+    Target {
+        name: "invite",
+        feed: transport::invite,
+        seeds: transport::invites,
+    },
+];
+
+/// The target of this name.
+pub fn target(name: &str) -> Option<&'static Target> {
+    TARGETS.iter().find(|target| target.name == name)
+}
