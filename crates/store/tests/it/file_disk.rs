@@ -144,6 +144,12 @@ fn missing_and_bad_indexes_are_made_anew() {
             .iter()
             .all(|path| std::fs::metadata(path).unwrap().len() > 100)
     );
+    // A good index is read, not made anew: opening must not grow with history.
+    drop(journal);
+    let written = |path| std::fs::metadata(path).unwrap().modified().unwrap();
+    let before: Vec<_> = indexes.iter().map(written).collect();
+    drop(stand::journal(path, 4096));
+    assert_eq!(indexes.iter().map(written).collect::<Vec<_>>(), before);
 }
 
 #[test]
