@@ -1,0 +1,115 @@
+//! I8: a confirmed claim is never lost, confirmed holdings of one topic do not overlap, tokens that
+//! a guard accepts only grow, and whoever lost was told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use unisono_core::orchestra::view::{ClaimStatus, ClaimView};
+use unisono_model::{Digest, Stamp};
+
+use crate::oracle::Story;
+
+/// Remembers what was said about claims.
+#[derive(Clone, Debug, Default)]
+pub struct Claims {
+    /// Claims that some node called confirmed: their topic.
+    confirmed: BTreeMap<Digest, String>,
+    /// Per topic, tokens that were shown as confirmed and valid: as of when, and which.
+    tokens: BTreeMap<String, BTreeSet<(Stamp, Stamp)>>,
+    /// Claims that somebody was told the loss of.
+    told: BTreeSet<Digest>,
+    /// Claims that a node called granted when it answered, and which life of which machine did.
+    granted: BTreeMap<Digest, (usize, u32)>,
+}
+
+impl Claims {
+    /// A node has shown what became of a claim.
+    pub fn shown(&mut self, as_of: Stamp, view: &ClaimView) {
+        match view.status {
+            ClaimStatus::Confirmed => {
+                self.confirmed.insert(view.claim.record, view.topic.clone());
+                if view.token_valid {
+                    let tokens = self.tokens.entry(view.topic.clone()).or_default();
+                    tokens.insert((as_of, view.token));
+                }
+            }
+            ClaimStatus::Lost => {
+                self.told.insert(view.claim.record);
+            }
+            ClaimStatus::Provisional | ClaimStatus::Ended => {}
+        }
+        for (place, _) in &view.losers {
+            self.told.insert(place.record);
+        }
+    }
+
+    /// A node has answered a claim as granted.
+    pub fn granted(&mut self, claim: Digest, host: usize, life: u32) {
+        self.granted.entry(claim).or_insert((host, life));
+    }
+
+    /// A node has noted that it told a loser.
+    pub fn told(&mut self, claim: Digest) {
+        self.told.insert(claim);
+    }
+
+    /// How many claims were confirmed.
+    pub fn confirmed_count(&self) -> usize {
+        self.confirmed.len()
+    }
+
+    /// Whether the final fold keeps what was said. `lives` says which life each machine is in now,
+    /// since a life that ended tells nobody any more; liars' words do not count.
+    pub fn check(&self, story: &Story, lives: &[u32], liars: &[usize]) -> Result<(), String> {
+        let honest = |claim: &Digest| {
+            self.granted
+                .get(claim)
+                .is_none_or(|(host, _)| !liars.contains(host))
+        };
+        let lost = self
+            .confirmed
+            .keys()
+            .find(|claim| story.lost.contains(*claim) && honest(claim));
+        if let Some(claim) = lost {
+            return Err(format!(
+                "claim {claim} was confirmed, and turns out to have lost"
+            ));
+        }
+        self.check_overlap(story)?;
+        for (topic, tokens) in &self.tokens {
+            let mut highest = Stamp::MIN;
+            for (as_of, token) in tokens {
+                if *token < highest {
+                    return Err(format!(
+                        "a guard of {topic} would take {token} as of {as_of} after {highest}"
+                    ));
+                }
+                highest = highest.max(*token);
+            }
+        }
+        for (claim, (host, life)) in &self.granted {
+            let alive = lives.get(*host) == Some(life) && !liars.contains(host);
+            if alive && story.lost.contains(claim) && !self.told.contains(claim) {
+                return Err(format!("claim {claim} lost, and nobody told its agent"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_overlap(&self, story: &Story) -> Result<(), String> {
+        let mut held: Vec<_> = story
+            .granted
+            .iter()
+            .filter(|(_, claim, _, _, _)| self.confirmed.contains_key(&claim.record))
+            .collect();
+        held.sort_by(|a, b| (&a.0, a.3).cmp(&(&b.0, b.3)));
+        for pair in held.windows(2) {
+            if pair[0].0 == pair[1].0 && pair[1].3 < pair[0].4 {
+                let (topic, one, other) = (&pair[0].0, pair[0].1.record, pair[1].1.record);
+                return Err(format!(
+                    "{topic} was held by {one} and by {other} at one time"
+                ));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+//! I5: a node's stamps rise strictly, over its lives too, and nobody else drags its clock.
+
+use std::collections::BTreeMap;
+
+use unisono_core::journal::Entry;
+use unisono_model::{LogId, NodeId, OrchestraId, SignedBundle, Stamp, limits};
+
+/// How far a clock may stand above what its machine ever showed: what a peer may move it, and one.
+const SLACK_NS: u64 = (limits::STAMP_AHEAD_MS_MAX + 2) * 1_000_000;
+
+/// Remembers the latest stamp of each log and node.
+#[derive(Clone, Debug, Default)]
+pub struct Stamps {
+    last: BTreeMap<(OrchestraId, LogId), (u64, Stamp)>,
+    lives: BTreeMap<(OrchestraId, NodeId), (LogId, Stamp)>,
+}
+
+impl Stamps {
+    /// A node has written a batch to its disk. `highest_wall_ns` is the highest reading that its
+    /// clock ever showed; `forgetful` says that its disk has once gone back in time, so that it
+    /// cannot know all it wrote.
+    pub fn written(
+        &mut self,
+        node: NodeId,
+        entries: &[Entry],
+        highest_wall_ns: u64,
+        forgetful: bool,
+    ) -> Result<(), String> {
+        for entry in entries.iter().filter(|entry| entry.key.log.node == node) {
+            let Ok((bundle, body)) = SignedBundle::decode(&entry.bytes) else {
+                return Err(format!(
+                    "{:?} has written a bundle that nobody can read",
+                    entry.key
+                ));
+            };
+            let header = bundle.header;
+            let first = body
+                .records
+                .first()
+                .map_or(header.stamp, |record| record.stamp);
+            let key = (header.orchestra, header.log);
+            if let Some((seq, stamp)) = self.last.get(&key) {
+                if header.seq <= *seq && !forgetful {
+                    return Err(format!(
+                        "bundle {} of {:?} came twice",
+                        header.seq, header.log
+                    ));
+                }
+                if first <= *stamp && !forgetful {
+                    return Err(format!(
+                        "in {:?} the stamp {first} follows {stamp}",
+                        header.log
+                    ));
+                }
+            }
+            self.last.insert(key, (header.seq, header.stamp));
+            self.over_lives(node, &header, first, forgetful)?;
+            if header.stamp.as_ns() > highest_wall_ns + SLACK_NS {
+                let ahead = (header.stamp.as_ns() - highest_wall_ns) / 1_000_000;
+                return Err(format!("{node:?} stamped {ahead} ms above its own clock"));
+            }
+        }
+        Ok(())
+    }
+
+    fn over_lives(
+        &mut self,
+        node: NodeId,
+        header: &unisono_model::BundleHeader,
+        first: Stamp,
+        forgetful: bool,
+    ) -> Result<(), String> {
+        let known = self
+            .lives
+            .entry((header.orchestra, node))
+            .or_insert((header.log, Stamp::MIN));
+        let earlier = *known;
+        *known = (header.log, header.stamp.max(earlier.1));
+        if earlier.0 != header.log && first <= earlier.1 && !forgetful {
+            let (before, stamp) = earlier;
+            return Err(format!(
+                "{:?} begins at {first}, {before:?} ended at {stamp}",
+                header.log
+            ));
+        }
+        Ok(())
+    }
+}

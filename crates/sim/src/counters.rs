@@ -1,0 +1,81 @@
+//! What happened at least once: a campaign in which one of these never happened has tested less
+//! than it says.
+
+use std::collections::BTreeMap;
+
+/// How often each thing happened in a run.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Counters(BTreeMap<&'static str, u64>);
+
+/// What must happen at least once in a campaign of ordinary seeds.
+pub const SOMETIMES: &[&str] = &[
+    "acknowledged",
+    "acknowledged in a partition",
+    "answer final",
+    "claim confirmed",
+    "claim contested",
+    "claim provisional in a partition",
+    "clock stepped",
+    "crash",
+    "crash in a write",
+    "disk full refused",
+    "failover repeat",
+    "fork found",
+    "future stamp held",
+    "gap repaired",
+    "late record below a checkpoint",
+    "member removed",
+    "member returned",
+    "node restarted itself",
+    "partition",
+    "pause",
+    "refold",
+    "repeat answered by key",
+    "restart with torn tail",
+    "rollback to an old image",
+    "slow peer refused",
+    "sync failed",
+    "task conflict shown",
+    "task cycle shown",
+];
+
+impl Counters {
+    /// Once more.
+    pub fn add(&mut self, what: &'static str) {
+        self.add_many(what, 1);
+    }
+
+    /// So often more.
+    pub fn add_many(&mut self, what: &'static str, times: u64) {
+        *self.0.entry(what).or_default() += times;
+    }
+
+    /// How often.
+    pub fn of(&self, what: &str) -> u64 {
+        self.0.get(what).copied().unwrap_or(0)
+    }
+
+    /// Takes another run's counts over.
+    pub fn merge(&mut self, other: &Self) {
+        for (what, times) in &other.0 {
+            self.add_many(what, *times);
+        }
+    }
+
+    /// All of them, those of [`SOMETIMES`] also where they are zero.
+    pub fn all(&self) -> BTreeMap<&'static str, u64> {
+        let mut all: BTreeMap<&'static str, u64> =
+            SOMETIMES.iter().map(|what| (*what, 0)).collect();
+        all.extend(&self.0);
+        all
+    }
+
+    /// Those of [`SOMETIMES`] that never happened.
+    pub fn never(&self) -> Vec<&'static str> {
+        SOMETIMES
+            .iter()
+            .copied()
+            .filter(|what| self.of(what) == 0)
+            .collect()
+    }
+}

@@ -1,0 +1,213 @@
+//! One simulated machine: its clocks, its disk, and the node that runs on it or does not.
+
+use ed25519_dalek::SigningKey;
+use unisono_core::context::Context;
+use unisono_core::journal::Entry;
+use unisono_core::node::{BatchId, Config, Node};
+use unisono_model::{ClusterId, Digest, Incarnation, LogId, NodeId};
+
+use crate::chance::Chance;
+use crate::clock::Clock;
+use crate::disk::DiskImage;
+use crate::memo::Memo;
+use crate::store::Store;
+
+/// A machine.
+pub struct Host {
+    /// Its number.
+    pub index: usize,
+    /// Its node's identity.
+    pub id: NodeId,
+    /// The node, while the machine runs.
+    pub node: Option<Node>,
+    /// Its disk.
+    pub store: Store,
+    /// Its clocks.
+    pub clock: Clock,
+    /// Counts the lives, so that what was meant for an earlier one is dropped.
+    pub life: u32,
+    /// The present or latest life's name.
+    pub incarnation: Incarnation,
+    /// Whether the machine stands still.
+    pub paused: bool,
+    /// When the node wants to be woken next (true ns).
+    pub tick_at: u64,
+    /// The batch on its way to disk.
+    pub writing: Option<(BatchId, Vec<Entry>)>,
+    /// The crash that waits for the next write: how long the machine is then down (ns).
+    pub armed: Option<u64>,
+    /// An image of the disk from earlier, and when it was taken.
+    pub image: Option<(u64, DiskImage)>,
+    /// Machines whose address this one knows.
+    pub knows: Vec<bool>,
+    /// The highest wall clock reading that the node was ever shown (ns).
+    pub highest_wall_ns: u64,
+    /// Until when the latest power failure lasts.
+    pub down_until: u64,
+    /// Whether its disk once went back in time, so that it cannot know all that it wrote.
+    pub forgetful: bool,
+    /// Ticks in the present virtual second.
+    pub ticks: (u64, u32),
+    secret: [u8; 32],
+    region: usize,
+    chance: Chance,
+}
+
+/// What all machines have in common.
+#[derive(Clone, Debug)]
+pub struct Common {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The longest lease (ms).
+    pub lease_ms_max: u64,
+    /// Rules to break.
+    pub sabotage: unisono_core::sabotage::Sabotage,
+    /// Whether a life goes on with the log of the one before.
+    pub continues_logs: bool,
+}
+
+/// The secret of a machine's node under a seed.
+pub fn secret(seed: u64, index: usize) -> [u8; 32] {
+    let index = (index as u64).to_le_bytes();
+    Digest::of("unisono/sim-node-secret/v1", &[&seed.to_le_bytes(), &index]).0
+}
+
+/// The address of a machine.
+pub fn address(index: usize) -> String {
+    format!("10.0.{}.{}:7000", index / 250, index % 250 + 1)
+}
+
+impl Host {
+    /// A machine that was never switched on. `index` is its place in the world, `identity` the
+    /// place whose secret it uses: the same, but for a copy of a lying node.
+    pub fn new(
+        seed: u64,
+        index: usize,
+        identity: usize,
+        cluster: ClusterId,
+        clock: Clock,
+        region: usize,
+        machines: usize,
+    ) -> Self {
+        let secret = secret(seed, identity);
+        let public = SigningKey::from_bytes(&secret).verifying_key().to_bytes();
+        Self {
+            index,
+            id: NodeId(public),
+            node: None,
+            store: Store::new(seed.wrapping_mul(1_000).wrapping_add(index as u64), cluster),
+            clock,
+            life: 0,
+            incarnation: Incarnation::default(),
+            paused: false,
+            tick_at: u64::MAX,
+            writing: None,
+            armed: None,
+            image: None,
+            knows: vec![false; machines],
+            highest_wall_ns: 0,
+            down_until: 0,
+            forgetful: false,
+            ticks: (0, 0),
+            secret,
+            region,
+            chance: Chance::new(seed, "node", index as u64),
+        }
+    }
+
+    /// Whether a node runs here and the machine does not stand still.
+    pub fn is_awake(&self) -> bool {
+        self.node.is_some() && !self.paused
+    }
+
+    /// The log that the present life writes.
+    pub fn log(&self) -> LogId {
+        LogId {
+            node: self.id,
+            incarnation: self.incarnation,
+        }
+    }
+
+    /// Names a new life; the disk must be open afterwards for the node to start.
+    pub fn begin_life(&mut self, now: u64, common: &Common) {
+        self.life += 1;
+        let nonce = self.chance.below(u64::MAX);
+        if self.life == 1 || !common.continues_logs {
+            let started_ms = self.clock.wall_ns(now) / 1_000_000;
+            self.incarnation = Incarnation { started_ms, nonce };
+        }
+    }
+
+    /// Opens the disk; whether its tail was torn, or nothing where the disk cannot be opened.
+    pub fn open_disk(&mut self) -> Option<bool> {
+        let salt = self.chance.bytes16();
+        self.store.open(salt).ok()
+    }
+
+    /// Starts the node over the open disk.
+    pub fn start(
+        &mut self,
+        now: u64,
+        common: &Common,
+        seeds: Vec<(NodeId, String)>,
+        memo: &mut Memo,
+    ) {
+        let config = Config {
+            cluster: common.cluster,
+            secret: self.secret,
+            name: format!("n{}", self.index),
+            region: format!("r{}", self.region),
+            address: address(self.index),
+            incarnation: self.incarnation,
+            seeds,
+            lease_ms_max: common.lease_ms_max,
+            sabotage: common.sabotage,
+        };
+        self.tick_at = u64::MAX;
+        self.highest_wall_ns = self.highest_wall_ns.max(self.clock.wall_ns(now));
+        let mut context = Context {
+            wall_ns: self.clock.wall_ns(now),
+            monotonic_ns: self.clock.monotonic_ns(now),
+            rng: self.chance.raw(),
+            verifier: memo,
+        };
+        self.node = Some(Node::start(config, &mut self.store, &mut context));
+    }
+
+    /// Hands the node something that happened.
+    pub fn handle(
+        &mut self,
+        now: u64,
+        input: unisono_core::node::Input,
+        memo: &mut Memo,
+        out: &mut Vec<unisono_core::node::Output>,
+    ) {
+        let Some(node) = self.node.as_mut() else {
+            return;
+        };
+        let wall_ns = self.clock.wall_ns(now);
+        self.highest_wall_ns = self.highest_wall_ns.max(wall_ns);
+        let mut context = Context {
+            wall_ns,
+            monotonic_ns: self.clock.monotonic_ns(now),
+            rng: self.chance.raw(),
+            verifier: memo,
+        };
+        node.handle(&mut context, input, out);
+    }
+
+    /// The process ends, with everything that it had in memory.
+    pub fn stop(&mut self) {
+        self.node = None;
+        self.writing = None;
+        self.armed = None;
+        self.paused = false;
+        self.tick_at = u64::MAX;
+        self.knows.fill(false);
+    }
+
+    /// The machine's share of chance.
+    pub fn chance(&mut self) -> &mut Chance {
+        &mut self.chance
+    }
+}

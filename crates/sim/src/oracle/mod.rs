@@ -1,0 +1,98 @@
+//! The oracle: folds everything again from the logs as they stand on the disks, naively and in one
+//! go, sharing no fold with the node. What it says is what every replica must show.
+
+mod claims;
+mod course;
+mod logs;
+mod members;
+mod tasks;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use unisono_model::{Action, AgentId, IdempotencyKey, SignalKind, Stamp};
+
+pub use claims::{Held, Story, claims, story};
+pub use course::iteration;
+pub use logs::{Fact, Reading, read};
+pub use members::{Removals, removals};
+pub use tasks::{Task, tasks};
+
+/// Facts that count, as of a stamp: valid ones, of each keyed request the lowest, up to the stamp.
+pub fn counted<'a>(reading: &'a Reading, at: Stamp) -> Vec<&'a Fact> {
+    let mut lowest: BTreeMap<(AgentId, IdempotencyKey), &Fact> = BTreeMap::new();
+    for fact in &reading.facts {
+        if let Some(key) = fact.body.key {
+            let kept = lowest.entry((fact.agent, key)).or_insert(fact);
+            if fact.place < kept.place {
+                *kept = fact;
+            }
+        }
+    }
+    let counts = |fact: &&Fact| {
+        let first = fact.body.key.and_then(|key| lowest.get(&(fact.agent, key)));
+        fact.place.stamp <= at && first.is_none_or(|first| first.place == fact.place)
+    };
+    let mut facts: Vec<&'a Fact> = reading.facts.iter().filter(counts).collect();
+    facts.sort_by_key(|fact| fact.place);
+    facts
+}
+
+/// Places of the signals that stand at a stamp.
+pub fn signals(facts: &[&Fact], at: Stamp) -> BTreeSet<unisono_model::Place> {
+    let now = iteration(facts);
+    facts
+        .iter()
+        .filter(|fact| {
+            let Action::Signal(signal) = &fact.body.action else {
+                return false;
+            };
+            let lives = fact.place.stamp.plus_ms(signal.lifetime_ms) >= at;
+            lives && (signal.kind == SignalKind::Intent || fact.body.iteration >= now)
+        })
+        .map(|fact| fact.place)
+        .collect()
+}
+
+/// How many marks were made.
+pub fn marks(facts: &[&Fact]) -> u64 {
+    facts
+        .iter()
+        .filter(|fact| matches!(fact.body.action, Action::Mark(_)))
+        .count() as u64
+}
+
+/// Everything that the oracle says of an orchestra at a stamp.
+#[derive(Clone, Debug)]
+pub struct Truth {
+    /// The stamp.
+    pub at: Stamp,
+    /// The iteration.
+    pub iteration: u32,
+    /// Who holds what.
+    pub claims: BTreeMap<String, Held>,
+    /// The tasks.
+    pub tasks: BTreeMap<String, Task>,
+    /// The signals that stand.
+    pub signals: BTreeSet<unisono_model::Place>,
+    /// How many marks were made.
+    pub marks: u64,
+    /// Who is enrolled.
+    pub agents: BTreeSet<AgentId>,
+}
+
+/// What every replica must show at a stamp.
+pub fn truth(reading: &Reading, removals: &Removals, lease_ms_max: u64, at: Stamp) -> Truth {
+    let facts = counted(reading, at);
+    let enrols = facts
+        .iter()
+        .filter(|fact| matches!(fact.body.action, Action::Enrol(_)));
+    Truth {
+        at,
+        iteration: iteration(&facts),
+        claims: claims(&facts, removals, lease_ms_max, at),
+        tasks: tasks(&facts),
+        signals: signals(&facts, at),
+        marks: marks(&facts),
+        agents: enrols.map(|fact| fact.agent).collect(),
+    }
+}

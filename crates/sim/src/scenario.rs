@@ -1,0 +1,229 @@
+//! What a run is made of, as data: sizes, times, how likely each class of faults is, and which rule
+//! is broken on purpose.
+
+use serde::{Deserialize, Serialize};
+use unisono_core::sabotage::Sabotage;
+
+/// A kind of run. A scenario and a seed make one run.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Scenario {
+    /// Its name.
+    pub name: String,
+    /// How many nodes.
+    pub nodes: usize,
+    /// In how many regions at most.
+    pub regions: usize,
+    /// How many agents.
+    pub agents: usize,
+    /// How long everything may go wrong (virtual s).
+    pub safety_s: u64,
+    /// How long the cluster may take to agree after the last fault has healed (virtual s).
+    pub liveness_s: u64,
+    /// How long an agent waits on average between its answers and its next action (virtual ms).
+    pub think_ms: u64,
+    /// Every how many seconds replicas are compared while faults go on (virtual s).
+    pub checkpoint_s: u64,
+    /// The longest lease (ms): short, so that removals can take effect within a run.
+    pub lease_ms_max: u64,
+    /// How likely each class of faults is.
+    pub faults: Mix,
+    /// The rule that is broken on purpose, by name; see [`Planted::ALL`].
+    pub sabotage: Option<String>,
+}
+
+/// The probability, in percent, that a class of faults is on in a seed. How often its faults then
+/// happen is drawn from the seed, too.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mix {
+    /// Lossy, duplicating, reordering links.
+    pub loss: u64,
+    /// Rare delays of seconds.
+    pub long_delays: u64,
+    /// Partitions beyond the one that every seed has.
+    pub partitions: u64,
+    /// Links that come and go.
+    pub flapping: u64,
+    /// Crashes beyond the one that every seed has.
+    pub crashes: u64,
+    /// Machines that stand still for a while.
+    pub pauses: u64,
+    /// Syncs that fail.
+    pub sync_failures: u64,
+    /// Disks that are full for a while.
+    pub full_disks: u64,
+    /// Disks that come back with an old image.
+    pub rollbacks: u64,
+    /// Slow disks.
+    pub slow_disks: u64,
+    /// Clocks that drift.
+    pub drift: u64,
+    /// Clocks that are set forwards or backwards.
+    pub steps: u64,
+    /// One clock that is an hour off.
+    pub hour_off: u64,
+    /// Agents that lie.
+    pub dishonest: u64,
+    /// One node that lies.
+    pub byzantine: u64,
+    /// Members that are silent for long are voted out.
+    pub removal: u64,
+    /// Seeds with exactly one partition and one crash, and nothing else of these.
+    pub calm: u64,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            name: "ordinary".into(),
+            nodes: 5,
+            regions: 3,
+            agents: 8,
+            safety_s: 540,
+            liveness_s: 180,
+            think_ms: 5_000,
+            checkpoint_s: 10,
+            lease_ms_max: 20_000,
+            faults: Mix::default(),
+            sabotage: None,
+        }
+    }
+}
+
+impl Default for Mix {
+    fn default() -> Self {
+        Self {
+            loss: 50,
+            long_delays: 50,
+            partitions: 50,
+            flapping: 50,
+            crashes: 50,
+            pauses: 50,
+            sync_failures: 25,
+            full_disks: 25,
+            rollbacks: 25,
+            slow_disks: 25,
+            drift: 50,
+            steps: 30,
+            hour_off: 10,
+            dishonest: 50,
+            byzantine: 10,
+            removal: 30,
+            calm: 0,
+        }
+    }
+}
+
+impl Mix {
+    /// No faults at all beyond clocks that are a little off.
+    pub fn none() -> Self {
+        Self {
+            loss: 0,
+            long_delays: 0,
+            partitions: 0,
+            flapping: 0,
+            crashes: 0,
+            pauses: 0,
+            sync_failures: 0,
+            full_disks: 0,
+            rollbacks: 0,
+            slow_disks: 0,
+            drift: 0,
+            steps: 0,
+            hour_off: 0,
+            dishonest: 0,
+            byzantine: 0,
+            removal: 0,
+            calm: 0,
+        }
+    }
+}
+
+/// A fault that is planted into the node or into the world, and the invariants by which it may be
+/// found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Planted {
+    /// Its name.
+    pub name: &'static str,
+    /// The invariants that it breaks.
+    pub breaks: &'static [&'static str],
+}
+
+impl Planted {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[
+        Self {
+            name: "acknowledge-before-fsync",
+            breaks: &["I2"],
+        },
+        Self {
+            name: "log-continued-after-crash",
+            breaks: &["I3", "I2", "I5"],
+        },
+        Self {
+            name: "claim-order-by-arrival",
+            breaks: &["I8", "I1"],
+        },
+        Self {
+            name: "join-not-retried",
+            breaks: &["I12", "I1"],
+        },
+        Self {
+            name: "cursor-ignored",
+            breaks: &["session"],
+        },
+        Self {
+            name: "expiry-ignored",
+            breaks: &["I1"],
+        },
+        Self {
+            name: "fork-accepted",
+            breaks: &["I3", "I1"],
+        },
+        Self {
+            name: "key-forgotten",
+            breaks: &["I1"],
+        },
+        Self {
+            name: "checkpoint-kept",
+            breaks: &["I1", "I8"],
+        },
+        Self {
+            name: "gaps-not-repaired",
+            breaks: &["I1", "I2"],
+        },
+    ];
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|planted| planted.name == name)
+    }
+}
+
+impl Scenario {
+    /// The switches inside the node that the sabotage turns.
+    pub fn switches(&self) -> Sabotage {
+        let name = self.sabotage.as_deref().unwrap_or_default();
+        Sabotage {
+            acknowledge_before_sync: name == "acknowledge-before-fsync",
+            claims_by_arrival: name == "claim-order-by-arrival",
+            join_not_retried: name == "join-not-retried",
+            cursor_ignored: name == "cursor-ignored",
+            expiry_ignored: name == "expiry-ignored",
+            fork_accepted: name == "fork-accepted",
+            key_forgotten: name == "key-forgotten",
+            checkpoint_kept: name == "checkpoint-kept",
+            gaps_not_repaired: name == "gaps-not-repaired",
+        }
+    }
+
+    /// Whether a restart goes on with the log of the life before: the one fault that is the
+    /// driver's, not the node's.
+    pub fn continues_logs(&self) -> bool {
+        self.sabotage.as_deref() == Some("log-continued-after-crash")
+    }
+}

@@ -1,0 +1,181 @@
+//! The end: everything is mended, the cluster must come to agree within bounded time, and what it
+//! shows is held against the logs.
+
+use std::collections::BTreeSet;
+
+use unisono_core::journal::Entry;
+use unisono_core::node::Question;
+use unisono_model::{NodeId, OrchestraId, Stamp};
+
+use super::{MS, SECOND, World};
+use crate::oracle::{self, Reading};
+
+impl World {
+    /// Lets everything go wrong for as long as planned, then heals and judges.
+    pub fn run(&mut self) {
+        let end = self.scenario.safety_s * SECOND;
+        if !self.run_until(end) {
+            return;
+        }
+        self.agents
+            .iter_mut()
+            .for_each(|agent| agent.retired = true);
+        self.heal();
+        let bound = end + self.scenario.liveness_s * SECOND;
+        while self.now < bound && self.run_until(self.now + SECOND) {
+            if self.is_settled() {
+                self.counters
+                    .add_many("seconds to settle", (self.now - end) / SECOND);
+                return self.judge_settled();
+            }
+        }
+        if !self.broken {
+            self.say_what_is_unsettled();
+            self.judge_logs();
+        }
+    }
+
+    fn is_settled(&mut self) -> bool {
+        if !self.agents.iter().all(crate::agents::Agent::is_done) {
+            return false;
+        }
+        self.is_agreed()
+    }
+
+    /// Whether everybody is up and holds the same.
+    fn is_agreed(&mut self) -> bool {
+        let at = Self::stamp_at(self.now.saturating_sub(1_500 * MS));
+        [self.workplace, self.home].into_iter().all(|place| {
+            let mut vectors = BTreeSet::new();
+            (0..self.scenario.nodes).all(|host| {
+                self.hash(host, place, at).is_some_and(|hash| {
+                    vectors.insert(hash.vector);
+                    vectors.len() == 1
+                })
+            })
+        })
+    }
+
+    fn say_what_is_unsettled(&mut self) {
+        let at = Self::stamp_at(self.now.saturating_sub(1_500 * MS));
+        let mut lines = Vec::new();
+        let nodes = self.scenario.nodes;
+        let mut outside = Vec::new();
+        for host in 0..nodes {
+            let main = self.hash(host, self.workplace, at).map(|hash| hash.vector);
+            let home = self.hash(host, self.home, at).map(|hash| hash.vector);
+            let log = self.hosts[host].log();
+            let status = self.status(host);
+            let member = status.as_ref().is_some_and(|status| {
+                status
+                    .members
+                    .iter()
+                    .any(|m| m.node == log.node && m.incarnation == log.incarnation)
+            });
+            if !member {
+                outside.push(host);
+            }
+            let up = self.hosts[host].is_awake();
+            lines.push(format!(
+                "{host}: up {up}, member {member}, main {main:?}, home {home:?}"
+            ));
+        }
+        let busy = self.agents.iter().filter(|agent| !agent.is_done()).count();
+        let detail = format!("not settled; busy agents {busy}; {}", lines.join("; "));
+        if !outside.is_empty() {
+            let why = format!("machines {outside:?} were not admitted: {detail}");
+            self.checks.violated(self.now, "I12", why);
+        }
+        self.checks.violated(self.now, "I1", detail);
+    }
+
+    /// After agreement: a quiet while, then everything is held against the logs.
+    fn judge_settled(&mut self) {
+        self.checks.bounds.quiet_from(self.now);
+        if !self.run_until(self.now + 8 * SECOND) {
+            return;
+        }
+        let quiet = self.checks.bounds.check(self.now, self.scenario.nodes);
+        self.checks.say(self.now, "I10", quiet);
+        for _ in 0..40 {
+            if self.is_agreed() || !self.run_until(self.now + 250 * MS) {
+                break;
+            }
+        }
+        if !self.is_agreed() && !self.broken {
+            self.say_what_is_unsettled();
+        }
+        for host in 0..self.scenario.nodes {
+            self.look_after(host);
+            let Some(status) = self.status(host) else {
+                continue;
+            };
+            let verdict = self.checks.membership.settled(host, &status.members);
+            self.checks.say(self.now, "I9", verdict);
+        }
+        let (removed, returned) = self.checks.membership.counts();
+        self.counters.add_many("member removed", removed);
+        self.counters.add_many("member returned", returned);
+        self.judge_views();
+        self.judge_logs();
+    }
+
+    /// What each node shows, at a stamp that lies some seconds back, is what the logs say.
+    fn judge_views(&mut self) {
+        let at = Self::stamp_at(self.now.saturating_sub(2_500 * MS));
+        let home = self.reading(self.home);
+        let home_facts = oracle::counted(&home, Stamp::MAX);
+        let removals = oracle::removals(&home_facts);
+        let work = self.reading(self.workplace);
+        let truth = oracle::truth(&work, &removals, self.scenario.lease_ms_max, at);
+        self.counters
+            .add_many("records by the logs", work.facts.len() as u64);
+        self.counters
+            .add_many("removals by the logs", removals.count() as u64);
+        self.compare(self.workplace, at);
+        self.compare(self.home, at);
+        for host in 0..self.scenario.nodes {
+            if self.lies(host) {
+                continue;
+            }
+            let verdict = match self.shown(host, self.workplace, at) {
+                Some(shown) => shown.matches(&truth),
+                None => Err("it does not answer".to_owned()),
+            };
+            let verdict = verdict.map_err(|why| format!("machine {host} at {at}: {why}"));
+            self.checks.say(self.now, "I1", verdict);
+            // A last look at all claims, so that whoever lost has been told.
+            self.ask(host, self.workplace, Question::Claims { topic: None }, None);
+        }
+        let facts = oracle::counted(&work, Stamp::MAX);
+        let story = oracle::story(&facts, &removals, self.scenario.lease_ms_max);
+        let lives: Vec<u32> = self.hosts.iter().map(|host| host.life).collect();
+        let verdict = self.checks.claims.check(&story, &lives, &self.liars);
+        self.checks.say(self.now, "I8", verdict);
+        self.counters
+            .add_many("claims lost by the logs", story.lost.len() as u64);
+    }
+
+    /// What was acknowledged is there, and nothing that nobody asked for.
+    fn judge_logs(&mut self) {
+        let liars: BTreeSet<NodeId> = self.liars.iter().map(|liar| self.hosts[*liar].id).collect();
+        let (home, work) = (self.reading(self.home), self.reading(self.workplace));
+        for reading in [&home, &work] {
+            let verdict = self.checks.invention.check(reading, &liars);
+            self.checks.say(self.now, "I3", verdict);
+        }
+        let mut held = home.held;
+        held.extend(&work.held);
+        let verdict = self.checks.durability.check(&held, &self.liars);
+        self.checks.say(self.now, "I2", verdict);
+    }
+
+    /// The union of what the machines' disks hold of an orchestra, but for a liar's copy.
+    fn reading(&mut self, place: OrchestraId) -> Reading {
+        let disks: Vec<Vec<Entry>> = self.hosts[..self.scenario.nodes]
+            .iter()
+            .map(|host| host.store.entries(place))
+            .collect();
+        oracle::read(self.common.cluster, place, &disks, &mut self.memo)
+    }
+}

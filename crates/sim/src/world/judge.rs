@@ -1,0 +1,191 @@
+//! The judges ask the nodes, now and then, through the same door as everybody.
+
+use std::collections::BTreeMap;
+
+use unisono_core::node::{Answer, AnswerBody, Promise, Question};
+use unisono_core::orchestra::view::{HashView, StatusView, TaskView, View};
+use unisono_model::{Digest, OrchestraId, Stamp};
+
+use super::{Event, MS, SECOND, World};
+use crate::agents::{Letter, Request};
+use crate::checks::{Bounds, Shown, Who, agrees};
+use crate::clock::EPOCH_NS;
+
+impl World {
+    /// The stamp of a true time.
+    pub(super) fn stamp_at(now: u64) -> Stamp {
+        Stamp::from_ns(EPOCH_NS + now)
+    }
+
+    /// Asks a node something, and takes the answer if it comes at once.
+    pub(super) fn ask(
+        &mut self,
+        host: usize,
+        orchestra: OrchestraId,
+        question: Question,
+        as_of: Option<Stamp>,
+    ) -> Option<Answer> {
+        if !self.hosts[host].is_awake() {
+            return None;
+        }
+        let request = Request::Ask(question, as_of);
+        let promise = Promise {
+            deadline_ms: 1_000,
+            ..Promise::default()
+        };
+        let letter = Letter {
+            host,
+            orchestra,
+            request,
+            promise,
+            lie: false,
+            forked: None,
+            made_at: None,
+        };
+        self.heard_by_judge = None;
+        self.hand_in(letter, Who::Judge);
+        self.heard_by_judge.take()?.ok()
+    }
+
+    fn view(
+        &mut self,
+        host: usize,
+        place: OrchestraId,
+        q: Question,
+        at: Option<Stamp>,
+    ) -> Option<View> {
+        match self.ask(host, place, q, at)?.body {
+            AnswerBody::View(view) => Some(view),
+            AnswerBody::Recorded(_) | AnswerBody::Opened | AnswerBody::Edited => None,
+        }
+    }
+
+    pub(super) fn hash(&mut self, host: usize, place: OrchestraId, at: Stamp) -> Option<HashView> {
+        let answer = self.ask(host, place, Question::Hash, Some(at))?;
+        match answer.body {
+            AnswerBody::View(View::Hash(hash)) if answer.as_of == at => Some(hash),
+            _ => None,
+        }
+    }
+
+    pub(super) fn status(&mut self, host: usize) -> Option<StatusView> {
+        match self.view(host, self.home, Question::Status, None)? {
+            View::Status(status) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// Everything that a node shows of an orchestra at a stamp.
+    pub(super) fn shown(&mut self, host: usize, place: OrchestraId, at: Stamp) -> Option<Shown> {
+        let at = Some(at);
+        let hash = self.hash(host, place, at?)?;
+        let View::State(state) = self.view(host, place, Question::State, at)? else {
+            return None;
+        };
+        let all = Question::Claims { topic: None };
+        let View::Claims(claims) = self.view(host, place, all, at)? else {
+            return None;
+        };
+        let all = Question::Sense { topic: None };
+        let View::Signals(signals) = self.view(host, place, all, at)? else {
+            return None;
+        };
+        let View::Agents(agents) = self.view(host, place, Question::Agents, at)? else {
+            return None;
+        };
+        let tasks = self.all_tasks(host, place, at);
+        Some(Shown {
+            hash,
+            state,
+            claims,
+            tasks,
+            signals,
+            agents,
+        })
+    }
+
+    fn all_tasks(&mut self, host: usize, place: OrchestraId, at: Option<Stamp>) -> Vec<TaskView> {
+        let mut tasks: Vec<TaskView> = Vec::new();
+        loop {
+            let after = tasks.last().map(|task| task.task.clone());
+            let question = Question::Tasks {
+                status: None,
+                after,
+                limit: 200,
+            };
+            match self.view(host, place, question, at) {
+                Some(View::Tasks(page)) if !page.is_empty() => tasks.extend(page),
+                _ => return tasks,
+            }
+        }
+    }
+
+    pub(super) fn checkpoint(&mut self) {
+        if self.healed {
+            return;
+        }
+        self.trace.event(self.now, "checkpoint", 0, &[]);
+        for host in 0..self.scenario.nodes {
+            if self.hosts[host].is_awake() && !self.lies(host) {
+                self.look_after(host);
+                self.ask(host, self.workplace, Question::Claims { topic: None }, None);
+            }
+        }
+        // A second and a half ago: nobody's honest clock is further behind.
+        let at = Self::stamp_at(self.now.saturating_sub(1_500 * MS));
+        self.compare(self.workplace, at);
+        self.compare(self.home, at);
+        let next = self.now + self.scenario.checkpoint_s * SECOND;
+        self.push(next, Event::Checkpoint);
+    }
+
+    /// One node's queues, debts and members.
+    pub(super) fn look_after(&mut self, host: usize) {
+        let now = self.now;
+        let monotonic = self.hosts[host].clock.monotonic_ns(now);
+        let verdict = self.checks.progress.check(host, monotonic);
+        self.checks.say(now, "I12", verdict);
+        let Some(status) = self.status(host) else {
+            return;
+        };
+        let life = self.hosts[host].life;
+        let verdict = self.checks.membership.shown(host, life, &status.members);
+        self.checks.say(now, "I9", verdict);
+        // The question itself may still count as waiting.
+        let open = self.checks.progress.open_at(host) + 1;
+        self.checks
+            .say(now, "I10", Bounds::waiting(host, status.waiting, open));
+        if status.counters.repairs_served > 0 {
+            self.counters.add("gap repaired");
+        }
+    }
+
+    /// Nodes that hold the same must show the same.
+    pub(super) fn compare(&mut self, place: OrchestraId, at: Stamp) -> usize {
+        let mut seen: BTreeMap<Digest, (usize, HashView)> = BTreeMap::new();
+        for host in 0..self.scenario.nodes {
+            if self.lies(host) {
+                continue;
+            }
+            let Some(hash) = self.hash(host, place, at) else {
+                continue;
+            };
+            match seen.get(&hash.vector) {
+                None => {
+                    seen.insert(hash.vector, (host, hash));
+                }
+                Some((other, known)) => {
+                    let verdict = agrees(known, &hash);
+                    let other = *other;
+                    self.counters.add("replicas compared");
+                    self.checks.say(
+                        self.now,
+                        "I1",
+                        verdict.map_err(|why| format!("machines {other} and {host}: {why}")),
+                    );
+                }
+            }
+        }
+        seen.len()
+    }
+}

@@ -1,0 +1,337 @@
+//! The world of one seed: machines, links, agents, and one queue of everything that will happen,
+//! in the order of virtual time.
+
+mod end;
+mod faults;
+mod judge;
+mod perform;
+mod power;
+mod talk;
+mod wires;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use unisono_core::journal::Entry;
+use unisono_core::node::{Answer, BatchId, DiskFailure, Input, LoadId, Output};
+use unisono_model::{Action, ClusterId, Digest, Held, NodeId, OrchestraId, Setting};
+
+use crate::agents::{Agent, Character, Heard, Letter, Place};
+use crate::chance::Chance;
+use crate::checks::Checks;
+use crate::clock::Clock;
+use crate::counters::Counters;
+use crate::history::Operation;
+use crate::host::{Common, Host};
+use crate::memo::Memo;
+use crate::network::{Flight, Network};
+use crate::plan::{Fault, Plan};
+use crate::scenario::Scenario;
+use crate::trace::Trace;
+
+const MS: u64 = 1_000_000;
+const SECOND: u64 = 1_000 * MS;
+/// The orchestra that the agents work in.
+pub const WORKPLACE: &str = "main";
+
+/// Something that will happen.
+#[derive(Debug)]
+enum Event {
+    /// A node's alarm clock rings.
+    Tick(usize),
+    /// A frame arrives.
+    Arrives(Flight),
+    /// A node hears that a frame was not taken.
+    Refused { host: usize, life: u32, to: NodeId },
+    /// A batch reaches the disk.
+    Writes { host: usize, life: u32 },
+    /// The node hears of it.
+    Wrote {
+        host: usize,
+        life: u32,
+        batch: BatchId,
+        result: Result<(), DiskFailure>,
+    },
+    /// A read is done.
+    Loaded {
+        host: usize,
+        life: u32,
+        load: LoadId,
+        entries: Vec<Entry>,
+    },
+    /// Whether a connection must be given up.
+    LookAt(usize, usize, u32),
+    /// Two machines try to connect.
+    Connect(usize, usize),
+    /// Something goes wrong, or right again.
+    Fault(Fault),
+    /// A letter reaches a machine.
+    Posted {
+        agent: usize,
+        talk: u64,
+        letter: Box<Letter>,
+    },
+    /// An agent hears something, if it still waits for this.
+    Heard {
+        agent: usize,
+        talk: u64,
+        heard: Heard,
+    },
+    /// An agent wakes up.
+    Woken { agent: usize, nap: u64 },
+    /// Judges compare replicas.
+    Checkpoint,
+}
+
+/// A simulated cluster with everything around it.
+pub struct World {
+    /// The virtual time (ns).
+    pub now: u64,
+    /// What happened.
+    pub trace: Trace,
+    /// What happened how often.
+    pub counters: Counters,
+    /// The judges.
+    pub checks: Checks,
+    /// What agents asked for.
+    pub history: Vec<Operation>,
+    scenario: Scenario,
+    seed: u64,
+    plan: Plan,
+    common: Common,
+    home: OrchestraId,
+    workplace: OrchestraId,
+    hosts: Vec<Host>,
+    network: Network,
+    agents: Vec<Agent>,
+    /// Per agent: its present conversation, and its present sleep.
+    talks: Vec<(u64, u64)>,
+    queue: BTreeMap<(u64, u64), Event>,
+    next_event: u64,
+    memo: Memo,
+    chance: Chance,
+    outputs: Vec<Output>,
+    /// What came to a machine while it stood still.
+    backlog: BTreeMap<usize, Vec<Event>>,
+    /// The last answer to a judge.
+    heard_by_judge: Option<Result<Answer, unisono_model::Rejection>>,
+    /// Machines that lie: the liar and its copy.
+    liars: Vec<usize>,
+    twin: Option<usize>,
+    cuts: usize,
+    healed: bool,
+    /// Something has gone so wrong that going on makes no sense.
+    broken: bool,
+    forks_noted: BTreeSet<Digest>,
+    /// Frames that were not taken while a node was speaking: who, in which life, to whom.
+    refusals: Vec<(usize, u32, NodeId)>,
+}
+
+impl World {
+    /// The world of a seed, before anything has happened.
+    pub fn new(scenario: &Scenario, seed: u64, lines: bool) -> Self {
+        let plan = Plan::draw(scenario, seed);
+        let mut cluster = ClusterId::default();
+        let name = Digest::of("unisono/sim-cluster/v1", &[&seed.to_le_bytes()]);
+        cluster.0.copy_from_slice(&name.0[..16]);
+        let common = Common {
+            cluster,
+            lease_ms_max: scenario.lease_ms_max,
+            sabotage: scenario.switches(),
+            continues_logs: scenario.continues_logs(),
+        };
+        let machines = scenario.nodes + usize::from(plan.liar.is_some());
+        let hosts: Vec<Host> = (0..machines)
+            .map(|index| {
+                let identity = if index < scenario.nodes {
+                    index
+                } else {
+                    plan.liar.unwrap_or(0)
+                };
+                let (offset, drift) = plan.clocks[identity];
+                let clock = Clock::new(offset, drift);
+                Host::new(
+                    seed,
+                    index,
+                    identity,
+                    cluster,
+                    clock,
+                    plan.regions[identity],
+                    machines,
+                )
+            })
+            .collect();
+        let sites: Vec<usize> = (0..machines)
+            .map(|index| {
+                let identity = if index < scenario.nodes {
+                    index
+                } else {
+                    plan.liar.unwrap_or(0)
+                };
+                plan.sites[plan.regions[identity]]
+            })
+            .collect();
+        let mut world = Self {
+            now: 0,
+            trace: Trace::new(lines),
+            counters: Counters::default(),
+            checks: Checks::default(),
+            history: Vec::new(),
+            scenario: scenario.clone(),
+            seed,
+            network: Network::new(seed, &sites, plan.weather),
+            liars: plan.liar.into_iter().collect(),
+            plan,
+            home: OrchestraId::of(cluster, "cluster"),
+            workplace: OrchestraId::of(cluster, WORKPLACE),
+            common,
+            hosts,
+            agents: Vec::new(),
+            talks: Vec::new(),
+            queue: BTreeMap::new(),
+            next_event: 0,
+            memo: Memo::default(),
+            chance: Chance::new(seed, "world", 0),
+            outputs: Vec::new(),
+            backlog: BTreeMap::new(),
+            heard_by_judge: None,
+            twin: None,
+            cuts: 0,
+            healed: false,
+            broken: false,
+            forks_noted: BTreeSet::new(),
+            refusals: Vec::new(),
+        };
+        world.people();
+        world.schedule();
+        world
+    }
+
+    /// The agents, and the one that sets the cluster up.
+    fn people(&mut self) {
+        let place = Place {
+            cluster: self.common.cluster,
+            orchestra: self.workplace,
+            opens: Some(WORKPLACE.into()),
+            hosts: self.scenario.nodes,
+            lease_ms_max: self.scenario.lease_ms_max,
+            think_ns: self.scenario.think_ms * MS,
+        };
+        for number in 0..self.scenario.agents as u64 {
+            let held = if number % 4 == 3 {
+                Held::Node
+            } else {
+                Held::Agent
+            };
+            let mut character = Character::Honest;
+            let mut home = number as usize % self.scenario.nodes;
+            if self.plan.dishonest && number % 8 == 4 {
+                character = Character::Liar;
+            }
+            if let (Some(liar), 2) = (self.plan.liar, number) {
+                character = Character::Forker;
+                home = liar;
+            }
+            let agent = Agent::new(self.seed, number, held, character, home, place.clone());
+            self.agents.push(agent);
+        }
+        if self.plan.remove_after_ms > 0 {
+            let place = Place {
+                orchestra: self.home,
+                opens: None,
+                ..place
+            };
+            let number = self.scenario.agents as u64;
+            let mut operator =
+                Agent::new(self.seed, number, Held::Node, Character::Honest, 0, place);
+            let setting = (Setting::RemoveSilentAfterMs, self.plan.remove_after_ms);
+            operator.script = vec![Action::Settings(vec![setting])];
+            operator.retired = true;
+            self.agents.push(operator);
+        }
+        self.talks = vec![(0, 0); self.agents.len()];
+    }
+
+    fn schedule(&mut self) {
+        for host in 0..self.scenario.nodes {
+            let at = host as u64 * 150 * MS + self.chance.below(100 * MS);
+            self.push(at, Event::Fault(Fault::Start { host }));
+        }
+        for (at, fault) in self.plan.faults.clone() {
+            self.push(at, Event::Fault(fault));
+        }
+        for agent in 0..self.agents.len() {
+            let at = 4 * SECOND + self.chance.below(5 * SECOND);
+            self.push(at, Event::Woken { agent, nap: 0 });
+        }
+        self.push(10 * SECOND, Event::Checkpoint);
+    }
+
+    fn push(&mut self, at: u64, event: Event) {
+        self.next_event += 1;
+        self.queue
+            .insert((at.max(self.now), self.next_event), event);
+    }
+
+    /// Lets everything happen up to a virtual time. False where going on makes no sense.
+    pub fn run_until(&mut self, end: u64) -> bool {
+        while !self.broken {
+            match self.queue.first_key_value() {
+                Some(((at, _), _)) if *at <= end => {}
+                _ => break,
+            }
+            let Some(((at, _), event)) = self.queue.pop_first() else {
+                break;
+            };
+            self.now = at;
+            self.happen(event);
+        }
+        self.now = self.now.max(end);
+        !self.broken
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Tick(host) => self.tick(host),
+            Event::Arrives(flight) => self.arrives(flight),
+            Event::Refused { host, life, to } => {
+                if self.hosts[host].life == life {
+                    self.feed(host, Input::Refused { to });
+                }
+            }
+            Event::Writes { host, life } => self.writes(host, life),
+            Event::Wrote {
+                host,
+                life,
+                batch,
+                result,
+            } => self.wrote(host, life, batch, result),
+            Event::Loaded {
+                host,
+                life,
+                load,
+                entries,
+            } => self.loaded(host, life, load, entries),
+            Event::LookAt(a, b, epoch) => self.look_at(a, b, epoch),
+            Event::Connect(a, b) => self.connect(a, b),
+            Event::Fault(fault) => self.fault(fault),
+            Event::Posted {
+                agent,
+                talk,
+                letter,
+            } => self.posted(agent, talk, letter),
+            Event::Heard { agent, talk, heard } => self.heard(agent, talk, heard),
+            Event::Woken { agent, nap } => self.woken(agent, nap),
+            Event::Checkpoint => self.checkpoint(),
+        }
+    }
+
+    /// Whether a machine with this number belongs to a liar.
+    fn lies(&self, host: usize) -> bool {
+        self.liars.contains(&host)
+    }
+
+    /// What the world held of signatures: computed and remembered.
+    pub fn signature_checks(&self) -> (u64, u64) {
+        (self.memo.computed, self.memo.remembered)
+    }
+}

@@ -1,0 +1,280 @@
+//! What nodes want done is done here, and what happens to them is handed in.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use unisono_core::journal::Entry;
+use unisono_core::node::{BatchId, DiskFailure, Input, LoadId, Note, Output, Storage};
+
+use super::{Event, MS, SECOND, World};
+use crate::checks::Bounds;
+
+impl World {
+    /// Hands a node something, and does what it wants done.
+    pub(super) fn feed(&mut self, host: usize, input: Input) {
+        if self.broken || self.hosts[host].node.is_none() {
+            return;
+        }
+        let mut outputs = std::mem::take(&mut self.outputs);
+        let (machine, memo, now) = (&mut self.hosts[host], &mut self.memo, self.now);
+        let fed = catch_unwind(AssertUnwindSafe(|| {
+            machine.handle(now, input, memo, &mut outputs);
+        }));
+        if let Err(panic) = fed {
+            let why = panic
+                .downcast_ref::<String>()
+                .cloned()
+                .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+            let why = why.unwrap_or_default();
+            self.checks
+                .violated(now, "I12", format!("machine {host} panicked: {why}"));
+            self.broken = true;
+            return;
+        }
+        let life = self.hosts[host].life;
+        for output in outputs.drain(..) {
+            // A node that asked to be made anew says nothing more.
+            if self.hosts[host].node.is_some() && self.hosts[host].life == life {
+                self.perform(host, output);
+            }
+        }
+        self.outputs = outputs;
+        for (host, life, to) in std::mem::take(&mut self.refusals) {
+            self.push(self.now, Event::Refused { host, life, to });
+        }
+        self.rearm(host);
+    }
+
+    /// Sets the machine's alarm clock to what the node wants.
+    pub(super) fn rearm(&mut self, host: usize) {
+        let machine = &mut self.hosts[host];
+        let Some(node) = &machine.node else { return };
+        let at = machine
+            .clock
+            .when(node.next_deadline_ns())
+            .max(self.now + 1_000);
+        if machine.tick_at <= self.now || at < machine.tick_at {
+            machine.tick_at = at;
+            self.push(at, Event::Tick(host));
+        }
+    }
+
+    pub(super) fn tick(&mut self, host: usize) {
+        let now = self.now;
+        let machine = &mut self.hosts[host];
+        if machine.tick_at != now || !machine.is_awake() {
+            return;
+        }
+        machine.tick_at = u64::MAX;
+        let second = now / SECOND;
+        machine.ticks = if machine.ticks.0 == second {
+            (second, machine.ticks.1 + 1)
+        } else {
+            (second, 0)
+        };
+        let busy = Bounds::ticks(host, machine.ticks.1);
+        self.broken |= busy.is_err();
+        self.checks.say(now, "I10", busy);
+        self.feed(host, Input::Tick);
+    }
+
+    fn perform(&mut self, host: usize, output: Output) {
+        match output {
+            Output::Persist { batch, entries } => self.persist(host, batch, entries),
+            Output::Load {
+                load,
+                orchestra,
+                log,
+                from_seq,
+                bytes_max,
+            } => {
+                let machine = &mut self.hosts[host];
+                let entries = machine.store.read(orchestra, log, from_seq, bytes_max);
+                let at = self.now + machine.store.latency_ns().max(20_000);
+                let life = machine.life;
+                self.push(
+                    at,
+                    Event::Loaded {
+                        host,
+                        life,
+                        load,
+                        entries,
+                    },
+                );
+            }
+            Output::SaveBlob { name, bytes } => self.hosts[host].store.save(&name, &bytes),
+            Output::Send { to, class, bytes } => self.send(host, to, class, bytes),
+            Output::Reply { ticket, result } => self.reply(host, ticket, result),
+            Output::Publish { .. } => self.counters.add("published"),
+            Output::Address { node, .. } => self.learn_address(host, node),
+            Output::Note(note) => self.note(host, note),
+            Output::Restart { reason } => self.restart_itself(host, reason),
+        }
+    }
+
+    fn persist(&mut self, host: usize, batch: BatchId, entries: Vec<Entry>) {
+        let (now, life) = (self.now, self.hosts[host].life);
+        if self.hosts[host].writing.is_some() {
+            self.checks.violated(
+                now,
+                "I2",
+                format!("machine {host} writes two batches at once"),
+            );
+        }
+        for entry in &entries {
+            self.trace.event(now, "persist", host, &entry.bytes);
+        }
+        self.counters.add("batches");
+        self.hosts[host].writing = Some((batch, entries));
+        if let Some(down_ns) = self.hosts[host].armed.take() {
+            return self.crash_in_write(host, down_ns);
+        }
+        let at = now + self.chance.between(30_000, 300_000);
+        self.push(at, Event::Writes { host, life });
+    }
+
+    pub(super) fn writes(&mut self, host: usize, life: u32) {
+        if self.hosts[host].life != life || self.hold(host, || Event::Writes { host, life }) {
+            return;
+        }
+        let machine = &mut self.hosts[host];
+        let Some((batch, entries)) = machine.writing.take() else {
+            return;
+        };
+        let result = machine.store.append(&entries);
+        let at = self.now + machine.store.latency_ns();
+        match result {
+            Ok(()) => self.written(host, &entries),
+            Err(DiskFailure::Full) => self.counters.add("disk full"),
+            Err(DiskFailure::Broken) => {
+                self.counters.add("sync failed");
+                self.checks.durability.sync_failed(host, self.now);
+            }
+        }
+        self.push(
+            at,
+            Event::Wrote {
+                host,
+                life,
+                batch,
+                result,
+            },
+        );
+    }
+
+    fn written(&mut self, host: usize, entries: &[Entry]) {
+        self.counters
+            .add_many("bundles persisted", entries.len() as u64);
+        if self.lies(host) {
+            return;
+        }
+        let machine = &self.hosts[host];
+        let (id, wall) = (machine.id, machine.highest_wall_ns);
+        let forgetful = machine.forgetful;
+        let verdict = self.checks.stamps.written(id, entries, wall, forgetful);
+        self.checks.say(self.now, "I5", verdict);
+    }
+
+    pub(super) fn wrote(
+        &mut self,
+        host: usize,
+        life: u32,
+        batch: BatchId,
+        result: Result<(), DiskFailure>,
+    ) {
+        let again = || Event::Wrote {
+            host,
+            life,
+            batch,
+            result,
+        };
+        if self.hosts[host].life != life || self.hold(host, again) {
+            return;
+        }
+        self.feed(host, Input::Persisted { batch, result });
+    }
+
+    pub(super) fn loaded(&mut self, host: usize, life: u32, load: LoadId, entries: Vec<Entry>) {
+        if self.hosts[host].life != life {
+            return;
+        }
+        if self.hosts[host].paused {
+            let event = Event::Loaded {
+                host,
+                life,
+                load,
+                entries,
+            };
+            return self.backlog.entry(host).or_default().push(event);
+        }
+        self.feed(host, Input::Loaded { load, entries });
+    }
+
+    /// Keeps an event for a machine that stands still.
+    pub(super) fn hold(&mut self, host: usize, event: impl FnOnce() -> Event) -> bool {
+        let paused = self.hosts[host].paused;
+        if paused {
+            self.backlog.entry(host).or_default().push(event());
+        }
+        paused
+    }
+
+    fn note(&mut self, host: usize, note: Note) {
+        self.trace.say(self.now, host, || format!("{note:?}"));
+        let counter = match note {
+            Note::BundleRefused { .. } => "bundle refused",
+            Note::FrameRefused { .. } => "frame refused",
+            Note::LogForked { log, seq, .. } => {
+                let liar = self
+                    .liars
+                    .iter()
+                    .any(|liar| self.hosts[*liar].id == log.node);
+                if !liar {
+                    let why = format!("machine {host} found honest {log:?} forked at {seq}");
+                    self.checks.violated(self.now, "I3", why);
+                }
+                "fork found"
+            }
+            Note::ChainForked { record, .. } => {
+                self.forks_noted.insert(record);
+                if self.liars.is_empty() {
+                    let why = format!("machine {host} found a chain forked at {record}");
+                    self.checks.violated(self.now, "I3", why);
+                }
+                "fork found"
+            }
+            Note::Refold { why, .. } => {
+                self.counters
+                    .add(if why.contains("checkpoint") || why.contains("late") {
+                        "late record below a checkpoint"
+                    } else {
+                        "refold for another reason"
+                    });
+                "refold"
+            }
+            Note::Contested { claim, .. } => {
+                self.checks.claims.told(claim);
+                "claim contested"
+            }
+            Note::Member { alive: true, .. } => "member seen",
+            Note::Member { alive: false, .. } => "member suspected",
+            Note::ClockOff { .. } => "clock found off",
+            Note::Disk { full: true } => "disk full noticed",
+            Note::Disk { full: false } => "disk room noticed",
+            Note::DocumentDropped { .. } => "document dropped",
+        };
+        self.counters.add(counter);
+    }
+
+    /// A node asks to be made anew: the process ends in order and begins again.
+    fn restart_itself(&mut self, host: usize, reason: &'static str) {
+        self.counters.add("node restarted itself");
+        self.trace
+            .event(self.now, "restart", host, reason.as_bytes());
+        self.stop(host);
+        // What was written but not synced stays with the machine: it has not lost power.
+        self.hosts[host].store.close();
+        self.hosts[host].down_until = self.now + 100 * MS;
+        let at = self.now + 100 * MS;
+        self.push(at, Event::Fault(crate::plan::Fault::Start { host }));
+    }
+}

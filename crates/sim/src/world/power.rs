@@ -1,0 +1,148 @@
+//! Power: machines start, stop, stand still and go on.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use unisono_model::NodeId;
+
+use super::{Event, MS, World};
+use crate::agents::Heard;
+use crate::checks::Who;
+use crate::host::address;
+use crate::plan::Fault;
+
+impl World {
+    pub(super) fn start(&mut self, host: usize) {
+        let now = self.now;
+        let machine = &mut self.hosts[host];
+        if machine.node.is_some() || now < machine.down_until {
+            return;
+        }
+        machine.begin_life(now, &self.common);
+        let Some(torn) = machine.open_disk() else {
+            // A disk that fails while it is opened: the machine tries again.
+            self.push(now + 500 * MS, Event::Fault(Fault::Start { host }));
+            return;
+        };
+        if torn {
+            self.counters.add("restart with torn tail");
+        }
+        self.trace.event(now, "start", host, &[]);
+        self.wake_node(host);
+    }
+
+    /// Makes the node over the open disk.
+    pub(super) fn wake_node(&mut self, host: usize) {
+        let now = self.now;
+        let seeds = self.seeds_of(host);
+        for (node, _) in &seeds {
+            self.learn_address(host, *node);
+        }
+        let (machine, memo, common) = (&mut self.hosts[host], &mut self.memo, &self.common);
+        let started = catch_unwind(AssertUnwindSafe(|| machine.start(now, common, seeds, memo)));
+        if started.is_err() {
+            self.checks
+                .violated(now, "I12", format!("machine {host} panicked at its start"));
+            self.broken = true;
+            return;
+        }
+        self.rearm(host);
+        self.review_all(host);
+    }
+
+    /// Where a machine knocks: the founder nowhere, the others at the first two.
+    fn seeds_of(&self, host: usize) -> Vec<(NodeId, String)> {
+        let known = |seed: &usize| (self.hosts[*seed].id, address(*seed));
+        (0..host.min(2)).map(|seed| known(&seed)).collect()
+    }
+
+    /// The process is gone, however it went.
+    pub(super) fn stop(&mut self, host: usize) {
+        self.hosts[host].stop();
+        self.backlog.remove(&host);
+        for waiting in self.checks.progress.abandon(host) {
+            if let Who::Agent(agent, talk) = waiting.who {
+                let heard = Heard::Silence;
+                self.push(self.now + 200 * MS, Event::Heard { agent, talk, heard });
+            }
+        }
+        for other in 0..self.hosts.len() {
+            if other != host {
+                self.network.lose(host, other);
+            }
+        }
+        self.review_all(host);
+    }
+
+    pub(super) fn crash(&mut self, host: usize, down_ns: u64, in_write: bool) {
+        let machine = &mut self.hosts[host];
+        let until = self.now + down_ns;
+        if machine.node.is_none() || machine.paused {
+            return;
+        }
+        if in_write && machine.writing.is_none() {
+            machine.armed = Some(down_ns);
+            return;
+        }
+        if in_write {
+            return self.crash_in_write(host, down_ns);
+        }
+        machine.down_until = until;
+        self.lose_power(host);
+        self.push(until, Event::Fault(Fault::Start { host }));
+    }
+
+    /// The machine loses power between two operations of a write.
+    pub(super) fn crash_in_write(&mut self, host: usize, down_ns: u64) {
+        let operations = self.chance.below(4) as u32;
+        let machine = &mut self.hosts[host];
+        if let Some((_, entries)) = machine.writing.take() {
+            machine.store.append_without_end(&entries, operations);
+        }
+        self.counters.add("crash in a write");
+        self.hosts[host].down_until = self.now + down_ns;
+        // The node is in the middle of an answer: what it asks for beyond this is never heard.
+        self.push(
+            self.now,
+            Event::Fault(Fault::Crash {
+                host,
+                down_ns,
+                in_write: false,
+            }),
+        );
+    }
+
+    pub(super) fn lose_power(&mut self, host: usize) {
+        self.counters.add("crash");
+        self.trace.event(self.now, "crash", host, &[]);
+        self.stop(host);
+        self.hosts[host].store.crash();
+    }
+
+    pub(super) fn pause(&mut self, host: usize) {
+        let machine = &mut self.hosts[host];
+        if !machine.is_awake() {
+            return;
+        }
+        machine.paused = true;
+        machine.clock.sleep(self.now);
+        self.counters.add("pause");
+        self.trace.event(self.now, "pause", host, &[]);
+        self.review_all(host);
+    }
+
+    pub(super) fn resume(&mut self, host: usize) {
+        let machine = &mut self.hosts[host];
+        if !machine.paused {
+            return;
+        }
+        machine.paused = false;
+        machine.clock.wake(self.now);
+        machine.tick_at = u64::MAX;
+        self.trace.event(self.now, "resume", host, &[]);
+        self.rearm(host);
+        self.review_all(host);
+        for event in self.backlog.remove(&host).unwrap_or_default() {
+            self.push(self.now, event);
+        }
+    }
+}
