@@ -4,9 +4,7 @@
 use alloc::vec::Vec;
 
 use unisono_model::wire::{Malformed, decode};
-use unisono_model::{
-    BundleBody, ClusterId, Digest, ForkProof, SignedBundle, SignedRecord, limits,
-};
+use unisono_model::{BundleBody, ClusterId, Digest, ForkProof, SignedBundle, SignedRecord, limits};
 
 use crate::context::Verifier;
 
@@ -60,14 +58,24 @@ impl Carried {
         if !verifier.verify(&bundle.header.log.node.0, &digest, &bundle.signature) {
             return Err(NotCarried::BadSignature);
         }
-        Ok(Self { bundle, body, digest, bytes: bytes.to_vec() })
+        Ok(Self {
+            bundle,
+            body,
+            digest,
+            bytes: bytes.to_vec(),
+        })
     }
 
     /// A bundle that this node has just signed itself.
     pub fn own(bundle: SignedBundle, body: BundleBody) -> Self {
         let digest = bundle.header.digest();
         let bytes = unisono_model::wire::encode(&bundle);
-        Self { bundle, body, digest, bytes }
+        Self {
+            bundle,
+            body,
+            digest,
+            bytes,
+        }
     }
 
     /// A bundle read back from this node's own disk, whose frame checksum was good and whose
@@ -78,7 +86,12 @@ impl Carried {
             return Err(NotCarried::OtherCluster);
         }
         let digest = bundle.header.digest();
-        Ok(Self { bundle, body, digest, bytes: bytes.to_vec() })
+        Ok(Self {
+            bundle,
+            body,
+            digest,
+            bytes: bytes.to_vec(),
+        })
     }
 
     /// The signed bundle.

@@ -7,7 +7,10 @@ use ed25519_dalek::{Signer, SigningKey};
 use serde::{Deserialize, Serialize};
 
 use crate::wire::{self, Blob, Malformed, Signature};
-use crate::{AgentId, ClusterId, Digest, Incarnation, LogId, OrchestraId, Stamp, limits};
+use crate::{
+    AgentId, ChainId, ClusterId, Digest, Incarnation, LogId, OrchestraId, RecordPlace, Stamp,
+    limits,
+};
 
 /// The version of the bundle format that this code writes and reads.
 pub const BUNDLE_VERSION: u8 = 1;
@@ -61,13 +64,16 @@ pub struct LogEnd {
     pub seq: u64,
 }
 
-/// A record on its way: what chain and log imply is left out.
+/// A record on its way: what the log implies is left out. The digest of the record before is
+/// carried, so that each bundle can be shown and checked by itself.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Carried {
     /// Index into [`BundleBody::agents`].
     pub agent: u32,
     /// The record's number in its chain.
     pub seq: u64,
+    /// The digest of the record before, or zeros.
+    pub prev: Digest,
     /// The node's stamp.
     pub stamp: Stamp,
     /// The body's canonical bytes, as the agent signed them.
@@ -121,6 +127,22 @@ pub struct ForkProof {
     pub one: (BundleHeader, Signature),
     /// The other.
     pub other: (BundleHeader, Signature),
+}
+
+impl Carried {
+    /// Where the record stands, given its bundle.
+    pub fn place(&self, header: &BundleHeader, agent: AgentId) -> RecordPlace {
+        RecordPlace {
+            cluster: header.cluster,
+            orchestra: header.orchestra,
+            chain: ChainId {
+                agent,
+                log: header.log,
+            },
+            seq: self.seq,
+            prev: self.prev,
+        }
+    }
 }
 
 impl BundleHeader {
@@ -190,7 +212,10 @@ impl BundleBody {
         {
             return Err(Malformed::Limit("living changes"));
         }
-        let rising = self.closes.windows(2).all(|pair| pair[0].incarnation < pair[1].incarnation);
+        let rising = self
+            .closes
+            .windows(2)
+            .all(|pair| pair[0].incarnation < pair[1].incarnation);
         let misplaced = header.seq != 1 && !self.closes.is_empty();
         if self.closes.len() > limits::BUNDLE_CLOSES_MAX || misplaced || !rising {
             return Err(Malformed::Limit("closed logs"));

@@ -53,6 +53,13 @@ pub enum Input {
         /// In sequence; empty where there are no more.
         entries: Vec<Entry>,
     },
+    /// A cache that was asked for.
+    BlobLoaded {
+        /// Which request.
+        load: LoadId,
+        /// Its content, if there is a good copy.
+        bytes: Option<Vec<u8>>,
+    },
     /// The alarm clock rang.
     Tick,
 }
@@ -165,7 +172,12 @@ pub struct Promise {
 
 impl Default for Promise {
     fn default() -> Self {
-        Self { durable_on: 1, confirm: false, deadline_ms: 10_000, min_cursor: None }
+        Self {
+            durable_on: 1,
+            confirm: false,
+            deadline_ms: 10_000,
+            min_cursor: None,
+        }
     }
 }
 

@@ -1,12 +1,35 @@
 //! The composed node: one door in (`handle`), one door out (`Output`), one alarm clock.
+//!
+//! ```text
+//! Submit ─► submit: may it? ─► queue ─► batch: stamp, sign, stage ─► Persist
+//! Received ─► peers: carriage ─► incoming ──┘                          │
+//!          Reply, Publish, Send ◄─ apply: logs, folds, documents ◄─ Persisted
+//! ```
 
+mod answer;
+mod apply;
+mod batch;
+mod documents;
 mod input;
+mod jobs;
+pub mod limits;
+mod living;
+mod members;
 mod output;
+mod peers;
+mod repair;
+mod space;
+mod start;
+mod submit;
+mod tick;
+mod wait;
 
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use unisono_model::{AgentId, ClusterId, Incarnation, LogId, NodeId, OrchestraId};
+use ed25519_dalek::SigningKey;
+use unisono_model::{AgentId, ClusterId, Incarnation, LogId, NodeId, OrchestraId, Stamp};
 
 pub use input::{
     Ask, BatchId, DiskFailure, Input, LivingEdit, LoadId, Promise, Question, Submit, Ticket, Work,
@@ -14,7 +37,18 @@ pub use input::{
 pub use output::{Answer, AnswerBody, Class, Note, Output, Recorded};
 
 use crate::context::Context;
+use crate::orchestra::FoldRules;
+use crate::orchestra::claims::Rules;
+use crate::orchestra::horizon::{Horizon, MemberHead};
+use crate::orchestra::view::Counters;
 use crate::sabotage::Sabotage;
+use crate::timing::StampClock;
+use batch::{Batch, Made, Subject};
+use jobs::Jobs;
+use peers::Peer;
+use repair::Recent;
+use space::Space;
+use wait::Waiter;
 
 /// What a node must be told at birth.
 #[derive(Clone, Debug)]
@@ -35,6 +69,8 @@ pub struct Config {
     pub seeds: Vec<(NodeId, String)>,
     /// The longest lease in this cluster (ms): the same on every node.
     pub lease_ms_max: u64,
+    /// How far back views can be read without folding the logs again (ms).
+    pub readable_ms: u64,
     /// Rules to break, for tests of the checkers.
     pub sabotage: Sabotage,
 }
@@ -63,38 +99,147 @@ pub trait Storage {
 #[derive(Debug)]
 pub struct Node {
     config: Config,
+    key: SigningKey,
+    /// The log that this life writes.
+    me: LogId,
+    /// The cluster's own orchestra.
+    cluster: OrchestraId,
+    clock: StampClock,
+    spaces: BTreeMap<OrchestraId, Space>,
+    /// Own work that has passed its preconditions and waits for the next batch.
+    queue: VecDeque<Made>,
+    /// What is being changed by work that is not on disk yet.
+    blocked: BTreeMap<Subject, u32>,
+    /// Requests about something that is being changed.
+    deferred: VecDeque<Submit>,
+    batch: Option<Batch>,
+    next_batch: u64,
+    waiters: Vec<Waiter>,
+    jobs: Jobs,
+    peers: BTreeMap<NodeId, Peer>,
+    recent: Recent,
+    /// Bundles for other regions, gathered.
+    relay: Vec<Vec<u8>>,
+    relay_due_ms: Option<u64>,
+    /// Signals per agent in the current minute.
+    emitted: BTreeMap<(OrchestraId, AgentId), (u64, u64)>,
+    /// The disk is full until this is tried again (ms).
+    disk_retry_ms: Option<u64>,
+    /// The node must be made anew: nothing more is done.
+    stopped: bool,
+    next_join_ms: u64,
+    next_summary_ms: u64,
+    next_care_ms: u64,
+    /// Something differed from a peer at the last summaries.
+    unsettled_until_ms: u64,
+    published: BTreeSet<OrchestraId>,
+    counters: Counters,
 }
 
 impl Node {
-    /// A node as the disk remembers it. Bundles that it cannot read are gaps, to be repaired.
-    pub fn start(config: Config, storage: &mut dyn Storage, context: &mut Context<'_>) -> Self {
-        let _ = (storage, context);
-        Self { config }
-    }
-
     /// Takes in one thing that happened, and pushes onto `out` what to do about it.
     pub fn handle(&mut self, context: &mut Context<'_>, input: Input, out: &mut Vec<Output>) {
-        let _ = (context, input, out);
-    }
-
-    /// When to call `handle` with `Input::Tick` next at the latest (monotonic ns).
-    pub fn next_deadline_ns(&self) -> u64 {
-        0
+        if self.stopped {
+            return;
+        }
+        match input {
+            Input::Submit(submit) => self.submit(context, submit, out),
+            Input::Ask(ask) => self.ask(context, ask, out),
+            Input::Received { from, bytes } => self.receive(context, from, &bytes, out),
+            Input::PeerUp {
+                node,
+                round_trip_us,
+            } => {
+                self.peer_up(context, node, round_trip_us, out);
+            }
+            Input::PeerDown { node } => self.peer_down(node, out),
+            Input::Refused { to } => self.refused(context, to),
+            Input::Persisted { batch, result } => self.persisted(context, batch, result, out),
+            Input::Loaded { load, entries } => self.loaded(context, load, entries, out),
+            Input::BlobLoaded { load, bytes } => self.blob_loaded(context, load, bytes, out),
+            Input::Tick => self.tick(context, out),
+        }
+        for orchestra in core::mem::take(&mut self.published) {
+            out.push(Output::Publish { orchestra });
+        }
+        self.counters.rejections += out
+            .iter()
+            .filter(|output| matches!(output, Output::Reply { result: Err(_), .. }))
+            .count() as u64;
     }
 
     /// Who this is.
     pub fn id(&self) -> NodeId {
-        NodeId(self.config.secret)
+        self.me.node
     }
 
     /// The log that this life writes.
     pub fn log(&self) -> LogId {
-        LogId { node: self.id(), incarnation: self.config.incarnation }
+        self.me
     }
 
-    /// The key of an agent whose secret this node holds: derived, never stored.
+    /// The cluster's own orchestra.
+    pub fn cluster_orchestra(&self) -> OrchestraId {
+        self.cluster
+    }
+
+    /// The key of an agent whose secret this node holds: derived from the node's own, never stored.
     pub fn held_agent(&self, orchestra: OrchestraId, name: &str) -> AgentId {
-        let _ = (orchestra, name);
-        AgentId::default()
+        AgentId(self.held_key(orchestra, name).verifying_key().to_bytes())
+    }
+
+    fn held_key(&self, orchestra: OrchestraId, name: &str) -> SigningKey {
+        batch::held_key(&self.config.secret, orchestra, name)
+    }
+
+    fn fold_rules(&self) -> FoldRules {
+        FoldRules {
+            lease_ms_max: self.config.lease_ms_max,
+            sabotage: self.config.sabotage,
+        }
+    }
+
+    fn claim_rules(&self) -> Option<Rules<'_>> {
+        Some(Rules {
+            lateness: &self.spaces.get(&self.cluster)?.folds.members,
+            lease_ms_max: self.config.lease_ms_max,
+            expiry_ignored: self.config.sabotage.expiry_ignored,
+        })
+    }
+
+    /// What the members have said about an orchestra. A member's word counts as far as its heads
+    /// in the orchestra and in the cluster's own have come, so that a claim cannot be confirmed
+    /// past an admission or a removal.
+    fn horizon(&self, orchestra: OrchestraId) -> Horizon {
+        let (Some(space), Some(cluster)) =
+            (self.spaces.get(&orchestra), self.spaces.get(&self.cluster))
+        else {
+            return Horizon::default();
+        };
+        let members = cluster.folds.members.all(Stamp::MAX);
+        let members = members.into_iter().map(|member| {
+            let (node, life) = (member.admit.node, member.admit.incarnation);
+            let own = node == self.me.node && life == self.me.incarnation;
+            let head = if own {
+                // This node itself cannot stamp below what it has given, and never will.
+                self.clock.now(0)
+            } else {
+                let there = space.logs.node_head(&node, life);
+                there.min(cluster.logs.node_head(&node, life))
+            };
+            let removed_from = member.removal.map(|removal| removal.effective);
+            MemberHead {
+                head,
+                since: member.since,
+                removed_from,
+            }
+        });
+        Horizon {
+            members: members.collect(),
+        }
+    }
+
+    fn now(&self, context: &Context<'_>) -> Stamp {
+        self.clock.now(context.wall_ns)
     }
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use unisono_model::{Digest, IdempotencyKey, LogId, NodeId, OrchestraId, Place, Rejection};
 
 use super::input::{BatchId, LoadId, Ticket};
-use crate::journal::Entry;
+use crate::journal::{Entry, Proof};
 use crate::orchestra::view::{ClaimView, View};
 use crate::replication::Cursor;
 
@@ -19,6 +19,8 @@ pub enum Output {
         batch: BatchId,
         /// In order.
         entries: Vec<Entry>,
+        /// Proofs of forks.
+        proofs: Vec<Proof>,
     },
     /// Read bundles of a log from disk, then say `Input::Loaded`.
     Load {
@@ -39,6 +41,13 @@ pub enum Output {
         name: String,
         /// The content.
         bytes: Vec<u8>,
+    },
+    /// Read a cache, then say `Input::BlobLoaded`.
+    LoadBlob {
+        /// Names the read.
+        load: LoadId,
+        /// The cache's name.
+        name: String,
     },
     /// Send a frame. May be lost, doubled or late.
     Send {

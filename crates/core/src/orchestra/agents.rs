@@ -68,17 +68,28 @@ impl Agents {
         agent.actions.insert(fact.place);
         match &fact.body.action {
             Action::Enrol(enrol) => {
-                agent.enrolments.insert(fact.place, (enrol.clone(), fact.body.held));
+                agent
+                    .enrolments
+                    .insert(fact.place, (enrol.clone(), fact.body.held));
             }
             Action::Presence(presence) => {
                 agent.presences.insert(fact.place, presence.clone());
             }
             Action::Mark(mark) => {
                 let iteration = fact.body.iteration;
-                agent.marks.entry(iteration).or_default().recent.insert(fact.place);
+                agent
+                    .marks
+                    .entry(iteration)
+                    .or_default()
+                    .recent
+                    .insert(fact.place);
                 if self.marks_from.is_none_or(|from| fact.place > from) {
                     let mark = mark.clone();
-                    let witnessed = Witnessed { agent: fact.agent, iteration, mark };
+                    let witnessed = Witnessed {
+                        agent: fact.agent,
+                        iteration,
+                        mark,
+                    };
                     self.recent_marks.insert(fact.place, witnessed);
                 }
             }
@@ -88,7 +99,9 @@ impl Agents {
 
     /// Takes a record out again.
     pub fn retract(&mut self, id: AgentId, place: Place, action: &Action) {
-        let Some(agent) = self.agents.get_mut(&id) else { return };
+        let Some(agent) = self.agents.get_mut(&id) else {
+            return;
+        };
         agent.actions.remove(&place);
         match action {
             Action::Enrol(_) => drop(agent.enrolments.remove(&place)),
@@ -105,7 +118,9 @@ impl Agents {
 
     /// Whether any enrolment of this agent is held.
     pub fn is_enrolled(&self, agent: &AgentId) -> bool {
-        self.agents.get(agent).is_some_and(|agent| !agent.enrolments.is_empty())
+        self.agents
+            .get(agent)
+            .is_some_and(|agent| !agent.enrolments.is_empty())
     }
 
     /// An agent as of a stamp.
@@ -117,19 +132,29 @@ impl Agents {
             enrol,
             held: *held,
             since: *since,
-            presence: agent.presences.range(..=seen).next_back().map(|(_, presence)| presence),
+            presence: agent
+                .presences
+                .range(..=seen)
+                .next_back()
+                .map(|(_, presence)| presence),
             last_action: agent.actions.range(..=seen).next_back()?.stamp,
         })
     }
 
     /// All agents enrolled at a stamp.
     pub fn all(&self, at: Stamp) -> impl Iterator<Item = (AgentId, AgentState<'_>)> {
-        self.agents.keys().filter_map(move |id| Some((*id, self.read(id, at)?)))
+        self.agents
+            .keys()
+            .filter_map(move |id| Some((*id, self.read(id, at)?)))
     }
 
     /// The agent's name, or the beginning of its key.
     pub fn name(&self, id: &AgentId) -> alloc::string::String {
-        match self.agents.get(id).and_then(|agent| agent.enrolments.values().next()) {
+        match self
+            .agents
+            .get(id)
+            .and_then(|agent| agent.enrolments.values().next())
+        {
             Some((enrol, _)) => enrol.name.clone(),
             None => alloc::format!("{id:?}"),
         }
@@ -137,18 +162,28 @@ impl Agents {
 
     /// Marks of an agent in an iteration.
     pub fn marks_in(&self, id: &AgentId, iteration: u32, at: Stamp) -> u64 {
-        let marks = self.agents.get(id).and_then(|agent| agent.marks.get(&iteration));
+        let marks = self
+            .agents
+            .get(id)
+            .and_then(|agent| agent.marks.get(&iteration));
         marks.map_or(0, |marks| marks.count(at))
     }
 
     /// All marks.
     pub fn marks_count(&self, at: Stamp) -> u64 {
-        self.agents.values().flat_map(|a| a.marks.values()).map(|marks| marks.count(at)).sum()
+        self.agents
+            .values()
+            .flat_map(|a| a.marks.values())
+            .map(|marks| marks.count(at))
+            .sum()
     }
 
     /// The latest marks, newest first.
     pub fn marks(&self, at: Stamp) -> impl Iterator<Item = (Place, &Witnessed)> {
-        self.recent_marks.range(..=Place::end_of(at)).rev().map(|(place, mark)| (*place, mark))
+        self.recent_marks
+            .range(..=Place::end_of(at))
+            .rev()
+            .map(|(place, mark)| (*place, mark))
     }
 
     /// Drops what can no longer be the answer to anything above the frontier.
@@ -156,7 +191,11 @@ impl Agents {
         let edge = Place::end_of(frontier);
         for agent in self.agents.values_mut() {
             keep_last_settled(&mut agent.actions, &edge);
-            let last = agent.presences.range(..=edge).next_back().map(|(place, _)| *place);
+            let last = agent
+                .presences
+                .range(..=edge)
+                .next_back()
+                .map(|(place, _)| *place);
             if let Some(last) = last {
                 agent.presences = agent.presences.split_off(&last);
             }
@@ -180,7 +219,11 @@ impl Agents {
     /// Values kept in memory.
     pub fn weight(&self) -> usize {
         self.recent_marks.len()
-            + self.agents.values().map(|a| a.actions.len() + a.presences.len()).sum::<usize>()
+            + self
+                .agents
+                .values()
+                .map(|a| a.actions.len() + a.presences.len())
+                .sum::<usize>()
     }
 }
 

@@ -114,12 +114,23 @@ impl Claims {
     /// Takes in a record.
     pub fn insert(&mut self, fact: &Fact) {
         let (topic, kind) = match &fact.body.action {
-            Action::Claim { topic, lease_ms } => {
-                (topic, EventKind::Claim { lease_ms: *lease_ms })
-            }
-            Action::Renew { topic, claim, lease_ms } => {
-                (topic, EventKind::Renew { claim: *claim, lease_ms: *lease_ms })
-            }
+            Action::Claim { topic, lease_ms } => (
+                topic,
+                EventKind::Claim {
+                    lease_ms: *lease_ms,
+                },
+            ),
+            Action::Renew {
+                topic,
+                claim,
+                lease_ms,
+            } => (
+                topic,
+                EventKind::Renew {
+                    claim: *claim,
+                    lease_ms: *lease_ms,
+                },
+            ),
             Action::Release { topic, claim } => (topic, EventKind::Release { claim: *claim }),
             _ => return,
         };
@@ -128,7 +139,11 @@ impl Claims {
             self.dirty.insert(topic.clone());
             return;
         }
-        let event = Event { agent: fact.agent, log: fact.log, kind };
+        let event = Event {
+            agent: fact.agent,
+            log: fact.log,
+            kind,
+        };
         state.events.insert(fact.place, event);
     }
 
@@ -145,7 +160,9 @@ impl Claims {
 
     /// Takes a record out again.
     pub fn retract(&mut self, place: Place, action: &Action) {
-        let Some(topic) = Self::topic_of(action) else { return };
+        let Some(topic) = Self::topic_of(action) else {
+            return;
+        };
         if let Some(state) = self.topics.get_mut(topic)
             && state.events.remove(&place).is_none()
         {
@@ -183,7 +200,9 @@ impl Claims {
 
     /// A topic as of a stamp.
     pub fn read(&self, topic: &str, at: Stamp, rules: &Rules<'_>) -> TopicState {
-        let Some(topic) = self.topics.get(topic) else { return TopicState::default() };
+        let Some(topic) = self.topics.get(topic) else {
+            return TopicState::default();
+        };
         let mut state = topic.base.clone();
         for (place, event) in topic.events.range(..=Place::end_of(at)) {
             state.step(*place, event, rules);
@@ -214,7 +233,10 @@ impl Claims {
 
     /// Events kept in memory.
     pub fn weight(&self) -> usize {
-        self.topics.values().map(|topic| 1 + topic.events.len()).sum()
+        self.topics
+            .values()
+            .map(|topic| 1 + topic.events.len())
+            .sum()
     }
 }
 
@@ -236,17 +258,28 @@ impl TopicState {
         match event.kind {
             EventKind::Claim { lease_ms } if late || self.holding.is_some() => {
                 let until = until(lease_ms);
-                self.losers.push(Loser { claim: place, agent: event.agent, until });
+                self.losers.push(Loser {
+                    claim: place,
+                    agent: event.agent,
+                    until,
+                });
                 self.contested_above = self.contested_above.max(place.stamp);
             }
             EventKind::Claim { lease_ms } => {
                 let (agent, until) = (event.agent, until(lease_ms));
-                self.holding = Some(Holding { claim: place, agent, token: place, until });
+                self.holding = Some(Holding {
+                    claim: place,
+                    agent,
+                    token: place,
+                    until,
+                });
             }
             EventKind::Renew { claim, lease_ms } => {
                 match &mut self.holding {
                     Some(holding)
-                        if !late && holding.claim.record == claim && holding.agent == event.agent =>
+                        if !late
+                            && holding.claim.record == claim
+                            && holding.agent == event.agent =>
                     {
                         holding.token = place;
                         holding.until = until(lease_ms);
@@ -257,16 +290,21 @@ impl TopicState {
             }
             EventKind::Release { claim } => {
                 let theirs = |id: Digest, agent: AgentId| id == claim && agent == event.agent;
-                if self.holding.is_some_and(|held| !late && theirs(held.claim.record, held.agent)) {
+                if self
+                    .holding
+                    .is_some_and(|held| !late && theirs(held.claim.record, held.agent))
+                {
                     self.holding = None;
                 }
-                self.losers.retain(|loser| !theirs(loser.claim.record, loser.agent));
+                self.losers
+                    .retain(|loser| !theirs(loser.claim.record, loser.agent));
             }
         }
     }
 
     /// Whether guards may accept the holder's token.
     pub fn token_valid(&self) -> bool {
-        self.holding.is_some_and(|holding| holding.token.stamp > self.contested_above)
+        self.holding
+            .is_some_and(|holding| holding.token.stamp > self.contested_above)
     }
 }

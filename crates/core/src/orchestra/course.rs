@@ -21,11 +21,17 @@ impl Course {
     pub fn insert(&mut self, fact: &Fact) {
         match &fact.body.action {
             Action::Advance { from } => {
-                self.advances.entry(*from).or_default().insert(fact.place, ());
+                self.advances
+                    .entry(*from)
+                    .or_default()
+                    .insert(fact.place, ());
             }
             Action::Settings(changes) => {
                 for (setting, value) in changes {
-                    self.settings.entry(*setting).or_default().insert(fact.place, *value);
+                    self.settings
+                        .entry(*setting)
+                        .or_default()
+                        .insert(fact.place, *value);
                 }
             }
             _ => {}
@@ -55,7 +61,9 @@ impl Course {
     pub fn iteration(&self, at: Stamp) -> u32 {
         let mut iteration = 1;
         while self.advances.get(&iteration).is_some_and(|places| {
-            places.first_key_value().is_some_and(|(place, ())| place.stamp <= at)
+            places
+                .first_key_value()
+                .is_some_and(|(place, ())| place.stamp <= at)
         }) {
             iteration += 1;
         }
@@ -82,7 +90,9 @@ impl Course {
 
     /// All settings as of a stamp.
     pub fn settings(&self, at: Stamp) -> BTreeMap<Setting, u64> {
-        ALL.iter().map(|setting| (*setting, self.setting(*setting, at))).collect()
+        ALL.iter()
+            .map(|setting| (*setting, self.setting(*setting, at)))
+            .collect()
     }
 
     /// Drops what can no longer be the answer to anything above the frontier.

@@ -38,10 +38,22 @@ impl Horizon {
     /// folds may be pruned. What a removed member still brings from below it, folds again what it
     /// concerns.
     pub fn frontier(&self) -> Stamp {
-        let staying = self.members.iter().filter(|member| member.removed_from.is_none());
-        let lowest = staying.map(|member| member.head).min().unwrap_or(Stamp::MIN);
-        let leaving = self.members.iter().filter(|m| m.removed_from.is_some_and(|e| e > lowest));
-        leaving.map(|member| member.head).min().map_or(lowest, |head| head.min(lowest))
+        let staying = self
+            .members
+            .iter()
+            .filter(|member| member.removed_from.is_none());
+        let lowest = staying
+            .map(|member| member.head)
+            .min()
+            .unwrap_or(Stamp::MIN);
+        let leaving = self
+            .members
+            .iter()
+            .filter(|m| m.removed_from.is_some_and(|e| e > lowest));
+        leaving
+            .map(|member| member.head)
+            .min()
+            .map_or(lowest, |head| head.min(lowest))
     }
 }
 
@@ -50,12 +62,18 @@ mod tests {
     use super::*;
 
     fn member(head: u64, since: u64, removed_from: Option<u64>) -> MemberHead {
-        MemberHead { head: Stamp(head), since: Stamp(since), removed_from: removed_from.map(Stamp) }
+        MemberHead {
+            head: Stamp(head),
+            since: Stamp(since),
+            removed_from: removed_from.map(Stamp),
+        }
     }
 
     #[test]
     fn the_lowest_head_settles() {
-        let horizon = Horizon { members: [member(10, 0, None), member(7, 0, None)].into() };
+        let horizon = Horizon {
+            members: [member(10, 0, None), member(7, 0, None)].into(),
+        };
         assert_eq!(horizon.frontier(), Stamp(7));
         assert!(horizon.settled(Stamp(7)));
         assert!(!horizon.settled(Stamp(8)));
@@ -63,7 +81,9 @@ mod tests {
 
     #[test]
     fn a_removed_member_is_waited_for_below_its_removal_only() {
-        let horizon = Horizon { members: [member(100, 0, None), member(7, 0, Some(50))].into() };
+        let horizon = Horizon {
+            members: [member(100, 0, None), member(7, 0, Some(50))].into(),
+        };
         assert_eq!(horizon.frontier(), Stamp(100));
         assert!(!horizon.settled(Stamp(49)));
         assert!(horizon.settled(Stamp(50)));
@@ -71,7 +91,9 @@ mod tests {
 
     #[test]
     fn a_member_admitted_later_is_not_asked() {
-        let horizon = Horizon { members: [member(100, 0, None), member(0, 60, None)].into() };
+        let horizon = Horizon {
+            members: [member(100, 0, None), member(0, 60, None)].into(),
+        };
         assert!(horizon.settled(Stamp(59)));
         assert!(!horizon.settled(Stamp(60)));
     }

@@ -57,7 +57,10 @@ impl Members {
         match &fact.body.action {
             Action::Admit(admit) => {
                 let lives = self.admissions.entry(admit.node).or_default();
-                lives.entry(admit.incarnation).or_default().insert(fact.place, admit.clone());
+                lives
+                    .entry(admit.incarnation)
+                    .or_default()
+                    .insert(fact.place, admit.clone());
             }
             Action::VoteRemoval(vote) => {
                 let votes = self.votes.entry((vote.node, vote.incarnation)).or_default();
@@ -92,7 +95,11 @@ impl Members {
             let removed = self.removal_of(&node, incarnation).is_some();
             if votes.len() * 2 > electorate.len() && !removed {
                 let effective = place.stamp.plus_ms(lease_ms_max);
-                let removal = Removal { up_to: incarnation, cut: place.stamp, effective };
+                let removal = Removal {
+                    up_to: incarnation,
+                    cut: place.stamp,
+                    effective,
+                };
                 self.removals.insert((node, incarnation), removal);
             }
         }
@@ -100,10 +107,18 @@ impl Members {
 
     fn electorate(&self, at: Stamp) -> BTreeSet<NodeId> {
         let admitted = self.admissions.iter().filter(|(node, lives)| {
-            let since = lives.values().flat_map(|places| places.keys()).map(|p| p.stamp).min();
-            let life = lives.iter().rev().find(|(_, places)| places.keys().any(|p| p.stamp <= at));
+            let since = lives
+                .values()
+                .flat_map(|places| places.keys())
+                .map(|p| p.stamp)
+                .min();
+            let life = lives
+                .iter()
+                .rev()
+                .find(|(_, places)| places.keys().any(|p| p.stamp <= at));
             let gone = life.is_some_and(|(life, _)| {
-                self.removal_of(node, *life).is_some_and(|removal| removal.cut < at)
+                self.removal_of(node, *life)
+                    .is_some_and(|removal| removal.cut < at)
             });
             since.is_some_and(|since| since <= at) && !gone
         });
@@ -115,14 +130,23 @@ impl Members {
         let mut members = Vec::new();
         for (node, lives) in &self.admissions {
             let seen = |places: &BTreeMap<Place, Admit>| {
-                places.first_key_value().is_some_and(|(place, _)| place.stamp <= at)
+                places
+                    .first_key_value()
+                    .is_some_and(|(place, _)| place.stamp <= at)
             };
             let Some((life, places)) = lives.iter().rev().find(|(_, places)| seen(places)) else {
                 continue;
             };
-            let Some((first, _)) = places.first_key_value() else { continue };
-            let Some((_, admit)) = places.range(..=Place::end_of(at)).next_back() else { continue };
-            let since = lives.values().filter_map(|p| p.first_key_value()).map(|(p, _)| p.stamp);
+            let Some((first, _)) = places.first_key_value() else {
+                continue;
+            };
+            let Some((_, admit)) = places.range(..=Place::end_of(at)).next_back() else {
+                continue;
+            };
+            let since = lives
+                .values()
+                .filter_map(|p| p.first_key_value())
+                .map(|(p, _)| p.stamp);
             members.push(Member {
                 admit,
                 since: since.min().unwrap_or(first.stamp),
@@ -141,15 +165,20 @@ impl Members {
 
     /// Whether a life may count as a member's: admitted, and not at or below a removed one.
     pub fn is_member(&self, node: &NodeId, incarnation: Incarnation) -> bool {
-        let admitted =
-            self.admissions.get(node).is_some_and(|lives| lives.contains_key(&incarnation));
+        let admitted = self
+            .admissions
+            .get(node)
+            .is_some_and(|lives| lives.contains_key(&incarnation));
         admitted && self.removal_of(node, incarnation).is_none()
     }
 
     /// Who has voted for the removal of this life.
     pub fn votes(&self, node: NodeId, incarnation: Incarnation) -> BTreeSet<NodeId> {
         let votes = self.votes.get(&(node, incarnation));
-        votes.into_iter().flat_map(|votes| votes.keys().copied()).collect()
+        votes
+            .into_iter()
+            .flat_map(|votes| votes.keys().copied())
+            .collect()
     }
 
     /// Whether anybody was ever admitted.
@@ -160,6 +189,7 @@ impl Members {
 
 impl Lateness for Members {
     fn is_late(&self, log: &LogId, stamp: Stamp) -> bool {
-        self.removal_of(&log.node, log.incarnation).is_some_and(|removal| stamp >= removal.cut)
+        self.removal_of(&log.node, log.incarnation)
+            .is_some_and(|removal| stamp >= removal.cut)
     }
 }

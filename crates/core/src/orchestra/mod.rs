@@ -208,7 +208,10 @@ impl Folds {
 
     /// Records that wait for an enrolment.
     pub fn pending(&self) -> u64 {
-        self.pending.values().map(|waiting| waiting.len() as u64).sum()
+        self.pending
+            .values()
+            .map(|waiting| waiting.len() as u64)
+            .sum()
     }
 
     /// After loading from a checkpoint.

@@ -49,11 +49,21 @@ pub enum Standing {
 impl Once {
     /// Takes in a record and says what it is.
     pub fn insert(&mut self, fact: &Fact) -> Standing {
-        let Some(key) = fact.body.key else { return Standing::Counts };
+        let Some(key) = fact.body.key else {
+            return Standing::Counts;
+        };
         let action = digest(&fact.body.action);
-        let kept = Kept { place: fact.place, log: fact.log, seq: fact.seq };
+        let kept = Kept {
+            place: fact.place,
+            log: fact.log,
+            seq: fact.seq,
+        };
         let Some(request) = self.requests.get_mut(&(fact.agent, key)) else {
-            let request = Request { lowest: kept, action, others: BTreeMap::new() };
+            let request = Request {
+                lowest: kept,
+                action,
+                others: BTreeMap::new(),
+            };
             self.requests.insert((fact.agent, key), request);
             return Standing::Counts;
         };
@@ -72,17 +82,25 @@ impl Once {
         request.others.insert(former, same);
         request.lowest = kept;
         request.action = action;
-        if same { Standing::Replaces(former) } else { Standing::Upsets }
+        if same {
+            Standing::Replaces(former)
+        } else {
+            Standing::Upsets
+        }
     }
 
     /// The record that stands for a key, if any.
     pub fn find(&self, agent: AgentId, key: IdempotencyKey) -> Option<Kept> {
-        self.requests.get(&(agent, key)).map(|request| request.lowest)
+        self.requests
+            .get(&(agent, key))
+            .map(|request| request.lowest)
     }
 
     /// Whether the key was used for another action.
     pub fn contradicts(&self, agent: AgentId, key: IdempotencyKey, action: &Action) -> bool {
-        self.requests.get(&(agent, key)).is_some_and(|known| known.action != digest(action))
+        self.requests
+            .get(&(agent, key))
+            .is_some_and(|known| known.action != digest(action))
     }
 
     /// Keys that were used with two bodies.

@@ -87,8 +87,12 @@ impl Reading<'_> {
                 agent,
                 name: state.enrol.name.clone(),
                 role: state.enrol.role.clone(),
-                status: state.presence.map_or(unisono_model::Status::Idle, |p| p.status),
-                intent: state.presence.map_or_else(String::new, |p| p.intent.clone()),
+                status: state
+                    .presence
+                    .map_or(unisono_model::Status::Idle, |p| p.status),
+                intent: state
+                    .presence
+                    .map_or_else(String::new, |p| p.intent.clone()),
                 focus: state.presence.map_or_else(String::new, |p| p.focus.clone()),
                 last_action: state.last_action,
                 stale: state.last_action.plus_ms(stale_ms) < self.at,
@@ -123,7 +127,9 @@ impl Reading<'_> {
     pub fn claims(&self, topic: Option<&str>) -> Vec<ClaimView> {
         let one = |name: &str| {
             let state = self.folds.claims.read(name, self.at, &self.rules);
-            state.holding.map(|holding| self.holding(name, &state, &holding))
+            state
+                .holding
+                .map(|holding| self.holding(name, &state, &holding))
         };
         match topic {
             Some(topic) => one(topic).into_iter().collect(),
@@ -150,8 +156,9 @@ impl Reading<'_> {
             view.status = ClaimStatus::Lost;
             view.until = *until;
         }
-        view.held_by =
-            state.holding.map(|held| (self.folds.agents.name(&held.agent), held.until));
+        view.held_by = state
+            .holding
+            .map(|held| (self.folds.agents.name(&held.agent), held.until));
         view
     }
 
@@ -171,18 +178,26 @@ impl Reading<'_> {
     }
 
     fn holding(&self, topic: &str, state: &TopicState, holding: &Holding) -> ClaimView {
-        let settled = self.horizon.settled(holding.claim.stamp)
-            && self.horizon.settled(holding.token.stamp);
+        let settled =
+            self.horizon.settled(holding.claim.stamp) && self.horizon.settled(holding.token.stamp);
         ClaimView {
             topic: topic.into(),
             claim: holding.claim,
             agent: holding.agent,
             name: self.folds.agents.name(&holding.agent),
-            status: if settled { ClaimStatus::Confirmed } else { ClaimStatus::Provisional },
+            status: if settled {
+                ClaimStatus::Confirmed
+            } else {
+                ClaimStatus::Provisional
+            },
             token: holding.token.stamp,
             token_valid: state.token_valid(),
             until: holding.until,
-            losers: state.losers.iter().map(|loser| (loser.claim, loser.agent)).collect(),
+            losers: state
+                .losers
+                .iter()
+                .map(|loser| (loser.claim, loser.agent))
+                .collect(),
             held_by: None,
         }
     }

@@ -42,17 +42,25 @@ impl Emitted {
 impl Signals {
     /// Takes in a record.
     pub fn insert(&mut self, fact: &Fact) {
-        let Action::Signal(signal) = &fact.body.action else { return };
+        let Action::Signal(signal) = &fact.body.action else {
+            return;
+        };
         let topic = self.by_topic.entry(signal.topic.clone()).or_default();
         topic.push(fact.place);
         let iteration = fact.body.iteration;
-        let emitted = Emitted { agent: fact.agent, iteration, signal: signal.clone() };
+        let emitted = Emitted {
+            agent: fact.agent,
+            iteration,
+            signal: signal.clone(),
+        };
         self.standing.insert(fact.place, emitted);
     }
 
     /// Takes a record out again.
     pub fn retract(&mut self, place: Place, action: &Action) {
-        let Action::Signal(signal) = action else { return };
+        let Action::Signal(signal) = action else {
+            return;
+        };
         self.standing.remove(&place);
         self.unlist(&signal.topic, &[place]);
     }
@@ -66,10 +74,21 @@ impl Signals {
     ) -> Vec<(Place, &'a Emitted)> {
         let mut found: Vec<(Place, &Emitted)> = match topic {
             Some(topic) => {
-                let places = self.by_topic.get(topic).map(Vec::as_slice).unwrap_or_default();
-                places.iter().filter_map(|p| Some((*p, self.standing.get(p)?))).collect()
+                let places = self
+                    .by_topic
+                    .get(topic)
+                    .map(Vec::as_slice)
+                    .unwrap_or_default();
+                places
+                    .iter()
+                    .filter_map(|p| Some((*p, self.standing.get(p)?)))
+                    .collect()
             }
-            None => self.standing.range(..=Place::end_of(at)).map(|(p, s)| (*p, s)).collect(),
+            None => self
+                .standing
+                .range(..=Place::end_of(at))
+                .map(|(p, s)| (*p, s))
+                .collect(),
         };
         found.retain(|(place, one)| place.stamp <= at && one.stands(place, at, iteration));
         found.sort_by_key(|(place, _)| *place);

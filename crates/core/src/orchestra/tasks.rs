@@ -47,10 +47,14 @@ impl Register {
     fn heads(&self, at: Stamp) -> Vec<(Place, &FieldValue)> {
         let seen = || self.values.range(..=Place::end_of(at));
         if let (1, true) = (self.values.len(), self.replaced.is_empty()) {
-            return seen().map(|(place, version)| (*place, &version.value)).collect();
+            return seen()
+                .map(|(place, version)| (*place, &version.value))
+                .collect();
         }
-        let replaced: BTreeSet<&Digest> =
-            seen().flat_map(|(_, version)| &version.replaces).chain(&self.replaced).collect();
+        let replaced: BTreeSet<&Digest> = seen()
+            .flat_map(|(_, version)| &version.replaces)
+            .chain(&self.replaced)
+            .collect();
         seen()
             .filter(|(place, _)| !replaced.contains(&place.record))
             .map(|(place, version)| (*place, &version.value))
@@ -90,7 +94,9 @@ impl Register {
 impl Tasks {
     /// Takes in a record.
     pub fn insert(&mut self, fact: &Fact) {
-        let Action::Task(change) = &fact.body.action else { return };
+        let Action::Task(change) = &fact.body.action else {
+            return;
+        };
         let task = self.tasks.entry(change.task.clone()).or_default();
         task.changed.insert(fact.place);
         if let Some(evidence) = change.evidence {
@@ -102,8 +108,10 @@ impl Tasks {
                 continue;
             }
             let register = task.registers.entry(field.value.field()).or_default();
-            let version =
-                Version { value: field.value.clone(), replaces: field.replaces.clone() };
+            let version = Version {
+                value: field.value.clone(),
+                replaces: field.replaces.clone(),
+            };
             register.values.insert(fact.place, version);
         }
     }
@@ -111,7 +119,9 @@ impl Tasks {
     /// Takes a record out again.
     pub fn retract(&mut self, place: Place, action: &Action) {
         let Action::Task(change) = action else { return };
-        let Some(task) = self.tasks.get_mut(&change.task) else { return };
+        let Some(task) = self.tasks.get_mut(&change.task) else {
+            return;
+        };
         task.changed.remove(&place);
         task.evidence.remove(&place);
         task.remarks.remove(&place);
@@ -126,17 +136,28 @@ impl Tasks {
     /// Whether the task was made at or before a stamp.
     pub fn exists(&self, name: &str, at: Stamp) -> bool {
         self.tasks.get(name).is_some_and(|task| {
-            task.registers.get(&Field::Created).is_some_and(|made| !made.heads(at).is_empty())
+            task.registers
+                .get(&Field::Created)
+                .is_some_and(|made| !made.heads(at).is_empty())
         })
     }
 
     /// Fills in, per field, what stands now, where a change names nothing that it replaces.
     pub fn fill_replaces(&self, change: &mut TaskChange, at: Stamp) {
-        let Some(task) = self.tasks.get(&change.task) else { return };
-        for field in change.fields.iter_mut().filter(|field| field.replaces.is_empty()) {
+        let Some(task) = self.tasks.get(&change.task) else {
+            return;
+        };
+        for field in change
+            .fields
+            .iter_mut()
+            .filter(|field| field.replaces.is_empty())
+        {
             if let Some(register) = task.registers.get(&field.value.field()) {
-                field.replaces =
-                    register.heads(at).iter().map(|(place, _)| place.record).collect();
+                field.replaces = register
+                    .heads(at)
+                    .iter()
+                    .map(|(place, _)| place.record)
+                    .collect();
                 field.replaces.truncate(unisono_model::limits::REPLACES_MAX);
             }
         }
@@ -146,7 +167,9 @@ impl Tasks {
     pub fn names_after<'a>(&'a self, after: Option<&'a str>) -> impl Iterator<Item = &'a str> {
         use core::ops::Bound;
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.tasks.range::<str, _>((from, Bound::Unbounded)).map(|(name, _)| name.as_str())
+        self.tasks
+            .range::<str, _>((from, Bound::Unbounded))
+            .map(|(name, _)| name.as_str())
     }
 
     /// A task's status as of a stamp.
@@ -161,18 +184,28 @@ impl Tasks {
     pub fn read(&self, name: &str, at: Stamp, circular: &Circles) -> Option<TaskView> {
         let task = self.tasks.get(name)?;
         let last = task.changed.range(..=Place::end_of(at)).next_back()?;
-        let mut view = TaskView { task: name.to_string(), ..TaskView::default() };
+        let mut view = TaskView {
+            task: name.to_string(),
+            ..TaskView::default()
+        };
         view.changed = Some(*last);
         let seen = Place::end_of(at);
         view.remarks = task.remarks_settled + task.remarks.range(..=seen).count() as u64;
-        view.evidence = task.evidence.range(..=seen).next_back().map(|(_, mark)| *mark);
+        view.evidence = task
+            .evidence
+            .range(..=seen)
+            .next_back()
+            .map(|(_, mark)| *mark);
         for (field, register) in &task.registers {
             let heads = register.heads(at);
-            let Some((_, value)) = heads.first() else { continue };
+            let Some((_, value)) = heads.first() else {
+                continue;
+            };
             self.show(&mut view, name, value, at, circular);
             if heads.len() > 1 {
                 let values = heads.iter().map(|(_, value)| alloc::format!("{value:?}"));
-                view.conflicts.push((alloc::format!("{field:?}"), values.collect()));
+                view.conflicts
+                    .push((alloc::format!("{field:?}"), values.collect()));
             }
             let names = heads.iter().map(|(place, _)| place.record);
             view.heads.push((field.clone(), names.collect()));
@@ -189,7 +222,11 @@ impl Tasks {
             FieldValue::Priority(priority) => view.priority = Some(*priority),
             FieldValue::Assignee(who) => view.assignee.clone_from(who),
             FieldValue::Labels(labels) => view.labels.clone_from(labels),
-            FieldValue::Link { on, relation, stands: true } => {
+            FieldValue::Link {
+                on,
+                relation,
+                stands: true,
+            } => {
                 let link = (on.clone(), *relation);
                 if *relation != Relation::Blocks {
                     view.links.push(link);
@@ -216,7 +253,9 @@ impl Tasks {
         let mut links: Vec<(Place, &str, &str)> = Vec::new();
         for (name, task) in &self.tasks {
             for (field, register) in &task.registers {
-                let Field::Link(on, Relation::Blocks) = field else { continue };
+                let Field::Link(on, Relation::Blocks) = field else {
+                    continue;
+                };
                 if let Some((place, FieldValue::Link { stands: true, .. })) =
                     register.heads(at).first()
                 {
@@ -245,7 +284,10 @@ impl Tasks {
             if let Some(FieldValue::Status(status)) = first(task, &Field::Status, at) {
                 *counts.entry(*status).or_default() += 1;
             }
-            let split = task.registers.values().filter(|register| register.heads(at).len() > 1);
+            let split = task
+                .registers
+                .values()
+                .filter(|register| register.heads(at).len() > 1);
             conflicts += split.count() as u64;
         }
         (counts, conflicts)
@@ -262,7 +304,12 @@ impl Tasks {
             task.remarks_settled += task.remarks.len() as u64;
             task.remarks = later;
             keep_last_settled(&mut task.changed, &edge);
-            if let Some(last) = task.evidence.range(..=edge).next_back().map(|(place, _)| *place) {
+            if let Some(last) = task
+                .evidence
+                .range(..=edge)
+                .next_back()
+                .map(|(place, _)| *place)
+            {
                 task.evidence.retain(|place, _| *place >= last);
             }
         }
@@ -286,7 +333,11 @@ pub(super) fn keep_last_settled(places: &mut BTreeSet<Place>, edge: &Place) {
 }
 
 fn first<'a>(task: &'a Task, field: &Field, at: Stamp) -> Option<&'a FieldValue> {
-    task.registers.get(field)?.heads(at).first().map(|(_, value)| *value)
+    task.registers
+        .get(field)?
+        .heads(at)
+        .first()
+        .map(|(_, value)| *value)
 }
 
 fn leads(waits: &BTreeMap<&str, Vec<&str>>, from: &str, to: &str) -> bool {

@@ -38,7 +38,10 @@ impl LogTag {
 impl Cursor {
     /// Whether everything in `other` has been seen.
     pub fn covers(&self, other: &Self) -> bool {
-        other.0.iter().all(|(log, seq)| self.0.get(log).is_some_and(|have| have >= seq))
+        other
+            .0
+            .iter()
+            .all(|(log, seq)| self.0.get(log).is_some_and(|have| have >= seq))
     }
 
     /// Takes over whatever is further.
@@ -140,7 +143,9 @@ mod tests {
         let mut cursor = Cursor::default();
         assert_eq!(Cursor::from_text(&cursor.to_text()), Some(cursor.clone()));
         for n in 0..50_u64 {
-            cursor.0.insert(LogTag(n.wrapping_mul(0x9E37_79B9_7F4A_7C15)), n * n * 997);
+            cursor
+                .0
+                .insert(LogTag(n.wrapping_mul(0x9E37_79B9_7F4A_7C15)), n * n * 997);
             assert_eq!(Cursor::from_text(&cursor.to_text()), Some(cursor.clone()));
         }
         assert_eq!(Cursor::from_text("not a cursor!"), None);

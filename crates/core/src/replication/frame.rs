@@ -96,6 +96,10 @@ impl Frame {
             Self::Want { logs, .. } | Self::Have { logs, .. } => logs.len() <= VECTOR_MAX,
             _ => true,
         };
-        if counts { Ok(frame) } else { Err(Malformed::Limit("entries of a frame")) }
+        if counts {
+            Ok(frame)
+        } else {
+            Err(Malformed::Limit("entries of a frame"))
+        }
     }
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use unisono_model::{
     AgentId, BundleBody, BundleHeader, ChainHead, ChainId, Digest, DocumentName, LogEnd, LogId,
-    Place, RecordBody, RecordPlace, Stamp, wire::Signature,
+    Place, RecordBody, Stamp, wire::Signature,
 };
 
 use crate::context::Verifier;
@@ -108,7 +108,10 @@ impl LogState {
         let mut placed = Vec::with_capacity(body.records.len());
         for record in &body.records {
             let agent = body.agents[record.agent as usize];
-            let chain = ChainId { agent, log: header.log };
+            let chain = ChainId {
+                agent,
+                log: header.log,
+            };
             placed.push(self.chain(header, chain, record, verifier));
         }
         if header.seq == 1 {
@@ -132,29 +135,29 @@ impl LogState {
         verifier: &mut dyn Verifier,
     ) -> Placed {
         let tip = self.chains.entry(chain.agent).or_default();
-        let place = RecordPlace {
-            cluster: header.cluster,
-            orchestra: header.orchestra,
-            chain,
-            seq: record.seq,
-            prev: tip.record,
-        };
-        let digest = place.digest(&record.body.0);
+        let digest = record.place(header, chain.agent).digest(&record.body.0);
         let body = RecordBody::decode(&record.body.0).ok();
         // What does not continue its chain is inert, whoever signed it: the first record at a place
         // of a chain stands, since all replicas have the log in one order.
-        let next = record.seq == tip.seq + 1;
+        let next = record.seq == tip.seq + 1 && record.prev == tip.record;
         let signed = next
             && body.is_some()
             && !tip.broken
             && verifier.verify(&chain.agent.0, &digest, &record.signature);
         if next {
-            *tip = ChainTip { seq: record.seq, record: digest, broken: tip.broken || !signed };
+            *tip = ChainTip {
+                seq: record.seq,
+                record: digest,
+                broken: tip.broken || !signed,
+            };
         } else if record.seq > tip.seq {
             tip.broken = true;
         }
         Placed {
-            place: Place { stamp: record.stamp, record: digest },
+            place: Place {
+                stamp: record.stamp,
+                record: digest,
+            },
             agent: chain.agent,
             seq: record.seq,
             body,
@@ -162,10 +165,22 @@ impl LogState {
         }
     }
 
+    /// The numbers of a bundle's changes to its documents, right after [`LogState::advance`].
+    pub fn changes_of(&self, body: &BundleBody) -> BTreeMap<DocumentName, u64> {
+        let names = body.appends.iter().map(|append| append.document);
+        names
+            .filter_map(|name| Some((name, *self.changes.get(&name)?)))
+            .collect()
+    }
+
     /// The head of an agent's chain on this log.
     pub fn chain_head(&self, log: LogId, agent: AgentId) -> Option<ChainHead> {
         let tip = self.chains.get(&agent)?;
-        Some(ChainHead { chain: ChainId { agent, log }, seq: tip.seq, record: tip.record })
+        Some(ChainHead {
+            chain: ChainId { agent, log },
+            seq: tip.seq,
+            record: tip.record,
+        })
     }
 }
 

@@ -38,7 +38,10 @@ impl Logs {
         let proofs = &self.proofs;
         self.logs.entry(log).or_insert_with(|| {
             let cut = proofs.get(&log).map(|proof| proof.one.0.seq);
-            LogState { cut, ..LogState::default() }
+            LogState {
+                cut,
+                ..LogState::default()
+            }
         })
     }
 
@@ -58,7 +61,12 @@ impl Logs {
     /// The vector.
     pub fn heads(&self) -> Vec<LogHead> {
         let held = self.logs.iter().filter(|(_, state)| state.seq > 0);
-        held.map(|(log, state)| LogHead { log: *log, seq: state.seq, head: state.head }).collect()
+        held.map(|(log, state)| LogHead {
+            log: *log,
+            seq: state.seq,
+            head: state.head,
+        })
+        .collect()
     }
 
     /// One hash of the vector and of the fork proofs: equal on nodes that hold the same.
@@ -81,18 +89,29 @@ impl Logs {
     /// The vector as agents carry it.
     pub fn cursor(&self) -> Cursor {
         let held = self.logs.iter().filter(|(_, state)| state.seq > 0);
-        Cursor(held.map(|(log, state)| (LogTag::of(log), state.seq)).collect())
+        Cursor(
+            held.map(|(log, state)| (LogTag::of(log), state.seq))
+                .collect(),
+        )
     }
 
     /// The stamp up to which nothing of a node can come any more: the head of its latest life's
     /// log, if all that this log closes is held too.
     pub fn node_head(&self, node: &NodeId, life: Incarnation) -> Stamp {
-        let from = LogId { node: *node, incarnation: life };
-        let Some(state) = self.logs.get(&from) else { return Stamp::MIN };
+        let from = LogId {
+            node: *node,
+            incarnation: life,
+        };
+        let Some(state) = self.logs.get(&from) else {
+            return Stamp::MIN;
+        };
         let mut open: Vec<&LogState> = alloc::vec![state];
         while let Some(state) = open.pop() {
             for end in &state.closes {
-                let log = LogId { node: *node, incarnation: end.incarnation };
+                let log = LogId {
+                    node: *node,
+                    incarnation: end.incarnation,
+                };
                 match self.logs.get(&log) {
                     Some(earlier) if earlier.seq >= end.seq || earlier.cut.is_some() => {
                         open.push(earlier);
@@ -107,7 +126,11 @@ impl Logs {
     /// Adds a proof that a log forked. Says whether it cuts the log shorter than known.
     pub fn prove_fork(&mut self, proof: ForkProof) -> bool {
         let (log, seq) = (proof.one.0.log, proof.one.0.seq);
-        if self.proofs.get(&log).is_some_and(|known| known.one.0.seq <= seq) {
+        if self
+            .proofs
+            .get(&log)
+            .is_some_and(|known| known.one.0.seq <= seq)
+        {
             return false;
         }
         self.proofs.insert(log, proof);

@@ -31,7 +31,9 @@ impl StampClock {
     /// nothing: it is stored and passed on, and folded when its time has come. Says whether it was
     /// taken.
     pub fn observe(&mut self, stamp: Stamp, wall_ns: u64) -> bool {
-        let horizon = Stamp::from_ns(wall_ns).plus_ms(limits::STAMP_AHEAD_MS_MAX).max(self.last);
+        let horizon = Stamp::from_ns(wall_ns)
+            .plus_ms(limits::STAMP_AHEAD_MS_MAX)
+            .max(self.last);
         if stamp > horizon {
             return false;
         }

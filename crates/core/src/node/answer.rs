@@ -1,0 +1,306 @@
+//! Questions and their answers.
+
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use unisono_model::{Action, AgentId, Code, Digest, OrchestraId, Rejection, Setting, Stamp};
+
+use super::Node;
+use super::input::{Ask, Question};
+use super::output::{AnswerBody, Output};
+use super::wait::Waiter;
+use crate::context::Context;
+use crate::orchestra::Reading;
+use crate::orchestra::view::{HashView, OrchestraView, SessionView, View};
+
+impl Node {
+    pub(super) fn ask(&mut self, context: &mut Context<'_>, ask: Ask, out: &mut Vec<Output>) {
+        let deadline_ms = context.now_ms().saturating_add(ask.deadline_ms);
+        let anywhere = matches!(ask.question, Question::Status | Question::Orchestras);
+        let Some(space) = self.spaces.get_mut(&ask.orchestra) else {
+            if anywhere || !self.has_seen(ask.orchestra, ask.min_cursor.as_ref()) {
+                return self.ask_anywhere(context, ask, out);
+            }
+            return self.reject(Some(ask.ticket), unknown_orchestra(), out);
+        };
+        // The documents' heads mean something once everything queued is applied.
+        if matches!(ask.question, Question::Hash) {
+            space.documents.pump(context.now_ms(), true);
+        }
+        let unsettled = matches!(ask.question, Question::Hash) && !space.documents.settled();
+        let living = matches!(
+            ask.question,
+            Question::Notes | Question::Note(_) | Question::Config
+        );
+        let ahead = living && (space.living.runs_ahead() || space.living.broken);
+        let busy = space.refolding || unsettled || ahead;
+        if (busy && !anywhere) || !self.has_seen(ask.orchestra, ask.min_cursor.as_ref()) {
+            self.fetch_documents(out);
+            self.waiters.push(Waiter::Ask(ask, deadline_ms));
+            return;
+        }
+        let now = self.now(context);
+        let at = ask.as_of.unwrap_or(now);
+        if at > now {
+            let rejection = Rejection::new(Code::CursorInvalid, "that time has not come yet");
+            return self.reject(Some(ask.ticket), rejection, out);
+        }
+        if let Question::Records { .. } = &ask.question {
+            return self.begin_page(context, ask, out);
+        }
+        let readable = self
+            .spaces
+            .get(&ask.orchestra)
+            .map(|space| space.folds.readable_from());
+        if readable.is_some_and(|from| at < from) {
+            return self.begin_past(context, ask, at, out);
+        }
+        let horizon = self.horizon(ask.orchestra);
+        let view = match self.reading(ask.orchestra, at, &horizon) {
+            Some(reading) => self.view(context, &ask, &reading),
+            None => Err(unknown_orchestra()),
+        };
+        let result =
+            view.map(|view| self.answer(ask.orchestra, at, &horizon, AnswerBody::View(view)));
+        out.push(Output::Reply {
+            ticket: ask.ticket,
+            result,
+        });
+    }
+
+    fn ask_anywhere(&mut self, context: &mut Context<'_>, ask: Ask, out: &mut Vec<Output>) {
+        let view = match ask.question {
+            Question::Status => View::Status(self.status(context)),
+            Question::Orchestras => View::Orchestras(self.orchestras()),
+            _ => {
+                let deadline_ms = context.now_ms().saturating_add(ask.deadline_ms);
+                self.waiters.push(Waiter::Ask(ask, deadline_ms));
+                return;
+            }
+        };
+        let at = self.now(context);
+        let horizon = self.horizon(ask.orchestra);
+        let answer = self.answer(ask.orchestra, at, &horizon, AnswerBody::View(view));
+        out.push(Output::Reply {
+            ticket: ask.ticket,
+            result: Ok(answer),
+        });
+    }
+
+    /// The answer to a question that the folds in memory can give.
+    pub(super) fn view(
+        &self,
+        context: &Context<'_>,
+        ask: &Ask,
+        reading: &Reading<'_>,
+    ) -> Result<View, Rejection> {
+        Ok(match &ask.question {
+            Question::Session(agent) => View::Session(self.session(context, ask.orchestra, *agent)),
+            Question::State => {
+                let mut state = reading.state();
+                if let Some(space) = self.spaces.get(&ask.orchestra) {
+                    state.name.clone_from(&space.folds.name);
+                }
+                View::State(state)
+            }
+            Question::Agents => View::Agents(reading.agents()),
+            Question::Presences => View::Presences(reading.presences()),
+            Question::Sense { topic } => View::Signals(reading.signals(topic.as_deref())),
+            Question::Claims { topic } => View::Claims(reading.claims(topic.as_deref())),
+            Question::Tasks {
+                status,
+                after,
+                limit,
+            } => {
+                let limit = (*limit).clamp(1, super::limits::PAGE_RECORDS_MAX);
+                View::Tasks(reading.tasks(*status, after.as_deref(), limit))
+            }
+            Question::Task(name) => View::Task(reading.task(name).ok_or_else(|| {
+                Rejection::new(Code::TaskUnknown, format!("there is no task {name}"))
+            })?),
+            Question::Marks { limit } => View::Marks(reading.marks(*limit)),
+            Question::Settings => View::Settings(reading.folds.course.settings(reading.at)),
+            Question::Notes | Question::Note(_) | Question::Config => {
+                return self.living_view(ask);
+            }
+            Question::Hash => View::Hash(self.hash(ask.orchestra, reading)),
+            Question::Status => View::Status(self.status(context)),
+            Question::Orchestras => View::Orchestras(self.orchestras()),
+            Question::Records { .. } | Question::Proof { .. } => View::Proof(None),
+        })
+    }
+
+    fn session(
+        &self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        agent: AgentId,
+    ) -> SessionView {
+        let tip = self.chain_tip(orchestra, agent);
+        let space = self.spaces.get(&orchestra);
+        SessionView {
+            cluster: self.config.cluster,
+            orchestra,
+            chain: unisono_model::ChainId {
+                agent,
+                log: self.me,
+            },
+            next_seq: tip.seq + 1,
+            prev: tip.record,
+            enrolled: space.is_some_and(|space| space.folds.agents.is_enrolled(&agent)),
+            predecessors: space.map_or_else(Vec::new, |s| s.chain_heads(agent, &self.me)),
+            iteration: space.map_or(1, |s| s.folds.course.iteration(self.now(context))),
+            now_ms: context.wall_ms(),
+        }
+    }
+
+    fn hash(&self, orchestra: OrchestraId, reading: &Reading<'_>) -> HashView {
+        let space = self.spaces.get(&orchestra);
+        HashView {
+            views: reading.digest(),
+            vector: space.map_or_else(Digest::default, |space| space.logs.digest()),
+            documents: space.map_or_else(Digest::default, |space| space.documents.digest()),
+        }
+    }
+
+    fn orchestras(&self) -> Vec<OrchestraView> {
+        let spaces = self.spaces.values();
+        spaces
+            .map(|space| OrchestraView {
+                orchestra: space.id,
+                name: if space.id == self.cluster {
+                    "cluster".to_string()
+                } else {
+                    space.folds.name.clone()
+                },
+                records: space.logs.iter().map(|(_, state)| state.records).sum(),
+            })
+            .collect()
+    }
+}
+
+pub(super) fn unknown_orchestra() -> Rejection {
+    Rejection::new(Code::OrchestraUnknown, "no orchestra of this name here")
+        .hint("look at `unisono status` for those that there are")
+}
+
+/// Whether a topic may be claimed, renewed or released by an agent now.
+pub(super) fn claim_precondition(
+    reading: &Reading<'_>,
+    agent: AgentId,
+    action: Action,
+    lease_ms_max: u64,
+) -> Result<Action, Rejection> {
+    let default_ms = reading
+        .setting(Setting::ClaimLeaseMs)
+        .clamp(100, lease_ms_max);
+    let lease = |asked_ms: u64| match asked_ms {
+        0 => Ok(default_ms),
+        asked_ms if asked_ms > lease_ms_max => Err(Rejection::new(
+            Code::Malformed,
+            format!("a lease of {asked_ms} ms; at most {lease_ms_max} are allowed"),
+        )),
+        asked_ms => Ok(asked_ms),
+    };
+    match action {
+        Action::Claim { topic, lease_ms } => {
+            let lease_ms = lease(lease_ms)?;
+            let state = reading.topic(&topic);
+            match state.holding {
+                Some(held) => Err(is_held(reading, &topic, held.agent, held.until, agent)),
+                None => Ok(Action::Claim { topic, lease_ms }),
+            }
+        }
+        Action::Renew {
+            topic,
+            claim,
+            lease_ms,
+        } => {
+            let lease_ms = lease(lease_ms)?;
+            let claim = standing(reading, &topic, claim, agent)?;
+            Ok(Action::Renew {
+                topic,
+                claim,
+                lease_ms,
+            })
+        }
+        Action::Release { topic, claim } => {
+            let claim = if claim == Digest::default() {
+                reading
+                    .own_claim(&topic, agent)
+                    .ok_or_else(|| not_yours(reading, &topic, agent))?
+            } else {
+                let state = reading.topic(&topic);
+                let held = state
+                    .holding
+                    .is_some_and(|held| held.claim.record == claim && held.agent == agent);
+                let lost = state
+                    .losers
+                    .iter()
+                    .any(|l| l.claim.record == claim && l.agent == agent);
+                if !held && !lost {
+                    return Err(not_yours(reading, &topic, agent));
+                }
+                claim
+            };
+            Ok(Action::Release { topic, claim })
+        }
+        other => Ok(other),
+    }
+}
+
+fn standing(
+    reading: &Reading<'_>,
+    topic: &str,
+    claim: Digest,
+    agent: AgentId,
+) -> Result<Digest, Rejection> {
+    match reading.topic(topic).holding {
+        Some(held)
+            if held.agent == agent
+                && (claim == Digest::default() || held.claim.record == claim) =>
+        {
+            Ok(held.claim.record)
+        }
+        _ => Err(not_yours(reading, topic, agent)),
+    }
+}
+
+fn is_held(
+    reading: &Reading<'_>,
+    topic: &str,
+    holder: AgentId,
+    until: Stamp,
+    agent: AgentId,
+) -> Rejection {
+    let name = reading.folds.agents.name(&holder);
+    let until_ms = until.as_ms();
+    let detail = format!("topic {topic} is held by {name} until {until_ms} (ms since 1970)");
+    let hint = if holder == agent {
+        "it is yours already: renew it".to_string()
+    } else {
+        format!("wait for its release, ask {name}, or take something else")
+    };
+    let wait_ms = until.as_ms().saturating_sub(reading.at.as_ms());
+    Rejection::new(Code::ClaimHeld, detail)
+        .hint(hint)
+        .retry_after(wait_ms)
+}
+
+fn not_yours(reading: &Reading<'_>, topic: &str, agent: AgentId) -> Rejection {
+    match reading.topic(topic).holding {
+        Some(held) if held.agent != agent => {
+            let name = reading.folds.agents.name(&held.agent);
+            Rejection::new(Code::NotHolder, format!("topic {topic} is held by {name}"))
+                .hint("only its holder may renew or release it")
+        }
+        Some(_) => Rejection::new(Code::ClaimUnknown, format!("not by this claim: {topic}"))
+            .hint("name no claim to mean the one that stands"),
+        None => Rejection::new(
+            Code::ClaimExpired,
+            format!("nobody holds {topic} now: the lease has ended or never was"),
+        )
+        .hint("claim it again"),
+    }
+}

@@ -1,0 +1,196 @@
+//! What is on disk becomes true: logs, folds and documents take it in, and everybody is told.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use unisono_model::{DocumentKind, LogId, NodeId, OrchestraId};
+
+use super::batch::{Batch, Placement, Staged, kind_of};
+use super::output::{Class, Output};
+use super::wait::Waiter;
+use super::{Node, limits, space};
+use crate::context::Context;
+use crate::replication::Frame;
+
+impl Node {
+    pub(super) fn apply(&mut self, context: &mut Context<'_>, batch: Batch, out: &mut Vec<Output>) {
+        for proof in batch.proofs {
+            self.adopt_proof(context, proof, out);
+        }
+        for ((orchestra, log), state) in batch.states {
+            if let Some(space) = self.spaces.get_mut(&orchestra) {
+                // A proof in the same batch may have cut the log meanwhile.
+                let cut = space.logs.get(&log).and_then(|known| known.cut);
+                if cut.is_none_or(|cut| state.seq < cut) {
+                    space.logs.restore(log, Some(state));
+                }
+                space.vector_changed();
+            }
+        }
+        let mut acknowledged: BTreeMap<(NodeId, OrchestraId), BTreeMap<LogId, u64>> =
+            BTreeMap::new();
+        let mut own: Vec<Vec<u8>> = Vec::new();
+        let mut relayed: Vec<(NodeId, Vec<u8>)> = Vec::new();
+        for staged in &batch.bundles {
+            self.apply_bundle(context, staged);
+            let log = staged.carried.header().log;
+            let bytes = staged.carried.bytes().to_vec();
+            self.recent
+                .push(staged.orchestra, log, staged.carried.header().seq, &bytes);
+            if staged.own {
+                if !staged.carried.body().living.is_empty() {
+                    self.living_written(context, staged.orchestra, true, out);
+                }
+                own.push(bytes);
+            } else {
+                self.counters.bundles_received += 1;
+                let logs = acknowledged
+                    .entry((log.node, staged.orchestra))
+                    .or_default();
+                logs.insert(log, staged.carried.header().seq);
+                relayed.push((log.node, bytes));
+            }
+        }
+        self.push(context, own, relayed, out);
+        for ((node, orchestra), logs) in acknowledged {
+            let frame = Frame::Have {
+                orchestra,
+                logs: logs.into_iter().collect(),
+            };
+            self.send(node, Class::Push, &frame, out);
+        }
+        for placement in batch.made {
+            self.made(context, placement);
+        }
+    }
+
+    /// One bundle's records go into the folds and the documents.
+    pub(super) fn apply_bundle(&mut self, context: &mut Context<'_>, staged: &Staged) {
+        let rules = self.fold_rules();
+        let now_ms = context.now_ms();
+        let header = staged.carried.header();
+        let observed = self.clock.observe(header.stamp, context.wall_ns);
+        let Some(space) = self.spaces.get_mut(&staged.orchestra) else {
+            return;
+        };
+        space.note_header(&staged.carried);
+        let mut kinds: Vec<Option<(DocumentKind, u64)>> = Vec::new();
+        let mut hurry = false;
+        for placed in &staged.placed {
+            kinds.push(placed.body.as_ref().map(|body| (kind_of(body), placed.seq)));
+            if let Some(fact) = space::fact(header.log, header.seq, placed) {
+                hurry |= space::urgent(&fact.body.action);
+                if let unisono_model::Action::Open { name } = &fact.body.action
+                    && OrchestraId::of(header.cluster, name) == space.id
+                {
+                    space.folds.name.clone_from(name);
+                }
+                space.folds.insert(fact, &rules);
+            } else {
+                space.inert.insert(placed.place.record);
+                space.folds.insert_void();
+            }
+        }
+        let body = staged.carried.body();
+        space
+            .documents
+            .queue(header, body, &staged.changes, &kinds, now_ms);
+        // This life's own changes were applied when they were made.
+        if header.log != self.me {
+            for change in &body.living {
+                let writer = alloc::format!("{:?}", header.log.node);
+                space.living.apply(&header.log, change, writer);
+            }
+        }
+        space.unsaved += (body.records.len() + body.living.len()) as u64;
+        if staged.own {
+            self.counters.records_made += body.records.len() as u64;
+        } else {
+            self.counters.records_received += body.records.len() as u64;
+            if let Some(last) = staged.placed.last() {
+                space.foreign = space.foreign.max(last.place.stamp);
+                let delay = if hurry && observed {
+                    0
+                } else {
+                    limits::HEAD_DELAY_MS
+                };
+                let due = now_ms + delay;
+                space.head_due_ms = Some(space.head_due_ms.map_or(due, |at| at.min(due)));
+            }
+        }
+        if !staged.placed.is_empty() || !body.living.is_empty() {
+            self.published.insert(staged.orchestra);
+        }
+    }
+
+    /// Own work is done: it waits for what was promised, or is answered.
+    fn made(&mut self, context: &mut Context<'_>, placement: Placement) {
+        let Placement {
+            made,
+            placed,
+            bundle,
+        } = placement;
+        self.unblock(&made.subjects);
+        let Some(ticket) = made.ticket else { return };
+        let _ = context;
+        self.waiters
+            .push(Waiter::made(ticket, made, &placed, self.me, bundle));
+    }
+
+    /// Sends new bundles to whom they concern: own ones to the peers of the region, and, where this
+    /// node forwards for its region, everything that is new in the region to the other regions.
+    fn push(
+        &mut self,
+        context: &mut Context<'_>,
+        own: Vec<Vec<u8>>,
+        received: Vec<(NodeId, Vec<u8>)>,
+        out: &mut Vec<Output>,
+    ) {
+        let (near, far) = self.targets(context.now_ms());
+        if !own.is_empty() {
+            let frame = Frame::Push {
+                relay: false,
+                bundles: super::batch::blobs(&own),
+            };
+            for node in near {
+                self.send(node, Class::Push, &frame, out);
+            }
+        }
+        if far.is_empty() || !self.forwards(context.now_ms()) {
+            return;
+        }
+        let region = self.region_nodes();
+        self.relay.extend(own);
+        let near_born = received
+            .into_iter()
+            .filter(|(node, _)| region.contains(node));
+        self.relay.extend(near_born.map(|(_, bytes)| bytes));
+        if self.relay.is_empty() {
+            return;
+        }
+        let bytes: usize = self.relay.iter().map(Vec::len).sum();
+        if bytes >= limits::RELAY_BYTES_MAX {
+            self.send_relayed(context.now_ms(), out);
+        } else {
+            let due = context.now_ms() + limits::RELAY_DELAY_MS;
+            self.relay_due_ms = Some(self.relay_due_ms.map_or(due, |at| at.min(due)));
+        }
+    }
+
+    /// Sends what was gathered for the other regions.
+    pub(super) fn send_relayed(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        self.relay_due_ms = None;
+        let bundles = core::mem::take(&mut self.relay);
+        if bundles.is_empty() {
+            return;
+        }
+        let (_, far) = self.targets(now_ms);
+        let frame = Frame::Push {
+            relay: true,
+            bundles: super::batch::blobs(&bundles),
+        };
+        for node in far {
+            self.send(node, Class::Push, &frame, out);
+        }
+    }
+}

@@ -1,0 +1,527 @@
+//! Batches: own work is stamped, signed and bundled, peers' bundles are put in their place, and
+//! all of it goes to disk at once. At most one batch is under way; the next gathers meanwhile.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use ed25519_dalek::Signer;
+use unisono_model::wire::{self, Blob, Signature};
+use unisono_model::{
+    AgentId, BUNDLE_VERSION, BundleBody, BundleHeader, ChainId, Code, Digest, DocumentKind,
+    DocumentName, ForkProof, LogId, OrchestraId, RecordBody, RecordPlace, Rejection, SignedBundle,
+    SignedRecord,
+};
+
+use super::documents::Need;
+use super::input::{BatchId, DiskFailure, LoadId, Promise, Ticket};
+use super::output::{Note, Output};
+use super::{Node, limits, space};
+use crate::carriage::Carried;
+use crate::context::{Context, Verifier};
+use crate::journal::{Entry, EntryKey, Proof};
+use crate::replication::{LogState, NotNext, Placed};
+
+/// Own work that has passed its preconditions.
+#[derive(Clone, Debug)]
+pub(super) struct Made {
+    pub(super) ticket: Option<Ticket>,
+    pub(super) orchestra: OrchestraId,
+    pub(super) source: Source,
+    pub(super) body: RecordBody,
+    pub(super) promise: Promise,
+    pub(super) deadline_ms: u64,
+    pub(super) subjects: Vec<Subject>,
+}
+
+/// Who signs it.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// The agent has.
+    Signed(SignedRecord),
+    /// This node does, for an agent of this name.
+    Held(String),
+    /// This node does, for itself.
+    Own,
+}
+
+/// Something that only one request at a time may change.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Subject {
+    Agent(OrchestraId, AgentId),
+    Topic(OrchestraId, String),
+    Task(OrchestraId, String),
+    Iteration(OrchestraId),
+}
+
+/// What is on its way to disk.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) id: BatchId,
+    pub(super) bundles: Vec<Staged>,
+    /// The logs as they will be.
+    pub(super) states: BTreeMap<(OrchestraId, LogId), LogState>,
+    pub(super) made: Vec<Placement>,
+    pub(super) proofs: Vec<ForkProof>,
+}
+
+/// A bundle on its way to disk.
+#[derive(Debug)]
+pub(super) struct Staged {
+    pub(super) orchestra: OrchestraId,
+    pub(super) carried: Carried,
+    pub(super) placed: Vec<Placed>,
+    pub(super) own: bool,
+    /// The numbers of this bundle's changes among those of its log, per document.
+    pub(super) changes: BTreeMap<DocumentName, u64>,
+}
+
+/// Own work with its place.
+#[derive(Debug)]
+pub(super) struct Placement {
+    pub(super) made: Made,
+    pub(super) placed: Placed,
+    pub(super) bundle: u64,
+}
+
+/// Signatures that this node has just made or checked.
+struct Trusted;
+
+impl Verifier for Trusted {
+    fn verify(&mut self, _: &[u8; 32], _: &Digest, _: &Signature) -> bool {
+        true
+    }
+}
+
+impl Node {
+    /// Starts the next batch, if there is anything for it and none is under way.
+    pub(super) fn flush(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {
+        let waits = self.disk_retry_ms.is_some_and(|at| context.now_ms() < at);
+        if self.batch.is_some() || waits || self.stopped {
+            return;
+        }
+        let mut batch = Batch {
+            id: BatchId(self.next_batch),
+            bundles: Vec::new(),
+            states: BTreeMap::new(),
+            made: Vec::new(),
+            proofs: core::mem::take(&mut self.jobs.new_proofs),
+        };
+        self.stage_incoming(context, &mut batch, out);
+        self.stage_own(context, &mut batch, out);
+        if batch.bundles.is_empty() && batch.proofs.is_empty() {
+            return;
+        }
+        self.next_batch += 1;
+        self.counters.batches += 1;
+        let id = batch.id;
+        out.push(Output::Persist {
+            batch: id,
+            entries: batch.bundles.iter().map(Staged::entry).collect(),
+            proofs: batch.proofs.iter().map(proof_entry).collect(),
+        });
+        self.batch = Some(batch);
+        if self.config.sabotage.acknowledge_before_sync {
+            self.persisted(context, id, Ok(()), out);
+        }
+    }
+
+    /// Puts peers' bundles that continue their logs into the batch.
+    fn stage_incoming(
+        &mut self,
+        context: &mut Context<'_>,
+        batch: &mut Batch,
+        out: &mut Vec<Output>,
+    ) {
+        let mut bytes = 0;
+        for space in self.spaces.values_mut().filter(|space| !space.refolding) {
+            let logs: BTreeSet<LogId> = space.incoming.keys().map(|(log, _)| *log).collect();
+            for log in logs {
+                let mut state = space.logs.entry(log).clone();
+                loop {
+                    let full = batch.bundles.len() >= limits::BATCH_BUNDLES_MAX
+                        || bytes >= limits::BATCH_BYTES_MAX;
+                    let Some(((_, seq), carried)) =
+                        space.incoming.range((log, 0)..=(log, u64::MAX)).next()
+                    else {
+                        break;
+                    };
+                    let seq = *seq;
+                    match state.is_next(carried.header(), &carried.digest()) {
+                        Err(NotNext::Gap) => break,
+                        Ok(()) if full => break,
+                        Err(why) => {
+                            let refused = space.incoming.remove(&(log, seq));
+                            if why == NotNext::Stamps {
+                                let why = "stamps do not rise";
+                                let log = Some(log);
+                                self.counters.bundles_refused += 1;
+                                out.push(Output::Note(Note::BundleRefused {
+                                    from: self.me.node,
+                                    log,
+                                    why,
+                                }));
+                            }
+                            drop(refused);
+                        }
+                        Ok(()) => {
+                            let Some(carried) = space.incoming.remove(&(log, seq)) else {
+                                break;
+                            };
+                            let (header, digest) = (*carried.header(), carried.digest());
+                            let placed =
+                                state.advance(&header, digest, carried.body(), context.verifier);
+                            bytes += carried.bytes().len();
+                            batch.bundles.push(Staged {
+                                orchestra: space.id,
+                                changes: state.changes_of(carried.body()),
+                                carried,
+                                placed,
+                                own: false,
+                            });
+                        }
+                    }
+                }
+                if space.logs.get(&log) != Some(&state) {
+                    batch.states.insert((space.id, log), state);
+                }
+            }
+            let gap = !space.incoming.is_empty();
+            space.gap_since_ms = match (gap, space.gap_since_ms) {
+                (false, _) => None,
+                (true, since) => since.or(Some(context.now_ms())),
+            };
+        }
+    }
+
+    /// Bundles own work, and writes heads where others wait for them.
+    fn stage_own(&mut self, context: &mut Context<'_>, batch: &mut Batch, out: &mut Vec<Output>) {
+        let now_ms = context.now_ms();
+        let mut work: BTreeMap<OrchestraId, Vec<Made>> = BTreeMap::new();
+        let mut later = Vec::new();
+        let mut count = 0;
+        while let Some(made) = self.queue.pop_front() {
+            let refolding = self
+                .spaces
+                .get(&made.orchestra)
+                .is_none_or(|space| space.refolding);
+            if count >= limits::BATCH_RECORDS_MAX || refolding || !self.ready(&made, now_ms, out) {
+                later.push(made);
+                continue;
+            }
+            count += 1;
+            work.entry(made.orchestra).or_default().push(made);
+        }
+        self.queue.extend(later);
+        let mut heads = false;
+        for (id, space) in &self.spaces {
+            if !space.living.queue.is_empty() && !space.refolding && !space.living.broken {
+                work.entry(*id).or_default();
+            }
+            let due = space.head_due_ms.is_some_and(|at| at <= now_ms)
+                && space.needs_head(&self.me)
+                && space.foreign <= self.clock.now(context.wall_ns);
+            let claims = work
+                .get(id)
+                .is_some_and(|made| made.iter().any(|made| space::urgent(&made.body.action)));
+            heads |= due || claims;
+            if due && !space.refolding {
+                work.entry(*id).or_default();
+            }
+        }
+        // A head in an orchestra counts as far as the head in the cluster's own has come.
+        let cluster_ready = self.spaces.get(&self.cluster).is_some_and(|s| !s.refolding);
+        if heads && cluster_ready && self.peers_matter() {
+            work.entry(self.cluster).or_default();
+        }
+        // The cluster's own comes last, so that its head is the highest.
+        let own = work.remove(&self.cluster);
+        for (orchestra, made) in work {
+            self.bundle(context, batch, orchestra, made);
+        }
+        if let Some(made) = own {
+            self.bundle(context, batch, self.cluster, made);
+        }
+    }
+
+    /// Whether the document that a record goes to is at hand; else it is fetched.
+    fn ready(&mut self, made: &Made, now_ms: u64, out: &mut Vec<Output>) -> bool {
+        let Some(space) = self.spaces.get_mut(&made.orchestra) else {
+            return false;
+        };
+        let name = space.documents.current(kind_of(&made.body));
+        match space.documents.need(name, now_ms) {
+            Need::Ready => true,
+            Need::Patience => false,
+            Need::Blob(blob) => {
+                let load = self.jobs.load_document(made.orchestra, name);
+                out.push(Output::LoadBlob { load, name: blob });
+                false
+            }
+        }
+    }
+
+    fn bundle(
+        &mut self,
+        context: &mut Context<'_>,
+        batch: &mut Batch,
+        orchestra: OrchestraId,
+        work: Vec<Made>,
+    ) {
+        let me = self.me;
+        let Some(space) = self.spaces.get_mut(&orchestra) else {
+            return;
+        };
+        let mut state = space.logs.entry(me).clone();
+        let mut body = BundleBody::default();
+        if state.seq == 0 {
+            body.closes = space.open_ends(&me);
+        }
+        let mut tips = state.chains.clone();
+        for made in &work {
+            let stamp = self.clock.stamp(context.wall_ns);
+            let record = match &made.source {
+                Source::Signed(record) => record.clone(),
+                Source::Held(_) | Source::Own => {
+                    let key = match &made.source {
+                        Source::Held(name) => held_key(&self.config.secret, orchestra, name),
+                        _ => self.key.clone(),
+                    };
+                    let agent = AgentId(key.verifying_key().to_bytes());
+                    let tip = tips.get(&agent).copied().unwrap_or_default();
+                    let place = RecordPlace {
+                        cluster: self.config.cluster,
+                        orchestra,
+                        chain: ChainId { agent, log: me },
+                        seq: tip.seq + 1,
+                        prev: tip.record,
+                    };
+                    let mut body = made.body.clone();
+                    if tip.seq == 0 {
+                        body.predecessors = space.chain_heads(agent, &me);
+                    }
+                    SignedRecord::sign(&key, &place, &body)
+                }
+            };
+            let digest = record
+                .place(self.config.cluster, orchestra)
+                .digest(&record.body.0);
+            let tip = tips.entry(record.agent).or_default();
+            tip.seq = record.seq;
+            tip.record = digest;
+            let known = body.agents.iter().position(|agent| *agent == record.agent);
+            let agent = known.unwrap_or_else(|| {
+                body.agents.push(record.agent);
+                body.agents.len() - 1
+            });
+            body.records.push(unisono_model::Carried {
+                agent: agent as u32,
+                seq: record.seq,
+                prev: record.prev,
+                stamp,
+                body: record.body,
+                signature: record.signature,
+            });
+        }
+        let kinds: BTreeSet<DocumentKind> = work.iter().map(|made| kind_of(&made.body)).collect();
+        for kind in kinds {
+            let name = space.documents.current(kind);
+            body.appends.extend(space.documents.append(name, &me));
+        }
+        for (ticket, change) in space.living.queue.drain(..) {
+            space.living.in_flight.extend(ticket);
+            body.living.push(change);
+        }
+        let stamp = match body.records.last() {
+            Some(record) => record.stamp,
+            None => self.clock.stamp(context.wall_ns),
+        };
+        let (sealed, digest) = body.seal();
+        let header = BundleHeader {
+            version: BUNDLE_VERSION,
+            cluster: self.config.cluster,
+            orchestra,
+            log: me,
+            seq: state.seq + 1,
+            prev: state.head,
+            stamp,
+            body: digest,
+        };
+        let signature = Signature::from_bytes(self.key.sign(&header.digest().0).to_bytes());
+        let carried = Carried::own(
+            SignedBundle {
+                header,
+                signature,
+                body: sealed,
+            },
+            body,
+        );
+        let digest = carried.digest();
+        let placed = state.advance(&header, digest, carried.body(), &mut Trusted);
+        if work.is_empty() {
+            self.counters.heads_written += 1;
+        }
+        self.counters.bundles_written += 1;
+        let seq = header.seq;
+        for (made, placed) in work.into_iter().zip(&placed) {
+            batch.made.push(Placement {
+                made,
+                placed: placed.clone(),
+                bundle: seq,
+            });
+        }
+        let changes = state.changes_of(carried.body());
+        batch.states.insert((orchestra, me), state);
+        batch.bundles.push(Staged {
+            orchestra,
+            carried,
+            placed,
+            own: true,
+            changes,
+        });
+    }
+
+    /// The disk has dealt with the batch.
+    pub(super) fn persisted(
+        &mut self,
+        context: &mut Context<'_>,
+        id: BatchId,
+        result: Result<(), DiskFailure>,
+        out: &mut Vec<Output>,
+    ) {
+        if self.batch.as_ref().is_none_or(|batch| batch.id != id) {
+            return;
+        }
+        let Some(batch) = self.batch.take() else {
+            return;
+        };
+        match result {
+            Ok(()) => {
+                if self.disk_retry_ms.take().is_some() {
+                    out.push(Output::Note(Note::Disk { full: false }));
+                }
+                self.apply(context, batch, out);
+            }
+            Err(DiskFailure::Full) => self.disk_full(context, batch, out),
+            Err(DiskFailure::Broken) => {
+                self.stopped = true;
+                for placement in &batch.made {
+                    self.reject(placement.made.ticket, broken(), out);
+                }
+                out.push(Output::Restart {
+                    reason: "a write to disk has failed",
+                });
+                return;
+            }
+        }
+        self.retry_deferred(context, out);
+        self.check_waiters(context, out);
+        self.flush(context, out);
+    }
+
+    /// Nothing was written: own work is refused, peers' bundles will be asked for again.
+    fn disk_full(&mut self, context: &mut Context<'_>, batch: Batch, out: &mut Vec<Output>) {
+        if self.disk_retry_ms.is_none() {
+            out.push(Output::Note(Note::Disk { full: true }));
+        }
+        self.disk_retry_ms = Some(context.now_ms() + limits::DISK_RETRY_MS);
+        self.jobs.new_proofs.extend(batch.proofs.iter().cloned());
+        for placement in &batch.made {
+            self.unblock(&placement.made.subjects);
+            self.reject(placement.made.ticket, full(), out);
+        }
+        for staged in batch.bundles.iter().filter(|staged| staged.own) {
+            self.living_written(context, staged.orchestra, false, out);
+        }
+        let queued: Vec<Made> = self.queue.drain(..).collect();
+        for made in queued {
+            self.unblock(&made.subjects);
+            self.reject(made.ticket, full(), out);
+        }
+    }
+
+    pub(super) fn reject(
+        &mut self,
+        ticket: Option<Ticket>,
+        rejection: Rejection,
+        out: &mut Vec<Output>,
+    ) {
+        if let Some(ticket) = ticket {
+            out.push(Output::Reply {
+                ticket,
+                result: Err(rejection),
+            });
+        }
+    }
+
+    /// Names one more read.
+    pub(super) fn next_load(&mut self) -> LoadId {
+        self.jobs.next_load()
+    }
+}
+
+pub(super) fn full() -> Rejection {
+    Rejection::new(
+        Code::DiskFull,
+        "this node's disk is full; nothing was written",
+    )
+    .hint("reads go on; writing goes on by itself when there is room, or ask another node")
+    .retry_after(limits::DISK_RETRY_MS)
+}
+
+fn broken() -> Rejection {
+    Rejection::new(
+        Code::Unknown,
+        "the disk failed while this was being written",
+    )
+    .hint("ask again with the same idempotency key")
+    .retry_after(limits::DISK_RETRY_MS)
+}
+
+pub(super) fn held_key(
+    secret: &[u8; 32],
+    orchestra: OrchestraId,
+    name: &str,
+) -> ed25519_dalek::SigningKey {
+    let parts: [&[u8]; 3] = [secret, &orchestra.0, name.as_bytes()];
+    ed25519_dalek::SigningKey::from_bytes(&Digest::of("unisono/held-key/v1", &parts).0)
+}
+
+/// Which family of documents a record goes to.
+pub(super) fn kind_of(body: &RecordBody) -> DocumentKind {
+    if body.action.lasts() {
+        DocumentKind::Score
+    } else {
+        DocumentKind::Movement(body.iteration)
+    }
+}
+
+impl Staged {
+    fn entry(&self) -> Entry {
+        let header = self.carried.header();
+        let key = EntryKey {
+            orchestra: self.orchestra,
+            log: header.log,
+            seq: header.seq,
+        };
+        Entry {
+            key,
+            bytes: self.carried.bytes().to_vec(),
+        }
+    }
+}
+
+fn proof_entry(proof: &ForkProof) -> Proof {
+    let bytes = wire::encode(proof);
+    let digest = Digest::of("unisono/fork-proof/v1", &[&bytes]);
+    Proof {
+        orchestra: proof.one.0.orchestra,
+        digest,
+        bytes,
+    }
+}
+
+/// The bytes of bundles, for a frame.
+pub(super) fn blobs(bundles: &[Vec<u8>]) -> Vec<Blob> {
+    bundles.iter().map(|bytes| Blob(bytes.clone())).collect()
+}

@@ -1,0 +1,469 @@
+//! The orchestra's Automerge documents on one node: a cache that follows from the logs, applied in
+//! company, rolled over, put away and fetched back.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use unisono_document::{Actor, ChangePlan, DocumentId, FactDocument, Key, Kind, Refusal, actor_id};
+use unisono_model::{
+    BundleBody, BundleHeader, ChainId, Digest, DocumentAppend, DocumentKind, DocumentName, LogId,
+    OrchestraId, wire,
+};
+
+use super::limits;
+
+/// All documents of an orchestra.
+#[derive(Debug)]
+pub(super) struct Documents {
+    orchestra: OrchestraId,
+    slots: BTreeMap<DocumentName, Slot>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    document: Option<FactDocument>,
+    /// Changes of the logs that are not applied yet, in log order.
+    queue: Vec<ChangePlan>,
+    queued_since_ms: u64,
+    touched_ms: u64,
+    /// Where the document stands, as far as it was applied; for one that is put away, as saved.
+    heads: Vec<Digest>,
+    entries: usize,
+    /// Differs from what was saved.
+    dirty: bool,
+    /// Being fetched, or built again from the logs.
+    loading: bool,
+}
+
+/// What a checkpoint says of a document.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Saved {
+    name: DocumentName,
+    heads: Vec<Digest>,
+    entries: u64,
+    queue: Vec<SavedPlan>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct SavedPlan {
+    actor: [u8; 16],
+    seq: u64,
+    dependencies: Vec<Digest>,
+    entries: Vec<(String, wire::Blob)>,
+}
+
+/// What a document needs before it can be used.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Need {
+    /// Its saved form.
+    Blob(String),
+    /// Nothing.
+    Ready,
+    /// What is under way already.
+    Patience,
+}
+
+impl Documents {
+    pub(super) fn new(orchestra: OrchestraId) -> Self {
+        Self {
+            orchestra,
+            slots: BTreeMap::new(),
+        }
+    }
+
+    fn id(&self, name: DocumentName) -> DocumentId {
+        let kind = match name.kind {
+            DocumentKind::Score => Kind::Score,
+            DocumentKind::Movement(iteration) => Kind::Movement(iteration),
+        };
+        DocumentId {
+            orchestra: self.orchestra,
+            kind,
+            part: name.part,
+        }
+    }
+
+    /// The part of a family that is written now: the highest, or the next where that is full.
+    pub(super) fn current(&self, kind: DocumentKind) -> DocumentName {
+        let first = DocumentName { kind, part: 0 };
+        let last = DocumentName {
+            kind,
+            part: u32::MAX,
+        };
+        match self.slots.range(first..=last).next_back() {
+            Some((name, slot)) if slot.entries >= limits::DOCUMENT_ENTRIES_MAX => DocumentName {
+                kind,
+                part: name.part + 1,
+            },
+            Some((name, _)) => *name,
+            None => first,
+        }
+    }
+
+    /// What a document needs so that it can be written.
+    pub(super) fn need(&mut self, name: DocumentName, now_ms: u64) -> Need {
+        let id = self.id(name);
+        let slot = self
+            .slots
+            .entry(name)
+            .or_insert_with(|| Slot::new(FactDocument::new(id)));
+        slot.touched_ms = now_ms;
+        if slot.document.is_some() {
+            return Need::Ready;
+        }
+        if slot.loading {
+            return Need::Patience;
+        }
+        slot.loading = true;
+        Need::Blob(self.blob_name(name))
+    }
+
+    /// Documents that must be fetched because changes wait for them.
+    pub(super) fn wanted(&mut self) -> Vec<(DocumentName, String)> {
+        let waiting = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.document.is_none() && !slot.loading && !slot.queue.is_empty());
+        let names: Vec<DocumentName> = waiting.map(|(name, _)| *name).collect();
+        for name in &names {
+            if let Some(slot) = self.slots.get_mut(name) {
+                slot.loading = true;
+            }
+        }
+        names
+            .into_iter()
+            .map(|name| (name, self.blob_name(name)))
+            .collect()
+    }
+
+    /// The cache's name of a document.
+    pub(super) fn blob_name(&self, name: DocumentName) -> String {
+        match name.kind {
+            DocumentKind::Score => alloc::format!("document-{}-s-{}", self.orchestra, name.part),
+            DocumentKind::Movement(iteration) => {
+                alloc::format!("document-{}-m{}-{}", self.orchestra, iteration, name.part)
+            }
+        }
+    }
+
+    /// Takes the saved form. False where it is not what it should be: it must be built again.
+    pub(super) fn loaded(&mut self, name: DocumentName, bytes: Option<&[u8]>) -> bool {
+        let id = self.id(name);
+        let Some(slot) = self.slots.get_mut(&name) else {
+            return true;
+        };
+        let loaded = bytes.and_then(|bytes| FactDocument::load(id, bytes, &slot.heads).ok());
+        match loaded {
+            Some(document) => {
+                slot.entries = document.entries();
+                slot.document = Some(document);
+                slot.loading = false;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Begins a document anew: every change of it comes again from the logs.
+    pub(super) fn begin_anew(&mut self, name: DocumentName) {
+        let id = self.id(name);
+        let mut slot = Slot::new(FactDocument::new(id));
+        slot.dirty = true;
+        self.slots.insert(name, slot);
+    }
+
+    /// What the next change of a log to a document depends on. Everything queued is applied first.
+    pub(super) fn append(&mut self, name: DocumentName, log: &LogId) -> Option<DocumentAppend> {
+        let id = self.id(name);
+        let slot = self.slots.get_mut(&name)?;
+        slot.apply();
+        let actor = actor_id(log.incarnation, &log.node, &id);
+        let mut dependencies = slot.document.as_ref()?.dependencies(&actor);
+        dependencies.sort_unstable();
+        Some(DocumentAppend {
+            document: name,
+            dependencies,
+        })
+    }
+
+    /// Queues what a bundle appends.
+    pub(super) fn queue(
+        &mut self,
+        header: &BundleHeader,
+        body: &BundleBody,
+        numbers: &BTreeMap<DocumentName, u64>,
+        kinds: &[Option<(DocumentKind, u64)>],
+        now_ms: u64,
+    ) {
+        for append in &body.appends {
+            let id = self.id(append.document);
+            let actor = actor_id(header.log.incarnation, &header.log.node, &id);
+            let mut entries = Vec::new();
+            for (record, kind) in body.records.iter().zip(kinds) {
+                let Some((kind, seq)) = kind else { continue };
+                if *kind == append.document.kind {
+                    let agent = body.agents[record.agent as usize];
+                    let chain = ChainId {
+                        agent,
+                        log: header.log,
+                    };
+                    entries.push((Key::record(&chain, *seq), wire::encode(record)));
+                }
+            }
+            let dependencies = append.dependencies.clone();
+            let Some(seq) = numbers.get(&append.document).copied() else {
+                continue;
+            };
+            let slot = self
+                .slots
+                .entry(append.document)
+                .or_insert_with(|| Slot::new(FactDocument::new(id)));
+            if slot.queue.is_empty() {
+                slot.queued_since_ms = now_ms;
+            }
+            slot.touched_ms = now_ms;
+            slot.entries += entries.len();
+            slot.queue.push(ChangePlan {
+                actor,
+                seq,
+                dependencies,
+                entries,
+            });
+        }
+    }
+
+    /// Queues what a bundle appends while the logs are walked again: of one document, or of all.
+    pub(super) fn requeue(
+        &mut self,
+        header: &BundleHeader,
+        body: &BundleBody,
+        numbers: &BTreeMap<DocumentName, u64>,
+        kinds: &[Option<(DocumentKind, u64)>],
+        now_ms: u64,
+        only: Option<DocumentName>,
+    ) {
+        // Changes that are applied already are known by their number, so whatever comes twice
+        // does no harm.
+        let numbers = match only {
+            Some(name) => numbers
+                .iter()
+                .filter(|(n, _)| **n == name)
+                .map(|(n, s)| (*n, *s))
+                .collect(),
+            None => numbers.clone(),
+        };
+        let before: BTreeMap<DocumentName, usize> = self
+            .slots
+            .iter()
+            .map(|(name, slot)| (*name, slot.entries))
+            .collect();
+        self.queue(header, body, &numbers, kinds, now_ms);
+        for name in numbers.keys() {
+            let Some(slot) = self.slots.get_mut(name) else {
+                continue;
+            };
+            if only.is_none() {
+                slot.entries = before.get(name).copied().unwrap_or(slot.entries);
+            }
+            if slot.queue.len() >= limits::DOCUMENT_QUEUE_MAX {
+                slot.apply();
+            }
+        }
+    }
+
+    /// A document has been built again.
+    pub(super) fn rebuilt(&mut self, name: DocumentName) {
+        if let Some(slot) = self.slots.get_mut(&name) {
+            slot.loading = false;
+            slot.apply();
+        }
+    }
+
+    /// Applies what has waited long enough or in enough company. Says which documents broke.
+    pub(super) fn pump(&mut self, now_ms: u64, everything: bool) -> Vec<DocumentName> {
+        let mut broken = Vec::new();
+        for (name, slot) in &mut self.slots {
+            let due = slot.queue.len() >= limits::DOCUMENT_QUEUE_MAX
+                || now_ms.saturating_sub(slot.queued_since_ms) >= limits::DOCUMENT_DELAY_MS;
+            if !slot.queue.is_empty() && (everything || due) && !slot.apply() {
+                broken.push(*name);
+            }
+        }
+        broken
+    }
+
+    /// Whether every document is applied, so that heads mean something.
+    pub(super) fn settled(&self) -> bool {
+        self.slots.values().all(|slot| slot.queue.is_empty())
+    }
+
+    /// Saves documents that changed, and puts away those that nobody has touched for a while.
+    pub(super) fn save(&mut self, now_ms: u64, idle_ms: u64) -> Vec<(String, Vec<u8>)> {
+        let mut saved = Vec::new();
+        let names: Vec<DocumentName> = self.slots.keys().copied().collect();
+        for name in names {
+            let blob = self.blob_name(name);
+            let Some(slot) = self.slots.get_mut(&name) else {
+                continue;
+            };
+            let idle = now_ms.saturating_sub(slot.touched_ms) >= idle_ms;
+            let Some(document) = &slot.document else {
+                continue;
+            };
+            if slot.dirty {
+                match document.save() {
+                    Ok(bytes) => saved.push((blob, bytes)),
+                    Err(_) => continue,
+                }
+                slot.dirty = false;
+                slot.heads = document.heads();
+            }
+            if idle && slot.queue.is_empty() && document.figures().held == 0 {
+                slot.document = None;
+            }
+        }
+        saved
+    }
+
+    /// Puts away what nobody has touched for a while; gives back what had to be saved for that.
+    pub(super) fn put_away(&mut self, now_ms: u64, idle_ms: u64) -> Vec<(String, Vec<u8>)> {
+        let idle = |slot: &Slot| {
+            slot.document.is_some()
+                && slot.queue.is_empty()
+                && now_ms.saturating_sub(slot.touched_ms) >= idle_ms
+        };
+        if self.slots.values().any(idle) {
+            self.save(now_ms, idle_ms)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// What the checkpoint says: only true after [`Documents::save`].
+    pub(super) fn saved(&self) -> Vec<Saved> {
+        let slots = self.slots.iter();
+        slots
+            .map(|(name, slot)| Saved {
+                name: *name,
+                heads: slot.heads.clone(),
+                entries: slot.entries as u64,
+                queue: slot.queue.iter().map(SavedPlan::of).collect(),
+            })
+            .collect()
+    }
+
+    /// Takes over what a checkpoint says. The documents themselves are fetched when needed.
+    pub(super) fn restore(&mut self, saved: Vec<Saved>) {
+        for one in saved {
+            let queue = one.queue.into_iter().filter_map(SavedPlan::plan).collect();
+            let slot = Slot {
+                document: None,
+                queue,
+                queued_since_ms: 0,
+                touched_ms: 0,
+                heads: one.heads,
+                entries: usize::try_from(one.entries).unwrap_or(usize::MAX),
+                dirty: false,
+                loading: false,
+            };
+            self.slots.insert(one.name, slot);
+        }
+    }
+
+    /// The digest of all documents' heads.
+    pub(super) fn digest(&self) -> Digest {
+        let mut bytes = Vec::new();
+        for (name, slot) in &self.slots {
+            let heads = slot
+                .document
+                .as_ref()
+                .map_or_else(|| slot.heads.clone(), FactDocument::heads);
+            if slot.entries > 0 {
+                bytes.extend_from_slice(&wire::encode(&(name, heads)));
+            }
+        }
+        Digest::of("unisono/documents/v1", &[&bytes])
+    }
+
+    /// Documents in memory.
+    pub(super) fn loaded_count(&self) -> usize {
+        self.slots
+            .values()
+            .filter(|slot| slot.document.is_some())
+            .count()
+    }
+}
+
+impl Slot {
+    fn new(document: FactDocument) -> Self {
+        Self {
+            heads: document.heads(),
+            document: Some(document),
+            queue: Vec::new(),
+            queued_since_ms: 0,
+            touched_ms: 0,
+            entries: 0,
+            dirty: false,
+            loading: false,
+        }
+    }
+
+    /// Applies the queue; false if the document broke. What the document has no room to hold until
+    /// its past comes stays queued here.
+    fn apply(&mut self) -> bool {
+        let Some(document) = &mut self.document else {
+            return true;
+        };
+        while !self.queue.is_empty() {
+            let plans = core::mem::take(&mut self.queue);
+            self.dirty = true;
+            let Ok(outcome) = document.apply(&plans) else {
+                return false;
+            };
+            let early: BTreeSet<(Actor, u64)> = outcome
+                .refused
+                .iter()
+                .filter(|(_, _, why)| {
+                    matches!(why, Refusal::BufferFull(_) | Refusal::Sequence { .. })
+                })
+                .map(|(actor, seq, _)| (*actor, *seq))
+                .collect();
+            let progress = !outcome.applied.is_empty();
+            self.queue = plans;
+            self.queue
+                .retain(|plan| early.contains(&(plan.actor, plan.seq)));
+            if !progress {
+                break;
+            }
+        }
+        true
+    }
+}
+
+impl SavedPlan {
+    fn of(plan: &ChangePlan) -> Self {
+        let entries = plan.entries.iter();
+        Self {
+            actor: plan.actor.0,
+            seq: plan.seq,
+            dependencies: plan.dependencies.clone(),
+            entries: entries
+                .map(|(key, value)| (key.as_str().into(), wire::Blob(value.clone())))
+                .collect(),
+        }
+    }
+
+    fn plan(self) -> Option<ChangePlan> {
+        let entries = self.entries.into_iter();
+        Some(ChangePlan {
+            actor: Actor(self.actor),
+            seq: self.seq,
+            dependencies: self.dependencies,
+            entries: entries
+                .map(|(key, value)| Some((Key::new(&key).ok()?, value.0)))
+                .collect::<Option<_>>()?,
+        })
+    }
+}

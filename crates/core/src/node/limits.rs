@@ -1,0 +1,54 @@
+//! What a node holds at the most, and how often it does things.
+
+/// Most records in one batch of own work.
+pub const BATCH_RECORDS_MAX: usize = 64;
+/// Most bundles of peers in one batch.
+pub const BATCH_BUNDLES_MAX: usize = 512;
+/// Most bytes of peers' bundles in one batch.
+pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most requests that wait inside the node.
+pub const WAITING_MAX: usize = 10_000;
+/// Most bundles that are held while they wait for an earlier one, or for the disk.
+pub const INCOMING_MAX: usize = 8_192;
+/// Most bytes of these.
+pub const INCOMING_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes of recent bundles kept in memory to serve peers and followers without the disk.
+pub const RECENT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long an unsettled record waits for this node's head at the most (ms).
+pub const HEAD_DELAY_MS: u64 = 1_000;
+/// How long a gap may stand before the missing bundles are asked for (ms).
+pub const GAP_DELAY_MS: u64 = 250;
+/// Between two summaries to peers while something differs (ms, jittered by half).
+pub const SUMMARY_BUSY_MS: u64 = 1_000;
+/// The same while nothing does.
+pub const SUMMARY_IDLE_MS: u64 = 5_000;
+/// Between two requests to be admitted (ms, jittered by half).
+pub const JOIN_RETRY_MS: u64 = 1_000;
+/// How long an unanswered request for bundles blocks the next to the same peer (ms).
+pub const WANT_TIMEOUT_MS: u64 = 3_000;
+/// Most bundles of one log asked for at once: as many as are surely taken in.
+pub const WANT_LOGS_MAX: usize = 16;
+/// How long bundles for other regions are gathered (ms).
+pub const RELAY_DELAY_MS: u64 = 10;
+/// Bytes of gathered bundles that are sent at once.
+pub const RELAY_BYTES_MAX: usize = 64 * 1024;
+/// How long before a full disk is tried again (ms).
+pub const DISK_RETRY_MS: u64 = 1_000;
+/// Entries after which the next part of a document is begun.
+pub const DOCUMENT_ENTRIES_MAX: usize = 4_096;
+/// Plans that wait before a document applies them at once.
+pub const DOCUMENT_QUEUE_MAX: usize = 64;
+/// How long a plan waits for company (ms).
+pub const DOCUMENT_DELAY_MS: u64 = 1_000;
+/// How long an untouched document stays in memory (ms).
+pub const DOCUMENT_IDLE_MS: u64 = 60_000;
+/// Records after which views are checkpointed, at the least.
+pub const CHECKPOINT_RECORDS: u64 = 4_096;
+/// How far this node's clock may be from the other members' before it refuses to write (ms).
+pub const CLOCK_OFF_MS: i64 = 2_000;
+/// Heads of foreign logs remembered to find forks without the disk.
+pub const HEADERS_KEPT_MAX: usize = 64;
+/// Most records in one page.
+pub const PAGE_RECORDS_MAX: usize = 1_000;
+/// Silence after which a member counts as away for relaying and display (ms).
+pub const AWAY_AFTER_MS: u64 = 5_000;

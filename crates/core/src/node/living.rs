@@ -1,0 +1,285 @@
+//! Notes and configuration: living Automerge values, signed by the node alone and never consulted
+//! for authority.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use unisono_document::{
+    ConfigTree, ConfigValue, DocumentId, Edit, Kind, LivingDocument, Poisoned, WriteError, actor_id,
+};
+use unisono_model::{Code, Digest, LogId, OrchestraId, Rejection, check, wire::Blob};
+
+use super::Node;
+use super::input::{Ask, LivingEdit, Question, Submit, Ticket};
+use super::output::{AnswerBody, Output};
+use crate::context::Context;
+use crate::orchestra::view::{ConfigView, NoteView, View};
+
+/// The living document of an orchestra on one node.
+#[derive(Debug)]
+pub(super) struct Living {
+    id: DocumentId,
+    document: LivingDocument,
+    /// Local changes that wait for the next batch, and who asked for them.
+    pub(super) queue: Vec<(Option<Ticket>, Blob)>,
+    /// Local changes that are on their way to disk.
+    pub(super) in_flight: Vec<Ticket>,
+    /// Differs from what was saved.
+    pub(super) dirty: bool,
+    /// A write failed or Automerge broke: it must be built again before it is used.
+    pub(super) broken: bool,
+    /// Whose changes are whose, for showing concurrent values.
+    writers: BTreeMap<[u8; 16], String>,
+}
+
+impl Living {
+    pub(super) fn new(orchestra: OrchestraId) -> Self {
+        let id = DocumentId {
+            orchestra,
+            kind: Kind::Living,
+            part: 0,
+        };
+        Self {
+            id,
+            document: LivingDocument::new(id),
+            queue: Vec::new(),
+            in_flight: Vec::new(),
+            dirty: false,
+            broken: false,
+            writers: BTreeMap::new(),
+        }
+    }
+
+    /// The saved form's name.
+    pub(super) fn blob_name(orchestra: OrchestraId) -> String {
+        format!("living-{orchestra}")
+    }
+
+    /// Takes the saved form, if it stands at these heads.
+    pub(super) fn restore(&mut self, bytes: &[u8], heads: &[Digest]) -> bool {
+        match LivingDocument::load(self.id, bytes, heads) {
+            Ok(document) => {
+                self.document = document;
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    pub(super) fn heads(&self) -> Vec<Digest> {
+        self.document.heads()
+    }
+
+    pub(super) fn save(&self) -> Option<Vec<u8>> {
+        self.document.save().ok()
+    }
+
+    /// Takes a change that a log carries. Own changes of this life are applied already.
+    pub(super) fn apply(&mut self, log: &LogId, change: &Blob, writer: String) {
+        let actor = actor_id(log.incarnation, &log.node, &self.id);
+        self.writers.insert(actor.0, writer);
+        self.dirty = true;
+        if self.document.apply_remote(&actor, &change.0).is_err() {
+            self.broken = true;
+        }
+    }
+
+    /// Notes read while a change is on its way would show what is not on disk yet.
+    pub(super) fn runs_ahead(&self) -> bool {
+        !self.queue.is_empty() || !self.in_flight.is_empty()
+    }
+
+    fn edit(&mut self, log: &LogId, edit: &LivingEdit) -> Result<Option<Edit>, WriteError> {
+        let actor = actor_id(log.incarnation, &log.node, &self.id);
+        match edit {
+            LivingEdit::NoteText { name, text } => self.document.note_set(&actor, name, text),
+            LivingEdit::NoteSplice {
+                name,
+                position,
+                delete,
+                insert,
+            } => self
+                .document
+                .note_splice(&actor, name, *position, *delete, insert),
+            LivingEdit::Config {
+                key,
+                value: Some(value),
+            } => self
+                .document
+                .config_put(&actor, key, &ConfigValue::Text(value.clone())),
+            LivingEdit::Config { key, value: None } => self.document.config_delete(&actor, key),
+        }
+    }
+
+    fn config(&self) -> Result<Vec<ConfigView>, Poisoned> {
+        let mut views = Vec::new();
+        flatten(&self.document.config()?, "", &mut views);
+        let conflicts = self.document.config_conflicts()?;
+        for view in &mut views {
+            let Some(conflict) = conflicts.iter().find(|one| one.path == view.key) else {
+                continue;
+            };
+            let values = conflict.values.iter().map(|(actor, value)| {
+                let writer = self.writers.get(&actor.0);
+                let writer = writer.map_or_else(|| format!("{actor:?}"), String::clone);
+                (writer, shown(value))
+            });
+            view.concurrent = values.collect();
+        }
+        Ok(views)
+    }
+}
+
+fn flatten(tree: &ConfigTree, path: &str, views: &mut Vec<ConfigView>) {
+    if let Some(value) = &tree.value {
+        let (key, value) = (path.to_string(), shown(value));
+        views.push(ConfigView {
+            key,
+            value,
+            concurrent: Vec::new(),
+        });
+    }
+    for (segment, below) in &tree.children {
+        let path = if path.is_empty() {
+            segment.clone()
+        } else {
+            format!("{path}/{segment}")
+        };
+        flatten(below, &path, views);
+    }
+}
+
+fn shown(value: &ConfigValue) -> String {
+    match value {
+        ConfigValue::Boolean(yes) => format!("{yes}"),
+        ConfigValue::Integer(number) => format!("{number}"),
+        ConfigValue::Number(number) => format!("{number}"),
+        ConfigValue::Text(text) => text.clone(),
+        ConfigValue::Bytes(bytes) => format!("{} bytes", bytes.len()),
+    }
+}
+
+impl Node {
+    /// Changes a note or the configuration. The answer comes when it is on disk.
+    pub(super) fn edit_living(
+        &mut self,
+        context: &mut Context<'_>,
+        submit: &Submit,
+        agent: &str,
+        edit: &LivingEdit,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Rejection> {
+        check::name("agent name", agent)?;
+        let orchestra = submit.orchestra;
+        let held = self.held_agent(orchestra, agent);
+        let me = self.me;
+        let at = self.now(context);
+        let horizon = self.horizon(orchestra);
+        let Some(space) = self.spaces.get_mut(&orchestra) else {
+            return Ok(());
+        };
+        let named = space
+            .folds
+            .agents
+            .all(at)
+            .any(|(_, state)| state.enrol.name == agent);
+        if !named && !space.folds.agents.is_enrolled(&held) {
+            return Err(
+                Rejection::new(Code::AgentUnknown, "no such agent is enrolled here")
+                    .hint("enrol it first: `unisono agent enrol NAME`"),
+            );
+        }
+        match space.living.edit(&me, edit) {
+            Ok(Some(made)) => {
+                space.living.dirty = true;
+                space
+                    .living
+                    .queue
+                    .push((Some(submit.ticket), Blob(made.bytes)));
+                Ok(())
+            }
+            Ok(None) => {
+                let answer = self.answer(orchestra, at, &horizon, AnswerBody::Edited);
+                out.push(Output::Reply {
+                    ticket: submit.ticket,
+                    result: Ok(answer),
+                });
+                Ok(())
+            }
+            Err(WriteError::Refused(refusal)) => Err(Rejection::new(
+                Code::Malformed,
+                format!("{refusal}; nothing changed"),
+            )),
+            Err(WriteError::Poisoned(_)) => {
+                space.living.broken = true;
+                Err(
+                    Rejection::new(Code::Unknown, "the document is being built again")
+                        .hint("ask again")
+                        .retry_after(500),
+                )
+            }
+        }
+    }
+
+    pub(super) fn living_view(&self, ask: &Ask) -> Result<View, Rejection> {
+        let Some(space) = self.spaces.get(&ask.orchestra) else {
+            return Err(super::answer::unknown_orchestra());
+        };
+        let document = &space.living.document;
+        let view = match &ask.question {
+            Question::Note(name) => document.note(name).map(|text| {
+                text.map(|text| {
+                    View::Note(NoteView {
+                        name: name.clone(),
+                        text,
+                    })
+                })
+            }),
+            Question::Config => space.living.config().map(|views| Some(View::Config(views))),
+            _ => Ok(Some(View::Notes(document.notes()))),
+        };
+        match view {
+            Ok(Some(view)) => Ok(view),
+            Ok(None) => Err(
+                Rejection::new(Code::NoteUnknown, "there is no note of this name")
+                    .hint("list them with `unisono note list`"),
+            ),
+            Err(_) => Err(
+                Rejection::new(Code::Unknown, "the document is being built again")
+                    .hint("ask again")
+                    .retry_after(500),
+            ),
+        }
+    }
+
+    /// The changes of a batch are on disk, or not.
+    pub(super) fn living_written(
+        &mut self,
+        context: &mut Context<'_>,
+        orchestra: OrchestraId,
+        written: bool,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(space) = self.spaces.get_mut(&orchestra) else {
+            return;
+        };
+        let tickets = core::mem::take(&mut space.living.in_flight);
+        if !written {
+            // Automerge has made the change by applying it: that copy is worth nothing now.
+            space.living.broken = true;
+            space.living.queue.clear();
+        }
+        let at = self.now(context);
+        let horizon = self.horizon(orchestra);
+        for ticket in tickets {
+            let result = if written {
+                Ok(self.answer(orchestra, at, &horizon, AnswerBody::Edited))
+            } else {
+                Err(super::batch::full())
+            };
+            out.push(Output::Reply { ticket, result });
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Coming, staying and going: admission, this node's own announcements, votes, and how it is.
+
+use alloc::vec::Vec;
+
+use unisono_model::{Action, Admit, NodeId, Setting, Stamp, VoteRemoval};
+
+use super::batch::Subject;
+use super::output::{Class, Output};
+use super::space::as_agent;
+use super::{Node, limits};
+use crate::context::Context;
+use crate::orchestra::horizon::Horizon;
+use crate::orchestra::view::{MemberView, StatusView};
+use crate::replication::Frame;
+
+impl Node {
+    /// What this node tells of itself.
+    fn own_admit(&self) -> Admit {
+        Admit {
+            node: self.me.node,
+            incarnation: self.me.incarnation,
+            region: self.config.region.clone(),
+            name: self.config.name.clone(),
+            address: self.config.address.clone(),
+        }
+    }
+
+    /// Whether this life is a member already.
+    pub(super) fn is_member(&self) -> bool {
+        self.spaces.get(&self.cluster).is_some_and(|cluster| {
+            cluster
+                .folds
+                .members
+                .is_member(&self.me.node, self.me.incarnation)
+        })
+    }
+
+    /// Sees to it that this life becomes a member: a founder, and a member that starts again, say
+    /// so themselves; anybody else knocks, again and again, because a knock can be lost.
+    pub(super) fn join(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {
+        let now_ms = context.now_ms();
+        if self.is_member() || now_ms < self.next_join_ms {
+            return;
+        }
+        let first = self.next_join_ms == 0;
+        let jitter = u64::from(context.rng.next_u32()) % (limits::JOIN_RETRY_MS / 2);
+        self.next_join_ms = now_ms + limits::JOIN_RETRY_MS + jitter;
+        let Some(cluster) = self.spaces.get(&self.cluster) else {
+            return;
+        };
+        let members = &cluster.folds.members;
+        let founder = members.is_empty() && self.config.seeds.is_empty();
+        let stays = members
+            .all(Stamp::MAX)
+            .iter()
+            .any(|member| member.admit.node == self.me.node && member.removal.is_none());
+        if founder || stays {
+            self.admit(context, self.own_admit());
+            return;
+        }
+        if !first && self.config.sabotage.join_not_retried {
+            return;
+        }
+        let admit = self.own_admit();
+        let seeds: Vec<NodeId> = self.config.seeds.iter().map(|(node, _)| *node).collect();
+        let known = self.current_members().into_iter().map(|(node, _)| node);
+        let mut doors: Vec<NodeId> = seeds.into_iter().chain(known).collect();
+        doors.sort_unstable();
+        doors.dedup();
+        for door in doors {
+            self.send(door, Class::Membership, &Frame::Join(admit.clone()), out);
+        }
+    }
+
+    /// Writes an admission, unless one is on its way.
+    fn admit(&mut self, context: &Context<'_>, admit: Admit) {
+        let subject = Subject::Task(self.cluster, alloc::format!("admit {}", admit.node));
+        if self.blocked.contains_key(&subject) {
+            return;
+        }
+        self.enrol_self(context, self.cluster);
+        let mut made = self.own_record(context, self.cluster, Action::Admit(admit));
+        made.subjects.push(subject);
+        self.block(&made.subjects);
+        self.queue.push_back(made);
+    }
+
+    /// A node knocks. Its certificate has been checked by the transport; a removed life stays out.
+    pub(super) fn asked_to_admit(
+        &mut self,
+        context: &mut Context<'_>,
+        from: NodeId,
+        admit: Admit,
+        out: &mut Vec<Output>,
+    ) {
+        let good = unisono_model::check::action(&Action::Admit(admit.clone())).is_ok();
+        if from != admit.node || !good || !self.is_member() {
+            return;
+        }
+        out.push(Output::Address {
+            node: from,
+            address: admit.address.clone(),
+        });
+        let Some(cluster) = self.spaces.get(&self.cluster) else {
+            return;
+        };
+        let members = &cluster.folds.members;
+        let removed = members.removal_of(&from, admit.incarnation).is_some();
+        if !removed && !members.is_member(&from, admit.incarnation) {
+            self.admit(context, admit);
+            self.flush(context, out);
+        }
+        self.send_summary(context, from, out);
+    }
+
+    /// Votes against members that have been silent for longer than the settings allow.
+    pub(super) fn vote(&mut self, context: &mut Context<'_>) {
+        let now_ms = context.now_ms();
+        let at = self.now(context);
+        let horizon = Horizon::default();
+        let Some(reading) = self.reading(self.cluster, at, &horizon) else {
+            return;
+        };
+        let silent_ms = reading.setting(Setting::RemoveSilentAfterMs);
+        if silent_ms == 0 || !self.is_member() {
+            return;
+        }
+        let mut votes = Vec::new();
+        let members = &reading.folds.members;
+        for member in members.all(Stamp::MAX) {
+            let (node, incarnation) = (member.admit.node, member.admit.incarnation);
+            if node == self.me.node || member.removal.is_some() {
+                continue;
+            }
+            let voted = members.votes(node, incarnation).contains(&self.me.node);
+            let peer = self.peers.get(&node);
+            let heard_ms = peer.and_then(|peer| peer.heard_ms.or(peer.silent_since_ms));
+            let silent = heard_ms.is_some_and(|at| now_ms.saturating_sub(at) >= silent_ms);
+            if silent && !voted {
+                let cluster = self.spaces.get(&self.cluster);
+                let heard = cluster.map_or(Stamp::MIN, |c| c.logs.node_head(&node, incarnation));
+                votes.push(VoteRemoval {
+                    node,
+                    incarnation,
+                    heard,
+                });
+            }
+        }
+        for vote in votes {
+            let subject = Subject::Task(self.cluster, alloc::format!("vote {}", vote.node));
+            if self.blocked.contains_key(&subject) {
+                continue;
+            }
+            self.enrol_self(context, self.cluster);
+            let mut made = self.own_record(context, self.cluster, Action::VoteRemoval(vote));
+            made.subjects.push(subject);
+            self.block(&made.subjects);
+            self.queue.push_back(made);
+        }
+        // A member that was never heard is silent from the moment that this is noticed.
+        let members: Vec<NodeId> = self.current_members().into_iter().map(|(n, _)| n).collect();
+        for node in members {
+            let peer = self.peers.entry(node).or_default();
+            if peer.heard_ms.is_none() && peer.silent_since_ms.is_none() {
+                peer.silent_since_ms = Some(now_ms);
+            }
+        }
+    }
+
+    /// Whether a majority has voted this life out: it must begin another.
+    pub(super) fn was_removed(&self) -> bool {
+        self.spaces.get(&self.cluster).is_some_and(|cluster| {
+            cluster
+                .folds
+                .members
+                .removal_of(&self.me.node, self.me.incarnation)
+                .is_some()
+        })
+    }
+
+    /// Tells the driver where the members are.
+    pub(super) fn tell_addresses(&mut self, out: &mut Vec<Output>) {
+        let Some(cluster) = self.spaces.get(&self.cluster) else {
+            return;
+        };
+        for member in cluster.folds.members.all(Stamp::MAX) {
+            if member.admit.node != self.me.node && !member.admit.address.is_empty() {
+                let (node, address) = (member.admit.node, member.admit.address.clone());
+                out.push(Output::Address { node, address });
+            }
+        }
+    }
+
+    pub(super) fn status(&self, context: &Context<'_>) -> StatusView {
+        let now_ms = context.now_ms();
+        let mut members = Vec::new();
+        if let Some(cluster) = self.spaces.get(&self.cluster) {
+            for member in cluster.folds.members.all(Stamp::MAX) {
+                let node = member.admit.node;
+                let peer = self.peers.get(&node);
+                let votes = cluster.folds.members.votes(node, member.admit.incarnation);
+                members.push(MemberView {
+                    node,
+                    name: member.admit.name.clone(),
+                    region: member.admit.region.clone(),
+                    address: member.admit.address.clone(),
+                    incarnation: member.admit.incarnation,
+                    alive: self.seems_alive(&node, now_ms),
+                    heard_ms_ago: peer
+                        .and_then(|peer| peer.heard_ms)
+                        .map(|at| now_ms.saturating_sub(at)),
+                    round_trip_us: peer.and_then(|peer| peer.round_trip_us),
+                    behind: peer.map_or(0, |peer| peer.behind),
+                    removal_votes: votes.len() as u16,
+                    removed: member.removal.is_some(),
+                });
+            }
+        }
+        StatusView {
+            node: self.me.node,
+            name: self.config.name.clone(),
+            region: self.config.region.clone(),
+            cluster: self.config.cluster,
+            incarnation: self.me.incarnation,
+            members,
+            disk_full: self.disk_retry_ms.is_some(),
+            clock_offset_ms: self.clock_offset_ms(),
+            waiting: (self.waiters.len() + self.deferred.len() + self.queue.len()) as u64,
+            counters: self.counters,
+        }
+    }
+
+    /// Values kept in memory, by kind: what "bounded" speaks of.
+    pub fn weight(&self) -> Weight {
+        let spaces = || self.spaces.values();
+        Weight {
+            folds: spaces().map(|space| space.folds.weight()).sum(),
+            incoming: spaces().map(|space| space.incoming.len()).sum(),
+            documents: spaces().map(|space| space.documents.loaded_count()).sum(),
+            waiting: self.waiters.len() + self.deferred.len() + self.queue.len(),
+            recent_bytes: self.recent.bytes(),
+        }
+    }
+
+    /// The agent that this node is.
+    pub fn agent(&self) -> unisono_model::AgentId {
+        as_agent(self.me.node)
+    }
+}
+
+/// What a node keeps in memory.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Weight {
+    /// Values in the views of all orchestras.
+    pub folds: usize,
+    /// Bundles that wait for earlier ones or for the disk.
+    pub incoming: usize,
+    /// Documents in memory.
+    pub documents: usize,
+    /// Requests that wait.
+    pub waiting: usize,
+    /// Bytes of recent bundles.
+    pub recent_bytes: usize,
+}

@@ -1,0 +1,417 @@
+//! Repair: summaries, vectors, requests for what is missing, and the search for forks.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use unisono_model::{Digest, ForkProof, LogId, NodeId, OrchestraId, wire::Blob};
+
+use super::jobs::Purpose;
+use super::output::{Class, Note, Output};
+use super::{Node, limits};
+use crate::carriage::proves_fork;
+use crate::context::Context;
+use crate::journal::{Entry, EntryKey};
+use crate::replication::{Frame, LogHead, RANGE_BYTES_MAX, SignedHeader};
+
+/// Bundles that were written lately, to be served without the disk.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    bundles: BTreeMap<(OrchestraId, LogId), BTreeMap<u64, Vec<u8>>>,
+    order: VecDeque<(OrchestraId, LogId, u64)>,
+    bytes: usize,
+}
+
+impl Recent {
+    pub(super) fn push(&mut self, orchestra: OrchestraId, log: LogId, seq: u64, bytes: &[u8]) {
+        let log_bundles = self.bundles.entry((orchestra, log)).or_default();
+        if log_bundles.insert(seq, bytes.to_vec()).is_none() {
+            self.order.push_back((orchestra, log, seq));
+            self.bytes += bytes.len();
+        }
+        while self.bytes > limits::RECENT_BYTES_MAX {
+            let Some((orchestra, log, seq)) = self.order.pop_front() else {
+                return;
+            };
+            if let Some(bundles) = self.bundles.get_mut(&(orchestra, log)) {
+                self.bytes -= bundles.remove(&seq).map_or(0, |bytes| bytes.len());
+                if bundles.is_empty() {
+                    self.bundles.remove(&(orchestra, log));
+                }
+            }
+        }
+    }
+
+    /// Consecutive bundles from a number on, if the first is here.
+    pub(super) fn read(
+        &self,
+        orchestra: OrchestraId,
+        log: LogId,
+        from_seq: u64,
+        bytes_max: usize,
+    ) -> Vec<Entry> {
+        let Some(bundles) = self.bundles.get(&(orchestra, log)) else {
+            return Vec::new();
+        };
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut bytes = 0;
+        for (place, (seq, bundle)) in bundles.range(from_seq..).enumerate() {
+            if *seq != from_seq + place as u64 || (bytes > 0 && bytes + bundle.len() > bytes_max) {
+                break;
+            }
+            bytes += bundle.len();
+            let key = EntryKey {
+                orchestra,
+                log,
+                seq: *seq,
+            };
+            entries.push(Entry {
+                key,
+                bytes: bundle.clone(),
+            });
+        }
+        entries
+    }
+
+    /// Forgets a log: it forked.
+    pub(super) fn forget(&mut self, orchestra: OrchestraId, log: LogId) {
+        if let Some(bundles) = self.bundles.remove(&(orchestra, log)) {
+            self.bytes -= bundles.values().map(Vec::len).sum::<usize>();
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Node {
+    /// Tells a peer what this node holds, in one hash per orchestra.
+    pub(super) fn send_summary(
+        &mut self,
+        context: &mut Context<'_>,
+        to: NodeId,
+        out: &mut Vec<Output>,
+    ) {
+        let frame = self.summary(context, true);
+        self.send(to, Class::Repair, &frame, out);
+    }
+
+    fn summary(&mut self, context: &Context<'_>, ask: bool) -> Frame {
+        let spaces = self
+            .spaces
+            .values_mut()
+            .take(crate::replication::SUMMARY_MAX);
+        let orchestras = spaces
+            .map(|space| (space.id, space.vector_digest()))
+            .collect();
+        Frame::Summary {
+            wall_ms: context.wall_ms(),
+            ask,
+            orchestras,
+        }
+    }
+
+    /// A peer has said what it holds: where that differs, it is told what this node holds.
+    pub(super) fn compare(
+        &mut self,
+        context: &mut Context<'_>,
+        from: NodeId,
+        ask: bool,
+        theirs: &[(OrchestraId, Digest)],
+        out: &mut Vec<Output>,
+    ) {
+        let theirs: BTreeMap<OrchestraId, Digest> = theirs.iter().copied().collect();
+        let mut differ: Vec<OrchestraId> = Vec::new();
+        for space in self.spaces.values_mut() {
+            if theirs.get(&space.id) != Some(&space.vector_digest()) {
+                differ.push(space.id);
+            }
+        }
+        let unknown = theirs.keys().filter(|id| !self.spaces.contains_key(id));
+        differ.extend(unknown.copied());
+        let same = differ.is_empty();
+        for orchestra in differ {
+            self.send_vector(from, orchestra, true, out);
+        }
+        if same {
+            if let Some(peer) = self.peers.get_mut(&from) {
+                peer.behind = 0;
+            }
+            if ask {
+                let frame = self.summary(context, false);
+                self.send(from, Class::Repair, &frame, out);
+            }
+        } else {
+            self.unsettled_until_ms = context.now_ms() + limits::SUMMARY_IDLE_MS;
+        }
+    }
+
+    fn send_vector(
+        &mut self,
+        to: NodeId,
+        orchestra: OrchestraId,
+        ask: bool,
+        out: &mut Vec<Output>,
+    ) {
+        let space = self.spaces.get(&orchestra);
+        let mut logs = space.map_or_else(Vec::new, |space| space.logs.heads());
+        logs.truncate(crate::replication::VECTOR_MAX);
+        let proofs = space.map_or_else(Vec::new, |s| s.logs.proofs().cloned().collect());
+        let frame = Frame::Vector {
+            orchestra,
+            ask,
+            logs,
+            proofs,
+        };
+        self.send(to, Class::Repair, &frame, out);
+    }
+
+    /// A peer has said where its logs stand: what it has more is asked for.
+    pub(super) fn compare_vector(
+        &mut self,
+        context: &mut Context<'_>,
+        from: NodeId,
+        orchestra: OrchestraId,
+        ask: bool,
+        theirs: &[LogHead],
+        out: &mut Vec<Output>,
+    ) {
+        let now_ms = context.now_ms();
+        let me = self.me;
+        let space = self.space_entry(orchestra);
+        let mut wanted = Vec::new();
+        let mut forked = Vec::new();
+        let mut lacks = 0;
+        for head in theirs {
+            let state = space.logs.get(&head.log);
+            let held = state.map_or(0, |state| state.seq);
+            let cut = state.and_then(|state| state.cut);
+            if head.seq > held && head.log != me && cut.is_none_or(|cut| held + 1 < cut) {
+                wanted.push((head.log, held + 1));
+            }
+            let known = space
+                .headers
+                .get(&head.log)
+                .and_then(|h| h.get(&head.seq))
+                .copied();
+            let differs = known.is_some_and(|(header, _)| header.digest() != head.head);
+            if differs && cut.is_none_or(|cut| head.seq < cut) {
+                forked.extend(known);
+            }
+        }
+        let place: BTreeMap<LogId, u64> = theirs.iter().map(|h| (h.log, h.seq)).collect();
+        for (log, state) in space.logs.iter() {
+            lacks += state
+                .seq
+                .saturating_sub(place.get(log).copied().unwrap_or(0));
+        }
+        for header in forked {
+            self.send(from, Class::Repair, &Frame::Header(header), out);
+        }
+        if let Some(peer) = self.peers.get_mut(&from) {
+            peer.behind = lacks;
+        }
+        if !wanted.is_empty() {
+            self.want(now_ms, from, orchestra, wanted, out);
+        }
+        if lacks > 0 && ask {
+            self.send_vector(from, orchestra, false, out);
+        }
+    }
+
+    fn want(
+        &mut self,
+        now_ms: u64,
+        from: NodeId,
+        orchestra: OrchestraId,
+        mut logs: Vec<(LogId, u64)>,
+        out: &mut Vec<Output>,
+    ) {
+        if self.config.sabotage.gaps_not_repaired {
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(&from) else {
+            return;
+        };
+        if now_ms < peer.wanted_until_ms {
+            return;
+        }
+        // The cluster's own orchestra never waits: without it nobody is a member.
+        if orchestra != self.cluster {
+            peer.wanted_until_ms = now_ms + limits::WANT_TIMEOUT_MS;
+        }
+        logs.truncate(limits::WANT_LOGS_MAX);
+        self.counters.repairs_asked += 1;
+        self.send(from, Class::Repair, &Frame::Want { orchestra, logs }, out);
+    }
+
+    /// A peer lacks bundles: they come from memory or from the disk, a stretch of each log.
+    pub(super) fn serve(
+        &mut self,
+        to: NodeId,
+        orchestra: OrchestraId,
+        logs: &[(LogId, u64)],
+        out: &mut Vec<Output>,
+    ) {
+        self.counters.repairs_served += 1;
+        let logs = &logs[..logs.len().min(limits::WANT_LOGS_MAX)];
+        for (place, (log, from_seq)) in logs.iter().enumerate() {
+            let more = place + 1 < logs.len();
+            let purpose = Purpose::Serve { to, more };
+            self.fetch(orchestra, *log, *from_seq, RANGE_BYTES_MAX, purpose, out);
+        }
+    }
+
+    /// Sends a stretch of a log.
+    pub(super) fn send_range(
+        &mut self,
+        to: NodeId,
+        entries: Vec<Entry>,
+        more: bool,
+        out: &mut Vec<Output>,
+    ) {
+        let cut = entries.first().and_then(|entry| {
+            self.spaces
+                .get(&entry.key.orchestra)?
+                .logs
+                .get(&entry.key.log)?
+                .cut
+        });
+        let good = entries
+            .into_iter()
+            .filter(|e| cut.is_none_or(|cut| e.key.seq < cut));
+        let bundles = good.map(|entry| Blob(entry.bytes)).collect();
+        self.send(to, Class::Repair, &Frame::Range { bundles, more }, out);
+    }
+
+    /// A peer shows what stands at a place of a log in its copy. If ours differs, the log forked.
+    pub(super) fn compare_header(
+        &mut self,
+        context: &mut Context<'_>,
+        from: NodeId,
+        theirs: SignedHeader,
+        out: &mut Vec<Output>,
+    ) {
+        let header = theirs.0;
+        let good = header.cluster == self.config.cluster
+            && context
+                .verifier
+                .verify(&header.log.node.0, &header.digest(), &theirs.1);
+        let Some(space) = self.spaces.get(&header.orchestra) else {
+            return;
+        };
+        let cut = space.logs.get(&header.log).and_then(|state| state.cut);
+        if !good || cut.is_some_and(|cut| cut <= header.seq) {
+            return;
+        }
+        let known = space.headers.get(&header.log);
+        let ours = known.and_then(|headers| headers.get(&header.seq)).copied();
+        match ours {
+            Some(ours) if ours.0 != header => {
+                let before = known
+                    .and_then(|headers| headers.get(&(header.seq - 1)))
+                    .copied();
+                self.fork_found([ours, theirs]);
+                // They may differ earlier still: show what stands before.
+                self.send(from, Class::Repair, &Frame::Header(ours), out);
+                if let Some(before) = before {
+                    self.send(from, Class::Repair, &Frame::Header(before), out);
+                }
+            }
+            Some(_) => {}
+            None => {
+                let held = space
+                    .logs
+                    .get(&header.log)
+                    .is_some_and(|s| s.seq >= header.seq);
+                if held {
+                    let purpose = Purpose::Header { from, theirs };
+                    self.fetch(header.orchestra, header.log, header.seq, 1, purpose, out);
+                }
+            }
+        }
+    }
+
+    /// Two bundles at one place: the proof goes to disk and to everybody.
+    pub(super) fn fork_found(&mut self, pair: [SignedHeader; 2]) {
+        let [a, b] = pair;
+        let (one, other) = if a.0.digest() < b.0.digest() {
+            (a, b)
+        } else {
+            (b, a)
+        };
+        if self.config.sabotage.fork_accepted || one.0 == other.0 {
+            return;
+        }
+        self.jobs.new_proofs.push(ForkProof { one, other });
+    }
+
+    pub(super) fn take_proofs(
+        &mut self,
+        context: &mut Context<'_>,
+        proofs: Vec<ForkProof>,
+        out: &mut Vec<Output>,
+    ) {
+        if self.config.sabotage.fork_accepted {
+            return;
+        }
+        for proof in proofs {
+            let header = proof.one.0;
+            let cut = self
+                .spaces
+                .get(&header.orchestra)
+                .and_then(|space| space.logs.get(&header.log))
+                .and_then(|state| state.cut);
+            let queued = self.jobs.new_proofs.contains(&proof);
+            if cut.is_none_or(|cut| header.seq < cut)
+                && !queued
+                && proves_fork(&proof, self.config.cluster, context.verifier)
+            {
+                self.jobs.new_proofs.push(proof);
+            }
+        }
+        if !self.jobs.new_proofs.is_empty() {
+            self.flush(context, out);
+        }
+    }
+
+    /// A proof is on disk: its log ends before the fork, and if more of it had been folded, the
+    /// orchestra is folded again.
+    pub(super) fn adopt_proof(
+        &mut self,
+        context: &mut Context<'_>,
+        proof: ForkProof,
+        out: &mut Vec<Output>,
+    ) {
+        let header = proof.one.0;
+        let (orchestra, log, seq) = (header.orchestra, header.log, header.seq);
+        let space = self.space_entry(orchestra);
+        if !space.logs.prove_fork(proof) {
+            return;
+        }
+        space.vector_changed();
+        space
+            .incoming
+            .retain(|(id, number), _| *id != log || *number < seq);
+        let folded = space.logs.get(&log).is_some_and(|state| state.seq >= seq);
+        if let Some(headers) = space.headers.get_mut(&log) {
+            headers.retain(|number, _| *number < seq);
+        }
+        self.counters.forks += 1;
+        self.recent.forget(orchestra, log);
+        out.push(Output::Note(Note::LogForked {
+            orchestra,
+            log,
+            seq,
+        }));
+        if folded {
+            if let Some(space) = self.spaces.get_mut(&orchestra) {
+                space.folds.upset();
+            }
+            self.care_for_folds(context, out);
+        }
+        for (node, _) in self.current_members() {
+            self.send_vector(node, orchestra, false, out);
+        }
+    }
+}

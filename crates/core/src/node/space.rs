@@ -1,0 +1,226 @@
+//! All that a node holds of one orchestra.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use unisono_model::{
+    Action, AgentId, ChainHead, Digest, LogEnd, LogId, NodeId, OrchestraId, Stamp, wire,
+};
+
+use super::documents::Documents;
+use super::living::Living;
+use crate::carriage::Carried;
+use crate::orchestra::Folds;
+use crate::orchestra::fact::Fact;
+use crate::replication::{Logs, Placed, SignedHeader};
+
+/// One orchestra on one node.
+#[derive(Debug)]
+pub(super) struct Space {
+    pub(super) id: OrchestraId,
+    pub(super) logs: Logs,
+    pub(super) folds: Folds,
+    pub(super) documents: Documents,
+    pub(super) living: Living,
+    /// Digests of records that never counted: their signature or chain was broken when they came.
+    pub(super) inert: BTreeSet<Digest>,
+    /// Bundles that wait for an earlier one or for the next batch: (log, number) -> bundle.
+    pub(super) incoming: BTreeMap<(LogId, u64), Carried>,
+    /// Since when a gap stands (ms), if one does.
+    pub(super) gap_since_ms: Option<u64>,
+    /// The highest stamp of a record of another node.
+    pub(super) foreign: Stamp,
+    /// When this node must write a head (ms), if it must.
+    pub(super) head_due_ms: Option<u64>,
+    /// Views are being folded again: nothing enters and nothing is read meanwhile.
+    pub(super) refolding: bool,
+    /// Records since the last checkpoint.
+    pub(super) unsaved: u64,
+    /// Recent headers by log, to find forks.
+    pub(super) headers: BTreeMap<LogId, BTreeMap<u64, SignedHeader>>,
+    /// The digest of the vector, until it changes.
+    vector: Option<Digest>,
+}
+
+/// What is kept of a space across restarts, beside the journal.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Checkpoint {
+    version: u8,
+    pub(super) logs: Logs,
+    pub(super) folds: Folds,
+    pub(super) inert: BTreeSet<Digest>,
+    pub(super) foreign: Stamp,
+    pub(super) documents: Vec<super::documents::Saved>,
+    pub(super) living: Vec<Digest>,
+}
+
+const CHECKPOINT_VERSION: u8 = 1;
+
+impl Space {
+    pub(super) fn new(id: OrchestraId) -> Self {
+        Self {
+            id,
+            logs: Logs::default(),
+            folds: Folds::default(),
+            documents: Documents::new(id),
+            living: Living::new(id),
+            inert: BTreeSet::new(),
+            incoming: BTreeMap::new(),
+            gap_since_ms: None,
+            foreign: Stamp::MIN,
+            head_due_ms: None,
+            refolding: false,
+            unsaved: 0,
+            headers: BTreeMap::new(),
+            vector: None,
+        }
+    }
+
+    /// The digest of the vector.
+    pub(super) fn vector_digest(&mut self) -> Digest {
+        *self.vector.get_or_insert_with(|| self.logs.digest())
+    }
+
+    /// To be said whenever the logs have changed.
+    pub(super) fn vector_changed(&mut self) {
+        self.vector = None;
+    }
+
+    /// The checkpoint's bytes. Records that wait for an enrolment are not in it; a space with such
+    /// is folded again from its logs at the next start.
+    pub(super) fn checkpoint(&mut self) -> Vec<u8> {
+        self.unsaved = 0;
+        wire::encode(&Checkpoint {
+            version: CHECKPOINT_VERSION,
+            logs: self.logs.clone(),
+            folds: self.folds.clone(),
+            inert: self.inert.clone(),
+            foreign: self.foreign,
+            documents: self.documents.saved(),
+            living: self.living.heads(),
+        })
+    }
+
+    /// Takes a checkpoint back, if it is one.
+    pub(super) fn restore(
+        &mut self,
+        bytes: &[u8],
+        living: Option<Vec<u8>>,
+        lease_ms_max: u64,
+    ) -> bool {
+        let Ok(checkpoint) = wire::decode::<Checkpoint>(bytes, usize::MAX) else {
+            return false;
+        };
+        if checkpoint.version != CHECKPOINT_VERSION {
+            return false;
+        }
+        self.logs = checkpoint.logs;
+        self.folds = checkpoint.folds;
+        self.folds.restored(lease_ms_max);
+        self.inert = checkpoint.inert;
+        self.foreign = checkpoint.foreign;
+        self.documents.restore(checkpoint.documents);
+        self.vector = None;
+        let fresh = self.living.heads() == checkpoint.living;
+        let saved = living.is_some_and(|bytes| self.living.restore(&bytes, &checkpoint.living));
+        if !fresh && !saved {
+            self.folds.upset();
+        }
+        true
+    }
+
+    /// The blob that holds the checkpoint.
+    pub(super) fn checkpoint_name(id: OrchestraId) -> String {
+        alloc::format!("checkpoint-{id}")
+    }
+
+    /// This node's earlier logs that its new log must close.
+    pub(super) fn open_ends(&self, log: &LogId) -> Vec<LogEnd> {
+        let own = || {
+            self.logs
+                .iter()
+                .filter(|(id, state)| id.node == log.node && state.seq > 0)
+        };
+        let closed: BTreeSet<LogEnd> = own()
+            .flat_map(|(_, state)| state.closes.iter().copied())
+            .collect();
+        let ends = own()
+            .filter(|(id, _)| id.incarnation != log.incarnation)
+            .map(|(id, state)| LogEnd {
+                incarnation: id.incarnation,
+                seq: state.seq,
+            });
+        let mut ends: Vec<LogEnd> = ends
+            .filter(|end| !closed.iter().any(|c| c.incarnation == end.incarnation))
+            .collect();
+        ends.sort_unstable();
+        // The newest matter most: what is beyond the limit is closed by one of these.
+        let surplus = ends
+            .len()
+            .saturating_sub(unisono_model::limits::BUNDLE_CLOSES_MAX);
+        ends.split_off(surplus)
+    }
+
+    /// The heads of an agent's chains on other logs.
+    pub(super) fn chain_heads(&self, agent: AgentId, except: &LogId) -> Vec<ChainHead> {
+        let others = self.logs.iter().filter(|(log, _)| *log != except);
+        let mut heads: Vec<ChainHead> = others
+            .filter_map(|(log, state)| state.chain_head(*log, agent))
+            .collect();
+        heads.sort_unstable();
+        heads.truncate(unisono_model::limits::PREDECESSORS_MAX);
+        heads
+    }
+
+    /// Remembers a header for the search for forks.
+    pub(super) fn note_header(&mut self, carried: &Carried) {
+        let header = *carried.header();
+        let known = self.headers.entry(header.log).or_default();
+        known.insert(header.seq, (header, carried.bundle().signature));
+        while known.len() > super::limits::HEADERS_KEPT_MAX {
+            known.pop_first();
+        }
+    }
+
+    /// Whether this node, or anybody, still waits for heads above what was written here.
+    pub(super) fn needs_head(&self, own: &LogId) -> bool {
+        let written = self.logs.get(own).map_or(Stamp::MIN, |state| state.stamp);
+        self.foreign > written
+    }
+
+    /// Bundles that wait, and their bytes.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let bytes = self
+            .incoming
+            .values()
+            .map(|carried| carried.bytes().len())
+            .sum();
+        (self.incoming.len(), bytes)
+    }
+}
+
+/// A record as the folds take it, if it counts.
+pub(super) fn fact(log: LogId, bundle: u64, placed: &Placed) -> Option<Fact> {
+    let body = placed.body.clone().filter(|_| placed.good)?;
+    let (place, agent, seq) = (placed.place, placed.agent, placed.seq);
+    Some(Fact {
+        place,
+        agent,
+        log,
+        bundle,
+        seq,
+        body,
+    })
+}
+
+/// Whether an action makes the other members write a head at once.
+pub(super) fn urgent(action: &Action) -> bool {
+    matches!(action, Action::Claim { .. } | Action::Renew { .. })
+}
+
+/// The agent that a node is when it acts for itself.
+pub(super) fn as_agent(node: NodeId) -> AgentId {
+    AgentId(node.0)
+}

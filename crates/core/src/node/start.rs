@@ -1,0 +1,186 @@
+//! A node as the disk remembers it.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use ed25519_dalek::SigningKey;
+use unisono_model::{ForkProof, LogId, NodeId, OrchestraId, Stamp, wire};
+
+use super::batch::Staged;
+use super::jobs::Jobs;
+use super::repair::Recent;
+use super::space::Space;
+use super::{Config, Node, Storage};
+use crate::carriage::{Carried, proves_fork};
+use crate::context::Context;
+use crate::orchestra::view::Counters;
+use crate::replication::Logs;
+use crate::timing::StampClock;
+
+/// How much of a log is read at once at the start (bytes).
+const STEP_BYTES: usize = 1024 * 1024;
+
+impl Node {
+    /// A node as the disk remembers it: from checkpoints, and from what was written after them.
+    /// Where a bundle cannot be read, its log ends before it until a peer has repaired it.
+    pub fn start(config: Config, storage: &mut dyn Storage, context: &mut Context<'_>) -> Self {
+        let key = SigningKey::from_bytes(&config.secret);
+        let node = NodeId(key.verifying_key().to_bytes());
+        let me = LogId {
+            node,
+            incarnation: config.incarnation,
+        };
+        let cluster = OrchestraId::of(config.cluster, "cluster");
+        let mut started = Self {
+            config,
+            key,
+            me,
+            cluster,
+            clock: StampClock::default(),
+            spaces: BTreeMap::new(),
+            queue: VecDeque::new(),
+            blocked: BTreeMap::new(),
+            deferred: VecDeque::new(),
+            batch: None,
+            next_batch: 0,
+            waiters: Vec::new(),
+            jobs: Jobs::default(),
+            peers: BTreeMap::new(),
+            recent: Recent::default(),
+            relay: Vec::new(),
+            relay_due_ms: None,
+            emitted: BTreeMap::new(),
+            disk_retry_ms: None,
+            stopped: false,
+            next_join_ms: 0,
+            next_summary_ms: 0,
+            next_care_ms: 0,
+            unsettled_until_ms: 0,
+            published: BTreeSet::new(),
+            counters: Counters::default(),
+        };
+        started.space_entry(cluster);
+        for orchestra in storage.orchestras() {
+            started.recover(context, storage, orchestra);
+        }
+        started.counters = Counters::default();
+        started.published.clear();
+        started
+    }
+
+    fn recover(
+        &mut self,
+        context: &mut Context<'_>,
+        storage: &mut dyn Storage,
+        orchestra: OrchestraId,
+    ) {
+        let lease_ms_max = self.config.lease_ms_max;
+        let checkpoint = storage.blob(&Space::checkpoint_name(orchestra));
+        let living = storage.blob(&super::living::Living::blob_name(orchestra));
+        let holdings = storage.holdings(orchestra);
+        let space = self.space_entry(orchestra);
+        let restored = checkpoint.is_some_and(|bytes| space.restore(&bytes, living, lease_ms_max));
+        if restored && !is_behind(&space.logs, &holdings) {
+            // The checkpoint speaks of bundles that are gone: it proves nothing any more.
+            *space = Space::new(orchestra);
+        }
+        for bytes in storage.proofs(orchestra) {
+            self.recover_proof(context, orchestra, &bytes);
+        }
+        let mut highest = Stamp::MIN;
+        if let Some(space) = self.spaces.get(&orchestra) {
+            let stamps = space.logs.iter().map(|(_, state)| state.stamp);
+            let horizon =
+                Stamp::from_ns(context.wall_ns).plus_ms(unisono_model::limits::STAMP_AHEAD_MS_MAX);
+            let own = space
+                .logs
+                .iter()
+                .filter(|(log, _)| log.node == self.me.node);
+            highest = stamps
+                .filter(|stamp| *stamp <= horizon)
+                .max()
+                .unwrap_or(Stamp::MIN);
+            highest = own
+                .map(|(_, state)| state.stamp)
+                .max()
+                .unwrap_or(Stamp::MIN)
+                .max(highest);
+        }
+        self.clock = StampClock::after(self.clock.now(0).max(highest));
+        for (log, _) in holdings {
+            self.recover_log(context, storage, orchestra, log);
+        }
+    }
+
+    fn recover_proof(&mut self, context: &mut Context<'_>, orchestra: OrchestraId, bytes: &[u8]) {
+        let Ok(proof) = wire::decode::<ForkProof>(bytes, 64 * 1024) else {
+            return;
+        };
+        if self.config.sabotage.fork_accepted
+            || !proves_fork(&proof, self.config.cluster, context.verifier)
+        {
+            return;
+        }
+        let (log, seq) = (proof.one.0.log, proof.one.0.seq);
+        let space = self.space_entry(orchestra);
+        if space.logs.prove_fork(proof) && space.logs.get(&log).is_some_and(|s| s.seq >= seq) {
+            space.folds.upset();
+        }
+    }
+
+    /// What was written after the checkpoint.
+    fn recover_log(
+        &mut self,
+        context: &mut Context<'_>,
+        storage: &mut dyn Storage,
+        orchestra: OrchestraId,
+        log: LogId,
+    ) {
+        loop {
+            let space = self.space_entry(orchestra);
+            let from_seq = space.logs.get(&log).map_or(0, |state| state.seq) + 1;
+            let entries = storage.read(orchestra, log, from_seq, STEP_BYTES);
+            let mut next = from_seq;
+            for entry in entries {
+                let Ok(carried) = Carried::from_disk(&entry.bytes, self.config.cluster) else {
+                    return;
+                };
+                let space = self.space_entry(orchestra);
+                let state = space.logs.entry(log);
+                if state.is_next(carried.header(), &carried.digest()).is_err() {
+                    return;
+                }
+                let (header, digest) = (*carried.header(), carried.digest());
+                let placed = state.advance(&header, digest, carried.body(), context.verifier);
+                let changes = state.changes_of(carried.body());
+                let own = log.node == self.me.node;
+                let staged = Staged {
+                    orchestra,
+                    carried,
+                    placed,
+                    own,
+                    changes,
+                };
+                self.apply_bundle(context, &staged);
+                if own {
+                    // This node never stamps below what it has written in an earlier life.
+                    self.clock = StampClock::after(self.clock.now(0).max(header.stamp));
+                }
+                next = header.seq + 1;
+            }
+            if next == from_seq {
+                return;
+            }
+        }
+    }
+}
+
+/// Whether the disk holds at least what a checkpoint's logs say, from their first bundle on.
+fn is_behind(logs: &Logs, holdings: &[(LogId, Vec<(u64, u64)>)]) -> bool {
+    let last: BTreeMap<LogId, u64> = holdings
+        .iter()
+        .filter_map(|(log, ranges)| Some((*log, ranges.last()?.1)))
+        .collect();
+    logs.iter()
+        .all(|(log, state)| last.get(log).copied().unwrap_or(0) >= state.seq)
+}

@@ -1,0 +1,635 @@
+//! The edge's preconditions: checked once, before a record exists, and never again.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use unisono_model::{
+    Action, AgentId, Code, Digest, FieldValue, Held, IdempotencyKey, OrchestraId, RECORD_VERSION,
+    RecordBody, Rejection, Setting, SignalKind, SignedRecord, TaskStatus, check, limits,
+};
+
+use super::batch::{Made, Source, Subject};
+use super::input::{Submit, Work};
+use super::output::{AnswerBody, Output, Recorded};
+use super::space::as_agent;
+use super::wait::Waiter;
+use super::{Node, limits as bounds};
+use crate::carriage::client_record;
+use crate::context::Context;
+use crate::orchestra::Reading;
+use crate::orchestra::claims::Claims;
+use crate::orchestra::horizon::Horizon;
+use crate::replication::ChainTip;
+
+/// What a request came to at the edge.
+enum Verdict {
+    /// It becomes a record.
+    Make(Made),
+    /// It was done before under its key.
+    Repeated(Recorded),
+    /// Something that it is about is being changed: it waits its turn.
+    Later,
+}
+
+impl Node {
+    pub(super) fn submit(
+        &mut self,
+        context: &mut Context<'_>,
+        submit: Submit,
+        out: &mut Vec<Output>,
+    ) {
+        let deadline_ms = context.now_ms().saturating_add(submit.promise.deadline_ms);
+        if self.waiters.len() + self.deferred.len() + self.queue.len() >= bounds::WAITING_MAX {
+            self.reject(Some(submit.ticket), busy(), out);
+            return;
+        }
+        if !self.has_seen(submit.orchestra, submit.promise.min_cursor.as_ref()) {
+            self.waiters.push(Waiter::Submit(submit, deadline_ms));
+            return;
+        }
+        let refolding = self
+            .spaces
+            .get(&submit.orchestra)
+            .is_some_and(|space| space.refolding);
+        if refolding {
+            self.deferred.push_back(submit);
+            return;
+        }
+        let ticket = submit.ticket;
+        match self.consider(context, &submit, deadline_ms, out) {
+            Ok(Some(Verdict::Make(made))) => {
+                self.block(&made.subjects);
+                self.queue.push_back(made);
+                if self.queue.len() >= bounds::BATCH_RECORDS_MAX {
+                    self.flush(context, out);
+                }
+            }
+            Ok(Some(Verdict::Repeated(recorded))) => {
+                let at = self.now(context);
+                let horizon = self.horizon(submit.orchestra);
+                let body = AnswerBody::Recorded(recorded);
+                let answer = self.answer(submit.orchestra, at, &horizon, body);
+                out.push(Output::Reply {
+                    ticket,
+                    result: Ok(answer),
+                });
+            }
+            Ok(Some(Verdict::Later)) => self.deferred.push_back(submit),
+            Ok(None) => {}
+            Err(rejection) => self.reject(Some(ticket), rejection, out),
+        }
+    }
+
+    /// Tries what was put off, in the order in which it came.
+    pub(super) fn retry_deferred(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {
+        for _ in 0..self.deferred.len() {
+            if let Some(submit) = self.deferred.pop_front() {
+                self.submit(context, submit, out);
+            }
+        }
+    }
+
+    fn consider(
+        &mut self,
+        context: &mut Context<'_>,
+        submit: &Submit,
+        deadline_ms: u64,
+        out: &mut Vec<Output>,
+    ) -> Result<Option<Verdict>, Rejection> {
+        if self.disk_retry_ms.is_some_and(|at| context.now_ms() < at) {
+            return Err(super::batch::full());
+        }
+        if let Some(offset_ms) = self.clock_off() {
+            return Err(clock_off(offset_ms));
+        }
+        if let Work::Open { name } = &submit.work {
+            return self.open(context, submit, name, deadline_ms, out);
+        }
+        if submit.orchestra == self.cluster || !self.spaces.contains_key(&submit.orchestra) {
+            return Err(
+                Rejection::new(Code::OrchestraUnknown, "no orchestra of this name here")
+                    .hint("make it with `unisono state --create`, or look at `unisono status`"),
+            );
+        }
+        match &submit.work {
+            Work::Record(bytes) => self.signed(context, submit, bytes, deadline_ms).map(Some),
+            Work::Act { agent, action, key } => self
+                .acted(context, submit, agent, action, *key, deadline_ms)
+                .map(Some),
+            Work::Living { agent, edit } => {
+                self.edit_living(context, submit, agent, edit, out)?;
+                Ok(None)
+            }
+            Work::Open { .. } => Ok(None),
+        }
+    }
+
+    fn open(
+        &mut self,
+        context: &mut Context<'_>,
+        submit: &Submit,
+        name: &str,
+        deadline_ms: u64,
+        out: &mut Vec<Output>,
+    ) -> Result<Option<Verdict>, Rejection> {
+        check::name("orchestra name", name)?;
+        let id = OrchestraId::of(self.config.cluster, name);
+        if id != submit.orchestra || id == self.cluster {
+            return Err(Rejection::new(
+                Code::Malformed,
+                "the id does not follow from the name",
+            ));
+        }
+        let known = self
+            .spaces
+            .get(&id)
+            .is_some_and(|space| !space.folds.name.is_empty());
+        if known {
+            let horizon = self.horizon(id);
+            let at = self.now(context);
+            let answer = self.answer(id, at, &horizon, AnswerBody::Opened);
+            out.push(Output::Reply {
+                ticket: submit.ticket,
+                result: Ok(answer),
+            });
+            return Ok(None);
+        }
+        if self.blocked.contains_key(&Subject::Iteration(id)) {
+            return Ok(Some(Verdict::Later));
+        }
+        self.space_entry(id);
+        self.enrol_self(context, id);
+        let action = Action::Open {
+            name: name.to_string(),
+        };
+        let mut made = self.own_record(context, id, action);
+        made.ticket = Some(submit.ticket);
+        made.promise = submit.promise.clone();
+        made.deadline_ms = deadline_ms;
+        made.subjects.push(Subject::Iteration(id));
+        Ok(Some(Verdict::Make(made)))
+    }
+
+    /// A record that this node makes for itself.
+    pub(super) fn own_record(
+        &mut self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        action: Action,
+    ) -> Made {
+        Made {
+            ticket: None,
+            orchestra,
+            source: Source::Own,
+            body: body(context, Held::Agent, 1, None, action),
+            promise: super::Promise::default(),
+            deadline_ms: context.now_ms(),
+            subjects: Vec::new(),
+        }
+    }
+
+    fn signed(
+        &mut self,
+        context: &mut Context<'_>,
+        submit: &Submit,
+        bytes: &[u8],
+        deadline_ms: u64,
+    ) -> Result<Verdict, Rejection> {
+        let record = client_record(bytes)?;
+        let body = RecordBody::decode(&record.body.0)?;
+        let orchestra = submit.orchestra;
+        let digest = record
+            .place(self.config.cluster, orchestra)
+            .digest(&record.body.0);
+        if !context
+            .verifier
+            .verify(&record.agent.0, &digest, &record.signature)
+        {
+            return Err(Rejection::new(
+                Code::BadSignature,
+                "the agent's signature does not verify",
+            )
+            .hint("sign for this cluster, orchestra, node and chain place; see the session"));
+        }
+        if body.held != Held::Agent {
+            return Err(Rejection::new(
+                Code::Malformed,
+                "a signed record is held by its agent",
+            ));
+        }
+        let subjects = subjects(orchestra, record.agent, &body.action);
+        if self.is_blocked(&subjects) {
+            return Ok(Verdict::Later);
+        }
+        if let Some(recorded) = self.repeated(orchestra, record.agent, body.key, &body.action)? {
+            return Ok(Verdict::Repeated(recorded));
+        }
+        self.check_chain(orchestra, &record, &digest)?;
+        self.check_enrolled(orchestra, record.agent, &body.action)?;
+        let action = self.precondition(context, orchestra, record.agent, body.action.clone())?;
+        if action != body.action {
+            return Err(
+                Rejection::new(Code::Malformed, "a signed action must name every number")
+                    .hint("fill in lease, lifetime and claim before signing"),
+            );
+        }
+        Ok(Verdict::Make(Made {
+            ticket: Some(submit.ticket),
+            orchestra,
+            source: Source::Signed(record),
+            body,
+            promise: submit.promise.clone(),
+            deadline_ms,
+            subjects,
+        }))
+    }
+
+    fn acted(
+        &mut self,
+        context: &mut Context<'_>,
+        submit: &Submit,
+        name: &str,
+        action: &Action,
+        key: Option<IdempotencyKey>,
+        deadline_ms: u64,
+    ) -> Result<Verdict, Rejection> {
+        check::name("agent name", name)?;
+        let orchestra = submit.orchestra;
+        let agent = self.held_agent(orchestra, name);
+        let subjects = subjects(orchestra, agent, action);
+        if self.is_blocked(&subjects) {
+            return Ok(Verdict::Later);
+        }
+        if let Action::Enrol(enrol) = action
+            && enrol.name != name
+        {
+            return Err(Rejection::new(
+                Code::Malformed,
+                "an agent enrols under its own name",
+            ));
+        }
+        self.check_enrolled(orchestra, agent, action)?;
+        let action = self.precondition(context, orchestra, agent, action.clone())?;
+        if let Some(recorded) = self.repeated(orchestra, agent, key, &action)? {
+            return Ok(Verdict::Repeated(recorded));
+        }
+        check::action(&action)?;
+        let at = self.now(context);
+        let iteration = self
+            .spaces
+            .get(&orchestra)
+            .map_or(1, |space| space.folds.course.iteration(at))
+            .min(limits::ITERATION_MAX);
+        Ok(Verdict::Make(Made {
+            ticket: Some(submit.ticket),
+            orchestra,
+            source: Source::Held(name.to_string()),
+            body: body(context, Held::Node, iteration, key, action),
+            promise: submit.promise.clone(),
+            deadline_ms,
+            subjects,
+        }))
+    }
+
+    /// The answer that was given before under this key, if any.
+    fn repeated(
+        &self,
+        orchestra: OrchestraId,
+        agent: AgentId,
+        key: Option<IdempotencyKey>,
+        action: &Action,
+    ) -> Result<Option<Recorded>, Rejection> {
+        let (Some(key), Some(space)) = (key, self.spaces.get(&orchestra)) else {
+            return Ok(None);
+        };
+        if self.config.sabotage.key_forgotten {
+            return Ok(None);
+        }
+        let Some(kept) = space.folds.once.find(agent, key) else {
+            return Ok(None);
+        };
+        if space.folds.once.contradicts(agent, key, action) {
+            return Err(
+                Rejection::new(Code::KeyReused, "this key was used for another action")
+                    .hint("draw a new idempotency key for a new action"),
+            );
+        }
+        let horizon = self.horizon(orchestra);
+        let at = self.clock.now(0).max(kept.place.stamp);
+        let reading = self.reading(orchestra, at, &horizon);
+        Ok(Some(Recorded {
+            place: kept.place,
+            log: kept.log,
+            seq: kept.seq,
+            durable_on: 1,
+            durable_wanted: 1,
+            claim: reading.and_then(|reading| reading.claim_of(action, kept.place, agent)),
+            repeated: true,
+            key: Some(key),
+        }))
+    }
+
+    fn check_chain(
+        &self,
+        orchestra: OrchestraId,
+        record: &SignedRecord,
+        digest: &Digest,
+    ) -> Result<(), Rejection> {
+        if record.log != self.me {
+            return Err(Rejection::new(
+                Code::WrongLog,
+                "signed for a log that is not written here",
+            )
+            .hint("open a session on this node and sign for its log"));
+        }
+        let tip = self.chain_tip(orchestra, record.agent);
+        if record.seq == tip.seq && *digest == tip.record {
+            return Err(
+                Rejection::new(Code::ChainOrder, "this record is on the chain already")
+                    .hint("give records an idempotency key to learn what became of them"),
+            );
+        }
+        if record.seq != tip.seq + 1 || record.prev != tip.record {
+            let (expected, got) = (tip.seq + 1, record.seq);
+            return Err(Rejection::new(
+                Code::ChainOrder,
+                format!("expected record {expected} of this chain, got {got}"),
+            )
+            .hint("open a session again to learn where the chain stands"));
+        }
+        Ok(())
+    }
+
+    /// Where an agent's chain on this node stands.
+    pub(super) fn chain_tip(&self, orchestra: OrchestraId, agent: AgentId) -> ChainTip {
+        let log = self
+            .spaces
+            .get(&orchestra)
+            .and_then(|space| space.logs.get(&self.me));
+        log.and_then(|state| state.chains.get(&agent))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    fn check_enrolled(
+        &self,
+        orchestra: OrchestraId,
+        agent: AgentId,
+        action: &Action,
+    ) -> Result<(), Rejection> {
+        let enrolled = self
+            .spaces
+            .get(&orchestra)
+            .is_some_and(|space| space.folds.agents.is_enrolled(&agent));
+        if enrolled || matches!(action, Action::Enrol(_)) {
+            return Ok(());
+        }
+        Err(
+            Rejection::new(Code::AgentUnknown, "no such agent is enrolled here")
+                .hint("enrol it first: `unisono agent enrol NAME`"),
+        )
+    }
+
+    /// What must be so before the record exists; fills in the numbers that folds will need.
+    fn precondition(
+        &mut self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        agent: AgentId,
+        action: Action,
+    ) -> Result<Action, Rejection> {
+        let at = self.now(context);
+        let horizon = Horizon::default();
+        match action {
+            Action::Admit(_) | Action::VoteRemoval(_) | Action::Open { .. } => Err(Rejection::new(
+                Code::NotMember,
+                "only nodes do this, of themselves",
+            )),
+            Action::Signal(_) => self.signal(context, orchestra, agent, action),
+            Action::Claim { .. } | Action::Renew { .. } | Action::Release { .. } => {
+                let lease_ms_max = self.config.lease_ms_max;
+                let Some(reading) = self.reading(orchestra, at, &horizon) else {
+                    return Ok(action);
+                };
+                super::answer::claim_precondition(&reading, agent, action, lease_ms_max)
+            }
+            Action::Advance { from } => {
+                let Some(reading) = self.reading(orchestra, at, &horizon) else {
+                    return Ok(action);
+                };
+                let now = reading.iteration();
+                if from == now {
+                    return Ok(action);
+                }
+                Err(Rejection::new(
+                    Code::IterationWrong,
+                    format!("iteration {from} cannot end now: the current one is {now}"),
+                ))
+            }
+            Action::Task(mut change) => {
+                let Some(space) = self.spaces.get(&orchestra) else {
+                    return Ok(Action::Task(change));
+                };
+                let exists = space.folds.tasks.exists(&change.task, at);
+                task_precondition(&change, exists)?;
+                space.folds.tasks.fill_replaces(&mut change, at);
+                Ok(Action::Task(change))
+            }
+            other => Ok(other),
+        }
+    }
+
+    fn signal(
+        &mut self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        agent: AgentId,
+        action: Action,
+    ) -> Result<Action, Rejection> {
+        let Action::Signal(mut signal) = action else {
+            return Ok(action);
+        };
+        if signal.kind == SignalKind::Offer && signal.evidence.is_none() {
+            return Err(
+                Rejection::new(Code::EvidenceMissing, "an OFFER needs a mark as evidence")
+                    .hint("make one with `unisono mark`, and name it with --evidence"),
+            );
+        }
+        let at = self.now(context);
+        let Some(space) = self.spaces.get(&orchestra) else {
+            return Ok(Action::Signal(signal));
+        };
+        let course = &space.folds.course;
+        if signal.lifetime_ms == 0 {
+            let setting = match signal.kind {
+                SignalKind::Intent => Setting::IntentLifetimeMs,
+                SignalKind::Need | SignalKind::Offer => Setting::NeedLifetimeMs,
+            };
+            signal.lifetime_ms = course
+                .setting(setting, at)
+                .clamp(1, limits::LIFETIME_MS_MAX);
+        }
+        let allowed = course.setting(Setting::EmitPerMinuteMax, at);
+        let minute = context.now_ms() / 60_000;
+        let count = self.emitted.entry((orchestra, agent)).or_default();
+        if count.0 != minute {
+            *count = (minute, 0);
+        }
+        if count.1 >= allowed {
+            let wait_ms = (minute + 1) * 60_000 - context.now_ms();
+            return Err(Rejection::new(
+                Code::RateLimited,
+                format!("this agent may emit {allowed} signals a minute"),
+            )
+            .hint("wait, or raise the setting emit-per-minute-max")
+            .retry_after(wait_ms));
+        }
+        count.1 += 1;
+        Ok(Action::Signal(signal))
+    }
+
+    /// The folds of an orchestra, read as of a stamp.
+    pub(super) fn reading<'a>(
+        &'a self,
+        orchestra: OrchestraId,
+        at: unisono_model::Stamp,
+        horizon: &'a Horizon,
+    ) -> Option<Reading<'a>> {
+        let folds = &self.spaces.get(&orchestra)?.folds;
+        Some(Reading {
+            folds,
+            at,
+            horizon,
+            rules: self.claim_rules()?,
+        })
+    }
+
+    pub(super) fn block(&mut self, subjects: &[Subject]) {
+        for subject in subjects {
+            *self.blocked.entry(subject.clone()).or_default() += 1;
+        }
+    }
+
+    pub(super) fn unblock(&mut self, subjects: &[Subject]) {
+        for subject in subjects {
+            if let Some(count) = self.blocked.get_mut(subject) {
+                *count -= 1;
+                if *count == 0 {
+                    self.blocked.remove(subject);
+                }
+            }
+        }
+    }
+
+    fn is_blocked(&self, subjects: &[Subject]) -> bool {
+        subjects
+            .iter()
+            .any(|subject| self.blocked.contains_key(subject))
+    }
+
+    /// Makes this node known to an orchestra as the agent that it is when it acts for itself.
+    pub(super) fn enrol_self(&mut self, context: &Context<'_>, orchestra: OrchestraId) {
+        let agent = as_agent(self.me.node);
+        let known = self
+            .spaces
+            .get(&orchestra)
+            .is_some_and(|s| s.folds.agents.is_enrolled(&agent));
+        let subject = Subject::Agent(orchestra, agent);
+        if known || self.blocked.contains_key(&subject) {
+            return;
+        }
+        let enrol = unisono_model::Enrol {
+            name: self.config.name.clone(),
+            role: String::from("node"),
+            kind: unisono_model::AgentKind::Node,
+        };
+        let mut made = self.own_record(context, orchestra, Action::Enrol(enrol));
+        made.subjects.push(subject);
+        self.block(&made.subjects);
+        self.queue.push_back(made);
+    }
+}
+
+fn body(
+    context: &Context<'_>,
+    held: Held,
+    iteration: u32,
+    key: Option<IdempotencyKey>,
+    action: Action,
+) -> RecordBody {
+    RecordBody {
+        version: RECORD_VERSION,
+        held,
+        agent_ms: context.wall_ms(),
+        iteration,
+        key,
+        predecessors: Vec::new(),
+        token: None,
+        action,
+    }
+}
+
+fn subjects(orchestra: OrchestraId, agent: AgentId, action: &Action) -> Vec<Subject> {
+    let mut subjects = alloc::vec![Subject::Agent(orchestra, agent)];
+    if let Some(topic) = Claims::topic_of(action) {
+        subjects.push(Subject::Topic(orchestra, topic.to_string()));
+    }
+    if let Action::Task(change) = action {
+        subjects.push(Subject::Task(orchestra, change.task.clone()));
+    }
+    if let Action::Advance { .. } = action {
+        subjects.push(Subject::Iteration(orchestra));
+    }
+    subjects
+}
+
+fn task_precondition(change: &unisono_model::TaskChange, exists: bool) -> Result<(), Rejection> {
+    let name = &change.task;
+    let creates = change
+        .fields
+        .iter()
+        .any(|f| matches!(f.value, FieldValue::Created(_)));
+    if creates && exists {
+        return Err(
+            Rejection::new(Code::TaskExists, format!("task {name} exists already"))
+                .hint("change it instead of making it"),
+        );
+    }
+    if !creates && !exists {
+        return Err(
+            Rejection::new(Code::TaskUnknown, format!("there is no task {name}"))
+                .hint("make it first: `unisono task create`"),
+        );
+    }
+    let closes = change
+        .fields
+        .iter()
+        .any(|field| matches!(field.value, FieldValue::Status(TaskStatus::Closed)));
+    if closes && change.evidence.is_none() {
+        return Err(Rejection::new(
+            Code::EvidenceMissing,
+            "closing a task needs a mark as evidence",
+        )
+        .hint("make one with `unisono mark`, and name it with --evidence"));
+    }
+    Ok(())
+}
+
+fn busy() -> Rejection {
+    Rejection::new(
+        Code::Busy,
+        "too many requests wait in this node; nothing changed",
+    )
+    .hint("ask again, or ask another node")
+    .retry_after(200)
+}
+
+fn clock_off(offset_ms: i64) -> Rejection {
+    Rejection::new(
+        Code::ClockOff,
+        format!("this node's clock is {offset_ms} ms off the other members'; nothing was written"),
+    )
+    .hint("set its clock; reads go on, and other nodes take writes")
+    .retry_after(5_000)
+}

@@ -1,0 +1,297 @@
+//! What time alone brings about.
+
+use alloc::vec::Vec;
+
+use unisono_model::{NodeId, OrchestraId};
+
+use super::input::DiskFailure;
+use super::output::{Note, Output};
+use super::space::Space;
+use super::{Node, limits};
+use crate::context::Context;
+
+impl Node {
+    pub(super) fn tick(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {
+        let now_ms = context.now_ms();
+        if self.was_removed() {
+            self.stopped = true;
+            out.push(Output::Restart {
+                reason: "this life was removed from the cluster",
+            });
+            return;
+        }
+        self.join(context, out);
+        if self.relay_due_ms.is_some_and(|due| due <= now_ms) {
+            self.send_relayed(now_ms, out);
+        }
+        if now_ms >= self.next_summary_ms {
+            self.summaries(context, out);
+        }
+        if now_ms >= self.next_care_ms {
+            self.next_care_ms = now_ms + limits::HEAD_DELAY_MS;
+            self.care(context, out);
+        }
+        self.ask_for_gaps(now_ms, out);
+        if self.disk_retry_ms.is_some_and(|at| at <= now_ms) {
+            // One small write finds out whether there is room: the next head.
+            self.try_disk(now_ms);
+        }
+        self.check_waiters(context, out);
+        if self.disk_retry_ms.is_none() || !self.queue.is_empty() {
+            self.retry_deferred(context, out);
+        }
+        self.flush(context, out);
+    }
+
+    /// When to call `handle` with `Input::Tick` next at the latest (monotonic ns).
+    pub fn next_deadline_ns(&self) -> u64 {
+        if self.stopped {
+            return u64::MAX;
+        }
+        let idle = self.batch.is_none() && self.disk_retry_ms.is_none();
+        let mut at_ms = self.next_care_ms.min(self.next_summary_ms);
+        let edits = self
+            .spaces
+            .values()
+            .any(|space| !space.living.queue.is_empty());
+        if idle && (!self.queue.is_empty() || edits || !self.jobs.new_proofs.is_empty()) {
+            at_ms = 0;
+        }
+        if !self.is_member() {
+            at_ms = at_ms.min(self.next_join_ms);
+        }
+        for space in self.spaces.values() {
+            let ready = idle && !space.refolding;
+            let next = space.incoming.keys().next().is_some();
+            if ready && next && self.has_next(space) {
+                at_ms = 0;
+            }
+            if let Some(due) = space.head_due_ms
+                && idle
+            {
+                at_ms = at_ms.min(due);
+            }
+        }
+        for at in [
+            self.relay_due_ms,
+            self.disk_retry_ms,
+            self.waiters_deadline_ms(),
+        ] {
+            at_ms = at_ms.min(at.unwrap_or(u64::MAX));
+        }
+        at_ms.saturating_mul(1_000_000)
+    }
+
+    /// Whether any waiting bundle continues its log.
+    fn has_next(&self, space: &Space) -> bool {
+        let mut last = None;
+        for (log, seq) in space.incoming.keys() {
+            if last == Some(*log) {
+                continue;
+            }
+            last = Some(*log);
+            if *seq <= space.logs.get(log).map_or(0, |state| state.seq) + 1 {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Regular care: heads, documents, pruning, checkpoints, votes, addresses.
+    fn care(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {
+        let now_ms = context.now_ms();
+        self.vote(context);
+        self.tell_addresses(out);
+        self.care_for_folds(context, out);
+        let me = self.me;
+        for space in self.spaces.values_mut() {
+            match space.head_due_ms {
+                Some(at) if at <= now_ms && !space.needs_head(&me) => space.head_due_ms = None,
+                None if space.needs_head(&me) => {
+                    space.head_due_ms = Some(now_ms + limits::HEAD_DELAY_MS);
+                }
+                _ => {}
+            }
+        }
+        let mut broken = Vec::new();
+        for space in self.spaces.values_mut() {
+            let names = space.documents.pump(now_ms, false);
+            broken.extend(names.into_iter().map(|name| (space.id, name)));
+        }
+        for (orchestra, name) in broken {
+            if let Some(space) = self.spaces.get_mut(&orchestra) {
+                space.documents.begin_anew(name);
+            }
+            self.rebuild_document(context, orchestra, name, out);
+        }
+        self.fetch_documents(out);
+        let due: Vec<OrchestraId> = self
+            .spaces
+            .values()
+            .filter(|space| space.is_worth_saving())
+            .map(|s| s.id)
+            .collect();
+        for orchestra in due {
+            self.checkpoint(context, orchestra, limits::DOCUMENT_IDLE_MS, out);
+        }
+        self.put_away(now_ms, out);
+        let minute = now_ms / 60_000;
+        self.emitted.retain(|_, (at, _)| *at == minute);
+    }
+
+    /// Saves the views and documents of an orchestra, after pruning what is settled.
+    pub(super) fn checkpoint(
+        &mut self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        idle_ms: u64,
+        out: &mut Vec<Output>,
+    ) {
+        let now = self.now(context);
+        let readable =
+            unisono_model::Stamp::from_ms(now.as_ms().saturating_sub(self.config.readable_ms));
+        let frontier = self.horizon(orchestra).frontier().min(readable);
+        // The rules borrow the cluster's folds; the folds that are pruned are taken out meanwhile.
+        let Some(space) = self.spaces.get_mut(&orchestra) else {
+            return;
+        };
+        if space.refolding || space.folds.pending() > 0 || space.living.runs_ahead() {
+            return;
+        }
+        let mut folds = core::mem::take(&mut space.folds);
+        if orchestra == self.cluster {
+            let members = core::mem::take(&mut folds.members);
+            let rules = crate::orchestra::claims::Rules {
+                lateness: &members,
+                lease_ms_max: self.config.lease_ms_max,
+                expiry_ignored: false,
+            };
+            folds.prune(frontier, &rules);
+            folds.members = members;
+        } else if let Some(rules) = self.claim_rules() {
+            folds.prune(frontier, &rules);
+        }
+        let Some(space) = self.spaces.get_mut(&orchestra) else {
+            return;
+        };
+        space.folds = folds;
+        for (name, bytes) in space.documents.save(context.now_ms(), idle_ms) {
+            out.push(Output::SaveBlob { name, bytes });
+        }
+        if space.living.dirty
+            && let Some(bytes) = space.living.save()
+        {
+            space.living.dirty = false;
+            let name = super::living::Living::blob_name(orchestra);
+            out.push(Output::SaveBlob { name, bytes });
+        }
+        let name = Space::checkpoint_name(orchestra);
+        out.push(Output::SaveBlob {
+            name,
+            bytes: space.checkpoint(),
+        });
+    }
+
+    /// Saves everything that has changed: before a clean end.
+    pub fn save_all(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {
+        let changed = self.spaces.values().filter(|space| space.unsaved > 0);
+        let changed: Vec<OrchestraId> = changed.map(|space| space.id).collect();
+        for orchestra in changed {
+            self.checkpoint(context, orchestra, limits::DOCUMENT_IDLE_MS, out);
+        }
+    }
+
+    /// Puts documents away that nobody has touched for a while, also of quiet orchestras.
+    fn put_away(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        for space in self.spaces.values_mut() {
+            for (name, bytes) in space.documents.put_away(now_ms, limits::DOCUMENT_IDLE_MS) {
+                out.push(Output::SaveBlob { name, bytes });
+            }
+        }
+    }
+
+    /// Tells some peers what there is: all that need repair, and a few at random.
+    fn summaries(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {
+        let now_ms = context.now_ms();
+        let busy = now_ms < self.unsettled_until_ms;
+        let every_ms = if busy {
+            limits::SUMMARY_BUSY_MS
+        } else {
+            limits::SUMMARY_IDLE_MS
+        };
+        let jitter = u64::from(context.rng.next_u32()) % every_ms;
+        self.next_summary_ms = now_ms + every_ms / 2 + jitter;
+        let mut others: Vec<NodeId> = self
+            .current_members()
+            .into_iter()
+            .map(|(node, _)| node)
+            .collect();
+        others.retain(|node| *node != self.me.node);
+        if !self.is_member() {
+            others.extend(self.config.seeds.iter().map(|(node, _)| *node));
+        }
+        others.sort_unstable();
+        others.dedup();
+        let count = (others.len() / 100).clamp(3, 10);
+        let mut chosen: Vec<NodeId> = Vec::new();
+        for node in &others {
+            let peer = self.peers.entry(*node).or_default();
+            if core::mem::take(&mut peer.needs_repair) {
+                chosen.push(*node);
+            }
+        }
+        while chosen.len() < count.min(others.len()) {
+            let index = context.rng.next_u32() as usize % others.len();
+            let node = others.swap_remove(index);
+            if !chosen.contains(&node) {
+                chosen.push(node);
+            }
+        }
+        for node in chosen {
+            self.send_summary(context, node, out);
+        }
+    }
+
+    /// A gap that push has not closed by itself is asked for.
+    fn ask_for_gaps(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        let stands = self.spaces.values_mut().filter_map(|space| {
+            let since = space.gap_since_ms?;
+            (now_ms.saturating_sub(since) >= limits::GAP_DELAY_MS).then(|| {
+                space.gap_since_ms = Some(now_ms + limits::WANT_TIMEOUT_MS);
+                space.id
+            })
+        });
+        let orchestras: Vec<OrchestraId> = stands.collect();
+        if orchestras.is_empty() {
+            return;
+        }
+        self.unsettled_until_ms = now_ms + limits::SUMMARY_IDLE_MS;
+        self.next_summary_ms = self.next_summary_ms.min(now_ms);
+        let _ = out;
+    }
+
+    fn try_disk(&mut self, now_ms: u64) {
+        for space in self.spaces.values_mut() {
+            if space.id == self.cluster {
+                space.head_due_ms = Some(now_ms);
+                space.foreign = space.foreign.max(self.clock.now(0));
+            }
+        }
+        self.disk_retry_ms = None;
+    }
+
+    /// The disk could not take a cache: it is tried again with the next checkpoint.
+    pub fn cache_failed(&mut self, failure: DiskFailure, out: &mut Vec<Output>) {
+        if failure == DiskFailure::Full {
+            out.push(Output::Note(Note::Disk { full: true }));
+        }
+    }
+}
+
+impl Space {
+    /// Whether enough has happened since the last checkpoint.
+    fn is_worth_saving(&self) -> bool {
+        let enough = limits::CHECKPOINT_RECORDS.max(self.folds.weight() as u64 / 2);
+        self.unsaved >= enough && !self.refolding
+    }
+}
