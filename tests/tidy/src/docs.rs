@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::code::{definitions, mask, words};
+use crate::code::{definitions, words};
 use crate::tree::{File, Tree};
 
 const GLOSSARY_WORDS_MAX: usize = 30;
@@ -108,11 +108,11 @@ impl Names {
         let mut places: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
         let mut all_words = Vec::new();
         for (index, file) in tree.rust().enumerate() {
-            let masked = mask(file.text());
-            for (_, name, _) in definitions(&masked) {
+            let masked = file.code();
+            for (_, name, _) in definitions(masked) {
                 places.entry(name.to_owned()).or_default().insert(index);
             }
-            for implemented in implementations(&masked) {
+            for implemented in implementations(masked) {
                 places
                     .entry(implemented.to_owned())
                     .or_default()
@@ -128,7 +128,7 @@ impl Names {
                     .or_default()
                     .insert(index);
             }
-            all_words.push(words(&masked).map(|(_, word)| word.to_owned()).collect());
+            all_words.push(words(masked).map(|(_, word)| word.to_owned()).collect());
         }
         Self {
             places,

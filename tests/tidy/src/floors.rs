@@ -1,6 +1,6 @@
 //! Who may stand on whom: crates on crates, machines beside machines, the core apart from the world.
 
-use crate::code::{line_of, mask, words};
+use crate::code::{line_of, words};
 use crate::tree::{File, Tree};
 
 /// Which crate may depend on which. Whatever is not here is forbidden.
@@ -142,7 +142,7 @@ pub(crate) fn machines_do_not_know_each_other(tree: &Tree) -> Vec<String> {
         {
             let depth = file.path[..].matches('/').count() - 3;
             let nested = usize::from(file.name() != "mod.rs" && file.path != alone);
-            for (path, line) in paths_from_the_root(file.text(), depth.saturating_sub(1) + nested) {
+            for (path, line) in paths_from_the_root(file.code(), depth.saturating_sub(1) + nested) {
                 let other = path.split("::").next().unwrap_or_default();
                 if other == *machine || !(MACHINES.contains(&other) || other == "node") {
                     continue;
@@ -173,10 +173,9 @@ pub(crate) fn machines_do_not_know_each_other(tree: &Tree) -> Vec<String> {
 
 /// Paths that begin at the crate's root, with their lines, groups taken apart one level deep.
 /// `supers` is how many `super` lead from the file to the root.
-fn paths_from_the_root(text: &str, supers: usize) -> Vec<(String, usize)> {
-    let masked = mask(text);
+fn paths_from_the_root(masked: &str, supers: usize) -> Vec<(String, usize)> {
     let mut found = Vec::new();
-    let roots = words(&masked).filter_map(|(at, word)| match word {
+    let roots = words(masked).filter_map(|(at, word)| match word {
         "crate" => Some((at, at + word.len())),
         "super" if !masked[..at].ends_with("super::") => {
             let chain = masked[at..]
@@ -191,7 +190,7 @@ fn paths_from_the_root(text: &str, supers: usize) -> Vec<(String, usize)> {
         let Some(rest) = masked[end..].trim_start().strip_prefix("::") else {
             continue;
         };
-        let line = line_of(&masked, at);
+        let line = line_of(masked, at);
         found.extend(
             taken_apart(rest.trim_start())
                 .into_iter()
@@ -239,7 +238,7 @@ pub(crate) fn the_core_cannot_reach_the_world(tree: &Tree) -> Vec<String> {
     for name in ["model", "core"] {
         let root = format!("crates/{name}/src/lib.rs");
         if let Some(file) = tree.get(&root)
-            && !mask(file.text()).contains("#![no_std]")
+            && !file.code().contains("#![no_std]")
         {
             complaints.push(format!(
                 "{root}: write #![no_std]; the compiler then holds the wall"
@@ -254,7 +253,7 @@ pub(crate) fn the_core_cannot_reach_the_world(tree: &Tree) -> Vec<String> {
 }
 
 fn world_in(file: &File) -> Vec<String> {
-    let masked = mask(file.text());
+    let masked = file.code();
     let lines = masked.lines().enumerate();
     lines
         .filter(|(_, line)| {

@@ -1,6 +1,6 @@
 //! What a file looks like: its head, its length, its names, and that somebody includes it.
 
-use crate::code::{definitions, functions, line_of, mask, words};
+use crate::code::{definitions, functions, line_of, words};
 use crate::tree::Tree;
 
 const FILE_LINES_MAX: usize = 600;
@@ -49,7 +49,7 @@ pub(crate) fn files_fit_the_eye(tree: &Tree) -> Vec<String> {
 pub(crate) fn functions_fit_the_eye(tree: &Tree) -> Vec<String> {
     let mut complaints = Vec::new();
     for file in tree.rust() {
-        for function in functions(&mask(file.text())) {
+        for function in functions(file.code()) {
             if function.lines > FUNCTION_LINES_MAX {
                 complaints.push(format!(
                     "{}:{}: {} has {} lines, at most {FUNCTION_LINES_MAX}; push the ifs up, the \
@@ -65,8 +65,8 @@ pub(crate) fn functions_fit_the_eye(tree: &Tree) -> Vec<String> {
 pub(crate) fn names_say_something(tree: &Tree) -> Vec<String> {
     let mut complaints = Vec::new();
     for file in tree.rust() {
-        let masked = mask(file.text());
-        for (keyword, name, line) in definitions(&masked) {
+        let masked = file.code();
+        for (keyword, name, line) in definitions(masked) {
             if let Some(word) = empty_word(name) {
                 complaints.push(format!(
                     "{}:{line}: {keyword} {name}: a {word} of what? Name what it does",
@@ -103,14 +103,14 @@ fn empty_word(name: &str) -> Option<&'static str> {
 pub(crate) fn nothing_is_left_to_do(tree: &Tree) -> Vec<String> {
     let mut complaints = Vec::new();
     for file in tree.rust() {
-        let masked = mask(file.text());
-        for (at, word) in words(&masked) {
+        let masked = file.code();
+        for (at, word) in words(masked) {
             let called = masked[at + word.len()..].starts_with('!');
             if called && matches!(word, "todo" | "unimplemented") {
                 complaints.push(format!(
                     "{}:{}: {word}! is a panic in waiting; build it, or refuse with an error",
                     file.path,
-                    line_of(&masked, at)
+                    line_of(masked, at)
                 ));
             }
         }

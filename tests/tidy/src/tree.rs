@@ -3,14 +3,19 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::code::mask;
 
 /// A file: its path from the root, with `/`, and its bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct File {
     /// Path from the repository's root.
     pub path: String,
     /// Everything in it.
     pub bytes: Vec<u8>,
+    /// Kept, because five rules ask for it.
+    code: OnceLock<String>,
 }
 
 /// All files that are tracked or would be.
@@ -21,6 +26,20 @@ pub struct Tree {
 }
 
 impl File {
+    /// A file at this path with this content.
+    pub fn new(path: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
+        Self {
+            path: path.into(),
+            bytes: bytes.into(),
+            code: OnceLock::new(),
+        }
+    }
+
+    /// The text without comments and strings; see [`mask`].
+    pub fn code(&self) -> &str {
+        self.code.get_or_init(|| mask(self.text()))
+    }
+
     /// The text, or nothing for a binary file.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.bytes).unwrap_or_default()
@@ -44,10 +63,7 @@ impl Tree {
     pub fn of(files: &[(&str, &str)]) -> Self {
         let files = files
             .iter()
-            .map(|(path, text)| File {
-                path: (*path).to_owned(),
-                bytes: (*text).into(),
-            })
+            .map(|(path, text)| File::new(*path, *text))
             .collect();
         Self { files }
     }
@@ -61,12 +77,7 @@ impl Tree {
         let files = paths
             .into_iter()
             // A file may be listed and gone: deleted and not committed yet.
-            .filter_map(|path| {
-                Some(File {
-                    bytes: fs::read(root.join(&path)).ok()?,
-                    path,
-                })
-            })
+            .filter_map(|path| Some(File::new(path.clone(), fs::read(root.join(&path)).ok()?)))
             .collect();
         Self { files }
     }

@@ -1,6 +1,6 @@
 //! What must not stand in any file: a developer's machine, a registry, and what is no source.
 
-use crate::tree::Tree;
+use crate::tree::{File, Tree};
 
 const FILE_BYTES_MAX: usize = 1 << 20;
 
@@ -42,7 +42,8 @@ const NO_SOURCES: &[&str] = &[
 
 pub(crate) fn no_place_of_work_is_named(tree: &Tree) -> Vec<String> {
     let mut complaints = Vec::new();
-    for file in &tree.files {
+    let suspicious = |file: &&File| PLACES.iter().any(|place| file.text().contains(place));
+    for file in tree.files.iter().filter(suspicious) {
         for (index, line) in file.text().lines().enumerate() {
             if let Some(place) = PLACES.iter().find(|place| begins_a_path(line, place)) {
                 complaints.push(format!(
@@ -70,6 +71,10 @@ pub(crate) fn no_registry_is_named(tree: &Tree) -> Vec<String> {
     let mut complaints = Vec::new();
     for file in &tree.files {
         let is_lock = file.name() == "Cargo.lock";
+        let text = file.text().to_lowercase();
+        if !is_lock && !REGISTRIES.iter().any(|name| text.contains(name)) {
+            continue;
+        }
         for (index, line) in file.text().lines().enumerate() {
             if is_lock && (line == LOCK_SOURCE || !line.starts_with("source")) {
                 continue;
