@@ -26,6 +26,10 @@ pub struct LogRef {
     pub incarnation: Incarnated,
 }
 
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 fn write_nonce<S: serde::Serializer>(nonce: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{nonce:016x}"))
 }

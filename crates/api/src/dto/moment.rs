@@ -43,6 +43,10 @@ pub fn parse_stamp(text: &str) -> Result<Stamp, BadMoment> {
     Ok(Stamp::from_ns(ns))
 }
 
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 fn write_stamp<S: Serializer>(stamp: &Stamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(stamp)
 }

@@ -1,0 +1,423 @@
+//! An agent that holds its own key: signs its records, keeps the bytes until they are answered, and
+//! takes its chain to another node when one falls.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::sync::Mutex;
+use unisono_model::{
+    Action, AgentId, Code, Digest, Enrol, Field, Held, IdempotencyKey, RECORD_VERSION, RecordBody,
+    RecordPlace, SignedRecord, wire,
+};
+
+use super::calls::drawn_key;
+use super::key::AgentKey;
+use super::{Client, ClientError, Reply, WriteOptions};
+use crate::dto::{
+    ActionBody, AdvanceBody, Claim, ClaimBody, ClaimStatusWord, EnrolBody, MarkBody, PresenceBody,
+    Recorded, ReleaseBody, RenewBody, Session, SignalBody, TaskBody,
+};
+
+/// An agent that signs for itself. Cheap to clone; its actions happen one after the other, because
+/// they form a chain.
+#[derive(Clone, Debug)]
+pub struct SigningAgent {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    client: Client,
+    orchestra: String,
+    key: AgentKey,
+    introduction: EnrolBody,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    chain: Option<Chain>,
+    /// The claims that this agent made, by topic.
+    claims: BTreeMap<String, Digest>,
+}
+
+/// The agent's chain on the node that it speaks to.
+#[derive(Debug)]
+struct Chain {
+    node: String,
+    session: Session,
+}
+
+/// What became of one attempt.
+enum Outcome {
+    Recorded(Box<Reply<Recorded>>),
+    /// The chain has moved, or the node lives a new life: look again, sign again with the same key.
+    Stale(ClientError),
+    /// The node gives no answer: another one, with the same key.
+    Lost(ClientError),
+}
+
+impl SigningAgent {
+    /// An agent of an orchestra. Nothing is sent before its first action, which also enrols it
+    /// where it is not enrolled.
+    pub fn new(client: Client, orchestra: &str, key: AgentKey, introduction: EnrolBody) -> Self {
+        let (orchestra, state) = (orchestra.to_owned(), Mutex::default());
+        Self {
+            inner: Arc::new(Inner {
+                client,
+                orchestra,
+                key,
+                introduction,
+                state,
+            }),
+        }
+    }
+
+    /// Who it is.
+    pub fn agent(&self) -> AgentId {
+        self.inner.key.agent()
+    }
+
+    /// The client that it speaks through.
+    pub fn client(&self) -> &Client {
+        &self.inner.client
+    }
+
+    /// Enrols now, instead of with the first action.
+    pub async fn enrol(&self) -> Result<(), ClientError> {
+        let mut state = self.inner.state.lock().await;
+        if state.chain.is_none() {
+            state.chain = Some(self.begin().await?);
+        }
+        Ok(())
+    }
+
+    /// Says how it is.
+    pub async fn presence(&self, body: PresenceBody) -> Result<Reply<Recorded>, ClientError> {
+        self.act(ActionBody::Presence(body), &WriteOptions::default())
+            .await
+    }
+
+    /// Emits a resonance signal.
+    pub async fn emit(&self, body: SignalBody) -> Result<Reply<Recorded>, ClientError> {
+        self.act(ActionBody::Emit(body), &WriteOptions::default())
+            .await
+    }
+
+    /// Claims a topic. `confirm` in the options waits until no lower claim can come.
+    pub async fn claim(
+        &self,
+        topic: &str,
+        lease_ms: Option<u64>,
+        options: &WriteOptions,
+    ) -> Result<Reply<Recorded>, ClientError> {
+        let body = ClaimBody {
+            topic: topic.to_owned(),
+            lease_ms,
+        };
+        self.act(ActionBody::Claim(body), options).await
+    }
+
+    /// Prolongs its lease on a topic; the answer bears a higher token.
+    pub async fn renew(
+        &self,
+        topic: &str,
+        lease_ms: Option<u64>,
+        options: &WriteOptions,
+    ) -> Result<Reply<Recorded>, ClientError> {
+        let body = RenewBody {
+            topic: topic.to_owned(),
+            claim: None,
+            lease_ms,
+        };
+        self.act(ActionBody::Renew(body), options).await
+    }
+
+    /// Gives a topic back, or gives up a claim that lost.
+    pub async fn release(&self, topic: &str) -> Result<Reply<Recorded>, ClientError> {
+        let body = ReleaseBody {
+            topic: topic.to_owned(),
+            claim: None,
+        };
+        self.act(ActionBody::Release(body), &WriteOptions::default())
+            .await
+    }
+
+    /// Leaves a witness mark.
+    pub async fn mark(&self, body: MarkBody) -> Result<Reply<Recorded>, ClientError> {
+        self.act(ActionBody::Mark(body), &WriteOptions::default())
+            .await
+    }
+
+    /// Makes or changes a task, replacing what the agent has seen of it.
+    pub async fn task(&self, body: TaskBody) -> Result<Reply<Recorded>, ClientError> {
+        self.act(ActionBody::Task(body), &WriteOptions::default())
+            .await
+    }
+
+    /// Ends an iteration.
+    pub async fn advance(&self, from: u32) -> Result<Reply<Recorded>, ClientError> {
+        self.act(
+            ActionBody::Advance(AdvanceBody { from }),
+            &WriteOptions::default(),
+        )
+        .await
+    }
+
+    /// Any action. Its key is drawn once and stays the same over every repetition and every node,
+    /// so that it counts once.
+    pub async fn act(
+        &self,
+        body: ActionBody,
+        options: &WriteOptions,
+    ) -> Result<Reply<Recorded>, ClientError> {
+        let words = match &options.key {
+            Some(words) => words.clone(),
+            None => drawn_key()?,
+        };
+        let key = crate::idempotency_key(&words);
+        let options = WriteOptions {
+            key: Some(words),
+            ..options.clone()
+        };
+        let mut state = self.inner.state.lock().await;
+        let mut filled = None;
+        let mut last = ClientError::Unreachable("nothing was tried".to_owned());
+        for _ in 0..self.inner.client.attempts_max() {
+            // Out of the state while it is used: whoever drops this future half-way leaves no chain
+            // behind whose next place may be taken.
+            let mut chain = match state.chain.take() {
+                Some(chain) => chain,
+                None => self.begin().await?,
+            };
+            // Filled in once: the same key must bear the same action wherever it is repeated.
+            let action = match filled.take() {
+                Some(action) => action,
+                None => self.fill(&body, &state.claims).await?,
+            };
+            match self.submit(&mut chain, &action, Some(key), &options).await {
+                Ok(Outcome::Recorded(reply)) => {
+                    state.chain = Some(chain);
+                    remember(&mut state.claims, &body, &reply.body);
+                    return Ok(*reply);
+                }
+                Ok(Outcome::Stale(error)) => last = error,
+                Ok(Outcome::Lost(error)) => {
+                    self.inner.client.avoid(&chain.node);
+                    last = error;
+                }
+                Err(refused) => {
+                    state.chain = Some(chain);
+                    return Err(refused);
+                }
+            }
+            filled = Some(action);
+        }
+        Err(last)
+    }
+
+    /// Finds a node that answers, asks where the chain goes on there, and enrols if need be.
+    async fn begin(&self) -> Result<Chain, ClientError> {
+        let Inner {
+            client,
+            orchestra,
+            introduction,
+            ..
+        } = &*self.inner;
+        let mut last = ClientError::Unreachable("no node is known".to_owned());
+        for _ in 0..client.attempts_max() {
+            let node = client.nearest();
+            let session = match client.session(&node, orchestra, self.agent()).await {
+                Ok(session) => session.body,
+                Err(error) if elsewhere(&error) => {
+                    client.avoid(&node);
+                    last = error;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let mut chain = Chain { node, session };
+            if chain.session.enrolled {
+                return Ok(chain);
+            }
+            let enrol = Action::Enrol(Enrol::from(introduction.clone()));
+            let options = WriteOptions::default();
+            match self.submit(&mut chain, &enrol, None, &options).await? {
+                Outcome::Recorded(_) => return Ok(chain),
+                Outcome::Stale(error) => last = error,
+                Outcome::Lost(error) => {
+                    client.avoid(&chain.node);
+                    last = error;
+                }
+            }
+        }
+        Err(last)
+    }
+
+    /// Signs one action for the chain's next place, and sends these bytes until they are answered.
+    async fn submit(
+        &self,
+        chain: &mut Chain,
+        action: &Action,
+        key: Option<IdempotencyKey>,
+        options: &WriteOptions,
+    ) -> Result<Outcome, ClientError> {
+        let Inner {
+            client, orchestra, ..
+        } = &*self.inner;
+        let (bytes, digest) = self.sign(&chain.session, action, key)?;
+        match client.record(&chain.node, orchestra, bytes, options).await {
+            Ok(reply) => {
+                // A repetition was answered with an older record; this place stayed free.
+                if reply.body.record == digest {
+                    chain.session.next_seq += 1;
+                    chain.session.prev = digest;
+                }
+                Ok(Outcome::Recorded(Box::new(reply)))
+            }
+            Err(error) if elsewhere(&error) => Ok(Outcome::Lost(error)),
+            Err(error) if stale(&error, action) => Ok(Outcome::Stale(error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn sign(
+        &self,
+        session: &Session,
+        action: &Action,
+        key: Option<IdempotencyKey>,
+    ) -> Result<(Vec<u8>, Digest), ClientError> {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let first = session.next_seq == 1;
+        let body = RecordBody {
+            version: RECORD_VERSION,
+            held: Held::Agent,
+            agent_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+            iteration: session.iteration,
+            key,
+            predecessors: if first {
+                session.chain_heads()
+            } else {
+                Vec::new()
+            },
+            token: None,
+            action: action.clone(),
+        };
+        body.check()
+            .map_err(|malformed| ClientError::Usage(malformed.to_string()))?;
+        let place = RecordPlace {
+            cluster: session.cluster,
+            orchestra: session.orchestra,
+            chain: session.chain(),
+            seq: session.next_seq,
+            prev: session.prev,
+        };
+        let record = SignedRecord::sign(self.inner.key.signing(), &place, &body);
+        let digest = place.digest(&record.body.0);
+        Ok((wire::encode(&record), digest))
+    }
+
+    /// The action with what was left out: durations, the claim, the heads that a change replaces.
+    async fn fill(
+        &self,
+        body: &ActionBody,
+        claims: &BTreeMap<String, Digest>,
+    ) -> Result<Action, ClientError> {
+        let Inner {
+            client, orchestra, ..
+        } = &*self.inner;
+        let filling = match body.missing() {
+            Some(setting) => {
+                let settings = client.settings(orchestra).await?.body.settings;
+                settings
+                    .get(&setting)
+                    .copied()
+                    .unwrap_or_else(|| setting.default_value())
+            }
+            None => 0,
+        };
+        let mut action = body.clone().into_action(filling);
+        match &mut action {
+            Action::Renew { topic, claim, .. } | Action::Release { topic, claim }
+                if *claim == Digest::default() =>
+            {
+                *claim = match claims.get(topic) {
+                    Some(known) => *known,
+                    None => self.find_claim(topic).await?,
+                };
+            }
+            Action::Task(change) => {
+                let heads = match client.task(orchestra, &change.task).await {
+                    Ok(task) => task.body.heads,
+                    Err(error) if error.is_code(Code::TaskUnknown) => Vec::new(),
+                    Err(error) => return Err(error),
+                };
+                for field in &mut change.fields {
+                    let wanted = field.value.field();
+                    // Remarks are never replaced.
+                    let heads = heads.iter().filter(|heads| {
+                        wanted != Field::Remark && heads.field().as_ref() == Some(&wanted)
+                    });
+                    field.replaces = heads.flat_map(|heads| heads.records.clone()).collect();
+                }
+            }
+            _ => {}
+        }
+        Ok(action)
+    }
+
+    async fn find_claim(&self, topic: &str) -> Result<Digest, ClientError> {
+        let Inner {
+            client, orchestra, ..
+        } = &*self.inner;
+        let claims: Reply<crate::dto::Claims> = client
+            .read(orchestra, "claims", &[("topic", topic)])
+            .await?;
+        let me = self.agent();
+        let held = claims.body.claims.iter().find_map(|claim: &Claim| {
+            let lost = claim.losers.iter().find(|lost| lost.agent == me);
+            let mine = (claim.agent == me).then_some(claim.claim);
+            mine.or(lost.map(|lost| lost.claim))
+        });
+        held.ok_or_else(|| {
+            ClientError::Usage(format!(
+                "this agent has no claim on {topic:?} that could be changed"
+            ))
+        })
+    }
+}
+
+fn remember(claims: &mut BTreeMap<String, Digest>, body: &ActionBody, recorded: &Recorded) {
+    let Some(topic) = body.claimed_topic() else {
+        return;
+    };
+    match (body, &recorded.claim) {
+        (ActionBody::Release(_), _) => {
+            claims.remove(topic);
+        }
+        (_, Some(claim)) if claim.status != ClaimStatusWord::Ended => {
+            claims.insert(topic.to_owned(), claim.claim);
+        }
+        _ => {}
+    }
+}
+
+/// Whether another node may do what this one could not.
+fn elsewhere(error: &ClientError) -> bool {
+    match error {
+        ClientError::Unreachable(_) | ClientError::Unknown(_) => true,
+        ClientError::Refused(problem) => matches!(problem.status, 503 | 504),
+        ClientError::Unreadable(_) | ClientError::Usage(_) => false,
+    }
+}
+
+/// Whether the record would be right if it were signed for another place.
+fn stale(error: &ClientError, action: &Action) -> bool {
+    let moved = error.is_code(Code::ChainOrder) || error.is_code(Code::WrongLog);
+    let iteration =
+        error.is_code(Code::IterationWrong) && !matches!(action, Action::Advance { .. });
+    moved || iteration
+}

@@ -1,0 +1,359 @@
+//! What can be asked of a node, one method each.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use unisono_model::AgentId;
+
+use super::http::{Wanted, encoded};
+use super::key::random;
+use super::{Client, ClientError, Pin, Repeat, Reply, WriteOptions, put};
+use crate::dto::{self, ActBody, ActionBody, EnrolBody};
+
+const JSON: &str = "application/json";
+/// How often the same signed bytes go to one node before another is tried.
+const SAME_BYTES_MAX: u32 = 3;
+
+macro_rules! reads {
+    ($($(#[doc = $doc:literal])* $name:ident $what:literal -> $body:ident;)*) => {$(
+        $(#[doc = $doc])*
+        pub async fn $name(&self, orchestra: &str) -> Result<Reply<dto::$body>, ClientError> {
+            self.read(orchestra, $what, &[]).await
+        }
+    )*};
+}
+
+impl Client {
+    reads! {
+        /// An orchestra in numbers.
+        state "state" -> State;
+        /// Who is enrolled.
+        agents "agents" -> Agents;
+        /// How the agents are.
+        presence "presence" -> Presences;
+        /// The signals that stand.
+        signals "signals" -> Signals;
+        /// Who holds what.
+        claims "claims" -> Claims;
+        /// The latest marks.
+        marks "marks" -> MarkList;
+        /// The settings that count.
+        settings "settings" -> Settings;
+        /// The notes' names.
+        notes "notes" -> Notes;
+        /// The configuration.
+        config "config" -> ConfigValues;
+        /// Digests that agree where replicas do.
+        hash "hash" -> Hashes;
+        /// The current iteration.
+        iteration "iteration" -> Iteration;
+    }
+
+    /// How the node is.
+    pub async fn status(&self) -> Result<Reply<dto::Status>, ClientError> {
+        self.get("/v1/status", &[]).await
+    }
+
+    /// The members of the cluster.
+    pub async fn members(&self) -> Result<Reply<dto::Members>, ClientError> {
+        self.get("/v1/members", &[]).await
+    }
+
+    /// The orchestras that the node holds.
+    pub async fn orchestras(&self) -> Result<Reply<dto::Orchestras>, ClientError> {
+        self.get("/v1/orchestras", &[]).await
+    }
+
+    /// One task.
+    pub async fn task(&self, orchestra: &str, task: &str) -> Result<Reply<dto::Task>, ClientError> {
+        self.read(orchestra, &format!("tasks/{}", encoded(task)), &[])
+            .await
+    }
+
+    /// A page of tasks, by name after `after`.
+    pub async fn tasks(
+        &self,
+        orchestra: &str,
+        after: Option<&str>,
+    ) -> Result<Reply<dto::Tasks>, ClientError> {
+        let query: Vec<_> = after.map(|after| ("after", after)).into_iter().collect();
+        self.read(orchestra, "tasks", &query).await
+    }
+
+    /// What became of a task.
+    pub async fn history(
+        &self,
+        orchestra: &str,
+        task: &str,
+    ) -> Result<Reply<dto::Records>, ClientError> {
+        self.read(orchestra, &format!("tasks/{}/history", encoded(task)), &[])
+            .await
+    }
+
+    /// One note.
+    pub async fn note(&self, orchestra: &str, name: &str) -> Result<Reply<dto::Note>, ClientError> {
+        self.read(orchestra, &format!("notes/{}", encoded(name)), &[])
+            .await
+    }
+
+    /// Anything under `/v1/orchestras/{orchestra}/`, with any query: `as_of`, `topic`, `limit`, ….
+    /// `what` is a path of encoded segments.
+    pub async fn read<T: DeserializeOwned>(
+        &self,
+        orchestra: &str,
+        what: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Reply<T>, ClientError> {
+        let path = with_query(&path_of(orchestra, what), query);
+        let mut wanted = Wanted::new(Method::GET, path, None, self.inner.config.request_within);
+        self.with_cursor(orchestra, &mut wanted);
+        let (node, got) = self.answer(&wanted, Repeat::Anywhere, None).await?;
+        self.reply(Some(orchestra), node, &got)
+    }
+
+    /// Anything that is read and belongs to no orchestra.
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Reply<T>, ClientError> {
+        let path = with_query(path, query);
+        let wanted = Wanted::new(Method::GET, path, None, self.inner.config.request_within);
+        let (node, got) = self.answer(&wanted, Repeat::Anywhere, None).await?;
+        self.reply(None, node, &got)
+    }
+
+    /// Makes an orchestra, or finds that it is there.
+    pub async fn open(&self, name: &str) -> Result<Reply<dto::Opened>, ClientError> {
+        let body = dto::OpenBody {
+            name: name.to_owned(),
+        };
+        let options = WriteOptions::default();
+        let mut wanted = self.write(Method::POST, "/v1/orchestras".to_owned(), &options)?;
+        wanted.body = Some((JSON, json(&body)?));
+        // Whoever makes the orchestra of one name makes the same one.
+        let (node, got) = self.answer(&wanted, Repeat::Anywhere, None).await?;
+        self.reply(Some(name), node, &got)
+    }
+
+    /// Enrols an agent whose key the node holds. It can act on that node only.
+    pub async fn enrol(
+        &self,
+        orchestra: &str,
+        agent: &EnrolBody,
+        options: &WriteOptions,
+    ) -> Result<Reply<dto::Recorded>, ClientError> {
+        self.post(orchestra, "agents", agent, options, Repeat::Here)
+            .await
+    }
+
+    /// Has a node-held agent do something. Sent again it counts once, on the node that holds the
+    /// key; another node would act in another agent's name, so it is never asked.
+    pub async fn act(
+        &self,
+        orchestra: &str,
+        agent: &str,
+        action: &ActionBody,
+        options: &WriteOptions,
+    ) -> Result<Reply<dto::Recorded>, ClientError> {
+        let body = ActBody {
+            agent: agent.to_owned(),
+            action: action.clone(),
+        };
+        self.post(orchestra, "actions", &body, options, Repeat::Here)
+            .await
+    }
+
+    /// Makes a note's text this.
+    pub async fn put_note(
+        &self,
+        orchestra: &str,
+        agent: &str,
+        name: &str,
+        text: &str,
+    ) -> Result<Reply<dto::Done>, ClientError> {
+        let body = serde_json::json!({ "agent": agent, "text": text });
+        let what = format!("notes/{}", encoded(name));
+        self.edit(Method::PUT, orchestra, &what, &body, Repeat::Anywhere)
+            .await
+    }
+
+    /// Replaces a stretch of a note. Never sent twice: twice would insert twice.
+    pub async fn splice_note(
+        &self,
+        orchestra: &str,
+        agent: &str,
+        name: &str,
+        splice: &dto::NoteSpliceBody,
+    ) -> Result<Reply<dto::Done>, ClientError> {
+        let body = serde_json::json!({
+            "agent": agent,
+            "position": splice.position,
+            "delete": splice.delete,
+            "insert": splice.insert,
+        });
+        let what = format!("notes/{}", encoded(name));
+        self.edit(Method::PATCH, orchestra, &what, &body, Repeat::Never)
+            .await
+    }
+
+    /// Sets a configuration value.
+    pub async fn set_config(
+        &self,
+        orchestra: &str,
+        agent: &str,
+        key: &str,
+        value: &str,
+    ) -> Result<Reply<dto::Done>, ClientError> {
+        let body = serde_json::json!({ "agent": agent, "value": value });
+        let what = format!("config/{}", encoded(key));
+        self.edit(Method::PUT, orchestra, &what, &body, Repeat::Anywhere)
+            .await
+    }
+
+    /// Takes a configuration value away.
+    pub async fn remove_config(
+        &self,
+        orchestra: &str,
+        agent: &str,
+        key: &str,
+    ) -> Result<Reply<dto::Done>, ClientError> {
+        let path = path_of(orchestra, &format!("config/{}", encoded(key)));
+        let path = with_query(&path, &[("agent", agent)]);
+        let mut wanted = Wanted::new(Method::DELETE, path, None, self.inner.config.request_within);
+        self.with_cursor(orchestra, &mut wanted);
+        let (node, got) = self.answer(&wanted, Repeat::Anywhere, None).await?;
+        self.reply(Some(orchestra), node, &got)
+    }
+
+    /// Where an agent that signs itself continues its chain, on one node.
+    pub async fn session(
+        &self,
+        node: &str,
+        orchestra: &str,
+        agent: AgentId,
+    ) -> Result<Reply<dto::Session>, ClientError> {
+        let path = path_of(orchestra, &format!("session/{agent}"));
+        let wanted = Wanted::new(Method::GET, path, None, self.inner.config.request_within);
+        let (node, got) = self
+            .answer(
+                &wanted,
+                Repeat::Anywhere,
+                Some(Pin {
+                    node,
+                    attempts_max: 1,
+                }),
+            )
+            .await?;
+        self.reply(Some(orchestra), node, &got)
+    }
+
+    /// Sends a signed record's canonical bytes to the node that it was signed for; the same bytes
+    /// again until they are answered.
+    pub async fn record(
+        &self,
+        node: &str,
+        orchestra: &str,
+        bytes: Vec<u8>,
+        options: &WriteOptions,
+    ) -> Result<Reply<dto::Recorded>, ClientError> {
+        let mut wanted = self.write(Method::POST, path_of(orchestra, "records"), options)?;
+        wanted.body = Some(("application/octet-stream", bytes.into()));
+        self.with_cursor(orchestra, &mut wanted);
+        let pin = Pin {
+            node,
+            attempts_max: SAME_BYTES_MAX,
+        };
+        let (node, got) = self.answer(&wanted, Repeat::Here, Some(pin)).await?;
+        self.reply(Some(orchestra), node, &got)
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        orchestra: &str,
+        what: &str,
+        body: &impl Serialize,
+        options: &WriteOptions,
+        repeat: Repeat,
+    ) -> Result<Reply<T>, ClientError> {
+        let mut wanted = self.write(Method::POST, path_of(orchestra, what), options)?;
+        wanted.body = Some((JSON, json(body)?));
+        self.with_cursor(orchestra, &mut wanted);
+        let node = self.nearest();
+        let attempts_max = self.inner.config.attempts_max;
+        let pin = (repeat == Repeat::Here).then_some(Pin {
+            node: &node,
+            attempts_max,
+        });
+        let (node, got) = self.answer(&wanted, repeat, pin).await?;
+        self.reply(Some(orchestra), node, &got)
+    }
+
+    async fn edit(
+        &self,
+        method: Method,
+        orchestra: &str,
+        what: &str,
+        body: &serde_json::Value,
+        repeat: Repeat,
+    ) -> Result<Reply<dto::Done>, ClientError> {
+        let within = self.inner.config.request_within;
+        let mut wanted = Wanted::new(method, path_of(orchestra, what), None, within);
+        wanted.body = Some((JSON, json(body)?));
+        self.with_cursor(orchestra, &mut wanted);
+        let (node, got) = self.answer(&wanted, repeat, None).await?;
+        self.reply(Some(orchestra), node, &got)
+    }
+
+    fn write(
+        &self,
+        method: Method,
+        path: String,
+        options: &WriteOptions,
+    ) -> Result<Wanted, ClientError> {
+        let durable_on = options.durable_on.map(|nodes| nodes.to_string());
+        let wait_ms = options.wait_ms.map(|ms| ms.to_string());
+        let mut query = Vec::new();
+        query.extend(durable_on.as_deref().map(|nodes| ("durable_on", nodes)));
+        query.extend(options.confirm.then_some(("confirm", "true")));
+        query.extend(wait_ms.as_deref().map(|ms| ("wait_ms", ms)));
+        let within = self.inner.config.request_within
+            + Duration::from_millis(options.wait_ms.unwrap_or_default());
+        let mut wanted = Wanted::new(method, with_query(&path, &query), None, within);
+        let key = match &options.key {
+            Some(key) => key.clone(),
+            None => drawn_key()?,
+        };
+        put(&mut wanted.headers, "idempotency-key", &key);
+        Ok(wanted)
+    }
+}
+
+/// Words that nobody else uses.
+pub(crate) fn drawn_key() -> Result<String, ClientError> {
+    let bytes: [u8; 16] = random().map_err(|error| ClientError::Usage(error.to_string()))?;
+    Ok(data_encoding::HEXLOWER.encode(&bytes))
+}
+
+pub(crate) fn path_of(orchestra: &str, what: &str) -> String {
+    format!("/v1/orchestras/{}/{what}", encoded(orchestra))
+}
+
+pub(crate) fn with_query(path: &str, query: &[(&str, &str)]) -> String {
+    let mut path = path.to_owned();
+    for (index, (name, value)) in query.iter().enumerate() {
+        path.push(if index == 0 { '?' } else { '&' });
+        path.push_str(&encoded(name));
+        path.push('=');
+        path.push_str(&encoded(value));
+    }
+    path
+}
+
+fn json(body: &impl Serialize) -> Result<Bytes, ClientError> {
+    let bytes = serde_json::to_vec(body).map_err(|error| ClientError::Usage(error.to_string()))?;
+    Ok(bytes.into())
+}

@@ -1,0 +1,175 @@
+//! One request to one node: sent or not sent, answered or not answered.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper_util::client::legacy::Client as Pool;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use super::error::ClientError;
+use crate::limits::ANSWER_BYTES_MAX;
+
+/// Connections to nodes, kept open.
+#[derive(Clone, Debug)]
+pub(crate) struct Http {
+    pool: Pool<HttpConnector, Full<Bytes>>,
+    token: Option<HeaderValue>,
+}
+
+/// What is asked, of whichever node.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) method: Method,
+    /// Path and query, both encoded.
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<(&'static str, Bytes)>,
+    pub(crate) within: Duration,
+}
+
+impl Wanted {
+    pub(crate) fn new(
+        method: Method,
+        path: String,
+        body: Option<(&'static str, Bytes)>,
+        within: Duration,
+    ) -> Self {
+        Self {
+            method,
+            path,
+            headers: HeaderMap::new(),
+            body,
+            within,
+        }
+    }
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub(crate) struct Got {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// Why nothing came back.
+#[derive(Clone, Debug)]
+pub(crate) enum Failure {
+    /// The connection did not come about: nothing can have happened.
+    NotSent(String),
+    /// It may have happened.
+    Unanswered(String),
+}
+
+impl Http {
+    pub(crate) fn new(token: Option<&str>, connect_within: Duration) -> Result<Self, ClientError> {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(connect_within));
+        let mut pool = Pool::builder(TokioExecutor::new());
+        pool.pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(20));
+        let bearer = |token| {
+            let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+                .map_err(|_| ClientError::Usage("the token is not one word".to_owned()))?;
+            value.set_sensitive(true);
+            Ok(value)
+        };
+        Ok(Self {
+            pool: pool.build(connector),
+            token: token.map(bearer).transpose()?,
+        })
+    }
+
+    /// Asks one node, and reads the whole answer.
+    pub(crate) async fn send(&self, base: &str, wanted: &Wanted) -> Result<Got, Failure> {
+        let exchange = async {
+            let response = self.open(base, wanted).await?;
+            let (parts, body) = response.into_parts();
+            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+            let body = body
+                .map_err(|error| Failure::Unanswered(error.to_string()))?
+                .to_bytes();
+            Ok(Got {
+                status: parts.status,
+                headers: parts.headers,
+                body,
+            })
+        };
+        match tokio::time::timeout(wanted.within, exchange).await {
+            Ok(result) => result,
+            Err(_) => Err(Failure::Unanswered(format!(
+                "{base} did not answer in time"
+            ))),
+        }
+    }
+
+    /// Asks one node, and leaves the answer's body to be read.
+    pub(crate) async fn open(
+        &self,
+        base: &str,
+        wanted: &Wanted,
+    ) -> Result<Response<Incoming>, Failure> {
+        let body = wanted
+            .body
+            .as_ref()
+            .map(|(_, bytes)| bytes.clone())
+            .unwrap_or_default();
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = wanted.method.clone();
+        *request.uri_mut() = format!("{base}{}", wanted.path)
+            .parse()
+            .map_err(|error| Failure::NotSent(format!("{base}: {error}")))?;
+        *request.headers_mut() = wanted.headers.clone();
+        if let Some((media_type, _)) = wanted.body {
+            request
+                .headers_mut()
+                .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        }
+        if let Some(token) = &self.token {
+            request.headers_mut().insert(AUTHORIZATION, token.clone());
+        }
+        self.pool.request(request).await.map_err(|error| {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            let words = format!("{base}: {}", cause.unwrap_or_else(|| error.to_string()));
+            if error.is_connect() {
+                Failure::NotSent(words)
+            } else {
+                Failure::Unanswered(words)
+            }
+        })
+    }
+}
+
+/// One segment of a path, or one value of a query, percent-encoded (RFC 3986, unreserved only).
+pub(crate) fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            for digit in [byte >> 4, byte & 15] {
+                let digit = char::from_digit(u32::from(digit), 16).expect("four bits");
+                out.push(digit.to_ascii_uppercase());
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn names_with_slashes_stay_one_segment() {
+        assert_eq!(
+            super::encoded("src/auth/** ü?"),
+            "src%2Fauth%2F%2A%2A%20%C3%BC%3F"
+        );
+    }
+}

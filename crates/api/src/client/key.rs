@@ -1,0 +1,85 @@
+//! An agent's own key: drawn once, kept in a file that only its owner reads.
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use ed25519_dalek::SigningKey;
+use unisono_model::{AgentId, from_hex};
+
+/// An agent's Ed25519 key.
+#[derive(Clone)]
+pub struct AgentKey {
+    signing: SigningKey,
+}
+
+impl AgentKey {
+    /// From its seed.
+    pub fn from_seed(seed: [u8; 32]) -> Self {
+        Self {
+            signing: SigningKey::from_bytes(&seed),
+        }
+    }
+
+    /// A new one.
+    pub fn generate() -> io::Result<Self> {
+        Ok(Self::from_seed(random()?))
+    }
+
+    /// The key in a file; a new one is drawn and written there if there is no file.
+    pub fn load_or_create(path: &Path) -> io::Result<Self> {
+        match Self::load(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            loaded => return loaded,
+        }
+        let key = Self::generate()?;
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let text = data_encoding::HEXLOWER.encode(&key.signing.to_bytes()) + "\n";
+        let mut file = options.open(path)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        Ok(key)
+    }
+
+    /// The key in a file: 64 hexadecimal characters.
+    pub fn load(path: &Path) -> io::Result<Self> {
+        let mut text = String::new();
+        OpenOptions::new()
+            .read(true)
+            .open(path)?
+            .take(256)
+            .read_to_string(&mut text)?;
+        let mut seed = [0; 32];
+        from_hex(text.trim(), &mut seed).ok_or_else(|| {
+            let words = "an agent's key file holds 64 hexadecimal characters";
+            io::Error::new(io::ErrorKind::InvalidData, words)
+        })?;
+        Ok(Self::from_seed(seed))
+    }
+
+    /// Who signs with it.
+    pub fn agent(&self) -> AgentId {
+        AgentId(self.signing.verifying_key().to_bytes())
+    }
+
+    pub(crate) fn signing(&self) -> &SigningKey {
+        &self.signing
+    }
+}
+
+impl fmt::Debug for AgentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AgentKey({:?})", self.agent())
+    }
+}
+
+/// Bytes that nobody can guess.
+pub(crate) fn random<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(bytes)
+}

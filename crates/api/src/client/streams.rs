@@ -1,0 +1,295 @@
+//! Long answers: events followed over any node, and dumps line by line.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use http_body_util::BodyExt;
+use hyper::Method;
+use hyper::body::Incoming;
+use unisono_core::replication::Cursor;
+use unisono_model::Digest;
+
+use super::calls::{path_of, with_query};
+use super::http::{Failure, Got, Wanted};
+use super::{Client, ClientError, problem, put};
+use crate::dto::{Problem, RecordEvent};
+use crate::limits::{HEARTBEAT_EVERY, LINE_BYTES_MAX};
+
+/// Records seen lately, to leave out what a resumption shows twice. More than a bundle holds.
+const RECENT_MAX: usize = 256;
+
+/// One record that was followed.
+#[derive(Clone, Debug)]
+pub struct Followed {
+    /// The record.
+    pub record: RecordEvent,
+    /// What has been seen with it: go on from here, on any node.
+    pub cursor: Cursor,
+}
+
+/// An orchestra's records as they come, over whichever node answers.
+#[derive(Debug)]
+pub struct Events {
+    client: Client,
+    orchestra: String,
+    after: Option<Cursor>,
+    live: bool,
+    lines: Option<Lines>,
+    node: String,
+    recent: VecDeque<Digest>,
+    failures: u32,
+}
+
+/// Every record of an orchestra, line by line.
+#[derive(Debug)]
+pub struct Dump {
+    lines: Lines,
+}
+
+impl Client {
+    /// Follows an orchestra from a cursor on; from the beginning without one.
+    pub fn follow(&self, orchestra: &str, after: Option<Cursor>) -> Events {
+        self.events(orchestra, after, false)
+    }
+
+    /// Follows what is new from now on.
+    pub fn follow_new(&self, orchestra: &str) -> Events {
+        self.events(orchestra, None, true)
+    }
+
+    fn events(&self, orchestra: &str, after: Option<Cursor>, live: bool) -> Events {
+        Events {
+            client: self.clone(),
+            orchestra: orchestra.to_owned(),
+            after,
+            live,
+            lines: None,
+            node: String::new(),
+            recent: VecDeque::new(),
+            failures: 0,
+        }
+    }
+
+    /// Reads every record after a cursor from the nearest node.
+    pub async fn dump(&self, orchestra: &str, after: Option<&Cursor>) -> Result<Dump, ClientError> {
+        let after = after.map(Cursor::to_text);
+        let query: Vec<_> = after
+            .as_deref()
+            .map(|after| ("after", after))
+            .into_iter()
+            .collect();
+        let path = with_query(&path_of(orchestra, "dump"), &query);
+        let body = self.stream(&self.nearest(), path, None).await?;
+        Ok(Dump {
+            lines: Lines::new(body, self.inner.config.request_within),
+        })
+    }
+
+    async fn stream(
+        &self,
+        node: &str,
+        path: String,
+        last_event: Option<&str>,
+    ) -> Result<Incoming, ClientError> {
+        let within = self.inner.config.request_within;
+        let mut wanted = Wanted::new(Method::GET, path, None, within);
+        if let Some(id) = last_event {
+            put(&mut wanted.headers, "last-event-id", id);
+        }
+        let opened = tokio::time::timeout(within, self.inner.http.open(node, &wanted)).await;
+        let response = match opened {
+            Ok(Ok(response)) => response,
+            Ok(Err(Failure::NotSent(words) | Failure::Unanswered(words))) => {
+                return Err(ClientError::Unreachable(words));
+            }
+            Err(_) => return Err(ClientError::Unreachable(format!("{node} did not answer"))),
+        };
+        let (parts, body) = response.into_parts();
+        if parts.status.is_success() {
+            return Ok(body);
+        }
+        let body = http_body_util::Limited::new(body, LINE_BYTES_MAX)
+            .collect()
+            .await;
+        let body = body
+            .map(http_body_util::Collected::to_bytes)
+            .unwrap_or_default();
+        let got = Got {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        };
+        Err(ClientError::Refused(Box::new(problem(&got))))
+    }
+}
+
+impl Events {
+    /// The next record. Waits as long as it takes; goes to another node when one falls silent.
+    pub async fn next(&mut self) -> Result<Followed, ClientError> {
+        loop {
+            match self.step().await {
+                Ok(Some(followed)) => {
+                    self.failures = 0;
+                    return Ok(followed);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    self.lines = None;
+                    self.failures += 1;
+                    let final_refusal = error
+                        .problem()
+                        .is_some_and(|problem| !matches!(problem.status, 429 | 500 | 503 | 504));
+                    if final_refusal || self.failures >= self.client.attempts_max() {
+                        return Err(error);
+                    }
+                    self.client.avoid(&self.node);
+                    let wait = error.problem().and_then(|problem| problem.retry_after_ms);
+                    let wait = wait.unwrap_or(100 << self.failures.min(6));
+                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                }
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<Option<Followed>, ClientError> {
+        let Some(lines) = &mut self.lines else {
+            let body = self.connect().await?;
+            // Three heartbeats missed: nobody is there any more.
+            self.lines = Some(Lines::new(body, 3 * HEARTBEAT_EVERY));
+            return Ok(None);
+        };
+        let Some(event) = sse_event(lines).await? else {
+            return Err(ClientError::Unreachable(format!(
+                "{} ended the stream",
+                self.node
+            )));
+        };
+        let unreadable = |error: serde_json::Error| ClientError::Unreadable(error.to_string());
+        match event.kind.as_str() {
+            "record" => {
+                let record: RecordEvent = serde_json::from_str(&event.data).map_err(unreadable)?;
+                let cursor = Cursor::from_text(&event.id)
+                    .ok_or_else(|| ClientError::Unreadable("an event without cursor".to_owned()))?;
+                self.after = Some(cursor.clone());
+                self.client.seen(&self.orchestra, &cursor);
+                if self.recent.contains(&record.record) {
+                    return Ok(None);
+                }
+                if self.recent.len() == RECENT_MAX {
+                    self.recent.pop_front();
+                }
+                self.recent.push_back(record.record);
+                Ok(Some(Followed { record, cursor }))
+            }
+            "problem" => {
+                let problem: Problem = serde_json::from_str(&event.data).map_err(unreadable)?;
+                Err(ClientError::Refused(Box::new(problem)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn connect(&mut self) -> Result<Incoming, ClientError> {
+        self.node = self.client.nearest();
+        let id = self.after.as_ref().map(Cursor::to_text);
+        let query: &[_] = if self.live && id.is_none() {
+            &[("after", "now")]
+        } else {
+            &[]
+        };
+        let path = with_query(&path_of(&self.orchestra, "events"), query);
+        self.client.stream(&self.node, path, id.as_deref()).await
+    }
+}
+
+impl Dump {
+    /// The next record; none at the end. A dump that breaks off is an error, never an end.
+    pub async fn next(&mut self) -> Result<Option<RecordEvent>, ClientError> {
+        let Some(line) = self.lines.next().await? else {
+            return Ok(None);
+        };
+        let record = serde_json::from_str(&line);
+        record
+            .map(Some)
+            .map_err(|error| ClientError::Unreadable(error.to_string()))
+    }
+}
+
+#[derive(Debug, Default)]
+struct SseEvent {
+    kind: String,
+    id: String,
+    data: String,
+}
+
+/// Reads lines up to the blank one that ends an event; heartbeats are comments and pass.
+async fn sse_event(lines: &mut Lines) -> Result<Option<SseEvent>, ClientError> {
+    let mut event = SseEvent::default();
+    loop {
+        let Some(line) = lines.next().await? else {
+            return Ok(None);
+        };
+        if line.is_empty() {
+            if event.data.is_empty() {
+                continue;
+            }
+            return Ok(Some(event));
+        }
+        let (field, value) = line.split_once(':').unwrap_or((&line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            "event" => value.clone_into(&mut event.kind),
+            "id" => value.clone_into(&mut event.id),
+            "data" => event.data.push_str(value),
+            _ => {}
+        }
+    }
+}
+
+/// A body's lines, bounded in length and in silence.
+#[derive(Debug)]
+struct Lines {
+    body: Incoming,
+    buffer: BytesMut,
+    silence_max: Duration,
+}
+
+impl Lines {
+    fn new(body: Incoming, silence_max: Duration) -> Self {
+        Self {
+            body,
+            buffer: BytesMut::new(),
+            silence_max,
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<String>, ClientError> {
+        let broken = |words: String| ClientError::Unreachable(format!("the stream broke: {words}"));
+        let mut searched = 0;
+        loop {
+            let unsearched = &self.buffer[searched..];
+            if let Some(end) = unsearched.iter().position(|&byte| byte == b'\n') {
+                let line = self.buffer.split_to(searched + end + 1);
+                let line = line.strip_suffix(b"\n").unwrap_or(&line);
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                return Ok(Some(String::from_utf8_lossy(line).into_owned()));
+            }
+            searched = self.buffer.len();
+            if searched > LINE_BYTES_MAX {
+                return Err(ClientError::Unreadable("a line without end".to_owned()));
+            }
+            let frame = tokio::time::timeout(self.silence_max, self.body.frame()).await;
+            match frame.map_err(|_| broken("silence".to_owned()))? {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.buffer.extend_from_slice(&data);
+                    }
+                }
+                Some(Err(error)) => return Err(broken(error.to_string())),
+                None if self.buffer.is_empty() => return Ok(None),
+                None => return Err(broken("in the middle of a line".to_owned())),
+            }
+        }
+    }
+}
