@@ -10,6 +10,7 @@ extern crate alloc;
 pub mod carriage;
 pub mod context;
 pub mod journal;
+pub mod membership;
 pub mod node;
 pub mod orchestra;
 pub mod replication;

@@ -37,6 +37,7 @@ pub use input::{
 pub use output::{Answer, AnswerBody, Class, Note, Output, Recorded};
 
 use crate::context::Context;
+use crate::membership::Membership;
 use crate::orchestra::FoldRules;
 use crate::orchestra::claims::Rules;
 use crate::orchestra::horizon::{Horizon, MemberHead};
@@ -117,6 +118,7 @@ pub struct Node {
     waiters: Vec<Waiter>,
     jobs: Jobs,
     peers: BTreeMap<NodeId, Peer>,
+    gossip: Membership,
     recent: Recent,
     /// Bundles for other regions, gathered.
     relay: Vec<Vec<u8>>,

@@ -10,6 +10,7 @@ use super::space::Space;
 use super::{Node, limits};
 use crate::carriage::Carried;
 use crate::context::Context;
+use crate::membership::{Advice, Identity};
 use crate::replication::Frame;
 
 /// What is known of another node.
@@ -96,7 +97,13 @@ impl Node {
             Frame::Want { orchestra, logs } => self.serve(from, orchestra, &logs, out),
             Frame::Header(theirs) => self.compare_header(context, from, theirs, out),
             Frame::Join(admit) => self.asked_to_admit(context, from, admit, out),
-            Frame::Swim(_) | Frame::Relay { .. } => {}
+            Frame::Swim(message) => {
+                let mut advice = Vec::new();
+                self.gossip
+                    .on_message(context.monotonic_ns, &message.0, &mut advice);
+                self.heed(advice, out);
+            }
+            Frame::Relay { .. } => {}
         }
     }
 
@@ -291,6 +298,52 @@ impl Node {
     fn forwarder(&self, nodes: &[NodeId], now_ms: u64) -> NodeId {
         let alive = nodes.iter().find(|node| self.seems_alive(node, now_ms));
         *alive.unwrap_or(&nodes[0])
+    }
+
+    /// Does what gossip wants.
+    pub(super) fn heed(&mut self, advice: Vec<Advice>, out: &mut Vec<Output>) {
+        for one in advice {
+            match one {
+                Advice::Send { to, message } => {
+                    self.send(
+                        to,
+                        Class::Membership,
+                        &Frame::Swim(wire::Blob(message)),
+                        out,
+                    );
+                }
+                Advice::Up(node) => out.push(Output::Note(Note::Member { node, alive: true })),
+                Advice::Down(node) => out.push(Output::Note(Note::Member { node, alive: false })),
+            }
+        }
+    }
+
+    /// Makes itself known by gossip, as long as nobody is.
+    pub(super) fn announce(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {
+        if !self.gossip.is_alone() || !self.is_member() {
+            return;
+        }
+        let Some(cluster) = self.spaces.get(&self.cluster) else {
+            return;
+        };
+        let members = cluster.folds.members.all(Stamp::MAX).into_iter();
+        let others: Vec<Identity> = members
+            .filter(|member| member.removal.is_none() && member.admit.node != self.me.node)
+            .map(|member| Identity {
+                node: member.admit.node,
+                incarnation: member.admit.incarnation,
+                renewals: 0,
+                region: member.admit.region.clone(),
+            })
+            .collect();
+        if others.is_empty() {
+            return;
+        }
+        let chosen = context.rng.next_u32() as usize % others.len();
+        let mut advice = Vec::new();
+        self.gossip
+            .announce(context.monotonic_ns, others[chosen].clone(), &mut advice);
+        self.heed(advice, out);
     }
 
     /// Whether this node forwards for its region.

@@ -13,6 +13,7 @@ use super::space::Space;
 use super::{Config, Node, Storage};
 use crate::carriage::{Carried, proves_fork};
 use crate::context::Context;
+use crate::membership::{Identity, Membership};
 use crate::orchestra::view::Counters;
 use crate::replication::Logs;
 use crate::timing::StampClock;
@@ -31,6 +32,13 @@ impl Node {
             incarnation: config.incarnation,
         };
         let cluster = OrchestraId::of(config.cluster, "cluster");
+        let identity = Identity {
+            node,
+            incarnation: config.incarnation,
+            renewals: 0,
+            region: config.region.clone(),
+        };
+        let gossip = Membership::new(identity, context.rng.next_u64());
         let mut started = Self {
             config,
             key,
@@ -46,6 +54,7 @@ impl Node {
             waiters: Vec::new(),
             jobs: Jobs::default(),
             peers: BTreeMap::new(),
+            gossip,
             recent: Recent::default(),
             relay: Vec::new(),
             relay_due_ms: None,

@@ -24,6 +24,9 @@ impl Node {
         if self.relay_due_ms.is_some_and(|due| due <= now_ms) {
             self.send_relayed(now_ms, out);
         }
+        let mut advice = Vec::new();
+        self.gossip.on_tick(context.monotonic_ns, &mut advice);
+        self.heed(advice, out);
         if now_ms >= self.next_summary_ms {
             self.summaries(context, out);
         }
@@ -79,7 +82,9 @@ impl Node {
         ] {
             at_ms = at_ms.min(at.unwrap_or(u64::MAX));
         }
-        at_ms.saturating_mul(1_000_000)
+        at_ms
+            .saturating_mul(1_000_000)
+            .min(self.gossip.next_deadline_ns())
     }
 
     /// Whether any waiting bundle continues its log.
@@ -102,6 +107,7 @@ impl Node {
         let now_ms = context.now_ms();
         self.vote(context);
         self.tell_addresses(out);
+        self.announce(context, out);
         self.care_for_folds(context, out);
         let me = self.me;
         for space in self.spaces.values_mut() {
