@@ -219,6 +219,7 @@ fn signed_bundle(seq: u64, agents: &[u8]) -> SignedBundle {
             unisono_model::Carried {
                 agent: index as u32,
                 seq: 1,
+                prev: record.prev,
                 stamp: Stamp::from_ms(1_800_000_000_200 + index as u64),
                 body: record.body,
                 signature: record.signature,
