@@ -2,7 +2,7 @@
 
 use ed25519_dalek::SigningKey;
 use unisono_core::context::Context;
-use unisono_core::journal::Entry;
+use unisono_core::journal::{Entry, Proof};
 use unisono_core::node::{BatchId, Config, Node};
 use unisono_model::{ClusterId, Digest, Incarnation, LogId, NodeId};
 
@@ -11,6 +11,9 @@ use crate::clock::Clock;
 use crate::disk::DiskImage;
 use crate::memo::Memo;
 use crate::store::Store;
+
+/// How far back views can be read at once (ms): short, so that the past is folded away in a run.
+const READABLE_MS: u64 = 30_000;
 
 /// A machine.
 pub struct Host {
@@ -33,7 +36,7 @@ pub struct Host {
     /// When the node wants to be woken next (true ns).
     pub tick_at: u64,
     /// The batch on its way to disk.
-    pub writing: Option<(BatchId, Vec<Entry>)>,
+    pub writing: Option<(BatchId, Vec<Entry>, Vec<Proof>)>,
     /// The crash that waits for the next write: how long the machine is then down (ns).
     pub armed: Option<u64>,
     /// An image of the disk from earlier, and when it was taken.
@@ -161,6 +164,7 @@ impl Host {
             incarnation: self.incarnation,
             seeds,
             lease_ms_max: common.lease_ms_max,
+            readable_ms: READABLE_MS,
             sabotage: common.sabotage,
         };
         self.tick_at = u64::MAX;

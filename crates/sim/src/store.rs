@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use unisono_core::journal::{
     AppendError, Disk, DiskError, DiskErrorKind, DiskOperation, Entry, Journal, OpenError, Options,
+    Proof,
 };
 use unisono_core::node::{DiskFailure, Storage};
 use unisono_model::{ClusterId, LogId, OrchestraId};
@@ -58,24 +59,26 @@ impl Store {
     }
 
     /// Appends a batch with one sync.
-    pub fn append(&mut self, entries: &[Entry]) -> Result<(), DiskFailure> {
+    pub fn append(&mut self, entries: &[Entry], proofs: &[Proof]) -> Result<(), DiskFailure> {
         let Some(journal) = self.journal.as_mut() else {
             return Err(DiskFailure::Broken);
         };
-        journal.append(entries).map_err(|error| match error {
-            AppendError::Full(_) => DiskFailure::Full,
-            AppendError::Io(_)
-            | AppendError::TooLarge { .. }
-            | AppendError::SyncFailed(_)
-            | AppendError::Poisoned => DiskFailure::Broken,
-        })
+        journal
+            .append_batch(entries, proofs)
+            .map_err(|error| match error {
+                AppendError::Full(_) => DiskFailure::Full,
+                AppendError::Io(_)
+                | AppendError::TooLarge { .. }
+                | AppendError::SyncFailed(_)
+                | AppendError::Poisoned => DiskFailure::Broken,
+            })
     }
 
     /// Begins to append a batch, and loses power after so many writing operations.
-    pub fn append_without_end(&mut self, entries: &[Entry], operations: u32) {
+    pub fn append_without_end(&mut self, entries: &[Entry], proofs: &[Proof], operations: u32) {
         self.shared.power.set(Some(operations));
         // Whatever it says, nobody is left to hear it.
-        let _ = self.append(entries);
+        let _ = self.append(entries, proofs);
     }
 
     /// Keeps a cache under a name. A failure costs nothing but time.

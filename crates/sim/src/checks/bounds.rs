@@ -3,7 +3,7 @@
 /// Most frames that a node may send in a quiet second, for each peer: gossip, digests, heads.
 const QUIET_FRAMES_PER_PEER: u64 = 60;
 /// Most ticks in one virtual second.
-const TICKS_MAX: u32 = 3_000;
+const TICKS_MAX: u32 = 1_100;
 
 /// Remembers how much was sent while nothing was asked.
 #[derive(Clone, Debug, Default)]

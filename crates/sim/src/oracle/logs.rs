@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use unisono_core::context::Verifier;
 use unisono_core::journal::Entry;
 use unisono_model::{
-    Action, AgentId, BundleBody, ChainId, ClusterId, Digest, LogId, OrchestraId, Place, RecordBody,
-    RecordPlace, SignedBundle,
+    Action, AgentId, BundleBody, BundleHeader, Digest, LogId, Place, RecordBody, SignedBundle,
 };
 
 /// A valid record.
@@ -35,19 +34,14 @@ pub struct Reading {
     pub forks: BTreeMap<LogId, u64>,
     /// Bundles that are held beyond a gap or do not continue their log.
     pub loose: Vec<(LogId, u64)>,
-    /// Records that wait for an enrolment or an earlier chain.
+    /// Records that wait for an enrolment.
     pub pending: usize,
     /// The last bundle of each log.
     pub ends: BTreeMap<LogId, u64>,
 }
 
 /// Reads the union of what some disks hold.
-pub fn read(
-    cluster: ClusterId,
-    orchestra: OrchestraId,
-    disks: &[Vec<Entry>],
-    verifier: &mut dyn Verifier,
-) -> Reading {
+pub fn read(disks: &[Vec<Entry>], verifier: &mut dyn Verifier) -> Reading {
     let mut bundles: BTreeMap<LogId, BTreeMap<u64, BTreeMap<Digest, &Entry>>> = BTreeMap::new();
     for entry in disks.iter().flatten() {
         let places = bundles
@@ -58,36 +52,31 @@ pub fn read(
         places.insert(Digest(*blake3::hash(&entry.bytes).as_bytes()), entry);
     }
     let mut reading = Reading::default();
-    let mut chains = Vec::new();
+    let mut found = Vec::new();
     for (log, places) in &bundles {
-        read_log(
-            cluster,
-            orchestra,
-            *log,
-            places,
-            verifier,
-            &mut reading,
-            &mut chains,
-        );
+        read_log(*log, places, verifier, &mut reading, &mut found);
     }
-    judge(chains, &mut reading);
+    judge(found, &mut reading);
     reading
 }
 
-/// One chain: who its first record names, and its records.
-type Chain = (Vec<Digest>, Vec<Fact>);
+/// An agent's chain on one log, as far as it has been read.
+#[derive(Default)]
+struct Chain {
+    seq: u64,
+    last: Digest,
+    broken: bool,
+}
 
 fn read_log(
-    cluster: ClusterId,
-    orchestra: OrchestraId,
     log: LogId,
     places: &BTreeMap<u64, BTreeMap<Digest, &Entry>>,
     verifier: &mut dyn Verifier,
     reading: &mut Reading,
-    chains: &mut Vec<Chain>,
+    found: &mut Vec<Fact>,
 ) {
     let mut last = (0, Digest::default());
-    let mut found: BTreeMap<AgentId, Vec<Fact>> = BTreeMap::new();
+    let mut chains: BTreeMap<AgentId, Chain> = BTreeMap::new();
     for (seq, variants) in places {
         if variants.len() > 1 {
             reading.forks.insert(log, *seq);
@@ -102,93 +91,68 @@ fn read_log(
         };
         match opened {
             Some(Ok((bundle, body))) if continues(&bundle) => {
-                take(cluster, orchestra, log, &body, verifier, &mut found);
+                take(&bundle.header, &body, verifier, &mut chains, found);
                 last = (*seq, bundle.header.digest());
             }
             _ => reading.loose.push((log, *seq)),
         }
     }
     reading.ends.insert(log, last.0);
-    for facts in found.into_values() {
-        reading
-            .held
-            .extend(facts.iter().map(|fact| fact.place.record));
-        let earlier = facts
-            .first()
-            .map(|fact| fact.body.predecessors.clone())
-            .unwrap_or_default();
-        chains.push((earlier.iter().map(|head| head.record).collect(), facts));
-    }
 }
 
+/// The records of a bundle that continue their chains with a good signature.
 fn take(
-    cluster: ClusterId,
-    orchestra: OrchestraId,
-    log: LogId,
+    header: &BundleHeader,
     body: &BundleBody,
     verifier: &mut dyn Verifier,
-    found: &mut BTreeMap<AgentId, Vec<Fact>>,
+    chains: &mut BTreeMap<AgentId, Chain>,
+    found: &mut Vec<Fact>,
 ) {
     for carried in &body.records {
         let Some(agent) = body.agents.get(carried.agent as usize).copied() else {
             continue;
         };
-        let chain = found.entry(agent).or_default();
-        let prev = chain
-            .last()
-            .map(|fact| fact.place.record)
-            .unwrap_or_default();
-        let chain_id = ChainId { agent, log };
-        let seq = carried.seq;
-        let place = RecordPlace {
-            cluster,
-            orchestra,
-            chain: chain_id,
-            seq,
-            prev,
-        };
-        let record = place.digest(&carried.body.0);
-        let next = seq == chain.len() as u64 + 1;
-        let Ok(body) = RecordBody::decode(&carried.body.0) else {
+        let record = carried.place(header, agent).digest(&carried.body.0);
+        let chain = chains.entry(agent).or_default();
+        if carried.seq != chain.seq + 1 || carried.prev != chain.last {
+            // Whatever leaves a hole behind it ends its chain; what comes again is nothing.
+            chain.broken |= carried.seq > chain.seq;
             continue;
-        };
-        if next && verifier.verify(&agent.0, &record, &carried.signature) {
-            let place = Place {
-                stamp: carried.stamp,
-                record,
-            };
-            chain.push(Fact {
-                place,
-                agent,
-                log,
-                seq,
-                body,
-            });
+        }
+        chain.seq = carried.seq;
+        chain.last = record;
+        let decoded = RecordBody::decode(&carried.body.0);
+        match decoded {
+            Ok(body) if !chain.broken && verifier.verify(&agent.0, &record, &carried.signature) => {
+                let place = Place {
+                    stamp: carried.stamp,
+                    record,
+                };
+                found.push(Fact {
+                    place,
+                    agent,
+                    log: header.log,
+                    seq: carried.seq,
+                    body,
+                });
+            }
+            _ => chain.broken = true,
         }
     }
 }
 
-/// A chain counts once everything that it refers to is held and its agent is enrolled.
-fn judge(chains: Vec<Chain>, reading: &mut Reading) {
-    let (ready, waiting): (Vec<Chain>, Vec<Chain>) = chains
-        .into_iter()
-        .partition(|(earlier, _)| earlier.iter().all(|d| reading.held.contains(d)));
-    reading.pending += waiting.iter().map(|(_, facts)| facts.len()).sum::<usize>();
-    let is_enrol = |fact: &Fact| matches!(fact.body.action, Action::Enrol(_));
-    let enrolled: BTreeSet<AgentId> = ready
+/// A record counts once its agent is enrolled.
+fn judge(found: Vec<Fact>, reading: &mut Reading) {
+    let enrolled: BTreeSet<AgentId> = found
         .iter()
-        .flat_map(|(_, facts)| facts)
-        .filter(|fact| is_enrol(fact))
+        .filter(|fact| matches!(fact.body.action, Action::Enrol(_)))
         .map(|fact| fact.agent)
         .collect();
-    for fact in ready.into_iter().flat_map(|(_, facts)| facts) {
-        // Nodes speak for themselves, in the cluster's own orchestra.
-        let node = fact.agent.0 == fact.log.node.0;
-        if node || enrolled.contains(&fact.agent) {
-            reading.facts.push(fact);
-        } else {
-            reading.pending += 1;
-        }
-    }
+    reading.held = found.iter().map(|fact| fact.place.record).collect();
+    let (valid, waiting): (Vec<Fact>, Vec<Fact>) = found
+        .into_iter()
+        .partition(|fact| enrolled.contains(&fact.agent));
+    reading.pending = waiting.len();
+    reading.facts = valid;
     reading.facts.sort_by_key(|fact| fact.place);
 }

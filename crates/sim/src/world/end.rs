@@ -176,6 +176,6 @@ impl World {
             .iter()
             .map(|host| host.store.entries(place))
             .collect();
-        oracle::read(self.common.cluster, place, &disks, &mut self.memo)
+        oracle::read(&disks, &mut self.memo)
     }
 }

@@ -52,12 +52,7 @@ enum Event {
         result: Result<(), DiskFailure>,
     },
     /// A read is done.
-    Loaded {
-        host: usize,
-        life: u32,
-        load: LoadId,
-        entries: Vec<Entry>,
-    },
+    Loaded { host: usize, life: u32, read: Read },
     /// Whether a connection must be given up.
     LookAt(usize, usize, u32),
     /// Two machines try to connect.
@@ -80,6 +75,15 @@ enum Event {
     Woken { agent: usize, nap: u64 },
     /// Judges compare replicas.
     Checkpoint,
+}
+
+/// What was read from a disk.
+#[derive(Debug)]
+enum Read {
+    /// Bundles.
+    Entries(LoadId, Vec<Entry>),
+    /// A cache.
+    Blob(LoadId, Option<Vec<u8>>),
 }
 
 /// A simulated cluster with everything around it.
@@ -305,12 +309,7 @@ impl World {
                 batch,
                 result,
             } => self.wrote(host, life, batch, result),
-            Event::Loaded {
-                host,
-                life,
-                load,
-                entries,
-            } => self.loaded(host, life, load, entries),
+            Event::Loaded { host, life, read } => self.loaded(host, life, read),
             Event::LookAt(a, b, epoch) => self.look_at(a, b, epoch),
             Event::Connect(a, b) => self.connect(a, b),
             Event::Fault(fault) => self.fault(fault),

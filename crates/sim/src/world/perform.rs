@@ -2,10 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use unisono_core::journal::Entry;
-use unisono_core::node::{BatchId, DiskFailure, Input, LoadId, Note, Output, Storage};
+use unisono_core::journal::{Entry, Proof};
+use unisono_core::node::{BatchId, DiskFailure, Input, Note, Output, Storage};
 
-use super::{Event, MS, SECOND, World};
+use super::{Event, MS, Read, SECOND, World};
 use crate::checks::Bounds;
 
 impl World {
@@ -48,10 +48,11 @@ impl World {
     pub(super) fn rearm(&mut self, host: usize) {
         let machine = &mut self.hosts[host];
         let Some(node) = &machine.node else { return };
+        // No driver wakes a node more often than this.
         let at = machine
             .clock
             .when(node.next_deadline_ns())
-            .max(self.now + 1_000);
+            .max(self.now + MS);
         if machine.tick_at <= self.now || at < machine.tick_at {
             machine.tick_at = at;
             self.push(at, Event::Tick(host));
@@ -79,7 +80,11 @@ impl World {
 
     fn perform(&mut self, host: usize, output: Output) {
         match output {
-            Output::Persist { batch, entries } => self.persist(host, batch, entries),
+            Output::Persist {
+                batch,
+                entries,
+                proofs,
+            } => self.persist(host, batch, entries, proofs),
             Output::Load {
                 load,
                 orchestra,
@@ -89,17 +94,11 @@ impl World {
             } => {
                 let machine = &mut self.hosts[host];
                 let entries = machine.store.read(orchestra, log, from_seq, bytes_max);
-                let at = self.now + machine.store.latency_ns().max(20_000);
-                let life = machine.life;
-                self.push(
-                    at,
-                    Event::Loaded {
-                        host,
-                        life,
-                        load,
-                        entries,
-                    },
-                );
+                self.has_read(host, Read::Entries(load, entries));
+            }
+            Output::LoadBlob { load, name } => {
+                let blob = self.hosts[host].store.blob(&name);
+                self.has_read(host, Read::Blob(load, blob));
             }
             Output::SaveBlob { name, bytes } => self.hosts[host].store.save(&name, &bytes),
             Output::Send { to, class, bytes } => self.send(host, to, class, bytes),
@@ -111,7 +110,7 @@ impl World {
         }
     }
 
-    fn persist(&mut self, host: usize, batch: BatchId, entries: Vec<Entry>) {
+    fn persist(&mut self, host: usize, batch: BatchId, entries: Vec<Entry>, proofs: Vec<Proof>) {
         let (now, life) = (self.now, self.hosts[host].life);
         if self.hosts[host].writing.is_some() {
             self.checks.violated(
@@ -124,7 +123,7 @@ impl World {
             self.trace.event(now, "persist", host, &entry.bytes);
         }
         self.counters.add("batches");
-        self.hosts[host].writing = Some((batch, entries));
+        self.hosts[host].writing = Some((batch, entries, proofs));
         if let Some(down_ns) = self.hosts[host].armed.take() {
             return self.crash_in_write(host, down_ns);
         }
@@ -137,10 +136,10 @@ impl World {
             return;
         }
         let machine = &mut self.hosts[host];
-        let Some((batch, entries)) = machine.writing.take() else {
+        let Some((batch, entries, proofs)) = machine.writing.take() else {
             return;
         };
-        let result = machine.store.append(&entries);
+        let result = machine.store.append(&entries, &proofs);
         let at = self.now + machine.store.latency_ns();
         match result {
             Ok(()) => self.written(host, &entries),
@@ -193,20 +192,28 @@ impl World {
         self.feed(host, Input::Persisted { batch, result });
     }
 
-    pub(super) fn loaded(&mut self, host: usize, life: u32, load: LoadId, entries: Vec<Entry>) {
+    fn has_read(&mut self, host: usize, read: Read) {
+        let machine = &mut self.hosts[host];
+        let at = self.now + machine.store.latency_ns().max(20_000);
+        let life = machine.life;
+        self.push(at, Event::Loaded { host, life, read });
+    }
+
+    pub(super) fn loaded(&mut self, host: usize, life: u32, read: Read) {
         if self.hosts[host].life != life {
             return;
         }
         if self.hosts[host].paused {
-            let event = Event::Loaded {
-                host,
-                life,
-                load,
-                entries,
-            };
+            let event = Event::Loaded { host, life, read };
             return self.backlog.entry(host).or_default().push(event);
         }
-        self.feed(host, Input::Loaded { load, entries });
+        self.feed(
+            host,
+            match read {
+                Read::Entries(load, entries) => Input::Loaded { load, entries },
+                Read::Blob(load, bytes) => Input::BlobLoaded { load, bytes },
+            },
+        );
     }
 
     /// Keeps an event for a machine that stands still.

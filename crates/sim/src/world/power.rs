@@ -95,8 +95,10 @@ impl World {
     pub(super) fn crash_in_write(&mut self, host: usize, down_ns: u64) {
         let operations = self.chance.below(4) as u32;
         let machine = &mut self.hosts[host];
-        if let Some((_, entries)) = machine.writing.take() {
-            machine.store.append_without_end(&entries, operations);
+        if let Some((_, entries, proofs)) = machine.writing.take() {
+            machine
+                .store
+                .append_without_end(&entries, &proofs, operations);
         }
         self.counters.add("crash in a write");
         self.hosts[host].down_until = self.now + down_ns;
