@@ -146,7 +146,7 @@ impl Client {
         agent: &EnrolBody,
         options: &WriteOptions,
     ) -> Result<Reply<dto::Recorded>, ClientError> {
-        self.post(orchestra, "agents", agent, options, Repeat::Here)
+        self.post(orchestra, "agents", &agent.name, agent, options)
             .await
     }
 
@@ -163,8 +163,7 @@ impl Client {
             agent: agent.to_owned(),
             action: action.clone(),
         };
-        self.post(orchestra, "actions", &body, options, Repeat::Here)
-            .await
+        self.post(orchestra, "actions", agent, &body, options).await
     }
 
     /// Makes a note's text this.
@@ -271,24 +270,25 @@ impl Client {
         self.reply(Some(orchestra), node, &got)
     }
 
-    async fn post<T: DeserializeOwned>(
+    /// Asks the node that holds the agent's key, and no other.
+    async fn post(
         &self,
         orchestra: &str,
         what: &str,
+        agent: &str,
         body: &impl Serialize,
         options: &WriteOptions,
-        repeat: Repeat,
-    ) -> Result<Reply<T>, ClientError> {
+    ) -> Result<Reply<dto::Recorded>, ClientError> {
         let mut wanted = self.write(Method::POST, path_of(orchestra, what), options)?;
         wanted.body = Some((JSON, json(body)?));
         self.with_cursor(orchestra, &mut wanted);
-        let node = self.nearest();
-        let attempts_max = self.inner.config.attempts_max;
-        let pin = (repeat == Repeat::Here).then_some(Pin {
+        let node = self.home(orchestra, agent);
+        let pin = Pin {
             node: &node,
-            attempts_max,
-        });
-        let (node, got) = self.answer(&wanted, repeat, pin).await?;
+            attempts_max: self.inner.config.attempts_max,
+        };
+        let (node, got) = self.answer(&wanted, Repeat::Here, Some(pin)).await?;
+        self.at_home(orchestra, agent, &node);
         self.reply(Some(orchestra), node, &got)
     }
 

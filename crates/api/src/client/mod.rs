@@ -120,6 +120,8 @@ struct Inner {
     http: Http,
     nodes: Nodes,
     cursors: Mutex<BTreeMap<String, Cursor>>,
+    /// Which node holds the key of which agent of which orchestra.
+    homes: Mutex<BTreeMap<(String, String), String>>,
 }
 
 impl Client {
@@ -145,6 +147,7 @@ impl Client {
                 http,
                 nodes,
                 cursors,
+                homes: Mutex::default(),
             }),
         })
     }
@@ -208,6 +211,28 @@ impl Client {
         let started = Instant::now();
         let got = self.inner.http.send(base, &wanted).await.ok()?;
         (got.status == StatusCode::OK).then(|| started.elapsed())
+    }
+
+    /// The node that holds an agent's key, as far as this client has seen; else the nearest.
+    pub(crate) fn home(&self, orchestra: &str, agent: &str) -> String {
+        let homes = self
+            .inner
+            .homes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let known = homes
+            .get(&(orchestra.to_owned(), agent.to_owned()))
+            .cloned();
+        known.unwrap_or_else(|| self.nearest())
+    }
+
+    pub(crate) fn at_home(&self, orchestra: &str, agent: &str, node: &str) {
+        let mut homes = self
+            .inner
+            .homes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        homes.insert((orchestra.to_owned(), agent.to_owned()), node.to_owned());
     }
 
     fn cursors(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Cursor>> {

@@ -1,0 +1,9 @@
+//! The edge and its client against a fake node: what goes in, what comes out, what is repeated.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod answers;
+mod failover;
+mod fake;
+mod refusals;
+mod streams;
+mod web;
