@@ -1,0 +1,217 @@
+//! The laws of the folds: any order, any duplication, pruned or not, the same view.
+
+use proptest::prelude::*;
+use unisono_core::orchestra::claims::{Lateness, Rules};
+use unisono_core::orchestra::fact::Fact;
+use unisono_core::orchestra::horizon::Horizon;
+use unisono_core::orchestra::{FoldRules, Folds, Reading};
+use unisono_core::sabotage::Sabotage;
+use unisono_model::{
+    Action, AgentId, AgentKind, Digest, Enrol, FieldChange, FieldValue, Held, Incarnation, LogId,
+    NodeId, Place, RECORD_VERSION, RecordBody, Stamp, TaskChange, TaskStatus,
+};
+
+struct NobodyLate;
+
+impl Lateness for NobodyLate {
+    fn is_late(&self, _: &LogId, _: Stamp) -> bool {
+        false
+    }
+}
+
+const RULES: FoldRules = FoldRules {
+    lease_ms_max: 60_000,
+    sabotage: Sabotage {
+        acknowledge_before_sync: false,
+        claims_by_arrival: false,
+        join_not_retried: false,
+        cursor_ignored: false,
+        expiry_ignored: false,
+        fork_accepted: false,
+        key_forgotten: false,
+        checkpoint_kept: false,
+        gaps_not_repaired: false,
+    },
+};
+
+fn claim_rules() -> Rules<'static> {
+    Rules {
+        lateness: &NobodyLate,
+        lease_ms_max: 60_000,
+        expiry_ignored: false,
+    }
+}
+
+fn fact(number: u64, agent: u8, at_ms: u64, action: Action) -> Fact {
+    let record = Digest::of("test", &[&number.to_le_bytes()]);
+    Fact {
+        place: Place {
+            stamp: Stamp::from_ms(at_ms),
+            record,
+        },
+        agent: AgentId([agent; 32]),
+        log: LogId {
+            node: NodeId([agent % 3; 32]),
+            incarnation: Incarnation::default(),
+        },
+        bundle: number,
+        seq: number,
+        body: RecordBody {
+            version: RECORD_VERSION,
+            held: Held::Agent,
+            agent_ms: 0,
+            iteration: 1,
+            key: None,
+            predecessors: Vec::new(),
+            token: None,
+            action,
+        },
+    }
+}
+
+/// What an agent does, in numbers; names of earlier records are filled in from a history.
+fn build(steps: &[(u8, u8, u8, u16)]) -> Vec<Fact> {
+    let mut facts: Vec<Fact> = (1..=4)
+        .map(|agent| {
+            let enrol = Enrol {
+                name: format!("a{agent}"),
+                role: String::new(),
+                kind: AgentKind::Ai,
+            };
+            fact(
+                u64::from(agent),
+                agent,
+                1_000 + u64::from(agent),
+                Action::Enrol(enrol),
+            )
+        })
+        .collect();
+    let mut at_ms = 2_000;
+    for (index, (agent, kind, subject, gap)) in steps.iter().enumerate() {
+        at_ms += u64::from(*gap);
+        let topic = format!("t{}", subject % 3);
+        let earlier: Vec<Digest> = facts.iter().map(|fact| fact.place.record).collect();
+        let pick = |salt: usize| earlier[(index * 7 + salt * 3 + 1) % earlier.len()];
+        let own = facts.iter().rev().find(|fact| {
+            matches!(&fact.body.action, Action::Claim { topic: t, .. } if *t == topic)
+                && fact.agent == AgentId([agent % 4 + 1; 32])
+        });
+        let claim = own.map_or_else(|| pick(0), |fact| fact.place.record);
+        let action = match kind % 6 {
+            0 | 1 => Action::Claim {
+                topic,
+                lease_ms: 500 + u64::from(*subject) * 40,
+            },
+            2 => Action::Renew {
+                topic,
+                claim,
+                lease_ms: 700,
+            },
+            3 => Action::Release { topic, claim },
+            _ => Action::Task(TaskChange {
+                task: topic,
+                fields: vec![FieldChange {
+                    value: if kind % 2 == 0 {
+                        FieldValue::Priority(subject % 5)
+                    } else {
+                        FieldValue::Status(TaskStatus::Open)
+                    },
+                    replaces: vec![pick(1), pick(2)],
+                }],
+                evidence: None,
+            }),
+        };
+        facts.push(fact(index as u64 + 10, agent % 4 + 1, at_ms, action));
+    }
+    facts
+}
+
+fn digest(folds: &Folds, at: Stamp) -> Digest {
+    let horizon = Horizon::default();
+    Reading {
+        folds,
+        at,
+        horizon: &horizon,
+        rules: claim_rules(),
+    }
+    .digest()
+}
+
+fn folded<'a>(facts: impl Iterator<Item = &'a Fact>) -> Folds {
+    let mut folds = Folds::default();
+    for fact in facts {
+        folds.insert(fact.clone(), &RULES);
+    }
+    folds
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn order_does_not_matter(
+        steps in prop::collection::vec((any::<u8>(), any::<u8>(), any::<u8>(), 0_u16..900), 1..60),
+        order in any::<u64>(),
+        at in 0_u64..60_000,
+    ) {
+        let facts = build(&steps);
+        let straight = folded(facts.iter());
+        let mut shuffled: Vec<&Fact> = facts.iter().collect();
+        shuffled.sort_by_key(|fact| Digest::of("order", &[&fact.place.record.0, &order.to_le_bytes()]));
+        let other = folded(shuffled.into_iter());
+        for at in [Stamp::from_ms(at), Stamp::from_ms(1 << 40)] {
+            prop_assert_eq!(digest(&straight, at), digest(&other, at));
+        }
+    }
+
+    #[test]
+    fn pruning_changes_nothing_above_the_frontier(
+        steps in prop::collection::vec((any::<u8>(), any::<u8>(), any::<u8>(), 0_u16..900), 1..60),
+        frontier in 1_000_u64..40_000,
+    ) {
+        let facts = build(&steps);
+        let whole = folded(facts.iter());
+        let edge = Stamp::from_ms(frontier);
+        let (below, above): (Vec<&Fact>, Vec<&Fact>) =
+            facts.iter().partition(|fact| fact.place.stamp <= edge);
+        let mut pruned = folded(below.into_iter());
+        pruned.prune(edge, &claim_rules());
+        for fact in above {
+            pruned.insert(fact.clone(), &RULES);
+        }
+        for at in [edge, Stamp::from_ms(frontier + 700), Stamp::from_ms(1 << 40)] {
+            prop_assert_eq!(digest(&whole, at), digest(&pruned, at));
+        }
+    }
+
+    /// A checkpoint, then a record from below it: what must be folded again is said, and folding it
+    /// again gives the same as folding everything.
+    #[test]
+    fn a_late_record_is_folded_again(
+        steps in prop::collection::vec((any::<u8>(), any::<u8>(), any::<u8>(), 0_u16..900), 2..60),
+        frontier in 1_000_u64..40_000,
+        late in any::<prop::sample::Index>(),
+    ) {
+        let facts = build(&steps);
+        let late = late.index(facts.len());
+        let whole = folded(facts.iter());
+        let edge = Stamp::from_ms(frontier);
+        let mut pruned = Folds::default();
+        for (index, fact) in facts.iter().enumerate() {
+            if index != late && fact.place.stamp <= edge {
+                pruned.insert(fact.clone(), &RULES);
+            }
+        }
+        pruned.prune(edge, &claim_rules());
+        for (index, fact) in facts.iter().enumerate() {
+            if index == late || fact.place.stamp > edge {
+                pruned.insert(fact.clone(), &RULES);
+            }
+        }
+        if pruned.needs_refold().is_some() {
+            pruned.adopt_topics(folded(facts.iter()));
+        }
+        let at = Stamp::from_ms(1 << 40);
+        prop_assert_eq!(digest(&whole, at), digest(&pruned, at));
+    }
+}

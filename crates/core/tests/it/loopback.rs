@@ -1,0 +1,313 @@
+//! A few nodes joined by a loop of memory: perfect network, perfect disk, no time of its own.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng as _;
+use unisono_core::context::{Context, StrictVerifier};
+use unisono_core::journal::Entry;
+use unisono_core::node::{
+    Answer, AnswerBody, Ask, Config, Input, Node, Output, Promise, Question, Storage, Submit,
+    Ticket, Work,
+};
+use unisono_core::orchestra::view::View;
+use unisono_core::sabotage::Sabotage;
+use unisono_model::{Action, ClusterId, Incarnation, LogId, NodeId, OrchestraId, Rejection};
+
+/// What a node has written.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) bundles: BTreeMap<(OrchestraId, LogId, u64), Vec<u8>>,
+    pub(crate) blobs: BTreeMap<String, Vec<u8>>,
+}
+
+impl Storage for Memory {
+    fn orchestras(&mut self) -> Vec<OrchestraId> {
+        let mut ids: Vec<_> = self.bundles.keys().map(|(id, _, _)| *id).collect();
+        ids.dedup();
+        ids
+    }
+    fn holdings(&mut self, orchestra: OrchestraId) -> Vec<(LogId, Vec<(u64, u64)>)> {
+        let mut held: BTreeMap<LogId, u64> = BTreeMap::new();
+        for (id, log, seq) in self.bundles.keys() {
+            if *id == orchestra {
+                held.insert(*log, *seq);
+            }
+        }
+        held.into_iter()
+            .map(|(log, last)| (log, vec![(1, last)]))
+            .collect()
+    }
+    fn read(
+        &mut self,
+        orchestra: OrchestraId,
+        log: LogId,
+        from_seq: u64,
+        max: usize,
+    ) -> Vec<Entry> {
+        let mut bytes = 0;
+        let range = self
+            .bundles
+            .range((orchestra, log, from_seq)..=(orchestra, log, u64::MAX));
+        range
+            .take_while(|(_, bundle)| {
+                bytes += bundle.len();
+                bytes == bundle.len() || bytes <= max
+            })
+            .map(|((orchestra, log, seq), bytes)| Entry {
+                key: unisono_core::journal::EntryKey {
+                    orchestra: *orchestra,
+                    log: *log,
+                    seq: *seq,
+                },
+                bytes: bytes.clone(),
+            })
+            .collect()
+    }
+    fn proofs(&mut self, _: OrchestraId) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
+    fn blob(&mut self, name: &str) -> Option<Vec<u8>> {
+        self.blobs.get(name).cloned()
+    }
+}
+
+/// The nodes and the time.
+pub(crate) struct Loop {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) memories: Vec<Memory>,
+    pub(crate) now_ns: u64,
+    pub(crate) cut: Vec<(usize, usize)>,
+    replies: BTreeMap<Ticket, Result<Answer, Rejection>>,
+    next_ticket: u64,
+    rng: ChaCha8Rng,
+    lives: u64,
+}
+
+pub(crate) const CLUSTER: ClusterId = ClusterId([7; 16]);
+const START_NS: u64 = 1_700_000_000_000_000_000;
+
+impl Loop {
+    pub(crate) fn new(count: usize) -> Self {
+        let mut world = Self {
+            nodes: Vec::new(),
+            memories: vec![Memory::default(); count],
+            now_ns: START_NS,
+            cut: Vec::new(),
+            replies: BTreeMap::new(),
+            next_ticket: 0,
+            rng: ChaCha8Rng::seed_from_u64(1),
+            lives: 0,
+        };
+        for index in 0..count {
+            let node = world.start(index);
+            world.nodes.push(node);
+        }
+        world.run_ms(5_000);
+        world
+    }
+
+    pub(crate) fn start(&mut self, index: usize) -> Node {
+        self.lives += 1;
+        let seeds = if index == 0 {
+            Vec::new()
+        } else {
+            vec![(self.nodes[0].id(), String::new())]
+        };
+        let config = Config {
+            cluster: CLUSTER,
+            secret: [index as u8 + 1; 32],
+            name: format!("n{index}"),
+            region: "here".into(),
+            address: String::new(),
+            incarnation: Incarnation {
+                started_ms: self.now_ns / 1_000_000,
+                nonce: self.lives,
+            },
+            seeds,
+            lease_ms_max: 60_000,
+            readable_ms: 10_000,
+            sabotage: Sabotage::default(),
+        };
+        let mut verifier = StrictVerifier;
+        let mut context = Context {
+            wall_ns: self.now_ns,
+            monotonic_ns: self.now_ns - START_NS + 1_000_000,
+            rng: &mut self.rng,
+            verifier: &mut verifier,
+        };
+        Node::start(config, &mut self.memories[index], &mut context)
+    }
+
+    pub(crate) fn restart(&mut self, index: usize) {
+        let node = self.start(index);
+        self.nodes[index] = node;
+    }
+
+    pub(crate) fn feed(&mut self, index: usize, input: Input) {
+        let mut inputs = VecDeque::from([(index, input)]);
+        let ids: Vec<NodeId> = self.nodes.iter().map(Node::id).collect();
+        while let Some((index, input)) = inputs.pop_front() {
+            let mut out = Vec::new();
+            let mut verifier = StrictVerifier;
+            let mut context = Context {
+                wall_ns: self.now_ns,
+                monotonic_ns: self.now_ns - START_NS + 1_000_000,
+                rng: &mut self.rng,
+                verifier: &mut verifier,
+            };
+            self.nodes[index].handle(&mut context, input, &mut out);
+            for output in out {
+                match output {
+                    Output::Persist { batch, entries, .. } => {
+                        for entry in entries {
+                            let key = (entry.key.orchestra, entry.key.log, entry.key.seq);
+                            self.memories[index].bundles.insert(key, entry.bytes);
+                        }
+                        inputs.push_back((
+                            index,
+                            Input::Persisted {
+                                batch,
+                                result: Ok(()),
+                            },
+                        ));
+                    }
+                    Output::Load {
+                        load,
+                        orchestra,
+                        log,
+                        from_seq,
+                        bytes_max,
+                    } => {
+                        let entries =
+                            self.memories[index].read(orchestra, log, from_seq, bytes_max);
+                        inputs.push_back((index, Input::Loaded { load, entries }));
+                    }
+                    Output::LoadBlob { load, name } => {
+                        let bytes = self.memories[index].blobs.get(&name).cloned();
+                        inputs.push_back((index, Input::BlobLoaded { load, bytes }));
+                    }
+                    Output::SaveBlob { name, bytes } => {
+                        self.memories[index].blobs.insert(name, bytes);
+                    }
+                    Output::Send { to, bytes, .. } => {
+                        let Some(there) = ids.iter().position(|id| *id == to) else {
+                            continue;
+                        };
+                        let cut = self.cut.contains(&(index, there))
+                            || self.cut.contains(&(there, index));
+                        if !cut {
+                            let from = ids[index];
+                            inputs.push_back((there, Input::Received { from, bytes }));
+                        }
+                    }
+                    Output::Reply { ticket, result } => {
+                        assert!(self.replies.insert(ticket, result).is_none(), "two answers");
+                    }
+                    Output::Note(_) | Output::Publish { .. } | Output::Address { .. } => {}
+                    Output::Restart { reason } => panic!("restart: {reason}"),
+                }
+            }
+        }
+    }
+
+    pub(crate) fn run_ms(&mut self, ms: u64) {
+        let end = self.now_ns + ms * 1_000_000;
+        while self.now_ns < end {
+            for index in 0..self.nodes.len() {
+                let due = self.nodes[index].next_deadline_ns();
+                if due <= self.now_ns - START_NS + 1_000_000 {
+                    self.feed(index, Input::Tick);
+                }
+            }
+            self.now_ns += 1_000_000;
+        }
+    }
+
+    pub(crate) fn submit(
+        &mut self,
+        index: usize,
+        name: &str,
+        work: Work,
+        promise: Promise,
+    ) -> Ticket {
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        let orchestra = OrchestraId::of(CLUSTER, name);
+        self.feed(
+            index,
+            Input::Submit(Submit {
+                ticket,
+                orchestra,
+                work,
+                promise,
+            }),
+        );
+        self.feed(index, Input::Tick);
+        ticket
+    }
+
+    pub(crate) fn reply(&mut self, ticket: Ticket) -> Option<Result<Answer, Rejection>> {
+        self.replies.remove(&ticket)
+    }
+
+    pub(crate) fn act(
+        &mut self,
+        index: usize,
+        agent: &str,
+        action: Action,
+    ) -> Result<Answer, Rejection> {
+        let work = Work::Act {
+            agent: agent.into(),
+            action,
+            key: None,
+        };
+        let ticket = self.submit(index, "main", work, Promise::default());
+        self.run_ms(3);
+        self.reply(ticket)
+            .expect("the action is answered at once on a perfect disk")
+    }
+
+    pub(crate) fn open(&mut self, index: usize) {
+        let work = Work::Open {
+            name: "main".into(),
+        };
+        let ticket = self.submit(index, "main", work, Promise::default());
+        self.run_ms(5);
+        self.reply(ticket)
+            .expect("an answer")
+            .expect("the orchestra is made");
+    }
+
+    pub(crate) fn enrol(&mut self, index: usize, agent: &str) {
+        let enrol = unisono_model::Enrol {
+            name: agent.into(),
+            role: "tester".into(),
+            kind: unisono_model::AgentKind::Ai,
+        };
+        self.act(index, agent, Action::Enrol(enrol))
+            .expect("enrolled");
+    }
+
+    pub(crate) fn view(&mut self, index: usize, question: Question) -> Result<View, Rejection> {
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        let orchestra = OrchestraId::of(CLUSTER, "main");
+        self.feed(
+            index,
+            Input::Ask(Ask {
+                ticket,
+                orchestra,
+                question,
+                as_of: None,
+                min_cursor: None,
+                deadline_ms: 1_000,
+            }),
+        );
+        self.run_ms(5);
+        match self.reply(ticket).expect("an answer")?.body {
+            AnswerBody::View(view) => Ok(view),
+            other => panic!("no view: {other:?}"),
+        }
+    }
+}
