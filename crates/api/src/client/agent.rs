@@ -183,6 +183,7 @@ impl SigningAgent {
         };
         let mut state = self.inner.state.lock().await;
         let mut filled = None;
+        let mut looked_twice = false;
         let mut last = ClientError::Unreachable("nothing was tried".to_owned());
         for _ in 0..self.inner.client.attempts_max() {
             // Out of the state while it is used: whoever drops this future half-way leaves no chain
@@ -209,7 +210,16 @@ impl SigningAgent {
                 }
                 Err(refused) => {
                     state.chain = Some(chain);
-                    return Err(refused);
+                    // A field without heads has got one since it was looked at: look again.
+                    let overtaken = refused.is_code(Code::Malformed)
+                        && matches!(action, Action::Task(_))
+                        && !looked_twice;
+                    if !overtaken {
+                        return Err(refused);
+                    }
+                    looked_twice = true;
+                    last = refused;
+                    continue;
                 }
             }
             filled = Some(action);

@@ -6,13 +6,13 @@ use axum::response::Response;
 use data_encoding::BASE64;
 use unisono_core::node::{AnswerBody, LivingEdit, Promise, Question, Work};
 use unisono_core::orchestra::view::View;
-use unisono_model::{Action, Code, IdempotencyKey, OrchestraId, SignedRecord, limits, wire};
+use unisono_model::{Action, Code, OrchestraId, SignedRecord, limits, wire};
 
 use super::body::{By, Json, Raw, parse};
 use super::edge::{Edge, Told, checked_name};
 use super::refusal::Refusal;
 use super::terms::{KeyParam, Names, ReadTerms, Terms, WriteParams};
-use crate::dto::{self, ActionBody, SettingWord};
+use crate::dto::{self, ActionBody};
 
 type Answered = Result<Response, Refusal>;
 
@@ -337,19 +337,16 @@ async fn perform(edge: &Edge, o: &str, terms: Terms, agent: String, body: Action
     checked_name("agent", &agent)?;
     let orchestra = edge.orchestra(o)?;
     let topic = body.claimed_topic().map(str::to_owned);
-    let filling = match body.missing() {
-        Some(setting) => setting_value(edge, orchestra, setting).await?,
-        None => 0,
+    // What was left out is zero: the node fills in what stands.
+    let work = Work::Act {
+        agent,
+        action: body.into_action(0),
+        key,
     };
-    let work = act_of(agent, body.into_action(filling), key);
     match edge.work(orchestra, work, promise).await {
         Ok(answer) => recorded(answer),
         Err(refusal) => Err(with_holder(edge, orchestra, refusal, topic.as_deref()).await),
     }
-}
-
-fn act_of(agent: String, action: Action, key: Option<IdempotencyKey>) -> Work {
-    Work::Act { agent, action, key }
 }
 
 async fn record(edge: &Edge, o: &str, work: Work, promise: Promise) -> Answered {
@@ -367,22 +364,6 @@ fn recorded((told, body): (Told, AnswerBody)) -> Answered {
     };
     let body = dto::Recorded::new(given, &told.cursor);
     Ok(told.json(status, &body))
-}
-
-/// What a setting stands at; asked only when the agent has left something out.
-async fn setting_value(
-    edge: &Edge,
-    orchestra: OrchestraId,
-    setting: SettingWord,
-) -> Result<u64, Refusal> {
-    let (_, view) = edge.ask(orchestra, Question::Settings, short()).await?;
-    let View::Settings(settings) = view else {
-        return Err(Refusal::mismatch());
-    };
-    Ok(settings
-        .get(&setting.into())
-        .copied()
-        .unwrap_or_else(|| setting.default_value()))
 }
 
 /// Says who holds the topic and until when, as values and not only in words.

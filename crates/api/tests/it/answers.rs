@@ -49,13 +49,13 @@ async fn a_write_is_answered_with_all_that_a_reader_elsewhere_needs() {
         (3, true, 50)
     );
 
-    // What was left out came from the settings' defaults, and stands in the record.
+    // What was left out is zero: the node fills it in.
     let action = node.world.lock().unwrap().records[0].action.clone();
     assert_eq!(
         action,
         Action::Claim {
             topic: "src/**".to_owned(),
-            lease_ms: 30 * 60_000
+            lease_ms: 0
         }
     );
 
@@ -67,11 +67,10 @@ async fn a_write_is_answered_with_all_that_a_reader_elsewhere_needs() {
     assert_eq!(again.json()["record"], answer["record"]);
 }
 
-#[tokio::test]
-async fn every_action_has_its_friendly_route() {
-    let node = Fake::start(1, &World::shared()).await;
+/// One request for each kind of action, in the words of the friendly routes.
+fn friendly() -> [(&'static str, &'static str, Value); 11] {
     let mark = "ab".repeat(32);
-    let friendly: [(&str, &str, Value); 11] = [
+    [
         ("POST", "agents", json!({"name": "ada", "role": "builder"})),
         (
             "POST",
@@ -124,8 +123,13 @@ async fn every_action_has_its_friendly_route() {
             "settings",
             json!({"agent": "ada", "settings": {"claim_lease_ms": 9000}}),
         ),
-    ];
-    for (method, path, body) in &friendly {
+    ]
+}
+
+#[tokio::test]
+async fn every_action_has_its_friendly_route() {
+    let node = Fake::start(1, &World::shared()).await;
+    for (method, path, body) in &friendly() {
         let seen = send(node.address, method, &format!("{OPUS}/{path}"), body).await;
         assert_eq!(seen.status, 201, "{path}: {}", seen.body);
     }

@@ -205,6 +205,11 @@ async fn a_task_change_names_what_it_replaces() {
         title: Some("Build it".to_owned()),
         ..TaskBody::default()
     };
+    // Somebody writes a field between looking and signing: the agent looks again.
+    node.plan([
+        Deed::Obey,
+        Deed::Refuse(Rejection::new(Code::Malformed, "name every head")),
+    ]);
     agent.task(change.clone()).await.unwrap();
     agent
         .task(TaskBody {

@@ -10,8 +10,8 @@ use tokio::sync::{broadcast, mpsc, watch};
 use unisono_api::server::{Asked, BearerToken, Call, Check, NodeHandle, Readiness, router, serve};
 use unisono_core::node::{Answer, AnswerBody, Promise, Question, Recorded, Work};
 use unisono_core::orchestra::view::{
-    ClaimStatus, ClaimView, Phase, RecordView, RecordsView, SessionView, StateView, StatusView,
-    TaskView, Verdict, View,
+    ClaimStatus, ClaimView, Counters, Phase, RecordView, RecordsView, SessionView, StateView,
+    StatusView, TaskView, Verdict, View,
 };
 use unisono_core::replication::{Cursor, LogTag};
 use unisono_model::{
@@ -40,6 +40,9 @@ pub(crate) enum Deed {
     Obey,
 }
 
+/// A question, as of when, and what had been seen.
+pub(crate) type Asking = (Question, Option<Stamp>, Option<Cursor>);
+
 pub(crate) struct Fake {
     pub(crate) address: SocketAddr,
     pub(crate) log: LogId,
@@ -47,7 +50,7 @@ pub(crate) struct Fake {
     pub(crate) script: Arc<Mutex<VecDeque<Deed>>>,
     /// Every promise of every write that arrived.
     pub(crate) promises: Arc<Mutex<Vec<Promise>>>,
-    pub(crate) questions: Arc<Mutex<Vec<(Question, Option<Stamp>, Option<Cursor>)>>>,
+    pub(crate) questions: Arc<Mutex<Vec<Asking>>>,
     pub(crate) published: broadcast::Sender<OrchestraId>,
     pub(crate) readiness: watch::Sender<Readiness>,
     pub(crate) stop: watch::Sender<bool>,
@@ -376,7 +379,7 @@ impl World {
                 disk_full: false,
                 clock_offset_ms: Some(-3),
                 waiting: 0,
-                counters: Default::default(),
+                counters: Counters::default(),
             }),
             Question::Orchestras => View::Orchestras(Vec::new()),
             _ => View::Notes(Vec::new()),

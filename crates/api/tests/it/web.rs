@@ -47,7 +47,12 @@ pub(crate) async fn request(
         head.push_str(line);
         head.push_str("\r\n");
     }
-    head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+    let length = body.len();
+    head = format!(
+        "{head}Content-Length: {length}
+
+"
+    );
     stream.write_all(head.as_bytes()).await.unwrap();
     // A server that refuses early may close before it has read everything.
     let _ = stream.write_all(body).await;
