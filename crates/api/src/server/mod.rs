@@ -2,6 +2,7 @@
 
 mod bind;
 mod body;
+mod description;
 mod edge;
 mod gate;
 mod handle;
@@ -15,35 +16,23 @@ mod terms;
 mod writes;
 
 use axum::Router;
-use axum::http::header;
-use axum::response::IntoResponse;
 use axum::routing::get;
-use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use bind::{BearerToken, BindError, TokenError, bind};
+pub use description::openapi_json;
 pub use handle::{Asked, Call, Check, NodeHandle, Readiness};
 pub use serve::serve;
 
 use edge::Edge;
-
-#[derive(OpenApi)]
-#[openapi(info(
-    title = "unisono",
-    description = "One state, one order and one set of rules for a fleet of AI agents, the same \
-                   on every node. Every answer bears Unisono-Node, Unisono-As-Of, Unisono-Cursor \
-                   and Unisono-Final; hand the cursor to the next node as Unisono-Min-Cursor to \
-                   read your own writes there. Refusals are application/problem+json."
-))]
-struct Description;
 
 /// Every route of the edge, over one node. With a token, every request but the probes must bear it.
 pub fn router(handle: NodeHandle, token: Option<BearerToken>) -> Router {
     let edge = Edge::new(handle, token);
     let (router, _) = described().split_for_parts();
     router
-        .route("/openapi.json", get(openapi))
+        .route("/openapi.json", get(description::openapi))
         .fallback(gate::no_route)
         .method_not_allowed_fallback(gate::no_method)
         .layer(axum::middleware::from_fn_with_state(
@@ -53,22 +42,8 @@ pub fn router(handle: NodeHandle, token: Option<BearerToken>) -> Router {
         .with_state(edge)
 }
 
-/// The OpenAPI description of every route, as it follows from the code.
-pub fn openapi_json() -> String {
-    let (_, api) = described().split_for_parts();
-    let mut text = api
-        .to_pretty_json()
-        .expect("a description holds only texts and maps of them");
-    text.push('\n');
-    text
-}
-
-async fn openapi() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], openapi_json())
-}
-
 fn described() -> OpenApiRouter<Edge> {
-    OpenApiRouter::with_openapi(Description::openapi())
+    OpenApiRouter::with_openapi(description::base())
         .routes(routes!(probes::livez))
         .routes(routes!(probes::readyz))
         .routes(routes!(probes::metrics))
@@ -78,7 +53,7 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(reads::orchestras, writes::open))
         .routes(routes!(reads::state))
         .routes(routes!(reads::agents, writes::enrol))
-        .routes(routes!(reads::presence, writes::presence))
+        .routes(routes!(reads::presence, writes::be_present))
         .routes(routes!(reads::signals, writes::emit))
         .routes(routes!(reads::claims, writes::claim))
         .routes(routes!(writes::renew))

@@ -116,7 +116,7 @@ pub(crate) struct Named<T> {
 
 actions! {
     /// How the agent is.
-    presence post "/v1/orchestras/{o}/presence" PresenceBody Presence;
+    be_present post "/v1/orchestras/{o}/presence" PresenceBody Presence;
     /// A resonance signal.
     emit post "/v1/orchestras/{o}/signals" SignalBody Emit;
     /// Claims a topic for a time.

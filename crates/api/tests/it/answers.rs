@@ -289,10 +289,24 @@ async fn the_description_names_every_route() {
     );
     let node = Fake::start(1, &World::shared()).await;
     assert_eq!(get(node.address, "/openapi.json").await.json(), api);
-    let text = api.to_string();
-    let mut ids: Vec<_> = text.match_indices("\"operationId\":\"").collect();
-    assert_eq!(ids.len(), operations);
+    let each = paths
+        .values()
+        .flat_map(|path| path.as_object().unwrap().values());
+    let mut ids: Vec<_> = each
+        .clone()
+        .map(|one| one["operationId"].as_str().unwrap())
+        .collect();
+    ids.sort_unstable();
     ids.dedup();
+    assert_eq!(
+        ids.len(),
+        operations,
+        "each operation has a name of its own"
+    );
+    assert!(
+        each.clone()
+            .all(|one| one["responses"]["default"].is_object())
+    );
     for schema in ["Recorded", "Problem", "Claim", "RecordEvent"] {
         assert!(api["components"]["schemas"][schema].is_object(), "{schema}");
     }
