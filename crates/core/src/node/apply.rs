@@ -80,6 +80,11 @@ impl Node {
             kinds.push(placed.body.as_ref().map(|body| (kind_of(body), placed.seq)));
             if let Some(fact) = space::fact(header.log, header.seq, placed) {
                 hurry |= space::urgent(&fact.body.action);
+                if staged.own {
+                    let action = &fact.body.action;
+                    self.granted
+                        .add(staged.orchestra, fact.place, fact.agent, action);
+                }
                 if let unisono_model::Action::Open { name } = &fact.body.action
                     && OrchestraId::of(header.cluster, name) == space.id
                 {

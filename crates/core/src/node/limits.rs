@@ -14,8 +14,11 @@ pub const INCOMING_MAX: usize = 8_192;
 pub const INCOMING_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Bytes of recent bundles kept in memory to serve peers and followers without the disk.
 pub const RECENT_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// How long an unsettled record waits for this node's head at the most (ms).
-pub const HEAD_DELAY_MS: u64 = 1_000;
+/// How long a record that nobody waits for goes without this node's head at the most (ms). A claim
+/// makes a node write one at once.
+pub const HEAD_DELAY_MS: u64 = 10_000;
+/// Between two rounds of regular care (ms).
+pub const CARE_MS: u64 = 1_000;
 /// How long a gap may stand before the missing bundles are asked for (ms).
 pub const GAP_DELAY_MS: u64 = 250;
 /// Between two summaries to peers while something differs (ms, jittered by half).

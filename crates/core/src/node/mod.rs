@@ -14,6 +14,7 @@ mod input;
 mod jobs;
 pub mod limits;
 mod living;
+mod losers;
 mod members;
 mod output;
 mod peers;
@@ -46,6 +47,7 @@ use crate::sabotage::Sabotage;
 use crate::timing::StampClock;
 use batch::{Batch, Made, Subject};
 use jobs::Jobs;
+use losers::Granted;
 use peers::Peer;
 use repair::Recent;
 use space::Space;
@@ -119,6 +121,7 @@ pub struct Node {
     jobs: Jobs,
     peers: BTreeMap<NodeId, Peer>,
     gossip: Membership,
+    granted: Granted,
     recent: Recent,
     /// Bundles for other regions, gathered.
     relay: Vec<Vec<u8>>,

@@ -3,7 +3,9 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use unisono_model::{Digest, IdempotencyKey, LogId, NodeId, OrchestraId, Place, Rejection};
+use unisono_model::{
+    AgentId, Digest, IdempotencyKey, LogId, NodeId, OrchestraId, Place, Rejection,
+};
 
 use super::input::{BatchId, LoadId, Ticket};
 use crate::journal::{Entry, Proof};
@@ -185,10 +187,14 @@ pub enum Note {
         /// Why.
         why: &'static str,
     },
-    /// A claim was told contested to its loser.
+    /// A claim that this node had granted has lost: its agent is to be told.
     Contested {
         /// Where.
         orchestra: OrchestraId,
+        /// What was claimed.
+        topic: String,
+        /// Whose claim it was.
+        agent: AgentId,
         /// The losing claim.
         claim: Digest,
     },

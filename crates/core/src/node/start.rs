@@ -55,6 +55,7 @@ impl Node {
             jobs: Jobs::default(),
             peers: BTreeMap::new(),
             gossip,
+            granted: super::losers::Granted::default(),
             recent: Recent::default(),
             relay: Vec::new(),
             relay_due_ms: None,
@@ -72,6 +73,7 @@ impl Node {
         for orchestra in storage.orchestras() {
             started.recover(context, storage, orchestra);
         }
+        started.remember_grants();
         started.counters = Counters::default();
         started.published.clear();
         started
@@ -118,6 +120,15 @@ impl Node {
         self.clock = StampClock::after(self.clock.now(0).max(highest));
         for (log, _) in holdings {
             self.recover_log(context, storage, orchestra, log);
+        }
+    }
+
+    /// The claims that earlier lives of this node granted and that may still turn out lost.
+    fn remember_grants(&mut self) {
+        for (id, space) in &self.spaces {
+            for (place, agent, action) in space.folds.claims.made_by(&self.me.node) {
+                self.granted.add(*id, place, agent, &action);
+            }
         }
     }
 

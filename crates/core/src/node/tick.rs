@@ -31,7 +31,7 @@ impl Node {
             self.summaries(context, out);
         }
         if now_ms >= self.next_care_ms {
-            self.next_care_ms = now_ms + limits::HEAD_DELAY_MS;
+            self.next_care_ms = now_ms + limits::CARE_MS;
             self.care(context, out);
         }
         self.ask_for_gaps(now_ms, out);
@@ -109,6 +109,7 @@ impl Node {
         self.tell_addresses(out);
         self.announce(context, out);
         self.care_for_folds(context, out);
+        self.tell_losers(out);
         let me = self.me;
         for space in self.spaces.values_mut() {
             match space.head_due_ms {

@@ -12,7 +12,6 @@ use super::input::{Ask, Question, Submit, Ticket};
 use super::output::{Answer, AnswerBody, Output, Recorded};
 use super::{Node, limits};
 use crate::context::Context;
-use crate::orchestra::view::ClaimStatus;
 
 /// Something that waits.
 #[derive(Debug)]
@@ -165,16 +164,6 @@ impl Node {
             repeated: false,
             key: record.key,
         };
-        if recorded
-            .claim
-            .as_ref()
-            .is_some_and(|claim| claim.status == ClaimStatus::Lost)
-        {
-            out.push(Output::Note(super::Note::Contested {
-                orchestra: record.orchestra,
-                claim: record.place.record,
-            }));
-        }
         let body = AnswerBody::Recorded(recorded);
         let answer = self.answer(record.orchestra, at, &horizon, body);
         out.push(Output::Reply {

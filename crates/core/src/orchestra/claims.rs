@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{Action, AgentId, Digest, LogId, Place, Stamp};
+use unisono_model::{Action, AgentId, Digest, LogId, NodeId, Place, Stamp};
 
 use super::fact::Fact;
 
@@ -168,6 +168,29 @@ impl Claims {
         {
             self.dirty.insert(topic.into());
         }
+    }
+
+    /// Claims that a node's logs carry, as far as they are not pruned.
+    pub fn made_by<'a>(
+        &'a self,
+        node: &'a NodeId,
+    ) -> impl Iterator<Item = (Place, AgentId, Action)> + 'a {
+        self.topics.iter().flat_map(move |(topic, state)| {
+            let events = state
+                .events
+                .iter()
+                .filter(move |(_, event)| event.log.node == *node);
+            events.filter_map(move |(place, event)| match event.kind {
+                EventKind::Claim { lease_ms } => {
+                    let action = Action::Claim {
+                        topic: topic.clone(),
+                        lease_ms,
+                    };
+                    Some((*place, event.agent, action))
+                }
+                EventKind::Renew { .. } | EventKind::Release { .. } => None,
+            })
+        })
     }
 
     /// Topics that must be folded again from the logs.
