@@ -169,9 +169,9 @@ impl Agent {
 
     fn task(&mut self) -> Wish {
         let name = task(self.chance.below(TASKS as u64));
-        if self.chance.percent(15) {
+        if self.chance.percent(30) {
             let fresh = format!("task-{}-{}", self.name, self.next_operation);
-            let name = if self.chance.percent(50) { name } else { fresh };
+            let name = if self.chance.percent(80) { name } else { fresh };
             return Wish::Act(Action::Task(TaskChange {
                 task: name,
                 fields: vec![

@@ -132,6 +132,9 @@ impl World {
             .add_many("records by the logs", work.facts.len() as u64);
         self.counters
             .add_many("removals by the logs", removals.count() as u64);
+        let split = truth.tasks.values().flat_map(|task| task.heads.values());
+        let split = split.filter(|heads| heads.len() > 1).count();
+        self.counters.add_many("task conflicts by the logs", split as u64);
         self.compare(self.workplace, at);
         self.compare(self.home, at);
         for host in 0..self.scenario.nodes {
@@ -150,8 +153,10 @@ impl World {
         let facts = oracle::counted(&work, Stamp::MAX);
         let story = oracle::story(&facts, &removals, self.scenario.lease_ms_max);
         let lives: Vec<u32> = self.hosts.iter().map(|host| host.life).collect();
-        let verdict = self.checks.claims.check(&story, &lives, &self.liars);
+        let verdict = self.checks.claims.check(&story, &self.liars);
         self.checks.say(self.now, "I8", verdict);
+        let untold = self.checks.claims.untold(&story, &lives, &self.liars);
+        self.counters.add_many("loser never told", untold.len() as u64);
         self.counters
             .add_many("claims lost by the logs", story.lost.len() as u64);
     }

@@ -73,6 +73,7 @@ impl World {
             (second, 0)
         };
         let busy = Bounds::ticks(host, machine.ticks.1);
+        self.counters.add("ticks");
         self.broken |= busy.is_err();
         self.checks.say(now, "I10", busy);
         self.feed(host, Input::Tick);

@@ -194,6 +194,7 @@ impl World {
                 self.judge_body(host, waiting, answer);
             }
             Err(rejection) => {
+                self.counters.add(rejection.code.as_str());
                 let made = waiting.made_at.filter(|at| {
                     let wall = self.hosts[host].clock.wall_ns(now);
                     at.as_ns() < wall
