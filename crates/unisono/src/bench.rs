@@ -1,0 +1,20 @@
+//! Measures a cluster under load.
+
+use clap::Args;
+
+use crate::cli::Global;
+use crate::config::Config;
+use crate::failure::{Exit, Failure};
+
+/// What the command is told.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BenchArgs {}
+
+/// Does it.
+pub(crate) async fn run(_args: BenchArgs, _config: Config, _global: Global) -> Result<(), Failure> {
+    Err(Failure::new(
+        Exit::Unavailable,
+        "not_built",
+        "this command is not built yet",
+    ))
+}

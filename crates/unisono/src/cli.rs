@@ -1,0 +1,250 @@
+//! The command line: what there is, and one runnable example for each.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::command;
+use crate::config::Flags;
+use crate::output::Format;
+
+/// One shared state for a fleet of agents: on one machine, or on many that keep working when
+/// machines, disks or networks do not.
+#[derive(Debug, Parser)]
+#[command(name = "unisono", version, disable_help_subcommand = true)]
+#[command(after_help = "Example:\n  unisono up")]
+pub(crate) struct Cli {
+    /// What every command understands.
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command understands.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Global {
+    /// A node to ask; may stand several times [default: http://127.0.0.1:7420]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) node: Vec<String>,
+    /// The orchestra [default: main]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) orchestra: Option<String>,
+    /// The agent that acts
+    #[arg(long = "as", global = true, value_name = "NAME")]
+    pub(crate) agent: Option<String>,
+    /// The agent's own key: it signs by itself; made if it is not there
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// How answers are printed
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    pub(crate) output: Format,
+    /// Reads speak of this moment: a time (RFC 3339) or a stamp
+    #[arg(long, global = true, value_name = "MOMENT")]
+    pub(crate) as_of: Option<String>,
+    /// Writes are answered when they are on the disks of so many nodes
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) durable_on: Option<u16>,
+    /// The same words make a repeated write count once
+    #[arg(long, global = true, value_name = "WORDS")]
+    pub(crate) idempotency_key: Option<String>,
+    /// Only answers that have seen at least this
+    #[arg(long, global = true, value_name = "CURSOR")]
+    pub(crate) min_cursor: Option<String>,
+    /// How long the node may wait for what was asked for (ms)
+    #[arg(long, global = true, value_name = "MS")]
+    pub(crate) wait_ms: Option<u64>,
+    /// The data directory [default: ./.unisono]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// This configuration file instead of those in the usual places
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A file with the token that every HTTP request must bear
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) http_token_file: Option<PathBuf>,
+}
+
+/// How a node is served.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Listen {
+    /// The node's name that people read
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Where agents are served [default: 127.0.0.1:7420]
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) http: Option<String>,
+    /// Where peers knock, UDP [default: 127.0.0.1:7421]
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) peer: Option<String>,
+    /// What peers are told instead, HOST:PORT; may stand several times
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) advertise: Vec<String>,
+    /// What is logged: error, warn, info, debug, trace
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+    /// Records every request that changes something, and its answer, as JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub(crate) history: Option<PathBuf>,
+    /// Binds the endpoint that injects faults
+    #[arg(long, hide = true)]
+    pub(crate) test_faults: bool,
+    /// Leaves out what makes writes durable: the control of the power-cut test
+    #[arg(long, hide = true)]
+    pub(crate) no_fsync: bool,
+    /// Breaks a rule on purpose
+    #[arg(long, hide = true, value_name = "NAME")]
+    pub(crate) sabotage: Vec<String>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serves a node alone: founds a cluster if there is none here, makes the orchestra `main`
+    #[command(after_help = "Example:\n  unisono up --data ./lab")]
+    Up(command::node::UpArgs),
+    /// Serves the node of this data directory
+    #[command(after_help = "Example:\n  unisono serve --http 127.0.0.1:7430 --peer 127.0.0.1:7431")]
+    Serve(command::node::ServeArgs),
+    /// Founds a cluster: its authority, and this node as its first member
+    #[command(after_help = "Example:\n  unisono init --region eu-west-1 --name lab-1")]
+    Init(command::node::InitArgs),
+    /// Prints one string that lets one node in
+    #[command(after_help = "Example:\n  unisono invite --valid-minutes 10")]
+    Invite(command::node::InviteArgs),
+    /// Joins the cluster of an invite; then `unisono serve` connects
+    #[command(after_help = "Example:\n  unisono join unisono1.abc… --data ./lab2")]
+    Join(command::node::JoinArgs),
+    /// How the node is
+    #[command(after_help = "Example:\n  unisono status -o json")]
+    Status,
+    /// The members of the cluster
+    #[command(after_help = "Example:\n  unisono members")]
+    Members,
+    /// Agents: enrol one, list them
+    #[command(after_help = "Example:\n  unisono agent enrol ada --role builder")]
+    Agent(command::agent::AgentArgs),
+    /// How the agents are, or how this one is
+    #[command(
+        after_help = "Example:\n  unisono presence --as ada active --intent \"build the index\""
+    )]
+    Presence(command::agent::PresenceArgs),
+    /// The signals that stand
+    #[command(after_help = "Example:\n  unisono sense index")]
+    Sense(command::signal::SenseArgs),
+    /// Emits a signal
+    #[command(
+        after_help = "Example:\n  unisono emit need index --as ada --urgency high \"who has the corpus?\""
+    )]
+    Emit(command::signal::EmitArgs),
+    /// Claims a topic; without one, shows who holds what
+    #[command(after_help = "Example:\n  unisono claim index --as ada --confirm --wait-ms 2000")]
+    Claim(command::claim::ClaimArgs),
+    /// Prolongs a lease
+    #[command(after_help = "Example:\n  unisono renew index --as ada --lease-ms 600000")]
+    Renew(command::claim::RenewArgs),
+    /// Gives a topic back, or gives up a claim that lost
+    #[command(after_help = "Example:\n  unisono release index --as ada")]
+    Release(command::claim::ReleaseArgs),
+    /// Witness marks: make one, list them, verify one from a file
+    #[command(
+        after_help = "Example:\n  unisono mark make --as ada --about index \"indexed the corpus\""
+    )]
+    Mark(command::mark::MarkArgs),
+    /// Tasks
+    #[command(
+        after_help = "Example:\n  unisono task create build-index --as ada --title \"Index the corpus\""
+    )]
+    Task(command::task::TaskArgs),
+    /// Shared notes
+    #[command(after_help = "Example:\n  unisono note set plan --as ada \"first the index\"")]
+    Note(command::note::NoteArgs),
+    /// Shared configuration of the orchestra
+    #[command(after_help = "Example:\n  unisono conf set model.name small --as ada")]
+    Conf(command::note::ConfArgs),
+    /// Settings of the orchestra that folds read
+    #[command(after_help = "Example:\n  unisono settings set claim_lease_ms=600000 --as ada")]
+    Settings(command::note::SettingsArgs),
+    /// The iteration: show it, end it
+    #[command(after_help = "Example:\n  unisono iteration advance --as ada")]
+    Iteration(command::state::IterationArgs),
+    /// The orchestra in numbers
+    #[command(after_help = "Example:\n  unisono state --create --orchestra lab")]
+    State(command::state::StateArgs),
+    /// Records as they come
+    #[command(after_help = "Example:\n  unisono log --follow")]
+    Log(command::record::LogArgs),
+    /// Every record, one JSON object a line, in the order of everything
+    #[command(after_help = "Example:\n  unisono dump > records.ndjson")]
+    Dump(command::record::DumpArgs),
+    /// Verifies a data directory or a dump, without a node
+    #[command(after_help = "Example:\n  unisono verify ./.unisono")]
+    Verify(command::verify::VerifyArgs),
+    /// Copies a data directory that may be in use, verified on the way
+    #[command(after_help = "Example:\n  unisono backup ./backup-1")]
+    Backup(command::backup::BackupArgs),
+    /// Makes a data directory from a backup
+    #[command(after_help = "Example:\n  unisono restore ./backup-1 --data ./restored")]
+    Restore(command::backup::RestoreArgs),
+    /// Runs the simulator: a cluster in virtual time, from a seed
+    #[command(after_help = "Example:\n  unisono sim --seeds 1..20")]
+    Sim(command::sim::SimArgs),
+    /// Plays a recorded fleet's work into a cluster
+    #[command(after_help = "Example:\n  unisono replay fleet-trace.jsonl")]
+    Replay(crate::replay::ReplayArgs),
+    /// Measures a cluster under load
+    #[command(after_help = "Example:\n  unisono bench --writers 4 --seconds 10")]
+    Bench(crate::bench::BenchArgs),
+    /// Three regions, a cut network, a killed node: does it hold?
+    #[command(after_help = "Example:\n  unisono demo")]
+    Demo(crate::demo::DemoArgs),
+    /// The configuration of this program
+    #[command(after_help = "Example:\n  unisono config show --origin")]
+    Config(command::config::ConfigArgs),
+    /// Completions for a shell
+    #[command(after_help = "Example:\n  unisono completions bash > /etc/bash_completion.d/unisono")]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+impl Global {
+    /// What these flags say about the configuration.
+    pub(crate) fn flags(&self) -> Flags {
+        let mut flags = Flags::new();
+        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        if !self.node.is_empty() {
+            flags.push(("node", self.node.clone()));
+        }
+        flags.extend(
+            self.orchestra
+                .iter()
+                .map(|name| ("orchestra", vec![name.clone()])),
+        );
+        flags.extend(self.agent.iter().map(|name| ("as", vec![name.clone()])));
+        flags.extend(self.data.iter().map(|path| ("data", vec![text(path)])));
+        let token = self.http_token_file.iter();
+        flags.extend(token.map(|path| ("http_token_file", vec![text(path)])));
+        flags
+    }
+}
+
+impl Listen {
+    /// What these flags say about the configuration.
+    pub(crate) fn flags(&self) -> Flags {
+        let mut flags = Flags::new();
+        let one = |name: &'static str, value: &Option<String>| {
+            value.as_ref().map(|value| (name, vec![value.clone()]))
+        };
+        flags.extend(one("name", &self.name));
+        flags.extend(one("http", &self.http));
+        flags.extend(one("peer", &self.peer));
+        flags.extend(one("log", &self.log));
+        if !self.advertise.is_empty() {
+            flags.push(("advertise", self.advertise.clone()));
+        }
+        flags
+    }
+}

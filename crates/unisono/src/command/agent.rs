@@ -1,0 +1,130 @@
+//! Agents: enrol, list, say how one is.
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use unisono_api::dto::{ActionBody, AgentKindWord, EnrolBody, PresenceBody, StatusWord};
+
+use super::session::Session;
+use super::word::word;
+use crate::failure::Failure;
+use crate::output::{self, Table};
+
+/// `agent`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct AgentArgs {
+    #[command(subcommand)]
+    command: AgentCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum AgentCommand {
+    /// Introduces an agent: the node holds its key, or --key-file does
+    #[command(after_help = "Example:\n  unisono agent enrol ada --role builder")]
+    Enrol {
+        /// Its name
+        name: String,
+        /// What it does in this orchestra
+        #[arg(long, default_value = "")]
+        role: String,
+        /// What stands behind it: ai, human, node
+        #[arg(long, default_value = "ai", value_parser = word::<AgentKindWord>)]
+        kind: AgentKindWord,
+    },
+    /// Who is enrolled
+    #[command(after_help = "Example:\n  unisono agent list")]
+    List,
+}
+
+/// `presence`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct PresenceArgs {
+    /// How this agent is: active, thinking, blocked, idle, absent; shows all agents if left out
+    #[arg(value_parser = word::<StatusWord>)]
+    status: Option<StatusWord>,
+    /// What it means to do, in one sentence
+    #[arg(long, default_value = "")]
+    intent: String,
+    /// What it looks at
+    #[arg(long, default_value = "")]
+    focus: String,
+}
+
+/// Enrols or lists.
+pub(crate) async fn run(args: AgentArgs, session: &Session) -> Result<(), Failure> {
+    match args.command {
+        AgentCommand::Enrol { name, role, kind } => enrol(session, name, role, kind).await,
+        AgentCommand::List => {
+            let columns = &[
+                ("NAME", "name"),
+                ("ROLE", "role"),
+                ("KIND", "kind"),
+                ("KEY HELD BY", "held"),
+                ("SINCE", "since.stamp.time"),
+                ("AGENT", "agent"),
+            ];
+            session
+                .show_read(
+                    "agents",
+                    &[],
+                    Some(Table {
+                        list: "agents",
+                        columns,
+                    }),
+                )
+                .await
+        }
+    }
+}
+
+async fn enrol(
+    session: &Session,
+    name: String,
+    role: String,
+    kind: AgentKindWord,
+) -> Result<(), Failure> {
+    if let Some(agent) = session.signing_as(&name, &role, kind)? {
+        agent.enrol().await?;
+        let enrolled = json!({ "agent": agent.agent(), "name": name, "held": "agent" });
+        return output::answer(session.global.output, &enrolled, None);
+    }
+    let body = EnrolBody { name, role, kind };
+    let reply = session
+        .client
+        .enrol(&session.orchestra, &body, &session.options())
+        .await?;
+    session.show_recorded(&reply)
+}
+
+/// Says how the agent is, or shows how all are.
+pub(crate) async fn presence(args: PresenceArgs, session: &Session) -> Result<(), Failure> {
+    let Some(status) = args.status else {
+        let columns = &[
+            ("NAME", "name"),
+            ("ROLE", "role"),
+            ("STATUS", "status"),
+            ("INTENT", "intent"),
+            ("FOCUS", "focus"),
+            ("LAST ACTION", "last_action.time"),
+            ("STALE", "stale"),
+            ("MARKS", "contributions"),
+        ];
+        return session
+            .show_read(
+                "presence",
+                &[],
+                Some(Table {
+                    list: "presence",
+                    columns,
+                }),
+            )
+            .await;
+    };
+    let PresenceArgs { intent, focus, .. } = args;
+    session
+        .show_act(ActionBody::Presence(PresenceBody {
+            status,
+            intent,
+            focus,
+        }))
+        .await
+}

@@ -1,0 +1,119 @@
+//! What each command does. Those that serve are in `serve`; the rest ask a node, or read files.
+
+pub(crate) mod agent;
+pub(crate) mod backup;
+pub(crate) mod claim;
+pub(crate) mod config;
+pub(crate) mod mark;
+pub(crate) mod node;
+pub(crate) mod note;
+pub(crate) mod record;
+pub(crate) mod session;
+pub(crate) mod signal;
+pub(crate) mod sim;
+pub(crate) mod state;
+pub(crate) mod task;
+pub(crate) mod verify;
+mod word;
+
+use std::future::Future;
+
+use clap::CommandFactory;
+
+use crate::cli::{Cli, Command};
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::output;
+use session::Session;
+
+/// Runs a command to its end.
+pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
+    let Cli { global, command } = cli;
+    let mut flags = global.flags();
+    flags.extend(listening(&command));
+    let config = Config::read(global.config.as_deref(), flags);
+    if let Command::Config(args) = &command {
+        return config::run(args, &config, global.output);
+    }
+    if let Command::Completions { shell } = &command {
+        let mut text = Vec::new();
+        clap_complete::generate(*shell, &mut Cli::command(), "unisono", &mut text);
+        return output::raw(&String::from_utf8_lossy(&text));
+    }
+    let config = config.checked()?;
+    match command {
+        Command::Up(args) => block_on(node::up(args, config, global))?,
+        Command::Serve(args) => block_on(node::serve(args, config, global))?,
+        Command::Init(args) => node::init(&args, &config, &global),
+        Command::Invite(args) => node::invite(&args, &config, &global),
+        Command::Join(args) => block_on(node::join(args, config, global))?,
+        Command::Mark(mark::MarkArgs {
+            command: mark::MarkCommand::Export { record },
+        }) => mark::export(record, &config, &global),
+        Command::Mark(mark::MarkArgs {
+            command: mark::MarkCommand::Verify { file },
+        }) => mark::verify(&file, &global),
+        Command::Verify(args) => verify::run(&args, &global),
+        Command::Backup(args) => backup::backup(&args, &config, &global),
+        Command::Restore(args) => backup::restore(&args, &config, &global),
+        Command::Sim(args) => sim::run(&args, &global),
+        Command::Replay(args) => block_on(crate::replay::run(args, config, global))?,
+        Command::Bench(args) => block_on(crate::bench::run(args, config, global))?,
+        Command::Demo(args) => block_on(crate::demo::run(args, config, global))?,
+        asking => block_on(async move { ask(asking, Session::new(config, global).await?).await })?,
+    }
+}
+
+/// What a serving command's flags say about the configuration.
+fn listening(command: &Command) -> crate::config::Flags {
+    match command {
+        Command::Up(args) => {
+            let mut flags = args.listen.flags();
+            flags.extend(
+                args.region
+                    .iter()
+                    .map(|region| ("region", vec![region.clone()])),
+            );
+            flags
+        }
+        Command::Serve(args) => args.listen.flags(),
+        Command::Init(args) => args.flags(),
+        Command::Invite(args) => args.flags(),
+        Command::Join(args) => args.flags(),
+        _ => Vec::new(),
+    }
+}
+
+/// Commands that ask a node.
+async fn ask(command: Command, session: Session) -> Result<(), Failure> {
+    match command {
+        Command::Status => state::status(&session).await,
+        Command::Members => state::members(&session).await,
+        Command::Agent(args) => agent::run(args, &session).await,
+        Command::Presence(args) => agent::presence(args, &session).await,
+        Command::Sense(args) => signal::sense(args, &session).await,
+        Command::Emit(args) => signal::emit(args, &session).await,
+        Command::Claim(args) => claim::claim(args, &session).await,
+        Command::Renew(args) => claim::renew(args, &session).await,
+        Command::Release(args) => claim::release(args, &session).await,
+        Command::Mark(args) => mark::run(args, &session).await,
+        Command::Task(args) => task::run(args, &session).await,
+        Command::Note(args) => note::run(args, &session).await,
+        Command::Conf(args) => note::conf(args, &session).await,
+        Command::Settings(args) => note::settings(args, &session).await,
+        Command::Iteration(args) => state::iteration(args, &session).await,
+        Command::State(args) => state::state(args, &session).await,
+        Command::Log(args) => record::log(args, &session).await,
+        Command::Dump(args) => record::dump(args, &session).await,
+        // Dispatched before a session is made.
+        _ => Err(Failure::usage("this command asks no node")),
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| Failure::system("the runtime", &error))?;
+    Ok(runtime.block_on(future))
+}

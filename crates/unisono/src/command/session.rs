@@ -1,0 +1,251 @@
+//! One conversation with the cluster: the client, the orchestra, who acts, and how answers are shown.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use unisono_api::client::{
+    AgentKey, Client, Config as ClientConfig, Reply, SigningAgent, WriteOptions,
+};
+use unisono_api::dto::{ActionBody, AgentKindWord, EnrolBody, Recorded};
+use unisono_core::replication::Cursor;
+
+use crate::cli::Global;
+use crate::config::Config;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Format, Table};
+
+/// A conversation.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// The client.
+    pub(crate) client: Client,
+    /// The orchestra's name.
+    pub(crate) orchestra: String,
+    /// What every command understands.
+    pub(crate) global: Global,
+    agent: Option<String>,
+}
+
+impl Session {
+    /// Finds a node to speak to.
+    pub(crate) async fn new(config: Config, global: Global) -> Result<Self, Failure> {
+        let client = connect(&config).await?;
+        let orchestra = config
+            .text("orchestra")
+            .unwrap_or(crate::config::ORCHESTRA)
+            .to_owned();
+        if let Some(text) = &global.min_cursor {
+            let cursor = Cursor::from_text(text).ok_or_else(|| {
+                Failure::usage("--min-cursor is not a cursor that a node gave out")
+            })?;
+            client.seen(&orchestra, &cursor);
+        }
+        let agent = config.text("as").map(str::to_owned);
+        Ok(Self {
+            client,
+            orchestra,
+            global,
+            agent,
+        })
+    }
+
+    /// Who acts.
+    pub(crate) fn agent(&self) -> Result<&str, Failure> {
+        self.agent.as_deref().ok_or_else(|| {
+            Failure::usage("who acts is not said")
+                .hint("--as NAME, or UNISONO_AS, or `as` in the configuration")
+                .next("unisono agent enrol NAME")
+        })
+    }
+
+    /// The terms of a write.
+    pub(crate) fn options(&self) -> WriteOptions {
+        WriteOptions {
+            durable_on: self.global.durable_on,
+            confirm: false,
+            wait_ms: self.global.wait_ms,
+            key: self.global.idempotency_key.clone(),
+        }
+    }
+
+    /// The agent that signs by itself, where a key file was named.
+    pub(crate) fn signing_as(
+        &self,
+        name: &str,
+        role: &str,
+        kind: AgentKindWord,
+    ) -> Result<Option<SigningAgent>, Failure> {
+        let Some(path) = &self.global.key_file else {
+            return Ok(None);
+        };
+        let key = AgentKey::load_or_create(path)
+            .map_err(|error| Failure::system(&path.display().to_string(), &error))?;
+        let introduction = EnrolBody {
+            name: name.to_owned(),
+            role: role.to_owned(),
+            kind,
+        };
+        Ok(Some(SigningAgent::new(
+            self.client.clone(),
+            &self.orchestra,
+            key,
+            introduction,
+        )))
+    }
+
+    /// Has the agent do something.
+    pub(crate) async fn act(
+        &self,
+        action: ActionBody,
+        options: WriteOptions,
+    ) -> Result<Reply<Recorded>, Failure> {
+        let agent = self.agent()?;
+        if let Some(agent) = self.signing_as(agent, "", AgentKindWord::Ai)? {
+            return Ok(agent.act(action, &options).await?);
+        }
+        let done = self
+            .client
+            .act(&self.orchestra, agent, &action, &options)
+            .await;
+        done.map_err(|error| {
+            let unknown = error.is_code(unisono_model::Code::AgentUnknown)
+                || error.is_code(unisono_model::Code::NotHeld);
+            let failure = Failure::from(error);
+            if unknown {
+                failure.next(format!("unisono agent enrol {agent}"))
+            } else {
+                failure
+            }
+        })
+    }
+
+    /// Has the agent do something, and shows what came of it.
+    pub(crate) async fn show_act(&self, action: ActionBody) -> Result<(), Failure> {
+        let reply = self.act(action, self.options()).await?;
+        self.show_recorded(&reply)
+    }
+
+    /// Shows what came of an action: to people in a line, to programs in full.
+    pub(crate) fn show_recorded(&self, reply: &Reply<Recorded>) -> Result<(), Failure> {
+        if self.global.output != Format::Table {
+            return self.show(reply, None);
+        }
+        let recorded = &reply.body;
+        let mut text = String::new();
+        if let Some(claim) = &recorded.claim {
+            let status = serde_json::to_value(claim.status).unwrap_or_default();
+            let status = status.as_str().unwrap_or_default().to_owned();
+            text.push_str(&match &claim.held_by {
+                Some(held) => format!(
+                    "{status}: {} is held by {} until {:.3}\n",
+                    claim.topic, held.holder, held.until.time
+                ),
+                None => format!(
+                    "{status}: {} holds {} until {:.3}, token {}\n",
+                    claim.holder, claim.topic, claim.until.time, claim.token.stamp
+                ),
+            });
+        }
+        let again = if recorded.repeated {
+            ", as answered before"
+        } else {
+            ""
+        };
+        let Recorded {
+            record,
+            durable_on,
+            durable_wanted,
+            ..
+        } = recorded;
+        text.push_str(&format!(
+            "record {record} at {:.3}, on {durable_on} of {durable_wanted} disks{again}\n",
+            recorded.stamp.time
+        ));
+        output::raw(&text)
+    }
+
+    /// Reads something of the orchestra.
+    pub(crate) async fn read<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Reply<T>, Failure> {
+        let mut query = query.to_vec();
+        query.extend(self.global.as_of.as_deref().map(|moment| ("as_of", moment)));
+        let wait = self.global.wait_ms.map(|ms| ms.to_string());
+        query.extend(wait.as_deref().map(|ms| ("wait_ms", ms)));
+        Ok(self.client.read(&self.orchestra, what, &query).await?)
+    }
+
+    /// Reads something of the orchestra, and shows it.
+    pub(crate) async fn show_read(
+        &self,
+        what: &str,
+        query: &[(&str, &str)],
+        table: Option<Table>,
+    ) -> Result<(), Failure> {
+        let reply: Reply<Value> = self.read(what, query).await?;
+        self.show(&reply, table)
+    }
+
+    /// Shows an answer, with what it says about itself.
+    pub(crate) fn show<T: Serialize>(
+        &self,
+        reply: &Reply<T>,
+        table: Option<Table>,
+    ) -> Result<(), Failure> {
+        let mut body = serde_json::to_value(&reply.body)
+            .map_err(|error| Failure::new(Exit::Failed, "unprintable", error.to_string()))?;
+        if let Some(fields) = body.as_object_mut() {
+            let mut add = |name: &str, value: Value| {
+                if !value.is_null() {
+                    fields.entry(name).or_insert(value);
+                }
+            };
+            add(
+                "as_of",
+                reply
+                    .as_of
+                    .map_or(Value::Null, |stamp| json!(stamp.to_string())),
+            );
+            add("final", json!(reply.is_final));
+            let cursor = reply.cursor.as_ref();
+            add(
+                "cursor",
+                cursor.map_or(Value::Null, |cursor| cursor.to_text().into()),
+            );
+            add("answered_by", json!(reply.node));
+        }
+        output::answer(self.global.output, &body, table)
+    }
+}
+
+/// A client of the configured nodes.
+pub(crate) async fn connect(config: &Config) -> Result<Client, Failure> {
+    let nodes = config.list("node");
+    let alone = nodes.len() == 1;
+    let mut client = ClientConfig::new(nodes);
+    if let Some(path) = config.text("http_token_file") {
+        let token = std::fs::read_to_string(path).map_err(|error| Failure::system(path, &error))?;
+        client.token = Some(token.trim().to_owned());
+    }
+    // With one node there is nothing to choose, and nothing to measure.
+    Ok(if alone {
+        Client::offline(client)?
+    } else {
+        Client::connect(client).await?
+    })
+}
+
+/// A name as one step of a path.
+pub(crate) fn encoded(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
+}

@@ -1,0 +1,87 @@
+//! Resonance signals: sense them, emit one.
+
+use clap::Args;
+use unisono_api::dto::{ActionBody, SignalBody, SignalKindWord, UrgencyWord};
+use unisono_model::Digest;
+
+use super::session::Session;
+use super::word::word;
+use crate::failure::Failure;
+use crate::output::Table;
+
+/// `sense`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SenseArgs {
+    /// Only this topic
+    topic: Option<String>,
+}
+
+/// `emit`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct EmitArgs {
+    /// What kind: intent, need, offer
+    #[arg(value_parser = word::<SignalKindWord>)]
+    kind: SignalKindWord,
+    /// About what
+    topic: String,
+    /// In words
+    #[arg(default_value = "")]
+    text: String,
+    /// How much it matters: low, normal, high, blocking
+    #[arg(long, default_value = "normal", value_parser = word::<UrgencyWord>)]
+    urgency: UrgencyWord,
+    /// For how long it stands (ms); as the settings say if left out
+    #[arg(long, value_name = "MS")]
+    lifetime_ms: Option<u64>,
+    /// The record of the mark that proves it; an offer must bear one
+    #[arg(long, value_name = "RECORD")]
+    evidence: Option<Digest>,
+}
+
+/// Shows the signals that stand.
+pub(crate) async fn sense(args: SenseArgs, session: &Session) -> Result<(), Failure> {
+    let columns = &[
+        ("KIND", "kind"),
+        ("TOPIC", "topic"),
+        ("URGENCY", "urgency"),
+        ("FROM", "name"),
+        ("TEXT", "text"),
+        ("UNTIL", "expires.time"),
+    ];
+    let query: Vec<(&str, &str)> = args
+        .topic
+        .iter()
+        .map(|topic| ("topic", topic.as_str()))
+        .collect();
+    session
+        .show_read(
+            "signals",
+            &query,
+            Some(Table {
+                list: "signals",
+                columns,
+            }),
+        )
+        .await
+}
+
+/// Emits a signal.
+pub(crate) async fn emit(args: EmitArgs, session: &Session) -> Result<(), Failure> {
+    let EmitArgs {
+        kind,
+        topic,
+        text,
+        urgency,
+        lifetime_ms,
+        evidence,
+    } = args;
+    let body = SignalBody {
+        kind,
+        topic,
+        urgency,
+        text,
+        lifetime_ms,
+        evidence,
+    };
+    session.show_act(ActionBody::Emit(body)).await
+}

@@ -1,0 +1,157 @@
+//! The simulator from the command line: seeds, what failed, what happened how often.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+use unisono_sim::{Campaign, Outcome, Planted, Scenario, campaign, run_with_trace};
+
+use crate::cli::Global;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Format};
+
+/// `sim`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SimArgs {
+    /// Which seeds: FIRST..LAST, the last not included
+    #[arg(long, default_value = "0..10", value_parser = seeds)]
+    seeds: Range<u64>,
+    /// How many nodes [default: as the scenario says]
+    #[arg(long)]
+    nodes: Option<usize>,
+    /// The scenario, JSON; the ordinary one if left out
+    #[arg(long, value_name = "FILE")]
+    scenario: Option<PathBuf>,
+    /// Breaks a rule on purpose; `list` shows the names
+    #[arg(long, value_name = "NAME")]
+    sabotage: Option<String>,
+    /// Writes the traces of failing seeds here
+    #[arg(long, value_name = "DIR")]
+    traces: Option<PathBuf>,
+    /// Stops at the first seed that fails
+    #[arg(long)]
+    first: bool,
+}
+
+/// Runs seeds; fails if anything did not hold, or if something never happened.
+pub(crate) fn run(args: &SimArgs, global: &Global) -> Result<(), Failure> {
+    if args.sabotage.as_deref() == Some("list") {
+        let names: Vec<_> = Planted::ALL
+            .iter()
+            .map(|planted| json!({ "name": planted.name, "breaks": planted.breaks }))
+            .collect();
+        let columns = &[("NAME", "name"), ("BREAKS", "breaks")];
+        let table = output::Table {
+            list: "sabotages",
+            columns,
+        };
+        return output::answer(global.output, &json!({ "sabotages": names }), Some(table));
+    }
+    let scenario = scenario(args)?;
+    let started = std::time::Instant::now();
+    let result = campaign(&scenario, args.seeds.clone(), |outcome| {
+        if !outcome.is_ok() {
+            output::say(&format!(
+                "seed {} failed; again: {}",
+                outcome.seed,
+                outcome.replay(&scenario)
+            ));
+        }
+        if global.output != Format::Json
+            && let Ok(line) = serde_json::to_string(&outcome.summary())
+        {
+            // A reader that has gone away ends the process by itself.
+            let _ = output::raw(&format!("{line}\n"));
+        }
+        !(args.first && !outcome.is_ok())
+    });
+    if let Some(directory) = &args.traces {
+        write_traces(directory, &scenario, &result.failed)?;
+    }
+    tell(&result, started.elapsed().as_secs_f64(), global)
+}
+
+fn tell(result: &Campaign, seconds: f64, global: &Global) -> Result<(), Failure> {
+    let never = result.never();
+    let failed: Vec<_> = result.failed.iter().map(Outcome::summary).collect();
+    let body = json!({
+        "seeds": result.seeds,
+        "failed": failed,
+        "never": never,
+        "counters": result.counters.all(),
+        "virtual_hours": result.virtual_ns as f64 / 3.6e12,
+        "seconds": seconds,
+    });
+    if global.output == Format::Json {
+        output::answer(Format::Json, &body, None)?;
+    }
+    output::say(&format!(
+        "{} seeds, {} failed, {:.1} virtual hours in {seconds:.1} s",
+        result.seeds,
+        result.failed.len(),
+        result.virtual_ns as f64 / 3.6e12,
+    ));
+    if !result.is_ok() {
+        let seeds: Vec<u64> = result.failed.iter().map(|outcome| outcome.seed).collect();
+        let words = format!("something did not hold in seeds {seeds:?}");
+        return Err(Failure::new(Exit::Verification, "violation", words));
+    }
+    // One seed cannot show everything; a campaign has to.
+    if result.seeds >= 20 && !never.is_empty() {
+        let words = format!("never seen in {} seeds: {}", result.seeds, never.join(", "));
+        return Err(Failure::new(Exit::Verification, "never_seen", words));
+    }
+    Ok(())
+}
+
+fn scenario(args: &SimArgs) -> Result<Scenario, Failure> {
+    let mut scenario = match &args.scenario {
+        None => Scenario::default(),
+        Some(path) => {
+            let shown = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|e| Failure::system(&shown, &e))?;
+            serde_json::from_str(&text).map_err(|e| Failure::usage(format!("{shown}: {e}")))?
+        }
+    };
+    if let Some(nodes) = args.nodes {
+        scenario.nodes = nodes;
+    }
+    if let Some(name) = &args.sabotage {
+        if Planted::named(name).is_none() {
+            return Err(
+                Failure::usage(format!("no rule is broken by the name {name:?}"))
+                    .next("unisono sim --sabotage list"),
+            );
+        }
+        scenario.sabotage = Some(name.clone());
+    }
+    Ok(scenario)
+}
+
+fn write_traces(
+    directory: &std::path::Path,
+    scenario: &Scenario,
+    failed: &[Outcome],
+) -> Result<(), Failure> {
+    let shown = directory.display().to_string();
+    std::fs::create_dir_all(directory).map_err(|error| Failure::system(&shown, &error))?;
+    for outcome in failed {
+        let path = directory.join(format!("seed-{}.jsonl", outcome.seed));
+        let lines = run_with_trace(scenario, outcome.seed).lines.join("\n");
+        std::fs::write(&path, lines).map_err(|error| Failure::system(&shown, &error))?;
+    }
+    Ok(())
+}
+
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let (first, last) = text
+        .split_once("..")
+        .ok_or("FIRST..LAST is wanted, such as 0..20")?;
+    let number = |text: &str| text.parse().map_err(|_| format!("{text:?} is no number"));
+    let (first, last) = (number(first)?, number(last)?);
+    if first >= last {
+        return Err("the last is not included, so it must be higher than the first".to_owned());
+    }
+    Ok(first..last)
+}

@@ -1,0 +1,127 @@
+//! The node, the members, the orchestra and its iteration, as they are.
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+use unisono_api::client::Reply;
+use unisono_api::dto::{ActionBody, AdvanceBody, Iteration, Status};
+
+use super::session::Session;
+use crate::failure::Failure;
+use crate::output::{self, Format, Table};
+
+/// `state`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct StateArgs {
+    /// Makes the orchestra if it is not there
+    #[arg(long)]
+    create: bool,
+    /// Shows digests that agree where replicas do, instead
+    #[arg(long)]
+    hash: bool,
+}
+
+/// `iteration`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct IterationArgs {
+    #[command(subcommand)]
+    command: Option<IterationCommand>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum IterationCommand {
+    /// The current one (the same as no word)
+    #[command(after_help = "Example:\n  unisono iteration show")]
+    Show,
+    /// Ends one
+    #[command(after_help = "Example:\n  unisono iteration advance --as ada --from 1")]
+    Advance {
+        /// Which; the current one if left out
+        #[arg(long)]
+        from: Option<u32>,
+    },
+}
+
+const MEMBERS: Table = Table {
+    list: "members",
+    columns: &[
+        ("NAME", "name"),
+        ("REGION", "region"),
+        ("ADDRESS", "address"),
+        ("ALIVE", "alive"),
+        ("HEARD MS AGO", "heard_ms_ago"),
+        ("ROUND TRIP US", "round_trip_us"),
+        ("BEHIND", "behind"),
+        ("NODE", "node"),
+    ],
+};
+
+/// Shows how the node is.
+pub(crate) async fn status(session: &Session) -> Result<(), Failure> {
+    let reply: Reply<Status> = session.client.status().await?;
+    if session.global.output != Format::Table {
+        return session.show(&reply, None);
+    }
+    let status = &reply.body;
+    let off = status
+        .clock_offset_ms
+        .map_or("not compared".to_owned(), |ms| format!("{ms} ms off"));
+    output::raw(&format!(
+        "node      {} in {} ({})\ncluster   {}\ndisk      {}\nclock     {off}\nwaiting   {}\n",
+        status.name,
+        status.region,
+        status.node,
+        status.cluster,
+        if status.disk_full {
+            "full: writes are refused"
+        } else {
+            "writable"
+        },
+        status.waiting,
+    ))?;
+    let members: Vec<&unisono_api::dto::Member> = status
+        .members
+        .iter()
+        .filter(|member| !member.removed)
+        .collect();
+    output::answer(
+        Format::Table,
+        &serde_json::json!({ "members": members }),
+        Some(MEMBERS),
+    )
+}
+
+/// Shows the members.
+pub(crate) async fn members(session: &Session) -> Result<(), Failure> {
+    let reply: Reply<Value> = session.client.get("/v1/members", &[]).await?;
+    session.show(&reply, Some(MEMBERS))
+}
+
+/// Shows the orchestra in numbers.
+pub(crate) async fn state(args: StateArgs, session: &Session) -> Result<(), Failure> {
+    if args.create {
+        session.client.open(&session.orchestra).await?;
+    }
+    session
+        .show_read(if args.hash { "hash" } else { "state" }, &[], None)
+        .await
+}
+
+/// Shows or ends the iteration.
+pub(crate) async fn iteration(args: IterationArgs, session: &Session) -> Result<(), Failure> {
+    match args.command {
+        None | Some(IterationCommand::Show) => session.show_read("iteration", &[], None).await,
+        Some(IterationCommand::Advance { from }) => {
+            let from = match from {
+                Some(from) => from,
+                None => {
+                    let now: Reply<Iteration> =
+                        session.client.iteration(&session.orchestra).await?;
+                    now.body.iteration
+                }
+            };
+            session
+                .show_act(ActionBody::Advance(AdvanceBody { from }))
+                .await
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Verification without a node: of a data directory (every byte, signature and chain), of a dump
+//! (order and completeness of chains), of a mark.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+use unisono_api::dto::RecordEvent;
+use unisono_core::carriage::Carried;
+use unisono_core::context::StrictVerifier;
+use unisono_core::journal::Journal;
+use unisono_core::replication::LogState;
+use unisono_model::{AgentId, ClusterId, LogId, OrchestraId, Stamp};
+
+use crate::cli::Global;
+use crate::failure::{Exit, Failure};
+use crate::home::Home;
+use crate::offline::{self, Overlay};
+use crate::output;
+
+/// How much of a log is read at once (bytes).
+const STEP_BYTES: usize = 4 << 20;
+/// Most faults that are told one by one.
+const FAULTS_MAX: usize = 20;
+
+/// `verify`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// A data directory, also one in use, or a file: a dump, or a mark that `mark export` printed
+    path: PathBuf,
+}
+
+/// What was found in a data directory.
+#[derive(Clone, Debug, Default, Serialize)]
+struct Found {
+    ok: bool,
+    what: &'static str,
+    orchestras: u64,
+    logs: u64,
+    bundles: u64,
+    records: u64,
+    /// Records that their agents' signatures or chains do not bear out: kept, and never counted.
+    inert: u64,
+    bytes: u64,
+    faults: Vec<String>,
+}
+
+/// What was found in a dump.
+#[derive(Clone, Debug, Default, Serialize)]
+struct DumpFound {
+    ok: bool,
+    what: &'static str,
+    records: u64,
+    chains: u64,
+    logs: u64,
+    faults: Vec<String>,
+    /// What a dump cannot show.
+    not_checked: &'static str,
+}
+
+/// Verifies what is at the path.
+pub(crate) fn run(args: &VerifyArgs, global: &Global) -> Result<(), Failure> {
+    if args.path.is_dir() {
+        return directory(&args.path, global);
+    }
+    let shown = args.path.display().to_string();
+    let file = std::fs::File::open(&args.path).map_err(|error| {
+        let exit = match error.kind() {
+            std::io::ErrorKind::NotFound => Exit::NotFound,
+            _ => Exit::Failed,
+        };
+        Failure::new(exit, "unreadable", format!("{shown}: {error}"))
+    })?;
+    let mut lines = BufReader::new(file).lines();
+    let first = lines
+        .next()
+        .transpose()
+        .map_err(|error| Failure::system(&shown, &error))?;
+    match first {
+        Some(line) if super::mark::is_proof(&line, &args.path) => {
+            super::mark::verify(&args.path, global)
+        }
+        first => dump(first.into_iter().map(Ok).chain(lines), &shown, global),
+    }
+}
+
+fn directory(path: &Path, global: &Global) -> Result<(), Failure> {
+    let home = Home::new(path);
+    let (membership, _) = home.load()?;
+    let mut journal = offline::open(&home.journal(), membership.cluster)?;
+    let mut found = Found {
+        what: "data directory",
+        ..Found::default()
+    };
+    found
+        .faults
+        .extend(journal.damage().iter().map(|damage| format!("{damage:?}")));
+    let verified = journal.verify(u64::MAX);
+    let verified = verified
+        .map_err(|error| Failure::new(Exit::Verification, "unreadable", error.to_string()))?;
+    found.bytes = verified.bytes;
+    found
+        .faults
+        .extend(verified.damage.iter().map(|damage| format!("{damage:?}")));
+    for orchestra in journal.orchestras() {
+        found.orchestras += 1;
+        for log in journal.holdings(orchestra).into_keys() {
+            found.logs += 1;
+            if let Err(fault) = check_log(&journal, membership.cluster, orchestra, log, &mut found)
+            {
+                found
+                    .faults
+                    .push(format!("orchestra {orchestra}, log {log:?}: {fault}"));
+            }
+        }
+    }
+    found.ok = found.faults.is_empty();
+    found.faults.truncate(FAULTS_MAX);
+    output::answer(global.output, &found, None)?;
+    verdict(found.ok, &found.faults, &path.display().to_string())
+}
+
+fn check_log(
+    journal: &Journal<Overlay>,
+    cluster: ClusterId,
+    orchestra: OrchestraId,
+    log: LogId,
+    found: &mut Found,
+) -> Result<(), String> {
+    let mut state = LogState::default();
+    loop {
+        let entries = journal.read(orchestra, log, state.seq + 1, STEP_BYTES);
+        let entries = entries.map_err(|error| error.to_string())?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        for entry in entries {
+            let place = entry.key.seq;
+            let carried = Carried::admit(&entry.bytes, cluster, &mut StrictVerifier)
+                .map_err(|error| format!("bundle {place}: {error}"))?;
+            let (header, digest) = (*carried.header(), carried.digest());
+            let stands = (header.orchestra, header.log) == (orchestra, log);
+            if !stands {
+                return Err(format!("bundle {place} belongs elsewhere"));
+            }
+            state
+                .is_next(&header, &digest)
+                .map_err(|why| format!("bundle {place}: {why:?}"))?;
+            let placed = state.advance(&header, digest, carried.body(), &mut StrictVerifier);
+            found.bundles += 1;
+            found.records += placed.len() as u64;
+            found.inert += placed.iter().filter(|placed| !placed.good).count() as u64;
+        }
+    }
+}
+
+fn dump(
+    lines: impl Iterator<Item = std::io::Result<String>>,
+    shown: &str,
+    global: &Global,
+) -> Result<(), Failure> {
+    let mut found = DumpFound {
+        what: "dump",
+        not_checked: "signatures: a dump does not bear them; verify a data directory",
+        ..DumpFound::default()
+    };
+    let mut chains: BTreeMap<(AgentId, LogId), BTreeMap<u64, (Stamp, unisono_model::Digest)>> =
+        BTreeMap::new();
+    let mut bundles: BTreeMap<LogId, BTreeMap<u64, (Stamp, Stamp)>> = BTreeMap::new();
+    for (number, line) in lines.enumerate() {
+        let number = number + 1;
+        let line = line.map_err(|error| Failure::system(shown, &error))?;
+        let record: RecordEvent = match serde_json::from_str(&line) {
+            Ok(record) => record,
+            Err(error) => {
+                found
+                    .faults
+                    .push(format!("line {number}: no record: {error}"));
+                continue;
+            }
+        };
+        found.records += 1;
+        let (log, stamp) = (LogId::from(record.log), record.stamp.stamp);
+        let chain = chains.entry((record.agent, log)).or_default();
+        let former = chain.insert(record.seq, (stamp, record.record));
+        match former {
+            None => {}
+            Some((_, digest)) if digest == record.record => {
+                found
+                    .faults
+                    .push(format!("line {number}: record {digest} stands twice"));
+            }
+            Some(_) => found.faults.push(format!("line {number}: the chain forks")),
+        }
+        let bundle = bundles
+            .entry(log)
+            .or_default()
+            .entry(record.bundle)
+            .or_insert((stamp, stamp));
+        *bundle = (bundle.0.min(stamp), bundle.1.max(stamp));
+    }
+    found.chains = chains.len() as u64;
+    found.logs = bundles.len() as u64;
+    for ((agent, log), chain) in &chains {
+        let rising = chain
+            .values()
+            .zip(chain.values().skip(1))
+            .all(|(a, b)| a.0 < b.0);
+        let whole = chain
+            .keys()
+            .zip(chain.keys().skip(1))
+            .all(|(a, b)| a + 1 == *b);
+        if !rising || !whole {
+            let what = if whole {
+                "stamps do not rise"
+            } else {
+                "records are missing"
+            };
+            found
+                .faults
+                .push(format!("chain of {agent:?} on {log:?}: {what}"));
+        }
+    }
+    for (log, bundles) in &bundles {
+        if !bundles
+            .values()
+            .zip(bundles.values().skip(1))
+            .all(|(a, b)| a.1 < b.0)
+        {
+            found.faults.push(format!(
+                "log {log:?}: stamps do not rise from bundle to bundle"
+            ));
+        }
+    }
+    found.ok = found.faults.is_empty();
+    found.faults.truncate(FAULTS_MAX);
+    output::answer(global.output, &found, None)?;
+    verdict(found.ok, &found.faults, shown)
+}
+
+fn verdict(ok: bool, faults: &[String], shown: &str) -> Result<(), Failure> {
+    if ok {
+        return Ok(());
+    }
+    let first = faults.first().map(String::as_str).unwrap_or_default();
+    let words = format!("{shown} is not what it should be: {first}");
+    Err(Failure::new(Exit::Verification, "not_verified", words)
+        .hint("restore a backup, or let a node with peers repair itself"))
+}

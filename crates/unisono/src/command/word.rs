@@ -1,0 +1,12 @@
+//! Words of closed lists on the command line, as JSON has them.
+
+use serde::de::DeserializeOwned;
+
+/// Reads one word of a list; the error names them all.
+pub(crate) fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    let word = text.replace('-', "_");
+    serde_json::from_value(word.into()).map_err(|error| {
+        // `unknown variant `x`, expected one of …`
+        error.to_string().replace("unknown variant", "unknown word")
+    })
+}

@@ -1,0 +1,96 @@
+//! The record of every request that changes something and what it was told, one JSON object a line:
+//! what a checker from outside judges promises by.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde_json::{Value, json};
+use unisono_core::node::{Answer, AnswerBody, Submit, Work};
+use unisono_model::{NodeId, Rejection, wire};
+
+/// The open file. Each line is one write, so that a killed process leaves whole lines.
+#[derive(Debug)]
+pub(crate) struct History {
+    file: File,
+    node: NodeId,
+}
+
+impl History {
+    /// Goes on writing at the end of a file.
+    pub(crate) fn open(path: &Path, node: NodeId) -> io::Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        Ok(Self { file, node })
+    }
+
+    /// A request came in.
+    pub(crate) fn invoked(&mut self, submit: &Submit, wall_ns: u64) {
+        let mut line = json!({
+            "id": submit.ticket.0,
+            "event": "invoked",
+            "node": self.node,
+            "time_ns": wall_ns,
+            "orchestra": submit.orchestra,
+            "durable_on": submit.promise.durable_on,
+        });
+        let (what, agent, key) = match &submit.work {
+            Work::Record(bytes) => {
+                match wire::decode::<unisono_model::SignedRecord>(bytes, 1 << 20) {
+                    Ok(record) => ("record".to_owned(), record.agent.to_string(), None),
+                    Err(_) => ("record".to_owned(), String::new(), None),
+                }
+            }
+            Work::Act { agent, action, key } => (action.name().to_owned(), agent.clone(), *key),
+            Work::Open { name } => (format!("open {name}"), String::new(), None),
+            Work::Living { agent, .. } => ("living".to_owned(), agent.clone(), None),
+        };
+        line["what"] = what.into();
+        line["agent"] = agent.into();
+        line["key"] = key.map_or(Value::Null, |key| json!(key));
+        self.write(&line);
+    }
+
+    /// A request was answered, or nobody can tell any more.
+    pub(crate) fn completed(
+        &mut self,
+        id: u64,
+        wall_ns: u64,
+        result: Option<&Result<Answer, Rejection>>,
+    ) {
+        let mut line = json!({ "id": id, "node": self.node, "time_ns": wall_ns });
+        match result {
+            None => line["event"] = "unknown".into(),
+            Some(Err(rejection)) => {
+                let unknown = rejection.code == unisono_model::Code::Unknown;
+                line["event"] = if unknown { "unknown" } else { "failed" }.into();
+                line["code"] = rejection.code.as_str().into();
+            }
+            Some(Ok(answer)) => {
+                line["event"] = "ok".into();
+                line["cursor"] = answer.cursor.to_text().into();
+                if let AnswerBody::Recorded(recorded) = &answer.body {
+                    line["stamp"] = recorded.place.stamp.to_string().into();
+                    line["record"] = json!(recorded.place.record);
+                    line["durable_on"] = recorded.durable_on.into();
+                    line["repeated"] = recorded.repeated.into();
+                    let claim = recorded.claim.as_ref();
+                    line["claim"] = claim.map_or(Value::Null, |claim| {
+                        json!({
+                            "topic": claim.topic,
+                            "status": format!("{:?}", claim.status).to_lowercase(),
+                            "token": claim.token.to_string(),
+                            "until": claim.until.to_string(),
+                        })
+                    });
+                }
+            }
+        }
+        self.write(&line);
+    }
+
+    fn write(&mut self, line: &Value) {
+        if let Err(error) = self.file.write_all(format!("{line}\n").as_bytes()) {
+            tracing::error!(%error, "the history could not be written");
+        }
+    }
+}

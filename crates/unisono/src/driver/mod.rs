@@ -1,0 +1,491 @@
+//! The one loop: hands the node what happened, and does what it asks for.
+//!
+//! ```text
+//! calls (HTTP) ──┐                                ┌─► disk thread ─► Persisted, Loaded
+//! events (QUIC) ─┼─► inbox ─► Node::handle ─► out ┼─► transport, SSE followers
+//! disk, clock ───┘        then Node's Tick        └─► replies
+//! ```
+//!
+//! Everything that is ready is handed in before the clock's tick, so that batches form under load;
+//! nothing waits for company when the disk is idle.
+
+mod clock;
+mod disk;
+mod history;
+mod metrics;
+mod perform;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use rand_chacha::ChaCha12Rng;
+use rand_core::SeedableRng;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use unisono_api::server::{Call, Check, Readiness};
+use unisono_core::context::{Context, StrictVerifier};
+use unisono_core::node::{Answer, Config, Input, Node, Output, Ticket};
+use unisono_core::sabotage::Sabotage;
+use unisono_model::{Code, Incarnation, NodeId, OrchestraId, Rejection};
+use unisono_quic::{Event, Events, Transport};
+
+pub(crate) use clock::Clock;
+pub(crate) use history::History;
+pub(crate) use metrics::Metrics;
+
+use crate::failure::Failure;
+use crate::home::{Seed, drawn};
+use disk::{DiskThread, Done, What};
+
+/// Most things handed in before the clock's tick gets its turn.
+const BURST_MAX: usize = 512;
+/// A node that asks for a tick again right after one waits this long, so that a fault of ours costs
+/// time and not a processor.
+const TICK_PAUSE: Duration = Duration::from_millis(1);
+/// Between two attempts to make the node anew from a disk that fails.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How far back views can be read without folding the logs again (ms).
+const READABLE_MS: u64 = 3_600_000;
+
+/// Who the node is, over all its lives.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    /// The cluster.
+    pub(crate) cluster: unisono_model::ClusterId,
+    /// The node's Ed25519 seed.
+    pub(crate) secret: [u8; 32],
+    /// The name that people read.
+    pub(crate) name: String,
+    /// Its region.
+    pub(crate) region: String,
+    /// Where peers reach it.
+    pub(crate) address: String,
+    /// Members that it may knock at.
+    pub(crate) seeds: Vec<Seed>,
+    /// The longest lease (ms).
+    pub(crate) lease_ms_max: u64,
+}
+
+/// What an order from the test endpoint changes about the node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    /// Break these rules from now on: the node is made anew with them.
+    Sabotage(Sabotage),
+}
+
+/// What the driver is connected to.
+#[derive(Debug)]
+pub(crate) struct Doors {
+    /// Requests of agents.
+    pub(crate) calls: mpsc::Receiver<Call>,
+    /// The network.
+    pub(crate) events: Events,
+    /// The same network, to send with.
+    pub(crate) transport: Transport,
+    /// Orders of the test endpoint.
+    pub(crate) orders: mpsc::Receiver<Order>,
+    /// Wakes followers.
+    pub(crate) published: broadcast::Sender<OrchestraId>,
+    /// Says whether the node can serve.
+    pub(crate) readiness: watch::Sender<Readiness>,
+    /// True when everything is to end.
+    pub(crate) finish: watch::Receiver<bool>,
+}
+
+/// What else the driver needs to know.
+#[derive(Debug)]
+pub(crate) struct Means {
+    /// Where the journal lies.
+    pub(crate) journal: PathBuf,
+    /// Whether syncs are left out.
+    pub(crate) no_sync: Arc<AtomicBool>,
+    /// What is counted.
+    pub(crate) metrics: Arc<Metrics>,
+    /// The clocks.
+    pub(crate) clock: Arc<Clock>,
+    /// Where requests are recorded.
+    pub(crate) history: Option<History>,
+    /// Rules to break from the start.
+    pub(crate) sabotage: Sabotage,
+}
+
+/// The loop and all that it owns.
+pub(crate) struct Driver {
+    identity: Identity,
+    doors: Doors,
+    metrics: Arc<Metrics>,
+    clock: Arc<Clock>,
+    history: Option<History>,
+    sabotage: Sabotage,
+    disk: DiskThread,
+    done: mpsc::UnboundedReceiver<Done>,
+    node: Node,
+    life: u64,
+    rng: ChaCha12Rng,
+    waiting: BTreeMap<Ticket, oneshot::Sender<Result<Answer, Rejection>>>,
+    tickets: u64,
+    /// What follows from doing what the node asked for.
+    following: VecDeque<Input>,
+    outputs: Vec<Output>,
+    restart: Option<&'static str>,
+    last_tick: Instant,
+    disk_full: bool,
+}
+
+/// Something that happened outside.
+enum Arrived {
+    Disk(Done),
+    Call(Call),
+    Event(Event),
+    Order(Order),
+    Alarm,
+    Finish,
+}
+
+impl Driver {
+    /// Opens the journal and makes the node from it.
+    pub(crate) fn new(identity: Identity, doors: Doors, means: Means) -> Result<Self, Failure> {
+        let Means {
+            journal,
+            no_sync,
+            metrics,
+            clock,
+            history,
+            sabotage,
+        } = means;
+        let (disk, done) =
+            DiskThread::start(&journal, identity.cluster, no_sync, Arc::clone(&metrics))?;
+        let mut rng = ChaCha12Rng::from_seed(drawn()?);
+        let node = make_node(&identity, sabotage, &disk, &clock, &mut rng)?;
+        let mut driver = Self {
+            identity,
+            doors,
+            metrics,
+            clock,
+            history,
+            sabotage,
+            disk,
+            done,
+            node,
+            life: 0,
+            rng,
+            waiting: BTreeMap::new(),
+            tickets: 0,
+            following: VecDeque::new(),
+            outputs: Vec::new(),
+            restart: None,
+            last_tick: Instant::now(),
+            disk_full: false,
+        };
+        driver.know_seeds();
+        driver.tell_readiness();
+        Ok(driver)
+    }
+
+    /// This life's name.
+    pub(crate) fn incarnation(&self) -> Incarnation {
+        self.node.log().incarnation
+    }
+
+    /// Turns until it is told to finish; then everything that is worth keeping is on disk.
+    pub(crate) async fn run(mut self) {
+        loop {
+            match self.wait().await {
+                Arrived::Finish => break,
+                arrived => self.take(arrived),
+            }
+            for _ in 0..BURST_MAX {
+                match self.ready().await {
+                    Some(arrived) => self.take(arrived),
+                    None => break,
+                }
+            }
+            if self.restart.is_none() && self.clock.monotonic_ns() >= self.node.next_deadline_ns() {
+                self.tick();
+            }
+            if let Some(reason) = self.restart.take() {
+                self.make_anew(reason).await;
+            }
+        }
+        self.finish().await;
+    }
+
+    async fn wait(&mut self) -> Arrived {
+        let due = self.clock.when(self.node.next_deadline_ns());
+        let due = due.max(self.last_tick + TICK_PAUSE);
+        let doors = &mut self.doors;
+        tokio::select! {
+            biased;
+            Some(done) = self.done.recv() => Arrived::Disk(done),
+            Some(order) = doors.orders.recv() => Arrived::Order(order),
+            Some(event) = doors.events.recv() => Arrived::Event(event),
+            Some(call) = doors.calls.recv() => Arrived::Call(call),
+            () = tokio::time::sleep_until(due.into()) => Arrived::Alarm,
+            _ = doors.finish.wait_for(|&finish| finish) => Arrived::Finish,
+        }
+    }
+
+    /// What is there already, without waiting.
+    async fn ready(&mut self) -> Option<Arrived> {
+        let doors = &mut self.doors;
+        tokio::select! {
+            biased;
+            Some(done) = self.done.recv() => Some(Arrived::Disk(done)),
+            Some(event) = doors.events.recv() => Some(Arrived::Event(event)),
+            Some(call) = doors.calls.recv() => Some(Arrived::Call(call)),
+            () = std::future::ready(()) => None,
+        }
+    }
+
+    fn take(&mut self, arrived: Arrived) {
+        match arrived {
+            Arrived::Disk(Done { life, what }) if life == self.life => match what {
+                What::Input(input) => self.feed(input),
+                What::CacheFailed(failure) => {
+                    self.node.cache_failed(failure, &mut self.outputs);
+                    self.perform_all();
+                }
+            },
+            Arrived::Disk(_) => {}
+            Arrived::Call(call) => self.call(call),
+            Arrived::Event(event) => self.event(event),
+            Arrived::Order(Order::Sabotage(sabotage)) => {
+                self.sabotage = sabotage;
+                self.restart = Some("the rules to break have changed");
+            }
+            Arrived::Alarm | Arrived::Finish => {}
+        }
+    }
+
+    fn call(&mut self, call: Call) {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let (input, answer) = call.into_input(ticket);
+        if let (Some(history), Input::Submit(submit)) = (&mut self.history, &input) {
+            history.invoked(submit, self.clock.wall_ns());
+        }
+        self.waiting.insert(ticket, answer);
+        self.feed(input);
+    }
+
+    fn event(&mut self, event: Event) {
+        let input = match event {
+            Event::Frame { from, bytes, .. } => Input::Received { from, bytes },
+            Event::Connected { node, rtt, .. } => {
+                let round_trip_us = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX);
+                tracing::info!(%node, round_trip_us, "a peer is connected");
+                Input::PeerUp {
+                    node,
+                    round_trip_us,
+                }
+            }
+            Event::Lost { node, why } => {
+                tracing::info!(%node, %why, "a peer is gone");
+                Input::PeerDown { node }
+            }
+            Event::Slow { node, .. } => Input::Refused { to: node },
+        };
+        let connection = matches!(input, Input::PeerUp { .. } | Input::PeerDown { .. });
+        self.feed(input);
+        if connection {
+            self.tell_readiness();
+        }
+    }
+
+    fn tick(&mut self) {
+        self.last_tick = Instant::now();
+        self.feed(Input::Tick);
+    }
+
+    /// Hands the node one thing that happened, and what follows from it.
+    fn feed(&mut self, input: Input) {
+        let mut next = Some(input);
+        while let Some(input) = next.take().or_else(|| self.following.pop_front()) {
+            if self.restart.is_some() {
+                self.following.clear();
+                return;
+            }
+            let mut context = Context {
+                wall_ns: self.clock.wall_ns(),
+                monotonic_ns: self.clock.monotonic_ns(),
+                rng: &mut self.rng,
+                verifier: &mut StrictVerifier,
+            };
+            self.node.handle(&mut context, input, &mut self.outputs);
+            self.perform_all();
+        }
+    }
+
+    /// Makes the node anew from the disk, as another life. Whoever waits is told that nobody knows.
+    async fn make_anew(&mut self, reason: &'static str) {
+        tracing::warn!(reason, "the node is made anew");
+        self.metrics.restarted();
+        self.forget_waiting();
+        self.following.clear();
+        self.outputs.clear();
+        self.life += 1;
+        loop {
+            let made = self.disk.reopen(self.life).and_then(|()| {
+                make_node(
+                    &self.identity,
+                    self.sabotage,
+                    &self.disk,
+                    &self.clock,
+                    &mut self.rng,
+                )
+            });
+            match made {
+                Ok(node) => {
+                    self.node = node;
+                    break;
+                }
+                Err(failure) => {
+                    let report = failure.report();
+                    tracing::error!(
+                        error = report.error,
+                        "the disk cannot be used; trying again"
+                    );
+                    self.refuse_for(RETRY_AFTER, &report.error).await;
+                    if *self.doors.finish.borrow() {
+                        return;
+                    }
+                }
+            }
+        }
+        self.know_seeds();
+        for peer in self.doors.transport.peers() {
+            if let Some(connection) = peer.connection {
+                let round_trip_us = u64::try_from(connection.rtt.as_micros()).unwrap_or(u64::MAX);
+                self.feed(Input::PeerUp {
+                    node: peer.node,
+                    round_trip_us,
+                });
+            }
+        }
+        self.disk_full = false;
+        self.tell_readiness();
+    }
+
+    /// Refuses requests while there is no node to ask.
+    async fn refuse_for(&mut self, time: Duration, why: &str) {
+        let end = tokio::time::Instant::now() + time;
+        loop {
+            let doors = &mut self.doors;
+            tokio::select! {
+                () = tokio::time::sleep_until(end) => return,
+                _ = doors.finish.wait_for(|&finish| finish) => return,
+                // Frames are lost as they would be if the machine were off.
+                Some(_) = doors.events.recv() => {}
+                Some(call) = doors.calls.recv() => {
+                    let refusal = Rejection::new(Code::DiskFailed, why)
+                        .hint("ask another node; look at this one's disk");
+                    // The agent may have gone away.
+                    let _ = call.answer.send(Err(refusal));
+                }
+            }
+        }
+    }
+
+    fn forget_waiting(&mut self) {
+        for (ticket, answer) in std::mem::take(&mut self.waiting) {
+            if let Some(history) = &mut self.history {
+                history.completed(ticket.0, self.clock.wall_ns(), None);
+            }
+            drop(answer);
+        }
+    }
+
+    async fn finish(mut self) {
+        let mut context = Context {
+            wall_ns: self.clock.wall_ns(),
+            monotonic_ns: self.clock.monotonic_ns(),
+            rng: &mut self.rng,
+            verifier: &mut StrictVerifier,
+        };
+        self.node.save_all(&mut context, &mut self.outputs);
+        self.perform_all();
+        self.forget_waiting();
+        self.doors.transport.close().await;
+        self.disk.finish();
+    }
+
+    fn know_seeds(&mut self) {
+        for seed in self.identity.seeds.clone() {
+            self.address(seed.node, &seed.address);
+        }
+    }
+
+    fn tell_readiness(&self) {
+        let peers = self.doors.transport.peers();
+        let connected = peers
+            .iter()
+            .filter(|peer| peer.connection.is_some())
+            .count();
+        let well = |well: bool, good: &str, bad: &str| if well { good } else { bad }.to_owned();
+        let checks = vec![
+            Check {
+                name: "journal",
+                well: true,
+                detail: "open".to_owned(),
+            },
+            Check {
+                name: "disk",
+                well: !self.disk_full,
+                detail: well(
+                    !self.disk_full,
+                    "writable",
+                    "full: writes are refused, reads go on",
+                ),
+            },
+            Check {
+                name: "peers",
+                well: peers.is_empty() || connected > 0,
+                detail: format!("{connected} of {} connected", peers.len()),
+            },
+        ];
+        self.doors.readiness.send_replace(Readiness {
+            ready: true,
+            checks,
+        });
+    }
+}
+
+fn make_node(
+    identity: &Identity,
+    sabotage: Sabotage,
+    disk: &DiskThread,
+    clock: &Clock,
+    rng: &mut ChaCha12Rng,
+) -> Result<Node, Failure> {
+    let nonce = u64::from_le_bytes(drawn()?);
+    let incarnation = Incarnation {
+        started_ms: clock.wall_ns() / 1_000_000,
+        nonce,
+    };
+    let seeds: Vec<(NodeId, String)> = identity
+        .seeds
+        .iter()
+        .map(|seed| (seed.node, seed.address.clone()))
+        .collect();
+    let config = Config {
+        cluster: identity.cluster,
+        secret: identity.secret,
+        name: identity.name.clone(),
+        region: identity.region.clone(),
+        address: identity.address.clone(),
+        incarnation,
+        seeds,
+        lease_ms_max: identity.lease_ms_max,
+        readable_ms: READABLE_MS,
+        sabotage,
+    };
+    let mut context = Context {
+        wall_ns: clock.wall_ns(),
+        monotonic_ns: clock.monotonic_ns(),
+        rng,
+        verifier: &mut StrictVerifier,
+    };
+    Ok(disk.with_storage(|storage| Node::start(config, storage, &mut context)))
+}

@@ -1,0 +1,127 @@
+//! Doing what the node asks for, in its order.
+
+use std::net::SocketAddr;
+
+use unisono_core::node::{Class, Input, Note, Output};
+use unisono_model::NodeId;
+use unisono_quic::SendError;
+
+use super::Driver;
+use super::disk::Read;
+
+impl Driver {
+    /// Does everything that was asked for. Nothing is done for a life that has ended.
+    pub(super) fn perform_all(&mut self) {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        for output in outputs.drain(..) {
+            if self.restart.is_none() {
+                self.perform(output);
+            }
+        }
+        self.outputs = outputs;
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::Persist {
+                batch,
+                entries,
+                proofs,
+            } => self.disk.append(batch, entries, proofs),
+            Output::Load {
+                load,
+                orchestra,
+                log,
+                from_seq,
+                bytes_max,
+            } => {
+                self.disk.read(Read::Entries {
+                    load,
+                    orchestra,
+                    log,
+                    from_seq,
+                    bytes_max,
+                });
+            }
+            Output::SaveBlob { name, bytes } => self.disk.keep(name, bytes),
+            Output::LoadBlob { load, name } => self.disk.read(Read::Cache { load, name }),
+            Output::Send { to, class, bytes } => self.send(to, class, bytes),
+            Output::Reply { ticket, result } => {
+                let Some(answer) = self.waiting.remove(&ticket) else {
+                    return;
+                };
+                if let Some(history) = &mut self.history {
+                    history.completed(ticket.0, self.clock.wall_ns(), Some(&result));
+                }
+                // The agent may have gone away.
+                let _ = answer.send(result);
+            }
+            Output::Publish { orchestra } => {
+                // Nobody may be following.
+                let _ = self.doors.published.send(orchestra);
+            }
+            Output::Address { node, address } => self.address(node, &address),
+            Output::Note(note) => self.note(&note),
+            Output::Restart { reason } => self.restart = Some(reason),
+        }
+    }
+
+    fn send(&mut self, to: NodeId, class: Class, bytes: Vec<u8>) {
+        let class = match class {
+            Class::Membership => unisono_quic::Class::Membership,
+            Class::Push => unisono_quic::Class::Push,
+            Class::Repair => unisono_quic::Class::Repair,
+        };
+        match self.doors.transport.send(to, None, class, bytes) {
+            Ok(()) => {}
+            Err(SendError::QueueFull) => {
+                self.metrics.send_refused();
+                self.following.push_back(Input::Refused { to });
+            }
+            Err(error @ SendError::TooLarge { .. }) => {
+                tracing::error!(%error, ?class, "a frame was not sent");
+                self.metrics.send_refused();
+                self.following.push_back(Input::Refused { to });
+            }
+            Err(
+                SendError::NoAddress
+                | SendError::Excluded
+                | SendError::ToMyself
+                | SendError::TooManyPeers
+                | SendError::Closed,
+            ) => self.metrics.send_dropped(),
+        }
+    }
+
+    /// Learns where a member is reached. A name is looked up aside, since that takes time.
+    pub(super) fn address(&mut self, node: NodeId, address: &str) {
+        if node == self.node.id() {
+            return;
+        }
+        if let Ok(address) = address.parse::<SocketAddr>() {
+            know(&self.doors.transport, node, &[address]);
+            return;
+        }
+        let (transport, address) = (self.doors.transport.clone(), address.to_owned());
+        tokio::spawn(async move {
+            match tokio::net::lookup_host(&address).await {
+                Ok(found) => know(&transport, node, &found.collect::<Vec<_>>()),
+                Err(error) => tracing::warn!(%node, address, %error, "the address is not known"),
+            }
+        });
+    }
+
+    fn note(&mut self, note: &Note) {
+        self.metrics.note(note);
+        if let Note::Disk { full } = note {
+            self.disk_full = *full;
+            self.tell_readiness();
+        }
+    }
+}
+
+fn know(transport: &unisono_quic::Transport, node: NodeId, addresses: &[SocketAddr]) {
+    if let Err(error) = transport.set_address(node, addresses) {
+        tracing::warn!(%node, %error, "the address was not taken");
+    }
+}

@@ -1,0 +1,204 @@
+//! Why a command ends badly: one sentence, a stable code, what to do instead, and the exit code.
+
+use serde::Serialize;
+use unisono_api::client::ClientError;
+use unisono_api::dto::HeldBy;
+use unisono_core::journal::OpenError;
+use unisono_quic::identity::IdentityError;
+use unisono_quic::join::{InviteError, JoinError, Refusal};
+use unisono_store::{BackupError, OpenDiskError};
+
+/// What the exit code of the process says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// Something failed.
+    Failed = 1,
+    /// The command line or the configuration is wrong.
+    Usage = 2,
+    /// What was asked for is not there.
+    NotFound = 3,
+    /// It is not allowed.
+    Denied = 4,
+    /// Somebody else has it, or it contradicts what is there.
+    Conflict = 5,
+    /// Nobody can do it at the moment.
+    Unavailable = 6,
+    /// It was not known in time.
+    TimedOut = 7,
+    /// Bytes that are not what they should be.
+    Verification = 8,
+}
+
+/// Why a command ends badly.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure(Box<Report>);
+
+/// What is printed of a failure; with `-o json` exactly this.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Report {
+    /// What was asked and why it cannot be.
+    pub(crate) error: String,
+    /// One stable word.
+    pub(crate) code: String,
+    /// What to do instead; may be empty.
+    pub(crate) hint: String,
+    /// Commands that help.
+    pub(crate) next: Vec<String>,
+    /// Whether anything changed; null where nobody can tell.
+    pub(crate) changed: Option<bool>,
+    /// Who holds the topic, where a claim was refused for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) held_by: Option<HeldBy>,
+    /// The exit code.
+    pub(crate) exit: u8,
+}
+
+impl Failure {
+    /// A failure; nothing changed.
+    pub(crate) fn new(exit: Exit, code: &str, error: impl Into<String>) -> Self {
+        Self(Box::new(Report {
+            error: error.into(),
+            code: code.to_owned(),
+            hint: String::new(),
+            next: Vec::new(),
+            changed: Some(false),
+            held_by: None,
+            exit: exit as u8,
+        }))
+    }
+
+    /// The command line is wrong.
+    pub(crate) fn usage(error: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, "usage", error)
+    }
+
+    /// The system refused something.
+    pub(crate) fn system(what: &str, error: &std::io::Error) -> Self {
+        Self::new(Exit::Failed, "system", format!("{what}: {error}"))
+    }
+
+    /// The same, with what to do instead.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = hint.into();
+        self
+    }
+
+    /// The same, with a command that helps.
+    pub(crate) fn next(mut self, command: impl Into<String>) -> Self {
+        self.0.next.push(command.into());
+        self
+    }
+
+    /// What is printed.
+    pub(crate) fn report(&self) -> &Report {
+        &self.0
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let exit = error.exit_code();
+        let code = match &error {
+            ClientError::Refused(problem) => problem.code.clone(),
+            ClientError::Unreachable(_) => "unreachable".to_owned(),
+            ClientError::Unknown(_) => "unknown".to_owned(),
+            ClientError::Unreadable(_) => "unreadable".to_owned(),
+            ClientError::Usage(_) => "usage".to_owned(),
+        };
+        let mut failure = Self::new(Exit::Failed, &code, error.to_string());
+        failure.0.exit = exit;
+        match error {
+            ClientError::Refused(problem) => {
+                failure.0.error = problem.detail;
+                failure.0.hint = problem.hint;
+                failure.0.next = problem.next;
+                failure.0.changed = problem.changed;
+                failure.0.held_by = problem.held_by;
+            }
+            ClientError::Unreachable(_) => {
+                "is a node running there? --node names another".clone_into(&mut failure.0.hint);
+                failure.0.next = vec!["unisono up".to_owned()];
+            }
+            ClientError::Unknown(_) => {
+                failure.0.changed = None;
+                "send the same again with the same --idempotency-key"
+                    .clone_into(&mut failure.0.hint);
+            }
+            ClientError::Unreadable(_) | ClientError::Usage(_) => {}
+        }
+        failure
+    }
+}
+
+impl From<IdentityError> for Failure {
+    fn from(error: IdentityError) -> Self {
+        let (exit, code) = match &error {
+            IdentityError::Missing { .. } => (Exit::NotFound, "no_identity"),
+            IdentityError::Exists { .. } => (Exit::Conflict, "identity_exists"),
+            IdentityError::TooOpen { .. } => (Exit::Denied, "secrets_readable"),
+            IdentityError::OtherCluster { .. } => (Exit::Verification, "other_cluster"),
+            IdentityError::Malformed { .. }
+            | IdentityError::Mismatch { .. }
+            | IdentityError::Certificate(_) => (Exit::Verification, "identity_broken"),
+            IdentityError::Unreadable { .. }
+            | IdentityError::Unwritable { .. }
+            | IdentityError::Unmakeable(_) => (Exit::Failed, "identity_unusable"),
+        };
+        Self::new(exit, code, error.to_string())
+    }
+}
+
+impl From<JoinError> for Failure {
+    fn from(error: JoinError) -> Self {
+        let exit = match &error {
+            JoinError::Invite(InviteError::Expired { .. }) => Exit::Denied,
+            JoinError::Invite(_) | JoinError::Address { .. } => Exit::Usage,
+            JoinError::Refused { refusal, .. } if refusal.is_passing() => Exit::Unavailable,
+            JoinError::Refused {
+                refusal: Refusal::InviteUsed,
+                ..
+            } => Exit::Conflict,
+            JoinError::Refused { .. } | JoinError::WrongAuthority { .. } => Exit::Denied,
+            JoinError::Unreachable { .. } => Exit::Unavailable,
+            JoinError::BadAnswer { .. } => Exit::Verification,
+        };
+        Self::new(exit, error.code(), error.to_string())
+    }
+}
+
+impl From<OpenDiskError> for Failure {
+    fn from(error: OpenDiskError) -> Self {
+        match &error {
+            OpenDiskError::InUse(_) => Self::new(Exit::Conflict, "data_in_use", error.to_string())
+                .hint("stop the process that uses it, or name another directory with --data"),
+            OpenDiskError::Io { .. } => Self::new(Exit::Failed, "disk", error.to_string()),
+        }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let words = error.to_string();
+        match error {
+            OpenError::OtherCluster { .. } => Self::new(Exit::Verification, "other_cluster", words)
+                .hint("name the right directory with --data"),
+            OpenError::NewerVersion { .. } => Self::new(Exit::Verification, "newer_version", words)
+                .hint("start the newer program, or restore a backup of this version"),
+            OpenError::SegmentBytes { .. } => Self::new(Exit::Usage, "segment_bytes", words),
+            OpenError::Disk(_) => Self::new(Exit::Failed, "disk", words),
+        }
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        let words = error.to_string();
+        match error {
+            BackupError::NotEmpty(_) => Self::new(Exit::Conflict, "not_empty", words)
+                .hint("name a directory that is new or empty"),
+            BackupError::Directory(error) => error.into(),
+            BackupError::Copy { .. } => Self::new(Exit::Verification, "copy_incomplete", words),
+        }
+    }
+}

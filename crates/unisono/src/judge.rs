@@ -1,0 +1,144 @@
+//! Judges what was promised by what is there: histories of serving nodes against dumps.
+
+mod dump;
+mod history;
+mod journal;
+mod refold;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+use unisono_model::{Digest, Stamp};
+
+use crate::cli::Global;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Format};
+
+pub(crate) use dump::Dump;
+pub(crate) use history::Histories;
+pub(crate) use journal::{Inspected, inspect};
+pub(crate) use refold::{Refolded, refold};
+
+/// What the command is told.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct JudgeArgs {
+    /// What a node recorded with `serve --history`; may stand several times
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    history: Vec<PathBuf>,
+    /// What `unisono dump` printed at one node; may stand several times
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    dump: Vec<PathBuf>,
+}
+
+/// What the judge found.
+#[derive(Debug, Default)]
+pub(crate) struct Judgement {
+    /// Records that were acknowledged.
+    pub(crate) acknowledged: usize,
+    /// Of these, records that some dump has not.
+    pub(crate) lost: BTreeSet<Digest>,
+    /// Claims that were once called confirmed.
+    pub(crate) confirmed: usize,
+    /// What did not hold.
+    pub(crate) violations: Vec<String>,
+}
+
+/// Judges, prints what did not hold, and `acknowledged=N lost=M` as the last line.
+pub(crate) fn run(args: &JudgeArgs, global: &Global) -> Result<(), Failure> {
+    let mut histories = Histories::default();
+    for path in &args.history {
+        histories.read(path)?;
+    }
+    let dumps = args.dump.iter().map(|path| Dump::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let judgement = judge(&histories, &dumps);
+    let (acknowledged, lost) = (judgement.acknowledged, judgement.lost.len());
+    if global.output == Format::Table {
+        for violation in &judgement.violations {
+            output::raw(&format!("violated: {violation}\n"))?;
+        }
+        let (failed, unknown) = (histories.failed, histories.unknown + histories.open);
+        output::raw(&format!(
+            "{} dumps, {} records; {failed} refused, {unknown} of unknown end, {} claims confirmed\n\
+             acknowledged={acknowledged} lost={lost}\n",
+            dumps.len(),
+            dumps.first().map_or(0, |dump| dump.records.len()),
+            judgement.confirmed,
+        ))?;
+    } else {
+        let answer = json!({
+            "acknowledged": acknowledged,
+            "lost": lost,
+            "refused": histories.failed,
+            "unknown": histories.unknown + histories.open,
+            "confirmed": judgement.confirmed,
+            "violations": judgement.violations,
+        });
+        output::answer(global.output, &answer, None)?;
+    }
+    if judgement.violations.is_empty() {
+        return Ok(());
+    }
+    let words = format!("{} promises were not kept", judgement.violations.len());
+    Err(Failure::new(Exit::Verification, "violated", words))
+}
+
+/// Holds what was promised against what is there.
+pub(crate) fn judge(histories: &Histories, dumps: &[Dump]) -> Judgement {
+    let mut judgement = Judgement::default();
+    let names: BTreeSet<Digest> = histories.acknowledged.iter().map(|told| told.record).collect();
+    judgement.acknowledged = names.len();
+    for dump in dumps {
+        judgement.lost.extend(names.difference(&dump.names));
+        for checked in [dump.stamps_rise(), dump.chains_are_whole()] {
+            judgement.violations.extend(checked.err());
+        }
+    }
+    if !judgement.lost.is_empty() {
+        let some: Vec<String> = judgement.lost.iter().take(3).map(|name| format!("{name:?}")).collect();
+        let words = format!("{} acknowledged records are gone: {}", judgement.lost.len(), some.join(", "));
+        judgement.violations.push(words);
+    }
+    let Some(first) = dumps.first() else { return judgement };
+    for (number, dump) in dumps.iter().enumerate().skip(1) {
+        let differ = first.names.symmetric_difference(&dump.names).count();
+        if differ > 0 {
+            judgement.violations.push(format!("dumps 1 and {} differ in {differ} records", number + 1));
+        }
+    }
+    judgement.violations.extend(told_stamps_rise(histories).err());
+    let folded = refold(first, Stamp::MAX);
+    confirmed_hold(histories, &folded, &mut judgement);
+    judgement
+}
+
+/// Stamps that a node tells rise with its answers' records: no record is told under two stamps, and
+/// none under another's.
+fn told_stamps_rise(histories: &Histories) -> Result<(), String> {
+    let mut stamps: BTreeMap<(&str, Stamp), Digest> = BTreeMap::new();
+    for told in histories.acknowledged.iter().filter(|told| !told.repeated) {
+        let other = stamps.insert((&told.node, told.stamp), told.record);
+        if other.is_some_and(|other| other != told.record) {
+            return Err(format!("{} told the stamp {} for two records", told.node, told.stamp));
+        }
+    }
+    Ok(())
+}
+
+/// What was once called confirmed has not lost, and no two of one topic held at one time.
+fn confirmed_hold(histories: &Histories, folded: &Refolded, judgement: &mut Judgement) {
+    let mut confirmed = BTreeSet::new();
+    for told in &histories.acknowledged {
+        let Some(claim) = told.claim.as_ref().filter(|claim| claim.status == "confirmed") else {
+            continue;
+        };
+        confirmed.insert(told.record);
+        if folded.lost.contains_key(&told.record) {
+            let words = format!("{} was confirmed to {:?}, and lost", claim.topic, told.record);
+            judgement.violations.push(words);
+        }
+    }
+    judgement.confirmed = confirmed.len();
+    judgement.violations.extend(folded.overlap(&confirmed).err());
+}

@@ -1,0 +1,119 @@
+//! Histories as serving nodes record them: what was asked for, and what it was told.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use unisono_api::dto::parse_stamp;
+use unisono_model::{Digest, Stamp};
+
+use crate::failure::{Exit, Failure};
+
+/// A record that a node has acknowledged.
+#[derive(Clone, Debug)]
+pub(crate) struct Acknowledged {
+    /// The record.
+    pub(crate) record: Digest,
+    /// Its stamp, as it was told.
+    pub(crate) stamp: Stamp,
+    /// Which node told it (hexadecimal).
+    pub(crate) node: String,
+    /// Whether an earlier record was the answer.
+    pub(crate) repeated: bool,
+    /// What it came to, for a claim or a renewal.
+    pub(crate) claim: Option<Granted>,
+}
+
+/// What a claim was said to be.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Granted {
+    /// The topic.
+    pub(crate) topic: String,
+    /// provisional, confirmed, lost or ended.
+    pub(crate) status: String,
+}
+
+/// What the histories say.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Histories {
+    /// In the order of the files.
+    pub(crate) acknowledged: Vec<Acknowledged>,
+    /// Requests whose answer says that it did not happen.
+    pub(crate) failed: u64,
+    /// Requests of which nobody can tell.
+    pub(crate) unknown: u64,
+    /// Requests that were never answered.
+    pub(crate) open: u64,
+    /// Orchestras by what was asked in them.
+    pub(crate) orchestras: BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Line {
+    id: u64,
+    event: String,
+    node: String,
+    #[serde(default)]
+    orchestra: String,
+    record: Option<Digest>,
+    stamp: Option<String>,
+    #[serde(default)]
+    repeated: bool,
+    claim: Option<Granted>,
+}
+
+impl Histories {
+    /// Reads one more file. A killed node may have left a torn last line of its life; a line that
+    /// cannot be read anywhere else is a failure.
+    pub(crate) fn read(&mut self, path: &Path) -> Result<(), Failure> {
+        let shown = path.display();
+        let text = std::fs::read(path).map_err(|error| Failure::system(&shown.to_string(), &error))?;
+        let mut open: BTreeMap<(String, u64), ()> = BTreeMap::new();
+        let whole = text.ends_with(b"\n") || text.is_empty();
+        let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+        for (number, line) in lines.iter().enumerate().filter(|(_, line)| !line.is_empty()) {
+            let line: Line = match serde_json::from_slice(line) {
+                Ok(line) => line,
+                Err(_) if !whole && number + 1 == lines.len() => continue,
+                Err(error) => {
+                    let words = format!("{shown}:{}: {error}", number + 1);
+                    return Err(Failure::new(Exit::Verification, "bad_history", words));
+                }
+            };
+            let name = (line.node.clone(), line.id);
+            if line.event == "invoked" {
+                // Numbers begin again with each life of the process.
+                if open.insert(name, ()).is_some() {
+                    self.open += 1;
+                }
+                *self.orchestras.entry(line.orchestra).or_default() += 1;
+                continue;
+            }
+            // The answer to a question stands alone: questions change nothing and are not invoked.
+            if open.remove(&name).is_some() {
+                self.take(line);
+            }
+        }
+        self.open += open.len() as u64;
+        Ok(())
+    }
+
+    fn take(&mut self, line: Line) {
+        match line.event.as_str() {
+            "failed" => self.failed += 1,
+            "unknown" => self.unknown += 1,
+            _ => {
+                let stamp = line.stamp.as_deref().and_then(|text| parse_stamp(text).ok());
+                if let (Some(record), Some(stamp)) = (line.record, stamp) {
+                    self.acknowledged.push(Acknowledged {
+                        record,
+                        stamp,
+                        node: line.node,
+                        repeated: line.repeated,
+                        claim: line.claim,
+                    });
+                }
+            }
+        }
+    }
+}

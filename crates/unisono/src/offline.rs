@@ -1,0 +1,114 @@
+//! A journal read without a node: the files stay as they are, also while a process writes to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use unisono_core::journal::{Disk, DiskError, DiskErrorKind, DiskOperation, Journal, Options};
+use unisono_model::ClusterId;
+use unisono_store::FileDisk;
+
+use crate::failure::Failure;
+use crate::home::drawn;
+
+/// A directory that is only read; what opening a journal writes stays in memory.
+#[derive(Debug)]
+pub(crate) struct Overlay {
+    below: FileDisk,
+    written: BTreeMap<String, Vec<u8>>,
+    removed: BTreeSet<String>,
+}
+
+/// Opens the journal in a directory for reading.
+pub(crate) fn open(directory: &Path, cluster: ClusterId) -> Result<Journal<Overlay>, Failure> {
+    let disk = Overlay {
+        below: FileDisk::open_read_only(directory)?,
+        written: BTreeMap::new(),
+        removed: BTreeSet::new(),
+    };
+    Ok(Journal::open(disk, Options::new(cluster, drawn()?))?)
+}
+
+impl Overlay {
+    /// The file's content in memory, taken up from below if need be.
+    fn file(&mut self, name: &str) -> Result<&mut Vec<u8>, DiskError> {
+        if !self.written.contains_key(name) {
+            let bytes = if self.removed.contains(name) {
+                Vec::new()
+            } else {
+                match self.below.read(name, 0, usize::MAX) {
+                    Ok(bytes) => bytes,
+                    Err(error) if error.is_missing() => Vec::new(),
+                    Err(error) => return Err(error),
+                }
+            };
+            self.written.insert(name.to_owned(), bytes);
+        }
+        self.removed.remove(name);
+        Ok(self.written.entry(name.to_owned()).or_default())
+    }
+}
+
+impl Disk for Overlay {
+    fn list(&self) -> Result<Vec<(String, u64)>, DiskError> {
+        let mut files: BTreeMap<String, u64> = self.below.list()?.into_iter().collect();
+        files.retain(|name, _| !self.removed.contains(name));
+        files.extend(
+            self.written
+                .iter()
+                .map(|(name, bytes)| (name.clone(), bytes.len() as u64)),
+        );
+        Ok(files.into_iter().collect())
+    }
+
+    fn read(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, DiskError> {
+        let Some(bytes) = self.written.get(name) else {
+            if self.removed.contains(name) {
+                return Err(DiskError::new(
+                    DiskErrorKind::Missing,
+                    DiskOperation::Read,
+                    name,
+                ));
+            }
+            return self.below.read(name, offset, length);
+        };
+        let start = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
+        let end = start.saturating_add(length).min(bytes.len());
+        Ok(bytes[start..end].to_vec())
+    }
+
+    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        self.file(name)?.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn sync(&mut self, _name: &str) -> Result<(), DiskError> {
+        Ok(())
+    }
+
+    fn truncate(&mut self, name: &str, length: u64) -> Result<(), DiskError> {
+        self.file(name)?
+            .truncate(usize::try_from(length).unwrap_or(usize::MAX));
+        Ok(())
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
+        let bytes = std::mem::take(self.file(from)?);
+        self.written.remove(from);
+        self.removed.insert(from.to_owned());
+        self.removed.remove(to);
+        self.written.insert(to.to_owned(), bytes);
+        Ok(())
+    }
+
+    fn remove(&mut self, name: &str) -> Result<(), DiskError> {
+        self.written.remove(name);
+        self.removed.insert(name.to_owned());
+        Ok(())
+    }
+
+    fn sync_directory(&mut self) -> Result<(), DiskError> {
+        Ok(())
+    }
+}

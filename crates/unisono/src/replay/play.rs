@@ -1,0 +1,286 @@
+//! Plays the events of tasks, each task in its order, and remembers what their next change replaces.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use unisono_api::dto::Problem;
+use unisono_model::{
+    Action, Digest, Field, FieldChange, FieldValue, Mark, Signal, SignalKind, TaskChange,
+    TaskStatus, Urgency,
+};
+
+use super::desk::{Desk, Thread};
+use super::mapping;
+use super::trace::{Event, Kind, Trace};
+
+/// How long a NEED stands (ms).
+const NEED_MS: u64 = 24 * 3_600_000;
+
+/// What a player knows of one of its tasks.
+#[derive(Debug, Default)]
+struct Task {
+    thread: Thread,
+    /// Whether the trace has created it.
+    created: bool,
+    /// Per field, the records whose value the next change replaces.
+    heads: BTreeMap<Field, Vec<Digest>>,
+    holder: Option<Holder>,
+}
+
+/// Who holds a task's topic.
+#[derive(Clone, Copy, Debug)]
+struct Holder {
+    actor: usize,
+    claim: Digest,
+    renewed: Instant,
+}
+
+/// Plays the events of some tasks.
+#[derive(Debug)]
+pub(crate) struct Player<'a> {
+    trace: &'a Trace,
+    desk: &'a Desk,
+    lease: Duration,
+    tasks: HashMap<usize, Task>,
+}
+
+impl<'a> Player<'a> {
+    /// A player that has played nothing yet.
+    pub(crate) fn new(trace: &'a Trace, desk: &'a Desk, lease: Duration) -> Self {
+        Self {
+            trace,
+            desk,
+            lease,
+            tasks: HashMap::new(),
+        }
+    }
+
+    /// What its tasks have seen at last.
+    pub(crate) fn cursors(&self) -> impl Iterator<Item = &str> {
+        self.tasks.values().filter_map(|task| task.thread.cursor.as_deref())
+    }
+
+    /// Plays one event to its end.
+    pub(crate) async fn play(&mut self, event: &Event) {
+        let mut task = self.tasks.remove(&event.task).unwrap_or_default();
+        let mut turn = Turn {
+            trace: self.trace,
+            desk: self.desk,
+            lease: self.lease,
+            event,
+            steps: 0,
+            refused: 0,
+        };
+        let taken = turn.play(&mut task).await;
+        self.desk.tally.event(event.kind.word(), taken, turn.refused);
+        self.tasks.insert(event.task, task);
+    }
+}
+
+/// One event's turn.
+struct Turn<'a> {
+    trace: &'a Trace,
+    desk: &'a Desk,
+    lease: Duration,
+    event: &'a Event,
+    steps: u32,
+    refused: u32,
+}
+
+impl Turn<'_> {
+    /// Whether the task came to be what the trace says.
+    async fn play(&mut self, task: &mut Task) -> bool {
+        let actor = self.event.actor;
+        let fields = match mapping::fields(&self.event.kind, &self.trace.actors[actor]) {
+            Ok(fields) => fields,
+            Err(word) => {
+                self.note("no_meaning", false, &word);
+                return false;
+            }
+        };
+        let closes = fields.contains(&FieldValue::Status(TaskStatus::Closed));
+        let ends = closes || matches!(self.event.kind, Kind::Deleted | Kind::Released { .. });
+        let mut evidence = None;
+        // What does not exist is neither claimed nor proved; the change itself will be refused.
+        if task.created {
+            if matches!(self.event.kind, Kind::Claimed) {
+                self.claim(task).await;
+            }
+            if closes {
+                evidence = self.mark(task).await;
+            }
+        }
+        if !self.change(task, fields, evidence).await {
+            return false;
+        }
+        if let Kind::Blocks { on } = &self.event.kind {
+            self.need(task, on).await;
+        }
+        if ends {
+            self.end_claim(task).await;
+        }
+        true
+    }
+
+    async fn change(
+        &mut self,
+        task: &mut Task,
+        fields: Vec<FieldValue>,
+        evidence: Option<Digest>,
+    ) -> bool {
+        let change = |value: FieldValue| {
+            let replaces = task.heads.get(&value.field()).cloned().unwrap_or_default();
+            FieldChange { value, replaces }
+        };
+        let creates = matches!(self.event.kind, Kind::Created { .. });
+        let change = TaskChange {
+            task: self.trace.tasks[self.event.task].clone(),
+            fields: fields.into_iter().map(change).collect(),
+            evidence,
+        };
+        let touched: Vec<Field> = change.fields.iter().map(|field| field.value.field()).collect();
+        match self.record(self.event.actor, &mut task.thread, &Action::Task(change)).await {
+            Ok(done) => {
+                let unheard = !task.created && !creates;
+                task.created |= creates;
+                for field in touched.into_iter().filter(|field| *field != Field::Remark) {
+                    task.heads.insert(field, done.names.clone());
+                }
+                if unheard {
+                    self.note("unknown_task_accepted", false, "was the orchestra empty?");
+                }
+                true
+            }
+            Err(problem) => {
+                let explained = match problem.code.as_str() {
+                    "task_unknown" => !task.created && !creates,
+                    "task_exists" => task.created && creates,
+                    _ => false,
+                };
+                self.note(&problem.code, explained, &problem.detail);
+                false
+            }
+        }
+    }
+
+    /// Claims the task's topic for the actor, or prolongs the actor's own claim.
+    async fn claim(&mut self, task: &mut Task) {
+        let actor = self.event.actor;
+        let topic = self.trace.tasks[self.event.task].clone();
+        let lease_ms = u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX);
+        let held = task.holder.filter(|holder| holder.renewed.elapsed() < self.lease);
+        let action = match held {
+            Some(own) if own.actor == actor => Action::Renew {
+                topic,
+                claim: own.claim,
+                lease_ms,
+            },
+            _ => Action::Claim { topic, lease_ms },
+        };
+        let renewed = Instant::now();
+        match self.record(actor, &mut task.thread, &action).await {
+            Ok(done) => {
+                let claim = match (&action, done.recorded.claim) {
+                    (Action::Renew { claim, .. }, _) => *claim,
+                    (_, Some(claim)) => claim.claim,
+                    (_, None) => done.recorded.record,
+                };
+                task.holder = Some(Holder {
+                    actor,
+                    claim,
+                    renewed,
+                });
+            }
+            Err(problem) => {
+                let by_another = held.is_some_and(|holder| holder.actor != actor);
+                let explained = match problem.code.as_str() {
+                    "claim_held" => by_another,
+                    code => self.lease_may_be_over(code, task.holder),
+                };
+                self.note(&problem.code, explained, &problem.detail);
+            }
+        }
+    }
+
+    /// Gives the topic back, by whoever holds it.
+    async fn end_claim(&mut self, task: &mut Task) {
+        let Some(holder) = task.holder.take() else { return };
+        let action = Action::Release {
+            topic: self.trace.tasks[self.event.task].clone(),
+            claim: holder.claim,
+        };
+        if let Err(problem) = self.record(holder.actor, &mut task.thread, &action).await {
+            let explained = self.lease_may_be_over(&problem.code, Some(holder));
+            self.note(&problem.code, explained, &problem.detail);
+        }
+    }
+
+    /// A trace that is played slowly outlives its leases.
+    fn lease_may_be_over(&self, code: &str, holder: Option<Holder>) -> bool {
+        let over = holder.is_some_and(|holder| holder.renewed.elapsed() + MARGIN >= self.lease);
+        over && matches!(code, "claim_expired" | "claim_unknown" | "not_holder" | "claim_held")
+    }
+
+    async fn mark(&mut self, task: &mut Task) -> Option<Digest> {
+        let reason = match &self.event.kind {
+            Kind::Closed { reason } => mapping::text(reason),
+            _ => String::new(),
+        };
+        let action = Action::Mark(Mark {
+            about: self.trace.tasks[self.event.task].clone(),
+            text: "closed".to_owned(),
+            reasoning: reason,
+            tags: Vec::new(),
+            evidence: Vec::new(),
+        });
+        match self.record(self.event.actor, &mut task.thread, &action).await {
+            Ok(done) => Some(done.recorded.record),
+            Err(problem) => {
+                self.note(&problem.code, false, &problem.detail);
+                None
+            }
+        }
+    }
+
+    async fn need(&mut self, task: &mut Task, on: &str) {
+        let waiting = &self.trace.tasks[self.event.task];
+        let action = Action::Signal(Signal {
+            kind: SignalKind::Need,
+            topic: on.to_owned(),
+            urgency: Urgency::Blocking,
+            text: format!("{waiting} waits for {on}"),
+            lifetime_ms: NEED_MS,
+            evidence: None,
+        });
+        if let Err(problem) = self.record(self.event.actor, &mut task.thread, &action).await {
+            self.note(&problem.code, false, &problem.detail);
+        }
+    }
+
+    async fn record(
+        &mut self,
+        actor: usize,
+        thread: &mut Thread,
+        action: &Action,
+    ) -> Result<super::desk::Done, Box<Problem>> {
+        self.steps += 1;
+        // The same words in every run of this trace: what was recorded before is not made again.
+        let words = format!("replay/{}/{}/{}", self.trace.name, self.event.line, self.steps);
+        self.desk.record(actor, thread, action, &words).await
+    }
+
+    fn note(&mut self, code: &str, explained: bool, detail: &str) {
+        self.refused += 1;
+        let place = format!(
+            "line {}: {} {} by {}: {detail}",
+            self.event.line,
+            self.event.kind.word(),
+            self.trace.tasks[self.event.task],
+            self.trace.actors[self.event.actor],
+        );
+        self.desk.tally.refused(code, explained, place);
+    }
+}
+
+/// Leases end by the cluster's time, not by ours.
+const MARGIN: Duration = Duration::from_secs(5);

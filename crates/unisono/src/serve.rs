@@ -1,0 +1,383 @@
+//! A node as a process: binds, drives, serves, and ends when it is told to.
+
+use std::io::IsTerminal;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use unisono_api::server::{Asked, BearerToken, BindError, Call, NodeHandle, Readiness};
+use unisono_core::node::{Promise, Work};
+use unisono_core::sabotage::Sabotage;
+use unisono_model::OrchestraId;
+use unisono_quic::Endpoint;
+use unisono_quic::identity::Credentials;
+
+use crate::admission::Invited;
+use crate::config::Config;
+use crate::driver::{Clock, Doors, Driver, History, Identity, Means, Metrics};
+use crate::failure::{Exit, Failure};
+use crate::faults::{self, Reach};
+use crate::home::{Home, Membership, Running, Seed};
+use crate::output::{self, Format};
+
+/// Requests that wait for the loop.
+const CALLS_MAX: usize = 4096;
+/// Orchestras with news that a follower may be behind before it just looks.
+const PUBLISHED_MAX: usize = 1024;
+/// Orders of the test endpoint that wait.
+const ORDERS_MAX: usize = 16;
+/// How long the node may take to make an orchestra at its start.
+const OPEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// What a serving process is told beside its configuration.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wishes {
+    /// Where requests are recorded.
+    pub(crate) history: Option<PathBuf>,
+    /// Whether the test endpoint is bound.
+    pub(crate) test_faults: bool,
+    /// Whether syncs are left out.
+    pub(crate) no_fsync: bool,
+    /// Rules to break.
+    pub(crate) sabotage: Sabotage,
+    /// An orchestra that is to be there.
+    pub(crate) open: Option<String>,
+}
+
+/// What is bound and ready to be driven.
+struct Bound {
+    listener: TcpListener,
+    http: SocketAddr,
+    endpoint: Endpoint,
+    token: Option<BearerToken>,
+}
+
+/// Serves until a signal says that it is enough.
+pub(crate) async fn run(
+    home: &Home,
+    config: &Config,
+    wishes: Wishes,
+    format: Format,
+) -> Result<(), Failure> {
+    start_log(config);
+    let (membership, credentials) = home.load()?;
+    let bound = bind(config, &wishes, &credentials).await?;
+    let peer = bound.endpoint.transport.local_addr();
+    let advertised = advertised(config, peer);
+    let own = Seed {
+        node: credentials.node(),
+        address: advertised[0].clone(),
+    };
+    let identity = identity(config, &membership, &credentials, &own);
+    let Bound {
+        listener,
+        http,
+        endpoint,
+        token,
+    } = bound;
+
+    let (calls, inbox) = mpsc::channel(CALLS_MAX);
+    let (orders, ordered) = mpsc::channel(ORDERS_MAX);
+    let (published, _) = broadcast::channel(PUBLISHED_MAX);
+    let (readiness, ready) = watch::channel(Readiness::default());
+    let (stop, stopping) = watch::channel(false);
+    let (finish, finishing) = watch::channel(false);
+    let metrics = Arc::new(Metrics::default());
+    let clock = Arc::new(Clock::default());
+    let no_sync = Arc::new(AtomicBool::new(wishes.no_fsync));
+    let transport = endpoint.transport.clone();
+
+    let history = match &wishes.history {
+        Some(path) => Some(
+            History::open(path, credentials.node())
+                .map_err(|error| Failure::system(&path.display().to_string(), &error))?,
+        ),
+        None => None,
+    };
+    let doors = Doors {
+        calls: inbox,
+        events: endpoint.events,
+        transport: transport.clone(),
+        orders: ordered,
+        published: published.clone(),
+        readiness,
+        finish: finishing,
+    };
+    let means = Means {
+        journal: home.journal(),
+        no_sync: Arc::clone(&no_sync),
+        metrics: Arc::clone(&metrics),
+        clock: Arc::clone(&clock),
+        history,
+        sabotage: wishes.sabotage,
+    };
+    let driver = Driver::new(identity.clone(), doors, means)?;
+    let incarnation = driver.incarnation();
+    let driving = drive(driver)?;
+
+    let counted = transport.clone();
+    let handle = NodeHandle {
+        cluster: identity.cluster,
+        node: own.node,
+        name: identity.name.clone(),
+        region: identity.region.clone(),
+        incarnation,
+        calls: calls.clone(),
+        published,
+        readiness: ready,
+        stop: stopping.clone(),
+        metrics: Arc::new(move || metrics.text(&counted)),
+    };
+    let mut router = unisono_api::server::router(handle, token);
+    if wishes.test_faults {
+        let reach = Reach {
+            transport: transport.clone(),
+            clock,
+            no_sync,
+            orders,
+        };
+        router = router.merge(faults::router(reach));
+    }
+    transport.serve_joins(Arc::new(Invited::new(
+        home,
+        membership,
+        own.clone(),
+        calls.clone(),
+    )));
+    let serving = tokio::spawn(unisono_api::server::serve(listener, router, stopping));
+
+    if let Some(name) = &wishes.open {
+        open(&calls, identity.cluster, name).await?;
+    }
+    let running = Running {
+        pid: std::process::id(),
+        http: http.to_string(),
+        peer: advertised.join(","),
+    };
+    home.write_running(&running)
+        .map_err(|error| Failure::system("run.json", &error))?;
+    announce(&identity, &running, home, format)?;
+
+    let outcome = wait_for_end(&driving).await;
+    stop.send_replace(true);
+    // Streams and connections finish first: the driver must be there to answer them.
+    let served = serving.await;
+    finish.send_replace(true);
+    let driven = driving.ended.await;
+    home.remove_running();
+    if served.is_err() || driven.is_err() {
+        let words = "a part of the process ended by a fault of its own";
+        return Err(Failure::new(Exit::Failed, "internal", words));
+    }
+    outcome
+}
+
+/// The driver's thread.
+struct Driving {
+    ended: oneshot::Receiver<()>,
+    died: watch::Receiver<bool>,
+}
+
+/// Turns the loop on a thread of its own, so that folding never delays the network or HTTP.
+fn drive(driver: Driver) -> Result<Driving, Failure> {
+    let (end, ended) = oneshot::channel();
+    let (alive, died) = watch::channel(false);
+    let runtime = tokio::runtime::Handle::current();
+    let thread = std::thread::Builder::new().name("node".to_owned());
+    let spawned = thread.spawn(move || {
+        // Dropped at the end of the thread, however it ends.
+        let _alive = alive;
+        runtime.block_on(driver.run());
+        // Nobody is left to hear it if the process is ending otherwise.
+        let _ = end.send(());
+    });
+    spawned.map_err(|error| Failure::system("the node's thread", &error))?;
+    Ok(Driving { ended, died })
+}
+
+async fn wait_for_end(driving: &Driving) -> Result<(), Failure> {
+    let refused = |error: std::io::Error| Failure::system("signals", &error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
+    let mut died = driving.died.clone();
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        _ = died.changed() => {
+            let words = "the node ended by a fault of its own; what was acknowledged is on disk";
+            return Err(Failure::new(Exit::Failed, "internal", words));
+        }
+    }
+    tracing::info!("ending");
+    Ok(())
+}
+
+async fn bind(
+    config: &Config,
+    wishes: &Wishes,
+    credentials: &Credentials,
+) -> Result<Bound, Failure> {
+    let token = match config.text("http_token_file") {
+        Some(path) => Some(BearerToken::from_file(path.as_ref()).map_err(|error| {
+            Failure::new(Exit::Usage, "token_file", format!("{path}: {error}"))
+        })?),
+        None => None,
+    };
+    let http = config.address("http")?;
+    if wishes.test_faults && !http.ip().to_canonical().is_loopback() {
+        return Err(Failure::usage("--test-faults is for loopback only"));
+    }
+    let listener = unisono_api::server::bind(http, token.as_ref())
+        .await
+        .map_err(|error| {
+            let words = error.to_string();
+            match error {
+                BindError::TokenNeeded(_) => Failure::new(Exit::Denied, "token_needed", words),
+                BindError::Refused { .. } => Failure::new(Exit::Unavailable, "http_taken", words)
+                    .hint("is a node running already? --http names another address"),
+            }
+        })?;
+    let http = listener
+        .local_addr()
+        .map_err(|error| Failure::system("http", &error))?;
+    let network = unisono_quic::Config {
+        fault_injection: wishes.test_faults,
+        ..unisono_quic::Config::default()
+    };
+    let endpoint = Endpoint::bind(credentials.clone(), config.address("peer")?, network);
+    let endpoint = endpoint.map_err(|error| {
+        Failure::new(Exit::Unavailable, "peer_taken", error.to_string())
+            .hint("--peer names another address")
+    })?;
+    Ok(Bound {
+        listener,
+        http,
+        endpoint,
+        token,
+    })
+}
+
+fn identity(
+    config: &Config,
+    membership: &Membership,
+    credentials: &Credentials,
+    own: &Seed,
+) -> Identity {
+    Identity {
+        cluster: membership.cluster,
+        secret: credentials.key().seed(),
+        name: config.text("name").unwrap_or(&membership.name).to_owned(),
+        region: credentials.region().to_string(),
+        address: own.address.clone(),
+        seeds: membership.seeds.clone(),
+        lease_ms_max: membership.lease_ms_max,
+    }
+}
+
+/// Where peers are told to knock.
+fn advertised(config: &Config, bound: SocketAddr) -> Vec<String> {
+    let told = config.list("advertise");
+    if !told.is_empty() {
+        return told;
+    }
+    let mut address = bound;
+    if bound.ip().is_unspecified()
+        && let Some(own) = outward(bound)
+    {
+        address.set_ip(own);
+    }
+    vec![address.to_string()]
+}
+
+/// This machine's address on the way outward. No packet is sent: the system is asked for the route
+/// to an address of the documentation (RFC 5737, RFC 3849).
+fn outward(bound: SocketAddr) -> Option<IpAddr> {
+    let (own, far) = if bound.is_ipv4() {
+        ("0.0.0.0:0", "192.0.2.1:9")
+    } else {
+        ("[::]:0", "[2001:db8::1]:9")
+    };
+    let socket = UdpSocket::bind(own).ok()?;
+    socket.connect(far).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+/// Has the node make an orchestra, or find that it is there.
+async fn open(
+    calls: &mpsc::Sender<Call>,
+    cluster: unisono_model::ClusterId,
+    name: &str,
+) -> Result<(), Failure> {
+    let (answer, answered) = oneshot::channel();
+    let work = Work::Open {
+        name: name.to_owned(),
+    };
+    let asked = Asked::Work {
+        work,
+        promise: Promise::default(),
+    };
+    let call = Call {
+        orchestra: OrchestraId::of(cluster, name),
+        asked,
+        answer,
+    };
+    let unanswered = || Failure::new(Exit::TimedOut, "timeout", "the node did not answer in time");
+    calls.send(call).await.map_err(|_| unanswered())?;
+    match tokio::time::timeout(OPEN_WITHIN, answered).await {
+        Ok(Ok(Ok(_))) => Ok(()),
+        Ok(Ok(Err(rejection))) => Err(Failure::new(
+            Exit::Failed,
+            rejection.code.as_str(),
+            rejection.detail,
+        )),
+        Ok(Err(_)) | Err(_) => Err(unanswered()),
+    }
+}
+
+fn announce(
+    identity: &Identity,
+    running: &Running,
+    home: &Home,
+    format: Format,
+) -> Result<(), Failure> {
+    let data = home.directory().display();
+    if format != Format::Table {
+        let ready = json!({
+            "ready": true,
+            "name": identity.name,
+            "region": identity.region,
+            "cluster": identity.cluster,
+            "http": format!("http://{}", running.http),
+            "peer": running.peer,
+            "data": data.to_string(),
+            "pid": running.pid,
+        });
+        return output::raw(&format!("{ready}\n"));
+    }
+    let Identity { name, region, .. } = identity;
+    output::raw(&format!(
+        "{name} in {region} is ready; all state is in {data}\n\
+         \x20 agents   http://{http}   e.g. unisono agent enrol ada && unisono claim door --as ada\n\
+         \x20 peers    {peer}   unisono invite --data {data}   makes a string that lets one node in\n",
+        http = running.http,
+        peer = running.peer,
+    ))
+}
+
+fn start_log(config: &Config) {
+    let filter = tracing_subscriber::EnvFilter::try_new(config.text("log").unwrap_or("info"));
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let log = tracing_subscriber::fmt().with_env_filter(filter);
+    // A second attempt in one process is not a reason to fail.
+    let _ = log
+        .with_ansi(colour)
+        .with_writer(std::io::stderr)
+        .try_init();
+}
