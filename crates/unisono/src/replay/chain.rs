@@ -152,7 +152,10 @@ async fn send(
     wish: &Wish<'_>,
 ) -> Attempt {
     let (bytes, digest) = sign(actor, session, wish);
-    let path = format!("{path}/records?durable_on={}&wait_ms={BEHIND_MS}", wish.durable_on);
+    let path = format!(
+        "{path}/records?durable_on={}&wait_ms={BEHIND_MS}",
+        wish.durable_on
+    );
     let request = Request {
         method: "POST",
         path: &path,
@@ -196,7 +199,9 @@ fn judged(answer: &Answer, digest: Digest) -> Attempt {
 }
 
 fn sign(actor: &Actor, session: &Session, wish: &Wish<'_>) -> (Vec<u8>, Digest) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let first = session.next_seq == 1;
     let body = RecordBody {
         version: RECORD_VERSION,
@@ -204,7 +209,11 @@ fn sign(actor: &Actor, session: &Session, wish: &Wish<'_>) -> (Vec<u8>, Digest) 
         agent_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
         iteration: session.iteration,
         key: Some(wish.key),
-        predecessors: if first { session.chain_heads() } else { Vec::new() },
+        predecessors: if first {
+            session.chain_heads()
+        } else {
+            Vec::new()
+        },
         token: None,
         action: wish.action.clone(),
     };

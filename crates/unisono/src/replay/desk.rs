@@ -101,7 +101,9 @@ impl Desk {
             };
             let (node, mut chain) = self.turn(actor, thread).await;
             let server = &self.servers[node];
-            let attempt = chain.attempt(server, &self.path, &self.actors[actor], &wish).await;
+            let attempt = chain
+                .attempt(server, &self.path, &self.actors[actor], &wish)
+                .await;
             drop(chain);
             thread.turn += 1;
             match attempt {

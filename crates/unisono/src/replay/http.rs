@@ -74,9 +74,14 @@ pub(crate) enum Broken {
 impl Server {
     /// A node at `http://host:port` or `host:port`.
     pub(crate) fn new(url: &str, token: Option<&str>) -> Result<Self, Failure> {
-        let authority = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
+        let authority = url
+            .strip_prefix("http://")
+            .unwrap_or(url)
+            .trim_end_matches('/');
         if authority.is_empty() || authority.contains('/') {
-            return Err(Failure::usage(format!("{url:?} is no address of a node (http://ip:port)")));
+            return Err(Failure::usage(format!(
+                "{url:?} is no address of a node (http://ip:port)"
+            )));
         }
         let mut common = format!("Host: {authority}\r\n");
         if let Some(token) = token {
@@ -123,7 +128,10 @@ impl Server {
 
     /// A request as bytes.
     pub(crate) fn encode(&self, request: &Request<'_>) -> Vec<u8> {
-        let mut head = format!("{} {} HTTP/1.1\r\n{}", request.method, request.path, self.common);
+        let mut head = format!(
+            "{} {} HTTP/1.1\r\n{}",
+            request.method, request.path, self.common
+        );
         if let Some(cursor) = request.min_cursor {
             head.push_str(&format!("Unisono-Min-Cursor: {cursor}\r\n"));
         }
@@ -182,7 +190,9 @@ impl Connection {
         };
         let mut length = 0;
         for line in lines {
-            let Some((name, value)) = line.split_once(':') else { continue };
+            let Some((name, value)) = line.split_once(':') else {
+                continue;
+            };
             let value = value.trim();
             if name.eq_ignore_ascii_case("content-length") {
                 length = value.parse().map_err(|_| bad("no length"))?;
@@ -201,7 +211,9 @@ impl Connection {
         while self.buffer.len() < body + length {
             self.read_more().await?;
         }
-        answer.body.extend_from_slice(&self.buffer[body..body + length]);
+        answer
+            .body
+            .extend_from_slice(&self.buffer[body..body + length]);
         Ok(answer)
     }
 

@@ -15,6 +15,8 @@ use super::trace::{Event, Kind, Trace};
 
 /// How long a NEED stands (ms).
 const NEED_MS: u64 = 24 * 3_600_000;
+/// Leases end by the cluster's time, not by ours.
+const MARGIN: Duration = Duration::from_secs(5);
 
 /// What a player knows of one of its tasks.
 #[derive(Debug, Default)]
@@ -57,7 +59,9 @@ impl<'a> Player<'a> {
 
     /// What its tasks have seen at last.
     pub(crate) fn cursors(&self) -> impl Iterator<Item = &str> {
-        self.tasks.values().filter_map(|task| task.thread.cursor.as_deref())
+        self.tasks
+            .values()
+            .filter_map(|task| task.thread.cursor.as_deref())
     }
 
     /// Plays one event to its end.
@@ -72,7 +76,9 @@ impl<'a> Player<'a> {
             refused: 0,
         };
         let taken = turn.play(&mut task).await;
-        self.desk.tally.event(event.kind.word(), taken, turn.refused);
+        self.desk
+            .tally
+            .event(event.kind.word(), taken, turn.refused);
         self.tasks.insert(event.task, task);
     }
 }
@@ -138,8 +144,15 @@ impl Turn<'_> {
             fields: fields.into_iter().map(change).collect(),
             evidence,
         };
-        let touched: Vec<Field> = change.fields.iter().map(|field| field.value.field()).collect();
-        match self.record(self.event.actor, &mut task.thread, &Action::Task(change)).await {
+        let touched: Vec<Field> = change
+            .fields
+            .iter()
+            .map(|field| field.value.field())
+            .collect();
+        match self
+            .record(self.event.actor, &mut task.thread, &Action::Task(change))
+            .await
+        {
             Ok(done) => {
                 let unheard = !task.created && !creates;
                 task.created |= creates;
@@ -168,7 +181,9 @@ impl Turn<'_> {
         let actor = self.event.actor;
         let topic = self.trace.tasks[self.event.task].clone();
         let lease_ms = u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX);
-        let held = task.holder.filter(|holder| holder.renewed.elapsed() < self.lease);
+        let held = task
+            .holder
+            .filter(|holder| holder.renewed.elapsed() < self.lease);
         let action = match held {
             Some(own) if own.actor == actor => Action::Renew {
                 topic,
@@ -180,10 +195,9 @@ impl Turn<'_> {
         let renewed = Instant::now();
         match self.record(actor, &mut task.thread, &action).await {
             Ok(done) => {
-                let claim = match (&action, done.recorded.claim) {
-                    (Action::Renew { claim, .. }, _) => *claim,
-                    (_, Some(claim)) => claim.claim,
-                    (_, None) => done.recorded.record,
+                let claim = match &action {
+                    Action::Renew { claim, .. } => *claim,
+                    _ => done.recorded.record,
                 };
                 task.holder = Some(Holder {
                     actor,
@@ -204,7 +218,9 @@ impl Turn<'_> {
 
     /// Gives the topic back, by whoever holds it.
     async fn end_claim(&mut self, task: &mut Task) {
-        let Some(holder) = task.holder.take() else { return };
+        let Some(holder) = task.holder.take() else {
+            return;
+        };
         let action = Action::Release {
             topic: self.trace.tasks[self.event.task].clone(),
             claim: holder.claim,
@@ -218,7 +234,10 @@ impl Turn<'_> {
     /// A trace that is played slowly outlives its leases.
     fn lease_may_be_over(&self, code: &str, holder: Option<Holder>) -> bool {
         let over = holder.is_some_and(|holder| holder.renewed.elapsed() + MARGIN >= self.lease);
-        over && matches!(code, "claim_expired" | "claim_unknown" | "not_holder" | "claim_held")
+        over && matches!(
+            code,
+            "claim_expired" | "claim_unknown" | "not_holder" | "claim_held"
+        )
     }
 
     async fn mark(&mut self, task: &mut Task) -> Option<Digest> {
@@ -233,7 +252,10 @@ impl Turn<'_> {
             tags: Vec::new(),
             evidence: Vec::new(),
         });
-        match self.record(self.event.actor, &mut task.thread, &action).await {
+        match self
+            .record(self.event.actor, &mut task.thread, &action)
+            .await
+        {
             Ok(done) => Some(done.recorded.record),
             Err(problem) => {
                 self.note(&problem.code, false, &problem.detail);
@@ -252,7 +274,10 @@ impl Turn<'_> {
             lifetime_ms: NEED_MS,
             evidence: None,
         });
-        if let Err(problem) = self.record(self.event.actor, &mut task.thread, &action).await {
+        if let Err(problem) = self
+            .record(self.event.actor, &mut task.thread, &action)
+            .await
+        {
             self.note(&problem.code, false, &problem.detail);
         }
     }
@@ -265,7 +290,10 @@ impl Turn<'_> {
     ) -> Result<super::desk::Done, Box<Problem>> {
         self.steps += 1;
         // The same words in every run of this trace: what was recorded before is not made again.
-        let words = format!("replay/{}/{}/{}", self.trace.name, self.event.line, self.steps);
+        let words = format!(
+            "replay/{}/{}/{}",
+            self.trace.name, self.event.line, self.steps
+        );
         self.desk.record(actor, thread, action, &words).await
     }
 
@@ -281,6 +309,3 @@ impl Turn<'_> {
         self.desk.tally.refused(code, explained, place);
     }
 }
-
-/// Leases end by the cluster's time, not by ours.
-const MARGIN: Duration = Duration::from_secs(5);
