@@ -49,6 +49,8 @@ pub struct Host {
     pub down_until: u64,
     /// Whether its disk once went back in time, so that it cannot know all that it wrote.
     pub forgetful: bool,
+    /// Batches in the present virtual second.
+    pub batches: (u64, u32),
     /// Ticks in the present virtual second.
     pub ticks: (u64, u32),
     secret: [u8; 32],
@@ -111,6 +113,7 @@ impl Host {
             highest_wall_ns: 0,
             down_until: 0,
             forgetful: false,
+            batches: (0, 0),
             ticks: (0, 0),
             secret,
             region,

@@ -5,6 +5,10 @@ const QUIET_FRAMES_PER_PEER: u64 = 60;
 /// Most ticks in one virtual second.
 const TICKS_MAX: u32 = 1_100;
 
+/// Most batches that a node may write in one virtual second: an action asks for one or two, a head
+/// for one, and no disk here takes more than a few hundred.
+const BATCHES_MAX: u32 = 250;
+
 /// Remembers how much was sent while nothing was asked.
 #[derive(Clone, Debug, Default)]
 pub struct Bounds {
@@ -43,6 +47,14 @@ impl Bounds {
             return Err(format!(
                 "machine {host} asked for {ticks} ticks in one second"
             ));
+        }
+        Ok(())
+    }
+
+    /// Whether a node writes more than anything that it was asked for can be the reason of.
+    pub fn batches(host: usize, batches: u32) -> Result<(), String> {
+        if batches > BATCHES_MAX {
+            return Err(format!("machine {host} wrote {batches} batches in one second: a storm"));
         }
         Ok(())
     }

@@ -124,6 +124,12 @@ impl World {
             self.trace.event(now, "persist", host, &entry.bytes);
         }
         self.counters.add("batches");
+        let second = now / SECOND;
+        let count = &mut self.hosts[host].batches;
+        *count = if count.0 == second { (second, count.1 + 1) } else { (second, 1) };
+        let storm = Bounds::batches(host, count.1);
+        self.broken |= storm.is_err();
+        self.checks.say(now, "I10", storm);
         self.hosts[host].writing = Some((batch, entries, proofs));
         if let Some(down_ns) = self.hosts[host].armed.take() {
             return self.crash_in_write(host, down_ns);
