@@ -23,9 +23,14 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::Cli;
+use failure::Failure;
+use output::Format;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
     let format = cli.global.output;
     match command::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -34,4 +39,27 @@ fn main() -> ExitCode {
             ExitCode::from(failure.report().exit)
         }
     }
+}
+
+/// What the command line's reader has to say: help and version, or why it is wrong, in the format
+/// that was asked for as far as that can be seen.
+fn usage(error: &clap::Error) -> ExitCode {
+    let json = std::env::args().collect::<Vec<_>>().windows(2).any(|pair| {
+        matches!(pair[0].as_str(), "-o" | "--output")
+            && matches!(pair[1].as_str(), "json" | "ndjson")
+    });
+    if !error.use_stderr() || !json {
+        // Nobody is left to tell if this fails.
+        let _ = error.print();
+        return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+    }
+    let text = error.to_string();
+    let first = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ");
+    let failure = Failure::usage(first).next("unisono --help");
+    output::failure(Format::Json, &failure);
+    ExitCode::from(2)
 }

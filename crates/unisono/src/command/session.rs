@@ -157,8 +157,16 @@ impl Session {
             durable_wanted,
             ..
         } = recorded;
+        let disks = if durable_on < durable_wanted {
+            format!("{durable_on} of {durable_wanted} disks")
+        } else {
+            format!(
+                "{durable_on} disk{}",
+                if *durable_on == 1 { "" } else { "s" }
+            )
+        };
         text.push_str(&format!(
-            "record {record} at {:.3}, on {durable_on} of {durable_wanted} disks{again}\n",
+            "record {record} at {:.3}, on {disks}{again}\n",
             recorded.stamp.time
         ));
         output::raw(&text)

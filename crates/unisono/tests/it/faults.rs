@@ -1,0 +1,94 @@
+//! Faults on demand, and that nobody has them who did not ask.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use serde_json::{Value, json};
+
+use crate::cluster::{agree, three};
+use crate::process::{Place, Process, until};
+
+/// Sends a body to the test endpoint; gives the status.
+pub(crate) fn inject(node: &Process, body: &Value) -> u16 {
+    let address = node.url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).unwrap();
+    let body = body.to_string();
+    let length = body.len();
+    let request = format!(
+        "POST /v1/test/faults HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_endpoint_is_not_there_unless_asked_for() {
+    let place = Place::new();
+    place.found("a");
+    let node = place.serve("a", &[]);
+    assert_eq!(inject(&node, &json!({})), 404);
+}
+
+#[test]
+fn both_sides_of_a_cut_go_on_and_agree_after_it() {
+    let place = Place::new();
+    let nodes = three(&place, &["--test-faults"]);
+    nodes[0].json(&place, &["agent", "enrol", "ada"]);
+    nodes[2].json(&place, &["agent", "enrol", "cyd"]);
+    let ids: Vec<Value> = nodes
+        .iter()
+        .map(|node| node.json(&place, &["status"])["node"].clone())
+        .collect();
+    assert_eq!(
+        inject(&nodes[2], &json!({ "block": [ids[0], ids[1]] })),
+        200
+    );
+    let near = nodes[0].json(&place, &["claim", "door", "--as", "ada"]);
+    let far = nodes[2].json(&place, &["claim", "door", "--as", "cyd"]);
+    for claim in [&near, &far] {
+        assert_eq!(
+            claim["claim"]["status"], "provisional",
+            "nobody knows of the other side"
+        );
+    }
+    assert_eq!(
+        inject(&nodes[2], &json!({ "unblock": [ids[0], ids[1]] })),
+        200
+    );
+    agree(&place, &nodes);
+    let holder = |node: &Process| node.json(&place, &["claim"])["claims"][0]["holder"].clone();
+    until("one holder", || {
+        nodes.iter().all(|node| holder(node) == holder(&nodes[0]))
+    });
+}
+
+#[test]
+fn a_node_that_is_made_anew_begins_another_life_and_serves_on() {
+    let place = Place::new();
+    place.found("a");
+    let node = place.serve("a", &["--test-faults"]);
+    node.json(&place, &["state", "--create"]);
+    node.json(&place, &["agent", "enrol", "ada"]);
+    let life = node.json(&place, &["status"])["incarnation"].clone();
+    assert_eq!(inject(&node, &json!({ "sabotage": ["unheard-of"] })), 400);
+    assert_eq!(
+        inject(&node, &json!({ "sabotage": ["cursor-ignored"] })),
+        200
+    );
+    until("another life", || {
+        node.json(&place, &["status"])["incarnation"] != life
+    });
+    node.json(&place, &["claim", "door", "--as", "ada"]);
+    assert_eq!(
+        node.json(&place, &["agent", "list"])["agents"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    assert!(node.pid() > 0);
+    assert_eq!(node.stop(), 0);
+}

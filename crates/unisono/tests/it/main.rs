@@ -1,0 +1,14 @@
+//! Real processes on loopback: what a person or a machine that uses the program relies on.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed, and says where"
+)]
+
+mod cluster;
+mod commands;
+mod crash;
+mod directory;
+mod faults;
+mod first_run;
+mod process;
+mod settings;
