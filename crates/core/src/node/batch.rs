@@ -214,18 +214,17 @@ impl Node {
         }
         self.queue.extend(later);
         let mut heads = false;
+        self.postpone_heads(context);
         for (id, space) in &self.spaces {
             if !space.living.queue.is_empty() && !space.refolding && !space.living.broken {
                 work.entry(*id).or_default();
             }
-            let due = space.head_due_ms.is_some_and(|at| at <= now_ms)
-                && space.needs_head(&self.me)
-                && space.foreign <= self.clock.now(context.wall_ns);
+            let due = space.head_due_ms.is_some_and(|at| at <= now_ms);
             let claims = work
                 .get(id)
                 .is_some_and(|made| made.iter().any(|made| space::urgent(&made.body.action)));
             heads |= due || claims;
-            if due && !space.refolding {
+            if due {
                 work.entry(*id).or_default();
             }
         }
@@ -241,6 +240,22 @@ impl Node {
         }
         if let Some(made) = own {
             self.bundle(context, batch, self.cluster, made);
+        }
+    }
+
+    /// Of the heads that are due, keeps those that can be written now and that anybody needs.
+    fn postpone_heads(&mut self, context: &Context<'_>) {
+        let now_ms = context.now_ms();
+        let (me, now) = (self.me, self.clock.now(context.wall_ns));
+        for space in self.spaces.values_mut() {
+            if space.head_due_ms.is_none_or(|at| at > now_ms) {
+                continue;
+            }
+            if !space.needs_head(&me) {
+                space.head_due_ms = None;
+            } else if space.refolding || space.foreign > now {
+                space.head_due_ms = Some(now_ms + limits::CARE_MS);
+            }
         }
     }
 
@@ -273,6 +288,7 @@ impl Node {
             return;
         };
         let mut state = space.logs.entry(me).clone();
+        space.head_due_ms = None;
         let mut body = BundleBody::default();
         if state.seq == 0 {
             body.closes = space.open_ends(&me);

@@ -167,15 +167,26 @@ impl Node {
         }
     }
 
-    /// Whether a majority has voted this life out: it must begin another.
-    pub(super) fn was_removed(&self) -> bool {
-        self.spaces.get(&self.cluster).is_some_and(|cluster| {
-            cluster
-                .folds
-                .members
-                .removal_of(&self.me.node, self.me.incarnation)
-                .is_some()
-        })
+    /// Why this life must end and another begin, if it must.
+    pub(super) fn life_is_over(&self) -> Option<&'static str> {
+        let cluster = self.spaces.get(&self.cluster)?;
+        let members = &cluster.folds.members;
+        if members
+            .removal_of(&self.me.node, self.me.incarnation)
+            .is_some()
+        {
+            return Some("this life was removed from the cluster");
+        }
+        let forked = |space: &super::Space| {
+            space
+                .logs
+                .get(&self.me)
+                .is_some_and(|state| state.cut.is_some())
+        };
+        self.spaces
+            .values()
+            .any(forked)
+            .then_some("a log of this life has forked: it is closed")
     }
 
     /// Tells the driver where the members are.

@@ -13,11 +13,9 @@ use crate::context::Context;
 impl Node {
     pub(super) fn tick(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {
         let now_ms = context.now_ms();
-        if self.was_removed() {
+        if let Some(reason) = self.life_is_over() {
             self.stopped = true;
-            out.push(Output::Restart {
-                reason: "this life was removed from the cluster",
-            });
+            out.push(Output::Restart { reason });
             return;
         }
         self.join(context, out);
@@ -113,7 +111,6 @@ impl Node {
         let me = self.me;
         for space in self.spaces.values_mut() {
             match space.head_due_ms {
-                Some(at) if at <= now_ms && !space.needs_head(&me) => space.head_due_ms = None,
                 None if space.needs_head(&me) => {
                     space.head_due_ms = Some(now_ms + limits::HEAD_DELAY_MS);
                 }

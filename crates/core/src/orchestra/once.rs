@@ -121,6 +121,26 @@ impl Once {
     }
 }
 
+/// What makes two requests the same: the action without the numbers that an edge fills in, since
+/// whoever asks again leaves them out again.
 fn digest(action: &Action) -> Digest {
-    Digest::of("unisono/action/v1", &[&wire::encode(action)])
+    let mut action = action.clone();
+    match &mut action {
+        Action::Claim { lease_ms, .. } => *lease_ms = 0,
+        Action::Renew {
+            claim, lease_ms, ..
+        } => {
+            *claim = Digest::default();
+            *lease_ms = 0;
+        }
+        Action::Release { claim, .. } => *claim = Digest::default(),
+        Action::Signal(signal) => signal.lifetime_ms = 0,
+        Action::Task(change) => {
+            for field in &mut change.fields {
+                field.replaces.clear();
+            }
+        }
+        _ => {}
+    }
+    Digest::of("unisono/action/v1", &[&wire::encode(&action)])
 }
