@@ -3,7 +3,7 @@
 /// Most frames that a node may send in a quiet second, for each peer: gossip, digests, heads.
 const QUIET_FRAMES_PER_PEER: u64 = 60;
 /// Most ticks in one virtual second.
-const TICKS_MAX: u32 = 1_100;
+const TICKS_MAX: u32 = 700;
 
 /// Most batches that a node may write in one virtual second: an action asks for one or two, a head
 /// for one, and no disk here takes more than a few hundred.
@@ -54,7 +54,9 @@ impl Bounds {
     /// Whether a node writes more than anything that it was asked for can be the reason of.
     pub fn batches(host: usize, batches: u32) -> Result<(), String> {
         if batches > BATCHES_MAX {
-            return Err(format!("machine {host} wrote {batches} batches in one second: a storm"));
+            return Err(format!(
+                "machine {host} wrote {batches} batches in one second: a storm"
+            ));
         }
         Ok(())
     }

@@ -13,8 +13,11 @@ use crate::oracle::Story;
 pub struct Claims {
     /// Claims that some node called confirmed: their topic.
     confirmed: BTreeMap<Digest, String>,
-    /// Per topic, tokens that were shown as confirmed and valid: as of when, and which.
+    /// Per topic, tokens that were shown as valid where nothing could change any more: as of when,
+    /// and which.
     tokens: BTreeMap<String, BTreeSet<(Stamp, Stamp)>>,
+    /// Per topic, the highest token that a guard has taken.
+    guards: BTreeMap<String, Stamp>,
     /// Claims that somebody was told the loss of.
     told: BTreeSet<Digest>,
     /// Claims that a node called granted when it answered, and which life of which machine did.
@@ -22,12 +25,12 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// A node has shown what became of a claim.
-    pub fn shown(&mut self, as_of: Stamp, view: &ClaimView) {
+    /// A node has shown what became of a claim, and whether that can still change.
+    pub fn shown(&mut self, as_of: Stamp, is_final: bool, view: &ClaimView) {
         match view.status {
             ClaimStatus::Confirmed => {
                 self.confirmed.insert(view.claim.record, view.topic.clone());
-                if view.token_valid {
+                if view.token_valid && is_final {
                     let tokens = self.tokens.entry(view.topic.clone()).or_default();
                     tokens.insert((as_of, view.token));
                 }
@@ -40,6 +43,23 @@ impl Claims {
         for (place, _) in &view.losers {
             self.told.insert(place.record);
         }
+    }
+
+    /// Whoever has just been told that its claim or renewal is confirmed shows its token to a guard,
+    /// who must not have taken a higher one.
+    pub fn presented(&mut self, view: &ClaimView) -> Result<(), String> {
+        if view.status != ClaimStatus::Confirmed || !view.token_valid {
+            return Ok(());
+        }
+        let highest = self.guards.entry(view.topic.clone()).or_default();
+        if view.token < *highest {
+            let (topic, token) = (&view.topic, view.token);
+            return Err(format!(
+                "a guard of {topic} took {highest} before the confirmed {token}"
+            ));
+        }
+        *highest = view.token;
+        Ok(())
     }
 
     /// A node has answered a claim as granted.
@@ -79,7 +99,7 @@ impl Claims {
             for (as_of, token) in tokens {
                 if *token < highest {
                     return Err(format!(
-                        "a guard of {topic} would take {token} as of {as_of} after {highest}"
+                        "the valid token of {topic} is {token} as of {as_of}, and was {highest}"
                     ));
                 }
                 highest = highest.max(*token);

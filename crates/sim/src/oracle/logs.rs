@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use unisono_core::context::Verifier;
 use unisono_core::journal::Entry;
+use unisono_model::wire::{Signature, decode};
 use unisono_model::{
-    Action, AgentId, BundleBody, BundleHeader, Digest, LogId, Place, RecordBody, SignedBundle,
+    Action, AgentId, BundleBody, BundleHeader, Digest, ForkProof, LogId, Place, RecordBody,
+    SignedBundle,
 };
 
 /// A valid record.
@@ -41,7 +43,7 @@ pub struct Reading {
 }
 
 /// Reads the union of what some disks hold.
-pub fn read(disks: &[Vec<Entry>], verifier: &mut dyn Verifier) -> Reading {
+pub fn read(disks: &[Vec<Entry>], proofs: &[Vec<u8>], verifier: &mut dyn Verifier) -> Reading {
     let mut bundles: BTreeMap<LogId, BTreeMap<u64, BTreeMap<Digest, &Entry>>> = BTreeMap::new();
     for entry in disks.iter().flatten() {
         let places = bundles
@@ -51,13 +53,37 @@ pub fn read(disks: &[Vec<Entry>], verifier: &mut dyn Verifier) -> Reading {
             .or_default();
         places.insert(Digest(*blake3::hash(&entry.bytes).as_bytes()), entry);
     }
-    let mut reading = Reading::default();
+    let mut reading = Reading {
+        forks: proven(proofs, verifier),
+        ..Reading::default()
+    };
     let mut found = Vec::new();
     for (log, places) in &bundles {
         read_log(*log, places, verifier, &mut reading, &mut found);
     }
     judge(found, &mut reading);
     reading
+}
+
+/// Where logs end because two signed headers for one place of them are known.
+fn proven(proofs: &[Vec<u8>], verifier: &mut dyn Verifier) -> BTreeMap<LogId, u64> {
+    let mut cuts: BTreeMap<LogId, u64> = BTreeMap::new();
+    for bytes in proofs {
+        let Ok(proof) = decode::<ForkProof>(bytes, 64 << 10) else {
+            continue;
+        };
+        let (one, other) = (&proof.one, &proof.other);
+        let same = (one.0.orchestra, one.0.log, one.0.seq)
+            == (other.0.orchestra, other.0.log, other.0.seq);
+        let mut signed = |(header, signature): &(BundleHeader, Signature)| {
+            verifier.verify(&header.log.node.0, &header.digest(), signature)
+        };
+        if same && one.0.digest() != other.0.digest() && signed(one) && signed(other) {
+            let cut = cuts.entry(one.0.log).or_insert(one.0.seq);
+            *cut = (*cut).min(one.0.seq);
+        }
+    }
+    cuts
 }
 
 /// An agent's chain on one log, as far as it has been read.
@@ -78,6 +104,9 @@ fn read_log(
     let mut last = (0, Digest::default());
     let mut chains: BTreeMap<AgentId, Chain> = BTreeMap::new();
     for (seq, variants) in places {
+        if reading.forks.get(&log).is_some_and(|cut| seq >= cut) {
+            break;
+        }
         if variants.len() > 1 {
             reading.forks.insert(log, *seq);
             break;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use unisono_core::journal::Entry;
-use unisono_core::node::Question;
+use unisono_core::node::{Question, Storage};
 use unisono_model::{NodeId, OrchestraId, Stamp};
 
 use super::{MS, SECOND, World};
@@ -134,7 +134,8 @@ impl World {
             .add_many("removals by the logs", removals.count() as u64);
         let split = truth.tasks.values().flat_map(|task| task.heads.values());
         let split = split.filter(|heads| heads.len() > 1).count();
-        self.counters.add_many("task conflicts by the logs", split as u64);
+        self.counters
+            .add_many("task conflicts by the logs", split as u64);
         self.compare(self.workplace, at);
         self.compare(self.home, at);
         for host in 0..self.scenario.nodes {
@@ -156,7 +157,8 @@ impl World {
         let verdict = self.checks.claims.check(&story, &self.liars);
         self.checks.say(self.now, "I8", verdict);
         let untold = self.checks.claims.untold(&story, &lives, &self.liars);
-        self.counters.add_many("loser never told", untold.len() as u64);
+        self.counters
+            .add_many("loser never told", untold.len() as u64);
         self.counters
             .add_many("claims lost by the logs", story.lost.len() as u64);
     }
@@ -177,10 +179,15 @@ impl World {
 
     /// The union of what the machines' disks hold of an orchestra, but for a liar's copy.
     fn reading(&mut self, place: OrchestraId) -> Reading {
-        let disks: Vec<Vec<Entry>> = self.hosts[..self.scenario.nodes]
+        let machines = &mut self.hosts[..self.scenario.nodes];
+        let disks: Vec<Vec<Entry>> = machines
             .iter()
             .map(|host| host.store.entries(place))
             .collect();
-        oracle::read(&disks, &mut self.memo)
+        let proofs: Vec<Vec<u8>> = machines
+            .iter_mut()
+            .flat_map(|host| host.store.proofs(place))
+            .collect();
+        oracle::read(&disks, &proofs, &mut self.memo)
     }
 }

@@ -121,6 +121,8 @@ pub struct World {
     /// Machines that lie: the liar and its copy.
     liars: Vec<usize>,
     twin: Option<usize>,
+    /// Agents whose latest record was taken by a liar.
+    misled: BTreeSet<usize>,
     cuts: usize,
     healed: bool,
     /// Something has gone so wrong that going on makes no sense.
@@ -199,6 +201,7 @@ impl World {
             backlog: BTreeMap::new(),
             heard_by_judge: None,
             twin: None,
+            misled: BTreeSet::new(),
             cuts: 0,
             healed: false,
             broken: false,

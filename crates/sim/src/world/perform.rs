@@ -126,8 +126,22 @@ impl World {
         self.counters.add("batches");
         let second = now / SECOND;
         let count = &mut self.hosts[host].batches;
-        *count = if count.0 == second { (second, count.1 + 1) } else { (second, 1) };
+        *count = if count.0 == second {
+            (second, count.1 + 1)
+        } else {
+            (second, 1)
+        };
         let storm = Bounds::batches(host, count.1);
+        if storm.is_err() && self.lies(host) {
+            // A liar may harm itself; somebody switches it off and on.
+            self.counters.add("liar stormed");
+            let fault = crate::plan::Fault::Crash {
+                host,
+                down_ns: SECOND,
+                in_write: false,
+            };
+            return self.push(now, Event::Fault(fault));
+        }
         self.broken |= storm.is_err();
         self.checks.say(now, "I10", storm);
         self.hosts[host].writing = Some((batch, entries, proofs));

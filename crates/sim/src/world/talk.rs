@@ -161,6 +161,7 @@ impl World {
             Ok(waiting) => waiting,
             Err(why) => return self.checks.violated(now, "I12", why),
         };
+        self.remember_misled(host, &waiting, &result);
         if !self.lies(host) {
             self.judge_answer(host, &waiting, &result);
         }
@@ -174,6 +175,24 @@ impl World {
                 };
                 let at = now + self.chance.between(200_000, 2_000_000);
                 self.push(at, Event::Heard { agent, talk, heard });
+            }
+        }
+    }
+
+    /// Whoever was answered by a liar may believe in things that never were.
+    fn remember_misled(
+        &mut self,
+        host: usize,
+        waiting: &Waiting,
+        result: &Result<Answer, Rejection>,
+    ) {
+        if let (Who::Agent(agent, _), Ok(answer)) = (waiting.who, result)
+            && matches!(answer.body, AnswerBody::Recorded(_))
+        {
+            if self.lies(host) {
+                self.misled.insert(agent);
+            } else {
+                self.misled.remove(&agent);
             }
         }
     }
@@ -195,9 +214,13 @@ impl World {
             }
             Err(rejection) => {
                 self.counters.add(rejection.code.as_str());
+                let misled = match waiting.who {
+                    Who::Agent(agent, _) => self.misled.contains(&agent),
+                    Who::Judge | Who::Nobody => false,
+                };
                 let made = waiting.made_at.filter(|at| {
                     let wall = self.hosts[host].clock.wall_ns(now);
-                    at.as_ns() < wall
+                    at.as_ns() < wall && !misled
                 });
                 if let (Code::TaskUnknown, Some(at)) = (rejection.code, made) {
                     let why = format!("machine {host} does not know what its asker made at {at}");
@@ -250,7 +273,9 @@ impl World {
             }
             AnswerBody::View(View::Claims(claims)) => {
                 for view in claims {
-                    self.checks.claims.shown(answer.as_of, view);
+                    self.checks
+                        .claims
+                        .shown(answer.as_of, answer.is_final, view);
                     if view.status == ClaimStatus::Confirmed {
                         self.counters.add("claim shown confirmed");
                     }
@@ -281,7 +306,15 @@ impl World {
         answer: &Answer,
         view: &unisono_core::orchestra::view::ClaimView,
     ) {
-        self.checks.claims.shown(answer.as_of, view);
+        self.checks
+            .claims
+            .shown(answer.as_of, answer.is_final, view);
+        let guard = self.checks.claims.presented(view);
+        self.checks.say(
+            self.now,
+            "I8",
+            guard.map_err(|why| format!("machine {host}: {why}")),
+        );
         match view.status {
             ClaimStatus::Confirmed => self.counters.add("claim confirmed"),
             ClaimStatus::Provisional => {
