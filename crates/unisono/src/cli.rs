@@ -199,6 +199,9 @@ pub(crate) enum Command {
     /// Three regions, a cut network, a killed node: does it hold?
     #[command(after_help = "Example:\n  unisono demo")]
     Demo(crate::demo::DemoArgs),
+    /// Judges what nodes recorded by what they dump: is everything there that was promised?
+    #[command(after_help = "Example:\n  unisono judge --history node1.jsonl --dump dump1.ndjson")]
+    Judge(crate::judge::JudgeArgs),
     /// The configuration of this program
     #[command(after_help = "Example:\n  unisono config show --origin")]
     Config(command::config::ConfigArgs),

@@ -19,7 +19,7 @@ use crate::output::{self, Format};
 pub(crate) use dump::Dump;
 pub(crate) use history::Histories;
 pub(crate) use journal::{Inspected, inspect};
-pub(crate) use refold::{Refolded, refold};
+pub(crate) use refold::{Refolded, TaskNow, refold};
 
 /// What the command is told.
 #[derive(Clone, Debug, Args)]
@@ -51,7 +51,11 @@ pub(crate) fn run(args: &JudgeArgs, global: &Global) -> Result<(), Failure> {
     for path in &args.history {
         histories.read(path)?;
     }
-    let dumps = args.dump.iter().map(|path| Dump::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let dumps = args
+        .dump
+        .iter()
+        .map(|path| Dump::read(path))
+        .collect::<Result<Vec<_>, _>>()?;
     let judgement = judge(&histories, &dumps);
     let (acknowledged, lost) = (judgement.acknowledged, judgement.lost.len());
     if global.output == Format::Table {
@@ -87,7 +91,11 @@ pub(crate) fn run(args: &JudgeArgs, global: &Global) -> Result<(), Failure> {
 /// Holds what was promised against what is there.
 pub(crate) fn judge(histories: &Histories, dumps: &[Dump]) -> Judgement {
     let mut judgement = Judgement::default();
-    let names: BTreeSet<Digest> = histories.acknowledged.iter().map(|told| told.record).collect();
+    let names: BTreeSet<Digest> = histories
+        .acknowledged
+        .iter()
+        .map(|told| told.record)
+        .collect();
     judgement.acknowledged = names.len();
     for dump in dumps {
         judgement.lost.extend(names.difference(&dump.names));
@@ -96,18 +104,34 @@ pub(crate) fn judge(histories: &Histories, dumps: &[Dump]) -> Judgement {
         }
     }
     if !judgement.lost.is_empty() {
-        let some: Vec<String> = judgement.lost.iter().take(3).map(|name| format!("{name:?}")).collect();
-        let words = format!("{} acknowledged records are gone: {}", judgement.lost.len(), some.join(", "));
+        let some: Vec<String> = judgement
+            .lost
+            .iter()
+            .take(3)
+            .map(|name| format!("{name:?}"))
+            .collect();
+        let words = format!(
+            "{} acknowledged records are gone: {}",
+            judgement.lost.len(),
+            some.join(", ")
+        );
         judgement.violations.push(words);
     }
-    let Some(first) = dumps.first() else { return judgement };
+    let Some(first) = dumps.first() else {
+        return judgement;
+    };
     for (number, dump) in dumps.iter().enumerate().skip(1) {
         let differ = first.names.symmetric_difference(&dump.names).count();
         if differ > 0 {
-            judgement.violations.push(format!("dumps 1 and {} differ in {differ} records", number + 1));
+            judgement.violations.push(format!(
+                "dumps 1 and {} differ in {differ} records",
+                number + 1
+            ));
         }
     }
-    judgement.violations.extend(told_stamps_rise(histories).err());
+    judgement
+        .violations
+        .extend(told_stamps_rise(histories).err());
     let folded = refold(first, Stamp::MAX);
     confirmed_hold(histories, &folded, &mut judgement);
     judgement
@@ -120,7 +144,10 @@ fn told_stamps_rise(histories: &Histories) -> Result<(), String> {
     for told in histories.acknowledged.iter().filter(|told| !told.repeated) {
         let other = stamps.insert((&told.node, told.stamp), told.record);
         if other.is_some_and(|other| other != told.record) {
-            return Err(format!("{} told the stamp {} for two records", told.node, told.stamp));
+            return Err(format!(
+                "{} told the stamp {} for two records",
+                told.node, told.stamp
+            ));
         }
     }
     Ok(())
@@ -130,15 +157,24 @@ fn told_stamps_rise(histories: &Histories) -> Result<(), String> {
 fn confirmed_hold(histories: &Histories, folded: &Refolded, judgement: &mut Judgement) {
     let mut confirmed = BTreeSet::new();
     for told in &histories.acknowledged {
-        let Some(claim) = told.claim.as_ref().filter(|claim| claim.status == "confirmed") else {
+        let Some(claim) = told
+            .claim
+            .as_ref()
+            .filter(|claim| claim.status == "confirmed")
+        else {
             continue;
         };
         confirmed.insert(told.record);
         if folded.lost.contains_key(&told.record) {
-            let words = format!("{} was confirmed to {:?}, and lost", claim.topic, told.record);
+            let words = format!(
+                "{} was confirmed to {:?}, and lost",
+                claim.topic, told.record
+            );
             judgement.violations.push(words);
         }
     }
     judgement.confirmed = confirmed.len();
-    judgement.violations.extend(folded.overlap(&confirmed).err());
+    judgement
+        .violations
+        .extend(folded.overlap(&confirmed).err());
 }

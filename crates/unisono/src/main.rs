@@ -13,6 +13,7 @@ mod driver;
 mod failure;
 mod faults;
 mod home;
+mod judge;
 mod offline;
 mod output;
 mod replay;

@@ -30,7 +30,11 @@ impl Dump {
         let text = std::fs::read_to_string(path)
             .map_err(|error| Failure::system(&shown.to_string(), &error))?;
         let mut records = Vec::new();
-        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
+        for (number, line) in text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.is_empty())
+        {
             records.push(serde_json::from_str(line).map_err(|error| {
                 let words = format!("{shown}:{}: {error}", number + 1);
                 Failure::new(Exit::Verification, "bad_dump", words)
@@ -51,7 +55,10 @@ impl Dump {
             places.sort_unstable();
             for pair in places.windows(2) {
                 if pair[1].1 <= pair[0].1 {
-                    return Err(format!("in {log:?} the stamp {} follows {}", pair[1].1, pair[0].1));
+                    return Err(format!(
+                        "in {log:?} the stamp {} follows {}",
+                        pair[1].1, pair[0].1
+                    ));
                 }
             }
             if let (Some(first), Some(last)) = (places.first(), places.last()) {
@@ -62,7 +69,9 @@ impl Dump {
         for (node, lives) in &mut lives {
             lives.sort_unstable();
             if lives.windows(2).any(|pair| pair[1].1 <= pair[0].2) {
-                return Err(format!("{node:?} stamped in a later life below an earlier one"));
+                return Err(format!(
+                    "{node:?} stamped in a later life below an earlier one"
+                ));
             }
         }
         Ok(logs.len())
@@ -72,13 +81,19 @@ impl Dump {
     pub(crate) fn chains_are_whole(&self) -> Result<usize, String> {
         let mut chains: BTreeMap<ChainId, BTreeSet<u64>> = BTreeMap::new();
         for record in &self.records {
-            let chain = ChainId { agent: record.agent, log: record.log.into() };
+            let chain = ChainId {
+                agent: record.agent,
+                log: record.log.into(),
+            };
             if !chains.entry(chain).or_default().insert(record.seq) {
                 return Err(format!("{chain:?} has two records at place {}", record.seq));
             }
         }
         for (chain, places) in &chains {
-            if places.last().is_some_and(|last| *last != places.len() as u64) {
+            if places
+                .last()
+                .is_some_and(|last| *last != places.len() as u64)
+            {
                 return Err(format!("{chain:?} has a hole"));
             }
         }
@@ -101,7 +116,11 @@ impl Dump {
             .collect();
         records.sort_by_key(|record| (record.stamp.stamp, record.record));
         let all = records.len();
-        records.retain(|record| record.key.is_none_or(|key| seen.insert((record.agent, key))));
+        records.retain(|record| {
+            record
+                .key
+                .is_none_or(|key| seen.insert((record.agent, key)))
+        });
         let repeated = all - records.len();
         (records, repeated)
     }

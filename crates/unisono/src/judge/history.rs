@@ -67,11 +67,16 @@ impl Histories {
     /// cannot be read anywhere else is a failure.
     pub(crate) fn read(&mut self, path: &Path) -> Result<(), Failure> {
         let shown = path.display();
-        let text = std::fs::read(path).map_err(|error| Failure::system(&shown.to_string(), &error))?;
+        let text =
+            std::fs::read(path).map_err(|error| Failure::system(&shown.to_string(), &error))?;
         let mut open: BTreeMap<(String, u64), ()> = BTreeMap::new();
         let whole = text.ends_with(b"\n") || text.is_empty();
         let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
-        for (number, line) in lines.iter().enumerate().filter(|(_, line)| !line.is_empty()) {
+        for (number, line) in lines
+            .iter()
+            .enumerate()
+            .filter(|(_, line)| !line.is_empty())
+        {
             let line: Line = match serde_json::from_slice(line) {
                 Ok(line) => line,
                 Err(_) if !whole && number + 1 == lines.len() => continue,
@@ -103,7 +108,10 @@ impl Histories {
             "failed" => self.failed += 1,
             "unknown" => self.unknown += 1,
             _ => {
-                let stamp = line.stamp.as_deref().and_then(|text| parse_stamp(text).ok());
+                let stamp = line
+                    .stamp
+                    .as_deref()
+                    .and_then(|text| parse_stamp(text).ok());
                 if let (Some(record), Some(stamp)) = (line.record, stamp) {
                     self.acknowledged.push(Acknowledged {
                         record,

@@ -31,22 +31,32 @@ pub(crate) struct Inspected {
 }
 
 /// Copies a journal that may be in use, and inspects the copy.
-pub(crate) fn inspect(journal: &Path, copy: &Path, cluster: ClusterId) -> Result<Inspected, Failure> {
+pub(crate) fn inspect(
+    journal: &Path,
+    copy: &Path,
+    cluster: ClusterId,
+) -> Result<Inspected, Failure> {
     unisono_store::backup(journal, copy)?;
     let journal = Journal::open(FileDisk::open(copy)?, Options::new(cluster, drawn()?))?;
     let mut inspected = Inspected::default();
     for damage in journal.damage() {
-        inspected.violations.push(format!("damage on disk: {damage:?}"));
+        inspected
+            .violations
+            .push(format!("damage on disk: {damage:?}"));
     }
     for orchestra in journal.orchestras() {
         for (log, held) in journal.holdings(orchestra) {
             let mut reader = LogReader::new(orchestra, log, cluster);
             let mut next = held.first_from(0);
             while let Some(from) = next {
-                let entries = journal.read(orchestra, log, from, READ_BYTES).map_err(|error| {
-                    Failure::new(Exit::Verification, "journal", error.to_string())
-                })?;
-                let Some(last) = entries.last().map(|entry| entry.key.seq) else { break };
+                let entries = journal
+                    .read(orchestra, log, from, READ_BYTES)
+                    .map_err(|error| {
+                        Failure::new(Exit::Verification, "journal", error.to_string())
+                    })?;
+                let Some(last) = entries.last().map(|entry| entry.key.seq) else {
+                    break;
+                };
                 for entry in &entries {
                     reader.take(entry, &mut inspected);
                 }
@@ -73,7 +83,15 @@ struct LogReader {
 impl LogReader {
     fn new(orchestra: OrchestraId, log: LogId, cluster: ClusterId) -> Self {
         let (prev, stamp, chains) = (Digest::default(), Stamp::MIN, BTreeMap::new());
-        Self { orchestra, log, cluster, seq: 0, prev, stamp, chains }
+        Self {
+            orchestra,
+            log,
+            cluster,
+            seq: 0,
+            prev,
+            stamp,
+            chains,
+        }
     }
 
     fn take(&mut self, entry: &Entry, inspected: &mut Inspected) {
@@ -105,7 +123,10 @@ impl LogReader {
             let name = carried.place(&header, agent).digest(&carried.body.0);
             let (seq, prev) = self.chains.get(&agent).copied().unwrap_or_default();
             if carried.seq != seq + 1 || carried.prev != prev {
-                return Err(format!("record {} of {agent:?} does not follow {seq}", carried.seq));
+                return Err(format!(
+                    "record {} of {agent:?} does not follow {seq}",
+                    carried.seq
+                ));
             }
             inspected.signatures += 1;
             if !StrictVerifier.verify(&agent.0, &name, &carried.signature) {
@@ -116,7 +137,11 @@ impl LogReader {
             }
             self.stamp = carried.stamp;
             self.chains.insert(agent, (carried.seq, name));
-            inspected.records.entry(self.orchestra).or_default().insert(name);
+            inspected
+                .records
+                .entry(self.orchestra)
+                .or_default()
+                .insert(name);
         }
         if header.stamp < self.stamp {
             return Err("its stamp is below a record's in it".to_owned());

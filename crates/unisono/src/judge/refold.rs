@@ -57,7 +57,11 @@ pub(crate) struct TaskNow {
 /// Folds what a dump holds up to a stamp.
 pub(crate) fn refold(dump: &Dump, at: Stamp) -> Refolded {
     let (records, repeated) = dump.counted(at);
-    let mut folded = Refolded { counted: records.len(), repeated, ..Refolded::default() };
+    let mut folded = Refolded {
+        counted: records.len(),
+        repeated,
+        ..Refolded::default()
+    };
     let mut topics: BTreeMap<String, Topic> = BTreeMap::new();
     for record in records {
         match &record.action {
@@ -82,7 +86,9 @@ pub(crate) fn refold(dump: &Dump, at: Stamp) -> Refolded {
     for (name, mut topic) in topics {
         folded.expire(&name, &mut topic, at);
         if let Some(held) = topic.held {
-            folded.granted.push((name.clone(), held.claim, held.from, held.until));
+            folded
+                .granted
+                .push((name.clone(), held.claim, held.from, held.until));
             folded.held.insert(name, held);
         }
     }
@@ -96,7 +102,8 @@ fn until(record: &RecordEvent, lease_ms: Option<u64>) -> Stamp {
 impl Refolded {
     fn expire(&mut self, name: &str, topic: &mut Topic, now: Stamp) {
         if let Some(held) = topic.held.take_if(|held| held.until < now) {
-            self.granted.push((name.to_owned(), held.claim, held.from, held.until));
+            self.granted
+                .push((name.to_owned(), held.claim, held.from, held.until));
         }
         topic.losers.retain(|(_, _, until)| *until >= now);
     }
@@ -107,7 +114,8 @@ impl Refolded {
         if topic.held.is_some() {
             topic.losers.push((record.record, record.agent, until));
             topic.highest_loser = topic.highest_loser.max(now);
-            self.lost.insert(record.record, (name.to_owned(), record.agent));
+            self.lost
+                .insert(record.record, (name.to_owned(), record.agent));
             return;
         }
         topic.held = Some(Held {
@@ -147,10 +155,13 @@ impl Refolded {
         self.expire(name, topic, now);
         let own = |held: &mut Held| Some(held.claim) == claim && held.agent == record.agent;
         if let Some(held) = topic.held.take_if(own) {
-            self.granted.push((name.to_owned(), held.claim, held.from, now));
+            self.granted
+                .push((name.to_owned(), held.claim, held.from, now));
         }
         let theirs = |lost: Digest, agent: AgentId| Some(lost) == claim && agent == record.agent;
-        topic.losers.retain(|(lost, agent, _)| !theirs(*lost, *agent));
+        topic
+            .losers
+            .retain(|(lost, agent, _)| !theirs(*lost, *agent));
     }
 
     fn task(&mut self, record: &RecordEvent, change: &unisono_api::dto::TaskShown) {
@@ -170,13 +181,18 @@ impl Refolded {
 
     /// Whether no two of these claims held one topic at one time; says how many held at all.
     pub(crate) fn overlap(&self, claims: &BTreeSet<Digest>) -> Result<usize, String> {
-        let mut held: Vec<_> =
-            self.granted.iter().filter(|(_, claim, ..)| claims.contains(claim)).collect();
+        let mut held: Vec<_> = self
+            .granted
+            .iter()
+            .filter(|(_, claim, ..)| claims.contains(claim))
+            .collect();
         held.sort_by(|a, b| (&a.0, a.2).cmp(&(&b.0, b.2)));
         for pair in held.windows(2) {
             if pair[0].0 == pair[1].0 && pair[1].2 < pair[0].3 {
                 let (topic, one, other) = (&pair[0].0, pair[0].1, pair[1].1);
-                return Err(format!("{topic} was held by {one:?} and by {other:?} at one time"));
+                return Err(format!(
+                    "{topic} was held by {one:?} and by {other:?} at one time"
+                ));
             }
         }
         Ok(held.len())
@@ -187,14 +203,28 @@ impl Refolded {
         let topics: BTreeSet<&String> = shown.iter().map(|claim| &claim.topic).collect();
         let held: BTreeSet<&String> = self.held.keys().collect();
         if let Some(topic) = topics.symmetric_difference(&held).next() {
-            let shown = if topics.contains(topic) { "shown as held, and free" } else { "shown as free, and held" };
+            let shown = if topics.contains(topic) {
+                "shown as held, and free"
+            } else {
+                "shown as free, and held"
+            };
             return Err(format!("topic {topic} is {shown} by the records"));
         }
         for claim in shown {
-            let Some(held) = self.held.get(&claim.topic) else { continue };
-            let said = (claim.claim, claim.agent, claim.token.stamp, claim.until.stamp);
+            let Some(held) = self.held.get(&claim.topic) else {
+                continue;
+            };
+            let said = (
+                claim.claim,
+                claim.agent,
+                claim.token.stamp,
+                claim.until.stamp,
+            );
             if said != (held.claim, held.agent, held.token, held.until) {
-                return Err(format!("topic {} is shown as held by another claim", claim.topic));
+                return Err(format!(
+                    "topic {} is shown as held by another claim",
+                    claim.topic
+                ));
             }
         }
         Ok(())
@@ -207,8 +237,12 @@ impl Refolded {
             return Err(format!("task {name} is not shown"));
         }
         for task in shown {
-            let said = self.tasks.get(&task.task).ok_or_else(|| format!("task {} is shown and was never made", task.task))?;
-            said.matches(task).map_err(|what| format!("task {}: {what} differs from the records", task.task))?;
+            let said = self
+                .tasks
+                .get(&task.task)
+                .ok_or_else(|| format!("task {} is shown and was never made", task.task))?;
+            said.matches(task)
+                .map_err(|what| format!("task {}: {what} differs from the records", task.task))?;
         }
         Ok(())
     }
@@ -223,27 +257,45 @@ impl TaskNow {
     fn matches(&self, shown: &Task) -> Result<(), &'static str> {
         let same = |same: bool, what| if same { Ok(()) } else { Err(what) };
         same(self.remarks == shown.remarks, "the number of remarks")?;
-        same(self.changed == shown.changed.as_ref().map(|head| head.record), "the latest change")?;
+        same(
+            self.changed == shown.changed.as_ref().map(|head| head.record),
+            "the latest change",
+        )?;
         same(self.evidence == shown.evidence, "the evidence")?;
         let names = |values: &Vec<(Digest, ValueShown)>| {
-            values.iter().map(|(name, _)| *name).collect::<BTreeSet<_>>()
+            values
+                .iter()
+                .map(|(name, _)| *name)
+                .collect::<BTreeSet<_>>()
         };
-        let said: BTreeMap<&String, BTreeSet<Digest>> =
-            self.fields.iter().map(|(field, values)| (field, names(values))).collect();
+        let said: BTreeMap<&String, BTreeSet<Digest>> = self
+            .fields
+            .iter()
+            .map(|(field, values)| (field, names(values)))
+            .collect();
         let heads: BTreeMap<String, BTreeSet<Digest>> = shown
             .heads
             .iter()
             .filter(|heads| heads.field != "remark")
             .map(|heads| (name_of(heads), heads.records.iter().copied().collect()))
             .collect();
-        let heads: BTreeMap<&String, BTreeSet<Digest>> =
-            heads.iter().map(|(field, names)| (field, names.clone())).collect();
+        let heads: BTreeMap<&String, BTreeSet<Digest>> = heads
+            .iter()
+            .map(|(field, names)| (field, names.clone()))
+            .collect();
         same(said == heads, "which values stand")?;
-        for value in self.fields.values().filter_map(|values| values.first()).map(|(_, value)| value) {
+        for value in self
+            .fields
+            .values()
+            .filter_map(|values| values.first())
+            .map(|(_, value)| value)
+        {
             match value {
                 ValueShown::Title(title) => same(*title == shown.title, "the title")?,
                 ValueShown::Status(status) => same(Some(*status) == shown.status, "the status")?,
-                ValueShown::Priority(number) => same(Some(*number) == shown.priority, "the priority")?,
+                ValueShown::Priority(number) => {
+                    same(Some(*number) == shown.priority, "the priority")?
+                }
                 ValueShown::Assignee(who) => same(*who == shown.assignee, "the assignee")?,
                 ValueShown::Created(kind) => same(*kind == shown.kind, "the type")?,
                 ValueShown::Labels(words) => same(*words == shown.labels, "the labels")?,
@@ -253,12 +305,13 @@ impl TaskNow {
         Ok(())
     }
 
-    /// Where it stands.
-    pub(crate) fn status(&self) -> Option<TaskStatusWord> {
-        match self.fields.get("status")?.first()? {
-            (_, ValueShown::Status(status)) => Some(*status),
-            _ => None,
-        }
+    /// Whether its end stands.
+    pub(crate) fn is_closed(&self) -> bool {
+        let status = self.fields.get("status").and_then(|values| values.first());
+        matches!(
+            status,
+            Some((_, ValueShown::Status(TaskStatusWord::Closed)))
+        )
     }
 }
 
