@@ -254,12 +254,11 @@ impl Config {
                 ));
                 continue;
             };
-            match values_of(key.shape, value.get_ref()) {
-                Some(values) => self.set(key, values, origin),
-                None => {
-                    self.problems
-                        .push(format!("{origin}: {}: {}", key.name, wanted(key.shape)))
-                }
+            if let Some(values) = values_of(key.shape, value.get_ref()) {
+                self.set(key, values, origin);
+            } else {
+                let problem = format!("{origin}: {}: {}", key.name, wanted(key.shape));
+                self.problems.push(problem);
             }
         }
     }
@@ -315,9 +314,5 @@ fn wanted(shape: Shape) -> &'static str {
 }
 
 fn line_of(text: &str, at: usize) -> usize {
-    text.as_bytes()[..at.min(text.len())]
-        .iter()
-        .filter(|byte| **byte == b'\n')
-        .count()
-        + 1
+    text[..at.min(text.len())].matches('\n').count() + 1
 }

@@ -1,6 +1,7 @@
 //! What is printed: answers on standard output as a table, JSON or one JSON object a line; everything
 //! else on standard error.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
@@ -49,7 +50,7 @@ pub(crate) fn answer<T: Serialize>(
         .and_then(Value::as_array);
     let text = match (format, table, list) {
         (Format::Json, ..) => format!("{value:#}\n"),
-        (Format::Ndjson, _, Some(items)) => items.iter().map(|item| format!("{item}\n")).collect(),
+        (Format::Ndjson, _, Some(items)) => lines(items),
         (Format::Ndjson, ..) => format!("{value}\n"),
         (Format::Table, Some(table), Some(items)) => rows(table, items),
         (Format::Table, ..) => pairs(&value),
@@ -83,6 +84,8 @@ pub(crate) fn failure(format: Format, failure: &Failure) {
     say(&serde_json::to_string(report).unwrap_or_else(|_| words(report)));
 }
 
+// A string takes everything, so what writing to one says is of no interest below.
+
 fn words(report: &Report) -> String {
     let bold = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let (on, off) = if bold {
@@ -92,16 +95,22 @@ fn words(report: &Report) -> String {
     };
     let mut text = format!("{on}{}{off}: {}", report.code, report.error);
     if let Some(held) = &report.held_by {
-        text.push_str(&format!(
-            "\n  held by {} until {}",
-            held.holder, held.until.time
-        ));
+        let until = held.until.time;
+        let _ = write!(text, "\n  held by {} until {until:.3}", held.holder);
     }
     if !report.hint.is_empty() {
-        text.push_str(&format!("\n  hint: {}", report.hint));
+        let _ = write!(text, "\n  hint: {}", report.hint);
     }
     for command in &report.next {
-        text.push_str(&format!("\n  next: {command}"));
+        let _ = write!(text, "\n  next: {command}");
+    }
+    text
+}
+
+fn lines(items: &[Value]) -> String {
+    let mut text = String::new();
+    for item in items {
+        let _ = writeln!(text, "{item}");
     }
     text
 }
@@ -132,7 +141,7 @@ fn rows(table: Table, items: &[Value]) -> String {
     for line in lines {
         let mut row = String::new();
         for (cell, width) in line.iter().zip(&widths) {
-            row.push_str(&format!("{cell:<width$}  "));
+            let _ = write!(row, "{cell:<width$}  ");
         }
         text.push_str(row.trim_end());
         text.push('\n');
@@ -146,9 +155,11 @@ fn pairs(value: &Value) -> String {
     };
     let shown = fields.iter().filter(|(_, value)| !value.is_null());
     let width = shown.clone().map(|(name, _)| name.len()).max().unwrap_or(0);
-    shown
-        .map(|(name, value)| format!("{name:<width$}  {}\n", cell(value)))
-        .collect()
+    let mut text = String::new();
+    for (name, value) in shown {
+        let _ = writeln!(text, "{name:<width$}  {}", cell(value));
+    }
+    text
 }
 
 fn at<'a>(value: &'a Value, way: &str) -> &'a Value {
@@ -165,16 +176,15 @@ fn cell(value: &Value) -> String {
             items.join(",")
         }
         // A moment is its time, to people.
-        Value::Object(fields) => match fields.get("time") {
-            Some(time) => cell(time),
-            None => {
-                let fields: Vec<String> = fields
-                    .iter()
-                    .map(|(name, value)| format!("{name}={}", cell(value)))
-                    .collect();
-                fields.join(" ")
+        Value::Object(fields) => {
+            if let Some(time) = fields.get("time") {
+                return cell(time);
             }
-        },
+            let fields = fields
+                .iter()
+                .map(|(name, value)| format!("{name}={}", cell(value)));
+            fields.collect::<Vec<_>>().join(" ")
+        }
         other => other.to_string(),
     }
 }
@@ -184,5 +194,5 @@ fn short_time(text: &str) -> Option<String> {
     let (seconds, fraction) = text.strip_suffix('Z')?.split_once('.')?;
     let digits = fraction.bytes().all(|byte| byte.is_ascii_digit());
     let time = seconds.len() == 19 && seconds.as_bytes()[10] == b'T' && digits;
-    time.then(|| format!("{seconds}.{:0<3.3}Z", fraction))
+    time.then(|| format!("{seconds}.{fraction:0<3.3}Z"))
 }

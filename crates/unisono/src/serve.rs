@@ -14,7 +14,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use unisono_api::server::{Asked, BearerToken, BindError, Call, NodeHandle, Readiness};
 use unisono_core::node::{Promise, Work};
 use unisono_core::sabotage::Sabotage;
-use unisono_model::OrchestraId;
+use unisono_model::{NodeId, OrchestraId};
 use unisono_quic::Endpoint;
 use unisono_quic::identity::Credentials;
 
@@ -68,38 +68,62 @@ pub(crate) async fn run(
     start_log(config);
     let (membership, credentials) = home.load()?;
     let bound = bind(config, &wishes, &credentials).await?;
-    let peer = bound.endpoint.transport.local_addr();
-    let advertised = advertised(config, peer);
+    let advertised = advertised(config, bound.endpoint.transport.local_addr());
     let own = Seed {
         node: credentials.node(),
         address: advertised[0].clone(),
     };
     let identity = identity(config, &membership, &credentials, &own);
+    let http = bound.http.to_string();
+    let serving = begin(home, bound, &identity, &wishes, own.clone(), membership)?;
+    if let Some(name) = &wishes.open {
+        open(&serving.calls, identity.cluster, name).await?;
+    }
+    let running = Running {
+        pid: std::process::id(),
+        http,
+        peer: advertised.join(","),
+    };
+    home.write_running(&running)
+        .map_err(|error| Failure::system("run.json", &error))?;
+    announce(&identity, &running, home, format)?;
+    let outcome = wait_for_end(&serving.driving).await;
+    let ended = serving.end().await;
+    home.remove_running();
+    outcome.and(ended)
+}
+
+/// A node that is served.
+struct Serving {
+    calls: mpsc::Sender<Call>,
+    driving: Driving,
+    edge: tokio::task::JoinHandle<std::io::Result<()>>,
+    stop: watch::Sender<bool>,
+    finish: watch::Sender<bool>,
+}
+
+/// Makes the node from the disk, and opens its doors.
+fn begin(
+    home: &Home,
+    bound: Bound,
+    identity: &Identity,
+    wishes: &Wishes,
+    own: Seed,
+    membership: Membership,
+) -> Result<Serving, Failure> {
     let Bound {
         listener,
-        http,
         endpoint,
         token,
+        ..
     } = bound;
-
     let (calls, inbox) = mpsc::channel(CALLS_MAX);
     let (orders, ordered) = mpsc::channel(ORDERS_MAX);
     let (published, _) = broadcast::channel(PUBLISHED_MAX);
     let (readiness, ready) = watch::channel(Readiness::default());
     let (stop, stopping) = watch::channel(false);
     let (finish, finishing) = watch::channel(false);
-    let metrics = Arc::new(Metrics::default());
-    let clock = Arc::new(Clock::default());
-    let no_sync = Arc::new(AtomicBool::new(wishes.no_fsync));
-    let transport = endpoint.transport.clone();
-
-    let history = match &wishes.history {
-        Some(path) => Some(
-            History::open(path, credentials.node())
-                .map_err(|error| Failure::system(&path.display().to_string(), &error))?,
-        ),
-        None => None,
-    };
+    let transport = endpoint.transport;
     let doors = Doors {
         calls: inbox,
         events: endpoint.events,
@@ -109,18 +133,17 @@ pub(crate) async fn run(
         readiness,
         finish: finishing,
     };
-    let means = Means {
-        journal: home.journal(),
-        no_sync: Arc::clone(&no_sync),
-        metrics: Arc::clone(&metrics),
-        clock: Arc::clone(&clock),
-        history,
-        sabotage: wishes.sabotage,
+    let means = means(home, wishes, own.node)?;
+    let (metrics, clock) = (Arc::clone(&means.metrics), Arc::clone(&means.clock));
+    let reach = Reach {
+        transport: transport.clone(),
+        clock,
+        no_sync: Arc::clone(&means.no_sync),
+        orders,
     };
     let driver = Driver::new(identity.clone(), doors, means)?;
     let incarnation = driver.incarnation();
     let driving = drive(driver)?;
-
     let counted = transport.clone();
     let handle = NodeHandle {
         cluster: identity.cluster,
@@ -136,46 +159,48 @@ pub(crate) async fn run(
     };
     let mut router = unisono_api::server::router(handle, token);
     if wishes.test_faults {
-        let reach = Reach {
-            transport: transport.clone(),
-            clock,
-            no_sync,
-            orders,
-        };
         router = router.merge(faults::router(reach));
     }
-    transport.serve_joins(Arc::new(Invited::new(
-        home,
-        membership,
-        own.clone(),
-        calls.clone(),
-    )));
-    let serving = tokio::spawn(unisono_api::server::serve(listener, router, stopping));
+    transport.serve_joins(Arc::new(Invited::new(home, membership, own, calls.clone())));
+    let edge = tokio::spawn(unisono_api::server::serve(listener, router, stopping));
+    Ok(Serving {
+        calls,
+        driving,
+        edge,
+        stop,
+        finish,
+    })
+}
 
-    if let Some(name) = &wishes.open {
-        open(&calls, identity.cluster, name).await?;
-    }
-    let running = Running {
-        pid: std::process::id(),
-        http: http.to_string(),
-        peer: advertised.join(","),
-    };
-    home.write_running(&running)
-        .map_err(|error| Failure::system("run.json", &error))?;
-    announce(&identity, &running, home, format)?;
+fn means(home: &Home, wishes: &Wishes, node: NodeId) -> Result<Means, Failure> {
+    let history = wishes.history.as_ref().map(|path| {
+        let opened = History::open(path, node);
+        opened.map_err(|error| Failure::system(&path.display().to_string(), &error))
+    });
+    Ok(Means {
+        journal: home.journal(),
+        no_sync: Arc::new(AtomicBool::new(wishes.no_fsync)),
+        metrics: Arc::new(Metrics::default()),
+        clock: Arc::new(Clock::default()),
+        history: history.transpose()?,
+        sabotage: wishes.sabotage,
+    })
+}
 
-    let outcome = wait_for_end(&driving).await;
-    stop.send_replace(true);
-    // Streams and connections finish first: the driver must be there to answer them.
-    let served = serving.await;
-    finish.send_replace(true);
-    let driven = driving.ended.await;
-    home.remove_running();
-    if served.is_err() || driven.is_err() {
+impl Serving {
+    /// Streams and connections finish first, since the driver must be there to answer them; then the
+    /// driver puts on disk what is worth keeping.
+    async fn end(self) -> Result<(), Failure> {
+        self.stop.send_replace(true);
+        let served = self.edge.await;
+        self.finish.send_replace(true);
+        let driven = self.driving.ended.await;
+        if served.is_ok() && driven.is_ok() {
+            return Ok(());
+        }
         let words = "a part of the process ended by a fault of its own";
-        return Err(Failure::new(Exit::Failed, "internal", words));
+        Err(Failure::new(Exit::Failed, "internal", words))
     }
-    outcome
 }
 
 /// The driver's thread.

@@ -35,7 +35,9 @@ pub(crate) fn run(args: &ConfigArgs, config: &Config, format: Format) -> Result<
         ConfigCommand::Check => match config.problems() {
             [] => output::answer(format, &json!({ "ok": true }), None),
             problems => {
-                problems.iter().for_each(|problem| output::say(problem));
+                for problem in problems {
+                    output::say(problem);
+                }
                 let words = format!(
                     "{} settings are wrong: {}",
                     problems.len(),

@@ -1,12 +1,14 @@
 //! One conversation with the cluster: the client, the orchestra, who acts, and how answers are shown.
 
+use std::fmt::Write;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use unisono_api::client::{
     AgentKey, Client, Config as ClientConfig, Reply, SigningAgent, WriteOptions,
 };
-use unisono_api::dto::{ActionBody, AgentKindWord, EnrolBody, Recorded};
+use unisono_api::dto::{ActionBody, AgentKindWord, Claim, EnrolBody, HeldBy, Recorded};
 use unisono_core::replication::Cursor;
 
 use crate::cli::Global;
@@ -131,21 +133,7 @@ impl Session {
             return self.show(reply, None);
         }
         let recorded = &reply.body;
-        let mut text = String::new();
-        if let Some(claim) = &recorded.claim {
-            let status = serde_json::to_value(claim.status).unwrap_or_default();
-            let status = status.as_str().unwrap_or_default().to_owned();
-            text.push_str(&match &claim.held_by {
-                Some(held) => format!(
-                    "{status}: {} is held by {} until {:.3}\n",
-                    claim.topic, held.holder, held.until.time
-                ),
-                None => format!(
-                    "{status}: {} holds {} until {:.3}, token {}\n",
-                    claim.holder, claim.topic, claim.until.time, claim.token.stamp
-                ),
-            });
-        }
+        let claim = recorded.claim.as_ref().map(line_of).unwrap_or_default();
         let again = if recorded.repeated {
             ", as answered before"
         } else {
@@ -155,6 +143,7 @@ impl Session {
             record,
             durable_on,
             durable_wanted,
+            stamp,
             ..
         } = recorded;
         let disks = if durable_on < durable_wanted {
@@ -165,11 +154,10 @@ impl Session {
                 if *durable_on == 1 { "" } else { "s" }
             )
         };
-        text.push_str(&format!(
-            "record {record} at {:.3}, on {disks}{again}\n",
-            recorded.stamp.time
-        ));
-        output::raw(&text)
+        let time = stamp.time;
+        output::raw(&format!(
+            "{claim}record {record} at {time:.3}, on {disks}{again}\n"
+        ))
     }
 
     /// Reads something of the orchestra.
@@ -228,6 +216,32 @@ impl Session {
     }
 }
 
+/// A claim to people.
+fn line_of(claim: &Claim) -> String {
+    let Claim {
+        topic,
+        holder,
+        token,
+        until,
+        ..
+    } = claim;
+    let status = serde_json::to_value(claim.status).unwrap_or_default();
+    let status = status.as_str().unwrap_or_default();
+    match &claim.held_by {
+        Some(held) => {
+            let HeldBy { holder, until } = held;
+            format!(
+                "{status}: {topic} is held by {holder} until {:.3}\n",
+                until.time
+            )
+        }
+        None => format!(
+            "{status}: {holder} holds {topic} until {:.3}, token {}\n",
+            until.time, token.stamp
+        ),
+    }
+}
+
 /// A client of the configured nodes.
 pub(crate) async fn connect(config: &Config) -> Result<Client, Failure> {
     let nodes = config.list("node");
@@ -252,7 +266,8 @@ pub(crate) fn encoded(name: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
             text.push(char::from(byte));
         } else {
-            text.push_str(&format!("%{byte:02X}"));
+            // A string takes everything.
+            let _ = write!(text, "%{byte:02X}");
         }
     }
     text

@@ -64,7 +64,7 @@ pub(crate) fn run(args: &SimArgs, global: &Global) -> Result<(), Failure> {
             // A reader that has gone away ends the process by itself.
             let _ = output::raw(&format!("{line}\n"));
         }
-        !(args.first && !outcome.is_ok())
+        !args.first || outcome.is_ok()
     });
     if let Some(directory) = &args.traces {
         write_traces(directory, &scenario, &result.failed)?;

@@ -111,13 +111,11 @@ pub(crate) async fn iteration(args: IterationArgs, session: &Session) -> Result<
     match args.command {
         None | Some(IterationCommand::Show) => session.show_read("iteration", &[], None).await,
         Some(IterationCommand::Advance { from }) => {
-            let from = match from {
-                Some(from) => from,
-                None => {
-                    let now: Reply<Iteration> =
-                        session.client.iteration(&session.orchestra).await?;
-                    now.body.iteration
-                }
+            let from = if let Some(from) = from {
+                from
+            } else {
+                let now: Reply<Iteration> = session.client.iteration(&session.orchestra).await?;
+                now.body.iteration
             };
             session
                 .show_act(ActionBody::Advance(AdvanceBody { from }))

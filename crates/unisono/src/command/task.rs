@@ -166,23 +166,7 @@ pub(crate) async fn run(args: TaskArgs, session: &Session) -> Result<(), Failure
             status,
             after,
             limit,
-        } => {
-            let status = status.map(|status| serde_json::to_value(status).unwrap_or_default());
-            let limit = limit.to_string();
-            let mut query = vec![("limit", limit.as_str())];
-            query.extend(
-                status
-                    .as_ref()
-                    .and_then(|s| s.as_str())
-                    .map(|word| ("status", word)),
-            );
-            query.extend(after.as_deref().map(|after| ("after", after)));
-            let table = Table {
-                list: "tasks",
-                columns: COLUMNS,
-            };
-            session.show_read("tasks", &query, Some(table)).await
-        }
+        } => list(session, status, after, limit).await,
         TaskCommand::Set {
             task,
             remark,
@@ -228,6 +212,29 @@ pub(crate) async fn run(args: TaskArgs, session: &Session) -> Result<(), Failure
             session.show::<serde_json::Value>(&reply, Some(table))
         }
     }
+}
+
+async fn list(
+    session: &Session,
+    status: Option<TaskStatusWord>,
+    after: Option<String>,
+    limit: usize,
+) -> Result<(), Failure> {
+    let status = status.map(|status| serde_json::to_value(status).unwrap_or_default());
+    let limit = limit.to_string();
+    let mut query = vec![("limit", limit.as_str())];
+    query.extend(
+        status
+            .as_ref()
+            .and_then(|word| word.as_str())
+            .map(|word| ("status", word)),
+    );
+    query.extend(after.as_deref().map(|after| ("after", after)));
+    let table = Table {
+        list: "tasks",
+        columns: COLUMNS,
+    };
+    session.show_read("tasks", &query, Some(table)).await
 }
 
 async fn close(

@@ -5,20 +5,20 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use tokio::sync::mpsc;
 use unisono_core::journal::{
-    AppendError, BlobError, Disk, DiskError, DiskErrorKind, Entry, Journal, Options, Proof,
+    AppendError, BlobError, DiskErrorKind, Entry, Journal, Options, Proof,
 };
 use unisono_core::node::{BatchId, DiskFailure, Input, LoadId, Storage};
 use unisono_model::{ClusterId, LogId, OrchestraId};
-use unisono_store::FileDisk;
 
 use super::metrics::Metrics;
+use super::stored::{NodeDisk, Stored};
 use crate::failure::Failure;
 use crate::home::drawn;
 
@@ -35,7 +35,7 @@ pub(crate) struct Done {
 #[derive(Debug)]
 pub(crate) enum What {
     /// An input for the node.
-    Input(Input),
+    Input(Box<Input>),
     /// A cache could not be kept.
     CacheFailed(DiskFailure),
 }
@@ -228,11 +228,8 @@ impl Shared {
     }
 
     fn open(&self) -> Result<(), Failure> {
-        let disk = NodeDisk {
-            inner: FileDisk::open(&self.directory)?,
-            no_sync: Arc::clone(&self.no_sync),
-            metrics: Arc::clone(&self.metrics),
-        };
+        let (no_sync, metrics) = (Arc::clone(&self.no_sync), Arc::clone(&self.metrics));
+        let disk = NodeDisk::open(&self.directory, no_sync, metrics)?;
         let journal = Journal::open(disk, Options::new(self.cluster, drawn()?))?;
         if let Some(torn) = journal.torn_tail() {
             tracing::info!(
@@ -254,7 +251,7 @@ impl Shared {
         while let Some((life, job)) = self.next() {
             let what = match job {
                 Job::Append(append) => Some(self.append(append)),
-                Job::Read(read) => Some(What::Input(self.read(read))),
+                Job::Read(read) => Some(What::Input(Box::new(self.read(read)))),
                 Job::Cache(name, bytes) => self.keep(&name, &bytes),
             };
             if let Some(what) = what {
@@ -313,7 +310,7 @@ impl Shared {
         };
         let bytes: usize = entries.iter().map(|entry| entry.bytes.len()).sum();
         self.metrics.appended(bytes, started.elapsed());
-        What::Input(Input::Persisted { batch, result })
+        What::Input(Box::new(Input::Persisted { batch, result }))
     }
 
     fn read(&self, read: Read) -> Input {
@@ -343,109 +340,5 @@ impl Shared {
         tracing::warn!(%error, name, "a cache was not kept");
         let full = matches!(&error, BlobError::Disk(error) if error.kind == DiskErrorKind::Full);
         full.then_some(What::CacheFailed(DiskFailure::Full))
-    }
-}
-
-/// The journal as a starting node reads it.
-struct Stored<'a>(Option<&'a Journal<NodeDisk>>);
-
-impl Storage for Stored<'_> {
-    fn orchestras(&mut self) -> Vec<OrchestraId> {
-        self.0.map(Journal::orchestras).unwrap_or_default()
-    }
-
-    fn holdings(&mut self, orchestra: OrchestraId) -> Vec<(LogId, Vec<(u64, u64)>)> {
-        let held = self
-            .0
-            .map(|journal| journal.holdings(orchestra))
-            .unwrap_or_default();
-        held.into_iter()
-            .map(|(log, ranges)| (log, ranges.iter().collect()))
-            .collect()
-    }
-
-    fn read(
-        &mut self,
-        orchestra: OrchestraId,
-        log: LogId,
-        from_seq: u64,
-        bytes_max: usize,
-    ) -> Vec<Entry> {
-        let Some(journal) = self.0 else {
-            return Vec::new();
-        };
-        let read = journal.read(orchestra, log, from_seq, bytes_max);
-        let mut entries = read.unwrap_or_else(|error| {
-            tracing::warn!(%error, "bundles could not be read");
-            Vec::new()
-        });
-        // The node is promised bundles in sequence: nothing beyond the first gap.
-        let whole = entries
-            .windows(2)
-            .take_while(|pair| pair[1].key.seq == pair[0].key.seq + 1);
-        let count = whole.count() + 1;
-        entries.truncate(count);
-        entries
-    }
-
-    fn proofs(&mut self, orchestra: OrchestraId) -> Vec<Vec<u8>> {
-        let proofs = self
-            .0
-            .and_then(|journal| journal.proofs(orchestra).ok())
-            .unwrap_or_default();
-        proofs.into_iter().map(|proof| proof.bytes).collect()
-    }
-
-    fn blob(&mut self, name: &str) -> Option<Vec<u8>> {
-        self.0?.get_blob(name).ok().flatten()
-    }
-}
-
-/// The real disk, counted, and for a control able to leave out what makes it durable.
-#[derive(Debug)]
-struct NodeDisk {
-    inner: FileDisk,
-    no_sync: Arc<AtomicBool>,
-    metrics: Arc<Metrics>,
-}
-
-impl Disk for NodeDisk {
-    fn list(&self) -> Result<Vec<(String, u64)>, DiskError> {
-        self.inner.list()
-    }
-
-    fn read(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, DiskError> {
-        self.inner.read(name, offset, length)
-    }
-
-    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
-        self.inner.append(name, bytes)
-    }
-
-    fn sync(&mut self, name: &str) -> Result<(), DiskError> {
-        if self.no_sync.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        self.metrics.synced();
-        self.inner.sync(name)
-    }
-
-    fn truncate(&mut self, name: &str, length: u64) -> Result<(), DiskError> {
-        self.inner.truncate(name, length)
-    }
-
-    fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
-        self.inner.rename(from, to)
-    }
-
-    fn remove(&mut self, name: &str) -> Result<(), DiskError> {
-        self.inner.remove(name)
-    }
-
-    fn sync_directory(&mut self) -> Result<(), DiskError> {
-        if self.no_sync.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        self.inner.sync_directory()
     }
 }

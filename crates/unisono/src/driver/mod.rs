@@ -12,8 +12,10 @@
 mod clock;
 mod disk;
 mod history;
+mod life;
 mod metrics;
 mod perform;
+mod stored;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -24,11 +26,11 @@ use std::time::{Duration, Instant};
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use unisono_api::server::{Call, Check, Readiness};
+use unisono_api::server::{Call, Readiness};
 use unisono_core::context::{Context, StrictVerifier};
-use unisono_core::node::{Answer, Config, Input, Node, Output, Ticket};
+use unisono_core::node::{Answer, Input, Node, Output, Ticket};
 use unisono_core::sabotage::Sabotage;
-use unisono_model::{Code, Incarnation, NodeId, OrchestraId, Rejection};
+use unisono_model::{Incarnation, OrchestraId, Rejection};
 use unisono_quic::{Event, Events, Transport};
 
 pub(crate) use clock::Clock;
@@ -38,16 +40,13 @@ pub(crate) use metrics::Metrics;
 use crate::failure::Failure;
 use crate::home::{Seed, drawn};
 use disk::{DiskThread, Done, What};
+use life::make_node;
 
 /// Most things handed in before the clock's tick gets its turn.
 const BURST_MAX: usize = 512;
 /// A node that asks for a tick again right after one waits this long, so that a fault of ours costs
 /// time and not a processor.
 const TICK_PAUSE: Duration = Duration::from_millis(1);
-/// Between two attempts to make the node anew from a disk that fails.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// How far back views can be read without folding the logs again (ms).
-const READABLE_MS: u64 = 3_600_000;
 
 /// Who the node is, over all its lives.
 #[derive(Clone, Debug)]
@@ -242,7 +241,7 @@ impl Driver {
     fn take(&mut self, arrived: Arrived) {
         match arrived {
             Arrived::Disk(Done { life, what }) if life == self.life => match what {
-                What::Input(input) => self.feed(input),
+                What::Input(input) => self.feed(*input),
                 What::CacheFailed(failure) => {
                     self.node.cache_failed(failure, &mut self.outputs);
                     self.perform_all();
@@ -317,175 +316,4 @@ impl Driver {
             self.perform_all();
         }
     }
-
-    /// Makes the node anew from the disk, as another life. Whoever waits is told that nobody knows.
-    async fn make_anew(&mut self, reason: &'static str) {
-        tracing::warn!(reason, "the node is made anew");
-        self.metrics.restarted();
-        self.forget_waiting();
-        self.following.clear();
-        self.outputs.clear();
-        self.life += 1;
-        loop {
-            let made = self.disk.reopen(self.life).and_then(|()| {
-                make_node(
-                    &self.identity,
-                    self.sabotage,
-                    &self.disk,
-                    &self.clock,
-                    &mut self.rng,
-                )
-            });
-            match made {
-                Ok(node) => {
-                    self.node = node;
-                    break;
-                }
-                Err(failure) => {
-                    let report = failure.report();
-                    tracing::error!(
-                        error = report.error,
-                        "the disk cannot be used; trying again"
-                    );
-                    self.refuse_for(RETRY_AFTER, &report.error).await;
-                    if *self.doors.finish.borrow() {
-                        return;
-                    }
-                }
-            }
-        }
-        self.know_seeds();
-        for peer in self.doors.transport.peers() {
-            if let Some(connection) = peer.connection {
-                let round_trip_us = u64::try_from(connection.rtt.as_micros()).unwrap_or(u64::MAX);
-                self.feed(Input::PeerUp {
-                    node: peer.node,
-                    round_trip_us,
-                });
-            }
-        }
-        self.disk_full = false;
-        self.tell_readiness();
-    }
-
-    /// Refuses requests while there is no node to ask.
-    async fn refuse_for(&mut self, time: Duration, why: &str) {
-        let end = tokio::time::Instant::now() + time;
-        loop {
-            let doors = &mut self.doors;
-            tokio::select! {
-                () = tokio::time::sleep_until(end) => return,
-                _ = doors.finish.wait_for(|&finish| finish) => return,
-                // Frames are lost as they would be if the machine were off.
-                Some(_) = doors.events.recv() => {}
-                Some(call) = doors.calls.recv() => {
-                    let refusal = Rejection::new(Code::DiskFailed, why)
-                        .hint("ask another node; look at this one's disk");
-                    // The agent may have gone away.
-                    let _ = call.answer.send(Err(refusal));
-                }
-            }
-        }
-    }
-
-    fn forget_waiting(&mut self) {
-        for (ticket, answer) in std::mem::take(&mut self.waiting) {
-            if let Some(history) = &mut self.history {
-                history.completed(ticket.0, self.clock.wall_ns(), None);
-            }
-            drop(answer);
-        }
-    }
-
-    async fn finish(mut self) {
-        let mut context = Context {
-            wall_ns: self.clock.wall_ns(),
-            monotonic_ns: self.clock.monotonic_ns(),
-            rng: &mut self.rng,
-            verifier: &mut StrictVerifier,
-        };
-        self.node.save_all(&mut context, &mut self.outputs);
-        self.perform_all();
-        self.forget_waiting();
-        self.doors.transport.close().await;
-        self.disk.finish();
-    }
-
-    fn know_seeds(&mut self) {
-        for seed in self.identity.seeds.clone() {
-            self.address(seed.node, &seed.address);
-        }
-    }
-
-    fn tell_readiness(&self) {
-        let peers = self.doors.transport.peers();
-        let connected = peers
-            .iter()
-            .filter(|peer| peer.connection.is_some())
-            .count();
-        let well = |well: bool, good: &str, bad: &str| if well { good } else { bad }.to_owned();
-        let checks = vec![
-            Check {
-                name: "journal",
-                well: true,
-                detail: "open".to_owned(),
-            },
-            Check {
-                name: "disk",
-                well: !self.disk_full,
-                detail: well(
-                    !self.disk_full,
-                    "writable",
-                    "full: writes are refused, reads go on",
-                ),
-            },
-            Check {
-                name: "peers",
-                well: peers.is_empty() || connected > 0,
-                detail: format!("{connected} of {} connected", peers.len()),
-            },
-        ];
-        self.doors.readiness.send_replace(Readiness {
-            ready: true,
-            checks,
-        });
-    }
-}
-
-fn make_node(
-    identity: &Identity,
-    sabotage: Sabotage,
-    disk: &DiskThread,
-    clock: &Clock,
-    rng: &mut ChaCha12Rng,
-) -> Result<Node, Failure> {
-    let nonce = u64::from_le_bytes(drawn()?);
-    let incarnation = Incarnation {
-        started_ms: clock.wall_ns() / 1_000_000,
-        nonce,
-    };
-    let seeds: Vec<(NodeId, String)> = identity
-        .seeds
-        .iter()
-        .map(|seed| (seed.node, seed.address.clone()))
-        .collect();
-    let config = Config {
-        cluster: identity.cluster,
-        secret: identity.secret,
-        name: identity.name.clone(),
-        region: identity.region.clone(),
-        address: identity.address.clone(),
-        incarnation,
-        seeds,
-        lease_ms_max: identity.lease_ms_max,
-        readable_ms: READABLE_MS,
-        sabotage,
-    };
-    let mut context = Context {
-        wall_ns: clock.wall_ns(),
-        monotonic_ns: clock.monotonic_ns(),
-        rng,
-        verifier: &mut StrictVerifier,
-    };
-    Ok(disk.with_storage(|storage| Node::start(config, storage, &mut context)))
 }

@@ -63,6 +63,15 @@ fn agents_signals_claims_and_marks() {
         ask(&["claim", "--as-of", before])["claims"][0]["holder"],
         "ada"
     );
+    node.fails(&place, 3, &["emit", "need", "x", "--as", "nobody"]);
+}
+
+#[test]
+fn marks_prove_themselves_from_a_file() {
+    let place = Place::new();
+    let node = node(&place);
+    let ask = |words: &[&str]| node.json(&place, words);
+    ask(&["agent", "enrol", "ada"]);
     let mark = ask(&[
         "mark", "make", "done", "--about", "index", "--tag", "x", "--as", "ada",
     ]);
@@ -82,7 +91,6 @@ fn agents_signals_claims_and_marks() {
         place.fails(8, &["mark", "verify", "forged.json"])["code"],
         "not_verified"
     );
-    node.fails(&place, 3, &["emit", "need", "x", "--as", "nobody"]);
 }
 
 /// The same text with one character of its middle changed.

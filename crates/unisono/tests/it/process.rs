@@ -27,7 +27,6 @@ pub(crate) struct Process {
     child: Child,
     pub(crate) url: String,
     pub(crate) peer: String,
-    pub(crate) data: PathBuf,
 }
 
 impl Place {
@@ -131,12 +130,7 @@ impl Place {
         let ready: Value = serde_json::from_str(&line).unwrap();
         let text = |field: &str| ready[field].as_str().unwrap().to_owned();
         let (url, peer) = (text("http"), text("peer"));
-        Ok(Process {
-            child,
-            url,
-            peer,
-            data: self.path(name),
-        })
+        Ok(Process { child, url, peer })
     }
 
     /// Lets a directory join the cluster of another one.

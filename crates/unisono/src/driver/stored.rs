@@ -1,0 +1,131 @@
+//! The journal as the node reads it, over the real disk, counted.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use unisono_core::journal::{Disk, DiskError, Entry, Journal};
+use unisono_core::node::Storage;
+use unisono_model::{LogId, OrchestraId};
+use unisono_store::{FileDisk, OpenDiskError};
+
+use super::metrics::Metrics;
+
+/// The journal as a starting node reads it.
+pub(super) struct Stored<'a>(pub(super) Option<&'a Journal<NodeDisk>>);
+
+impl Storage for Stored<'_> {
+    fn orchestras(&mut self) -> Vec<OrchestraId> {
+        self.0.map(Journal::orchestras).unwrap_or_default()
+    }
+
+    fn holdings(&mut self, orchestra: OrchestraId) -> Vec<(LogId, Vec<(u64, u64)>)> {
+        let held = self
+            .0
+            .map(|journal| journal.holdings(orchestra))
+            .unwrap_or_default();
+        held.into_iter()
+            .map(|(log, ranges)| (log, ranges.iter().collect()))
+            .collect()
+    }
+
+    fn read(
+        &mut self,
+        orchestra: OrchestraId,
+        log: LogId,
+        from_seq: u64,
+        bytes_max: usize,
+    ) -> Vec<Entry> {
+        let Some(journal) = self.0 else {
+            return Vec::new();
+        };
+        let read = journal.read(orchestra, log, from_seq, bytes_max);
+        let mut entries = read.unwrap_or_else(|error| {
+            tracing::warn!(%error, "bundles could not be read");
+            Vec::new()
+        });
+        // The node is promised bundles in sequence: nothing beyond the first gap.
+        let whole = entries
+            .windows(2)
+            .take_while(|pair| pair[1].key.seq == pair[0].key.seq + 1);
+        let count = whole.count() + 1;
+        entries.truncate(count);
+        entries
+    }
+
+    fn proofs(&mut self, orchestra: OrchestraId) -> Vec<Vec<u8>> {
+        let proofs = self
+            .0
+            .and_then(|journal| journal.proofs(orchestra).ok())
+            .unwrap_or_default();
+        proofs.into_iter().map(|proof| proof.bytes).collect()
+    }
+
+    fn blob(&mut self, name: &str) -> Option<Vec<u8>> {
+        self.0?.get_blob(name).ok().flatten()
+    }
+}
+
+/// The real disk, counted, and for a control able to leave out what makes it durable.
+#[derive(Debug)]
+pub(super) struct NodeDisk {
+    inner: FileDisk,
+    no_sync: Arc<AtomicBool>,
+    metrics: Arc<Metrics>,
+}
+
+impl NodeDisk {
+    /// Locks the directory, which is made if it is missing.
+    pub(super) fn open(
+        directory: &Path,
+        no_sync: Arc<AtomicBool>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, OpenDiskError> {
+        Ok(Self {
+            inner: FileDisk::open(directory)?,
+            no_sync,
+            metrics,
+        })
+    }
+}
+
+impl Disk for NodeDisk {
+    fn list(&self) -> Result<Vec<(String, u64)>, DiskError> {
+        self.inner.list()
+    }
+
+    fn read(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, DiskError> {
+        self.inner.read(name, offset, length)
+    }
+
+    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        self.inner.append(name, bytes)
+    }
+
+    fn sync(&mut self, name: &str) -> Result<(), DiskError> {
+        if self.no_sync.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.metrics.synced();
+        self.inner.sync(name)
+    }
+
+    fn truncate(&mut self, name: &str, length: u64) -> Result<(), DiskError> {
+        self.inner.truncate(name, length)
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
+        self.inner.rename(from, to)
+    }
+
+    fn remove(&mut self, name: &str) -> Result<(), DiskError> {
+        self.inner.remove(name)
+    }
+
+    fn sync_directory(&mut self) -> Result<(), DiskError> {
+        if self.no_sync.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.inner.sync_directory()
+    }
+}
