@@ -5,6 +5,7 @@
 //! node.key node.crt ca.crt [ca.key]   who this node is, and who belongs
 //! invites/                            invites made here: their public halves, and who used them
 //! journal/                            everything else; locked by the process that serves
+//! caches/                             what saves time at the start; may be removed
 //! run.json                            where the running process listens; a convenience, not state
 //! ```
 
@@ -88,6 +89,11 @@ impl Home {
     /// Where the journal lies.
     pub(crate) fn journal(&self) -> PathBuf {
         self.directory.join("journal")
+    }
+
+    /// Where the caches lie.
+    pub(crate) fn caches(&self) -> PathBuf {
+        self.directory.join("caches")
     }
 
     /// Where the invites lie.

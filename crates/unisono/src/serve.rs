@@ -179,6 +179,7 @@ fn means(home: &Home, wishes: &Wishes, node: NodeId) -> Result<Means, Failure> {
     });
     Ok(Means {
         journal: home.journal(),
+        caches: home.caches(),
         no_sync: Arc::new(AtomicBool::new(wishes.no_fsync)),
         metrics: Arc::new(Metrics::default()),
         clock: Arc::new(Clock::default()),

@@ -43,6 +43,13 @@ pub(crate) fn restore(args: &RestoreArgs, config: &Config, global: &Global) -> R
 fn copy(from: &Home, to: &Home, global: &Global) -> Result<(), Failure> {
     refuse_files(to.directory())?;
     let report = unisono_store::backup(&from.journal(), &to.journal())?;
+    // The caches after the journal, so that they may speak of more than it holds, which is seen at
+    // the start, and costs time at most.
+    if from.caches().exists()
+        && let Err(error) = unisono_store::backup(&from.caches(), &to.caches())
+    {
+        output::say(&format!("note: the caches were left out: {error}"));
+    }
     // The keys last: whoever finds them may rely on the rest.
     for file in from.credential_files().into_iter().rev() {
         let Some(name) = file.file_name() else {
@@ -56,7 +63,6 @@ fn copy(from: &Home, to: &Home, global: &Global) -> Result<(), Failure> {
         "from": from.directory().display().to_string(),
         "to": to.directory().display().to_string(),
         "segments": report.segments,
-        "caches": report.blobs,
         "bytes": report.bytes,
     });
     output::answer(global.output, &done, None)

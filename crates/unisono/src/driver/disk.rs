@@ -1,7 +1,8 @@
-//! The disk behind a thread of its own: appends before reads, reads before caches.
+//! The disk behind two threads of its own: one appends and reads bundles, appends first; the other
+//! keeps caches, in a journal of their own, so that a large one never stands before a batch.
 //!
-//! The journal stands behind a lock, so that a node can be made anew from it; ordinarily only this
-//! thread takes it.
+//! Both journals stand behind locks, so that a node can be made anew from them; ordinarily only their
+//! threads take them.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -11,12 +12,11 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use tokio::sync::mpsc;
-use unisono_core::journal::{
-    AppendError, BlobError, DiskErrorKind, Entry, Journal, Options, Proof,
-};
+use unisono_core::journal::{AppendError, Entry, Journal, Options, Proof};
 use unisono_core::node::{BatchId, DiskFailure, Input, LoadId, Storage};
 use unisono_model::{ClusterId, LogId, OrchestraId};
 
+use super::caches::Caches;
 use super::metrics::Metrics;
 use super::stored::{NodeDisk, Stored};
 use crate::failure::Failure;
@@ -45,6 +45,7 @@ pub(crate) enum What {
 pub(crate) struct DiskThread {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    caches: Caches,
 }
 
 #[derive(Debug)]
@@ -64,7 +65,6 @@ struct Queue {
     life: u64,
     appends: VecDeque<Append>,
     reads: VecDeque<Read>,
-    caches: VecDeque<(String, Vec<u8>)>,
     stopping: bool,
 }
 
@@ -75,46 +75,37 @@ struct Append {
     proofs: Vec<Proof>,
 }
 
-/// Something to be read.
+/// Bundles of a log to be read.
 #[derive(Debug)]
-pub(crate) enum Read {
-    /// Bundles of a log.
-    Entries {
-        /// Names the read.
-        load: LoadId,
-        /// Where.
-        orchestra: OrchestraId,
-        /// Which log.
-        log: LogId,
-        /// From this bundle on.
-        from_seq: u64,
-        /// About so many bytes.
-        bytes_max: usize,
-    },
-    /// A cache.
-    Cache {
-        /// Names the read.
-        load: LoadId,
-        /// The cache's name.
-        name: String,
-    },
+pub(crate) struct Read {
+    /// Names the read.
+    pub(crate) load: LoadId,
+    /// Where.
+    pub(crate) orchestra: OrchestraId,
+    /// Which log.
+    pub(crate) log: LogId,
+    /// From this bundle on.
+    pub(crate) from_seq: u64,
+    /// About so many bytes.
+    pub(crate) bytes_max: usize,
 }
 
 enum Job {
     Append(Append),
     Read(Read),
-    Cache(String, Vec<u8>),
 }
 
 impl DiskThread {
-    /// Opens the journal in `directory` and begins to serve it.
+    /// Opens the journal and the caches, and begins to serve them.
     pub(crate) fn start(
         directory: &Path,
+        caches: &Path,
         cluster: ClusterId,
         no_sync: Arc<AtomicBool>,
         metrics: Arc<Metrics>,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Done>), Failure> {
         let (done, results) = mpsc::unbounded_channel();
+        let (flag, counts) = (Arc::clone(&no_sync), Arc::clone(&metrics));
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             wake: Condvar::new(),
@@ -123,9 +114,10 @@ impl DiskThread {
             cluster,
             metrics,
             no_sync,
-            done,
+            done: done.clone(),
         });
         shared.open()?;
+        let caches = Caches::start(caches, cluster, flag, counts, done)?;
         let worker = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("disk".to_owned());
         let thread = thread
@@ -135,6 +127,7 @@ impl DiskThread {
             Self {
                 shared,
                 thread: Some(thread),
+                caches,
             },
             results,
         ))
@@ -151,13 +144,17 @@ impl DiskThread {
         }
         // The lock of the directory goes with the journal and is taken again.
         drop(self.shared.journal().take());
-        self.shared.open()
+        self.shared.open()?;
+        self.caches.reopen(life)
     }
 
     /// Hands the journal to whoever makes a node from it.
     pub(crate) fn with_storage<T>(&self, make: impl FnOnce(&mut dyn Storage) -> T) -> T {
-        let journal = self.shared.journal();
-        make(&mut Stored(journal.as_ref()))
+        let (journal, caches) = (self.shared.journal(), self.caches.journal());
+        make(&mut Stored {
+            journal: journal.as_ref(),
+            caches: caches.as_ref(),
+        })
     }
 
     /// Appends a batch with one sync.
@@ -170,26 +167,20 @@ impl DiskThread {
         self.shared.wake.notify_one();
     }
 
-    /// Reads something.
+    /// Reads bundles.
     pub(crate) fn read(&self, read: Read) {
         self.shared.queue().reads.push_back(read);
         self.shared.wake.notify_one();
     }
 
-    /// Keeps a cache, when there is nothing better to do. A newer one of the same name replaces one
-    /// that still waits.
+    /// Reads a cache.
+    pub(crate) fn load(&self, load: LoadId, name: String) {
+        self.caches.load(load, name);
+    }
+
+    /// Keeps a cache.
     pub(crate) fn keep(&self, name: String, bytes: Vec<u8>) {
-        let mut queue = self.shared.queue();
-        match queue
-            .caches
-            .iter_mut()
-            .find(|(waiting, _)| *waiting == name)
-        {
-            Some((_, waiting)) => *waiting = bytes,
-            None => queue.caches.push_back((name, bytes)),
-        }
-        drop(queue);
-        self.shared.wake.notify_one();
+        self.caches.keep(name, bytes);
     }
 
     /// Does what is waiting, and ends.
@@ -198,6 +189,7 @@ impl DiskThread {
     }
 
     fn end(&mut self) {
+        self.caches.end();
         self.shared.queue().stopping = true;
         self.shared.wake.notify_one();
         if let Some(thread) = self.thread.take()
@@ -249,15 +241,15 @@ impl Shared {
 
     fn work(&self) {
         while let Some((life, job)) = self.next() {
-            let what = match job {
-                Job::Append(append) => Some(self.append(append)),
-                Job::Read(read) => Some(What::Input(Box::new(self.read(read)))),
-                Job::Cache(name, bytes) => self.keep(&name, &bytes),
+            let input = match job {
+                Job::Append(append) => self.append(append),
+                Job::Read(read) => self.read(&read),
             };
-            if let Some(what) = what {
-                // The driver is gone only when nobody waits any more.
-                let _ = self.done.send(Done { life, what });
-            }
+            // The driver is gone only when nobody waits any more.
+            let _ = self.done.send(Done {
+                life,
+                what: What::Input(Box::new(input)),
+            });
         }
     }
 
@@ -265,14 +257,7 @@ impl Shared {
         let mut queue = self.queue();
         loop {
             let append = queue.appends.pop_front().map(Job::Append);
-            let job = append
-                .or_else(|| queue.reads.pop_front().map(Job::Read))
-                .or_else(|| {
-                    queue
-                        .caches
-                        .pop_front()
-                        .map(|(name, bytes)| Job::Cache(name, bytes))
-                });
+            let job = append.or_else(|| queue.reads.pop_front().map(Job::Read));
             if let Some(job) = job {
                 return Some((queue.life, job));
             }
@@ -286,7 +271,7 @@ impl Shared {
         }
     }
 
-    fn append(&self, append: Append) -> What {
+    fn append(&self, append: Append) -> Input {
         let Append {
             batch,
             entries,
@@ -310,35 +295,19 @@ impl Shared {
         };
         let bytes: usize = entries.iter().map(|entry| entry.bytes.len()).sum();
         self.metrics.appended(bytes, started.elapsed());
-        What::Input(Box::new(Input::Persisted { batch, result }))
+        Input::Persisted { batch, result }
     }
 
-    fn read(&self, read: Read) -> Input {
+    fn read(&self, read: &Read) -> Input {
         let journal = self.journal();
-        let mut storage = Stored(journal.as_ref());
-        match read {
-            Read::Entries {
-                load,
-                orchestra,
-                log,
-                from_seq,
-                bytes_max,
-            } => {
-                let entries = storage.read(orchestra, log, from_seq, bytes_max);
-                Input::Loaded { load, entries }
-            }
-            Read::Cache { load, name } => Input::BlobLoaded {
-                load,
-                bytes: storage.blob(&name),
-            },
+        let mut stored = Stored {
+            journal: journal.as_ref(),
+            caches: None,
+        };
+        let entries = stored.read(read.orchestra, read.log, read.from_seq, read.bytes_max);
+        Input::Loaded {
+            load: read.load,
+            entries,
         }
-    }
-
-    fn keep(&self, name: &str, bytes: &[u8]) -> Option<What> {
-        let kept = self.journal().as_mut()?.put_blob(name, bytes);
-        let error = kept.err()?;
-        tracing::warn!(%error, name, "a cache was not kept");
-        let full = matches!(&error, BlobError::Disk(error) if error.kind == DiskErrorKind::Full);
-        full.then_some(What::CacheFailed(DiskFailure::Full))
     }
 }

@@ -9,6 +9,7 @@
 //! Everything that is ready is handed in before the clock's tick, so that batches form under load;
 //! nothing waits for company when the disk is idle.
 
+mod caches;
 mod clock;
 mod disk;
 mod history;
@@ -98,6 +99,8 @@ pub(crate) struct Doors {
 pub(crate) struct Means {
     /// Where the journal lies.
     pub(crate) journal: PathBuf,
+    /// Where the caches lie.
+    pub(crate) caches: PathBuf,
     /// Whether syncs are left out.
     pub(crate) no_sync: Arc<AtomicBool>,
     /// What is counted.
@@ -148,14 +151,20 @@ impl Driver {
     pub(crate) fn new(identity: Identity, doors: Doors, means: Means) -> Result<Self, Failure> {
         let Means {
             journal,
+            caches,
             no_sync,
             metrics,
             clock,
             history,
             sabotage,
         } = means;
-        let (disk, done) =
-            DiskThread::start(&journal, identity.cluster, no_sync, Arc::clone(&metrics))?;
+        let (disk, done) = DiskThread::start(
+            &journal,
+            &caches,
+            identity.cluster,
+            no_sync,
+            Arc::clone(&metrics),
+        )?;
         let mut rng = ChaCha12Rng::from_seed(drawn()?);
         let node = make_node(&identity, sabotage, &disk, &clock, &mut rng)?;
         let mut driver = Self {

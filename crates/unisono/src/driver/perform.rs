@@ -35,7 +35,7 @@ impl Driver {
                 from_seq,
                 bytes_max,
             } => {
-                self.disk.read(Read::Entries {
+                self.disk.read(Read {
                     load,
                     orchestra,
                     log,
@@ -44,7 +44,7 @@ impl Driver {
                 });
             }
             Output::SaveBlob { name, bytes } => self.disk.keep(name, bytes),
-            Output::LoadBlob { load, name } => self.disk.read(Read::Cache { load, name }),
+            Output::LoadBlob { load, name } => self.disk.load(load, name),
             Output::Send { to, class, bytes } => self.send(to, class, bytes),
             Output::Reply { ticket, result } => {
                 let Some(answer) = self.waiting.remove(&ticket) else {

@@ -12,16 +12,21 @@ use unisono_store::{FileDisk, OpenDiskError};
 use super::metrics::Metrics;
 
 /// The journal as a starting node reads it.
-pub(super) struct Stored<'a>(pub(super) Option<&'a Journal<NodeDisk>>);
+pub(super) struct Stored<'a> {
+    /// Bundles and proofs.
+    pub(super) journal: Option<&'a Journal<NodeDisk>>,
+    /// Caches.
+    pub(super) caches: Option<&'a Journal<NodeDisk>>,
+}
 
 impl Storage for Stored<'_> {
     fn orchestras(&mut self) -> Vec<OrchestraId> {
-        self.0.map(Journal::orchestras).unwrap_or_default()
+        self.journal.map(Journal::orchestras).unwrap_or_default()
     }
 
     fn holdings(&mut self, orchestra: OrchestraId) -> Vec<(LogId, Vec<(u64, u64)>)> {
         let held = self
-            .0
+            .journal
             .map(|journal| journal.holdings(orchestra))
             .unwrap_or_default();
         held.into_iter()
@@ -36,7 +41,7 @@ impl Storage for Stored<'_> {
         from_seq: u64,
         bytes_max: usize,
     ) -> Vec<Entry> {
-        let Some(journal) = self.0 else {
+        let Some(journal) = self.journal else {
             return Vec::new();
         };
         let read = journal.read(orchestra, log, from_seq, bytes_max);
@@ -55,14 +60,14 @@ impl Storage for Stored<'_> {
 
     fn proofs(&mut self, orchestra: OrchestraId) -> Vec<Vec<u8>> {
         let proofs = self
-            .0
+            .journal
             .and_then(|journal| journal.proofs(orchestra).ok())
             .unwrap_or_default();
         proofs.into_iter().map(|proof| proof.bytes).collect()
     }
 
     fn blob(&mut self, name: &str) -> Option<Vec<u8>> {
-        self.0?.get_blob(name).ok().flatten()
+        self.caches?.get_blob(name).ok().flatten()
     }
 }
 
