@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use unisono_model::{Action, AgentId, Code, Digest, OrchestraId, Rejection, Setting, Stamp};
+use unisono_model::{AgentId, Code, Digest, OrchestraId, Rejection};
 
 use super::Node;
 use super::input::{Ask, Question};
@@ -22,7 +22,7 @@ impl Node {
             if anywhere || !self.has_seen(ask.orchestra, ask.min_cursor.as_ref()) {
                 return self.ask_anywhere(context, ask, out);
             }
-            return self.reject(Some(ask.ticket), unknown_orchestra(), out);
+            return Self::reject(Some(ask.ticket), unknown_orchestra(), out);
         };
         // The documents' heads mean something once everything queued is applied.
         if matches!(ask.question, Question::Hash) {
@@ -44,7 +44,7 @@ impl Node {
         let at = ask.as_of.unwrap_or(now);
         if at > now {
             let rejection = Rejection::new(Code::CursorInvalid, "that time has not come yet");
-            return self.reject(Some(ask.ticket), rejection, out);
+            return Self::reject(Some(ask.ticket), rejection, out);
         }
         if let Question::Records { .. } = &ask.question {
             return self.begin_page(context, ask, out);
@@ -183,124 +183,4 @@ impl Node {
 pub(super) fn unknown_orchestra() -> Rejection {
     Rejection::new(Code::OrchestraUnknown, "no orchestra of this name here")
         .hint("look at `unisono status` for those that there are")
-}
-
-/// Whether a topic may be claimed, renewed or released by an agent now.
-pub(super) fn claim_precondition(
-    reading: &Reading<'_>,
-    agent: AgentId,
-    action: Action,
-    lease_ms_max: u64,
-) -> Result<Action, Rejection> {
-    let default_ms = reading
-        .setting(Setting::ClaimLeaseMs)
-        .clamp(100, lease_ms_max);
-    let lease = |asked_ms: u64| match asked_ms {
-        0 => Ok(default_ms),
-        asked_ms if asked_ms > lease_ms_max => Err(Rejection::new(
-            Code::Malformed,
-            format!("a lease of {asked_ms} ms; at most {lease_ms_max} are allowed"),
-        )),
-        asked_ms => Ok(asked_ms),
-    };
-    match action {
-        Action::Claim { topic, lease_ms } => {
-            let lease_ms = lease(lease_ms)?;
-            let state = reading.topic(&topic);
-            match state.holding {
-                Some(held) => Err(is_held(reading, &topic, held.agent, held.until, agent)),
-                None => Ok(Action::Claim { topic, lease_ms }),
-            }
-        }
-        Action::Renew {
-            topic,
-            claim,
-            lease_ms,
-        } => {
-            let lease_ms = lease(lease_ms)?;
-            let claim = standing(reading, &topic, claim, agent)?;
-            Ok(Action::Renew {
-                topic,
-                claim,
-                lease_ms,
-            })
-        }
-        Action::Release { topic, claim } => {
-            let claim = if claim == Digest::default() {
-                reading
-                    .own_claim(&topic, agent)
-                    .ok_or_else(|| not_yours(reading, &topic, agent))?
-            } else {
-                let state = reading.topic(&topic);
-                let held = state
-                    .holding
-                    .is_some_and(|held| held.claim.record == claim && held.agent == agent);
-                let lost = state
-                    .losers
-                    .iter()
-                    .any(|l| l.claim.record == claim && l.agent == agent);
-                if !held && !lost {
-                    return Err(not_yours(reading, &topic, agent));
-                }
-                claim
-            };
-            Ok(Action::Release { topic, claim })
-        }
-        other => Ok(other),
-    }
-}
-
-fn standing(
-    reading: &Reading<'_>,
-    topic: &str,
-    claim: Digest,
-    agent: AgentId,
-) -> Result<Digest, Rejection> {
-    match reading.topic(topic).holding {
-        Some(held)
-            if held.agent == agent
-                && (claim == Digest::default() || held.claim.record == claim) =>
-        {
-            Ok(held.claim.record)
-        }
-        _ => Err(not_yours(reading, topic, agent)),
-    }
-}
-
-fn is_held(
-    reading: &Reading<'_>,
-    topic: &str,
-    holder: AgentId,
-    until: Stamp,
-    agent: AgentId,
-) -> Rejection {
-    let name = reading.folds.agents.name(&holder);
-    let until_ms = until.as_ms();
-    let detail = format!("topic {topic} is held by {name} until {until_ms} (ms since 1970)");
-    let hint = if holder == agent {
-        "it is yours already: renew it".to_string()
-    } else {
-        format!("wait for its release, ask {name}, or take something else")
-    };
-    let wait_ms = until.as_ms().saturating_sub(reading.at.as_ms());
-    Rejection::new(Code::ClaimHeld, detail)
-        .hint(hint)
-        .retry_after(wait_ms)
-}
-
-fn not_yours(reading: &Reading<'_>, topic: &str, agent: AgentId) -> Rejection {
-    match reading.topic(topic).holding {
-        Some(held) if held.agent != agent => {
-            let name = reading.folds.agents.name(&held.agent);
-            Rejection::new(Code::NotHolder, format!("topic {topic} is held by {name}"))
-                .hint("only its holder may renew or release it")
-        }
-        Some(_) => Rejection::new(Code::ClaimUnknown, format!("not by this claim: {topic}"))
-            .hint("name no claim to mean the one that stands"),
-        None => Rejection::new(
-            Code::ClaimExpired,
-            format!("nobody holds {topic} now: the lease has ended or never was"),
-        )
-        .hint("claim it again"),
-    }
 }

@@ -5,12 +5,10 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use ed25519_dalek::Signer;
-use unisono_model::wire::{self, Blob, Signature};
+use unisono_model::wire::{self, Blob};
 use unisono_model::{
-    AgentId, BUNDLE_VERSION, BundleBody, BundleHeader, ChainId, Code, Digest, DocumentKind,
-    DocumentName, ForkProof, LogId, OrchestraId, RecordBody, RecordPlace, Rejection, SignedBundle,
-    SignedRecord,
+    AgentId, Code, Digest, DocumentKind, DocumentName, ForkProof, LogId, OrchestraId, RecordBody,
+    Rejection, SignedRecord,
 };
 
 use super::documents::Need;
@@ -18,7 +16,7 @@ use super::input::{BatchId, DiskFailure, LoadId, Promise, Ticket};
 use super::output::{Note, Output};
 use super::{Node, limits, space};
 use crate::carriage::Carried;
-use crate::context::{Context, Verifier};
+use crate::context::Context;
 use crate::journal::{Entry, EntryKey, Proof};
 use crate::replication::{LogState, NotNext, Placed};
 
@@ -33,6 +31,22 @@ pub(super) struct Made {
     pub(super) deadline_ms: u64,
     pub(super) subjects: Vec<Subject>,
 }
+
+impl Made {
+    /// About how many bytes it takes in a bundle.
+    fn weight(&self) -> usize {
+        let body = match &self.source {
+            Source::Signed(record) => record.body.0.len(),
+            Source::Held(_) | Source::Own => wire::encode(&self.body).len(),
+        };
+        body + RECORD_OVERHEAD_BYTES
+    }
+}
+
+/// What signature, stamp and digests add to a record's body, and predecessors at the most.
+const RECORD_OVERHEAD_BYTES: usize = 256;
+/// What the records of one bundle may weigh together: the rest is for dependencies and changes.
+const BUNDLE_RECORD_BYTES_MAX: usize = unisono_model::limits::BUNDLE_BYTES_MAX / 2;
 
 /// Who signs it.
 #[derive(Clone, Debug)]
@@ -82,15 +96,6 @@ pub(super) struct Placement {
     pub(super) made: Made,
     pub(super) placed: Placed,
     pub(super) bundle: u64,
-}
-
-/// Signatures that this node has just made or checked.
-struct Trusted;
-
-impl Verifier for Trusted {
-    fn verify(&mut self, _: &[u8; 32], _: &Digest, _: &Signature) -> bool {
-        true
-    }
 }
 
 impl Node {
@@ -200,20 +205,26 @@ impl Node {
         let mut work: BTreeMap<OrchestraId, Vec<Made>> = BTreeMap::new();
         let mut later = Vec::new();
         let mut count = 0;
+        let mut bytes = 0;
         while let Some(made) = self.queue.pop_front() {
+            let weight = made.weight();
+            let full = count >= limits::BATCH_RECORDS_MAX
+                || (count > 0 && bytes + weight > BUNDLE_RECORD_BYTES_MAX);
             let refolding = self
                 .spaces
                 .get(&made.orchestra)
                 .is_none_or(|space| space.refolding);
-            if count >= limits::BATCH_RECORDS_MAX || refolding || !self.ready(&made, now_ms, out) {
+            if full || refolding || !self.ready(&made, now_ms, out) {
                 later.push(made);
                 continue;
             }
             count += 1;
+            bytes += weight;
             work.entry(made.orchestra).or_default().push(made);
         }
         self.queue.extend(later);
         let mut heads = false;
+        let me = self.me;
         self.postpone_heads(context);
         for (id, space) in &self.spaces {
             if !space.living.queue.is_empty() && !space.refolding && !space.living.broken {
@@ -224,7 +235,7 @@ impl Node {
                 .get(id)
                 .is_some_and(|made| made.iter().any(|made| space::urgent(&made.body.action)));
             heads |= due || claims;
-            if due {
+            if due && space.needs_head(&me) {
                 work.entry(*id).or_default();
             }
         }
@@ -243,17 +254,34 @@ impl Node {
         }
     }
 
+    /// How far this node's head in the cluster's own orchestra has come; nobody waits for it where
+    /// there is nobody else.
+    pub(super) fn cluster_head(&self) -> Stamp {
+        let cluster = self
+            .spaces
+            .get(&self.cluster)
+            .filter(|_| self.peers_matter());
+        cluster.map_or(Stamp::MAX, |space| {
+            let own = space.logs.get(&self.me);
+            own.map_or(Stamp::MIN, |state| state.stamp)
+        })
+    }
+
     /// Of the heads that are due, keeps those that can be written now and that anybody needs.
     fn postpone_heads(&mut self, context: &Context<'_>) {
         let now_ms = context.now_ms();
         let (me, now) = (self.me, self.clock.now(context.wall_ns));
+        let shown = self.cluster_head();
+        let cluster_ready = self.spaces.get(&self.cluster).is_some_and(|s| !s.refolding);
         for space in self.spaces.values_mut() {
             if space.head_due_ms.is_none_or(|at| at > now_ms) {
                 continue;
             }
-            if !space.needs_head(&me) {
+            // Own records may have passed what others wait for already; the head in the cluster's
+            // own orchestra has not, and counts as well.
+            if !space.needs_head(&me) && space.foreign <= shown {
                 space.head_due_ms = None;
-            } else if space.refolding || space.foreign > now {
+            } else if space.refolding || !cluster_ready || space.foreign > now {
                 space.head_due_ms = Some(now_ms + limits::CARE_MS);
             }
         }
@@ -274,127 +302,6 @@ impl Node {
                 false
             }
         }
-    }
-
-    fn bundle(
-        &mut self,
-        context: &mut Context<'_>,
-        batch: &mut Batch,
-        orchestra: OrchestraId,
-        work: Vec<Made>,
-    ) {
-        let me = self.me;
-        let Some(space) = self.spaces.get_mut(&orchestra) else {
-            return;
-        };
-        let mut state = space.logs.entry(me).clone();
-        space.head_due_ms = None;
-        let mut body = BundleBody::default();
-        if state.seq == 0 {
-            body.closes = space.open_ends(&me);
-        }
-        let mut tips = state.chains.clone();
-        for made in &work {
-            let stamp = self.clock.stamp(context.wall_ns);
-            let record = match &made.source {
-                Source::Signed(record) => record.clone(),
-                Source::Held(_) | Source::Own => {
-                    let key = match &made.source {
-                        Source::Held(name) => held_key(&self.config.secret, orchestra, name),
-                        _ => self.key.clone(),
-                    };
-                    let agent = AgentId(key.verifying_key().to_bytes());
-                    let tip = tips.get(&agent).copied().unwrap_or_default();
-                    let place = RecordPlace {
-                        cluster: self.config.cluster,
-                        orchestra,
-                        chain: ChainId { agent, log: me },
-                        seq: tip.seq + 1,
-                        prev: tip.record,
-                    };
-                    let mut body = made.body.clone();
-                    if tip.seq == 0 {
-                        body.predecessors = space.chain_heads(agent, &me);
-                    }
-                    SignedRecord::sign(&key, &place, &body)
-                }
-            };
-            let digest = record
-                .place(self.config.cluster, orchestra)
-                .digest(&record.body.0);
-            let tip = tips.entry(record.agent).or_default();
-            tip.seq = record.seq;
-            tip.record = digest;
-            let known = body.agents.iter().position(|agent| *agent == record.agent);
-            let agent = known.unwrap_or_else(|| {
-                body.agents.push(record.agent);
-                body.agents.len() - 1
-            });
-            body.records.push(unisono_model::Carried {
-                agent: agent as u32,
-                seq: record.seq,
-                prev: record.prev,
-                stamp,
-                body: record.body,
-                signature: record.signature,
-            });
-        }
-        let kinds: BTreeSet<DocumentKind> = work.iter().map(|made| kind_of(&made.body)).collect();
-        for kind in kinds {
-            let name = space.documents.current(kind);
-            body.appends.extend(space.documents.append(name, &me));
-        }
-        for (ticket, change) in space.living.queue.drain(..) {
-            space.living.in_flight.extend(ticket);
-            body.living.push(change);
-        }
-        let stamp = match body.records.last() {
-            Some(record) => record.stamp,
-            None => self.clock.stamp(context.wall_ns),
-        };
-        let (sealed, digest) = body.seal();
-        let header = BundleHeader {
-            version: BUNDLE_VERSION,
-            cluster: self.config.cluster,
-            orchestra,
-            log: me,
-            seq: state.seq + 1,
-            prev: state.head,
-            stamp,
-            body: digest,
-        };
-        let signature = Signature::from_bytes(self.key.sign(&header.digest().0).to_bytes());
-        let carried = Carried::own(
-            SignedBundle {
-                header,
-                signature,
-                body: sealed,
-            },
-            body,
-        );
-        let digest = carried.digest();
-        let placed = state.advance(&header, digest, carried.body(), &mut Trusted);
-        if work.is_empty() {
-            self.counters.heads_written += 1;
-        }
-        self.counters.bundles_written += 1;
-        let seq = header.seq;
-        for (made, placed) in work.into_iter().zip(&placed) {
-            batch.made.push(Placement {
-                made,
-                placed: placed.clone(),
-                bundle: seq,
-            });
-        }
-        let changes = state.changes_of(carried.body());
-        batch.states.insert((orchestra, me), state);
-        batch.bundles.push(Staged {
-            orchestra,
-            carried,
-            placed,
-            own: true,
-            changes,
-        });
     }
 
     /// The disk has dealt with the batch.
@@ -422,7 +329,7 @@ impl Node {
             Err(DiskFailure::Broken) => {
                 self.stopped = true;
                 for placement in &batch.made {
-                    self.reject(placement.made.ticket, broken(), out);
+                    Self::reject(placement.made.ticket, broken(), out);
                 }
                 out.push(Output::Restart {
                     reason: "a write to disk has failed",
@@ -444,7 +351,7 @@ impl Node {
         self.jobs.new_proofs.extend(batch.proofs.iter().cloned());
         for placement in &batch.made {
             self.unblock(&placement.made.subjects);
-            self.reject(placement.made.ticket, full(), out);
+            Self::reject(placement.made.ticket, full(), out);
         }
         for staged in batch.bundles.iter().filter(|staged| staged.own) {
             self.living_written(context, staged.orchestra, false, out);
@@ -452,16 +359,11 @@ impl Node {
         let queued: Vec<Made> = self.queue.drain(..).collect();
         for made in queued {
             self.unblock(&made.subjects);
-            self.reject(made.ticket, full(), out);
+            Self::reject(made.ticket, full(), out);
         }
     }
 
-    pub(super) fn reject(
-        &mut self,
-        ticket: Option<Ticket>,
-        rejection: Rejection,
-        out: &mut Vec<Output>,
-    ) {
+    pub(super) fn reject(ticket: Option<Ticket>, rejection: Rejection, out: &mut Vec<Output>) {
         if let Some(ticket) = ticket {
             out.push(Output::Reply {
                 ticket,

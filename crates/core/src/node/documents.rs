@@ -234,7 +234,8 @@ impl Documents {
         }
     }
 
-    /// Queues what a bundle appends while the logs are walked again: of one document, or of all.
+    /// Queues what a bundle appends to one document, while the logs are walked again for it. What is
+    /// applied already is known by its number, so whatever comes twice does no harm.
     pub(super) fn requeue(
         &mut self,
         header: &BundleHeader,
@@ -242,34 +243,14 @@ impl Documents {
         numbers: &BTreeMap<DocumentName, u64>,
         kinds: &[Option<(DocumentKind, u64)>],
         now_ms: u64,
-        only: Option<DocumentName>,
+        name: DocumentName,
     ) {
-        // Changes that are applied already are known by their number, so whatever comes twice
-        // does no harm.
-        let numbers = match only {
-            Some(name) => numbers
-                .iter()
-                .filter(|(n, _)| **n == name)
-                .map(|(n, s)| (*n, *s))
-                .collect(),
-            None => numbers.clone(),
-        };
-        let before: BTreeMap<DocumentName, usize> = self
-            .slots
-            .iter()
-            .map(|(name, slot)| (*name, slot.entries))
-            .collect();
-        self.queue(header, body, &numbers, kinds, now_ms);
-        for name in numbers.keys() {
-            let Some(slot) = self.slots.get_mut(name) else {
-                continue;
-            };
-            if only.is_none() {
-                slot.entries = before.get(name).copied().unwrap_or(slot.entries);
-            }
-            if slot.queue.len() >= limits::DOCUMENT_QUEUE_MAX {
-                slot.apply();
-            }
+        let number = numbers.get(&name).map(|number| (name, *number));
+        self.queue(header, body, &number.into_iter().collect(), kinds, now_ms);
+        if let Some(slot) = self.slots.get_mut(&name)
+            && slot.queue.len() >= limits::DOCUMENT_QUEUE_MAX
+        {
+            slot.apply();
         }
     }
 

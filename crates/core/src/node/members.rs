@@ -79,7 +79,7 @@ impl Node {
             return;
         }
         self.enrol_self(context, self.cluster);
-        let mut made = self.own_record(context, self.cluster, Action::Admit(admit));
+        let mut made = Self::own_record(context, self.cluster, Action::Admit(admit));
         made.subjects.push(subject);
         self.block(&made.subjects);
         self.queue.push_back(made);
@@ -152,7 +152,7 @@ impl Node {
                 continue;
             }
             self.enrol_self(context, self.cluster);
-            let mut made = self.own_record(context, self.cluster, Action::VoteRemoval(vote));
+            let mut made = Self::own_record(context, self.cluster, Action::VoteRemoval(vote));
             made.subjects.push(subject);
             self.block(&made.subjects);
             self.queue.push_back(made);

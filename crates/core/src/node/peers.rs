@@ -48,10 +48,20 @@ impl Node {
             out.push(Output::Note(Note::FrameRefused { from }));
             return;
         };
-        let now_ms = context.now_ms();
         let peer = self.peers.entry(from).or_default();
-        peer.heard_ms = Some(now_ms);
+        peer.heard_ms = Some(context.now_ms());
         peer.silent_since_ms = None;
+        self.take_frame(context, from, frame, out);
+    }
+
+    fn take_frame(
+        &mut self,
+        context: &mut Context<'_>,
+        from: NodeId,
+        frame: Frame,
+        out: &mut Vec<Output>,
+    ) {
+        let now_ms = context.now_ms();
         match frame {
             Frame::Push { relay, bundles } => {
                 let fresh = self.take_in(context, from, bundles.iter().map(|b| &b.0[..]), out);
@@ -177,11 +187,8 @@ impl Node {
         if let Some(known) = space.incoming.get(&(header.log, header.seq))
             && known.digest() != carried.digest()
         {
-            let pair = [
-                (*known.header(), known.bundle().signature),
-                (header, carried.bundle().signature),
-            ];
-            self.fork_found(pair);
+            let known = (*known.header(), known.bundle().signature);
+            self.fork_found(known, (header, carried.bundle().signature));
             return false;
         }
         if let Some(state) = space.logs.get(&header.log) {
@@ -195,7 +202,7 @@ impl Node {
                     .copied();
                 match ours {
                     Some(ours) if at_head => {
-                        self.fork_found([ours, (header, carried.bundle().signature)]);
+                        self.fork_found(ours, (header, carried.bundle().signature));
                     }
                     Some(ours) => self.send(from, Class::Repair, &Frame::Header(ours), out),
                     None => {}
@@ -398,7 +405,9 @@ impl Node {
         out: &mut Vec<Output>,
     ) {
         let before = self.clock_off();
-        let difference = wall_ms as i64 - context.wall_ms() as i64;
+        let difference = wall_ms
+            .cast_signed()
+            .saturating_sub(context.wall_ms().cast_signed());
         self.peers.entry(from).or_default().clock_ms = Some(difference);
         let after = self.clock_off();
         if after.is_some() && before.is_none() {

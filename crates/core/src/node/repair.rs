@@ -311,7 +311,7 @@ impl Node {
                 let before = known
                     .and_then(|headers| headers.get(&(header.seq - 1)))
                     .copied();
-                self.fork_found([ours, theirs]);
+                self.fork_found(ours, theirs);
                 // They may differ earlier still: show what stands before.
                 self.send(from, Class::Repair, &Frame::Header(ours), out);
                 if let Some(before) = before {
@@ -325,7 +325,10 @@ impl Node {
                     .get(&header.log)
                     .is_some_and(|s| s.seq >= header.seq);
                 if held {
-                    let purpose = Purpose::Header { from, theirs };
+                    let purpose = Purpose::Header {
+                        from,
+                        theirs: theirs.into(),
+                    };
                     self.fetch(header.orchestra, header.log, header.seq, 1, purpose, out);
                 }
             }
@@ -333,8 +336,7 @@ impl Node {
     }
 
     /// Two bundles at one place: the proof goes to disk and to everybody.
-    pub(super) fn fork_found(&mut self, pair: [SignedHeader; 2]) {
-        let [a, b] = pair;
+    pub(super) fn fork_found(&mut self, a: SignedHeader, b: SignedHeader) {
         let (one, other) = if a.0.digest() < b.0.digest() {
             (a, b)
         } else {

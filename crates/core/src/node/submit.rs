@@ -1,12 +1,13 @@
 //! The edge's preconditions: checked once, before a record exists, and never again.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use unisono_model::{
-    Action, AgentId, Code, Digest, FieldValue, Held, IdempotencyKey, OrchestraId, RECORD_VERSION,
-    RecordBody, Rejection, Setting, SignalKind, SignedRecord, TaskStatus, check, limits,
+    Action, AgentId, Code, Digest, Held, IdempotencyKey, OrchestraId, RECORD_VERSION, RecordBody,
+    Rejection, SignedRecord, check, limits,
 };
 
 use super::batch::{Made, Source, Subject};
@@ -25,9 +26,9 @@ use crate::replication::ChainTip;
 /// What a request came to at the edge.
 enum Verdict {
     /// It becomes a record.
-    Make(Made),
+    Make(Box<Made>),
     /// It was done before under its key.
-    Repeated(Recorded),
+    Repeated(Box<Recorded>),
     /// Something that it is about is being changed: it waits its turn.
     Later,
 }
@@ -41,7 +42,7 @@ impl Node {
     ) {
         let deadline_ms = context.now_ms().saturating_add(submit.promise.deadline_ms);
         if self.waiters.len() + self.deferred.len() + self.queue.len() >= bounds::WAITING_MAX {
-            self.reject(Some(submit.ticket), busy(), out);
+            Self::reject(Some(submit.ticket), busy(), out);
             return;
         }
         if !self.has_seen(submit.orchestra, submit.promise.min_cursor.as_ref()) {
@@ -60,7 +61,7 @@ impl Node {
         match self.consider(context, &submit, deadline_ms, out) {
             Ok(Some(Verdict::Make(made))) => {
                 self.block(&made.subjects);
-                self.queue.push_back(made);
+                self.queue.push_back(*made);
                 if self.queue.len() >= bounds::BATCH_RECORDS_MAX {
                     self.flush(context, out);
                 }
@@ -68,7 +69,7 @@ impl Node {
             Ok(Some(Verdict::Repeated(recorded))) => {
                 let at = self.now(context);
                 let horizon = self.horizon(submit.orchestra);
-                let body = AnswerBody::Recorded(recorded);
+                let body = AnswerBody::Recorded(*recorded);
                 let answer = self.answer(submit.orchestra, at, &horizon, body);
                 out.push(Output::Reply {
                     ticket,
@@ -77,7 +78,7 @@ impl Node {
             }
             Ok(Some(Verdict::Later)) => self.deferred.push_back(submit),
             Ok(None) => {}
-            Err(rejection) => self.reject(Some(ticket), rejection, out),
+            Err(rejection) => Self::reject(Some(ticket), rejection, out),
         }
     }
 
@@ -163,17 +164,16 @@ impl Node {
         let action = Action::Open {
             name: name.to_string(),
         };
-        let mut made = self.own_record(context, id, action);
+        let mut made = Self::own_record(context, id, action);
         made.ticket = Some(submit.ticket);
         made.promise = submit.promise.clone();
         made.deadline_ms = deadline_ms;
         made.subjects.push(Subject::Iteration(id));
-        Ok(Some(Verdict::Make(made)))
+        Ok(Some(Verdict::Make(Box::new(made))))
     }
 
     /// A record that this node makes for itself.
     pub(super) fn own_record(
-        &mut self,
         context: &Context<'_>,
         orchestra: OrchestraId,
         action: Action,
@@ -223,7 +223,7 @@ impl Node {
             return Ok(Verdict::Later);
         }
         if let Some(recorded) = self.repeated(orchestra, record.agent, body.key, &body.action)? {
-            return Ok(Verdict::Repeated(recorded));
+            return Ok(Verdict::Repeated(Box::new(recorded)));
         }
         self.check_chain(orchestra, &record, &digest)?;
         self.check_enrolled(orchestra, record.agent, &body.action)?;
@@ -236,7 +236,7 @@ impl Node {
                     .hint("fill in lease, lifetime and claim before signing"),
             );
         }
-        Ok(Verdict::Make(Made {
+        Ok(Verdict::Make(Box::new(Made {
             ticket: Some(submit.ticket),
             orchestra,
             source: Source::Signed(record),
@@ -244,7 +244,7 @@ impl Node {
             promise: submit.promise.clone(),
             deadline_ms,
             subjects,
-        }))
+        })))
     }
 
     fn acted(
@@ -273,7 +273,7 @@ impl Node {
         }
         self.check_enrolled(orchestra, agent, action)?;
         if let Some(recorded) = self.repeated(orchestra, agent, key, action)? {
-            return Ok(Verdict::Repeated(recorded));
+            return Ok(Verdict::Repeated(Box::new(recorded)));
         }
         let action = self.precondition(context, orchestra, agent, action.clone())?;
         check::action(&action)?;
@@ -283,7 +283,7 @@ impl Node {
             .get(&orchestra)
             .map_or(1, |space| space.folds.course.iteration(at))
             .min(limits::ITERATION_MAX);
-        Ok(Verdict::Make(Made {
+        Ok(Verdict::Make(Box::new(Made {
             ticket: Some(submit.ticket),
             orchestra,
             source: Source::Held(name.to_string()),
@@ -291,7 +291,7 @@ impl Node {
             promise: submit.promise.clone(),
             deadline_ms,
             subjects,
-        }))
+        })))
     }
 
     /// The answer that was given before under this key, if any.
@@ -393,104 +393,6 @@ impl Node {
         )
     }
 
-    /// What must be so before the record exists; fills in the numbers that folds will need.
-    fn precondition(
-        &mut self,
-        context: &Context<'_>,
-        orchestra: OrchestraId,
-        agent: AgentId,
-        action: Action,
-    ) -> Result<Action, Rejection> {
-        let at = self.now(context);
-        let horizon = Horizon::default();
-        match action {
-            Action::Admit(_) | Action::VoteRemoval(_) | Action::Open { .. } => Err(Rejection::new(
-                Code::NotMember,
-                "only nodes do this, of themselves",
-            )),
-            Action::Signal(_) => self.signal(context, orchestra, agent, action),
-            Action::Claim { .. } | Action::Renew { .. } | Action::Release { .. } => {
-                let lease_ms_max = self.config.lease_ms_max;
-                let Some(reading) = self.reading(orchestra, at, &horizon) else {
-                    return Ok(action);
-                };
-                super::answer::claim_precondition(&reading, agent, action, lease_ms_max)
-            }
-            Action::Advance { from } => {
-                let Some(reading) = self.reading(orchestra, at, &horizon) else {
-                    return Ok(action);
-                };
-                let now = reading.iteration();
-                if from == now {
-                    return Ok(action);
-                }
-                Err(Rejection::new(
-                    Code::IterationWrong,
-                    format!("iteration {from} cannot end now: the current one is {now}"),
-                ))
-            }
-            Action::Task(mut change) => {
-                let Some(space) = self.spaces.get(&orchestra) else {
-                    return Ok(Action::Task(change));
-                };
-                let exists = space.folds.tasks.exists(&change.task, at);
-                task_precondition(&change, exists)?;
-                space.folds.tasks.fill_replaces(&mut change, at);
-                Ok(Action::Task(change))
-            }
-            other => Ok(other),
-        }
-    }
-
-    fn signal(
-        &mut self,
-        context: &Context<'_>,
-        orchestra: OrchestraId,
-        agent: AgentId,
-        action: Action,
-    ) -> Result<Action, Rejection> {
-        let Action::Signal(mut signal) = action else {
-            return Ok(action);
-        };
-        if signal.kind == SignalKind::Offer && signal.evidence.is_none() {
-            return Err(
-                Rejection::new(Code::EvidenceMissing, "an OFFER needs a mark as evidence")
-                    .hint("make one with `unisono mark`, and name it with --evidence"),
-            );
-        }
-        let at = self.now(context);
-        let Some(space) = self.spaces.get(&orchestra) else {
-            return Ok(Action::Signal(signal));
-        };
-        let course = &space.folds.course;
-        if signal.lifetime_ms == 0 {
-            let setting = match signal.kind {
-                SignalKind::Intent => Setting::IntentLifetimeMs,
-                SignalKind::Need | SignalKind::Offer => Setting::NeedLifetimeMs,
-            };
-            signal.lifetime_ms = course
-                .setting(setting, at)
-                .clamp(1, limits::LIFETIME_MS_MAX);
-        }
-        let allowed = course.setting(Setting::EmitPerMinuteMax, at);
-        let minute = context.now_ms() / 60_000;
-        let count = self.emitted.entry((orchestra, agent)).or_default();
-        if count.0 != minute {
-            *count = (minute, 0);
-        }
-        if count.1 >= allowed {
-            let wait_ms = (minute + 1) * 60_000 - context.now_ms();
-            return Err(Rejection::new(
-                Code::RateLimited,
-                format!("this agent may emit {allowed} signals a minute"),
-            )
-            .hint("wait, or raise the setting emit-per-minute-max")
-            .retry_after(wait_ms));
-        }
-        count.1 += 1;
-        Ok(Action::Signal(signal))
-    }
-
     /// The folds of an orchestra, read as of a stamp.
     pub(super) fn reading<'a>(
         &'a self,
@@ -546,7 +448,7 @@ impl Node {
             role: String::from("node"),
             kind: unisono_model::AgentKind::Node,
         };
-        let mut made = self.own_record(context, orchestra, Action::Enrol(enrol));
+        let mut made = Self::own_record(context, orchestra, Action::Enrol(enrol));
         made.subjects.push(subject);
         self.block(&made.subjects);
         self.queue.push_back(made);
@@ -584,38 +486,6 @@ fn subjects(orchestra: OrchestraId, agent: AgentId, action: &Action) -> Vec<Subj
         subjects.push(Subject::Iteration(orchestra));
     }
     subjects
-}
-
-fn task_precondition(change: &unisono_model::TaskChange, exists: bool) -> Result<(), Rejection> {
-    let name = &change.task;
-    let creates = change
-        .fields
-        .iter()
-        .any(|f| matches!(f.value, FieldValue::Created(_)));
-    if creates && exists {
-        return Err(
-            Rejection::new(Code::TaskExists, format!("task {name} exists already"))
-                .hint("change it instead of making it"),
-        );
-    }
-    if !creates && !exists {
-        return Err(
-            Rejection::new(Code::TaskUnknown, format!("there is no task {name}"))
-                .hint("make it first: `unisono task create`"),
-        );
-    }
-    let closes = change
-        .fields
-        .iter()
-        .any(|field| matches!(field.value, FieldValue::Status(TaskStatus::Closed)));
-    if closes && change.evidence.is_none() {
-        return Err(Rejection::new(
-            Code::EvidenceMissing,
-            "closing a task needs a mark as evidence",
-        )
-        .hint("make one with `unisono mark`, and name it with --evidence"));
-    }
-    Ok(())
 }
 
 fn busy() -> Rejection {

@@ -64,7 +64,7 @@ impl Node {
         for space in self.spaces.values() {
             let ready = idle && !space.refolding;
             let next = space.incoming.keys().next().is_some();
-            if ready && next && self.has_next(space) {
+            if ready && next && Self::has_next(space) {
                 at_ms = 0;
             }
             if let Some(due) = space.head_due_ms
@@ -86,7 +86,7 @@ impl Node {
     }
 
     /// Whether any waiting bundle continues its log.
-    fn has_next(&self, space: &Space) -> bool {
+    fn has_next(space: &Space) -> bool {
         let mut last = None;
         for (log, seq) in space.incoming.keys() {
             if last == Some(*log) {
@@ -108,10 +108,10 @@ impl Node {
         self.announce(context, out);
         self.care_for_folds(context, out);
         self.tell_losers(out);
-        let me = self.me;
+        let (me, shown) = (self.me, self.cluster_head());
         for space in self.spaces.values_mut() {
             match space.head_due_ms {
-                None if space.needs_head(&me) => {
+                None if space.needs_head(&me) || space.foreign > shown => {
                     space.head_due_ms = Some(now_ms + limits::HEAD_DELAY_MS);
                 }
                 _ => {}

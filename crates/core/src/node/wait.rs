@@ -108,7 +108,7 @@ impl Node {
                         self.submit(context, submit, out);
                     } else if now_ms >= deadline_ms {
                         let rejection = self.behind(submit.orchestra);
-                        self.reject(Some(submit.ticket), rejection, out);
+                        Self::reject(Some(submit.ticket), rejection, out);
                     } else {
                         self.waiters.push(Waiter::Submit(submit, deadline_ms));
                     }
@@ -118,7 +118,7 @@ impl Node {
                         self.ask(context, ask, out);
                     } else if now_ms >= deadline_ms {
                         let rejection = self.behind(ask.orchestra);
-                        self.reject(Some(ask.ticket), rejection, out);
+                        Self::reject(Some(ask.ticket), rejection, out);
                     } else {
                         self.waiters.push(Waiter::Ask(ask, deadline_ms));
                     }

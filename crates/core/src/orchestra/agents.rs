@@ -14,7 +14,7 @@ pub const MARKS_KEPT_MAX: usize = 256;
 /// The fold over all agents.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Agents {
-    agents: BTreeMap<AgentId, Agent>,
+    by_key: BTreeMap<AgentId, Agent>,
     recent_marks: BTreeMap<Place, Witnessed>,
     /// The highest mark that was dropped from `recent_marks`.
     marks_from: Option<Place>,
@@ -64,7 +64,7 @@ pub struct AgentState<'a> {
 impl Agents {
     /// Takes in a record, of any kind: every record is a sign of life.
     pub fn insert(&mut self, fact: &Fact) {
-        let agent = self.agents.entry(fact.agent).or_default();
+        let agent = self.by_key.entry(fact.agent).or_default();
         agent.actions.insert(fact.place);
         match &fact.body.action {
             Action::Enrol(enrol) => {
@@ -99,7 +99,7 @@ impl Agents {
 
     /// Takes a record out again.
     pub fn retract(&mut self, id: AgentId, place: Place, action: &Action) {
-        let Some(agent) = self.agents.get_mut(&id) else {
+        let Some(agent) = self.by_key.get_mut(&id) else {
             return;
         };
         agent.actions.remove(&place);
@@ -118,14 +118,14 @@ impl Agents {
 
     /// Whether any enrolment of this agent is held.
     pub fn is_enrolled(&self, agent: &AgentId) -> bool {
-        self.agents
+        self.by_key
             .get(agent)
             .is_some_and(|agent| !agent.enrolments.is_empty())
     }
 
     /// An agent as of a stamp.
     pub fn read(&self, id: &AgentId, at: Stamp) -> Option<AgentState<'_>> {
-        let agent = self.agents.get(id)?;
+        let agent = self.by_key.get(id)?;
         let seen = Place::end_of(at);
         let (since, (enrol, held)) = agent.enrolments.range(..=seen).next()?;
         Some(AgentState {
@@ -143,7 +143,7 @@ impl Agents {
 
     /// All agents enrolled at a stamp.
     pub fn all(&self, at: Stamp) -> impl Iterator<Item = (AgentId, AgentState<'_>)> {
-        self.agents
+        self.by_key
             .keys()
             .filter_map(move |id| Some((*id, self.read(id, at)?)))
     }
@@ -151,7 +151,7 @@ impl Agents {
     /// The agent's name, or the beginning of its key.
     pub fn name(&self, id: &AgentId) -> alloc::string::String {
         match self
-            .agents
+            .by_key
             .get(id)
             .and_then(|agent| agent.enrolments.values().next())
         {
@@ -163,7 +163,7 @@ impl Agents {
     /// Marks of an agent in an iteration.
     pub fn marks_in(&self, id: &AgentId, iteration: u32, at: Stamp) -> u64 {
         let marks = self
-            .agents
+            .by_key
             .get(id)
             .and_then(|agent| agent.marks.get(&iteration));
         marks.map_or(0, |marks| marks.count(at))
@@ -171,7 +171,7 @@ impl Agents {
 
     /// All marks.
     pub fn marks_count(&self, at: Stamp) -> u64 {
-        self.agents
+        self.by_key
             .values()
             .flat_map(|a| a.marks.values())
             .map(|marks| marks.count(at))
@@ -189,7 +189,7 @@ impl Agents {
     /// Drops what can no longer be the answer to anything above the frontier.
     pub fn prune(&mut self, frontier: Stamp) {
         let edge = Place::end_of(frontier);
-        for agent in self.agents.values_mut() {
+        for agent in self.by_key.values_mut() {
             keep_last_settled(&mut agent.actions, &edge);
             let last = agent
                 .presences
@@ -220,7 +220,7 @@ impl Agents {
     pub fn weight(&self) -> usize {
         self.recent_marks.len()
             + self
-                .agents
+                .by_key
                 .values()
                 .map(|a| a.actions.len() + a.presences.len())
                 .sum::<usize>()

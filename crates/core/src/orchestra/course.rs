@@ -1,6 +1,6 @@
 //! The orchestra's course: its iteration and its settings.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use unisono_model::{Action, Place, Setting, Stamp};
@@ -12,7 +12,7 @@ use super::view::Phase;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Course {
     /// For each iteration that was ended, every place at which that was said. The lowest counts.
-    advances: BTreeMap<u32, BTreeMap<Place, ()>>,
+    advances: BTreeMap<u32, BTreeSet<Place>>,
     settings: BTreeMap<Setting, BTreeMap<Place, u64>>,
 }
 
@@ -21,10 +21,7 @@ impl Course {
     pub fn insert(&mut self, fact: &Fact) {
         match &fact.body.action {
             Action::Advance { from } => {
-                self.advances
-                    .entry(*from)
-                    .or_default()
-                    .insert(fact.place, ());
+                self.advances.entry(*from).or_default().insert(fact.place);
             }
             Action::Settings(changes) => {
                 for (setting, value) in changes {
@@ -60,11 +57,11 @@ impl Course {
     /// The iteration as of a stamp: the longest run of ended iterations from 1, and one.
     pub fn iteration(&self, at: Stamp) -> u32 {
         let mut iteration = 1;
-        while self.advances.get(&iteration).is_some_and(|places| {
-            places
-                .first_key_value()
-                .is_some_and(|(place, ())| place.stamp <= at)
-        }) {
+        while self
+            .advances
+            .get(&iteration)
+            .is_some_and(|places| places.first().is_some_and(|place| place.stamp <= at))
+        {
             iteration += 1;
         }
         iteration
@@ -104,10 +101,10 @@ impl Course {
             }
         }
         for places in self.advances.values_mut() {
-            if let Some(first) = places.keys().next().copied()
+            if let Some(first) = places.first().copied()
                 && first <= edge
             {
-                *places = BTreeMap::from([(first, ())]);
+                *places = BTreeSet::from([first]);
             }
         }
     }

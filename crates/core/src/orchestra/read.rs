@@ -119,7 +119,7 @@ impl Reading<'_> {
                 evidence: emitted.signal.evidence,
             })
             .collect();
-        views.sort_by(|a, b| (b.urgency, b.place).cmp(&(a.urgency, a.place)));
+        views.sort_by_key(|view| core::cmp::Reverse((view.urgency, view.place)));
         views
     }
 

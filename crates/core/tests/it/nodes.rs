@@ -105,6 +105,40 @@ fn three_nodes_agree() {
 }
 
 #[test]
+fn a_claim_that_comes_behind_own_work_is_confirmed_all_the_same() {
+    let mut world = Loop::new(3);
+    world.open(0);
+    world.run_ms(2_000);
+    for (index, agent) in ["ada", "lin", "bob"].iter().enumerate() {
+        world.enrol(index, agent);
+    }
+    world.run_ms(12_000);
+    world.cut = vec![(0, 1), (0, 2)];
+    world.act(0, "ada", claim("x")).expect("granted");
+    world.run_ms(100);
+    // The others' logs are above the claim before they hear of it; then everybody is still.
+    for (index, agent) in [(1, "lin"), (2, "bob")] {
+        let fields = vec![FieldChange {
+            value: FieldValue::Created("bug".into()),
+            replaces: Vec::new(),
+        }];
+        let task = TaskChange {
+            task: agent.to_string(),
+            fields,
+            evidence: None,
+        };
+        world.act(index, agent, Action::Task(task)).expect("made");
+    }
+    world.cut.clear();
+    world.run_ms(15_000);
+    let topic = Some("x".into());
+    match world.view(0, Question::Claims { topic }) {
+        Ok(View::Claims(claims)) => assert_eq!(claims[0].status, ClaimStatus::Confirmed),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn a_claim_on_each_side_of_a_cut_ends_with_one_holder() {
     let mut world = Loop::new(3);
     world.open(0);

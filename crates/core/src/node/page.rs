@@ -1,0 +1,211 @@
+//! Pages of records after a cursor: a stretch of each log, merged by stamp.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use unisono_model::{Action, LogId, OrchestraId, Stamp};
+
+use super::input::{Ask, Question};
+use super::jobs::Purpose;
+use super::output::{AnswerBody, Output};
+use super::{Node, limits};
+use crate::carriage::Carried;
+use crate::context::Context;
+use crate::journal::Entry;
+use crate::orchestra::view::{RecordView, RecordsView, Verdict, View};
+use crate::replication::{Cursor, LogTag};
+
+/// A page of records.
+#[derive(Debug)]
+pub(super) struct Page {
+    ask: Ask,
+    todo: Vec<(LogId, u64)>,
+    bundles: Vec<Carried>,
+    /// No log is known above this stamp: records beyond it wait for the next page.
+    horizon: Stamp,
+    more: bool,
+}
+
+/// How much of each log a page looks at (bytes).
+const PAGE_LOG_BYTES: usize = 64 * 1024;
+
+impl Node {
+    /// Records after a cursor: a stretch of each log, merged by stamp.
+    pub(super) fn begin_page(
+        &mut self,
+        context: &mut Context<'_>,
+        ask: Ask,
+        out: &mut Vec<Output>,
+    ) {
+        let Question::Records { after, .. } = &ask.question else {
+            return;
+        };
+        let Some(space) = self.spaces.get(&ask.orchestra) else {
+            return;
+        };
+        let empty = Cursor::default();
+        let seen = &after.as_ref().unwrap_or(&empty).0;
+        let held = space.logs.iter().filter(|(_, state)| state.seq > 0);
+        let todo = held.filter_map(|(log, state)| {
+            let from = seen.get(&LogTag::of(log)).copied().unwrap_or(0) + 1;
+            (from <= state.seq).then_some((*log, from))
+        });
+        let todo: Vec<(LogId, u64)> = todo.collect();
+        let orchestra = ask.orchestra;
+        let page = Page {
+            ask,
+            todo,
+            bundles: Vec::new(),
+            horizon: Stamp::MAX,
+            more: false,
+        };
+        self.page_next(context, orchestra, Box::new(page), out);
+    }
+
+    fn page_next(
+        &mut self,
+        context: &mut Context<'_>,
+        orchestra: OrchestraId,
+        mut page: Box<Page>,
+        out: &mut Vec<Output>,
+    ) {
+        while let Some((log, from_seq)) = page.todo.last().copied() {
+            let entries = self.recent.read(orchestra, log, from_seq, PAGE_LOG_BYTES);
+            if entries.is_empty() {
+                let purpose = Purpose::Page(page);
+                self.fetch(orchestra, log, from_seq, PAGE_LOG_BYTES, purpose, out);
+                return;
+            }
+            self.page_take(orchestra, &mut page, entries);
+        }
+        self.page_done(context, orchestra, *page, out);
+    }
+
+    pub(super) fn page_step(
+        &mut self,
+        context: &mut Context<'_>,
+        orchestra: OrchestraId,
+        mut page: Box<Page>,
+        entries: Vec<Entry>,
+        out: &mut Vec<Output>,
+    ) {
+        self.page_take(orchestra, &mut page, entries);
+        self.page_next(context, orchestra, page, out);
+    }
+
+    fn page_take(&self, orchestra: OrchestraId, page: &mut Page, entries: Vec<Entry>) {
+        let Some((log, from_seq)) = page.todo.pop() else {
+            return;
+        };
+        let state = self
+            .spaces
+            .get(&orchestra)
+            .and_then(|space| space.logs.get(&log));
+        let last = state.map_or(0, |state| {
+            state.cut.map_or(state.seq, |c| state.seq.min(c - 1))
+        });
+        let mut next = from_seq;
+        let mut stamp = Stamp::MIN;
+        for entry in entries.iter().filter(|entry| entry.key.seq <= last) {
+            let Ok(carried) = Carried::from_disk(&entry.bytes, self.config.cluster) else {
+                break;
+            };
+            stamp = carried.header().stamp;
+            next = entry.key.seq + 1;
+            page.bundles.push(carried);
+        }
+        if next <= last && next > from_seq {
+            page.horizon = page.horizon.min(stamp);
+            page.more = true;
+        }
+    }
+
+    fn page_done(
+        &mut self,
+        context: &mut Context<'_>,
+        orchestra: OrchestraId,
+        mut page: Page,
+        out: &mut Vec<Output>,
+    ) {
+        let Question::Records { after, limit, task } = page.ask.question.clone() else {
+            return;
+        };
+        let limit = limit.clamp(1, limits::PAGE_RECORDS_MAX);
+        page.bundles.sort_by_key(|carried| carried.header().stamp);
+        let mut next = after.unwrap_or_default();
+        let mut records = Vec::new();
+        for carried in &page.bundles {
+            if carried.header().stamp > page.horizon || records.len() >= limit {
+                page.more = true;
+                break;
+            }
+            next.0
+                .insert(LogTag::of(&carried.header().log), carried.header().seq);
+            self.show_bundle(orchestra, carried, task.as_deref(), &mut records);
+        }
+        let at = self.now(context);
+        let horizon = self.horizon(orchestra);
+        let view = View::Records(RecordsView {
+            records,
+            next,
+            more: page.more,
+        });
+        let answer = self.answer(orchestra, at, &horizon, AnswerBody::View(view));
+        out.push(Output::Reply {
+            ticket: page.ask.ticket,
+            result: Ok(answer),
+        });
+    }
+
+    fn show_bundle(
+        &self,
+        orchestra: OrchestraId,
+        carried: &Carried,
+        task: Option<&str>,
+        records: &mut Vec<RecordView>,
+    ) {
+        let Some(space) = self.spaces.get(&orchestra) else {
+            return;
+        };
+        let header = carried.header();
+        for record in &carried.body().records {
+            let agent = carried.body().agents[record.agent as usize];
+            let Ok(body) = unisono_model::RecordBody::decode(&record.body.0) else {
+                continue;
+            };
+            let about = match &body.action {
+                Action::Task(change) => Some(change.task.as_str()),
+                _ => None,
+            };
+            if task.is_some() && about != task {
+                continue;
+            }
+            let name = space.folds.agents.name(&agent);
+            let digest = record.place(header, agent).digest(&record.body.0);
+            let place = unisono_model::Place {
+                stamp: record.stamp,
+                record: digest,
+            };
+            records.push(RecordView {
+                place,
+                agent,
+                name,
+                seq: record.seq,
+                log: header.log,
+                bundle: header.seq,
+                held: body.held,
+                agent_ms: body.agent_ms,
+                iteration: body.iteration,
+                key: body.key,
+                action: body.action,
+                verdict: if space.inert.contains(&digest) {
+                    Verdict::Void
+                } else if space.folds.agents.is_enrolled(&agent) {
+                    Verdict::Valid
+                } else {
+                    Verdict::Pending
+                },
+            });
+        }
+    }
+}

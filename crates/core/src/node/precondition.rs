@@ -1,0 +1,266 @@
+//! What must be so before a record exists, and the numbers that its folds will need.
+
+use alloc::format;
+use alloc::string::ToString;
+
+use unisono_model::{
+    Action, AgentId, Code, Digest, FieldValue, OrchestraId, Rejection, Setting, SignalKind, Stamp,
+    TaskStatus, limits,
+};
+
+use super::Node;
+use crate::context::Context;
+use crate::orchestra::Reading;
+use crate::orchestra::horizon::Horizon;
+
+impl Node {
+    /// What must be so before the record exists; fills in the numbers that folds will need.
+    pub(super) fn precondition(
+        &mut self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        agent: AgentId,
+        action: Action,
+    ) -> Result<Action, Rejection> {
+        let at = self.now(context);
+        let horizon = Horizon::default();
+        match action {
+            Action::Admit(_) | Action::VoteRemoval(_) | Action::Open { .. } => Err(Rejection::new(
+                Code::NotMember,
+                "only nodes do this, of themselves",
+            )),
+            Action::Signal(_) => self.signal(context, orchestra, agent, action),
+            Action::Claim { .. } | Action::Renew { .. } | Action::Release { .. } => {
+                let lease_ms_max = self.config.lease_ms_max;
+                let Some(reading) = self.reading(orchestra, at, &horizon) else {
+                    return Ok(action);
+                };
+                claim_precondition(&reading, agent, action, lease_ms_max)
+            }
+            Action::Advance { from } => {
+                let Some(reading) = self.reading(orchestra, at, &horizon) else {
+                    return Ok(action);
+                };
+                let now = reading.iteration();
+                if from == now {
+                    return Ok(action);
+                }
+                Err(Rejection::new(
+                    Code::IterationWrong,
+                    format!("iteration {from} cannot end now: the current one is {now}"),
+                ))
+            }
+            Action::Task(mut change) => {
+                let Some(space) = self.spaces.get(&orchestra) else {
+                    return Ok(Action::Task(change));
+                };
+                let exists = space.folds.tasks.exists(&change.task, at);
+                task_precondition(&change, exists)?;
+                space.folds.tasks.fill_replaces(&mut change, at);
+                Ok(Action::Task(change))
+            }
+            other => Ok(other),
+        }
+    }
+
+    fn signal(
+        &mut self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        agent: AgentId,
+        action: Action,
+    ) -> Result<Action, Rejection> {
+        let Action::Signal(mut signal) = action else {
+            return Ok(action);
+        };
+        if signal.kind == SignalKind::Offer && signal.evidence.is_none() {
+            return Err(
+                Rejection::new(Code::EvidenceMissing, "an OFFER needs a mark as evidence")
+                    .hint("make one with `unisono mark`, and name it with --evidence"),
+            );
+        }
+        let at = self.now(context);
+        let Some(space) = self.spaces.get(&orchestra) else {
+            return Ok(Action::Signal(signal));
+        };
+        let course = &space.folds.course;
+        if signal.lifetime_ms == 0 {
+            let setting = match signal.kind {
+                SignalKind::Intent => Setting::IntentLifetimeMs,
+                SignalKind::Need | SignalKind::Offer => Setting::NeedLifetimeMs,
+            };
+            signal.lifetime_ms = course
+                .setting(setting, at)
+                .clamp(1, limits::LIFETIME_MS_MAX);
+        }
+        let allowed = course.setting(Setting::EmitPerMinuteMax, at);
+        let minute = context.now_ms() / 60_000;
+        let count = self.emitted.entry((orchestra, agent)).or_default();
+        if count.0 != minute {
+            *count = (minute, 0);
+        }
+        if count.1 >= allowed {
+            let wait_ms = (minute + 1) * 60_000 - context.now_ms();
+            return Err(Rejection::new(
+                Code::RateLimited,
+                format!("this agent may emit {allowed} signals a minute"),
+            )
+            .hint("wait, or raise the setting emit-per-minute-max")
+            .retry_after(wait_ms));
+        }
+        count.1 += 1;
+        Ok(Action::Signal(signal))
+    }
+}
+
+fn task_precondition(change: &unisono_model::TaskChange, exists: bool) -> Result<(), Rejection> {
+    let name = &change.task;
+    let creates = change
+        .fields
+        .iter()
+        .any(|f| matches!(f.value, FieldValue::Created(_)));
+    if creates && exists {
+        return Err(
+            Rejection::new(Code::TaskExists, format!("task {name} exists already"))
+                .hint("change it instead of making it"),
+        );
+    }
+    if !creates && !exists {
+        return Err(
+            Rejection::new(Code::TaskUnknown, format!("there is no task {name}"))
+                .hint("make it first: `unisono task create`"),
+        );
+    }
+    let closes = change
+        .fields
+        .iter()
+        .any(|field| matches!(field.value, FieldValue::Status(TaskStatus::Closed)));
+    if closes && change.evidence.is_none() {
+        return Err(Rejection::new(
+            Code::EvidenceMissing,
+            "closing a task needs a mark as evidence",
+        )
+        .hint("make one with `unisono mark`, and name it with --evidence"));
+    }
+    Ok(())
+}
+
+/// Whether a topic may be claimed, renewed or released by an agent now.
+fn claim_precondition(
+    reading: &Reading<'_>,
+    agent: AgentId,
+    action: Action,
+    lease_ms_max: u64,
+) -> Result<Action, Rejection> {
+    let default_ms = reading
+        .setting(Setting::ClaimLeaseMs)
+        .clamp(100, lease_ms_max);
+    let lease = |asked_ms: u64| match asked_ms {
+        0 => Ok(default_ms),
+        asked_ms if asked_ms > lease_ms_max => Err(Rejection::new(
+            Code::Malformed,
+            format!("a lease of {asked_ms} ms; at most {lease_ms_max} are allowed"),
+        )),
+        asked_ms => Ok(asked_ms),
+    };
+    match action {
+        Action::Claim { topic, lease_ms } => {
+            let lease_ms = lease(lease_ms)?;
+            let state = reading.topic(&topic);
+            match state.holding {
+                Some(held) => Err(is_held(reading, &topic, held.agent, held.until, agent)),
+                None => Ok(Action::Claim { topic, lease_ms }),
+            }
+        }
+        Action::Renew {
+            topic,
+            claim,
+            lease_ms,
+        } => {
+            let lease_ms = lease(lease_ms)?;
+            let claim = standing(reading, &topic, claim, agent)?;
+            Ok(Action::Renew {
+                topic,
+                claim,
+                lease_ms,
+            })
+        }
+        Action::Release { topic, claim } => {
+            let claim = if claim == Digest::default() {
+                reading
+                    .own_claim(&topic, agent)
+                    .ok_or_else(|| not_yours(reading, &topic, agent))?
+            } else {
+                let state = reading.topic(&topic);
+                let held = state
+                    .holding
+                    .is_some_and(|held| held.claim.record == claim && held.agent == agent);
+                let lost = state
+                    .losers
+                    .iter()
+                    .any(|l| l.claim.record == claim && l.agent == agent);
+                if !held && !lost {
+                    return Err(not_yours(reading, &topic, agent));
+                }
+                claim
+            };
+            Ok(Action::Release { topic, claim })
+        }
+        other => Ok(other),
+    }
+}
+
+fn standing(
+    reading: &Reading<'_>,
+    topic: &str,
+    claim: Digest,
+    agent: AgentId,
+) -> Result<Digest, Rejection> {
+    match reading.topic(topic).holding {
+        Some(held)
+            if held.agent == agent
+                && (claim == Digest::default() || held.claim.record == claim) =>
+        {
+            Ok(held.claim.record)
+        }
+        _ => Err(not_yours(reading, topic, agent)),
+    }
+}
+
+fn is_held(
+    reading: &Reading<'_>,
+    topic: &str,
+    holder: AgentId,
+    until: Stamp,
+    agent: AgentId,
+) -> Rejection {
+    let name = reading.folds.agents.name(&holder);
+    let until_ms = until.as_ms();
+    let detail = format!("topic {topic} is held by {name} until {until_ms} (ms since 1970)");
+    let hint = if holder == agent {
+        "it is yours already: renew it".to_string()
+    } else {
+        format!("wait for its release, ask {name}, or take something else")
+    };
+    let wait_ms = until.as_ms().saturating_sub(reading.at.as_ms());
+    Rejection::new(Code::ClaimHeld, detail)
+        .hint(hint)
+        .retry_after(wait_ms)
+}
+
+fn not_yours(reading: &Reading<'_>, topic: &str, agent: AgentId) -> Rejection {
+    match reading.topic(topic).holding {
+        Some(held) if held.agent != agent => {
+            let name = reading.folds.agents.name(&held.agent);
+            Rejection::new(Code::NotHolder, format!("topic {topic} is held by {name}"))
+                .hint("only its holder may renew or release it")
+        }
+        Some(_) => Rejection::new(Code::ClaimUnknown, format!("not by this claim: {topic}"))
+            .hint("name no claim to mean the one that stands"),
+        None => Rejection::new(
+            Code::ClaimExpired,
+            format!("nobody holds {topic} now: the lease has ended or never was"),
+        )
+        .hint("claim it again"),
+    }
+}

@@ -1,0 +1,328 @@
+//! Walks over all logs of an orchestra: folding again, looking at the past, building a document.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use unisono_model::{Action, Digest, DocumentName, LogId, OrchestraId, Stamp, wire::Signature};
+
+use super::documents::Documents;
+use super::input::Ask;
+use super::jobs::Purpose;
+use super::living::Living;
+use super::output::{AnswerBody, Note, Output};
+use super::{Node, space};
+use crate::carriage::Carried;
+use crate::context::{Context, Verifier};
+use crate::journal::Entry;
+use crate::orchestra::claims::Claims;
+use crate::orchestra::{Folds, Reading, Refold};
+use crate::replication::{LogState, Logs, Placed};
+
+/// A walk over all logs of an orchestra.
+#[derive(Debug)]
+pub(super) struct Scan {
+    /// Logs still to be read, each up to a bundle.
+    todo: Vec<(LogId, u64)>,
+    logs: Logs,
+    folds: Folds,
+    living: Living,
+    documents: Documents,
+    goal: Goal,
+}
+
+#[derive(Debug)]
+enum Goal {
+    /// The views are folded again.
+    Refold(Refold),
+    /// A question about the past.
+    Past { ask: Ask, at: Stamp },
+    /// A document is built again.
+    Document(DocumentName),
+}
+
+/// Verdicts that were given when the records came.
+struct Remembered<'a>(&'a BTreeSet<Digest>);
+
+impl Verifier for Remembered<'_> {
+    fn verify(&mut self, _: &[u8; 32], message: &Digest, _: &Signature) -> bool {
+        !self.0.contains(message)
+    }
+}
+
+/// How much a step of a walk reads at once (bytes).
+const STEP_BYTES: usize = 256 * 1024;
+impl Node {
+    /// Folds again what must be, and prunes what may be.
+    pub(super) fn care_for_folds(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {
+        let due: Vec<(OrchestraId, Refold)> = self
+            .spaces
+            .values()
+            .filter(|space| !space.refolding)
+            .filter_map(|space| {
+                let broken = space.living.broken.then_some(Refold::Everything);
+                Some((space.id, broken.or_else(|| space.folds.needs_refold())?))
+            })
+            .collect();
+        for (orchestra, refold) in due {
+            let why = match &refold {
+                Refold::Everything => "a fork or a contradiction took records away",
+                Refold::Topics(_) => "a record came from below the checkpoint",
+            };
+            self.counters.refolds += 1;
+            out.push(Output::Note(Note::Refold { orchestra, why }));
+            if let Some(space) = self.spaces.get_mut(&orchestra) {
+                space.refolding = true;
+            }
+            self.scan(context, orchestra, Goal::Refold(refold), out);
+        }
+    }
+
+    pub(super) fn begin_past(
+        &mut self,
+        context: &mut Context<'_>,
+        ask: Ask,
+        at: Stamp,
+        out: &mut Vec<Output>,
+    ) {
+        let orchestra = ask.orchestra;
+        self.scan(context, orchestra, Goal::Past { ask, at }, out);
+    }
+
+    pub(super) fn rebuild_document(
+        &mut self,
+        context: &mut Context<'_>,
+        orchestra: OrchestraId,
+        name: DocumentName,
+        out: &mut Vec<Output>,
+    ) {
+        out.push(Output::Note(Note::DocumentDropped {
+            orchestra,
+            why: "it is built again",
+        }));
+        self.scan(context, orchestra, Goal::Document(name), out);
+    }
+
+    fn scan(
+        &mut self,
+        context: &mut Context<'_>,
+        orchestra: OrchestraId,
+        goal: Goal,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(space) = self.spaces.get(&orchestra) else {
+            return;
+        };
+        let mut logs = Logs::default();
+        for proof in space.logs.proofs() {
+            logs.prove_fork(proof.clone());
+        }
+        let held = space.logs.iter().filter(|(_, state)| state.seq > 0);
+        let todo = held
+            .map(|(log, state)| {
+                (
+                    *log,
+                    state.cut.map_or(state.seq, |cut| state.seq.min(cut - 1)),
+                )
+            })
+            .filter(|(_, last)| *last > 0)
+            .collect();
+        let living = Living::new(orchestra);
+        let scan = Box::new(Scan {
+            todo,
+            logs,
+            folds: Folds::default(),
+            living,
+            documents: Documents::new(orchestra),
+            goal,
+        });
+        self.scan_next(context, orchestra, scan, out);
+    }
+
+    /// Asks for the next stretch, or ends the walk.
+    fn scan_next(
+        &mut self,
+        context: &mut Context<'_>,
+        orchestra: OrchestraId,
+        scan: Box<Scan>,
+        out: &mut Vec<Output>,
+    ) {
+        let Some((log, _)) = scan.todo.last().copied() else {
+            return self.scan_done(context, orchestra, *scan, out);
+        };
+        let from_seq = scan.logs.get(&log).map_or(0, |state| state.seq) + 1;
+        self.fetch(
+            orchestra,
+            log,
+            from_seq,
+            STEP_BYTES,
+            Purpose::Scan(scan),
+            out,
+        );
+    }
+
+    pub(super) fn scan_step(
+        &mut self,
+        context: &mut Context<'_>,
+        orchestra: OrchestraId,
+        mut scan: Box<Scan>,
+        from_seq: u64,
+        entries: Vec<Entry>,
+        out: &mut Vec<Output>,
+    ) {
+        let Some((log, last)) = scan.todo.last().copied() else {
+            return;
+        };
+        let mut next = from_seq;
+        for entry in &entries {
+            if entry.key.seq > last {
+                break;
+            }
+            let Ok(carried) = Carried::from_disk(&entry.bytes, self.config.cluster) else {
+                break;
+            };
+            self.scan_bundle(context, orchestra, &mut scan, log, &carried);
+            next = entry.key.seq + 1;
+        }
+        // A stretch that brings nothing new ends the log: what lies behind is lost until repaired.
+        if next > last || next == from_seq {
+            scan.todo.pop();
+        }
+        self.scan_next(context, orchestra, scan, out);
+    }
+
+    fn scan_bundle(
+        &mut self,
+        context: &mut Context<'_>,
+        orchestra: OrchestraId,
+        scan: &mut Scan,
+        log: LogId,
+        carried: &Carried,
+    ) {
+        let rules = self.fold_rules();
+        let Some(space) = self.spaces.get_mut(&orchestra) else {
+            return;
+        };
+        let header = *carried.header();
+        let state: &mut LogState = scan.logs.entry(log);
+        if state.is_next(&header, &carried.digest()).is_err() {
+            return;
+        }
+        let mut verifier = Remembered(&space.inert);
+        let placed = state.advance(&header, carried.digest(), carried.body(), &mut verifier);
+        let changes = state.changes_of(carried.body());
+        for one in &placed {
+            let Some(fact) = space::fact(log, header.seq, one) else {
+                scan.folds.insert_void();
+                continue;
+            };
+            let wanted = match &scan.goal {
+                Goal::Refold(Refold::Everything) => true,
+                Goal::Refold(Refold::Topics(topics)) => {
+                    Claims::topic_of(&fact.body.action).is_some_and(|t| topics.contains(t))
+                        || matches!(fact.body.action, Action::Enrol(_))
+                }
+                Goal::Past { at, .. } => fact.place.stamp <= *at,
+                Goal::Document(_) => false,
+            };
+            if wanted {
+                scan.folds.insert(fact, &rules);
+            }
+        }
+        match scan.goal {
+            Goal::Refold(Refold::Everything) => {
+                let writer = alloc::format!("{:?}", log.node);
+                for change in &carried.body().living {
+                    scan.living.apply(&log, change, writer.clone());
+                }
+                let (body, now_ms) = (carried.body(), context.now_ms());
+                let kinds = kinds(&placed);
+                scan.documents
+                    .queue(&header, body, &changes, &kinds, now_ms);
+                scan.documents.pump(now_ms, false);
+            }
+            Goal::Document(name) => {
+                let (body, now_ms) = (carried.body(), context.now_ms());
+                let kinds = kinds(&placed);
+                space
+                    .documents
+                    .requeue(&header, body, &changes, &kinds, now_ms, name);
+            }
+            Goal::Refold(Refold::Topics(_)) | Goal::Past { .. } => {}
+        }
+    }
+
+    fn scan_done(
+        &mut self,
+        context: &mut Context<'_>,
+        orchestra: OrchestraId,
+        scan: Scan,
+        out: &mut Vec<Output>,
+    ) {
+        match scan.goal {
+            Goal::Refold(refold) => {
+                if let Some(space) = self.spaces.get_mut(&orchestra) {
+                    let mut folds = scan.folds;
+                    match refold {
+                        Refold::Everything => {
+                            folds.name.clone_from(&space.folds.name);
+                            space.folds = folds;
+                            space.logs = scan.logs;
+                            space.living = scan.living;
+                            space.documents = scan.documents;
+                            space.living.dirty = true;
+                        }
+                        Refold::Topics(_) => space.folds.adopt_topics(folds),
+                    }
+                    space.refolding = false;
+                    space.unsaved = u64::MAX / 2;
+                    space.vector_changed();
+                }
+                self.published.insert(orchestra);
+                self.retry_deferred(context, out);
+                self.check_waiters(context, out);
+                self.flush(context, out);
+            }
+            Goal::Past { ask, at } => {
+                let horizon = self.horizon(orchestra);
+                let result = match self.claim_rules() {
+                    Some(rules) => {
+                        let reading = Reading {
+                            folds: &scan.folds,
+                            at,
+                            horizon: &horizon,
+                            rules,
+                        };
+                        self.view(context, &ask, &reading)
+                    }
+                    None => Err(super::answer::unknown_orchestra()),
+                };
+                let result =
+                    result.map(|view| self.answer(orchestra, at, &horizon, AnswerBody::View(view)));
+                out.push(Output::Reply {
+                    ticket: ask.ticket,
+                    result,
+                });
+            }
+            Goal::Document(name) => {
+                if let Some(space) = self.spaces.get_mut(&orchestra) {
+                    space.documents.rebuilt(name);
+                }
+                self.flush(context, out);
+                self.check_waiters(context, out);
+            }
+        }
+    }
+}
+
+/// Which document each record of a bundle stands in, and under which number of its chain.
+fn kinds(placed: &[Placed]) -> Vec<Option<(unisono_model::DocumentKind, u64)>> {
+    let records = placed.iter();
+    records
+        .map(|one| {
+            one.body
+                .as_ref()
+                .map(|body| (super::batch::kind_of(body), one.seq))
+        })
+        .collect()
+}

@@ -1,0 +1,129 @@
+//! Golden vectors: one record and one bundle as bytes, with their digests. A change here is a
+//! change of the protocol.
+
+use ed25519_dalek::SigningKey;
+use unisono_model::wire::{self, Signature};
+use unisono_model::{
+    Action, AgentId, BUNDLE_VERSION, BundleBody, BundleHeader, Carried, ChainId, ClusterId, Digest,
+    DocumentAppend, DocumentKind, DocumentName, Held, IdempotencyKey, Incarnation, LogId, NodeId,
+    OrchestraId, RECORD_VERSION, RecordBody, RecordPlace, SignedBundle, SignedRecord, Stamp,
+};
+
+pub(crate) fn record() -> (RecordPlace, SignedRecord) {
+    let agent = SigningKey::from_bytes(&[1; 32]);
+    let node = SigningKey::from_bytes(&[2; 32]);
+    let cluster = ClusterId([3; 16]);
+    let place = RecordPlace {
+        cluster,
+        orchestra: OrchestraId::of(cluster, "main"),
+        chain: ChainId {
+            agent: AgentId(agent.verifying_key().to_bytes()),
+            log: LogId {
+                node: NodeId(node.verifying_key().to_bytes()),
+                incarnation: Incarnation {
+                    started_ms: 1_700_000_000_000,
+                    nonce: 4,
+                },
+            },
+        },
+        seq: 1,
+        prev: Digest::default(),
+    };
+    let body = RecordBody {
+        version: RECORD_VERSION,
+        held: Held::Agent,
+        agent_ms: 1_700_000_000_123,
+        iteration: 1,
+        key: Some(IdempotencyKey([5; 16])),
+        predecessors: Vec::new(),
+        token: None,
+        action: Action::Claim {
+            topic: "src/auth/**".into(),
+            lease_ms: 60_000,
+        },
+    };
+    (place, SignedRecord::sign(&agent, &place, &body))
+}
+
+pub(crate) fn bundle() -> SignedBundle {
+    let node = SigningKey::from_bytes(&[2; 32]);
+    let (place, record) = record();
+    let stamp = Stamp::from_ms(1_700_000_000_200);
+    let body = BundleBody {
+        agents: vec![record.agent],
+        records: vec![Carried {
+            agent: 0,
+            seq: record.seq,
+            prev: record.prev,
+            stamp,
+            body: record.body,
+            signature: record.signature,
+        }],
+        appends: vec![DocumentAppend {
+            document: DocumentName {
+                kind: DocumentKind::Movement(1),
+                part: 0,
+            },
+            dependencies: vec![Digest([6; 32])],
+        }],
+        living: Vec::new(),
+        closes: Vec::new(),
+    };
+    let (bytes, digest) = body.seal();
+    let header = BundleHeader {
+        version: BUNDLE_VERSION,
+        cluster: place.cluster,
+        orchestra: place.orchestra,
+        log: place.chain.log,
+        seq: 1,
+        prev: Digest::default(),
+        stamp,
+        body: digest,
+    };
+    SignedBundle::sign(&node, header, bytes)
+}
+
+fn verifies(key: &[u8; 32], digest: &Digest, signature: &Signature) -> bool {
+    let key = ed25519_dalek::VerifyingKey::from_bytes(key).expect("a key");
+    let signature = ed25519_dalek::Signature::from_bytes(&signature.to_bytes());
+    key.verify_strict(&digest.0, &signature).is_ok()
+}
+
+#[test]
+fn the_record_is_these_bytes() {
+    let (place, record) = record();
+    let digest = place.digest(&record.body.0);
+    assert_eq!(digest.to_string(), RECORD_DIGEST);
+    assert_eq!(hex(&record.body.0), RECORD_BODY);
+    assert!(verifies(&record.agent.0, &digest, &record.signature));
+}
+
+#[test]
+fn the_bundle_is_these_bytes() {
+    let bundle = bundle();
+    assert_eq!(bundle.header.digest().to_string(), BUNDLE_DIGEST);
+    let bytes = wire::encode(&bundle);
+    assert_eq!(
+        Digest::of("unisono/golden/v1", &[&bytes]).to_string(),
+        BUNDLE_BYTES
+    );
+    let (again, body) = SignedBundle::decode(&bytes).expect("its own bytes");
+    assert_eq!(again, bundle);
+    assert_eq!(body.records.len(), 1);
+    let digest = bundle.header.digest();
+    assert!(verifies(
+        &bundle.header.log.node.0,
+        &digest,
+        &bundle.signature
+    ));
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+const RECORD_DIGEST: &str = "5e1943545f9c3754ff79ad54b50a29c001a334f874940532914f195cf735a917";
+const RECORD_BODY: &str =
+    "0100fbd095ffbc310101050505050505050505050505050505050000050b7372632f617574682f2a2ae0d403";
+const BUNDLE_DIGEST: &str = "9ef08b0954bfc630a462ce9b20725c1fbf0cb9d991a15087efa5929cbce08268";
+const BUNDLE_BYTES: &str = "a4ce8304c9d5e6befb437d77e45287b3fb53f71c401160d6b8341a603a05749b";

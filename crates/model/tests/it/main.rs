@@ -1,0 +1,4 @@
+//! The vocabulary from outside: golden bytes, and what is not canonical.
+
+mod canonical;
+mod golden;
