@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use unisono_model::wire::{self, Blob};
 use unisono_model::{
     AgentId, Code, Digest, DocumentKind, DocumentName, ForkProof, LogId, OrchestraId, RecordBody,
-    Rejection, SignedRecord,
+    Rejection, SignedRecord, Stamp,
 };
 
 use super::documents::Need;
