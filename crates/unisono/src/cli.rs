@@ -24,6 +24,7 @@ pub(crate) struct Cli {
 
 /// What every command understands.
 #[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Everywhere")]
 pub(crate) struct Global {
     /// A node to ask; may stand several times [default: http://127.0.0.1:7420]
     #[arg(long, global = true, value_name = "URL")]
@@ -37,8 +38,8 @@ pub(crate) struct Global {
     /// The agent's own key: it signs by itself; made if it is not there
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
-    /// How answers are printed
-    #[arg(short, long, global = true, value_enum, default_value_t)]
+    /// How answers are printed: table, json, ndjson
+    #[arg(short, long, global = true, value_enum, default_value_t, hide_possible_values = true)]
     pub(crate) output: Format,
     /// Reads speak of this moment: a time (RFC 3339) or a stamp
     #[arg(long, global = true, value_name = "MOMENT")]

@@ -12,7 +12,7 @@ use unisono_core::carriage::Carried;
 use unisono_core::context::StrictVerifier;
 use unisono_core::journal::Journal;
 use unisono_core::replication::LogState;
-use unisono_model::{AgentId, ClusterId, LogId, OrchestraId, Stamp};
+use unisono_model::{AgentId, ClusterId, Digest, LogId, OrchestraId, Stamp};
 
 use crate::cli::Global;
 use crate::failure::{Exit, Failure};
@@ -166,78 +166,82 @@ fn dump(
         not_checked: "signatures: a dump does not bear them; verify a data directory",
         ..DumpFound::default()
     };
-    let mut chains: BTreeMap<(AgentId, LogId), BTreeMap<u64, (Stamp, unisono_model::Digest)>> =
-        BTreeMap::new();
-    let mut bundles: BTreeMap<LogId, BTreeMap<u64, (Stamp, Stamp)>> = BTreeMap::new();
+    let mut seen = Seen::default();
     for (number, line) in lines.enumerate() {
-        let number = number + 1;
         let line = line.map_err(|error| Failure::system(shown, &error))?;
-        let record: RecordEvent = match serde_json::from_str(&line) {
-            Ok(record) => record,
-            Err(error) => {
-                found
-                    .faults
-                    .push(format!("line {number}: no record: {error}"));
-                continue;
-            }
+        let taken = match serde_json::from_str(&line) {
+            Ok(record) => seen.take(&record),
+            Err(error) => Err(format!("no record: {error}")),
         };
-        found.records += 1;
-        let (log, stamp) = (LogId::from(record.log), record.stamp.stamp);
-        let chain = chains.entry((record.agent, log)).or_default();
-        let former = chain.insert(record.seq, (stamp, record.record));
-        match former {
-            None => {}
-            Some((_, digest)) if digest == record.record => {
-                found
-                    .faults
-                    .push(format!("line {number}: record {digest} stands twice"));
-            }
-            Some(_) => found.faults.push(format!("line {number}: the chain forks")),
-        }
-        let bundle = bundles
-            .entry(log)
-            .or_default()
-            .entry(record.bundle)
-            .or_insert((stamp, stamp));
-        *bundle = (bundle.0.min(stamp), bundle.1.max(stamp));
-    }
-    found.chains = chains.len() as u64;
-    found.logs = bundles.len() as u64;
-    for ((agent, log), chain) in &chains {
-        let rising = chain
-            .values()
-            .zip(chain.values().skip(1))
-            .all(|(a, b)| a.0 < b.0);
-        let whole = chain
-            .keys()
-            .zip(chain.keys().skip(1))
-            .all(|(a, b)| a + 1 == *b);
-        if !rising || !whole {
-            let what = if whole {
-                "stamps do not rise"
-            } else {
-                "records are missing"
-            };
-            found
-                .faults
-                .push(format!("chain of {agent:?} on {log:?}: {what}"));
+        match taken {
+            Ok(()) => found.records += 1,
+            Err(fault) => found.faults.push(format!("line {}: {fault}", number + 1)),
         }
     }
-    for (log, bundles) in &bundles {
-        if !bundles
-            .values()
-            .zip(bundles.values().skip(1))
-            .all(|(a, b)| a.1 < b.0)
-        {
-            found.faults.push(format!(
-                "log {log:?}: stamps do not rise from bundle to bundle"
-            ));
-        }
-    }
+    found.chains = seen.chains.len() as u64;
+    found.logs = seen.bundles.len() as u64;
+    seen.judge(&mut found.faults);
     found.ok = found.faults.is_empty();
     found.faults.truncate(FAULTS_MAX);
     output::answer(global.output, &found, None)?;
     verdict(found.ok, &found.faults, shown)
+}
+
+/// The records of a dump by their places.
+#[derive(Default)]
+struct Seen {
+    chains: BTreeMap<(AgentId, LogId), BTreeMap<u64, (Stamp, Digest)>>,
+    /// The lowest and the highest stamp of each bundle.
+    bundles: BTreeMap<LogId, BTreeMap<u64, (Stamp, Stamp)>>,
+}
+
+impl Seen {
+    fn take(&mut self, record: &RecordEvent) -> Result<(), String> {
+        let (log, stamp) = (LogId::from(record.log), record.stamp.stamp);
+        let bundles = self.bundles.entry(log).or_default();
+        let bundle = bundles.entry(record.bundle).or_insert((stamp, stamp));
+        *bundle = (bundle.0.min(stamp), bundle.1.max(stamp));
+        let chain = self.chains.entry((record.agent, log)).or_default();
+        match chain.insert(record.seq, (stamp, record.record)) {
+            None => Ok(()),
+            Some((_, digest)) if digest == record.record => {
+                Err(format!("record {digest} stands twice"))
+            }
+            Some(_) => Err("the chain forks".to_owned()),
+        }
+    }
+
+    fn judge(&self, faults: &mut Vec<String>) {
+        for ((agent, log), chain) in &self.chains {
+            let rising = chain
+                .values()
+                .zip(chain.values().skip(1))
+                .all(|(a, b)| a.0 < b.0);
+            let whole = chain
+                .keys()
+                .zip(chain.keys().skip(1))
+                .all(|(a, b)| a + 1 == *b);
+            if !rising || !whole {
+                let what = if whole {
+                    "stamps do not rise"
+                } else {
+                    "records are missing"
+                };
+                faults.push(format!("chain of {agent:?} on {log:?}: {what}"));
+            }
+        }
+        for (log, bundles) in &self.bundles {
+            if !bundles
+                .values()
+                .zip(bundles.values().skip(1))
+                .all(|(a, b)| a.1 < b.0)
+            {
+                faults.push(format!(
+                    "log {log:?}: stamps do not rise from bundle to bundle"
+                ));
+            }
+        }
+    }
 }
 
 fn verdict(ok: bool, faults: &[String], shown: &str) -> Result<(), Failure> {

@@ -287,3 +287,31 @@ fn the_simulator_runs_from_the_command_line() {
     );
     place.fails(2, &["sim", "--seeds", "2..1"]);
 }
+
+/// Walks all commands by their own help.
+#[test]
+fn every_command_shows_an_example() {
+    let place = Place::new();
+    let mut ahead = vec![Vec::<String>::new()];
+    let mut count = 0;
+    while let Some(words) = ahead.pop() {
+        let mut all: Vec<&str> = words.iter().map(String::as_str).collect();
+        all.push("--help");
+        let said = place.run(&all);
+        assert_eq!(said.code, 0, "{words:?}: {}", said.err);
+        count += 1;
+        let listed = said.out.split("Commands:").nth(1).unwrap_or_default();
+        let listed = listed
+            .lines()
+            .skip(1)
+            .take_while(|line| !line.trim().is_empty());
+        let below: Vec<&str> = listed
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        assert!(said.out.contains("Example:"), "{words:?} shows no example");
+        for name in below {
+            ahead.push(words.iter().cloned().chain([name.to_owned()]).collect());
+        }
+    }
+    assert!(count > 50, "only {count} commands were found");
+}
