@@ -1,20 +1,124 @@
-//! Measures a cluster under load.
+//! Measures: what an action costs in the core, over HTTP, on every replica, in memory, and late.
 
-use clap::Args;
+mod durable;
+mod figures;
+mod history;
+mod inside;
+mod memory;
+mod parts;
+mod processes;
+mod ring;
+mod visible;
+mod writers;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
 
 use crate::cli::Global;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
+use crate::output;
+use figures::Figures;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum What {
+    /// In one process, without network and disk: processor time by part, bytes, messages
+    Core,
+    /// Durable actions a second over HTTP, on one node and on three
+    Http,
+    /// From an action to the last replica, from a claim to its confirmation
+    Visible,
+    /// A long history: starting with it, joining late
+    Join,
+    /// A hundred orchestras, five of them active
+    Memory,
+}
 
 /// What the command is told.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct BenchArgs {}
+pub(crate) struct BenchArgs {
+    /// What is measured [default: core http visible]
+    #[arg(value_enum)]
+    what: Vec<What>,
+    /// How long each load lasts (s)
+    #[arg(long, value_name = "S", default_value_t = 10)]
+    seconds: u64,
+    /// How many writers; may stand several times [default: 1, 16, 64, 256]
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    writers: Vec<usize>,
+    /// How long the history is (`join`)
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    records: u64,
+    /// How many orchestras (`memory`)
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    orchestras: usize,
+    /// Records of one orchestra in one iteration (`memory`)
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    iteration_records: u64,
+    /// Where the nodes' data lies while it is measured: a new folder below the system's for
+    /// temporary files if left out
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+}
 
-/// Does it.
-pub(crate) async fn run(_args: BenchArgs, _config: Config, _global: Global) -> Result<(), Failure> {
-    Err(Failure::new(
-        Exit::Unavailable,
-        "not_built",
-        "this command is not built yet",
-    ))
+/// Does it. Exit code 0 only if every budget is kept.
+pub(crate) async fn run(args: BenchArgs, _config: Config, global: Global) -> Result<(), Failure> {
+    let scratch = args.scratch.clone().unwrap_or_else(std::env::temp_dir);
+    let scratch = scratch.join(format!("unisono-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&scratch)
+        .map_err(|error| Failure::system(&scratch.display().to_string(), &error))?;
+    let mut figures = Figures::default();
+    let measured = measure(&args, &scratch, &mut figures).await;
+    // What cannot be removed is only in the way.
+    let _ = std::fs::remove_dir_all(&scratch);
+    measured?;
+    figures.print(global.output)?;
+    let missed: Vec<&str> = figures
+        .figures
+        .iter()
+        .filter(|figure| figure.ok == Some(false))
+        .map(|figure| figure.name.as_str())
+        .collect();
+    match missed.as_slice() {
+        [] => Ok(()),
+        missed => Err(Failure::new(Exit::Failed, "budget", missed.join(", "))
+            .hint("other work on the same processors shows in every figure; measure again alone")),
+    }
+}
+
+async fn measure(
+    args: &BenchArgs,
+    scratch: &std::path::Path,
+    figures: &mut Figures,
+) -> Result<(), Failure> {
+    let what = match args.what.as_slice() {
+        [] => vec![What::Core, What::Http, What::Visible],
+        named => named.to_vec(),
+    };
+    let writers = match args.writers.as_slice() {
+        [] => vec![1, 16, 64, 256],
+        named => named.to_vec(),
+    };
+    let time = Duration::from_secs(args.seconds.max(1));
+    for what in what {
+        output::say(&format!("measuring {what:?}"));
+        match what {
+            What::Core => {
+                let inside = tokio::task::spawn_blocking(inside::run).await;
+                let inside = inside
+                    .map_err(|error| Failure::new(Exit::Failed, "internal", error.to_string()))?;
+                figures.figures.extend(inside?.figures);
+            }
+            What::Http => durable::run(scratch, &writers, time, figures).await?,
+            What::Visible => visible::run(scratch, 300, figures).await?,
+            What::Join => history::run(scratch, args.records, figures).await?,
+            What::Memory => {
+                memory::run(scratch, args.orchestras, args.iteration_records, figures).await?;
+            }
+        }
+    }
+    Ok(())
 }

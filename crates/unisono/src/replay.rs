@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use unisono_api::dto::Tasks;
 use unisono_core::replication::Cursor;
 use unisono_model::{Action, Setting};
 
@@ -126,6 +127,7 @@ async fn play(
     );
     let desk = Arc::new(Desk::new(servers, path, actors, terms));
     open(&desk, orchestra).await?;
+    warn_of_others(&desk, orchestra).await;
     if args.speed.is_none() {
         allow_haste(&desk, opener).await?;
     }
@@ -255,6 +257,29 @@ async fn open(desk: &Desk, orchestra: &str) -> Result<(), Failure> {
     )
     .hint("is a node running there? --node names another")
     .next("unisono up"))
+}
+
+/// What others have made there would be refused without an explanation.
+async fn warn_of_others(desk: &Desk, orchestra: &str) {
+    let path = format!("{}/tasks?limit=1", desk.path);
+    let request = Request {
+        method: "GET",
+        path: &path,
+        min_cursor: None,
+        body: None,
+    };
+    for server in &desk.servers {
+        let Ok(answer) = server.ask(&request, ANSWERED_WITHIN).await else {
+            continue;
+        };
+        let tasks: Option<Tasks> = serde_json::from_slice(&answer.body).ok();
+        if tasks.is_some_and(|page| !page.tasks.is_empty()) {
+            output::say(&format!(
+                "note: there are tasks in {orchestra} already; --orchestra names a new one"
+            ));
+        }
+        return;
+    }
 }
 
 /// Sixteen weeks in a minute would break the rule about signals a minute.

@@ -1,6 +1,8 @@
 //! Requests over connections that stay open, with as little work as possible: whoever plays or
 //! measures shares the processors with the nodes.
 
+use std::fmt::Write as _;
+
 use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -85,7 +87,8 @@ impl Server {
         }
         let mut common = format!("Host: {authority}\r\n");
         if let Some(token) = token {
-            common.push_str(&format!("Authorization: Bearer {token}\r\n"));
+            // A string takes everything.
+            let _ = write!(common, "Authorization: Bearer {token}\r\n");
         }
         Ok(Self {
             authority: authority.to_owned(),
@@ -133,14 +136,17 @@ impl Server {
             request.method, request.path, self.common
         );
         if let Some(cursor) = request.min_cursor {
-            head.push_str(&format!("Unisono-Min-Cursor: {cursor}\r\n"));
+            // A string takes everything.
+            let _ = write!(head, "Unisono-Min-Cursor: {cursor}\r\n");
         }
         let (media_type, body) = request.body.unwrap_or(("", &[]));
         if !media_type.is_empty() {
-            head.push_str(&format!("Content-Type: {media_type}\r\n"));
+            // A string takes everything.
+            let _ = write!(head, "Content-Type: {media_type}\r\n");
         }
         if request.method != "GET" {
-            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+            // A string takes everything.
+            let _ = write!(head, "Content-Length: {}\r\n", body.len());
         }
         head.push_str("\r\n");
         let mut bytes = head.into_bytes();
@@ -164,6 +170,19 @@ impl Server {
 }
 
 impl Connection {
+    /// A connection that another runtime has made.
+    pub(crate) fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
+        Ok(Self {
+            stream: TcpStream::from_std(stream)?,
+            buffer: Vec::with_capacity(4096),
+        })
+    }
+
+    /// The same, to be used in another runtime.
+    pub(crate) fn into_std(self) -> io::Result<std::net::TcpStream> {
+        self.stream.into_std()
+    }
+
     /// Sends one request and reads its answer. After an error the connection is of no use.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> io::Result<Answer> {
         self.stream.write_all(request).await?;

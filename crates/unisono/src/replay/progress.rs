@@ -43,12 +43,11 @@ fn line(done: u64, total: u64, elapsed: Duration) -> String {
     let bar: String = (0..CELLS)
         .map(|cell| if cell < cells { '#' } else { '.' })
         .collect();
-    let left = match done {
-        0 => "?".to_owned(),
-        _ => {
-            let seconds = (total.saturating_sub(done) as f64 / rate).ceil() as u64;
-            format!("{}:{:02}", seconds / 60, seconds % 60)
-        }
+    let left = if done == 0 {
+        "?".to_owned()
+    } else {
+        let seconds = (total.saturating_sub(done) as f64 / rate).ceil() as u64;
+        format!("{}:{:02}", seconds / 60, seconds % 60)
     };
     format!("[{bar}] {done}/{total} events, {rate:.0}/s, {left} left")
 }

@@ -1,5 +1,7 @@
 //! What is counted while a trace is played, and the report at the end.
 
+use std::fmt::Write as _;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -184,9 +186,8 @@ impl Report {
                 taken,
                 refusals,
             } = count;
-            text.push_str(&format!(
-                "{kind:<10} {events:>8} {taken:>8} {refusals:>9}\n"
-            ));
+            // A string takes everything.
+            let _ = writeln!(text, "{kind:<10} {events:>8} {taken:>8} {refusals:>9}");
         }
         text.push_str("\nrefused by            explained  unexplained\n");
         for (code, refused) in &self.refusals {
@@ -194,10 +195,12 @@ impl Report {
                 explained,
                 unexplained,
             } = refused;
-            text.push_str(&format!("{code:<20} {explained:>10} {unexplained:>12}\n"));
+            // A string takes everything.
+            let _ = writeln!(text, "{code:<20} {explained:>10} {unexplained:>12}");
         }
         for sample in &self.unexplained_samples {
-            text.push_str(&format!("  {sample}\n"));
+            // A string takes everything.
+            let _ = writeln!(text, "  {sample}");
         }
         let retries: Vec<String> = self
             .retries
@@ -209,19 +212,24 @@ impl Report {
         } else {
             retries.join(", ")
         };
-        text.push_str(&format!("\ntried again: {retries}\n"));
+        // A string takes everything.
+        let _ = write!(text, "\ntried again: {retries}\n");
         let as_of = self.as_of.as_deref().unwrap_or("-");
         if self.converged {
             let one = self.views.values().next().map_or("-", String::as_str);
-            text.push_str(&format!(
-                "all {} nodes show the same at {as_of}, {} ms after the last answer: {one}\n",
+            // A string takes everything.
+            let _ = writeln!(
+                text,
+                "all {} nodes show the same at {as_of}, {} ms after the last answer: {one}",
                 self.views.len(),
                 self.converged_after_ms
-            ));
+            );
         } else {
-            text.push_str(&format!("the nodes do NOT show the same at {as_of}:\n"));
+            // A string takes everything.
+            let _ = writeln!(text, "the nodes do NOT show the same at {as_of}:");
             for (node, views) in &self.views {
-                text.push_str(&format!("  {node}  {views}\n"));
+                // A string takes everything.
+                let _ = writeln!(text, "  {node}  {views}");
             }
         }
         text

@@ -1,5 +1,7 @@
 //! Whether all nodes come to show the same: the digest of all views, at one stamp.
 
+use std::fmt::Write as _;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -79,7 +81,8 @@ async fn views(
 ) -> Result<(String, String), String> {
     let mut path = format!("{path}/hash?wait_ms=1000");
     if let Some(as_of) = as_of {
-        path.push_str(&format!("&as_of={as_of}"));
+        // A string takes everything.
+        let _ = write!(path, "&as_of={as_of}");
     }
     let request = Request {
         method: "GET",

@@ -11,4 +11,5 @@ mod directory;
 mod faults;
 mod first_run;
 mod process;
+mod replay;
 mod settings;

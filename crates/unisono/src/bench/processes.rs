@@ -1,0 +1,311 @@
+//! Real nodes as processes of this machine, and what the system says of them.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use unisono_api::dto::{Members, Status};
+
+use crate::failure::{Exit, Failure};
+use crate::replay::http::{Answer, Request, Server};
+
+/// How long a cluster may take to be whole.
+const WHOLE_WITHIN: Duration = Duration::from_secs(30);
+/// How long one request may take.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(70);
+/// Clock ticks a second in `/proc/PID/stat`: Linux shows 100 to programs, whatever it uses itself.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// A serving process.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    data: PathBuf,
+    /// Where it serves agents.
+    pub(crate) server: Server,
+    /// From its start to its first answer.
+    pub(crate) started_in: Duration,
+}
+
+/// Founds a cluster of so many nodes under a directory, and starts them.
+pub(crate) async fn cluster(directory: &Path, nodes: usize) -> Result<Vec<Process>, Failure> {
+    let data = |n: usize| directory.join(format!("n{n}"));
+    unisono(&data(0), &["init", "--name", "n0", "--region", "bench"])?;
+    let mut processes = vec![Process::start(&data(0)).await?];
+    for n in 1..nodes {
+        join(&data(0), &data(n), n)?;
+        processes.push(Process::start(&data(n)).await?);
+    }
+    for process in &processes {
+        process.sees(nodes).await?;
+    }
+    Ok(processes)
+}
+
+/// Makes a data directory a member of another's cluster.
+pub(crate) fn join(founder: &Path, data: &Path, n: usize) -> Result<(), Failure> {
+    let invite = unisono(founder, &["invite"])?;
+    let invite = invite["invite"].as_str().unwrap_or_default();
+    unisono(
+        data,
+        &[
+            "join",
+            invite,
+            "--name",
+            &format!("n{n}"),
+            "--region",
+            "bench",
+        ],
+    )?;
+    Ok(())
+}
+
+/// Runs a command of this program to its end.
+fn unisono(data: &Path, args: &[&str]) -> Result<Value, Failure> {
+    let done = program(data)
+        .args(args)
+        .output()
+        .map_err(|error| system(&error))?;
+    if !done.status.success() {
+        let words = String::from_utf8_lossy(&done.stderr).trim().to_owned();
+        return Err(Failure::new(Exit::Failed, "node_command", words));
+    }
+    serde_json::from_slice(&done.stdout).map_err(|error| unreadable(&error.to_string()))
+}
+
+fn program(data: &Path) -> Command {
+    // The test of this program runs it under another name; both find themselves.
+    let mut command = Command::new(std::env::current_exe().unwrap_or_else(|_| "unisono".into()));
+    command.arg("--data").arg(data).args(["-o", "json"]);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("UNISONO_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+impl Process {
+    /// Starts the node of a data directory, and waits for its first answer.
+    pub(crate) async fn start(data: &Path) -> Result<Self, Failure> {
+        let begun = Instant::now();
+        let mut child = program(data)
+            .args([
+                "serve",
+                "--http",
+                "127.0.0.1:0",
+                "--peer",
+                "127.0.0.1:0",
+                "--log",
+                "error",
+            ])
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| system(&error))?;
+        let Some(stdout) = child.stdout.take() else {
+            return Err(unreadable("no standard output"));
+        };
+        let line = tokio::task::spawn_blocking(move || {
+            let mut line = String::new();
+            BufReader::new(stdout).read_line(&mut line).map(|_| line)
+        });
+        let line = line.await.map_err(|error| unreadable(&error.to_string()))?;
+        let line = line.map_err(|error| system(&error))?;
+        let ready: Value = serde_json::from_str(&line).map_err(|e| unreadable(&e.to_string()))?;
+        let server = Server::new(ready["http"].as_str().unwrap_or_default(), None)?;
+        let data = data.to_owned();
+        let mut process = Self {
+            child,
+            data,
+            server,
+            started_in: Duration::ZERO,
+        };
+        process.get("/v1/status").await?;
+        process.started_in = begun.elapsed();
+        Ok(process)
+    }
+
+    /// Ends it in an orderly way.
+    pub(crate) async fn stop(mut self) -> Result<PathBuf, Failure> {
+        let pid = self.child.id().to_string();
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .map_err(|error| system(&error))?;
+        let begun = Instant::now();
+        while begun.elapsed() < WHOLE_WITHIN {
+            if self
+                .child
+                .try_wait()
+                .map_err(|error| system(&error))?
+                .is_some()
+            {
+                return Ok(self.data.clone());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Err(Failure::new(
+            Exit::TimedOut,
+            "node_stays",
+            "a node did not end when it was told to",
+        ))
+    }
+
+    /// Waits until it knows so many members.
+    pub(crate) async fn sees(&self, nodes: usize) -> Result<(), Failure> {
+        let begun = Instant::now();
+        while begun.elapsed() < WHOLE_WITHIN {
+            let answer = self.get("/v1/members").await?;
+            let members: Members =
+                serde_json::from_slice(&answer.body).map_err(|e| unreadable(&e.to_string()))?;
+            if members.members.len() == nodes {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Err(Failure::new(
+            Exit::TimedOut,
+            "not_whole",
+            "the nodes did not find each other in time",
+        ))
+    }
+
+    /// Reads something.
+    pub(crate) async fn get(&self, path: &str) -> Result<Answer, Failure> {
+        self.ask("GET", path, None).await
+    }
+
+    /// Has something done.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        let answer = self.ask("POST", path, Some(body)).await?;
+        serde_json::from_slice(&answer.body).map_err(|error| unreadable(&error.to_string()))
+    }
+
+    async fn ask(
+        &self,
+        method: &'static str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, Failure> {
+        let body = body.map(Value::to_string);
+        let request = Request {
+            method,
+            path,
+            min_cursor: None,
+            body: body
+                .as_ref()
+                .map(|body| ("application/json", body.as_bytes())),
+        };
+        let answer = self.server.ask(&request, ANSWERED_WITHIN).await;
+        let answer = answer.map_err(|error| unreadable(&format!("{path}: {error:?}")))?;
+        if answer.status >= 300 {
+            let words = String::from_utf8_lossy(&answer.body).into_owned();
+            return Err(unreadable(&format!("{path}: {words}")));
+        }
+        Ok(answer)
+    }
+
+    /// Makes an orchestra.
+    pub(crate) async fn open(&self, orchestra: &str) -> Result<(), Failure> {
+        self.post("/v1/orchestras", &serde_json::json!({ "name": orchestra }))
+            .await
+            .map(drop)
+    }
+
+    /// Makes an agent whose key it holds.
+    pub(crate) async fn enrol(&self, orchestra: &str, agent: &str) -> Result<(), Failure> {
+        let path = format!("/v1/orchestras/{orchestra}/agents");
+        self.post(&path, &serde_json::json!({ "name": agent }))
+            .await
+            .map(drop)
+    }
+
+    /// Where its data lies.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Processor time that it has used (s).
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        let text = self.proc("stat");
+        // The name in brackets may hold anything; fields 14 and 15 are counted after it.
+        let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let ticks = rest
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .filter_map(|t| t.parse::<f64>().ok());
+        ticks.sum::<f64>() / TICKS_PER_SECOND
+    }
+
+    /// Memory that it holds now (MiB).
+    pub(crate) fn resident_mib(&self) -> f64 {
+        self.status_mib("VmRSS:")
+    }
+
+    /// The most memory that it has held (MiB).
+    pub(crate) fn resident_max_mib(&self) -> f64 {
+        self.status_mib("VmHWM:")
+    }
+
+    fn status_mib(&self, name: &str) -> f64 {
+        let text = self.proc("status");
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+        kib.unwrap_or(f64::NAN) / 1024.0
+    }
+
+    fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap_or_default()
+    }
+
+    /// What it has counted.
+    pub(crate) async fn status(&self) -> Result<Status, Failure> {
+        let answer = self.get("/v1/status").await?;
+        serde_json::from_slice(&answer.body).map_err(|error| unreadable(&error.to_string()))
+    }
+
+    /// One of its metrics, by its full name.
+    pub(crate) async fn metric(&self, name: &str) -> Result<f64, Failure> {
+        let answer = self.get("/metrics").await?;
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|value| value.trim().parse().ok())
+            .ok_or_else(|| unreadable(&format!("no metric {name}")))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Bytes of all files below a directory.
+pub(crate) fn bytes_below(directory: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return 0;
+    };
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => bytes_below(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(size).sum()
+}
+
+fn system(error: &std::io::Error) -> Failure {
+    Failure::system("a node's process", error)
+}
+
+fn unreadable(why: &str) -> Failure {
+    Failure::new(
+        Exit::Failed,
+        "node_answer",
+        format!("a node's answer cannot be used: {why}"),
+    )
+}
