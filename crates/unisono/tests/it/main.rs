@@ -7,9 +7,11 @@
 mod cluster;
 mod commands;
 mod crash;
+mod demo;
 mod directory;
 mod faults;
 mod first_run;
+mod harass;
 mod process;
 mod replay;
 mod settings;
