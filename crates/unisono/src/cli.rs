@@ -203,6 +203,9 @@ pub(crate) enum Command {
     /// Judges what nodes recorded by what they dump: is everything there that was promised?
     #[command(after_help = "Example:\n  unisono judge --history node1.jsonl --dump dump1.ndjson")]
     Judge(crate::judge::JudgeArgs),
+    /// Writes to a node whatever happens, and writes down what it was told
+    #[command(hide = true)]
+    Load(crate::judge::load::LoadArgs),
     /// The configuration of this program
     #[command(after_help = "Example:\n  unisono config show --origin")]
     Config(command::config::ConfigArgs),

@@ -3,6 +3,7 @@
 mod dump;
 mod history;
 mod journal;
+pub(crate) mod load;
 mod refold;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -59,6 +59,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Sim(args) => sim::run(&args, &global),
         Command::Replay(args) => block_on(crate::replay::run(args, config, global))?,
         Command::Bench(args) => block_on(crate::bench::run(args, config, global))?,
+        Command::Load(args) => block_on(crate::judge::load::run(args, config, global))?,
         Command::Judge(args) => crate::judge::run(&args, &global),
         Command::Demo(args) => block_on(crate::demo::run(args, config, global))?,
         asking => block_on(async move { ask(asking, Session::new(config, global).await?).await })?,
