@@ -25,12 +25,14 @@ SCENARIOS=(partition oneway moving kill pause loss)
 # --- the command line of the node, in one place ------------------------------------------------------
 HTTP_PORT=7321
 PEER_PORT=7322
-# What says whether the promises were kept: called with the histories of all clients and the dumps of
-# all nodes, it exits with 0 if every checker is content and prints a line for each that is not.
-JUDGE=("$UNISONO" judge)
+# What says whether the promises were kept, by what clients were told, what nodes say that they told,
+# and what all nodes hold: it exits with 0 if every checker is content and prints a line for each that
+# is not.
+judge() { "$UNISONO" judge --history "$work"/told*.jsonl "$work"/served*.jsonl --dump "$work"/dump*.ndjson; }
 
 node_url() { echo "http://127.0.0.1:$HTTP_PORT"; }
 ask() { local i=$1; shift; lab_exec "$i" "$UNISONO" --node "$(node_url)" "$@"; }
+node_invite() { lab_exec 1 "$UNISONO" invite --data "$work/node1"; }
 node_init() { lab_exec 1 "$UNISONO" init --data "$work/node1" --region "${REGIONS[1]}" --name node1; }
 node_join() { # I INVITATION
     lab_exec "$1" "$UNISONO" join "$2" --data "$work/node$1" --region "${REGIONS[$1]}" --name "node$1"
@@ -38,12 +40,12 @@ node_join() { # I INVITATION
 node_start() { # I
     # Not by lab_exec: the process that is killed has to be the node, not a shell around it.
     ip netns exec "$(lab_host "$1")" "$UNISONO" serve --data "$work/node$1" --http "127.0.0.1:$HTTP_PORT" \
-        --peer "$(lab_address "$1"):$PEER_PORT" >>"$work/node$1.log" 2>&1 &
+        --peer "$(lab_address "$1"):$PEER_PORT" --history "$work/served$1.jsonl" >>"$work/node$1.log" 2>&1 &
     pids[$1]=$!
 }
 load_start() { # I: a client on host I that writes through its own node until it is told to end
-    ip netns exec "$(lab_host "$1")" "$UNISONO" --node "$(node_url)" bench --writers 4 --seconds 3600 \
-        --history "$work/history$1.jsonl" >>"$work/load$1.log" 2>&1 &
+    ip netns exec "$(lab_host "$1")" "$UNISONO" --node "$(node_url)" load --writers 4 --seconds 3600 \
+        --history "$work/told$1.jsonl" >>"$work/load$1.log" 2>&1 &
     loads[$1]=$!
 }
 # ----------------------------------------------------------------------------------------------------
@@ -68,7 +70,7 @@ wait_until() { # SECONDS WHAT COMMAND...
 everybody_is_here() {
     local i
     for ((i = 1; i <= NODES; i++)); do
-        [ "$(ask "$i" members -o ndjson | grep -c '"alive"')" = "$NODES" ] || return 1
+        [ "$(ask "$i" members -o ndjson | grep -c '"alive":true')" = "$NODES" ] || return 1
     done
 }
 
@@ -89,7 +91,7 @@ cluster_up() {
     node_start 1
     wait_until 20 "the first node serves" ask 1 status
     for ((i = 2; i <= NODES; i++)); do
-        invitation=$(ask 1 invite)
+        invitation=$(node_invite)
         node_join "$i" "$invitation"
         node_start "$i"
         wait_until 20 "node $i serves" ask "$i" status
@@ -186,7 +188,7 @@ scenario() {
     loads=()
     for ((i = 1; i <= NODES; i++)); do alive "$i" || { say "FAILED: node $i ended by itself"; tail -n 20 "$work/node$i.log"; return 1; }; done
     wait_until "$SETTLE_SECONDS" "all nodes hold the same after the heal" everybody_agrees
-    "${JUDGE[@]}" "$work"/history*.jsonl --dump "$work/dump1.ndjson"
+    judge
     say "$name: passed"
     tidy_up
     trap - EXIT
