@@ -73,7 +73,7 @@ impl Sabotage {
     }
 
     /// What every node is started with.
-    fn from_the_start(self) -> Vec<String> {
+    fn at_the_start(self) -> Vec<String> {
         // A node that never repairs could not even join: it breaks this rule when it comes back.
         if self == Self::GapsNotRepaired {
             Vec::new()
@@ -159,7 +159,7 @@ async fn raise(args: &DemoArgs, screen: &Arc<Screen>) -> Result<Stage, Failure> 
     let mut cluster = Cluster::new(args.keep)?;
     let sabotage = args
         .sabotage
-        .map(Sabotage::from_the_start)
+        .map(Sabotage::at_the_start)
         .unwrap_or_default();
     if let Some(sabotage) = args.sabotage {
         screen.say(&format!("sabotage: {}", sabotage.name()));
@@ -255,7 +255,7 @@ async fn scenes(args: &DemoArgs, stage: &mut Stage) -> Result<(), Failure> {
     stage.ask_beyond_the_cut().await?;
     let coming_back = match args.sabotage {
         Some(Sabotage::GapsNotRepaired) => vec![Sabotage::GapsNotRepaired.name()],
-        other => other.map(Sabotage::from_the_start).unwrap_or_default(),
+        other => other.map(Sabotage::at_the_start).unwrap_or_default(),
     };
     stage.kill_and_start(1, &coming_back).await?;
     tokio::time::sleep(CUT.saturating_sub(began.elapsed())).await;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, Command};
 use unisono_model::{ClusterId, NodeId};
 
 use crate::failure::{Exit, Failure};
@@ -36,8 +36,6 @@ pub(super) struct Node {
     pub(super) id: NodeId,
     peer: String,
     child: Option<Child>,
-    /// Kept open: whoever closes it takes the process its standard output.
-    _out: Option<BufReader<ChildStdout>>,
 }
 
 /// All of them.
@@ -101,7 +99,6 @@ impl Cluster {
                 id: NodeId::default(),
                 peer: "127.0.0.1:0".to_owned(),
                 child: None,
-                _out: None,
             });
             self.start(index, sabotage).await?;
         }
@@ -141,10 +138,12 @@ impl Cluster {
             Ok(Ok(1..)) => serde_json::from_str(&line).map_err(|_| self.silent(index))?,
             _ => return Err(self.silent(index)),
         };
+        // Kept open: whoever closes it takes the process its standard output.
+        child.stdout = Some(out.into_inner());
         self.id = ready.cluster;
         let node = &mut self.nodes[index];
         (node.http, node.peer) = (ready.http, ready.peer);
-        (node.child, node._out) = (Some(child), Some(out));
+        node.child = Some(child);
         if node.id == NodeId::default() {
             let status = get(&node.http, "/v1/status").await?;
             let id = status.get("node").cloned().unwrap_or_default();

@@ -136,7 +136,7 @@ pub(super) async fn enrol(cluster: &Cluster, ledger: &Arc<Ledger>) -> Result<Vec
         let own = cluster.nodes[region].http.as_str();
         // Whoever signs for itself can go elsewhere when its node falls; not over the ocean that is
         // cut later, where it would wait for what it has seen.
-        let second = cluster.nodes[if region == 0 { 1 } else { 0 }].http.as_str();
+        let second = cluster.nodes[usize::from(region == 0)].http.as_str();
         for (index, name) in names.iter().copied().enumerate() {
             let signs = index < SIGNING;
             let client = if signs && region != 2 {

@@ -465,7 +465,7 @@ impl Stage {
         let taken = one
             .act(ActionBody::Claim(body), &WriteOptions::default())
             .await;
-        tokio::time::sleep(Duration::from_millis(1_000)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         let again = other.act(claim(topic), &WriteOptions::default()).await;
         match (taken, again) {
             (Ok(_), Ok(_)) => {

@@ -1,6 +1,6 @@
 //! Histories as serving nodes record them: what was asked for, and what it was told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -69,7 +69,7 @@ impl Histories {
         let shown = path.display();
         let text =
             std::fs::read(path).map_err(|error| Failure::system(&shown.to_string(), &error))?;
-        let mut open: BTreeMap<(String, u64), ()> = BTreeMap::new();
+        let mut open: BTreeSet<(String, u64)> = BTreeSet::new();
         let whole = text.ends_with(b"\n") || text.is_empty();
         let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
         for (number, line) in lines
@@ -88,14 +88,14 @@ impl Histories {
             let name = (line.node.clone(), line.id);
             if line.event == "invoked" {
                 // Numbers begin again with each life of the process.
-                if open.insert(name, ()).is_some() {
+                if !open.insert(name) {
                     self.open += 1;
                 }
                 *self.orchestras.entry(line.orchestra).or_default() += 1;
                 continue;
             }
             // The answer to a question stands alone: questions change nothing and are not invoked.
-            if open.remove(&name).is_some() {
+            if open.remove(&name) {
                 self.take(line);
             }
         }

@@ -294,7 +294,7 @@ impl TaskNow {
                 ValueShown::Title(title) => same(*title == shown.title, "the title")?,
                 ValueShown::Status(status) => same(Some(*status) == shown.status, "the status")?,
                 ValueShown::Priority(number) => {
-                    same(Some(*number) == shown.priority, "the priority")?
+                    same(Some(*number) == shown.priority, "the priority")?;
                 }
                 ValueShown::Assignee(who) => same(*who == shown.assignee, "the assignee")?,
                 ValueShown::Created(kind) => same(*kind == shown.kind, "the type")?,
