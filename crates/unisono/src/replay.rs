@@ -39,7 +39,7 @@ use trace::{Event, Trace};
 /// How long one request may take.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
 /// How long a node may wait for what it has not seen before another one is asked (ms).
-const BEHIND_MS: u64 = 2_000;
+const BEHIND_MS: u64 = 1_000;
 /// How long all nodes may take to come to show the same.
 const SETTLED_WITHIN: Duration = Duration::from_secs(120);
 /// Signals that an agent may emit in a minute while a trace is played faster than it happened.

@@ -97,8 +97,12 @@ async fn measure(
     // The first second warms documents, caches and connections.
     writers::write(cluster, &load(Duration::from_secs(1))).await?;
     let before = used(cluster).await?;
+    let (machine, own) = processes::machine_and_own_seconds();
     let mut written = writers::write(cluster, &load(time)).await?;
     let after = used(cluster).await?;
+    let (machine_after, own_after) = processes::machine_and_own_seconds();
+    let ours = own_after - own + after.cpu_seconds - before.cpu_seconds;
+    let others = (machine_after - machine - ours).max(0.0) / written.took.as_secs_f64();
     let actions = written.latencies_us.len() as f64;
     let name = format!("http_{nodes}_nodes_{writers}_writers");
     let rate = actions / written.took.as_secs_f64();
@@ -106,6 +110,7 @@ async fn measure(
         Some((_, goal)) => figures.at_least(format!("{name}_actions_per_second"), rate, *goal),
         None => figures.tell(format!("{name}_actions_per_second"), rate),
     }
+    figures.tell(format!("{name}_processors_busy_with_other_work"), others);
     let latencies = &mut written.latencies_us;
     figures.tell(format!("{name}_p50_ms"), permille(latencies, 500) / 1e3);
     figures.tell(format!("{name}_p99_ms"), permille(latencies, 990) / 1e3);

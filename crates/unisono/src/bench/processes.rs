@@ -227,15 +227,7 @@ impl Process {
 
     /// Processor time that it has used (s).
     pub(crate) fn cpu_seconds(&self) -> f64 {
-        let text = self.proc("stat");
-        // The name in brackets may hold anything; fields 14 and 15 are counted after it.
-        let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let ticks = rest
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .filter_map(|t| t.parse::<f64>().ok());
-        ticks.sum::<f64>() / TICKS_PER_SECOND
+        stat_seconds(&self.proc("stat"))
     }
 
     /// Memory that it holds now (MiB).
@@ -283,6 +275,28 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Processor time that this machine has spent on anything, and that this process has (s).
+pub(crate) fn machine_and_own_seconds() -> (f64, f64) {
+    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let all = text.lines().next().unwrap_or_default();
+    let fields = all.split_whitespace().skip(1);
+    let ticks: Vec<f64> = fields.filter_map(|field| field.parse().ok()).collect();
+    // user, nice, system, idle, iowait, irq, softirq, steal: all but the two that are waiting.
+    let busy: f64 = [0, 1, 2, 5, 6, 7]
+        .iter()
+        .filter_map(|&n| ticks.get(n))
+        .sum();
+    let own = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    (busy / TICKS_PER_SECOND, stat_seconds(&own))
+}
+
+/// Fields 14 and 15 of a process's stat, counted after its name, which may hold anything.
+fn stat_seconds(text: &str) -> f64 {
+    let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks = rest.split_whitespace().skip(11).take(2);
+    ticks.filter_map(|t| t.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_SECOND
 }
 
 /// Bytes of all files below a directory.

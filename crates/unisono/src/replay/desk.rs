@@ -34,6 +34,7 @@ pub(crate) struct Desk {
     pub(crate) tally: Tally,
     chains: Vec<Vec<Mutex<Chain>>>,
     avoided_until_ms: Vec<AtomicU64>,
+    behind_until_ms: Vec<AtomicU64>,
     started: Instant,
 }
 
@@ -44,8 +45,8 @@ pub(crate) struct Thread {
     pub(crate) cursor: Option<String>,
     /// Which node that was.
     pub(crate) node: Option<usize>,
-    /// How many requests there were.
-    pub(crate) turn: usize,
+    /// Which node the actor works through, as a number that any count of nodes divides.
+    pub(crate) home: usize,
 }
 
 /// A record that was made.
@@ -65,10 +66,12 @@ impl Desk {
         actors: Vec<Actor>,
         (durable_on, patience): (u16, Duration),
     ) -> Self {
+        let never = || servers.iter().map(|_| AtomicU64::new(0)).collect();
         let chains = || servers.iter().map(|_| Mutex::default()).collect();
         Self {
             chains: actors.iter().map(|_| chains()).collect(),
-            avoided_until_ms: servers.iter().map(|_| AtomicU64::new(0)).collect(),
+            avoided_until_ms: never(),
+            behind_until_ms: never(),
             servers,
             path,
             actors,
@@ -92,6 +95,7 @@ impl Desk {
         let key = unisono_api::idempotency_key(words);
         let mut names = Vec::new();
         let mut last = String::from("nothing was tried");
+        let mut tries = 0;
         while started.elapsed() < self.patience {
             let wish = Wish {
                 action,
@@ -99,13 +103,13 @@ impl Desk {
                 min_cursor: thread.cursor.as_deref(),
                 durable_on: self.durable_on,
             };
-            let (node, mut chain) = self.turn(actor, thread).await;
+            let (node, mut chain) = self.turn(actor, thread, tries).await;
             let server = &self.servers[node];
             let attempt = chain
                 .attempt(server, &self.path, &self.actors[actor], &wish)
                 .await;
             drop(chain);
-            thread.turn += 1;
+            tries += 1;
             match attempt {
                 Attempt::Recorded(recorded) => {
                     thread.cursor = Some(recorded.cursor.clone());
@@ -125,8 +129,9 @@ impl Desk {
                 }
                 Attempt::Behind => {
                     self.tally.again("behind");
-                    self.avoid(node);
-                    tokio::time::sleep(PAUSE).await;
+                    let until = self.now_ms() + AVOIDED_MS;
+                    self.behind_until_ms[node].store(until, Relaxed);
+                    tokio::time::sleep(PAUSE / 4).await;
                 }
                 Attempt::Unable(why) => {
                     self.tally.again("node_unable");
@@ -145,26 +150,33 @@ impl Desk {
         Err(Box::new(impatient(&last)))
     }
 
-    /// A node whose chain of the actor is free, going round; else the first that becomes free. While
-    /// any node is in trouble, the one that saw the task last comes first: it has all that it needs.
-    async fn turn(&self, actor: usize, thread: &Thread) -> (usize, MutexGuard<'_, Chain>) {
+    /// The node to ask next, and the actor's chain there. First the one that the actor works on this
+    /// task through; after that, or while that one is known to be behind, the one that saw the task
+    /// last, since it has all that it needs; else one after the other.
+    async fn turn(
+        &self,
+        actor: usize,
+        thread: &Thread,
+        tries: usize,
+    ) -> (usize, MutexGuard<'_, Chain>) {
         let nodes = self.servers.len();
-        let well = |node: &usize| self.is_well(*node);
-        let mut order: Vec<usize> = (0..nodes).map(|n| (thread.turn + n) % nodes).collect();
-        if !order.iter().all(well) {
-            order.sort_by_key(|node| !well(node));
-            if let Some(last) = thread.node.filter(well) {
-                return (last, self.chains[actor][last].lock().await);
+        let home = thread.home % nodes;
+        let last = thread.node.filter(|last| self.is_well(*last));
+        let stays = thread.node.is_none_or(|last| last == home) || !self.is_behind(home);
+        let node = match last {
+            _ if tries == 0 && self.is_well(home) && stays => home,
+            Some(last) if tries < 2 => last,
+            _ => {
+                let mut round = (0..nodes).map(|n| (home + tries + n) % nodes);
+                let well = round.find(|node| self.is_well(*node));
+                well.unwrap_or((home + tries) % nodes)
             }
-            order.retain(|node| well(node) || thread.turn % nodes == *node);
-        }
-        for &node in &order {
-            if let Ok(chain) = self.chains[actor][node].try_lock() {
-                return (node, chain);
-            }
-        }
-        let node = order.first().copied().unwrap_or(0);
+        };
         (node, self.chains[actor][node].lock().await)
+    }
+
+    fn is_behind(&self, node: usize) -> bool {
+        self.behind_until_ms[node].load(Relaxed) > self.now_ms()
     }
 
     fn is_well(&self, node: usize) -> bool {

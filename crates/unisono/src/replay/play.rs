@@ -1,6 +1,7 @@
 //! Plays the events of tasks, each task in its order, and remembers what their next change replaces.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use unisono_api::dto::Problem;
@@ -67,6 +68,9 @@ impl<'a> Player<'a> {
     /// Plays one event to its end.
     pub(crate) async fn play(&mut self, event: &Event) {
         let mut task = self.tasks.remove(&event.task).unwrap_or_default();
+        let mut hasher = DefaultHasher::new();
+        (&self.trace.tasks[event.task], event.actor).hash(&mut hasher);
+        task.thread.home = hasher.finish() as usize;
         let mut turn = Turn {
             trace: self.trace,
             desk: self.desk,
