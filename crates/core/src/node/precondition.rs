@@ -235,8 +235,8 @@ fn is_held(
     agent: AgentId,
 ) -> Rejection {
     let name = reading.folds.agents.name(&holder);
-    let until_ms = until.as_ms();
-    let detail = format!("topic {topic} is held by {name} until {until_ms} (ms since 1970)");
+    // The stamp of the end is for the edge to show: no calendar lives down here.
+    let detail = format!("topic {topic} is held by {name}");
     let hint = if holder == agent {
         "it is yours already: renew it".to_string()
     } else {
@@ -257,10 +257,12 @@ fn not_yours(reading: &Reading<'_>, topic: &str, agent: AgentId) -> Rejection {
         }
         Some(_) => Rejection::new(Code::ClaimUnknown, format!("not by this claim: {topic}"))
             .hint("name no claim to mean the one that stands"),
-        None => Rejection::new(
+        None if reading.folds.claims.knows(topic) => Rejection::new(
             Code::ClaimExpired,
-            format!("nobody holds {topic} now: the lease has ended or never was"),
+            format!("nobody holds {topic} any more: the lease has ended"),
         )
         .hint("claim it again"),
+        None => Rejection::new(Code::ClaimUnknown, format!("nobody ever claimed {topic}"))
+            .hint("claim it first"),
     }
 }

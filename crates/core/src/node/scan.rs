@@ -66,7 +66,9 @@ impl Node {
             .collect();
         for (orchestra, refold) in due {
             let why = match &refold {
-                Refold::Everything => "a fork or a contradiction took records away",
+                Refold::Everything => {
+                    "a fork, a contradiction or a failed write took something away"
+                }
                 Refold::Topics(_) => "a record came from below the checkpoint",
             };
             self.counters.refolds += 1;

@@ -221,6 +221,11 @@ impl Claims {
         self.topics.keys().map(String::as_str)
     }
 
+    /// Whether anybody ever claimed a topic.
+    pub fn knows(&self, topic: &str) -> bool {
+        self.topics.contains_key(topic)
+    }
+
     /// A topic as of a stamp.
     pub fn read(&self, topic: &str, at: Stamp, rules: &Rules<'_>) -> TopicState {
         let Some(topic) = self.topics.get(topic) else {
