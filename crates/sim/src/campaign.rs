@@ -54,3 +54,15 @@ impl Campaign {
         self.failed.is_empty()
     }
 }
+
+/// Runs seeds until one violates one of these invariants, and says how many it took.
+pub fn find(scenario: &Scenario, seeds: Range<u64>, invariants: &[&str]) -> Option<(u64, Outcome)> {
+    let first = seeds.start;
+    seeds.map(|seed| run(scenario, seed)).find_map(|outcome| {
+        let hit = outcome
+            .verdicts
+            .iter()
+            .any(|verdict| invariants.contains(&verdict.invariant.as_str()));
+        hit.then(|| (outcome.seed - first + 1, outcome))
+    })
+}

@@ -1,5 +1,7 @@
 //! One simulated machine: its clocks, its disk, and the node that runs on it or does not.
 
+use std::collections::VecDeque;
+
 use ed25519_dalek::SigningKey;
 use unisono_core::context::Context;
 use unisono_core::journal::{Entry, Proof};
@@ -35,8 +37,8 @@ pub struct Host {
     pub paused: bool,
     /// When the node wants to be woken next (true ns).
     pub tick_at: u64,
-    /// The batch on its way to disk.
-    pub writing: Option<(BatchId, Vec<Entry>, Vec<Proof>)>,
+    /// Batches on their way to disk: at most one, unless the node breaks its word.
+    pub writing: VecDeque<(BatchId, Vec<Entry>, Vec<Proof>)>,
     /// The crash that waits for the next write: how long the machine is then down (ns).
     pub armed: Option<u64>,
     /// An image of the disk from earlier, and when it was taken.
@@ -49,6 +51,8 @@ pub struct Host {
     pub down_until: u64,
     /// Whether its disk once went back in time, so that it cannot know all that it wrote.
     pub forgetful: bool,
+    /// Frames sent in the present virtual second.
+    pub frames: (u64, u32),
     /// Batches in the present virtual second.
     pub batches: (u64, u32),
     /// Ticks in the present virtual second.
@@ -106,13 +110,14 @@ impl Host {
             incarnation: Incarnation::default(),
             paused: false,
             tick_at: u64::MAX,
-            writing: None,
+            writing: VecDeque::new(),
             armed: None,
             image: None,
             knows: vec![false; machines],
             highest_wall_ns: 0,
             down_until: 0,
             forgetful: false,
+            frames: (0, 0),
             batches: (0, 0),
             ticks: (0, 0),
             secret,
@@ -206,7 +211,7 @@ impl Host {
     /// The process ends, with everything that it had in memory.
     pub fn stop(&mut self) {
         self.node = None;
-        self.writing = None;
+        self.writing.clear();
         self.armed = None;
         self.paused = false;
         self.tick_at = u64::MAX;

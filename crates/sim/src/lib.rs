@@ -26,7 +26,7 @@ pub mod store;
 pub mod trace;
 pub mod world;
 
-pub use campaign::{Campaign, campaign};
+pub use campaign::{Campaign, campaign, find};
 pub use checks::Violation;
 pub use counters::{Counters, SOMETIMES};
 pub use history::{Operation, Outcome as OperationOutcome};

@@ -9,6 +9,9 @@ const TICKS_MAX: u32 = 700;
 /// for one, and no disk here takes more than a few hundred.
 const BATCHES_MAX: u32 = 250;
 
+/// Most frames that a node may send in one virtual second.
+const FRAMES_MAX: u32 = 1_500;
+
 /// Remembers how much was sent while nothing was asked.
 #[derive(Clone, Debug, Default)]
 pub struct Bounds {
@@ -56,6 +59,16 @@ impl Bounds {
         if batches > BATCHES_MAX {
             return Err(format!(
                 "machine {host} wrote {batches} batches in one second: a storm"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether a node sends more than anything that it was asked for can be the reason of.
+    pub fn frames(host: usize, frames: u32) -> Result<(), String> {
+        if frames > FRAMES_MAX {
+            return Err(format!(
+                "machine {host} sent {frames} frames in one second: a storm"
             ));
         }
         Ok(())

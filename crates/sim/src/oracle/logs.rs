@@ -34,6 +34,8 @@ pub struct Reading {
     pub held: BTreeSet<Digest>,
     /// Logs that forked, and at which bundle.
     pub forks: BTreeMap<LogId, u64>,
+    /// Logs of which two disks hold different bundles at one place.
+    pub split: BTreeSet<LogId>,
     /// Bundles that are held beyond a gap or do not continue their log.
     pub loose: Vec<(LogId, u64)>,
     /// Records that wait for an enrolment.
@@ -59,6 +61,9 @@ pub fn read(disks: &[Vec<Entry>], proofs: &[Vec<u8>], verifier: &mut dyn Verifie
     };
     let mut found = Vec::new();
     for (log, places) in &bundles {
+        if places.values().any(|variants| variants.len() > 1) {
+            reading.split.insert(*log);
+        }
         read_log(*log, places, verifier, &mut reading, &mut found);
     }
     judge(found, &mut reading);
@@ -66,7 +71,7 @@ pub fn read(disks: &[Vec<Entry>], proofs: &[Vec<u8>], verifier: &mut dyn Verifie
 }
 
 /// Where logs end because two signed headers for one place of them are known.
-fn proven(proofs: &[Vec<u8>], verifier: &mut dyn Verifier) -> BTreeMap<LogId, u64> {
+pub fn proven(proofs: &[Vec<u8>], verifier: &mut dyn Verifier) -> BTreeMap<LogId, u64> {
     let mut cuts: BTreeMap<LogId, u64> = BTreeMap::new();
     for bytes in proofs {
         let Ok(proof) = decode::<ForkProof>(bytes, 64 << 10) else {

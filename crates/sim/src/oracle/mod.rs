@@ -13,7 +13,7 @@ use unisono_model::{Action, AgentId, IdempotencyKey, SignalKind, Stamp};
 
 pub use claims::{Held, Story, claims, story};
 pub use course::iteration;
-pub use logs::{Fact, Reading, read};
+pub use logs::{Fact, Reading, proven, read};
 pub use members::{Removals, removals};
 pub use tasks::{Task, tasks};
 

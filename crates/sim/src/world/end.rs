@@ -15,7 +15,7 @@ impl World {
     pub fn run(&mut self) {
         let end = self.scenario.safety_s * SECOND;
         if !self.run_until(end) {
-            return;
+            return self.judge_forks();
         }
         self.agents
             .iter_mut()
@@ -29,10 +29,11 @@ impl World {
                 return self.judge_settled();
             }
         }
-        if !self.broken {
-            self.say_what_is_unsettled();
-            self.judge_logs();
+        if self.broken {
+            return self.judge_forks();
         }
+        self.say_what_is_unsettled();
+        self.judge_logs();
     }
 
     fn is_settled(&mut self) -> bool {
@@ -171,10 +172,29 @@ impl World {
             let verdict = self.checks.invention.check(reading, &liars);
             self.checks.say(self.now, "I3", verdict);
         }
+        self.judge_forks();
         let mut held = home.held;
         held.extend(&work.held);
         let verdict = self.checks.durability.check(&held, &self.liars);
         self.checks.say(self.now, "I2", verdict);
+    }
+
+    /// Whoever runs and is honest must be able to prove every fork that the disks show.
+    fn judge_forks(&mut self) {
+        for place in [self.home, self.workplace] {
+            let split = self.reading(place).split;
+            for host in 0..self.scenario.nodes {
+                if self.lies(host) || !self.hosts[host].is_awake() {
+                    continue;
+                }
+                let proofs = self.hosts[host].store.proofs(place);
+                let proven = oracle::proven(&proofs, &mut self.memo);
+                if let Some(log) = split.iter().find(|log| !proven.contains_key(log)) {
+                    let why = format!("{log:?} forked, and machine {host} has no proof of it");
+                    self.checks.violated(self.now, "I3", why);
+                }
+            }
+        }
     }
 
     /// The union of what the machines' disks hold of an orchestra, but for a liar's copy.

@@ -67,16 +67,36 @@ impl World {
         }
         machine.tick_at = u64::MAX;
         let second = now / SECOND;
-        machine.ticks = if machine.ticks.0 == second {
-            (second, machine.ticks.1 + 1)
+        let count = &mut machine.ticks;
+        *count = if count.0 == second {
+            (second, count.1 + 1)
         } else {
-            (second, 0)
+            (second, 1)
         };
-        let busy = Bounds::ticks(host, machine.ticks.1);
+        let storm = Bounds::ticks(host, count.1);
         self.counters.add("ticks");
-        self.broken |= busy.is_err();
-        self.checks.say(now, "I10", busy);
+        if self.storms(host, storm) {
+            return;
+        }
         self.feed(host, Input::Tick);
+    }
+
+    /// A node does something far too often. That ends the run, unless the node is a liar's: it may
+    /// harm itself, and somebody switches it off and on.
+    pub(super) fn storms(&mut self, host: usize, storm: Result<(), String>) -> bool {
+        if storm.is_err() && self.lies(host) {
+            self.counters.add("liar stormed");
+            let fault = crate::plan::Fault::Crash {
+                host,
+                down_ns: SECOND,
+                in_write: false,
+            };
+            self.push(self.now, Event::Fault(fault));
+            return true;
+        }
+        self.broken |= storm.is_err();
+        self.checks.say(self.now, "I10", storm);
+        self.broken
     }
 
     fn perform(&mut self, host: usize, output: Output) {
@@ -113,12 +133,20 @@ impl World {
 
     fn persist(&mut self, host: usize, batch: BatchId, entries: Vec<Entry>, proofs: Vec<Proof>) {
         let (now, life) = (self.now, self.hosts[host].life);
-        if self.hosts[host].writing.is_some() {
-            self.checks.violated(
-                now,
-                "I2",
-                format!("machine {host} writes two batches at once"),
-            );
+        for entry in &entries {
+            self.trace.event(now, "persist", host, &entry.bytes);
+        }
+        self.counters.add("batches");
+        let second = now / SECOND;
+        let count = &mut self.hosts[host].batches;
+        *count = if count.0 == second {
+            (second, count.1 + 1)
+        } else {
+            (second, 1)
+        };
+        let storm = Bounds::batches(host, count.1);
+        if self.storms(host, storm) {
+            return;
         }
         for entry in &entries {
             self.trace.event(now, "persist", host, &entry.bytes);
@@ -144,7 +172,7 @@ impl World {
         }
         self.broken |= storm.is_err();
         self.checks.say(now, "I10", storm);
-        self.hosts[host].writing = Some((batch, entries, proofs));
+        self.hosts[host].writing.push_back((batch, entries, proofs));
         if let Some(down_ns) = self.hosts[host].armed.take() {
             return self.crash_in_write(host, down_ns);
         }
@@ -157,7 +185,7 @@ impl World {
             return;
         }
         let machine = &mut self.hosts[host];
-        let Some((batch, entries, proofs)) = machine.writing.take() else {
+        let Some((batch, entries, proofs)) = machine.writing.pop_front() else {
             return;
         };
         let result = machine.store.append(&entries, &proofs);

@@ -79,7 +79,7 @@ impl World {
         if machine.node.is_none() || machine.paused {
             return;
         }
-        if in_write && machine.writing.is_none() {
+        if in_write && machine.writing.is_empty() {
             machine.armed = Some(down_ns);
             return;
         }
@@ -95,7 +95,7 @@ impl World {
     pub(super) fn crash_in_write(&mut self, host: usize, down_ns: u64) {
         let operations = self.chance.below(4) as u32;
         let machine = &mut self.hosts[host];
-        if let Some((_, entries, proofs)) = machine.writing.take() {
+        if let Some((_, entries, proofs)) = machine.writing.pop_front() {
             machine
                 .store
                 .append_without_end(&entries, &proofs, operations);

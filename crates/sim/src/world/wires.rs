@@ -3,7 +3,8 @@
 use unisono_core::node::{Class, Input};
 use unisono_model::NodeId;
 
-use super::{Event, World};
+use super::{Event, SECOND, World};
+use crate::checks::Bounds;
 use crate::network::{Care, Fate, Flight};
 
 impl World {
@@ -28,6 +29,17 @@ impl World {
 
     pub(super) fn send(&mut self, from: usize, to: NodeId, class: Class, bytes: Vec<u8>) {
         self.checks.bounds.sent();
+        let second = self.now / SECOND;
+        let count = &mut self.hosts[from].frames;
+        *count = if count.0 == second {
+            (second, count.1 + 1)
+        } else {
+            (second, 1)
+        };
+        let storm = Bounds::frames(from, count.1);
+        if self.storms(from, storm) {
+            return;
+        }
         let Some(peer) = self.machine_of(to, from).filter(|peer| *peer != from) else {
             return;
         };

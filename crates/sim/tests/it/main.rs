@@ -2,3 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod disk;
+mod network;
+mod planted;
+mod runs;

@@ -1,0 +1,53 @@
+//! Each planted fault is found, by the judge of the invariant that it breaks. These tests run many
+//! seeds: `cargo test --profile ci -p unisono-sim -- --ignored planted`.
+
+use unisono_sim::{Planted, Scenario, find};
+
+/// How many seeds a fault may take to be found here; the goal of a campaign is 300.
+const SEEDS: u64 = 60;
+
+fn is_found(name: &str) {
+    let planted = Planted::named(name).unwrap();
+    let scenario = Scenario {
+        sabotage: Some(name.into()),
+        ..Scenario::default()
+    };
+    let found = find(&scenario, 0..SEEDS, planted.breaks);
+    assert!(found.is_some(), "{name} was not found in {SEEDS} seeds");
+}
+
+macro_rules! planted {
+    ($($test:ident $name:literal,)*) => {
+        $(#[test]
+        #[ignore = "runs many seeds"]
+        fn $test() {
+            is_found($name);
+        })*
+
+        #[test]
+        fn every_planted_fault_has_a_test_and_a_switch() {
+            let tested = [$($name),*];
+            let known: Vec<&str> = Planted::ALL.iter().map(|planted| planted.name).collect();
+            assert_eq!(tested.as_slice(), known.as_slice());
+            for name in tested {
+                let scenario = Scenario { sabotage: Some(name.into()), ..Scenario::default() };
+                let none = Scenario::default();
+                let switched = scenario.switches() != none.switches();
+                assert!(switched || scenario.continues_logs(), "{name} changes nothing");
+            }
+        }
+    };
+}
+
+planted! {
+    planted_acknowledge_before_fsync "acknowledge-before-fsync",
+    planted_log_continued_after_crash "log-continued-after-crash",
+    planted_claim_order_by_arrival "claim-order-by-arrival",
+    planted_join_not_retried "join-not-retried",
+    planted_cursor_ignored "cursor-ignored",
+    planted_expiry_ignored "expiry-ignored",
+    planted_fork_accepted "fork-accepted",
+    planted_key_forgotten "key-forgotten",
+    planted_checkpoint_kept "checkpoint-kept",
+    planted_gaps_not_repaired "gaps-not-repaired",
+}

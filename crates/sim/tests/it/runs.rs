@@ -1,0 +1,91 @@
+//! Whole runs: one seed is one story, ordinary seeds are as large as they claim, and hold.
+
+use unisono_sim::{Mix, Scenario, run, run_with_trace};
+
+/// Small enough for a test that is not optimised.
+fn short() -> Scenario {
+    Scenario {
+        safety_s: 60,
+        think_ms: 2_000,
+        ..Scenario::default()
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    for seed in [3, 11] {
+        let (one, other) = (run(&short(), seed), run_with_trace(&short(), seed));
+        assert_eq!(one.trace, other.trace, "seed {seed}");
+        assert_eq!(one.events, other.events, "seed {seed}");
+        assert_eq!(one.history, other.history, "seed {seed}");
+        assert!(one.lines.is_empty() && !other.lines.is_empty());
+    }
+    assert_ne!(run(&short(), 3).trace, run(&short(), 4).trace);
+}
+
+#[test]
+fn one_more_agent_shifts_no_fault() {
+    let more = Scenario {
+        agents: 9,
+        ..short()
+    };
+    for what in ["partition", "crash", "pause"] {
+        assert_eq!(
+            run(&short(), 5).counters.of(what),
+            run(&more, 5).counters.of(what),
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn a_calm_cluster_agrees() {
+    let calm = Scenario {
+        faults: Mix::none(),
+        ..short()
+    };
+    let outcome = run(&calm, 1);
+    assert!(outcome.is_ok(), "{:?}", outcome.verdicts);
+    assert!(outcome.counters.of("acknowledged") > 100);
+}
+
+#[test]
+fn one_node_alone_and_two_nodes_agree() {
+    for nodes in [1, 2] {
+        let few = Scenario {
+            nodes,
+            faults: Mix::none(),
+            ..short()
+        };
+        let outcome = run(&few, 2);
+        assert!(outcome.is_ok(), "{nodes} nodes: {:?}", outcome.verdicts);
+    }
+}
+
+#[test]
+fn an_ordinary_seed_is_as_large_as_it_says_and_holds() {
+    let outcome = run(&Scenario::default(), 0);
+    assert!(outcome.is_ok(), "{:?}", outcome.verdicts);
+    assert!(outcome.virtual_ns >= 540_000_000_000);
+    assert!(
+        outcome.counters.of("acknowledged") >= 300,
+        "{:?}",
+        outcome.counters.all()
+    );
+    assert!(outcome.counters.of("partition") >= 1 && outcome.counters.of("crash") >= 1);
+}
+
+#[test]
+fn a_scenario_is_data() {
+    let scenario = Scenario {
+        nodes: 9,
+        sabotage: Some("cursor-ignored".into()),
+        ..short()
+    };
+    let text = serde_json::to_string(&scenario).unwrap();
+    assert_eq!(serde_json::from_str::<Scenario>(&text).unwrap(), scenario);
+    let some: Scenario =
+        serde_json::from_str(r#"{ "nodes": 3, "faults": { "loss": 0 } }"#).unwrap();
+    assert_eq!((some.nodes, some.faults.loss, some.agents), (3, 0, 8));
+    assert!(serde_json::from_str::<Scenario>(r#"{ "nodez": 3 }"#).is_err());
+}
