@@ -180,6 +180,13 @@ impl SignedBundle {
         Ok((bundle, body))
     }
 
+    /// What the bytes claim to be, unchecked: enough to see whether the bundle is held already.
+    pub fn peek(bytes: &[u8]) -> Option<BundleHeader> {
+        postcard::take_from_bytes(bytes)
+            .ok()
+            .map(|(header, _)| header)
+    }
+
     /// Reads and checks the body.
     pub fn open(&self) -> Result<BundleBody, Malformed> {
         if self.header.version != BUNDLE_VERSION {

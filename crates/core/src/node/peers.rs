@@ -153,13 +153,9 @@ impl Node {
 
     /// Whether the bundle that these bytes claim to be is held already: spares its signature.
     fn is_held(&self, bytes: &[u8]) -> bool {
-        let Ok(bundle) = wire::decode::<unisono_model::SignedBundle>(
-            bytes,
-            unisono_model::limits::BUNDLE_BYTES_MAX,
-        ) else {
+        let Some(header) = unisono_model::SignedBundle::peek(bytes) else {
             return false;
         };
-        let header = &bundle.header;
         let Some(space) = self.spaces.get(&header.orchestra) else {
             return false;
         };

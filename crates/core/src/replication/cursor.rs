@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use unisono_model::{Digest, LogId};
 
 /// The first 8 bytes of a log's digest: enough to tell apart the logs of one orchestra.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct LogTag(pub u64);
 
 /// Per log, the last bundle seen. Partially ordered; `merge` is the least upper bound.

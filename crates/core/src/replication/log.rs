@@ -9,6 +9,7 @@ use unisono_model::{
     Place, RecordBody, Stamp, wire::Signature,
 };
 
+use super::cursor::LogTag;
 use crate::context::Verifier;
 
 /// How far a log is held, without gaps.
@@ -28,8 +29,10 @@ pub struct LogState {
     pub closes: Vec<LogEnd>,
     /// From this bundle on nothing counts: the log forked.
     pub cut: Option<u64>,
-    /// Bundles with records.
+    /// Records in its bundles.
     pub records: u64,
+    /// How cursors name it.
+    pub tag: LogTag,
 }
 
 /// The end of a chain.

@@ -40,6 +40,7 @@ impl Logs {
             let cut = proofs.get(&log).map(|proof| proof.one.0.seq);
             LogState {
                 cut,
+                tag: LogTag::of(&log),
                 ..LogState::default()
             }
         })
@@ -72,9 +73,9 @@ impl Logs {
     /// One hash of the vector and of the fork proofs: equal on nodes that hold the same.
     pub fn digest(&self) -> Digest {
         let mut bytes = Vec::with_capacity(self.logs.len() * 96);
-        for (log, state) in &self.logs {
+        for state in self.logs.values() {
             if state.seq > 0 {
-                bytes.extend_from_slice(&LogTag::of(log).0.to_le_bytes());
+                bytes.extend_from_slice(&state.tag.0.to_le_bytes());
                 bytes.extend_from_slice(&state.seq.to_le_bytes());
                 bytes.extend_from_slice(&state.head.0);
             }
@@ -89,10 +90,7 @@ impl Logs {
     /// The vector as agents carry it.
     pub fn cursor(&self) -> Cursor {
         let held = self.logs.iter().filter(|(_, state)| state.seq > 0);
-        Cursor(
-            held.map(|(log, state)| (LogTag::of(log), state.seq))
-                .collect(),
-        )
+        Cursor(held.map(|(_, state)| (state.tag, state.seq)).collect())
     }
 
     /// The stamp up to which nothing of a node can come any more: the head of its latest life's
