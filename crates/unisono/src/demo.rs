@@ -1,6 +1,8 @@
 //! The demonstration that is also a check: three regions, a cut network, a killed node.
 
 mod cluster;
+mod contest;
+mod evidence;
 mod excerpt;
 mod fleet;
 mod scenes;
@@ -214,10 +216,16 @@ fn look_on(stage: &Stage) -> Result<JoinSet<()>, Failure> {
             let (counts, provisional) = (ledger.counts(), seen.provisional());
             let shown: Vec<String> = REGIONS
                 .iter()
-                .zip(counts.iter().zip(provisional))
-                .map(|(region, (count, open))| format!("{region} {count:>4} ({open} provisional)"))
+                .zip(counts)
+                .map(|(region, count)| format!("{region} {count}"))
                 .collect();
-            screen.status(&format!("{:5.1} s  {}", screen.seconds(), shown.join("  ")));
+            let [paris, oregon, tokyo] = provisional;
+            // Short enough for a narrow terminal: a line that wraps cannot be drawn anew.
+            screen.status(&format!(
+                "{:5.1} s  {}; provisional {paris}, {oregon}, {tokyo}",
+                screen.seconds(),
+                shown.join(", "),
+            ));
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     });

@@ -82,44 +82,20 @@ pub(super) fn dealt(count: usize, hands: usize) -> Vec<Vec<Event>> {
 impl Event {
     /// What the agent does, who has done so much before.
     pub(super) fn steps(&self, past: &mut Past) -> Vec<Step> {
-        let status = |status: TaskStatusWord| TaskBody {
-            status: Some(status),
-            ..self.change()
-        };
-        let task = |body: TaskBody| Step::Act(ActionBody::Task(body));
         let mut steps = Vec::new();
         let new = past.made.insert(self.task.clone());
         if new && self.kind != "created" {
             // The excerpt begins in the middle of this task's life.
-            steps.push(task(TaskBody {
+            let body = TaskBody {
                 kind: Some("task".to_owned()),
                 ..self.change()
-            }));
+            };
+            steps.push(Step::Act(ActionBody::Task(body)));
         }
-        steps.extend(match self.kind.as_str() {
-            "created" => vec![task(self.created(new))],
-            "claimed" if !past.held.insert(self.task.clone()) => {
-                let body = RenewBody {
-                    topic: self.topic(),
-                    claim: None,
-                    lease_ms: Some(LEASE_MS),
-                };
-                let taken = TaskBody {
-                    assignee: Some(self.actor.clone()),
-                    ..self.change()
-                };
-                vec![Step::Act(ActionBody::Renew(body)), task(taken)]
-            }
+        match self.kind.as_str() {
             "claimed" => {
-                let body = ClaimBody {
-                    topic: self.topic(),
-                    lease_ms: Some(LEASE_MS),
-                };
-                let taken = TaskBody {
-                    assignee: Some(self.actor.clone()),
-                    ..status(TaskStatusWord::InProgress)
-                };
-                vec![Step::Act(ActionBody::Claim(body)), task(taken)]
+                let again = !past.held.insert(self.task.clone());
+                steps.extend(self.claimed(again));
             }
             "released" => {
                 past.held.remove(&self.task);
@@ -127,38 +103,70 @@ impl Event {
                     topic: self.topic(),
                     claim: None,
                 };
-                vec![
-                    Step::Act(ActionBody::Release(body)),
-                    task(status(TaskStatusWord::Open)),
-                ]
+                steps.push(Step::Act(ActionBody::Release(body)));
+                steps.push(Step::Act(ActionBody::Task(
+                    self.status(TaskStatusWord::Open),
+                )));
             }
-            "status" | "reopened" => vec![task(status(word(&self.status)))],
-            "priority" => vec![task(TaskBody {
-                priority: self.priority,
-                ..self.change()
-            })],
-            "blocks" | "linked" => vec![task(self.link(true))],
-            "unblocks" | "unlinked" => vec![task(self.link(false))],
             "closed" => {
-                let mark = MarkBody {
+                steps.push(Step::Mark(MarkBody {
                     about: self.task.clone(),
                     text: "closed".to_owned(),
                     reasoning: self.reason.clone(),
                     tags: Vec::new(),
                     evidence: Vec::new(),
-                };
-                vec![
-                    Step::Mark(mark),
-                    Step::Proven(status(TaskStatusWord::Closed)),
-                ]
+                }));
+                steps.push(Step::Proven(self.status(TaskStatusWord::Closed)));
             }
-            "deleted" => vec![task(status(TaskStatusWord::Deleted))],
-            _ => vec![task(TaskBody {
+            _ => steps.push(Step::Act(ActionBody::Task(self.changed(new)))),
+        }
+        steps
+    }
+
+    /// Whoever claims what it holds already prolongs its lease.
+    fn claimed(&self, again: bool) -> [Step; 2] {
+        let (topic, lease_ms) = (self.topic(), Some(LEASE_MS));
+        let claim = if again {
+            ActionBody::Renew(RenewBody {
+                topic,
+                claim: None,
+                lease_ms,
+            })
+        } else {
+            ActionBody::Claim(ClaimBody { topic, lease_ms })
+        };
+        let assignee = Some(self.actor.clone());
+        let taken = TaskBody {
+            assignee,
+            ..self.status(TaskStatusWord::InProgress)
+        };
+        [Step::Act(claim), Step::Act(ActionBody::Task(taken))]
+    }
+
+    /// What becomes of the task, where that is all.
+    fn changed(&self, new: bool) -> TaskBody {
+        match self.kind.as_str() {
+            "created" => self.created(new),
+            "status" | "reopened" => self.status(word(&self.status)),
+            "priority" => TaskBody {
+                priority: self.priority,
+                ..self.change()
+            },
+            "blocks" | "linked" => self.link(true),
+            "unblocks" | "unlinked" => self.link(false),
+            "deleted" => self.status(TaskStatusWord::Deleted),
+            _ => TaskBody {
                 remark: Some(self.words()),
                 ..self.change()
-            })],
-        });
-        steps
+            },
+        }
+    }
+
+    fn status(&self, status: TaskStatusWord) -> TaskBody {
+        TaskBody {
+            status: Some(status),
+            ..self.change()
+        }
     }
 
     fn change(&self) -> TaskBody {

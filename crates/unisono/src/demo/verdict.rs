@@ -1,21 +1,16 @@
 //! The verdict: one line for each property, with what was counted.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use unisono_api::dto::{Claims, Hashes, RecordEvent, Task, Tasks};
-use unisono_model::{Digest, OrchestraId, Stamp};
+use unisono_model::Digest;
 
 use super::cluster::REGIONS;
-use super::fleet::{self, ORCHESTRA};
+use super::evidence::{CONVERGE_WITHIN, Evidence, collect};
 use super::scenes::Stage;
-use crate::failure::{Exit, Failure};
-use crate::judge::{self, Dump, Histories, Inspected, Refolded};
-
-/// How long the nodes may take until they show the same.
-const CONVERGE_WITHIN: Duration = Duration::from_secs(12);
+use crate::failure::Failure;
+use crate::judge::{self, Dump};
 
 /// Whether a property held.
 #[derive(Clone, Debug, Serialize)]
@@ -29,25 +24,6 @@ pub(super) struct Verdict {
     /// What did not hold.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) violations: Vec<String>,
-}
-
-/// What one node shows at the common stamp, and all its records.
-struct Shown {
-    hashes: Hashes,
-    claims: Claims,
-    tasks: Vec<Task>,
-    dump: Dump,
-    journal: Inspected,
-}
-
-/// Everything that is judged.
-struct Evidence {
-    at: Stamp,
-    converged_ms: Option<u64>,
-    nodes: Vec<Shown>,
-    histories: Histories,
-    folded: Refolded,
-    orchestra: OrchestraId,
 }
 
 /// Waits for the nodes to agree, collects what they show and what is on their disks, and judges.
@@ -66,113 +42,6 @@ pub(super) async fn judge(stage: &mut Stage) -> Result<Vec<Verdict>, Failure> {
         leases_end(&evidence, stage),
         both_sides(stage),
     ])
-}
-
-async fn collect(stage: &Stage) -> Result<Evidence, Failure> {
-    let (at, converged_ms) = settle(stage).await?;
-    let mut nodes = Vec::new();
-    let mut histories = Histories::default();
-    for index in 0..REGIONS.len() {
-        nodes.push(shown(stage, index, at).await?);
-        histories.read(&stage.cluster.history(index))?;
-    }
-    let folded = judge::refold(&nodes[0].dump, at);
-    let orchestra = OrchestraId::of(stage.cluster.id, ORCHESTRA);
-    Ok(Evidence {
-        at,
-        converged_ms,
-        nodes,
-        histories,
-        folded,
-        orchestra,
-    })
-}
-
-/// Waits until all nodes hold the same logs; gives a stamp that all of them have passed.
-async fn settle(stage: &Stage) -> Result<(Stamp, Option<u64>), Failure> {
-    let began = Instant::now();
-    loop {
-        let mut asked = tokio::task::JoinSet::new();
-        for node in &stage.cluster.nodes {
-            let client = fleet::client(&[node.http.as_str()])?;
-            asked.spawn(async move { client.hash(ORCHESTRA).await });
-        }
-        let told: Vec<_> = asked
-            .join_all()
-            .await
-            .into_iter()
-            .filter_map(Result::ok)
-            .collect();
-        let same = told.windows(2).all(|pair| {
-            let [one, other] = [&pair[0].body, &pair[1].body];
-            (one.vector, one.documents) == (other.vector, other.documents)
-        });
-        let at = told.iter().filter_map(|told| told.as_of).min();
-        let all = told.len() == REGIONS.len();
-        if let (Some(at), true, true) = (at, all, same) {
-            return Ok((at, Some(began.elapsed().as_millis() as u64)));
-        }
-        if began.elapsed() >= CONVERGE_WITHIN {
-            let at = at.filter(|_| all).ok_or_else(|| {
-                Failure::new(
-                    Exit::Unavailable,
-                    "demo_silent",
-                    "not every node answers at the end",
-                )
-            })?;
-            return Ok((at, None));
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-async fn shown(stage: &Stage, index: usize, at: Stamp) -> Result<Shown, Failure> {
-    let node = &stage.cluster.nodes[index];
-    let client = fleet::client(&[node.http.as_str()])?;
-    let text = at.to_string();
-    let as_of = [("as_of", text.as_str())];
-    let hashes = client.read::<Hashes>(ORCHESTRA, "hash", &as_of).await?.body;
-    let claims = client
-        .read::<Claims>(ORCHESTRA, "claims", &as_of)
-        .await?
-        .body;
-    let mut tasks: Vec<Task> = Vec::new();
-    let mut after: Option<String> = None;
-    loop {
-        let mut query = as_of.to_vec();
-        query.extend(after.as_deref().map(|after| ("after", after)));
-        let page = client.read::<Tasks>(ORCHESTRA, "tasks", &query).await?.body;
-        tasks.extend(page.tasks);
-        after = page.next_after;
-        if after.is_none() {
-            break;
-        }
-    }
-    let mut dump = client.dump(ORCHESTRA, None).await?;
-    let mut records: Vec<RecordEvent> = Vec::new();
-    while let Some(record) = dump.next().await? {
-        records.push(record);
-    }
-    let copy = stage
-        .cluster
-        .directory
-        .join(format!("{}.copy", node.region));
-    let (journal, cluster) = (node.data.join("journal"), stage.cluster.id);
-    let inspected = tokio::task::spawn_blocking(move || judge::inspect(&journal, &copy, cluster));
-    let inspected = inspected.await.map_err(|error| {
-        Failure::new(
-            Exit::Failed,
-            "internal",
-            format!("the inspection ended: {error}"),
-        )
-    })?;
-    Ok(Shown {
-        hashes,
-        claims,
-        tasks,
-        dump: Dump::of(records),
-        journal: inspected?,
-    })
 }
 
 fn verdict(property: &'static str, figures: Value, violations: Vec<String>) -> Verdict {
