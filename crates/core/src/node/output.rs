@@ -14,6 +14,10 @@ use crate::replication::Cursor;
 
 /// Something that the driver must do, in this order.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "an output is made, matched and gone; a box would cost more than the move"
+)]
 pub enum Output {
     /// Put these on disk with one sync, then say `Input::Persisted`. At most one is under way.
     Persist {

@@ -107,7 +107,8 @@ impl Node {
         if let Work::Open { name } = &submit.work {
             return self.open(context, submit, name, deadline_ms, out);
         }
-        if submit.orchestra == self.cluster || !self.spaces.contains_key(&submit.orchestra) {
+        let closed = submit.orchestra == self.cluster && !rules_the_cluster(&submit.work);
+        if closed || !self.spaces.contains_key(&submit.orchestra) {
             return Err(
                 Rejection::new(Code::OrchestraUnknown, "no orchestra of this name here")
                     .hint("make it with `unisono state --create`, or look at `unisono status`"),
@@ -486,6 +487,18 @@ fn subjects(orchestra: OrchestraId, agent: AgentId, action: &Action) -> Vec<Subj
         subjects.push(Subject::Iteration(orchestra));
     }
     subjects
+}
+
+/// What agents may do in the cluster's own orchestra: introduce themselves, and set its settings.
+fn rules_the_cluster(work: &Work) -> bool {
+    let allowed = |action: &Action| matches!(action, Action::Enrol(_) | Action::Settings(_));
+    match work {
+        Work::Act { action, .. } => allowed(action),
+        Work::Record(bytes) => client_record(bytes)
+            .and_then(|record| RecordBody::decode(&record.body.0))
+            .is_ok_and(|body| allowed(&body.action)),
+        Work::Open { .. } | Work::Living { .. } => false,
+    }
 }
 
 fn busy() -> Rejection {
