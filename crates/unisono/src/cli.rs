@@ -39,7 +39,14 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
     /// How answers are printed: table, json, ndjson
-    #[arg(short, long, global = true, value_enum, default_value_t, hide_possible_values = true)]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        hide_possible_values = true
+    )]
     pub(crate) output: Format,
     /// Reads speak of this moment: a time (RFC 3339) or a stamp
     #[arg(long, global = true, value_name = "MOMENT")]

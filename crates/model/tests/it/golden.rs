@@ -119,7 +119,9 @@ fn the_bundle_is_these_bytes() {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 const RECORD_DIGEST: &str = "5e1943545f9c3754ff79ad54b50a29c001a334f874940532914f195cf735a917";
