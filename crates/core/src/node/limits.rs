@@ -45,8 +45,10 @@ pub const DOCUMENT_QUEUE_MAX: usize = 64;
 pub const DOCUMENT_DELAY_MS: u64 = 1_000;
 /// How long an untouched document stays in memory (ms).
 pub const DOCUMENT_IDLE_MS: u64 = 60_000;
-/// Records after which views are checkpointed, at the least.
-pub const CHECKPOINT_RECORDS: u64 = 4_096;
+/// Records after which the views of a small orchestra are checkpointed.
+pub const CHECKPOINT_RECORDS: u64 = 1_024;
+/// Records after which those of any orchestra are: what a start has to fold again at the most.
+pub const CHECKPOINT_RECORDS_MAX: u64 = 8_192;
 /// How far this node's clock may be from the other members' before it refuses to write (ms).
 pub const CLOCK_OFF_MS: i64 = 2_000;
 /// Heads of foreign logs remembered to find forks without the disk.

@@ -233,10 +233,10 @@ impl Node {
         let Some(peer) = self.peers.get_mut(&from) else {
             return;
         };
-        if now_ms < peer.wanted_until_ms {
+        // The cluster's own orchestra never waits: without it nobody is a member.
+        if orchestra != self.cluster && now_ms < peer.wanted_until_ms {
             return;
         }
-        // The cluster's own orchestra never waits: without it nobody is a member.
         if orchestra != self.cluster {
             peer.wanted_until_ms = now_ms + limits::WANT_TIMEOUT_MS;
         }

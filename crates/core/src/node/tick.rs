@@ -295,7 +295,8 @@ impl Node {
 impl Space {
     /// Whether enough has happened since the last checkpoint.
     fn is_worth_saving(&self) -> bool {
-        let enough = limits::CHECKPOINT_RECORDS.max(self.folds.weight() as u64 / 2);
+        let weight = self.folds.weight() as u64;
+        let enough = (weight / 4).clamp(limits::CHECKPOINT_RECORDS, limits::CHECKPOINT_RECORDS_MAX);
         self.unsaved >= enough && !self.refolding
     }
 }
