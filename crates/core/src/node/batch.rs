@@ -292,7 +292,17 @@ impl Node {
         let Some(space) = self.spaces.get_mut(&made.orchestra) else {
             return false;
         };
-        let name = space.documents.current(kind_of(&made.body));
+        let kind = kind_of(&made.body);
+        let mut name = space.documents.current(kind);
+        let changes = |name: &DocumentName| {
+            let own = space.logs.get(&self.me);
+            own.and_then(|state| state.changes.get(name))
+                .copied()
+                .unwrap_or(0)
+        };
+        if !space.documents.can_follow(name, &self.me, changes(&name)) {
+            name = space.documents.current(kind);
+        }
         match space.documents.need(name, now_ms) {
             Need::Ready => true,
             Need::Patience => false,

@@ -35,6 +35,12 @@ struct Slot {
     dirty: bool,
     /// Being fetched, or built again from the logs.
     loading: bool,
+    /// What is queued waits for changes that a fork has taken away, or that have not come yet.
+    stalled: bool,
+    /// Own changes are among those: this life writes into the next part.
+    stranded: bool,
+    /// The saved form lacks changes that waited when it was saved.
+    incomplete: bool,
 }
 
 /// What a checkpoint says of a document.
@@ -44,6 +50,8 @@ pub(super) struct Saved {
     heads: Vec<Digest>,
     entries: u64,
     queue: Vec<SavedPlan>,
+    /// Changes that waited inside the document were not saved with it: the logs have them.
+    incomplete: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -95,7 +103,7 @@ impl Documents {
         match self.slots.range(first..=last).next_back() {
             Some((name, slot)) if slot.entries >= limits::DOCUMENT_ENTRIES_MAX => DocumentName {
                 kind,
-                part: name.part + 1,
+                part: name.part.saturating_add(1),
             },
             Some((name, _)) => *name,
             None => first,
@@ -120,12 +128,29 @@ impl Documents {
         Need::Blob(self.blob_name(name))
     }
 
+    /// Whether this log's changes to a document are all applied, so that the next can follow. Where
+    /// a fork has taken away what they depend on they never will be, and the next part is begun.
+    pub(super) fn can_follow(&mut self, name: DocumentName, log: &LogId, changes: u64) -> bool {
+        let id = self.id(name);
+        let Some(slot) = self.slots.get_mut(&name) else {
+            return true;
+        };
+        slot.apply();
+        let actor = actor_id(log.incarnation, &log.node, &id);
+        let follows = slot
+            .document
+            .as_ref()
+            .is_none_or(|document| document.seq(&actor) == changes);
+        slot.stranded |= !follows;
+        follows
+    }
+
     /// Documents that must be fetched because changes wait for them.
     pub(super) fn wanted(&mut self) -> Vec<(DocumentName, String)> {
-        let waiting = self
-            .slots
-            .iter()
-            .filter(|(_, slot)| slot.document.is_none() && !slot.loading && !slot.queue.is_empty());
+        let waiting = self.slots.iter().filter(|(_, slot)| {
+            let lacks = !slot.queue.is_empty() || slot.incomplete;
+            slot.document.is_none() && !slot.loading && lacks
+        });
         let names: Vec<DocumentName> = waiting.map(|(name, _)| *name).collect();
         for name in &names {
             if let Some(slot) = self.slots.get_mut(name) {
@@ -164,6 +189,12 @@ impl Documents {
             }
             None => false,
         }
+    }
+
+    /// Whether a document that was just fetched lacks changes, which must come again from the logs.
+    pub(super) fn take_incomplete(&mut self, name: DocumentName) -> bool {
+        let slot = self.slots.get_mut(&name);
+        slot.is_some_and(|slot| core::mem::take(&mut slot.incomplete))
     }
 
     /// Begins a document anew: every change of it comes again from the logs.
@@ -224,6 +255,7 @@ impl Documents {
                 slot.queued_since_ms = now_ms;
             }
             slot.touched_ms = now_ms;
+            slot.stalled = false;
             slot.entries += entries.len();
             slot.queue.push(ChangePlan {
                 actor,
@@ -277,7 +309,10 @@ impl Documents {
 
     /// Whether every document is applied, so that heads mean something.
     pub(super) fn settled(&self) -> bool {
-        self.slots.values().all(|slot| slot.queue.is_empty())
+        self.slots.values().all(|slot| {
+            let lacks = slot.document.is_none() && slot.incomplete;
+            !lacks && !slot.loading && (slot.queue.is_empty() || slot.stalled)
+        })
     }
 
     /// Saves documents that changed, and puts away those that nobody has touched for a while.
@@ -300,6 +335,7 @@ impl Documents {
                 }
                 slot.dirty = false;
                 slot.heads = document.heads();
+                slot.incomplete = document.figures().held > 0;
             }
             if idle && slot.queue.is_empty() && document.figures().held == 0 {
                 slot.document = None;
@@ -308,18 +344,13 @@ impl Documents {
         saved
     }
 
-    /// Puts away what nobody has touched for a while; gives back what had to be saved for that.
-    pub(super) fn put_away(&mut self, now_ms: u64, idle_ms: u64) -> Vec<(String, Vec<u8>)> {
-        let idle = |slot: &Slot| {
+    /// Whether any document has not been touched for a while.
+    pub(super) fn any_idle(&self, now_ms: u64, idle_ms: u64) -> bool {
+        self.slots.values().any(|slot| {
             slot.document.is_some()
                 && slot.queue.is_empty()
                 && now_ms.saturating_sub(slot.touched_ms) >= idle_ms
-        };
-        if self.slots.values().any(idle) {
-            self.save(now_ms, idle_ms)
-        } else {
-            Vec::new()
-        }
+        })
     }
 
     /// What the checkpoint says: only true after [`Documents::save`].
@@ -331,6 +362,7 @@ impl Documents {
                 heads: slot.heads.clone(),
                 entries: slot.entries as u64,
                 queue: slot.queue.iter().map(SavedPlan::of).collect(),
+                incomplete: slot.incomplete,
             })
             .collect()
     }
@@ -348,6 +380,9 @@ impl Documents {
                 entries: usize::try_from(one.entries).unwrap_or(usize::MAX),
                 dirty: false,
                 loading: false,
+                stalled: false,
+                stranded: false,
+                incomplete: one.incomplete,
             };
             self.slots.insert(one.name, slot);
         }
@@ -388,6 +423,9 @@ impl Slot {
             entries: 0,
             dirty: false,
             loading: false,
+            stalled: false,
+            stranded: false,
+            incomplete: false,
         }
     }
 
@@ -416,6 +454,7 @@ impl Slot {
             self.queue
                 .retain(|plan| early.contains(&(plan.actor, plan.seq)));
             if !progress {
+                self.stalled = !self.queue.is_empty();
                 break;
             }
         }

@@ -153,6 +153,10 @@ impl Node {
             return;
         };
         if space.documents.loaded(name, bytes.as_deref()) {
+            if space.documents.take_incomplete(name) {
+                self.rebuild_document(context, orchestra, name, out);
+                return;
+            }
             self.flush(context, out);
             self.check_waiters(context, out);
         } else {

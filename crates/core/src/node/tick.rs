@@ -138,7 +138,7 @@ impl Node {
         for orchestra in due {
             self.checkpoint(context, orchestra, limits::DOCUMENT_IDLE_MS, out);
         }
-        self.put_away(now_ms, out);
+        self.put_away(context, out);
         let minute = now_ms / 60_000;
         self.emitted.retain(|_, (at, _)| *at == minute);
     }
@@ -205,12 +205,14 @@ impl Node {
         }
     }
 
-    /// Puts documents away that nobody has touched for a while, also of quiet orchestras.
-    fn put_away(&mut self, now_ms: u64, out: &mut Vec<Output>) {
-        for space in self.spaces.values_mut() {
-            for (name, bytes) in space.documents.put_away(now_ms, limits::DOCUMENT_IDLE_MS) {
-                out.push(Output::SaveBlob { name, bytes });
-            }
+    /// Puts documents away that nobody has touched for a while, also of quiet orchestras. What is
+    /// put away is what the checkpoint names, so both are written together.
+    fn put_away(&mut self, context: &Context<'_>, out: &mut Vec<Output>) {
+        let now_ms = context.now_ms();
+        let idle = |space: &&Space| space.documents.any_idle(now_ms, limits::DOCUMENT_IDLE_MS);
+        let due: Vec<OrchestraId> = self.spaces.values().filter(idle).map(|s| s.id).collect();
+        for orchestra in due {
+            self.checkpoint(context, orchestra, limits::DOCUMENT_IDLE_MS, out);
         }
     }
 
