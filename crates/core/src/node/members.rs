@@ -126,6 +126,7 @@ impl Node {
             return;
         }
         let mut votes = Vec::new();
+        let mut engaged = false;
         let members = &reading.folds.members;
         for member in members.all(Stamp::MAX) {
             let (node, incarnation) = (member.admit.node, member.admit.incarnation);
@@ -136,6 +137,7 @@ impl Node {
             let peer = self.peers.get(&node);
             let heard_ms = peer.and_then(|peer| peer.heard_ms.or(peer.silent_since_ms));
             let silent = heard_ms.is_some_and(|at| now_ms.saturating_sub(at) >= silent_ms);
+            engaged |= voted;
             if silent && !voted {
                 let cluster = self.spaces.get(&self.cluster);
                 let heard = cluster.map_or(Stamp::MIN, |c| c.logs.node_head(&node, incarnation));
@@ -146,6 +148,8 @@ impl Node {
                 });
             }
         }
+        // One vote at a time: a second counts only when the first is decided.
+        votes.truncate(usize::from(!engaged));
         for vote in votes {
             let subject = Subject::Task(self.cluster, alloc::format!("vote {}", vote.node));
             if self.blocked.contains_key(&subject) {

@@ -117,8 +117,8 @@ pub struct Node {
     queue: VecDeque<Made>,
     /// What is being changed by work that is not on disk yet.
     blocked: BTreeMap<Subject, u32>,
-    /// Requests about something that is being changed.
-    deferred: VecDeque<Submit>,
+    /// Requests about something that is being changed, with their deadlines (ms).
+    deferred: VecDeque<(Submit, u64)>,
     batch: Option<Batch>,
     next_batch: u64,
     waiters: Vec<Waiter>,

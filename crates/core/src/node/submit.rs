@@ -54,7 +54,7 @@ impl Node {
             .get(&submit.orchestra)
             .is_some_and(|space| space.refolding);
         if refolding {
-            self.deferred.push_back(submit);
+            self.deferred.push_back((submit, deadline_ms));
             return;
         }
         let ticket = submit.ticket;
@@ -76,7 +76,7 @@ impl Node {
                     result: Ok(answer),
                 });
             }
-            Ok(Some(Verdict::Later)) => self.deferred.push_back(submit),
+            Ok(Some(Verdict::Later)) => self.deferred.push_back((submit, deadline_ms)),
             Ok(None) => {}
             Err(rejection) => Self::reject(Some(ticket), rejection, out),
         }
@@ -84,10 +84,18 @@ impl Node {
 
     /// Tries what was put off, in the order in which it came.
     pub(super) fn retry_deferred(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {
+        let now_ms = context.now_ms();
         for _ in 0..self.deferred.len() {
-            if let Some(submit) = self.deferred.pop_front() {
-                self.submit(context, submit, out);
+            let Some((mut submit, deadline_ms)) = self.deferred.pop_front() else {
+                return;
+            };
+            if now_ms >= deadline_ms {
+                Self::reject(Some(submit.ticket), busy(), out);
+                continue;
             }
+            // What is left of the patience, so that asking again cannot renew it.
+            submit.promise.deadline_ms = deadline_ms - now_ms;
+            self.submit(context, submit, out);
         }
     }
 

@@ -103,7 +103,8 @@ impl Node {
                         self.waiters.push(Waiter::Record(record));
                     }
                 }
-                Waiter::Submit(submit, deadline_ms) => {
+                Waiter::Submit(mut submit, deadline_ms) => {
+                    submit.promise.deadline_ms = deadline_ms.saturating_sub(now_ms);
                     if self.has_seen(submit.orchestra, submit.promise.min_cursor.as_ref()) {
                         self.submit(context, submit, out);
                     } else if now_ms >= deadline_ms {
@@ -113,7 +114,8 @@ impl Node {
                         self.waiters.push(Waiter::Submit(submit, deadline_ms));
                     }
                 }
-                Waiter::Ask(ask, deadline_ms) => {
+                Waiter::Ask(mut ask, deadline_ms) => {
+                    ask.deadline_ms = deadline_ms.saturating_sub(now_ms);
                     if self.may_answer(&ask) {
                         self.ask(context, ask, out);
                     } else if now_ms >= deadline_ms {
@@ -235,6 +237,7 @@ impl Node {
 
     /// The earliest deadline of whoever waits (ms).
     pub(super) fn waiters_deadline_ms(&self) -> Option<u64> {
-        self.waiters.iter().map(Waiter::deadline_ms).min()
+        let waiting = self.waiters.iter().map(Waiter::deadline_ms);
+        waiting.chain(self.deferred.iter().map(|(_, at)| *at)).min()
     }
 }

@@ -84,13 +84,21 @@ impl Members {
             }
         }
         cast.sort_unstable();
+        // A voter is engaged to its first undecided vote: a majority for one removal and one for
+        // another share a voter, so no replica can see the second without the first, and nothing
+        // that comes late can undo a removal.
+        let mut engaged: BTreeMap<NodeId, (NodeId, Incarnation)> = BTreeMap::new();
         let mut tally: BTreeMap<(NodeId, Incarnation), BTreeSet<NodeId>> = BTreeMap::new();
         for (place, voter, node, incarnation) in cast {
             let electorate: BTreeSet<NodeId> = self.electorate(place.stamp);
             if !electorate.contains(&voter) || !electorate.contains(&node) {
                 continue;
             }
-            let votes = tally.entry((node, incarnation)).or_default();
+            let target = (node, incarnation);
+            if *engaged.entry(voter).or_insert(target) != target {
+                continue;
+            }
+            let votes = tally.entry(target).or_default();
             votes.insert(voter);
             let removed = self.removal_of(&node, incarnation).is_some();
             if votes.len() * 2 > electorate.len() && !removed {
@@ -100,7 +108,8 @@ impl Members {
                     cut: place.stamp,
                     effective,
                 };
-                self.removals.insert((node, incarnation), removal);
+                self.removals.insert(target, removal);
+                engaged.retain(|_, to| *to != target);
             }
         }
     }

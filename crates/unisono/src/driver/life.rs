@@ -17,7 +17,7 @@ use crate::home::drawn;
 /// Between two attempts to make the node anew from a disk that fails.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How far back views can be read without folding the logs again (ms).
-const READABLE_MS: u64 = 3_600_000;
+const READABLE_MS: u64 = 120_000;
 
 impl Driver {
     /// Makes the node anew from the disk, as another life. Whoever waits is told that nobody knows.
