@@ -67,6 +67,9 @@ fn run_with(scenario: &Scenario, seed: u64, lines: bool) -> Outcome {
     let (computed, remembered) = world.signature_checks();
     world.counters.add_many("signatures computed", computed);
     world.counters.add_many("signatures remembered", remembered);
+    world
+        .counters
+        .add_many("future stamp held", world.checks.stamps.ahead);
     Outcome {
         seed,
         trace: world.trace.digest(),

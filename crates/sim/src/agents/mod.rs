@@ -241,7 +241,7 @@ impl Agent {
             return Vec::new();
         }
         if self.errand.is_none() {
-            if self.retired {
+            if self.retired && self.script.is_empty() {
                 return Vec::new();
             }
             let wish = self.choose(now);

@@ -87,10 +87,11 @@ impl Claims {
         let lost = self
             .confirmed
             .keys()
-            .find(|claim| story.lost.contains(*claim) && honest(claim));
+            .find(|claim| story.lost.contains_key(*claim) && honest(claim));
         if let Some(claim) = lost {
+            let why = story.lost.get(claim).cloned().unwrap_or_default();
             return Err(format!(
-                "claim {claim} was confirmed, and turns out to have lost"
+                "claim {claim} was confirmed, and turns out to have lost: {why}"
             ));
         }
         self.check_overlap(story)?;
@@ -112,7 +113,7 @@ impl Claims {
     pub fn untold(&self, story: &Story, lives: &[u32], liars: &[usize]) -> Vec<Digest> {
         let lost = self.granted.iter().filter(|(claim, (host, life))| {
             let alive = lives.get(*host) == Some(life) && !liars.contains(host);
-            alive && story.lost.contains(*claim) && !self.told.contains(*claim)
+            alive && story.lost.contains_key(*claim) && !self.told.contains(*claim)
         });
         lost.map(|(claim, _)| *claim).collect()
     }

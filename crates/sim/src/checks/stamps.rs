@@ -8,11 +8,17 @@ use unisono_model::{LogId, NodeId, OrchestraId, SignedBundle, Stamp, limits};
 /// How far a clock may stand above what its machine ever showed: what a peer may move it, and one.
 const SLACK_NS: u64 = (limits::STAMP_AHEAD_MS_MAX + 2) * 1_000_000;
 
+/// So far ahead no clock that is right within 200 ms takes a stamp over.
+const AHEAD_NS: u64 = (limits::STAMP_AHEAD_MS_MAX + 250) * 1_000_000;
+
 /// Remembers the latest stamp of each log and node.
 #[derive(Clone, Debug, Default)]
 pub struct Stamps {
     last: BTreeMap<(OrchestraId, LogId), (u64, Stamp)>,
     lives: BTreeMap<(OrchestraId, NodeId), (LogId, Stamp)>,
+    /// Bundles with records that were stamped so far ahead of the true time that every other clock
+    /// had to hold them back.
+    pub ahead: u64,
 }
 
 impl Stamps {
@@ -25,6 +31,7 @@ impl Stamps {
         entries: &[Entry],
         highest_wall_ns: u64,
         forgetful: bool,
+        true_ns: u64,
     ) -> Result<(), String> {
         for entry in entries.iter().filter(|entry| entry.key.log.node == node) {
             let Ok((bundle, body)) = SignedBundle::decode(&entry.bytes) else {
@@ -34,6 +41,8 @@ impl Stamps {
                 ));
             };
             let header = bundle.header;
+            let far = header.stamp.as_ns() > true_ns + AHEAD_NS;
+            self.ahead += u64::from(far && !body.records.is_empty());
             let first = body
                 .records
                 .first()

@@ -12,8 +12,9 @@ use crate::chance::Chance;
 const MS: u64 = 1_000_000;
 /// After how long without an answer a connection is given up (ns).
 pub const IDLE_NS: u64 = 10_000 * MS;
-/// Most frames on their way or waiting in one direction before the next one is refused.
-const QUEUE_FRAMES_MAX: usize = 1_024;
+/// Most frames on their way or waiting in one direction before the next one is refused: few, so that
+/// a cut of seconds makes a peer slow.
+pub const QUEUE_FRAMES_MAX: usize = 32;
 /// Most bytes likewise.
 const QUEUE_BYTES_MAX: usize = 8 << 20;
 /// What a link carries (bytes per ms).

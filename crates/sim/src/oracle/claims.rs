@@ -31,8 +31,8 @@ pub struct Held {
 pub struct Story {
     /// Each granted claim with the time that it was held: from its claim to its end.
     pub granted: Vec<(String, Place, AgentId, Stamp, Stamp)>,
-    /// Claims that lost.
-    pub lost: BTreeSet<Digest>,
+    /// Claims that lost, and why.
+    pub lost: BTreeMap<Digest, String>,
 }
 
 struct Walk {
@@ -138,7 +138,11 @@ impl Walk {
         if late || self.holder.is_some() {
             self.losers.push((fact.place, fact.agent, until));
             self.highest_loser = self.highest_loser.max(fact.place.stamp);
-            self.story.lost.insert(fact.place.record);
+            let why = match &self.holder {
+                Some(held) => format!("{} held it since {}", held.agent, held.claim.stamp),
+                None => format!("{:?} was cut off before {}", fact.log, fact.place.stamp),
+            };
+            self.story.lost.insert(fact.place.record, why);
             return;
         }
         self.holder = Some(Held {

@@ -127,6 +127,11 @@ impl World {
         let home = self.reading(self.home);
         let home_facts = oracle::counted(&home, Stamp::MAX);
         let removals = oracle::removals(&home_facts);
+        for fact in &home_facts {
+            self.trace.say(self.now, 0, || {
+                format!("{} {:?} {:?}", fact.place.stamp, fact.log, fact.body.action)
+            });
+        }
         let work = self.reading(self.workplace);
         let truth = oracle::truth(&work, &removals, self.scenario.lease_ms_max, at);
         self.counters
@@ -157,9 +162,15 @@ impl World {
         let lives: Vec<u32> = self.hosts.iter().map(|host| host.life).collect();
         let verdict = self.checks.claims.check(&story, &self.liars);
         self.checks.say(self.now, "I8", verdict);
-        let untold = self.checks.claims.untold(&story, &lives, &self.liars);
-        self.counters
-            .add_many("loser never told", untold.len() as u64);
+        if let Some(claim) = self
+            .checks
+            .claims
+            .untold(&story, &lives, &self.liars)
+            .first()
+        {
+            let why = format!("claim {claim} lost, and nobody told its agent");
+            self.checks.violated(self.now, "I8", why);
+        }
         self.counters
             .add_many("claims lost by the logs", story.lost.len() as u64);
     }

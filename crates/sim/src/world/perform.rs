@@ -7,6 +7,7 @@ use unisono_core::node::{BatchId, DiskFailure, Input, Note, Output, Storage};
 
 use super::{Event, MS, Read, SECOND, World};
 use crate::checks::Bounds;
+use crate::clock::EPOCH_NS;
 
 impl World {
     /// Hands a node something, and does what it wants done.
@@ -148,30 +149,6 @@ impl World {
         if self.storms(host, storm) {
             return;
         }
-        for entry in &entries {
-            self.trace.event(now, "persist", host, &entry.bytes);
-        }
-        self.counters.add("batches");
-        let second = now / SECOND;
-        let count = &mut self.hosts[host].batches;
-        *count = if count.0 == second {
-            (second, count.1 + 1)
-        } else {
-            (second, 1)
-        };
-        let storm = Bounds::batches(host, count.1);
-        if storm.is_err() && self.lies(host) {
-            // A liar may harm itself; somebody switches it off and on.
-            self.counters.add("liar stormed");
-            let fault = crate::plan::Fault::Crash {
-                host,
-                down_ns: SECOND,
-                in_write: false,
-            };
-            return self.push(now, Event::Fault(fault));
-        }
-        self.broken |= storm.is_err();
-        self.checks.say(now, "I10", storm);
         self.hosts[host].writing.push_back((batch, entries, proofs));
         if let Some(down_ns) = self.hosts[host].armed.take() {
             return self.crash_in_write(host, down_ns);
@@ -218,7 +195,10 @@ impl World {
         let machine = &self.hosts[host];
         let (id, wall) = (machine.id, machine.highest_wall_ns);
         let forgetful = machine.forgetful;
-        let verdict = self.checks.stamps.written(id, entries, wall, forgetful);
+        let verdict = self
+            .checks
+            .stamps
+            .written(id, entries, wall, forgetful, EPOCH_NS + self.now);
         self.checks.say(self.now, "I5", verdict);
     }
 

@@ -205,11 +205,9 @@ impl World {
                     self.counters.add("answer final");
                 }
                 let verdict = covers(&answer.cursor, waiting.min_cursor.as_ref());
-                self.checks.say(
-                    now,
-                    "session",
-                    verdict.map_err(|why| format!("machine {host}: {why}")),
-                );
+                let to = kind(&answer.body);
+                let verdict = verdict.map_err(|why| format!("machine {host}, {to}: {why}"));
+                self.checks.say(now, "session", verdict);
                 self.judge_body(host, waiting, answer);
             }
             Err(rejection) => {
@@ -333,5 +331,16 @@ impl World {
             let life = self.hosts[host].life;
             self.checks.claims.granted(view.claim.record, host, life);
         }
+    }
+}
+
+/// What an answer is, in words.
+fn kind(body: &AnswerBody) -> String {
+    match body {
+        AnswerBody::Recorded(recorded) if recorded.repeated => "repeated record".into(),
+        AnswerBody::Recorded(_) => "record".into(),
+        AnswerBody::Opened => "opened".into(),
+        AnswerBody::Edited => "edited".into(),
+        AnswerBody::View(view) => format!("{view:?}").chars().take(12).collect(),
     }
 }

@@ -2,7 +2,7 @@
 //! that hears nothing is given up.
 
 use unisono_core::node::Class;
-use unisono_sim::network::{Care, Fate, IDLE_NS, Network, Weather};
+use unisono_sim::network::{Care, Fate, IDLE_NS, Network, QUEUE_FRAMES_MAX, Weather};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -81,7 +81,7 @@ fn a_queue_has_an_end() {
             )
         })
         .count();
-    assert_eq!(refused, 2_000 - 1_024);
+    assert_eq!(refused, 2_000 - QUEUE_FRAMES_MAX);
 }
 
 #[test]
