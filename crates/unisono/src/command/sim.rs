@@ -32,6 +32,9 @@ pub(crate) struct SimArgs {
     /// Stops at the first seed that fails
     #[arg(long)]
     first: bool,
+    /// Does not ask that everything which ought to happen sometimes did: few seeds cannot show it
+    #[arg(long)]
+    short: bool,
 }
 
 /// Runs seeds; fails if anything did not hold, or if something never happened.
@@ -69,10 +72,10 @@ pub(crate) fn run(args: &SimArgs, global: &Global) -> Result<(), Failure> {
     if let Some(directory) = &args.traces {
         write_traces(directory, &scenario, &result.failed)?;
     }
-    tell(&result, started.elapsed().as_secs_f64(), global)
+    tell(&result, args.short, started.elapsed().as_secs_f64(), global)
 }
 
-fn tell(result: &Campaign, seconds: f64, global: &Global) -> Result<(), Failure> {
+fn tell(result: &Campaign, short: bool, seconds: f64, global: &Global) -> Result<(), Failure> {
     let never = result.never();
     let failed: Vec<_> = result.failed.iter().map(Outcome::summary).collect();
     let body = json!({
@@ -98,7 +101,7 @@ fn tell(result: &Campaign, seconds: f64, global: &Global) -> Result<(), Failure>
         return Err(Failure::new(Exit::Verification, "violation", words));
     }
     // One seed cannot show everything; a campaign has to.
-    if result.seeds >= 20 && !never.is_empty() {
+    if !short && result.seeds >= 20 && !never.is_empty() {
         let words = format!("never seen in {} seeds: {}", result.seeds, never.join(", "));
         return Err(Failure::new(Exit::Verification, "never_seen", words));
     }
