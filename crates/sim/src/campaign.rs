@@ -55,14 +55,23 @@ impl Campaign {
     }
 }
 
-/// Runs seeds until one violates one of these invariants, and says how many it took.
+/// Runs seeds until one violates one of these invariants, and says how many it took. Where a fault
+/// is planted, a seed counts only if it holds without.
 pub fn find(scenario: &Scenario, seeds: Range<u64>, invariants: &[&str]) -> Option<(u64, Outcome)> {
     let first = seeds.start;
-    seeds.map(|seed| run(scenario, seed)).find_map(|outcome| {
-        let hit = outcome
+    let honest = Scenario {
+        sabotage: None,
+        ..scenario.clone()
+    };
+    let hits = |outcome: &Outcome| {
+        outcome
             .verdicts
             .iter()
-            .any(|verdict| invariants.contains(&verdict.invariant.as_str()));
-        hit.then(|| (outcome.seed - first + 1, outcome))
+            .any(|verdict| invariants.contains(&verdict.invariant.as_str()))
+    };
+    seeds.map(|seed| run(scenario, seed)).find_map(|outcome| {
+        let found =
+            hits(&outcome) && (scenario.sabotage.is_none() || !hits(&run(&honest, outcome.seed)));
+        found.then(|| (outcome.seed - first + 1, outcome))
     })
 }

@@ -1,21 +1,18 @@
-//! How an agent sees something through: session, signature, answer, and again if none comes.
+//! How an agent sees something through: session, signature, letter.
 
-use unisono_core::node::{Answer, AnswerBody, Promise, Question, Recorded, Work};
-use unisono_core::orchestra::view::{ClaimStatus, SessionView, View};
+use unisono_core::node::{Promise, Question, Work};
 use unisono_model::wire::encode;
 use unisono_model::{
-    Action, AgentKind, Category, ChainId, Code, Digest, Enrol, Held, IdempotencyKey,
-    RECORD_VERSION, RecordBody, RecordPlace, Rejection, SignedRecord,
+    Action, AgentKind, ChainId, Digest, Enrol, Held, IdempotencyKey, RECORD_VERSION, RecordBody,
+    RecordPlace, SignedRecord,
 };
 
 use super::character::{Character, twist};
-use super::{Agent, Chain, Deed, Errand, Heard, Holding, Letter, Request, Talk, Wish};
+use super::{Agent, Chain, Deed, Errand, Letter, Request, Talk, Wish};
 use crate::clock::EPOCH_NS;
 use crate::history::{Operation, Outcome};
 
 const MS: u64 = 1_000_000;
-/// After so many tries an agent says that it does not know.
-const TRIES_MAX: u32 = 8;
 
 impl Agent {
     pub(super) fn begin(&mut self, now: u64, wish: Wish) {
@@ -88,7 +85,7 @@ impl Agent {
         deeds
     }
 
-    fn say(
+    pub(super) fn say(
         &mut self,
         talk: Talk,
         request: Request,
@@ -286,256 +283,5 @@ impl Agent {
         let signed = SignedRecord::sign(&self.key, &place, &body);
         let digest = place.digest(&signed.body.0);
         (signed, digest)
-    }
-
-    /// Something came back, or nothing.
-    pub fn hear(&mut self, now: u64, heard: Heard) -> Vec<Deed> {
-        let talk = std::mem::replace(&mut self.talk, Talk::Nothing);
-        match heard {
-            Heard::Answer(answer) => self.answered(now, talk, *answer),
-            Heard::Refusal(rejection) => self.refused(now, talk, &rejection),
-            Heard::Silence | Heard::Unreachable => self.unheard(now),
-        }
-    }
-
-    fn answered(&mut self, now: u64, talk: Talk, answer: Answer) -> Vec<Deed> {
-        self.cursor.merge(&answer.cursor);
-        self.last_as_of = Some(answer.as_of);
-        match (talk, answer.body) {
-            (Talk::Session, AnswerBody::View(View::Session(session))) => {
-                self.continue_at(&session);
-                self.pursue(now)
-            }
-            (Talk::Enrolment, AnswerBody::Recorded(recorded)) => {
-                self.enrolled.insert(self.home);
-                let home = self.home;
-                if let Some(chain) = self.chain.as_mut().filter(|chain| chain.host == home) {
-                    chain.enrolled = true;
-                    chain.next_seq = recorded.seq + 1;
-                    chain.prev = recorded.place.record;
-                }
-                self.pursue(now)
-            }
-            (Talk::Opening, _) => self.pursue(now),
-            (Talk::Errand, AnswerBody::Recorded(recorded)) => self.recorded(now, &recorded),
-            (Talk::Errand, AnswerBody::View(view)) => {
-                self.learn(view);
-                self.finish(now, Outcome::Ok, None)
-            }
-            (_, _) => self.finish(now, Outcome::Ok, None),
-        }
-    }
-
-    fn continue_at(&mut self, session: &SessionView) {
-        self.iteration = session.iteration.max(1);
-        self.chain = Some(Chain {
-            host: self.home,
-            log: session.chain.log,
-            next_seq: session.next_seq,
-            prev: session.prev,
-            predecessors: session.predecessors.clone(),
-            enrolled: session.enrolled,
-        });
-    }
-
-    fn recorded(&mut self, now: u64, recorded: &Recorded) -> Vec<Deed> {
-        let Some(errand) = self.errand.as_mut() else {
-            return Vec::new();
-        };
-        errand.operation.record = Some(recorded.place.record.to_string());
-        errand.operation.stamp = Some(recorded.place.stamp.0);
-        errand.operation.durable_on = Some(recorded.durable_on);
-        let wish = errand.wish.clone();
-        if let Some((host, bytes, digest)) = errand.bytes.take() {
-            match self.chain.as_mut() {
-                Some(chain) if digest == recorded.place.record && chain.host == host => {
-                    chain.next_seq = recorded.seq + 1;
-                    chain.prev = digest;
-                }
-                _ => {}
-            }
-            self.old_letters.push(bytes);
-            if self.old_letters.len() > 4 {
-                self.old_letters.remove(0);
-            }
-        }
-        if errand.lie {
-            // A replay is answered with what was done the first time.
-            return self.finish(now, Outcome::Ok, None);
-        }
-        match wish {
-            Wish::Act(Action::Mark(_)) => self.marks.push(recorded.place.record),
-            Wish::Act(Action::Task(change)) if change.fields.len() == 2 => {
-                self.made_task = Some((change.task, recorded.place.stamp));
-            }
-            Wish::Act(Action::Advance { from }) => self.iteration = self.iteration.max(from + 1),
-            _ => {}
-        }
-        if let Some(view) = &recorded.claim {
-            let mine = view.claim.record;
-            let lost = view.status == ClaimStatus::Lost;
-            if view.status == ClaimStatus::Ended {
-                self.holdings.remove(&view.topic);
-            } else {
-                let (until, token_valid) = (view.until, view.token_valid);
-                let holding = Holding {
-                    claim: mine,
-                    until,
-                    lost,
-                    token_valid,
-                };
-                self.holdings.insert(view.topic.clone(), holding);
-            }
-        }
-        self.finish(now, Outcome::Ok, None)
-    }
-
-    fn learn(&mut self, view: View) {
-        match view {
-            View::State(state) => self.iteration = state.iteration.max(1),
-            View::Task(task) => {
-                if self
-                    .made_task
-                    .as_ref()
-                    .is_some_and(|(name, _)| *name == task.task)
-                {
-                    self.made_task = None;
-                }
-                self.heads = Some(task);
-            }
-            View::Claims(claims) => {
-                for claim in claims {
-                    let Some(held) = self.holdings.get_mut(&claim.topic) else {
-                        continue;
-                    };
-                    let lost = claim
-                        .losers
-                        .iter()
-                        .any(|(place, _)| place.record == held.claim);
-                    if claim.claim.record == held.claim {
-                        held.until = claim.until;
-                        held.token_valid = claim.token_valid;
-                    } else {
-                        held.lost |= lost;
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn refused(&mut self, now: u64, talk: Talk, rejection: &Rejection) -> Vec<Deed> {
-        if self.errand.as_ref().is_some_and(|errand| errand.lie) && talk == Talk::Errand {
-            self.chain = None;
-            return self.finish(now, Outcome::Failed, Some(rejection));
-        }
-        let opens = self.place.opens.clone();
-        match (rejection.code, opens) {
-            (Code::OrchestraUnknown, Some(name)) if talk != Talk::Opening => {
-                let Some(errand) = self.errand.clone() else {
-                    return Vec::new();
-                };
-                let work = Work::Open { name };
-                return self.say(Talk::Opening, Request::Do(work), &errand, Vec::new());
-            }
-            (Code::ChainOrder | Code::WrongLog | Code::AgentUnknown, _) => {
-                return self.begin_again(now, rejection);
-            }
-            (Code::IterationWrong, _) => self.chain = None,
-            (Code::TaskUnknown, _) => self.made_task = None,
-            (Code::OrchestraUnknown, None) | (Code::NotMember, _) => {
-                return self.retry(now, rejection);
-            }
-            (Code::ClaimExpired | Code::ClaimUnknown | Code::NotHolder, _) => self.forget_claim(),
-            _ => {}
-        }
-        match rejection.code.category() {
-            Category::TooMany | Category::Unavailable | Category::Timeout => {
-                self.retry(now, rejection)
-            }
-            Category::Usage
-            | Category::NotFound
-            | Category::Denied
-            | Category::Conflict
-            | Category::Verification => self.finish(now, Outcome::Failed, Some(rejection)),
-        }
-    }
-
-    fn begin_again(&mut self, now: u64, rejection: &Rejection) -> Vec<Deed> {
-        self.chain = None;
-        self.enrolled.remove(&self.home);
-        if let Some(errand) = self.errand.as_mut() {
-            errand.bytes = None;
-        }
-        self.retry(now, rejection)
-    }
-
-    fn forget_claim(&mut self) {
-        let Some(errand) = &self.errand else { return };
-        if let Wish::Act(Action::Renew { topic, .. } | Action::Release { topic, .. }) = &errand.wish
-        {
-            self.holdings.remove(topic);
-        }
-    }
-
-    fn retry(&mut self, now: u64, rejection: &Rejection) -> Vec<Deed> {
-        let Some(errand) = self.errand.as_mut() else {
-            return Vec::new();
-        };
-        errand.operation.tries += 1;
-        if errand.operation.tries > TRIES_MAX {
-            let timeout = rejection.code.category() == Category::Timeout;
-            let outcome = if timeout {
-                Outcome::Unknown
-            } else {
-                Outcome::Failed
-            };
-            return self.give_up(now, outcome, Some(rejection));
-        }
-        if errand.operation.tries > 3 && !self.retired {
-            self.move_on();
-        }
-        let wait = rejection.retry_after_ms.unwrap_or(200).min(5_000) * MS;
-        vec![Deed::Sleep(wait + self.chance.around(300 * MS))]
-    }
-
-    fn unheard(&mut self, now: u64) -> Vec<Deed> {
-        let Some(errand) = self.errand.as_mut() else {
-            return Vec::new();
-        };
-        errand.operation.tries += 1;
-        if errand.operation.tries > TRIES_MAX {
-            return self.give_up(now, Outcome::Unknown, None);
-        }
-        if self.chance.percent(60) {
-            self.move_on();
-        }
-        vec![Deed::Sleep(self.chance.around(1_000 * MS))]
-    }
-
-    fn give_up(&mut self, now: u64, outcome: Outcome, rejection: Option<&Rejection>) -> Vec<Deed> {
-        self.chain = None;
-        self.made_task = None;
-        self.finish(now, outcome, rejection)
-    }
-
-    fn finish(&mut self, now: u64, outcome: Outcome, rejection: Option<&Rejection>) -> Vec<Deed> {
-        let Some(errand) = self.errand.take() else {
-            return Vec::new();
-        };
-        let mut operation = errand.operation;
-        operation.outcome = outcome;
-        operation.completed_ns = Some(now);
-        operation.code = rejection.map(|rejection| rejection.code.as_str().to_owned());
-        if errand.lie {
-            self.chain = None;
-        }
-        let think = self.chance.around(self.place.think_ns);
-        vec![Deed::Finished(Box::new(operation)), Deed::Sleep(think)]
-    }
-
-    /// The node at which the present errand was first tried.
-    pub fn first_host(&self) -> Option<usize> {
-        self.errand.as_ref().map(|errand| errand.first_host)
     }
 }

@@ -1,6 +1,7 @@
 //! Agents: machines of their own that speak to nodes through the public door only. An agent says
 //! what it sends and how long it sleeps; it knows no world.
 
+mod answers;
 mod character;
 mod choice;
 mod errand;

@@ -145,37 +145,7 @@ impl World {
             sabotage: scenario.switches(),
             continues_logs: scenario.continues_logs(),
         };
-        let machines = scenario.nodes + usize::from(plan.liar.is_some());
-        let hosts: Vec<Host> = (0..machines)
-            .map(|index| {
-                let identity = if index < scenario.nodes {
-                    index
-                } else {
-                    plan.liar.unwrap_or(0)
-                };
-                let (offset, drift) = plan.clocks[identity];
-                let clock = Clock::new(offset, drift);
-                Host::new(
-                    seed,
-                    index,
-                    identity,
-                    cluster,
-                    clock,
-                    plan.regions[identity],
-                    machines,
-                )
-            })
-            .collect();
-        let sites: Vec<usize> = (0..machines)
-            .map(|index| {
-                let identity = if index < scenario.nodes {
-                    index
-                } else {
-                    plan.liar.unwrap_or(0)
-                };
-                plan.sites[plan.regions[identity]]
-            })
-            .collect();
+        let (hosts, sites) = machines(scenario, seed, &plan, cluster);
         let mut world = Self {
             now: 0,
             trace: Trace::new(lines),
@@ -336,4 +306,27 @@ impl World {
     pub fn signature_checks(&self) -> (u64, u64) {
         (self.memo.computed, self.memo.remembered)
     }
+}
+
+/// The machines and their places in the matrix: a liar's copy stands beside the liar.
+fn machines(
+    scenario: &Scenario,
+    seed: u64,
+    plan: &Plan,
+    cluster: ClusterId,
+) -> (Vec<Host>, Vec<usize>) {
+    let count = scenario.nodes + usize::from(plan.liar.is_some());
+    (0..count)
+        .map(|index| {
+            let identity = if index < scenario.nodes {
+                index
+            } else {
+                plan.liar.unwrap_or(0)
+            };
+            let (offset, drift) = plan.clocks[identity];
+            let (clock, region) = (Clock::new(offset, drift), plan.regions[identity]);
+            let host = Host::new(seed, index, identity, cluster, clock, region, count);
+            (host, plan.sites[region])
+        })
+        .unzip()
 }
