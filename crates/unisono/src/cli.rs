@@ -58,7 +58,8 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "WORDS")]
     pub(crate) idempotency_key: Option<String>,
     /// Only answers that have seen at least this
-    #[arg(long, global = true, value_name = "CURSOR")]
+    // A cursor is base64 and may begin with a hyphen.
+    #[arg(long, global = true, value_name = "CURSOR", allow_hyphen_values = true)]
     pub(crate) min_cursor: Option<String>,
     /// How long the node may wait for what was asked for (ms)
     #[arg(long, global = true, value_name = "MS")]

@@ -17,7 +17,7 @@ pub(crate) struct LogArgs {
     #[arg(short, long)]
     follow: bool,
     /// From this cursor on; `now` for what is new only; the beginning if left out
-    #[arg(long, value_name = "CURSOR")]
+    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
     after: Option<String>,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct LogArgs {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DumpArgs {
     /// From this cursor on
-    #[arg(long, value_name = "CURSOR")]
+    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
     after: Option<String>,
     /// In the node's order, line by line as it comes: for what does not fit in memory
     #[arg(long)]

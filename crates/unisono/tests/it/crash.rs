@@ -114,7 +114,7 @@ fn the_history_says_what_was_asked_and_what_became_of_it() {
     let node = place.serve("a", &["--history", "history.jsonl"]);
     node.json(&place, &["state", "--create"]);
     let enrolled = node.json(&place, &["agent", "enrol", "ada"]);
-    node.fails(&place, 5, &["release", "nothing", "--as", "ada"]);
+    node.fails(&place, 3, &["release", "nothing", "--as", "ada"]);
     assert_eq!(node.stop(), 0);
     let history = std::fs::read_to_string(place.path("history.jsonl")).unwrap();
     let lines: Vec<serde_json::Value> = history
