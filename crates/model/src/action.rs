@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Incarnation, NodeId, Stamp};
+use crate::{Digest, Incarnation, LogId, NodeId, wire};
 
 /// One thing that an agent does.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -58,8 +58,8 @@ pub enum Action {
     Task(TaskChange),
     /// Admits one life of a node to the cluster (cluster orchestra only).
     Admit(Admit),
-    /// Votes that a member be removed (cluster orchestra only).
-    VoteRemoval(VoteRemoval),
+    /// Votes for who belongs to the cluster (cluster orchestra only).
+    VoteView(ViewVote),
 }
 
 /// Who holds an agent's private key.
@@ -294,16 +294,32 @@ pub struct Admit {
     pub address: String,
 }
 
-/// A vote that a member be removed. It takes effect one longest lease after a majority has voted,
-/// so that every lease that the member could have confirmed has ended by then.
+/// A vote for the next view of the cluster: who belongs to it from then on. It is installed when all
+/// whom it lists have cast it word for word and more than half of the view before are among them;
+/// whoever it leaves out takes no topic from then on (`docs/protocol.md`, "Views").
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct VoteRemoval {
-    /// Whom.
-    pub node: NodeId,
-    /// Which life of it.
-    pub incarnation: Incarnation,
-    /// The last sign of it that the voter has.
-    pub heard: Stamp,
+pub struct ViewVote {
+    /// The view that it follows: [`ViewVote::id`] of that one, [`ViewVote::GENESIS`] for the first.
+    pub base: Digest,
+    /// Who belongs to the view, each with the life known then, in order of nodes.
+    pub members: Vec<LogId>,
+    /// Members until now that are left out, in order of nodes.
+    pub removed: Vec<LogId>,
+}
+
+impl ViewVote {
+    /// What the first view follows: the founder alone.
+    pub const GENESIS: Digest = Digest([0; 32]);
+
+    /// The name of the view: equal votes name one view.
+    pub fn id(&self) -> Digest {
+        Digest::of("unisono 2026 view", &[&wire::encode(self)])
+    }
+
+    /// Whether a node belongs to it, in whichever life.
+    pub fn lists(&self, node: &NodeId) -> bool {
+        self.members.iter().any(|life| life.node == *node)
+    }
 }
 
 impl FieldValue {
@@ -339,7 +355,7 @@ impl Action {
             Self::Advance { .. } => "advance",
             Self::Task(_) => "task",
             Self::Admit(_) => "admit",
-            Self::VoteRemoval(_) => "vote-removal",
+            Self::VoteView(_) => "vote-view",
         }
     }
 
@@ -353,7 +369,7 @@ impl Action {
                 | Self::Advance { .. }
                 | Self::Task(_)
                 | Self::Admit(_)
-                | Self::VoteRemoval(_)
+                | Self::VoteView(_)
         )
     }
 }

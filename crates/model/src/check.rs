@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-use crate::{Action, FieldValue, Signal, TaskChange, limits, wire::Malformed};
+use crate::{Action, FieldValue, LogId, Signal, TaskChange, limits, wire::Malformed};
 
 /// Whether an action is within its limits.
 pub fn action(action: &Action) -> Result<(), Malformed> {
@@ -42,7 +42,20 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
             name("node name", &admit.name)?;
             text("address", &admit.address, limits::NAME_BYTES_MAX)
         }
-        Action::VoteRemoval(_) => Ok(()),
+        Action::VoteView(vote) => {
+            lives("members", &vote.members)?;
+            lives("removed members", &vote.removed)
+        }
+    }
+}
+
+/// Lists of lives name each node once, in one order: a view has one name.
+fn lives(what: &'static str, lives: &[LogId]) -> Result<(), Malformed> {
+    count(what, lives.len(), limits::MEMBERS_MAX)?;
+    if lives.is_sorted_by(|one, next| one.node < next.node) {
+        Ok(())
+    } else {
+        Err(Malformed::Limit(what))
     }
 }
 

@@ -17,7 +17,7 @@ pub mod wire;
 
 pub use action::{
     Action, Admit, AgentKind, Enrol, Field, FieldChange, FieldValue, Held, Mark, Presence,
-    Relation, Setting, Signal, SignalKind, Status, TaskChange, TaskStatus, Urgency, VoteRemoval,
+    Relation, Setting, Signal, SignalKind, Status, TaskChange, TaskStatus, Urgency, ViewVote,
 };
 pub use bundle::{
     BUNDLE_VERSION, BundleBody, BundleHeader, Carried, DocumentAppend, DocumentKind, DocumentName,

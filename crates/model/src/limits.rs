@@ -41,3 +41,5 @@ pub const STAMP_AHEAD_MS_MAX: u64 = 500;
 pub const IDEMPOTENCY_MS: u64 = 24 * 3_600_000;
 /// Most earlier logs that a log's first bundle may close.
 pub const BUNDLE_CLOSES_MAX: usize = 256;
+/// Most members that a view of the cluster lists.
+pub const MEMBERS_MAX: usize = 256;

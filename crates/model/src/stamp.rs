@@ -65,6 +65,11 @@ impl Stamp {
         Self(self.0.saturating_add(1))
     }
 
+    /// The stamp before this one.
+    pub fn before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
     /// The same as `uhlc` shows it, with the stamping node's name (its first 8 bytes).
     pub fn timestamp(self, node: &NodeId) -> Timestamp {
         let mut name = [0; 8];

@@ -25,7 +25,7 @@ pub use cluster::{
 pub use moment::{BadMoment, Moment, parse_stamp};
 pub use problem::{HeldBy, Problem};
 pub use record::{
-    ActionShown, AdmitShown, FieldShown, RecordEvent, Records, TaskShown, ValueShown, VoteShown,
+    ActionShown, AdmitShown, FieldShown, RecordEvent, Records, TaskShown, ValueShown, ViewShown,
 };
 pub use task::{
     FieldHeads, LinkBody, LinkChange, Task, TaskBody, TaskNewBody, TaskPatchBody, Tasks,

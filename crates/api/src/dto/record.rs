@@ -90,8 +90,8 @@ pub enum ActionShown {
     Task(TaskShown),
     /// One life of a node was admitted to the cluster.
     Admit(AdmitShown),
-    /// A vote that a member be removed.
-    VoteRemoval(VoteShown),
+    /// A vote for who belongs to the cluster from now on.
+    VoteView(ViewShown),
 }
 
 /// A task's change, with what each value replaced.
@@ -157,16 +157,16 @@ pub struct AdmitShown {
     pub address: String,
 }
 
-/// A vote that a member be removed.
+/// A vote for a view of the cluster.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct VoteShown {
-    /// Whom.
+pub struct ViewShown {
+    /// The view that it follows; zeros for the first.
     #[schema(value_type = String)]
-    pub node: NodeId,
-    /// Which life of it.
-    pub incarnation: Incarnated,
-    /// The last sign of it that the voter had.
-    pub heard: Moment,
+    pub base: Digest,
+    /// Who belongs to it.
+    pub members: Vec<LogRef>,
+    /// Who belonged to the cluster and is left out.
+    pub removed: Vec<LogRef>,
 }
 
 impl From<RecordView> for RecordEvent {
@@ -250,10 +250,10 @@ impl From<Action> for ActionShown {
                 name: admit.name,
                 address: admit.address,
             }),
-            Action::VoteRemoval(vote) => Self::VoteRemoval(VoteShown {
-                node: vote.node,
-                incarnation: vote.incarnation.into(),
-                heard: vote.heard.into(),
+            Action::VoteView(vote) => Self::VoteView(ViewShown {
+                base: vote.base,
+                members: vote.members.into_iter().map(Into::into).collect(),
+                removed: vote.removed.into_iter().map(Into::into).collect(),
             }),
         }
     }

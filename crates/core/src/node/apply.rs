@@ -51,6 +51,7 @@ impl Node {
                 relayed.push((log.node, bytes));
             }
         }
+        self.stand_on_members();
         self.push(context, own, relayed, out);
         for ((node, orchestra), logs) in acknowledged {
             let frame = Frame::Have {

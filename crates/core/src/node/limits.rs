@@ -49,6 +49,8 @@ pub const DOCUMENT_IDLE_MS: u64 = 60_000;
 pub const CHECKPOINT_RECORDS: u64 = 1_024;
 /// Records after which those of any orchestra are: what a start has to fold again at the most.
 pub const CHECKPOINT_RECORDS_MAX: u64 = 8_192;
+/// How long a node sees the same next view before it votes for it (ms).
+pub const VIEW_DELAY_MS: u64 = 3_000;
 /// How far this node's clock may be from the other members' before it refuses to write (ms).
 pub const CLOCK_OFF_MS: i64 = 2_000;
 /// Heads of foreign logs remembered to find forks without the disk.

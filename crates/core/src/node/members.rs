@@ -2,14 +2,13 @@
 
 use alloc::vec::Vec;
 
-use unisono_model::{Action, Admit, NodeId, Setting, Stamp, VoteRemoval};
+use unisono_model::{Action, Admit, LogId, NodeId, Stamp};
 
 use super::batch::Subject;
 use super::output::{Class, Output};
 use super::space::as_agent;
 use super::{Node, limits};
 use crate::context::Context;
-use crate::orchestra::horizon::Horizon;
 use crate::orchestra::view::{MemberView, StatusView};
 use crate::replication::Frame;
 
@@ -113,86 +112,6 @@ impl Node {
         self.send_summary(context, from, out);
     }
 
-    /// Votes against members that have been silent for longer than the settings allow.
-    pub(super) fn vote(&mut self, context: &mut Context<'_>) {
-        let now_ms = context.now_ms();
-        let at = self.now(context);
-        let horizon = Horizon::default();
-        let Some(reading) = self.reading(self.cluster, at, &horizon) else {
-            return;
-        };
-        let silent_ms = reading.setting(Setting::RemoveSilentAfterMs);
-        if silent_ms == 0 || !self.is_member() {
-            return;
-        }
-        let mut votes = Vec::new();
-        let mut engaged = false;
-        let members = &reading.folds.members;
-        for member in members.all(Stamp::MAX) {
-            let (node, incarnation) = (member.admit.node, member.admit.incarnation);
-            if node == self.me.node || member.removal.is_some() {
-                continue;
-            }
-            let voted = members.votes(node, incarnation).contains(&self.me.node);
-            let peer = self.peers.get(&node);
-            let heard_ms = peer.and_then(|peer| peer.heard_ms.or(peer.silent_since_ms));
-            let silent = heard_ms.is_some_and(|at| now_ms.saturating_sub(at) >= silent_ms);
-            engaged |= voted;
-            if silent && !voted {
-                let cluster = self.spaces.get(&self.cluster);
-                let heard = cluster.map_or(Stamp::MIN, |c| c.logs.node_head(&node, incarnation));
-                votes.push(VoteRemoval {
-                    node,
-                    incarnation,
-                    heard,
-                });
-            }
-        }
-        // One vote at a time: a second counts only when the first is decided.
-        votes.truncate(usize::from(!engaged));
-        for vote in votes {
-            let subject = Subject::Task(self.cluster, alloc::format!("vote {}", vote.node));
-            if self.blocked.contains_key(&subject) {
-                continue;
-            }
-            self.enrol_self(context, self.cluster);
-            let mut made = Self::own_record(context, self.cluster, Action::VoteRemoval(vote));
-            made.subjects.push(subject);
-            self.block(&made.subjects);
-            self.queue.push_back(made);
-        }
-        // A member that was never heard is silent from the moment that this is noticed.
-        let members: Vec<NodeId> = self.current_members().into_iter().map(|(n, _)| n).collect();
-        for node in members {
-            let peer = self.peers.entry(node).or_default();
-            if peer.heard_ms.is_none() && peer.silent_since_ms.is_none() {
-                peer.silent_since_ms = Some(now_ms);
-            }
-        }
-    }
-
-    /// Why this life must end and another begin, if it must.
-    pub(super) fn life_is_over(&self) -> Option<&'static str> {
-        let cluster = self.spaces.get(&self.cluster)?;
-        let members = &cluster.folds.members;
-        if members
-            .removal_of(&self.me.node, self.me.incarnation)
-            .is_some()
-        {
-            return Some("this life was removed from the cluster");
-        }
-        let forked = |space: &super::Space| {
-            space
-                .logs
-                .get(&self.me)
-                .is_some_and(|state| state.cut.is_some())
-        };
-        self.spaces
-            .values()
-            .any(forked)
-            .then_some("a log of this life has forked: it is closed")
-    }
-
     /// Tells the driver where the members are.
     pub(super) fn tell_addresses(&mut self, out: &mut Vec<Output>) {
         let Some(cluster) = self.spaces.get(&self.cluster) else {
@@ -213,7 +132,11 @@ impl Node {
             for member in cluster.folds.members.all(Stamp::MAX) {
                 let node = member.admit.node;
                 let peer = self.peers.get(&node);
-                let votes = cluster.folds.members.votes(node, member.admit.incarnation);
+                let life = LogId {
+                    node,
+                    incarnation: member.admit.incarnation,
+                };
+                let votes = cluster.folds.members.voted_out_by(life);
                 members.push(MemberView {
                     node,
                     name: member.admit.name.clone(),

@@ -27,6 +27,7 @@ mod space;
 mod start;
 mod submit;
 mod tick;
+mod views;
 mod wait;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -141,6 +142,7 @@ pub struct Node {
     next_care_ms: u64,
     /// Something differed from a peer at the last summaries.
     unsettled_until_ms: u64,
+    wish: Option<views::Wish>,
     published: BTreeSet<OrchestraId>,
     counters: Counters,
 }
@@ -210,7 +212,7 @@ impl Node {
 
     fn claim_rules(&self) -> Option<Rules<'_>> {
         Some(Rules {
-            lateness: &self.spaces.get(&self.cluster)?.folds.members,
+            standing: &self.spaces.get(&self.cluster)?.folds.members,
             lease_ms_max: self.config.lease_ms_max,
             expiry_ignored: self.config.sabotage.expiry_ignored,
         })
@@ -225,8 +227,8 @@ impl Node {
         else {
             return Horizon::default();
         };
-        let members = cluster.folds.members.all(Stamp::MAX);
-        let members = members.into_iter().map(|member| {
+        let mut words = Vec::new();
+        for member in cluster.folds.members.all(Stamp::MAX) {
             let (node, life) = (member.admit.node, member.admit.incarnation);
             let own = node == self.me.node && life == self.me.incarnation;
             let head = if own {
@@ -236,16 +238,14 @@ impl Node {
                 let there = space.logs.node_head(&node, life);
                 there.min(cluster.logs.node_head(&node, life))
             };
-            let removed_from = member.removal.map(|removal| removal.effective);
-            MemberHead {
+            let terms = cluster.folds.members.terms(&node).into_iter();
+            words.extend(terms.map(|term| MemberHead {
                 head,
-                since: member.since,
-                removed_from,
-            }
-        });
-        Horizon {
-            members: members.collect(),
+                since: term.since,
+                removed_from: term.until,
+            }));
         }
+        Horizon { members: words }
     }
 
     fn now(&self, context: &Context<'_>) -> Stamp {

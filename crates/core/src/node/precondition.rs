@@ -25,7 +25,7 @@ impl Node {
         let at = self.now(context);
         let horizon = Horizon::default();
         match action {
-            Action::Admit(_) | Action::VoteRemoval(_) | Action::Open { .. } => Err(Rejection::new(
+            Action::Admit(_) | Action::VoteView(_) | Action::Open { .. } => Err(Rejection::new(
                 Code::NotMember,
                 "only nodes do this, of themselves",
             )),

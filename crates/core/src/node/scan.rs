@@ -280,6 +280,7 @@ impl Node {
                     space.unsaved = u64::MAX / 2;
                     space.vector_changed();
                 }
+                self.stand_on_members();
                 self.published.insert(orchestra);
                 self.retry_deferred(context, out);
                 self.check_waiters(context, out);

@@ -66,6 +66,7 @@ impl Node {
             next_summary_ms: 0,
             next_care_ms: 0,
             unsettled_until_ms: 0,
+            wish: None,
             published: BTreeSet::new(),
             counters: Counters::default(),
         };
@@ -73,6 +74,7 @@ impl Node {
         for orchestra in storage.orchestras() {
             started.recover(context, storage, orchestra);
         }
+        started.stand_on_members();
         started.remember_grants();
         started.counters = Counters::default();
         started.published.clear();

@@ -152,6 +152,7 @@ impl Node {
         out: &mut Vec<Output>,
     ) {
         let now = self.now(context);
+        self.stand_on_members();
         let readable =
             unisono_model::Stamp::from_ms(now.as_ms().saturating_sub(self.config.readable_ms));
         let frontier = self.horizon(orchestra).frontier().min(readable);
@@ -166,7 +167,7 @@ impl Node {
         if orchestra == self.cluster {
             let members = core::mem::take(&mut folds.members);
             let rules = crate::orchestra::claims::Rules {
-                lateness: &members,
+                standing: &members,
                 lease_ms_max: self.config.lease_ms_max,
                 expiry_ignored: false,
             };

@@ -76,18 +76,22 @@ pub struct Loser {
     pub until: Stamp,
 }
 
-/// What the fold must be told from outside: which logs were cut off by a removal.
-pub trait Lateness {
-    /// Whether a record of this log at this stamp came after its writer's removal began, so that it
+/// What the fold must be told from outside: who was left out of the cluster, and when.
+pub trait Standing {
+    /// Whether a record of this log at this stamp came after its writer was left out, so that it
     /// can neither take nor keep a topic.
     fn is_late(&self, log: &LogId, stamp: Stamp) -> bool;
+
+    /// The first stamp after this one at which every lease from before it ends: nothing that a
+    /// member who was left out still brings from the past can reach beyond it.
+    fn fence_after(&self, stamp: Stamp) -> Option<Stamp>;
 }
 
 /// How the fold is read.
 #[derive(Clone, Copy)]
 pub struct Rules<'a> {
-    /// Who was cut off.
-    pub lateness: &'a dyn Lateness,
+    /// Who was left out.
+    pub standing: &'a dyn Standing,
     /// The longest lease in this cluster (ms).
     pub lease_ms_max: u64,
     /// Planted fault: leases never end.
@@ -211,6 +215,15 @@ impl Claims {
         self.topics.extend(other.topics);
     }
 
+    /// Says that topics whose past is folded up to a stamp or beyond must be folded again: who takes
+    /// part has changed from there on.
+    pub fn distrust(&mut self, from: Stamp) {
+        let reaching = self.topics.iter().filter(|(_, topic)| {
+            topic.pruned.is_some_and(|pruned| pruned.stamp >= from)
+        });
+        self.dirty.extend(reaching.map(|(name, _)| name.clone()));
+    }
+
     /// Planted fault: pretends that nothing is dirty.
     pub fn keep_checkpoint(&mut self) {
         self.dirty.clear();
@@ -281,11 +294,15 @@ impl TopicState {
 
     fn step(&mut self, place: Place, event: &Event, rules: &Rules<'_>) {
         self.expire(place.stamp, rules);
-        let late = rules.lateness.is_late(&event.log, place.stamp);
-        let until = |lease_ms: u64| place.stamp.plus_ms(lease_ms.min(rules.lease_ms_max));
+        let late = rules.standing.is_late(&event.log, place.stamp);
+        let until = |claim: Stamp, lease_ms: u64| {
+            let end = place.stamp.plus_ms(lease_ms.min(rules.lease_ms_max));
+            let fence = rules.standing.fence_after(claim);
+            fence.map_or(end, |fence| end.min(fence.before()))
+        };
         match event.kind {
             EventKind::Claim { lease_ms } if late || self.holding.is_some() => {
-                let until = until(lease_ms);
+                let until = until(place.stamp, lease_ms);
                 self.losers.push(Loser {
                     claim: place,
                     agent: event.agent,
@@ -294,7 +311,7 @@ impl TopicState {
                 self.contested_above = self.contested_above.max(place.stamp);
             }
             EventKind::Claim { lease_ms } => {
-                let (agent, until) = (event.agent, until(lease_ms));
+                let (agent, until) = (event.agent, until(place.stamp, lease_ms));
                 self.holding = Some(Holding {
                     claim: place,
                     agent,
@@ -310,7 +327,7 @@ impl TopicState {
                             && holding.agent == event.agent =>
                     {
                         holding.token = place;
-                        holding.until = until(lease_ms);
+                        holding.until = until(holding.claim.stamp, lease_ms);
                     }
                     // Whoever renews a lease that it lost has shown a guard this stamp.
                     _ => self.contested_above = self.contested_above.max(place.stamp),

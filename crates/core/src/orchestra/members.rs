@@ -1,35 +1,44 @@
 //! Who belongs to the cluster: a fold over the cluster's own orchestra.
 //!
-//! A removal needs the votes of a majority of the members, and takes effect one longest lease after
-//! the vote that made it one. Records of the removed log that are stamped from that vote on are
-//! late: they stand, but take and keep no topic. `docs/protocol.md` has the argument why no two
-//! sides can confirm one topic.
+//! Members are admitted one by one. They leave by a view that does not list them
+//! ([`super::views`]): from the stamp of that view on their records are late, that is, they stand,
+//! but take and keep no topic; one longest lease later they are waited for no longer, and every
+//! lease from before has ended.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{Action, Admit, Incarnation, LogId, NodeId, Place, Stamp};
+use unisono_model::{Action, Admit, Digest, Incarnation, LogId, NodeId, Place, Stamp, ViewVote};
 
-use super::claims::Lateness;
+use super::claims::Standing;
 use super::fact::Fact;
+use super::views::{Installed, Views};
 
-/// The fold over admissions and votes.
+/// The fold over admissions and views.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Members {
-    admissions: BTreeMap<NodeId, BTreeMap<Incarnation, BTreeMap<Place, Admit>>>,
-    votes: BTreeMap<(NodeId, Incarnation), BTreeMap<NodeId, Place>>,
-    /// Derived: when each voted-out life stopped counting.
+    admissions: BTreeMap<NodeId, BTreeMap<Incarnation, BTreeMap<Place, Admission>>>,
+    views: Views,
+    /// Derived: the lives that a view left out, and since when.
     #[serde(skip)]
-    removals: BTreeMap<(NodeId, Incarnation), Removal>,
+    removals: BTreeMap<LogId, Removal>,
+    /// Derived: stamps at which every lease from before ends, rising.
+    #[serde(skip)]
+    fences: Vec<Stamp>,
 }
 
-/// The end of a member's life in the cluster.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Admission {
+    admit: Admit,
+    /// Who wrote it.
+    by: LogId,
+}
+
+/// The end of a life in the cluster.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Removal {
-    /// Lives up to this one are removed.
-    pub up_to: Incarnation,
-    /// The vote that made it a majority: from here on its records are late.
+    /// The view that left it out: from here on its records are late.
     pub cut: Stamp,
     /// From here on it is not waited for.
     pub effective: Stamp,
@@ -42,10 +51,48 @@ pub struct Member<'a> {
     pub admit: &'a Admit,
     /// When it was admitted first.
     pub since: Stamp,
-    /// When this life was admitted.
-    pub life_since: Stamp,
-    /// Its removal, where a majority has voted it.
+    /// Its removal, where a view has left it out.
     pub removal: Option<Removal>,
+}
+
+/// A stretch of time in which a member's word is waited for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Term {
+    /// It cannot have stamped anything below this.
+    pub since: Stamp,
+    /// From here on it is not waited for.
+    pub until: Option<Stamp>,
+}
+
+/// Something that claims are folded under.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub enum Ground {
+    /// A view that holds.
+    View(Digest),
+    /// A life that a view may have left out.
+    Life(LogId),
+}
+
+/// What claims were folded under: from when on each ground counts, and since when it does not.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Footing(BTreeMap<Ground, (Stamp, Option<Stamp>)>);
+
+impl Footing {
+    /// From which stamp on two footings come to different ends, if they do.
+    pub fn parts_from(&self, other: &Self) -> Option<Stamp> {
+        let one_sided = |one: &Self, two: &Self| {
+            let new = one
+                .0
+                .iter()
+                .filter(|(ground, span)| two.0.get(ground) != Some(span));
+            new.map(|(_, (since, until))| until.map_or(*since, |until| until.min(*since)))
+                .min()
+        };
+        one_sided(self, other)
+            .into_iter()
+            .chain(one_sided(other, self))
+            .min()
+    }
 }
 
 impl Members {
@@ -57,88 +104,106 @@ impl Members {
         match &fact.body.action {
             Action::Admit(admit) => {
                 let lives = self.admissions.entry(admit.node).or_default();
-                lives
-                    .entry(admit.incarnation)
-                    .or_default()
-                    .insert(fact.place, admit.clone());
+                let admission = Admission {
+                    admit: admit.clone(),
+                    by: fact.log,
+                };
+                let places = lives.entry(admit.incarnation).or_default();
+                places.insert(fact.place, admission);
             }
-            Action::VoteRemoval(vote) => {
-                let votes = self.votes.entry((vote.node, vote.incarnation)).or_default();
-                let first = votes.entry(fact.log.node).or_insert(fact.place);
-                *first = (*first).min(fact.place);
-            }
+            Action::VoteView(vote) => self.views.insert(fact.log.node, fact.place, vote),
             _ => return,
         }
         self.derive(lease_ms_max);
     }
 
-    /// Derives the removals again, after loading or after a new record.
+    /// Derives views and removals again, after loading or after a new record.
     pub fn derive(&mut self, lease_ms_max: u64) {
+        self.views.derive(self.founder());
         self.removals.clear();
-        // Votes count one after the other in the order of everything, each against the members of
-        // its time, so that every replica with the same votes has the same removals.
-        let mut cast: Vec<(Place, NodeId, NodeId, Incarnation)> = Vec::new();
-        for ((node, incarnation), votes) in &self.votes {
-            for (voter, place) in votes {
-                cast.push((*place, *voter, *node, *incarnation));
-            }
+        self.fences.clear();
+        if self.views.installed().is_empty() {
+            return;
         }
-        cast.sort_unstable();
-        // A voter is engaged to its first undecided vote: a majority for one removal and one for
-        // another share a voter, so no replica can see the second without the first, and nothing
-        // that comes late can undo a removal.
-        let mut engaged: BTreeMap<NodeId, (NodeId, Incarnation)> = BTreeMap::new();
-        let mut tally: BTreeMap<(NodeId, Incarnation), BTreeSet<NodeId>> = BTreeMap::new();
-        for (place, voter, node, incarnation) in cast {
-            let electorate: BTreeSet<NodeId> = self.electorate(place.stamp);
-            if !electorate.contains(&voter) || !electorate.contains(&node) {
-                continue;
+        for (node, lives) in &self.admissions {
+            let mut cuts: Vec<(Stamp, Option<Incarnation>)> = Vec::new();
+            for view in self.views.installed() {
+                cuts.push((view.at, self.stays_from(node, view, &mut BTreeSet::new())));
             }
-            let target = (node, incarnation);
-            if *engaged.entry(voter).or_insert(target) != target {
-                continue;
-            }
-            let votes = tally.entry(target).or_default();
-            votes.insert(voter);
-            let removed = self.removal_of(&node, incarnation).is_some();
-            if votes.len() * 2 > electorate.len() && !removed {
-                let effective = place.stamp.plus_ms(lease_ms_max);
-                let removal = Removal {
-                    up_to: incarnation,
-                    cut: place.stamp,
-                    effective,
+            for incarnation in lives.keys() {
+                let left_out = |(_, from): &&(Stamp, Option<Incarnation>)| {
+                    from.is_none_or(|from| *incarnation < from)
                 };
-                self.removals.insert(target, removal);
-                engaged.retain(|_, to| *to != target);
+                let cut = cuts.iter().filter(left_out).map(|(at, _)| *at).min();
+                if let Some(cut) = cut {
+                    let life = LogId {
+                        node: *node,
+                        incarnation: *incarnation,
+                    };
+                    let effective = cut.plus_ms(lease_ms_max);
+                    self.removals.insert(life, Removal { cut, effective });
+                }
             }
         }
+        let removing = self.views.installed().iter();
+        let removing = removing.filter(|view| !view.vote.removed.is_empty());
+        self.fences = removing
+            .map(|view| view.at.plus_ms(lease_ms_max))
+            .collect();
+        self.fences.sort_unstable();
     }
 
-    fn electorate(&self, at: Stamp) -> BTreeSet<NodeId> {
-        let admitted = self.admissions.iter().filter(|(node, lives)| {
-            let since = lives
-                .values()
-                .flat_map(|places| places.keys())
-                .map(|p| p.stamp)
-                .min();
-            let life = lives
-                .iter()
-                .rev()
-                .find(|(_, places)| places.keys().any(|p| p.stamp <= at));
-            let gone = life.is_some_and(|(life, _)| {
-                self.removal_of(node, *life)
-                    .is_some_and(|removal| removal.cut < at)
+    /// The first life of a node that stays a member under a view: any life of one that it lists,
+    /// else the first that was admitted from inside it.
+    fn stays_from(
+        &self,
+        node: &NodeId,
+        view: &Installed,
+        asked: &mut BTreeSet<NodeId>,
+    ) -> Option<Incarnation> {
+        if view.vote.lists(node) {
+            return Some(Incarnation::default());
+        }
+        // Nobody stays on the word of somebody who stays on its own.
+        if !asked.insert(*node) {
+            return None;
+        }
+        let lives = self.admissions.get(node)?;
+        let mut found = None;
+        for (incarnation, places) in lives {
+            let inside = places.iter().any(|(place, admission)| {
+                let by = admission.by;
+                match view.cast.get(&by.node) {
+                    _ if by.node == *node => false,
+                    Some(cast) if view.vote.lists(&by.node) => place > cast,
+                    _ => self
+                        .stays_from(&by.node, view, asked)
+                        .is_some_and(|from| by.incarnation >= from),
+                }
             });
-            since.is_some_and(|since| since <= at) && !gone
+            if inside {
+                found = Some(*incarnation);
+                break;
+            }
+        }
+        asked.remove(node);
+        found
+    }
+
+    /// Whose admission came first.
+    fn founder(&self) -> Option<NodeId> {
+        let firsts = self.admissions.iter().filter_map(|(node, lives)| {
+            let places = lives.values().filter_map(|places| places.first_key_value());
+            places.map(|(place, _)| (*place, *node)).min()
         });
-        admitted.map(|(node, _)| *node).collect()
+        firsts.min().map(|(_, node)| node)
     }
 
     /// The members admitted up to a stamp, the removed ones among them.
     pub fn all(&self, at: Stamp) -> Vec<Member<'_>> {
         let mut members = Vec::new();
         for (node, lives) in &self.admissions {
-            let seen = |places: &BTreeMap<Place, Admit>| {
+            let seen = |places: &BTreeMap<Place, Admission>| {
                 places
                     .first_key_value()
                     .is_some_and(|(place, _)| place.stamp <= at)
@@ -146,33 +211,53 @@ impl Members {
             let Some((life, places)) = lives.iter().rev().find(|(_, places)| seen(places)) else {
                 continue;
             };
-            let Some((first, _)) = places.first_key_value() else {
+            let Some((_, last)) = places.range(..=Place::end_of(at)).next_back() else {
                 continue;
             };
-            let Some((_, admit)) = places.range(..=Place::end_of(at)).next_back() else {
-                continue;
-            };
-            let since = lives
-                .values()
-                .filter_map(|p| p.first_key_value())
-                .map(|(p, _)| p.stamp);
+            let since = lives.values().filter_map(|p| p.first_key_value());
             members.push(Member {
-                admit,
-                since: since.min().unwrap_or(first.stamp),
-                life_since: first.stamp,
+                admit: &last.admit,
+                since: since.map(|(p, _)| p.stamp).min().unwrap_or(Stamp::MIN),
                 removal: self.removal_of(node, *life),
             });
         }
         members
     }
 
-    /// The removal that ended a life, if any.
-    pub fn removal_of(&self, node: &NodeId, life: Incarnation) -> Option<Removal> {
-        let ((removed, _), removal) = self.removals.range((*node, life)..).next()?;
-        (removed == node).then_some(*removal)
+    /// When a node's word is waited for: from its first admission on, but for the time between the
+    /// removal of one life and the admission of the next that counts.
+    pub fn terms(&self, node: &NodeId) -> Vec<Term> {
+        let mut terms: Vec<Term> = Vec::new();
+        for (incarnation, places) in self.admissions.get(node).into_iter().flatten() {
+            let Some((first, _)) = places.first_key_value() else {
+                continue;
+            };
+            let until = self.removal_of(node, *incarnation).map(|end| end.effective);
+            match terms.last_mut() {
+                Some(term) if term.until.is_none_or(|until| until >= first.stamp) => {
+                    term.since = term.since.min(first.stamp);
+                    // Without an end beats every end: this life counts still.
+                    term.until = term.until.zip(until).map(|(one, other)| one.max(other));
+                }
+                _ => terms.push(Term {
+                    since: first.stamp,
+                    until,
+                }),
+            }
+        }
+        terms
     }
 
-    /// Whether a life may count as a member's: admitted, and not at or below a removed one.
+    /// The removal that ended a life, if any.
+    pub fn removal_of(&self, node: &NodeId, incarnation: Incarnation) -> Option<Removal> {
+        let life = LogId {
+            node: *node,
+            incarnation,
+        };
+        self.removals.get(&life).copied()
+    }
+
+    /// Whether a life may count as a member's: admitted, and left out by no view.
     pub fn is_member(&self, node: &NodeId, incarnation: Incarnation) -> bool {
         let admitted = self
             .admissions
@@ -181,13 +266,71 @@ impl Members {
         admitted && self.removal_of(node, incarnation).is_none()
     }
 
-    /// Who has voted for the removal of this life.
-    pub fn votes(&self, node: NodeId, incarnation: Incarnation) -> BTreeSet<NodeId> {
-        let votes = self.votes.get(&(node, incarnation));
-        votes
-            .into_iter()
-            .flat_map(|votes| votes.keys().copied())
+    /// The views and the votes for them.
+    pub fn views(&self) -> &Views {
+        &self.views
+    }
+
+    /// The members that have voted for a view without this life.
+    pub fn voted_out_by(&self, life: LogId) -> BTreeSet<NodeId> {
+        let against = self.views.votes().filter(|(vote, _)| {
+            let left_out = |gone: &LogId| gone.node == life.node && gone.incarnation >= life.incarnation;
+            vote.removed.iter().any(left_out)
+        });
+        against
+            .flat_map(|(_, cast)| cast.keys().copied())
             .collect()
+    }
+
+    /// The votes that a node has cast on the view that follows the latest one.
+    pub fn cast_by(&self, node: &NodeId) -> Vec<(Place, &ViewVote)> {
+        let base = self.base();
+        let own = self.views.votes().filter_map(|(vote, cast)| {
+            let place = cast.get(node)?;
+            (vote.base == base).then_some((*place, vote))
+        });
+        let mut own: Vec<_> = own.collect();
+        own.sort_by_key(|(place, _)| *place);
+        own
+    }
+
+    /// What the next view follows.
+    pub fn base(&self) -> Digest {
+        let latest = self.views.latest();
+        latest.map_or(ViewVote::GENESIS, |view| view.id)
+    }
+
+    /// The nodes of the view that the next one follows.
+    pub fn base_nodes(&self) -> BTreeSet<NodeId> {
+        match self.views.latest() {
+            Some(view) => view.vote.members.iter().map(|life| life.node).collect(),
+            None => self.founder().into_iter().collect(),
+        }
+    }
+
+    /// What claims are folded under now.
+    pub fn footing(&self) -> Footing {
+        let mut footing = BTreeMap::new();
+        let Some(first) = self.views.installed().first().map(|view| view.at) else {
+            return Footing::default();
+        };
+        for view in self.views.installed() {
+            footing.insert(Ground::View(view.id), (view.at, None));
+        }
+        for (node, lives) in &self.admissions {
+            for (incarnation, places) in lives {
+                let life = LogId {
+                    node: *node,
+                    incarnation: *incarnation,
+                };
+                let cut = self.removals.get(&life).map(|removal| removal.cut);
+                let since = places.keys().next().map_or(Stamp::MIN, |place| place.stamp);
+                if cut.is_some() || since >= first {
+                    footing.insert(Ground::Life(life), (since, cut));
+                }
+            }
+        }
+        Footing(footing)
     }
 
     /// Whether anybody was ever admitted.
@@ -196,9 +339,29 @@ impl Members {
     }
 }
 
-impl Lateness for Members {
+impl Standing for Members {
     fn is_late(&self, log: &LogId, stamp: Stamp) -> bool {
-        self.removal_of(&log.node, log.incarnation)
-            .is_some_and(|removal| stamp >= removal.cut)
+        if self.views.installed().is_empty() {
+            return false;
+        }
+        if let Some(removal) = self.removals.get(log) {
+            return stamp >= removal.cut;
+        }
+        let known = self.admissions.get(&log.node);
+        if known.is_some_and(|lives| lives.contains_key(&log.incarnation)) {
+            return false;
+        }
+        // A life whose admission is not held yet is judged by the admissions that are.
+        let views = self.views.installed().iter();
+        let mut earlier = views.take_while(|view| view.at <= stamp);
+        earlier.any(|view| {
+            self.stays_from(&log.node, view, &mut BTreeSet::new())
+                .is_none_or(|from| log.incarnation < from)
+        })
+    }
+
+    fn fence_after(&self, stamp: Stamp) -> Option<Stamp> {
+        let after = self.fences.partition_point(|fence| *fence <= stamp);
+        self.fences.get(after).copied()
     }
 }

@@ -14,6 +14,7 @@ mod read;
 pub mod signals;
 pub mod tasks;
 pub mod view;
+pub mod views;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -27,7 +28,7 @@ use agents::Agents;
 use claims::Claims;
 use course::Course;
 use fact::Fact;
-use members::Members;
+use members::{Footing, Members};
 use once::{Once, Standing};
 use signals::Signals;
 use tasks::Tasks;
@@ -57,6 +58,8 @@ pub struct Folds {
     pending_dropped: BTreeSet<AgentId>,
     /// Up to here the past is folded into bases.
     pruned: Stamp,
+    /// Who took part when it was.
+    footing: Footing,
     /// Why everything has to be folded again, if it has.
     upset: bool,
 }
@@ -168,6 +171,16 @@ impl Folds {
     /// Says that everything must be folded again: a fork took records away.
     pub fn upset(&mut self) {
         self.upset = true;
+    }
+
+    /// Says who takes part now. Claims that were folded while others did are folded again.
+    pub fn stand_on(&mut self, footing: &Footing, rules: &FoldRules) {
+        if let Some(from) = self.footing.parts_from(footing) {
+            self.footing = footing.clone();
+            if !rules.sabotage.checkpoint_kept {
+                self.claims.distrust(from);
+            }
+        }
     }
 
     /// Takes over topics that were folded apart, after [`Refold::Topics`].

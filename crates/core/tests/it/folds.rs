@@ -1,7 +1,7 @@
 //! The laws of the folds: any order, any duplication, pruned or not, the same view.
 
 use proptest::prelude::*;
-use unisono_core::orchestra::claims::{Lateness, Rules};
+use unisono_core::orchestra::claims::{Rules, Standing};
 use unisono_core::orchestra::fact::Fact;
 use unisono_core::orchestra::horizon::Horizon;
 use unisono_core::orchestra::{FoldRules, Folds, Reading};
@@ -13,9 +13,13 @@ use unisono_model::{
 
 struct NobodyLate;
 
-impl Lateness for NobodyLate {
+impl Standing for NobodyLate {
     fn is_late(&self, _: &LogId, _: Stamp) -> bool {
         false
+    }
+
+    fn fence_after(&self, _: Stamp) -> Option<Stamp> {
+        None
     }
 }
 
@@ -36,7 +40,7 @@ const RULES: FoldRules = FoldRules {
 
 fn claim_rules() -> Rules<'static> {
     Rules {
-        lateness: &NobodyLate,
+        standing: &NobodyLate,
         lease_ms_max: 60_000,
         expiry_ignored: false,
     }

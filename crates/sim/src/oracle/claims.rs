@@ -104,15 +104,19 @@ fn walk(topic: &str, facts: &[&Fact], removals: &Removals, lease_ms_max: u64) ->
         let now = fact.place.stamp;
         walk.time_passes(topic, now);
         let late = removals.cut(&fact.log).is_some_and(|cut| now >= cut);
-        let end = |lease_ms: u64| now.plus_ms(lease_ms.min(lease_ms_max));
+        let end = |claim: Stamp, lease_ms: u64| {
+            let end = now.plus_ms(lease_ms.min(lease_ms_max));
+            let fence = removals.fence_after(claim, lease_ms_max);
+            fence.map_or(end, |fence| end.min(fence.before()))
+        };
         match &fact.body.action {
-            Action::Claim { lease_ms, .. } => walk.claim(fact, late, end(*lease_ms)),
+            Action::Claim { lease_ms, .. } => walk.claim(fact, late, end(now, *lease_ms)),
             Action::Renew {
                 claim, lease_ms, ..
             } => match walk.holder.as_mut() {
                 Some(held) if !late && held.claim.record == *claim && held.agent == fact.agent => {
                     held.token = now;
-                    held.until = end(*lease_ms);
+                    held.until = end(held.claim.stamp, *lease_ms);
                 }
                 _ => walk.highest_loser = walk.highest_loser.max(now),
             },

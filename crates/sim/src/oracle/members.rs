@@ -1,81 +1,137 @@
-//! Which lives of nodes were voted out, and when, naively.
+//! Which views of the cluster hold, and whom they leave out, naively: every question is answered
+//! from the list of records, again and again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use unisono_model::{Action, Incarnation, LogId, NodeId, Stamp};
+use unisono_model::{Action, Digest, LogId, NodeId, Place, Stamp, ViewVote};
 
 use super::logs::Fact;
 
-/// When each removed life stopped counting: the vote that made a majority.
+/// Who was left out of the cluster, and when.
 #[derive(Clone, Debug, Default)]
-pub struct Removals(BTreeMap<(NodeId, Incarnation), Stamp>);
+pub struct Removals {
+    /// Admissions: when, whom, by which life.
+    admissions: Vec<(Place, LogId, LogId)>,
+    views: Vec<View>,
+}
+
+#[derive(Clone, Debug)]
+struct View {
+    at: Stamp,
+    vote: ViewVote,
+    /// Who voted for it, and when first.
+    cast: Vec<(NodeId, Place)>,
+}
 
 impl Removals {
     /// From which stamp on records of this log are late.
     pub fn cut(&self, log: &LogId) -> Option<Stamp> {
-        let same = self
-            .0
+        let without = self.views.iter().filter(|view| !self.stays(log, view, &[]));
+        without.map(|view| view.at).min()
+    }
+
+    /// The first end of all leases after a stamp.
+    pub fn fence_after(&self, stamp: Stamp, lease_ms_max: u64) -> Option<Stamp> {
+        let removing = self
+            .views
             .iter()
-            .filter(|((node, life), _)| *node == log.node && *life >= log.incarnation);
-        same.map(|(_, cut)| *cut).next()
+            .filter(|view| !view.vote.removed.is_empty());
+        let fences = removing.map(|view| view.at.plus_ms(lease_ms_max));
+        fences.filter(|fence| *fence > stamp).min()
     }
 
     /// How many lives were removed.
     pub fn count(&self) -> usize {
-        self.0.len()
+        let lives: BTreeSet<LogId> = self.admissions.iter().map(|(_, life, _)| *life).collect();
+        lives
+            .iter()
+            .filter(|life| self.cut(life).is_some())
+            .count()
+    }
+
+    /// How many views hold.
+    pub fn views(&self) -> usize {
+        self.views.len()
+    }
+
+    /// Whether a life belongs to a view: listed, or admitted from inside it, by then or earlier in
+    /// its own node's life.
+    fn stays(&self, life: &LogId, view: &View, asked: &[NodeId]) -> bool {
+        let listed = |node: &NodeId| view.vote.members.iter().any(|one| one.node == *node);
+        if listed(&life.node) {
+            return true;
+        }
+        if asked.contains(&life.node) {
+            return false;
+        }
+        let asked = [asked, &[life.node]].concat();
+        let lives = self
+            .admissions
+            .iter()
+            .filter(|(_, whom, _)| whom.node == life.node && whom.incarnation <= life.incarnation);
+        lives.into_iter().any(|(place, _, by)| {
+            if by.node == life.node {
+                false
+            } else if listed(&by.node) {
+                let cast = view.cast.iter().find(|(voter, _)| *voter == by.node);
+                cast.is_some_and(|(_, cast)| place > cast)
+            } else {
+                self.stays(by, view, &asked)
+            }
+        })
     }
 }
 
-/// The removals that the votes among these facts (of the cluster's own orchestra) amount to.
+/// What the admissions and votes among these facts (of the cluster's own orchestra) amount to.
 pub fn removals(facts: &[&Fact]) -> Removals {
     let mut removals = Removals::default();
-    let mut admitted: Vec<(Stamp, NodeId, Incarnation)> = Vec::new();
-    let mut tally: BTreeMap<(NodeId, Incarnation), BTreeSet<NodeId>> = BTreeMap::new();
+    let mut votes: Vec<(ViewVote, Vec<(NodeId, Place)>)> = Vec::new();
     for fact in facts.iter().filter(|fact| fact.agent.0 == fact.log.node.0) {
         match &fact.body.action {
             Action::Admit(admit) => {
-                admitted.push((fact.place.stamp, admit.node, admit.incarnation));
-            }
-            Action::VoteRemoval(vote) => {
-                let electorate = electorate(&admitted, &removals, fact.place.stamp);
-                let voter = fact.log.node;
-                if !electorate.contains(&voter) || !electorate.contains(&vote.node) {
-                    continue;
-                }
-                let life = (vote.node, vote.incarnation);
-                let votes = tally.entry(life).or_default();
-                votes.insert(voter);
-                let log = LogId {
-                    node: vote.node,
-                    incarnation: vote.incarnation,
+                let life = LogId {
+                    node: admit.node,
+                    incarnation: admit.incarnation,
                 };
-                if votes.len() * 2 > electorate.len() && removals.cut(&log).is_none() {
-                    removals.0.insert(life, fact.place.stamp);
+                removals.admissions.push((fact.place, life, fact.log));
+            }
+            Action::VoteView(vote) => {
+                let index = votes.iter().position(|(known, _)| known == vote);
+                let index = index.unwrap_or_else(|| {
+                    votes.push((vote.clone(), Vec::new()));
+                    votes.len() - 1
+                });
+                let cast = &mut votes[index].1;
+                if !cast.iter().any(|(voter, _)| *voter == fact.log.node) {
+                    cast.push((fact.log.node, fact.place));
                 }
             }
             _ => {}
         }
     }
-    removals
-}
-
-/// Everybody whose latest life so far is not removed.
-fn electorate(
-    admitted: &[(Stamp, NodeId, Incarnation)],
-    removals: &Removals,
-    at: Stamp,
-) -> BTreeSet<NodeId> {
-    let mut latest: BTreeMap<NodeId, Incarnation> = BTreeMap::new();
-    for (_, node, life) in admitted.iter().filter(|(since, _, _)| *since <= at) {
-        let known = latest.entry(*node).or_insert(*life);
-        *known = (*known).max(*life);
+    let founder = removals.admissions.iter().min().map(|(_, life, _)| life.node);
+    let mut open: Vec<(Digest, Vec<NodeId>)> =
+        vec![(ViewVote::GENESIS, founder.into_iter().collect())];
+    while let Some((base, before)) = open.pop() {
+        for (vote, cast) in votes.iter().filter(|(vote, _)| vote.base == base) {
+            let nodes: Vec<NodeId> = vote.members.iter().map(|life| life.node).collect();
+            let voted = |node: &NodeId| cast.iter().find(|(voter, _)| voter == node);
+            let places: Option<Vec<Place>> = nodes
+                .iter()
+                .map(|node| voted(node).map(|(_, place)| *place))
+                .collect();
+            let staying = nodes.iter().filter(|node| before.contains(node)).count();
+            let Some(places) = places.filter(|_| staying * 2 > before.len()) else {
+                continue;
+            };
+            let at = places.iter().map(|place| place.stamp).max();
+            removals.views.push(View {
+                at: at.unwrap_or(Stamp::MIN),
+                vote: vote.clone(),
+                cast: cast.clone(),
+            });
+            open.push((vote.id(), nodes));
+        }
     }
-    let stays = |(node, incarnation): &(&NodeId, &Incarnation)| {
-        let log = LogId {
-            node: **node,
-            incarnation: **incarnation,
-        };
-        removals.cut(&log).is_none_or(|cut| cut >= at)
-    };
-    latest.iter().filter(stays).map(|(node, _)| *node).collect()
+    removals
 }

@@ -138,6 +138,8 @@ impl World {
             .add_many("records by the logs", work.facts.len() as u64);
         self.counters
             .add_many("removals by the logs", removals.count() as u64);
+        self.counters
+            .add_many("views by the logs", removals.views() as u64);
         let split = truth.tasks.values().flat_map(|task| task.heads.values());
         let split = split.filter(|heads| heads.len() > 1).count();
         self.counters
