@@ -33,6 +33,17 @@ impl Granted {
 }
 
 impl Node {
+    /// The claims of an orchestra that this node granted, in earlier lives too, and that may turn
+    /// out lost.
+    pub(super) fn remember_grants(&mut self, orchestra: OrchestraId) {
+        let Some(space) = self.spaces.get(&orchestra) else {
+            return;
+        };
+        for (place, agent, action) in space.folds.claims.made_by(&self.me.node) {
+            self.granted.add(orchestra, place, agent, &action);
+        }
+    }
+
     /// Looks at every grant that is not settled: one that has turned out lost is told, once, and
     /// one that is settled is let go. Whoever starts again looks at them all again.
     pub(super) fn tell_losers(&mut self, out: &mut Vec<Output>) {

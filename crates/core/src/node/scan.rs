@@ -281,6 +281,8 @@ impl Node {
                     space.vector_changed();
                 }
                 self.stand_on_members();
+                // What was settled may have been set aside by a fence: everybody is looked at again.
+                self.remember_grants(orchestra);
                 self.published.insert(orchestra);
                 self.retry_deferred(context, out);
                 self.check_waiters(context, out);

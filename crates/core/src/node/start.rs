@@ -75,7 +75,9 @@ impl Node {
             started.recover(context, storage, orchestra);
         }
         started.stand_on_members();
-        started.remember_grants();
+        for orchestra in started.spaces.keys().copied().collect::<Vec<_>>() {
+            started.remember_grants(orchestra);
+        }
         started.counters = Counters::default();
         started.published.clear();
         started
@@ -122,15 +124,6 @@ impl Node {
         self.clock = StampClock::after(self.clock.now(0).max(highest));
         for (log, _) in holdings {
             self.recover_log(context, storage, orchestra, log);
-        }
-    }
-
-    /// The claims that earlier lives of this node granted and that may still turn out lost.
-    fn remember_grants(&mut self) {
-        for (id, space) in &self.spaces {
-            for (place, agent, action) in space.folds.claims.made_by(&self.me.node) {
-                self.granted.add(*id, place, agent, &action);
-            }
         }
     }
 

@@ -83,7 +83,8 @@ impl Node {
             }
         }
         let nodes: BTreeSet<NodeId> = staying.iter().map(|life| life.node).collect();
-        let enough = |former: &BTreeSet<NodeId>| former.intersection(&nodes).count() * 2 > former.len();
+        let enough =
+            |former: &BTreeSet<NodeId>| former.intersection(&nodes).count() * 2 > former.len();
         let own = members.cast_by(&self.me.node);
         let mut former = own.iter().map(|(_, vote)| {
             let nodes = vote.members.iter().map(|life| life.node);
@@ -150,12 +151,17 @@ impl Node {
     /// Why this life must end and another begin, if it must.
     pub(super) fn life_is_over(&self) -> Option<&'static str> {
         let members = &self.spaces.get(&self.cluster)?.folds.members;
-        if members.removal_of(&self.me.node, self.me.incarnation).is_some() {
+        if members
+            .removal_of(&self.me.node, self.me.incarnation)
+            .is_some()
+        {
             return Some("this life was left out of a view of the cluster");
         }
         let against = members.voted_out_by(self.me);
         if against.iter().any(|voter| *voter != self.me.node) {
-            return Some("a member has voted for a view without this life, and cannot take it back");
+            return Some(
+                "a member has voted for a view without this life, and cannot take it back",
+            );
         }
         let forked = |space: &super::Space| {
             space

@@ -218,9 +218,10 @@ impl Claims {
     /// Says that topics whose past is folded up to a stamp or beyond must be folded again: who takes
     /// part has changed from there on.
     pub fn distrust(&mut self, from: Stamp) {
-        let reaching = self.topics.iter().filter(|(_, topic)| {
-            topic.pruned.is_some_and(|pruned| pruned.stamp >= from)
-        });
+        let reaching = self
+            .topics
+            .iter()
+            .filter(|(_, topic)| topic.pruned.is_some_and(|pruned| pruned.stamp >= from));
         self.dirty.extend(reaching.map(|(name, _)| name.clone()));
     }
 

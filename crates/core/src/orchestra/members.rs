@@ -147,9 +147,7 @@ impl Members {
         }
         let removing = self.views.installed().iter();
         let removing = removing.filter(|view| !view.vote.removed.is_empty());
-        self.fences = removing
-            .map(|view| view.at.plus_ms(lease_ms_max))
-            .collect();
+        self.fences = removing.map(|view| view.at.plus_ms(lease_ms_max)).collect();
         self.fences.sort_unstable();
     }
 
@@ -274,12 +272,11 @@ impl Members {
     /// The members that have voted for a view without this life.
     pub fn voted_out_by(&self, life: LogId) -> BTreeSet<NodeId> {
         let against = self.views.votes().filter(|(vote, _)| {
-            let left_out = |gone: &LogId| gone.node == life.node && gone.incarnation >= life.incarnation;
+            let left_out =
+                |gone: &LogId| gone.node == life.node && gone.incarnation >= life.incarnation;
             vote.removed.iter().any(left_out)
         });
-        against
-            .flat_map(|(_, cast)| cast.keys().copied())
-            .collect()
+        against.flat_map(|(_, cast)| cast.keys().copied()).collect()
     }
 
     /// The votes that a node has cast on the view that follows the latest one.

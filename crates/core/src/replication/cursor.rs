@@ -36,6 +36,9 @@ impl LogTag {
 }
 
 impl Cursor {
+    /// The place after all bundles of a log that has forked.
+    pub const END: u64 = u64::MAX >> 1;
+
     /// Whether everything in `other` has been seen.
     pub fn covers(&self, other: &Self) -> bool {
         other
@@ -148,6 +151,8 @@ mod tests {
                 .insert(LogTag(n.wrapping_mul(0x9E37_79B9_7F4A_7C15)), n * n * 997);
             assert_eq!(Cursor::from_text(&cursor.to_text()), Some(cursor.clone()));
         }
+        cursor.0.insert(LogTag(7), Cursor::END);
+        assert_eq!(Cursor::from_text(&cursor.to_text()), Some(cursor));
         assert_eq!(Cursor::from_text("not a cursor!"), None);
     }
 }

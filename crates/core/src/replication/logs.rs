@@ -87,10 +87,15 @@ impl Logs {
         Digest::of("unisono/vector/v1", &[&bytes])
     }
 
-    /// The vector as agents carry it.
+    /// The vector as agents carry it. A log that is known to have forked, and is held up to there,
+    /// has been seen to its end: whoever saw more of it saw what does not count.
     pub fn cursor(&self) -> Cursor {
-        let held = self.logs.iter().filter(|(_, state)| state.seq > 0);
-        Cursor(held.map(|(_, state)| (state.tag, state.seq)).collect())
+        let ended = |state: &LogState| state.cut.is_some_and(|cut| state.seq + 1 >= cut);
+        let seen = self.logs.values().filter_map(|state| {
+            let seq = if ended(state) { Cursor::END } else { state.seq };
+            (seq > 0).then_some((state.tag, seq))
+        });
+        Cursor(seen.collect())
     }
 
     /// The stamp up to which nothing of a node can come any more: the head of its latest life's

@@ -3,3 +3,4 @@
 mod folds;
 mod loopback;
 mod nodes;
+mod views;

@@ -77,8 +77,14 @@ impl Claims {
         self.confirmed.len()
     }
 
-    /// Whether the final fold keeps what was said; liars' words do not count.
-    pub fn check(&self, story: &Story, liars: &[usize]) -> Result<(), String> {
+    /// Whether the final fold keeps what was said; liars' words do not count, nor topics of which a
+    /// fork has set something aside.
+    pub fn check(
+        &self,
+        story: &Story,
+        liars: &[usize],
+        fenced: &BTreeSet<String>,
+    ) -> Result<(), String> {
         let honest = |claim: &Digest| {
             self.granted
                 .get(claim)
@@ -86,16 +92,20 @@ impl Claims {
         };
         let lost = self
             .confirmed
-            .keys()
-            .find(|claim| story.lost.contains_key(*claim) && honest(claim));
-        if let Some(claim) = lost {
+            .iter()
+            .filter(|(_, topic)| !fenced.contains(*topic))
+            .find(|(claim, _)| story.lost.contains_key(*claim) && honest(claim));
+        if let Some((claim, _)) = lost {
             let why = story.lost.get(claim).cloned().unwrap_or_default();
             return Err(format!(
                 "claim {claim} was confirmed, and turns out to have lost: {why}"
             ));
         }
-        self.check_overlap(story)?;
+        self.check_overlap(story, fenced)?;
         for (topic, tokens) in &self.tokens {
+            if fenced.contains(topic) {
+                continue;
+            }
             let mut highest = Stamp::MIN;
             for (as_of, token) in tokens {
                 if *token < highest {
@@ -118,11 +128,13 @@ impl Claims {
         lost.map(|(claim, _)| *claim).collect()
     }
 
-    fn check_overlap(&self, story: &Story) -> Result<(), String> {
+    fn check_overlap(&self, story: &Story, fenced: &BTreeSet<String>) -> Result<(), String> {
         let mut held: Vec<_> = story
             .granted
             .iter()
-            .filter(|(_, claim, _, _, _)| self.confirmed.contains_key(&claim.record))
+            .filter(|(topic, claim, _, _, _)| {
+                self.confirmed.contains_key(&claim.record) && !fenced.contains(topic)
+            })
             .collect();
         held.sort_by(|a, b| (&a.0, a.3).cmp(&(&b.0, b.3)));
         for pair in held.windows(2) {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use unisono_core::context::Verifier;
 use unisono_core::journal::Entry;
+use unisono_core::orchestra::claims::Claims;
 use unisono_model::wire::{Signature, decode};
 use unisono_model::{
     Action, AgentId, BundleBody, BundleHeader, Digest, ForkProof, LogId, Place, RecordBody,
@@ -36,6 +37,9 @@ pub struct Reading {
     pub forks: BTreeMap<LogId, u64>,
     /// Logs of which two disks hold different bundles at one place.
     pub split: BTreeSet<LogId>,
+    /// Topics that records beyond a fork spoke of: a fork is a fence, and what it set aside may have
+    /// been counted on.
+    pub fenced: BTreeSet<String>,
     /// Bundles that are held beyond a gap or do not continue their log.
     pub loose: Vec<(LogId, u64)>,
     /// Records that wait for an enrolment.
@@ -109,11 +113,16 @@ fn read_log(
     let mut last = (0, Digest::default());
     let mut chains: BTreeMap<AgentId, Chain> = BTreeMap::new();
     for (seq, variants) in places {
-        if reading.forks.get(&log).is_some_and(|cut| seq >= cut) {
-            break;
-        }
         if variants.len() > 1 {
-            reading.forks.insert(log, *seq);
+            reading.forks.entry(log).or_insert(*seq);
+        }
+        if reading.forks.get(&log).is_some_and(|cut| seq >= cut) {
+            let set_aside = places
+                .range(seq..)
+                .flat_map(|(_, variants)| variants.values());
+            reading
+                .fenced
+                .extend(set_aside.flat_map(|entry| topics(entry)));
             break;
         }
         let opened = variants
@@ -132,6 +141,18 @@ fn read_log(
         }
     }
     reading.ends.insert(log, last.0);
+}
+
+/// The topics that a bundle's records claim, renew and release.
+fn topics(entry: &Entry) -> Vec<String> {
+    let Ok((_, body)) = SignedBundle::decode(&entry.bytes) else {
+        return Vec::new();
+    };
+    let actions = body.records.iter().filter_map(|carried| {
+        let body = RecordBody::decode(&carried.body.0).ok()?;
+        Claims::topic_of(&body.action).map(ToOwned::to_owned)
+    });
+    actions.collect()
 }
 
 /// The records of a bundle that continue their chains with a good signature.

@@ -43,10 +43,7 @@ impl Removals {
     /// How many lives were removed.
     pub fn count(&self) -> usize {
         let lives: BTreeSet<LogId> = self.admissions.iter().map(|(_, life, _)| *life).collect();
-        lives
-            .iter()
-            .filter(|life| self.cut(life).is_some())
-            .count()
+        lives.iter().filter(|life| self.cut(life).is_some()).count()
     }
 
     /// How many views hold.
@@ -109,7 +106,11 @@ pub fn removals(facts: &[&Fact]) -> Removals {
             _ => {}
         }
     }
-    let founder = removals.admissions.iter().min().map(|(_, life, _)| life.node);
+    let founder = removals
+        .admissions
+        .iter()
+        .min()
+        .map(|(_, life, _)| life.node);
     let mut open: Vec<(Digest, Vec<NodeId>)> =
         vec![(ViewVote::GENESIS, founder.into_iter().collect())];
     while let Some((base, before)) = open.pop() {

@@ -162,7 +162,7 @@ impl World {
         let facts = oracle::counted(&work, Stamp::MAX);
         let story = oracle::story(&facts, &removals, self.scenario.lease_ms_max);
         let lives: Vec<u32> = self.hosts.iter().map(|host| host.life).collect();
-        let verdict = self.checks.claims.check(&story, &self.liars);
+        let verdict = self.checks.claims.check(&story, &self.liars, &work.fenced);
         self.checks.say(self.now, "I8", verdict);
         if let Some(claim) = self
             .checks
