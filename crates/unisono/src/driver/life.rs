@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha12Rng;
 use unisono_api::server::{Check, Readiness};
-use unisono_core::context::{Context, StrictVerifier};
+use unisono_core::context::{Context, PracticedVerifier};
 use unisono_core::node::{Config, Input, Node};
 use unisono_core::sabotage::Sabotage;
 use unisono_model::{Code, Incarnation, NodeId, Rejection};
@@ -104,7 +104,7 @@ impl Driver {
             wall_ns: self.clock.wall_ns(),
             monotonic_ns: self.clock.monotonic_ns(),
             rng: &mut self.rng,
-            verifier: &mut StrictVerifier,
+            verifier: &mut self.verifier,
         };
         self.node.save_all(&mut context, &mut self.outputs);
         self.perform_all();
@@ -188,7 +188,7 @@ pub(super) fn make_node(
         wall_ns: clock.wall_ns(),
         monotonic_ns: clock.monotonic_ns(),
         rng,
-        verifier: &mut StrictVerifier,
+        verifier: &mut PracticedVerifier::default(),
     };
     Ok(disk.with_storage(|storage| Node::start(config, storage, &mut context)))
 }

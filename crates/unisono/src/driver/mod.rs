@@ -28,7 +28,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use unisono_api::server::{Call, Readiness};
-use unisono_core::context::{Context, StrictVerifier};
+use unisono_core::context::{Context, PracticedVerifier};
 use unisono_core::node::{Answer, Input, Node, Output, Ticket};
 use unisono_core::sabotage::Sabotage;
 use unisono_model::{Incarnation, OrchestraId, Rejection};
@@ -126,6 +126,7 @@ pub(crate) struct Driver {
     node: Node,
     life: u64,
     rng: ChaCha12Rng,
+    verifier: PracticedVerifier,
     waiting: BTreeMap<Ticket, oneshot::Sender<Result<Answer, Rejection>>>,
     tickets: u64,
     /// What follows from doing what the node asked for.
@@ -179,6 +180,7 @@ impl Driver {
             node,
             life: 0,
             rng,
+            verifier: PracticedVerifier::default(),
             waiting: BTreeMap::new(),
             tickets: 0,
             following: VecDeque::new(),
@@ -319,7 +321,7 @@ impl Driver {
                 wall_ns: self.clock.wall_ns(),
                 monotonic_ns: self.clock.monotonic_ns(),
                 rng: &mut self.rng,
-                verifier: &mut StrictVerifier,
+                verifier: &mut self.verifier,
             };
             self.node.handle(&mut context, input, &mut self.outputs);
             self.perform_all();
