@@ -5,6 +5,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use ed25519_dalek::SigningKey;
 use unisono_model::wire::{self, Blob};
 use unisono_model::{
     AgentId, Code, Digest, DocumentKind, DocumentName, ForkProof, LogId, OrchestraId, RecordBody,
@@ -53,8 +54,8 @@ const BUNDLE_RECORD_BYTES_MAX: usize = unisono_model::limits::BUNDLE_BYTES_MAX /
 pub(super) enum Source {
     /// The agent has.
     Signed(SignedRecord),
-    /// This node does, for an agent of this name.
-    Held(String),
+    /// This node does, for an agent whose key it holds.
+    Held(SigningKey),
     /// This node does, for itself.
     Own,
 }
@@ -406,13 +407,9 @@ fn broken() -> Rejection {
     .retry_after(limits::DISK_RETRY_MS)
 }
 
-pub(super) fn held_key(
-    secret: &[u8; 32],
-    orchestra: OrchestraId,
-    name: &str,
-) -> ed25519_dalek::SigningKey {
+pub(super) fn held_key(secret: &[u8; 32], orchestra: OrchestraId, name: &str) -> SigningKey {
     let parts: [&[u8]; 3] = [secret, &orchestra.0, name.as_bytes()];
-    ed25519_dalek::SigningKey::from_bytes(&Digest::of("unisono/held-key/v1", &parts).0)
+    SigningKey::from_bytes(&Digest::of("unisono/held-key/v1", &parts).0)
 }
 
 /// Which family of documents a record goes to.

@@ -11,7 +11,7 @@ use unisono_model::{
 };
 
 use super::Node;
-use super::batch::{Batch, Made, Placement, Source, Staged, held_key, kind_of};
+use super::batch::{Batch, Made, Placement, Source, Staged, kind_of};
 use super::space::Space;
 use crate::carriage::Carried;
 use crate::context::{Context, Verifier};
@@ -129,8 +129,8 @@ impl Node {
     ) -> SignedRecord {
         let key = match &made.source {
             Source::Signed(record) => return record.clone(),
-            Source::Held(name) => held_key(&self.config.secret, orchestra, name),
-            Source::Own => self.key.clone(),
+            Source::Held(key) => key,
+            Source::Own => &self.key,
         };
         let agent = AgentId(key.verifying_key().to_bytes());
         let tip = tips.get(&agent).copied();

@@ -126,6 +126,8 @@ pub struct Node {
     jobs: Jobs,
     peers: BTreeMap<NodeId, Peer>,
     gossip: Membership,
+    /// Keys of held agents that were derived lately.
+    held_keys: BTreeMap<OrchestraId, BTreeMap<String, SigningKey>>,
     granted: Granted,
     recent: Recent,
     /// Bundles for other regions, gathered.
@@ -197,6 +199,23 @@ impl Node {
     /// The key of an agent whose secret this node holds: derived from the node's own, never stored.
     pub fn held_agent(&self, orchestra: OrchestraId, name: &str) -> AgentId {
         AgentId(self.held_key(orchestra, name).verifying_key().to_bytes())
+    }
+
+    /// The same key, from memory where it was needed lately: to derive it costs as much as to sign.
+    fn remembered_key(&mut self, orchestra: OrchestraId, name: &str) -> SigningKey {
+        let keys = self.held_keys.get(&orchestra);
+        if let Some(key) = keys.and_then(|keys| keys.get(name)) {
+            return key.clone();
+        }
+        let key = self.held_key(orchestra, name);
+        let count: usize = self.held_keys.values().map(BTreeMap::len).sum();
+        if count >= limits::HELD_KEYS_MAX {
+            // Whoever is at work comes back with the next request.
+            self.held_keys.clear();
+        }
+        let keys = self.held_keys.entry(orchestra).or_default();
+        keys.insert(name.into(), key.clone());
+        key
     }
 
     fn held_key(&self, orchestra: OrchestraId, name: &str) -> SigningKey {

@@ -55,6 +55,7 @@ impl Node {
             jobs: Jobs::default(),
             peers: BTreeMap::new(),
             gossip,
+            held_keys: BTreeMap::new(),
             granted: super::losers::Granted::default(),
             recent: Recent::default(),
             relay: Vec::new(),

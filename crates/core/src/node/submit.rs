@@ -267,7 +267,8 @@ impl Node {
     ) -> Result<Verdict, Rejection> {
         check::name("agent name", name)?;
         let orchestra = submit.orchestra;
-        let agent = self.held_agent(orchestra, name);
+        let held = self.remembered_key(orchestra, name);
+        let agent = AgentId(held.verifying_key().to_bytes());
         let subjects = subjects(orchestra, agent, action);
         if self.is_blocked(&subjects) {
             return Ok(Verdict::Later);
@@ -295,7 +296,7 @@ impl Node {
         Ok(Verdict::Make(Box::new(Made {
             ticket: Some(submit.ticket),
             orchestra,
-            source: Source::Held(name.to_string()),
+            source: Source::Held(held),
             body: body(context, Held::Node, iteration, key, action),
             promise: submit.promise.clone(),
             deadline_ms,
