@@ -1,7 +1,7 @@
 //! Batches: own work is stamped, signed and bundled, peers' bundles are put in their place, and
 //! all of it goes to disk at once. At most one batch is under way; the next gathers meanwhile.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -141,23 +141,20 @@ impl Node {
     ) {
         let mut bytes = 0;
         for space in self.spaces.values_mut().filter(|space| !space.refolding) {
-            let logs: BTreeSet<LogId> = space.incoming.keys().map(|(log, _)| *log).collect();
+            let logs: Vec<LogId> = space.incoming.firsts().map(|(log, _)| log).collect();
             for log in logs {
                 let mut state = space.logs.entry(log).clone();
                 loop {
                     let full = batch.bundles.len() >= limits::BATCH_BUNDLES_MAX
                         || bytes >= limits::BATCH_BYTES_MAX;
-                    let Some(((_, seq), carried)) =
-                        space.incoming.range((log, 0)..=(log, u64::MAX)).next()
-                    else {
+                    let Some((seq, carried)) = space.incoming.first(&log) else {
                         break;
                     };
-                    let seq = *seq;
                     match state.is_next(carried.header(), &carried.digest()) {
                         Err(NotNext::Gap) => break,
                         Ok(()) if full => break,
                         Err(why) => {
-                            let refused = space.incoming.remove(&(log, seq));
+                            let refused = space.incoming.remove(&log, seq);
                             if why == NotNext::Stamps {
                                 let why = "stamps do not rise";
                                 let log = Some(log);
@@ -171,7 +168,7 @@ impl Node {
                             drop(refused);
                         }
                         Ok(()) => {
-                            let Some(carried) = space.incoming.remove(&(log, seq)) else {
+                            let Some(carried) = space.incoming.remove(&log, seq) else {
                                 break;
                             };
                             let (header, digest) = (*carried.header(), carried.digest());
@@ -351,6 +348,7 @@ impl Node {
         self.retry_deferred(context, out);
         self.check_waiters(context, out);
         self.flush(context, out);
+        self.resume_pursuits(context, out);
     }
 
     /// Nothing was written: own work is refused, peers' bundles will be asked for again.

@@ -150,7 +150,7 @@ impl Node {
             let space = self.spaces.get(&orchestra);
             body.predecessors = space.map_or_else(Vec::new, |s| s.chain_heads(agent, &self.me));
         }
-        SignedRecord::sign(&key, &place, &body)
+        SignedRecord::sign(key, &place, &body)
     }
 
     fn sign_bundle(

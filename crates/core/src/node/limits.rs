@@ -12,6 +12,8 @@ pub const WAITING_MAX: usize = 10_000;
 pub const INCOMING_MAX: usize = 8_192;
 /// Most bytes of these.
 pub const INCOMING_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes of these above which no peer is asked for the next stretch of a log until they are on disk.
+pub const PURSUIT_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Keys of held agents that are kept derived.
 pub const HELD_KEYS_MAX: usize = 4_096;
 /// Bytes of recent bundles kept in memory to serve peers and followers without the disk.

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use unisono_model::{NodeId, OrchestraId, Stamp, wire};
 
 use super::output::{Class, Note, Output};
+use super::pursuit::Pursuit;
 use super::space::Space;
 use super::{Node, limits};
 use crate::carriage::Carried;
@@ -26,6 +27,8 @@ pub(super) struct Peer {
     pub(super) clock_ms: Option<i64>,
     /// Until when a request for bundles is under way (ms).
     pub(super) wanted_until_ms: u64,
+    /// What it was asked for and has more of.
+    pub(super) pursuit: Option<Pursuit>,
     /// A frame to it was dropped: it must be told what there is.
     pub(super) needs_repair: bool,
     /// Bundles that it lacked at its last vector.
@@ -71,8 +74,11 @@ impl Node {
             }
             Frame::Range { bundles, more } => {
                 self.take_in(context, from, bundles.iter().map(|b| &b.0[..]), out);
-                if let Some(peer) = self.peers.get_mut(&from)
-                    && !more
+                let pursued =
+                    self.note_stretch(from, &bundles) && !more && self.pursue(context, from, out);
+                if !more
+                    && !pursued
+                    && let Some(peer) = self.peers.get_mut(&from)
                 {
                     peer.wanted_until_ms = now_ms;
                     self.unsettled_until_ms = now_ms + limits::SUMMARY_IDLE_MS;
@@ -164,7 +170,7 @@ impl Node {
         });
         held || space
             .incoming
-            .get(&(header.log, header.seq))
+            .get(&header.log, header.seq)
             .is_some_and(|known| known.digest() == header.digest())
     }
 
@@ -176,11 +182,12 @@ impl Node {
             return false;
         }
         let space = self.space_entry(header.orchestra);
-        let (count, bytes) = space.waiting();
-        if count >= limits::INCOMING_MAX || bytes >= limits::INCOMING_BYTES_MAX {
+        let full = space.incoming.len() >= limits::INCOMING_MAX
+            || space.incoming.bytes() >= limits::INCOMING_BYTES_MAX;
+        if full {
             return false;
         }
-        if let Some(known) = space.incoming.get(&(header.log, header.seq))
+        if let Some(known) = space.incoming.get(&header.log, header.seq)
             && known.digest() != carried.digest()
         {
             let known = (*known.header(), known.bundle().signature);
@@ -206,9 +213,7 @@ impl Node {
                 return false;
             }
         }
-        self.space_entry(header.orchestra)
-            .incoming
-            .insert((header.log, header.seq), carried);
+        self.space_entry(header.orchestra).incoming.insert(carried);
         true
     }
 
@@ -255,6 +260,7 @@ impl Node {
         peer.silent_since_ms = None;
         peer.round_trip_us = Some(round_trip_us);
         peer.wanted_until_ms = 0;
+        peer.pursuit = None;
         self.unsettled_until_ms = now_ms + limits::SUMMARY_IDLE_MS;
         out.push(Output::Note(Note::Member { node, alive: true }));
         self.send_summary(context, node, out);
@@ -264,6 +270,7 @@ impl Node {
         if let Some(peer) = self.peers.get_mut(&node) {
             peer.connected = false;
             peer.wanted_until_ms = 0;
+            peer.pursuit = None;
             out.push(Output::Note(Note::Member { node, alive: false }));
         }
     }

@@ -7,6 +7,7 @@ use unisono_model::{Digest, ForkProof, LogId, NodeId, OrchestraId, wire::Blob};
 
 use super::jobs::Purpose;
 use super::output::{Class, Note, Output};
+use super::pursuit::Pursuit;
 use super::{Node, limits};
 use crate::carriage::proves_fork;
 use crate::context::Context;
@@ -187,7 +188,7 @@ impl Node {
             let held = state.map_or(0, |state| state.seq);
             let cut = state.and_then(|state| state.cut);
             if head.seq > held && head.log != me && cut.is_none_or(|cut| held + 1 < cut) {
-                wanted.push((head.log, held + 1));
+                wanted.push((head.log, held + 1, head.seq));
             }
             let known = space
                 .headers
@@ -224,7 +225,7 @@ impl Node {
         now_ms: u64,
         from: NodeId,
         orchestra: OrchestraId,
-        mut logs: Vec<(LogId, u64)>,
+        mut logs: Vec<(LogId, u64, u64)>,
         out: &mut Vec<Output>,
     ) {
         if self.config.sabotage.gaps_not_repaired {
@@ -241,6 +242,10 @@ impl Node {
             peer.wanted_until_ms = now_ms + limits::WANT_TIMEOUT_MS;
         }
         logs.truncate(limits::WANT_LOGS_MAX);
+        if orchestra != self.cluster {
+            peer.pursuit = Some(Pursuit::new(orchestra, &logs));
+        }
+        let logs = logs.into_iter().map(|(log, from, _)| (log, from)).collect();
         self.counters.repairs_asked += 1;
         self.send(from, Class::Repair, &Frame::Want { orchestra, logs }, out);
     }
@@ -392,9 +397,7 @@ impl Node {
             return;
         }
         space.vector_changed();
-        space
-            .incoming
-            .retain(|(id, number), _| *id != log || *number < seq);
+        space.incoming.cut(&log, seq);
         let folded = space.logs.get(&log).is_some_and(|state| state.seq >= seq);
         if let Some(headers) = space.headers.get_mut(&log) {
             headers.retain(|number, _| *number < seq);

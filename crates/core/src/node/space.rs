@@ -10,6 +10,7 @@ use unisono_model::{
 };
 
 use super::documents::Documents;
+use super::incoming::Incoming;
 use super::living::Living;
 use crate::carriage::Carried;
 use crate::orchestra::Folds;
@@ -26,8 +27,8 @@ pub(super) struct Space {
     pub(super) living: Living,
     /// Digests of records that never counted: their signature or chain was broken when they came.
     pub(super) inert: BTreeSet<Digest>,
-    /// Bundles that wait for an earlier one or for the next batch: (log, number) -> bundle.
-    pub(super) incoming: BTreeMap<(LogId, u64), Carried>,
+    /// Bundles that wait for an earlier one or for the next batch.
+    pub(super) incoming: Incoming,
     /// Since when a gap stands (ms), if one does.
     pub(super) gap_since_ms: Option<u64>,
     /// The highest stamp of a record of another node.
@@ -67,7 +68,7 @@ impl Space {
             documents: Documents::new(id),
             living: Living::new(id),
             inert: BTreeSet::new(),
-            incoming: BTreeMap::new(),
+            incoming: Incoming::default(),
             gap_since_ms: None,
             foreign: Stamp::MIN,
             head_due_ms: None,
@@ -188,16 +189,6 @@ impl Space {
     pub(super) fn needs_head(&self, own: &LogId) -> bool {
         let written = self.logs.get(own).map_or(Stamp::MIN, |state| state.stamp);
         self.foreign > written
-    }
-
-    /// Bundles that wait, and their bytes.
-    pub(super) fn waiting(&self) -> (usize, usize) {
-        let bytes = self
-            .incoming
-            .values()
-            .map(|carried| carried.bytes().len())
-            .sum();
-        (self.incoming.len(), bytes)
     }
 }
 

@@ -63,8 +63,7 @@ impl Node {
         }
         for space in self.spaces.values() {
             let ready = idle && !space.refolding;
-            let next = space.incoming.keys().next().is_some();
-            if ready && next && Self::has_next(space) {
+            if ready && Self::has_next(space) {
                 at_ms = 0;
             }
             if let Some(due) = space.head_due_ms
@@ -87,17 +86,8 @@ impl Node {
 
     /// Whether any waiting bundle continues its log.
     fn has_next(space: &Space) -> bool {
-        let mut last = None;
-        for (log, seq) in space.incoming.keys() {
-            if last == Some(*log) {
-                continue;
-            }
-            last = Some(*log);
-            if *seq <= space.logs.get(log).map_or(0, |state| state.seq) + 1 {
-                return true;
-            }
-        }
-        false
+        let mut firsts = space.incoming.firsts();
+        firsts.any(|(log, seq)| seq <= space.logs.get(&log).map_or(0, |state| state.seq) + 1)
     }
 
     /// Regular care: heads, documents, pruning, checkpoints, votes, addresses.

@@ -1,5 +1,6 @@
 //! Tests of the core from outside: nodes on a loop of memory, and the laws of the folds.
 
+mod bounds;
 mod folds;
 mod loopback;
 mod nodes;

@@ -1,0 +1,50 @@
+//! What stays in memory, and how fast a long history comes from a peer.
+
+use unisono_core::node::{Input, Question};
+use unisono_core::orchestra::view::{HashView, View};
+use unisono_model::{Action, Mark};
+
+use crate::loopback::Loop;
+
+/// A mark of about sixteen thousand bytes.
+fn large(number: usize) -> Action {
+    Action::Mark(Mark {
+        about: "bounds".into(),
+        text: format!("{number:016000}"),
+        reasoning: String::new(),
+        tags: Vec::new(),
+        evidence: Vec::new(),
+    })
+}
+
+fn hash(world: &mut Loop, index: usize) -> HashView {
+    match world.view(index, Question::Hash) {
+        Ok(View::Hash(hash)) => hash,
+        other => panic!("no hash: {other:?}"),
+    }
+}
+
+/// A node that joined after a million records was asked for 256 KiB, then waited a quarter of a
+/// second, and compared vectors before the next: 175 s, most of it waiting.
+#[test]
+fn a_long_gap_is_closed_stretch_after_stretch() {
+    let mut world = Loop::new(2);
+    world.open(0);
+    world.run_ms(2_000);
+    world.enrol(0, "ada");
+    world.run_ms(2_000);
+    world.cut = vec![(0, 1)];
+    for number in 0..300 {
+        world.act(0, "ada", large(number)).expect("made");
+    }
+    world.cut.clear();
+    let node = world.nodes[0].id();
+    let up = Input::PeerUp {
+        node,
+        round_trip_us: 100,
+    };
+    world.feed(1, up);
+    // Eighteen stretches; a wait after each would take more than four seconds.
+    world.run_ms(1_000);
+    assert_eq!(hash(&mut world, 0).vector, hash(&mut world, 1).vector);
+}
