@@ -119,7 +119,9 @@ impl Space {
         }
         self.logs = checkpoint.logs;
         self.folds = checkpoint.folds;
-        self.folds.restored(lease_ms_max);
+        let stamps = self.logs.iter().map(|(_, state)| state.stamp);
+        let highest = stamps.max().unwrap_or(Stamp::MIN);
+        self.folds.restored(lease_ms_max, highest);
         self.inert = checkpoint.inert;
         self.foreign = checkpoint.foreign;
         self.documents.restore(checkpoint.documents);

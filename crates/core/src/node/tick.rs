@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use unisono_model::{NodeId, OrchestraId};
+use unisono_model::{NodeId, OrchestraId, Stamp};
 
 use super::input::DiskFailure;
 use super::output::{Note, Output};
@@ -129,6 +129,7 @@ impl Node {
             self.checkpoint(context, orchestra, limits::DOCUMENT_IDLE_MS, out);
         }
         self.put_away(context, out);
+        self.prune_quiet(context);
         let minute = now_ms / 60_000;
         self.emitted.retain(|_, (at, _)| *at == minute);
     }
@@ -141,35 +142,16 @@ impl Node {
         idle_ms: u64,
         out: &mut Vec<Output>,
     ) {
-        let now = self.now(context);
-        self.stand_on_members();
-        let readable =
-            unisono_model::Stamp::from_ms(now.as_ms().saturating_sub(self.config.readable_ms));
-        let frontier = self.horizon(orchestra).frontier().min(readable);
-        // The rules borrow the cluster's folds; the folds that are pruned are taken out meanwhile.
-        let Some(space) = self.spaces.get_mut(&orchestra) else {
+        let Some(space) = self.spaces.get(&orchestra) else {
             return;
         };
         if space.refolding || space.folds.pending() > 0 || space.living.runs_ahead() {
             return;
         }
-        let mut folds = core::mem::take(&mut space.folds);
-        if orchestra == self.cluster {
-            let members = core::mem::take(&mut folds.members);
-            let rules = crate::orchestra::claims::Rules {
-                standing: &members,
-                lease_ms_max: self.config.lease_ms_max,
-                expiry_ignored: false,
-            };
-            folds.prune(frontier, &rules);
-            folds.members = members;
-        } else if let Some(rules) = self.claim_rules() {
-            folds.prune(frontier, &rules);
-        }
+        self.prune(context, orchestra);
         let Some(space) = self.spaces.get_mut(&orchestra) else {
             return;
         };
-        space.folds = folds;
         for (name, bytes) in space.documents.save(context.now_ms(), idle_ms) {
             out.push(Output::SaveBlob { name, bytes });
         }
@@ -185,6 +167,58 @@ impl Node {
             name,
             bytes: space.checkpoint(),
         });
+    }
+
+    /// Up to where the views of an orchestra may be pruned: what everybody is past, and what is
+    /// read from the logs because it is old or because too much has come since.
+    fn prunable(&self, context: &Context<'_>, orchestra: OrchestraId) -> Stamp {
+        let now = self.now(context);
+        let old = Stamp::from_ms(now.as_ms().saturating_sub(self.config.readable_ms));
+        let space = self.spaces.get(&orchestra);
+        let crowded = space.map_or(Stamp::MIN, |space| space.folds.crowded_from());
+        self.horizon(orchestra).frontier().min(old.max(crowded))
+    }
+
+    /// Prunes the views of orchestras in which nothing happens any more: no checkpoint will.
+    fn prune_quiet(&mut self, context: &Context<'_>) {
+        let changed = self.spaces.values().filter(|space| {
+            // Cheap first: the horizon is asked for only where anything is left to prune.
+            !space.refolding && space.folds.pending() == 0 && space.folds.is_all_below(Stamp::MAX)
+        });
+        let changed: Vec<OrchestraId> = changed.map(|space| space.id).collect();
+        for orchestra in changed {
+            let frontier = self.prunable(context, orchestra);
+            let space = self.spaces.get(&orchestra);
+            if space.is_some_and(|space| space.folds.is_all_below(frontier)) {
+                self.prune(context, orchestra);
+            }
+        }
+    }
+
+    /// Prunes what is settled and too far back.
+    fn prune(&mut self, context: &Context<'_>, orchestra: OrchestraId) {
+        self.stand_on_members();
+        let frontier = self.prunable(context, orchestra);
+        // The rules borrow the cluster's folds; the folds that are pruned are taken out meanwhile.
+        let Some(space) = self.spaces.get_mut(&orchestra) else {
+            return;
+        };
+        let mut folds = core::mem::take(&mut space.folds);
+        if orchestra == self.cluster {
+            let members = core::mem::take(&mut folds.members);
+            let rules = crate::orchestra::claims::Rules {
+                standing: &members,
+                lease_ms_max: self.config.lease_ms_max,
+                expiry_ignored: false,
+            };
+            folds.prune(frontier, &rules);
+            folds.members = members;
+        } else if let Some(rules) = self.claim_rules() {
+            folds.prune(frontier, &rules);
+        }
+        if let Some(space) = self.spaces.get_mut(&orchestra) {
+            space.folds = folds;
+        }
     }
 
     /// Saves everything that has changed: before a clean end.

@@ -15,6 +15,7 @@ pub mod signals;
 pub mod tasks;
 pub mod view;
 pub mod views;
+pub mod window;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -32,6 +33,7 @@ use members::{Footing, Members};
 use once::{Once, Standing};
 use signals::Signals;
 use tasks::Tasks;
+use window::Window;
 
 pub use read::Reading;
 
@@ -62,6 +64,9 @@ pub struct Folds {
     footing: Footing,
     /// Why everything has to be folded again, if it has.
     upset: bool,
+    /// How many records lie how far back.
+    #[serde(skip)]
+    window: Window,
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -128,6 +133,7 @@ impl Folds {
             Standing::Upsets => self.upset = true,
         }
         self.counts.valid += 1;
+        self.window.insert(fact.place.stamp);
         self.agents.insert(fact);
         self.course.insert(fact);
         self.signals.insert(fact);
@@ -209,6 +215,18 @@ impl Folds {
         self.pruned
     }
 
+    /// Above this stamp stand so many records that what lies below is left to the logs.
+    pub fn crowded_from(&self) -> Stamp {
+        self.window.begins()
+    }
+
+    /// Whether a frontier is above everything that was folded, and something was folded since the
+    /// folds were last pruned.
+    pub fn is_all_below(&self, frontier: Stamp) -> bool {
+        let highest = self.window.highest();
+        self.pruned < highest && highest <= frontier
+    }
+
     /// Values kept in memory.
     pub fn weight(&self) -> usize {
         self.agents.weight()
@@ -227,9 +245,10 @@ impl Folds {
             .sum()
     }
 
-    /// After loading from a checkpoint.
-    pub fn restored(&mut self, lease_ms_max: u64) {
+    /// After loading from a checkpoint whose logs go up to a stamp.
+    pub fn restored(&mut self, lease_ms_max: u64, highest: Stamp) {
         self.members.derive(lease_ms_max);
+        self.window.restored(highest);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use unisono_core::node::{Input, Question};
 use unisono_core::orchestra::view::{HashView, View};
-use unisono_model::{Action, Mark};
+use unisono_model::{Action, Mark, Presence, Status};
 
 use crate::loopback::Loop;
 
@@ -47,4 +47,33 @@ fn a_long_gap_is_closed_stretch_after_stretch() {
     // Eighteen stretches; a wait after each would take more than four seconds.
     world.run_ms(1_000);
     assert_eq!(hash(&mut world, 0).vector, hash(&mut world, 1).vector);
+}
+
+/// Views of orchestras in which nothing happened any more were never pruned, because only the next
+/// checkpoint would have: a hundred quiet orchestras cost 2.4 MiB each.
+#[test]
+fn a_quiet_orchestra_is_pruned() {
+    let mut world = Loop::new(1);
+    world.open(0);
+    world.enrol(0, "ada");
+    for number in 0..50 {
+        let presence = Presence {
+            status: Status::Active,
+            intent: format!("step {number}"),
+            focus: String::new(),
+        };
+        world
+            .act(0, "ada", Action::Presence(presence))
+            .expect("made");
+    }
+    let busy = world.nodes[0].weight().folds;
+    world.run_ms(15_000);
+    let quiet = world.nodes[0].weight().folds;
+    assert!(busy > 100, "{busy} values while it is readable");
+    assert!(quiet < 20, "{quiet} values, of {busy}");
+    let Ok(View::Presences(presences)) = world.view(0, Question::Presences) else {
+        panic!("no presences")
+    };
+    let ada = presences.iter().find(|one| one.name == "ada");
+    assert_eq!(ada.expect("she is there").intent, "step 49");
 }
