@@ -33,6 +33,8 @@ struct Slot {
     entries: usize,
     /// Differs from what was saved.
     dirty: bool,
+    /// To be put away: there are too many documents in memory.
+    surplus: bool,
     /// Being fetched, or built again from the logs.
     loading: bool,
     /// What is queued waits for changes that a fork has taken away, or that have not come yet.
@@ -324,7 +326,8 @@ impl Documents {
             let Some(slot) = self.slots.get_mut(&name) else {
                 continue;
             };
-            let idle = now_ms.saturating_sub(slot.touched_ms) >= idle_ms;
+            let idle = now_ms.saturating_sub(slot.touched_ms) >= idle_ms || slot.is_sealed();
+            let idle = idle || core::mem::take(&mut slot.surplus);
             let Some(document) = &slot.document else {
                 continue;
             };
@@ -353,6 +356,22 @@ impl Documents {
         })
     }
 
+    /// Documents in memory that nothing waits for: when each was touched, and its bytes.
+    pub(super) fn idle(&self) -> impl Iterator<Item = (u64, DocumentName, u64)> {
+        let slots = self.slots.iter().filter(|(_, slot)| slot.queue.is_empty());
+        slots.filter_map(|(name, slot)| {
+            let figures = slot.document.as_ref()?.figures();
+            (figures.held == 0).then_some((slot.touched_ms, *name, figures.memory_bytes))
+        })
+    }
+
+    /// Has a document put away with the next checkpoint, however lately it was touched.
+    pub(super) fn put_away_next(&mut self, name: DocumentName) {
+        if let Some(slot) = self.slots.get_mut(&name) {
+            slot.surplus = true;
+        }
+    }
+
     /// What the checkpoint says: only true after [`Documents::save`].
     pub(super) fn saved(&self) -> Vec<Saved> {
         let slots = self.slots.iter();
@@ -379,6 +398,7 @@ impl Documents {
                 heads: one.heads,
                 entries: usize::try_from(one.entries).unwrap_or(usize::MAX),
                 dirty: false,
+                surplus: false,
                 loading: false,
                 stalled: false,
                 stranded: false,
@@ -422,11 +442,17 @@ impl Slot {
             touched_ms: 0,
             entries: 0,
             dirty: false,
+            surplus: false,
             loading: false,
             stalled: false,
             stranded: false,
             incomplete: false,
         }
+    }
+
+    /// Whether the next part of its family is written now.
+    fn is_sealed(&self) -> bool {
+        self.entries >= limits::DOCUMENT_ENTRIES_MAX
     }
 
     /// Applies the queue; false if the document broke. What the document has no room to hold until

@@ -49,6 +49,8 @@ pub const DOCUMENT_QUEUE_MAX: usize = 64;
 pub const DOCUMENT_DELAY_MS: u64 = 1_000;
 /// How long an untouched document stays in memory (ms).
 pub const DOCUMENT_IDLE_MS: u64 = 60_000;
+/// Bytes of documents that stay in memory, beyond those that something waits for.
+pub const DOCUMENTS_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Records after which the views of a small orchestra are checkpointed.
 pub const CHECKPOINT_RECORDS: u64 = 1_024;
 /// Records after which those of any orchestra are: what a start has to fold again at the most.

@@ -1,8 +1,9 @@
 //! What time alone brings about.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use unisono_model::{NodeId, OrchestraId, Stamp};
+use unisono_model::{DocumentName, NodeId, OrchestraId, Stamp};
 
 use super::input::DiskFailure;
 use super::output::{Note, Output};
@@ -230,15 +231,50 @@ impl Node {
         }
     }
 
-    /// Puts documents away that nobody has touched for a while, also of quiet orchestras. What is
+    /// Puts documents away that nobody has touched for a while, also of quiet orchestras, and the
+    /// longest untouched ones where there are too many. What is
     /// put away is what the checkpoint names, so both are written together.
     fn put_away(&mut self, context: &Context<'_>, out: &mut Vec<Output>) {
         let now_ms = context.now_ms();
+        let surplus = self.surplus_documents();
         let idle = |space: &&Space| space.documents.any_idle(now_ms, limits::DOCUMENT_IDLE_MS);
-        let due: Vec<OrchestraId> = self.spaces.values().filter(idle).map(|s| s.id).collect();
+        let mut due: BTreeSet<OrchestraId> =
+            self.spaces.values().filter(idle).map(|s| s.id).collect();
+        for (orchestra, name) in surplus {
+            if let Some(space) = self.spaces.get_mut(&orchestra) {
+                space.documents.put_away_next(name);
+                due.insert(orchestra);
+            }
+        }
         for orchestra in due {
             self.checkpoint(context, orchestra, limits::DOCUMENT_IDLE_MS, out);
         }
+    }
+
+    /// The documents beyond what memory is for, longest untouched first.
+    fn surplus_documents(&self) -> Vec<(OrchestraId, DocumentName)> {
+        let spaces = self.spaces.values();
+        let mut loaded: Vec<(u64, OrchestraId, DocumentName, u64)> = spaces
+            .flat_map(|space| {
+                let idle = space.documents.idle();
+                idle.map(|(touched_ms, name, bytes)| (touched_ms, space.id, name, bytes))
+            })
+            .collect();
+        let mut bytes: u64 = loaded.iter().map(|(.., bytes)| bytes).sum();
+        if bytes <= limits::DOCUMENTS_BYTES_MAX {
+            return Vec::new();
+        }
+        loaded.sort_unstable();
+        let mut surplus = Vec::new();
+        for (_, orchestra, name, size) in loaded {
+            // Some room is made, so that the next document does not ask for it again.
+            if bytes <= limits::DOCUMENTS_BYTES_MAX / 4 * 3 {
+                break;
+            }
+            bytes -= size;
+            surplus.push((orchestra, name));
+        }
+        surplus
     }
 
     /// Tells some peers what there is: all that need repair, and a few at random.

@@ -77,3 +77,22 @@ fn a_quiet_orchestra_is_pruned() {
     let ada = presences.iter().find(|one| one.name == "ada");
     assert_eq!(ada.expect("she is there").intent, "step 49");
 }
+
+/// Documents stayed in memory for a minute after their last change, whatever their number: a node
+/// that joined late held more than a gigabyte.
+#[test]
+fn documents_beyond_the_limit_are_put_away_and_come_back() {
+    let mut world = Loop::new(1);
+    world.open(0);
+    world.enrol(0, "ada");
+    for number in 0..2_200 {
+        world.act(0, "ada", large(number)).expect("made");
+    }
+    let before = hash(&mut world, 0).documents;
+    world.run_ms(2_000);
+    let weight = world.nodes[0].weight();
+    assert!(weight.documents < 3, "{} documents", weight.documents);
+    assert_eq!(hash(&mut world, 0).documents, before);
+    world.act(0, "ada", large(2_200)).expect("made");
+    assert_ne!(hash(&mut world, 0).documents, before);
+}
