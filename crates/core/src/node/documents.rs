@@ -356,6 +356,40 @@ impl Documents {
         })
     }
 
+    /// Takes full parts out of memory while logs are walked from their first bundle, so that it
+    /// holds a few and not all of them. Where one is needed and was not kept, it is built again.
+    pub(super) fn take_full(&mut self) -> Vec<(String, FactDocument)> {
+        let full = self.slots.iter_mut().filter(|(_, slot)| slot.is_sealed());
+        let mut taken = Vec::new();
+        for (name, slot) in full {
+            let settled = slot.queue.is_empty();
+            let document = slot
+                .document
+                .take_if(|document| settled && document.figures().held == 0);
+            if let Some(document) = document {
+                slot.heads = document.heads();
+                slot.dirty = false;
+                taken.push((*name, document));
+            }
+        }
+        let taken = taken.into_iter();
+        taken
+            .map(|(name, document)| (self.blob_name(name), document))
+            .collect()
+    }
+
+    /// Applies what a start has read so far. What breaks is built again when it is asked for.
+    pub(super) fn pump_at_start(&mut self, now_ms: u64) {
+        for name in self.pump(now_ms, false) {
+            if let Some(slot) = self.slots.get_mut(&name) {
+                slot.document = None;
+                slot.queue.clear();
+                slot.incomplete = true;
+            }
+        }
+        drop(self.take_full());
+    }
+
     /// Documents in memory that nothing waits for: when each was touched, and its bytes.
     pub(super) fn idle(&self) -> impl Iterator<Item = (u64, DocumentName, u64)> {
         let slots = self.slots.iter().filter(|(_, slot)| slot.queue.is_empty());

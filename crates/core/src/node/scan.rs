@@ -186,6 +186,10 @@ impl Node {
             self.scan_bundle(context, orchestra, &mut scan, log, &carried);
             next = entry.key.seq + 1;
         }
+        for (name, document) in scan.documents.take_full() {
+            let saved = document.save().ok();
+            out.extend(saved.map(|bytes| Output::SaveBlob { name, bytes }));
+        }
         // A stretch that brings nothing new ends the log: what lies behind is lost until repaired.
         if next > last || next == from_seq {
             scan.todo.pop();

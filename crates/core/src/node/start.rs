@@ -184,6 +184,9 @@ impl Node {
                 }
                 next = header.seq + 1;
             }
+            // Nothing else applies them before the start is over, and there may be a million.
+            let now_ms = context.now_ms();
+            self.space_entry(orchestra).documents.pump_at_start(now_ms);
             if next == from_seq {
                 return;
             }

@@ -96,3 +96,29 @@ fn documents_beyond_the_limit_are_put_away_and_come_back() {
     world.act(0, "ada", large(2_200)).expect("made");
     assert_ne!(hash(&mut world, 0).documents, before);
 }
+
+/// A start without a checkpoint queued every change of the history before it applied one, and held
+/// every document at the end.
+#[test]
+fn a_start_from_the_logs_alone_holds_few_documents() {
+    let mut world = Loop::new(1);
+    world.open(0);
+    world.enrol(0, "ada");
+    for number in 0..4_200 {
+        let mark = Mark {
+            about: "bounds".into(),
+            text: number.to_string(),
+            reasoning: String::new(),
+            tags: Vec::new(),
+            evidence: Vec::new(),
+        };
+        world.act(0, "ada", Action::Mark(mark)).expect("made");
+    }
+    let before = hash(&mut world, 0).documents;
+    world.memories[0].blobs.clear();
+    let started = world.start(0);
+    // Of the marks' two parts the first is full; the cluster's and the lasting records have one each.
+    assert_eq!(started.weight().documents, 3);
+    world.nodes[0] = started;
+    assert_eq!(hash(&mut world, 0).documents, before);
+}
