@@ -5,8 +5,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use unisono_core::journal::{
-    AppendError, Disk, DiskError, DiskErrorKind, DiskOperation, Entry, Journal, OpenError, Options,
-    Proof,
+    AppendError, Damage, Disk, DiskError, DiskErrorKind, DiskOperation, Entry, Journal, OpenError,
+    Options, Proof, Stretch,
 };
 use unisono_core::node::{DiskFailure, Storage};
 use unisono_model::{ClusterId, LogId, OrchestraId};
@@ -173,20 +173,20 @@ impl Storage for Store {
         log: LogId,
         from_seq: u64,
         bytes_max: usize,
-    ) -> Vec<Entry> {
-        let Some(journal) = self.journal.as_ref() else {
-            return Vec::new();
+    ) -> Stretch {
+        let Some(journal) = self.journal.as_mut() else {
+            return Stretch::default();
         };
-        let mut entries = journal
-            .read(orchestra, log, from_seq, bytes_max)
-            .unwrap_or_default();
-        // The node is promised bundles in sequence: nothing beyond the first gap.
-        let whole = entries
-            .windows(2)
-            .take_while(|pair| pair[1].key.seq == pair[0].key.seq + 1);
-        let count = whole.count() + 1;
-        entries.truncate(count);
-        entries
+        journal
+            .read_stretch(orchestra, log, from_seq, bytes_max)
+            .unwrap_or_default()
+    }
+
+    fn damage(&mut self) -> Vec<Damage> {
+        self.journal
+            .as_ref()
+            .map(Journal::damage)
+            .unwrap_or_default()
     }
 
     fn proofs(&mut self, orchestra: OrchestraId) -> Vec<Vec<u8>> {

@@ -1,7 +1,7 @@
 //! The node and its cluster, as they are shown.
 
 use serde::{Deserialize, Serialize};
-use unisono_core::orchestra::view::{Counters, MemberView, OrchestraView, StatusView};
+use unisono_core::orchestra::view::{Counters, DamageView, MemberView, OrchestraView, StatusView};
 use unisono_model::{ClusterId, Incarnation, LogId, NodeId, OrchestraId};
 use utoipa::ToSchema;
 
@@ -90,8 +90,28 @@ pub struct Status {
     pub clock_offset_ms: Option<i64>,
     /// Requests that wait.
     pub waiting: u64,
+    /// Stored bundles that this node can no longer read.
+    #[serde(default)]
+    pub damage: Vec<Damage>,
     /// What has happened since the start.
     pub counters: Counted,
+}
+
+/// Stored bundles of a log that the node can no longer read. Where another member has them, it is
+/// asked; what agents see stays as it is.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Damage {
+    /// Whose.
+    #[schema(value_type = String)]
+    pub orchestra: OrchestraId,
+    /// Of which log.
+    pub log: LogRef,
+    /// Which bundles: first and last, both included.
+    pub bundles: Vec<(u64, u64)>,
+    /// In which segments of the node's journal they stood, where that is known.
+    pub segments: Vec<u64>,
+    /// Whether other members are asked for them.
+    pub asked: bool,
 }
 
 /// A member of the cluster.
@@ -198,7 +218,7 @@ macro_rules! counted {
 counted! {
     records_made, records_received, bundles_written, bundles_received, bundles_duplicate,
     bundles_refused, batches, heads_written, frames_sent, frames_received, bytes_sent,
-    bytes_received, repairs_asked, repairs_served, refolds, forks, rejections,
+    bytes_received, repairs_asked, repairs_served, bundles_mended, refolds, forks, rejections,
 }
 
 impl From<StatusView> for Status {
@@ -213,7 +233,20 @@ impl From<StatusView> for Status {
             disk_full: view.disk_full,
             clock_offset_ms: view.clock_offset_ms,
             waiting: view.waiting,
+            damage: Vec::new(),
             counters: view.counters.into(),
+        }
+    }
+}
+
+impl From<DamageView> for Damage {
+    fn from(view: DamageView) -> Self {
+        Self {
+            orchestra: view.orchestra,
+            log: view.log.into(),
+            bundles: view.bundles,
+            segments: view.segments,
+            asked: view.asked,
         }
     }
 }

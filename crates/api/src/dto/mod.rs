@@ -20,7 +20,8 @@ pub use answer::{
     Recorded, Session, SessionHead,
 };
 pub use cluster::{
-    Counted, Incarnated, LogRef, Member, Members, OrchestraSummary, Orchestras, Status, Version,
+    Counted, Damage, Incarnated, LogRef, Member, Members, OrchestraSummary, Orchestras, Status,
+    Version,
 };
 pub use moment::{BadMoment, Moment, parse_stamp};
 pub use problem::{HeldBy, Problem};

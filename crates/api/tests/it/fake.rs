@@ -382,6 +382,7 @@ impl World {
                 counters: Counters::default(),
             }),
             Question::Orchestras => View::Orchestras(Vec::new()),
+            Question::Damage => View::Damage(Vec::new()),
             _ => View::Notes(Vec::new()),
         };
         Ok(self.answer(AnswerBody::View(view)))

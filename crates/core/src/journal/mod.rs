@@ -30,6 +30,7 @@ mod open;
 mod ranges;
 mod read;
 mod scan;
+mod stretch;
 mod verify;
 
 use alloc::collections::BTreeMap;
@@ -45,6 +46,7 @@ pub use disk::{Disk, DiskError, DiskErrorKind, DiskOperation};
 pub use error::{AppendError, BlobError, OpenError, ReadError};
 pub use frame::{Entry, EntryKey, FORMAT_VERSION, Proof};
 pub use ranges::Ranges;
+pub use stretch::Stretch;
 pub use verify::Verified;
 
 use frame::{FrameSeal, HEAD_BYTES, Head};

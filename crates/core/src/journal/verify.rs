@@ -51,6 +51,23 @@ impl<D: Disk> Journal<D> {
         Ok(result)
     }
 
+    /// Verifies one segment, and gives what is damaged there, known before or not.
+    pub(super) fn verify_segment(&mut self, number: u64) -> Result<Vec<Damage>, ReadError> {
+        let mut result = Verified::default();
+        if number == self.active.head.number {
+            self.verify_active(&mut result)?;
+        } else {
+            self.verify_sealed(number, &mut result)?;
+            if let Some(sealed) = self.sealed.get(&number) {
+                result.damage.clone_from(&sealed.index.damage);
+            }
+        }
+        if !result.damage.is_empty() {
+            self.collect_holdings();
+        }
+        Ok(result.damage)
+    }
+
     /// The caller has repaired what it could, or accepts the loss: the damage that is known in the
     /// segment is not told again. Its bytes stay as they are.
     pub fn accept_damage(&mut self, segment: u64) {

@@ -34,9 +34,10 @@ impl Node {
         for staged in &batch.bundles {
             self.apply_bundle(context, staged);
             let log = staged.carried.header().log;
+            let seq = staged.carried.header().seq;
+            self.no_longer_lost(staged.orchestra, &log, seq);
             let bytes = staged.carried.bytes().to_vec();
-            self.recent
-                .push(staged.orchestra, log, staged.carried.header().seq, &bytes);
+            self.recent.push(staged.orchestra, log, seq, &bytes);
             if staged.own {
                 if !staged.carried.body().living.is_empty() {
                     self.living_written(context, staged.orchestra, true, out);
@@ -47,7 +48,7 @@ impl Node {
                 let logs = acknowledged
                     .entry((log.node, staged.orchestra))
                     .or_default();
-                logs.insert(log, staged.carried.header().seq);
+                logs.insert(log, seq);
                 relayed.push((log.node, bytes));
             }
         }
@@ -62,6 +63,9 @@ impl Node {
         }
         for placement in batch.made {
             self.made(context, placement);
+        }
+        if !batch.mended.is_empty() {
+            self.mended(context, &batch.mended, out);
         }
     }
 

@@ -78,6 +78,8 @@ pub(super) struct Batch {
     pub(super) states: BTreeMap<(OrchestraId, LogId), LogState>,
     pub(super) made: Vec<Placement>,
     pub(super) proofs: Vec<ForkProof>,
+    /// Bundles that were lost here and have come back.
+    pub(super) mended: Vec<Carried>,
 }
 
 /// A bundle on its way to disk.
@@ -112,10 +114,12 @@ impl Node {
             states: BTreeMap::new(),
             made: Vec::new(),
             proofs: core::mem::take(&mut self.jobs.new_proofs),
+            mended: Vec::new(),
         };
+        self.stage_mended(&mut batch);
         self.stage_incoming(context, &mut batch, out);
         self.stage_own(context, &mut batch, out);
-        if batch.bundles.is_empty() && batch.proofs.is_empty() {
+        if batch.bundles.is_empty() && batch.proofs.is_empty() && batch.mended.is_empty() {
             return;
         }
         self.next_batch += 1;
@@ -123,7 +127,7 @@ impl Node {
         let id = batch.id;
         out.push(Output::Persist {
             batch: id,
-            entries: batch.bundles.iter().map(Staged::entry).collect(),
+            entries: batch.carried().map(entry).collect(),
             proofs: batch.proofs.iter().map(proof_entry).collect(),
         });
         self.batch = Some(batch);
@@ -358,6 +362,7 @@ impl Node {
         }
         self.disk_retry_ms = Some(context.now_ms() + limits::DISK_RETRY_MS);
         self.jobs.new_proofs.extend(batch.proofs.iter().cloned());
+        self.lost_again(&batch.mended);
         for placement in &batch.made {
             self.unblock(&placement.made.subjects);
             Self::reject(placement.made.ticket, full(), out);
@@ -419,18 +424,23 @@ pub(super) fn kind_of(body: &RecordBody) -> DocumentKind {
     }
 }
 
-impl Staged {
-    fn entry(&self) -> Entry {
-        let header = self.carried.header();
-        let key = EntryKey {
-            orchestra: self.orchestra,
-            log: header.log,
-            seq: header.seq,
-        };
-        Entry {
-            key,
-            bytes: self.carried.bytes().to_vec(),
-        }
+impl Batch {
+    fn carried(&self) -> impl Iterator<Item = &Carried> {
+        let staged = self.bundles.iter().map(|staged| &staged.carried);
+        staged.chain(&self.mended)
+    }
+}
+
+fn entry(carried: &Carried) -> Entry {
+    let header = carried.header();
+    let key = EntryKey {
+        orchestra: header.orchestra,
+        log: header.log,
+        seq: header.seq,
+    };
+    Entry {
+        key,
+        bytes: carried.bytes().to_vec(),
     }
 }
 

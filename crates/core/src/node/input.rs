@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use unisono_model::{Action, AgentId, Digest, IdempotencyKey, LogId, NodeId, OrchestraId, Stamp};
 
-use crate::journal::Entry;
+use crate::journal::Stretch;
 use crate::replication::Cursor;
 
 /// Something that happened.
@@ -50,8 +50,8 @@ pub enum Input {
     Loaded {
         /// Which request.
         load: LoadId,
-        /// In sequence; empty where there are no more.
-        entries: Vec<Entry>,
+        /// Empty where there are no more, or where they cannot be read.
+        stretch: Stretch,
     },
     /// A cache that was asked for.
     BlobLoaded {
@@ -256,6 +256,8 @@ pub enum Question {
     },
     /// Members, logs, peers, health (any orchestra).
     Status,
+    /// Stored bundles that this node can no longer read (any orchestra).
+    Damage,
     /// The orchestras that this node holds.
     Orchestras,
     /// One record by digest, where it is still in memory or in the given log.

@@ -15,7 +15,7 @@ use super::page::Page;
 use super::scan::Scan;
 use crate::carriage::Carried;
 use crate::context::Context;
-use crate::journal::Entry;
+use crate::journal::Stretch;
 use crate::replication::SignedHeader;
 
 /// Reads under way.
@@ -24,16 +24,20 @@ pub(super) struct Jobs {
     next: u64,
     loads: BTreeMap<LoadId, Load>,
     documents: BTreeMap<LoadId, (OrchestraId, DocumentName)>,
+    /// Reads that met a hole, and until when they wait for it to be mended (ms).
+    pub(super) parked: Vec<(Load, u64)>,
     /// Fork proofs that go to disk with the next batch.
     pub(super) new_proofs: Vec<ForkProof>,
 }
 
+/// A read under way.
 #[derive(Debug)]
-struct Load {
-    orchestra: OrchestraId,
-    log: LogId,
-    from_seq: u64,
-    purpose: Purpose,
+pub(super) struct Load {
+    pub(super) orchestra: OrchestraId,
+    pub(super) log: LogId,
+    pub(super) from_seq: u64,
+    pub(super) bytes_max: usize,
+    pub(super) purpose: Purpose,
 }
 
 /// What a read is for.
@@ -50,6 +54,8 @@ pub(super) enum Purpose {
     Scan(Box<Scan>),
     /// Records after a cursor.
     Page(Box<Page>),
+    /// What stands behind a hole: it names the bundle that is missing before it.
+    Anchor,
 }
 
 impl Jobs {
@@ -90,6 +96,7 @@ impl Node {
                 orchestra,
                 log,
                 from_seq,
+                bytes_max,
                 purpose,
             },
         );
@@ -106,18 +113,23 @@ impl Node {
         &mut self,
         context: &mut Context<'_>,
         load: LoadId,
-        entries: Vec<Entry>,
+        stretch: Stretch,
         out: &mut Vec<Output>,
     ) {
-        let Some(Load {
+        let Some(load) = self.jobs.loads.remove(&load) else {
+            return;
+        };
+        let Some(load) = self.park_at_hole(context, load, &stretch, out) else {
+            return;
+        };
+        let Load {
             orchestra,
             log,
             from_seq,
             purpose,
-        }) = self.jobs.loads.remove(&load)
-        else {
-            return;
-        };
+            ..
+        } = load;
+        let entries = stretch.entries;
         match purpose {
             Purpose::Serve { to, more } => self.send_range(to, entries, more, out),
             Purpose::Header { from, theirs } => {
@@ -136,6 +148,9 @@ impl Node {
             }
             Purpose::Scan(scan) => self.scan_step(context, orchestra, scan, from_seq, entries, out),
             Purpose::Page(page) => self.page_step(context, orchestra, page, entries, out),
+            Purpose::Anchor => {
+                self.anchor(context, orchestra, log, from_seq, &entries, out);
+            }
         }
     }
 

@@ -35,6 +35,15 @@ pub const JOIN_RETRY_MS: u64 = 1_000;
 pub const WANT_TIMEOUT_MS: u64 = 3_000;
 /// Most bundles of one log asked for at once: as many as are surely taken in.
 pub const WANT_LOGS_MAX: usize = 16;
+/// Most bundles of one log that are fetched at once to close a hole: they wait in memory until the
+/// chain reaches them from above.
+pub const MEND_BUNDLES_MAX: u64 = 256;
+/// Most bytes of these.
+pub const MEND_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long a question waits for a hole to be mended (ms): well below what an agent waits.
+pub const MEND_ASK_PATIENCE_MS: u64 = 2_000;
+/// How long views and documents that are built again wait for it before the log ends there (ms).
+pub const MEND_PATIENCE_MS: u64 = 60_000;
 /// How long bundles for other regions are gathered (ms).
 pub const RELAY_DELAY_MS: u64 = 10;
 /// Bytes of gathered bundles that are sent at once.

@@ -18,6 +18,7 @@ pub mod limits;
 mod living;
 mod losers;
 mod members;
+mod mend;
 mod output;
 mod page;
 mod peers;
@@ -45,6 +46,7 @@ pub use input::{
 pub use output::{Answer, AnswerBody, Class, Note, Output, Recorded};
 
 use crate::context::Context;
+use crate::journal::{Damage, Stretch};
 use crate::membership::Membership;
 use crate::orchestra::FoldRules;
 use crate::orchestra::claims::Rules;
@@ -98,7 +100,9 @@ pub trait Storage {
         log: LogId,
         from_seq: u64,
         bytes_max: usize,
-    ) -> Vec<crate::journal::Entry>;
+    ) -> Stretch;
+    /// Damage that is known and not repaired. Damage that nobody has met yet is not in it.
+    fn damage(&mut self) -> Vec<Damage>;
     /// Fork proofs.
     fn proofs(&mut self, orchestra: OrchestraId) -> Vec<Vec<u8>>;
     /// A cache kept under a name.
@@ -132,6 +136,8 @@ pub struct Node {
     held_keys: BTreeMap<OrchestraId, BTreeMap<String, SigningKey>>,
     granted: Granted,
     recent: Recent,
+    /// Which peer is asked next for bundles that were lost here.
+    mend_turn: usize,
     /// Bundles for other regions, gathered.
     relay: Vec<Vec<u8>>,
     relay_due_ms: Option<u64>,
@@ -170,7 +176,7 @@ impl Node {
             Input::PeerDown { node } => self.peer_down(node, out),
             Input::Refused { to } => self.refused(context, to),
             Input::Persisted { batch, result } => self.persisted(context, batch, result, out),
-            Input::Loaded { load, entries } => self.loaded(context, load, entries, out),
+            Input::Loaded { load, stretch } => self.loaded(context, load, stretch, out),
             Input::BlobLoaded { load, bytes } => self.blob_loaded(context, load, bytes, out),
             Input::Tick => self.tick(context, out),
         }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use unisono_model::{Action, LogId, OrchestraId, Stamp};
 
-use super::input::{Ask, Question};
+use super::input::{Ask, Question, Ticket};
 use super::jobs::Purpose;
 use super::output::{AnswerBody, Output};
 use super::{Node, limits};
@@ -24,6 +24,13 @@ pub(super) struct Page {
     /// No log is known above this stamp: records beyond it wait for the next page.
     horizon: Stamp,
     more: bool,
+}
+
+impl Page {
+    /// Whose it is.
+    pub(super) fn ticket(&self) -> Ticket {
+        self.ask.ticket
+    }
 }
 
 /// How much of each log a page looks at (bytes).

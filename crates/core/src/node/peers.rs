@@ -132,7 +132,16 @@ impl Node {
         out: &mut Vec<Output>,
     ) -> Vec<Vec<u8>> {
         let mut fresh = Vec::new();
+        let mut holes = BTreeSet::new();
         for bytes in bundles {
+            let lost = self.is_lost(bytes);
+            if let Some(hole) = lost {
+                if let Ok(carried) = Carried::admit(bytes, self.config.cluster, context.verifier) {
+                    self.found(carried);
+                    holes.insert(hole);
+                }
+                continue;
+            }
             if self.is_held(bytes) {
                 self.counters.bundles_duplicate += 1;
                 continue;
@@ -153,6 +162,9 @@ impl Node {
                     }));
                 }
             }
+        }
+        for (orchestra, log) in holes {
+            self.mend(context, orchestra, log, out);
         }
         fresh
     }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use unisono_model::{Action, Digest, DocumentName, LogId, OrchestraId, Stamp, wire::Signature};
 
 use super::documents::Documents;
-use super::input::Ask;
+use super::input::{Ask, Ticket};
 use super::jobs::Purpose;
 use super::living::Living;
 use super::output::{AnswerBody, Note, Output};
@@ -39,6 +39,21 @@ enum Goal {
     Past { ask: Ask, at: Stamp },
     /// A document is built again.
     Document(DocumentName),
+}
+
+impl Scan {
+    /// Whether somebody has asked and waits.
+    pub(super) fn is_question(&self) -> bool {
+        self.ticket().is_some()
+    }
+
+    /// Who waits for it.
+    pub(super) fn ticket(&self) -> Option<Ticket> {
+        match &self.goal {
+            Goal::Past { ask, .. } => Some(ask.ticket),
+            Goal::Refold(_) | Goal::Document(_) => None,
+        }
+    }
 }
 
 /// Verdicts that were given when the records came.
@@ -189,6 +204,15 @@ impl Node {
         for (name, document) in scan.documents.take_full() {
             let saved = document.save().ok();
             out.extend(saved.map(|bytes| Output::SaveBlob { name, bytes }));
+        }
+        let ends = next == from_seq && next <= last;
+        if ends && log == self.me && matches!(scan.goal, Goal::Refold(Refold::Everything)) {
+            // Going on behind a shorter log of its own would write its bundles a second time.
+            self.stopped = true;
+            out.push(Output::Restart {
+                reason: "this life's own log cannot be read to its end",
+            });
+            return;
         }
         // A stretch that brings nothing new ends the log: what lies behind is lost until repaired.
         if next > last || next == from_seq {

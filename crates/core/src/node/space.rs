@@ -12,6 +12,7 @@ use unisono_model::{
 use super::documents::Documents;
 use super::incoming::Incoming;
 use super::living::Living;
+use super::mend::Hole;
 use crate::carriage::Carried;
 use crate::orchestra::Folds;
 use crate::orchestra::fact::Fact;
@@ -39,6 +40,10 @@ pub(super) struct Space {
     pub(super) refolding: bool,
     /// Records since the last checkpoint.
     pub(super) unsaved: u64,
+    /// Bundles that were once on disk and can no longer be read.
+    pub(super) holes: BTreeMap<LogId, Hole>,
+    /// Of these, those that have come back and wait for the next batch.
+    pub(super) mended: Vec<Carried>,
     /// Recent headers by log, to find forks.
     pub(super) headers: BTreeMap<LogId, BTreeMap<u64, SignedHeader>>,
     /// The digest of the vector, until it changes.
@@ -74,6 +79,8 @@ impl Space {
             head_due_ms: None,
             refolding: false,
             unsaved: 0,
+            holes: BTreeMap::new(),
+            mended: Vec::new(),
             headers: BTreeMap::new(),
             vector: None,
         }

@@ -58,6 +58,7 @@ impl Node {
             held_keys: BTreeMap::new(),
             granted: super::losers::Granted::default(),
             recent: Recent::default(),
+            mend_turn: 0,
             relay: Vec::new(),
             relay_due_ms: None,
             emitted: BTreeMap::new(),
@@ -79,6 +80,7 @@ impl Node {
         for orchestra in started.spaces.keys().copied().collect::<Vec<_>>() {
             started.remember_grants(orchestra);
         }
+        started.note_segments(&storage.damage());
         started.counters = Counters::default();
         started.published.clear();
         started
@@ -123,8 +125,9 @@ impl Node {
                 .max(highest);
         }
         self.clock = StampClock::after(self.clock.now(0).max(highest));
-        for (log, _) in holdings {
+        for (log, held) in holdings {
             self.recover_log(context, storage, orchestra, log);
+            self.note_missing(orchestra, log, &held.into_iter().collect());
         }
     }
 
@@ -155,9 +158,10 @@ impl Node {
         loop {
             let space = self.space_entry(orchestra);
             let from_seq = space.logs.get(&log).map_or(0, |state| state.seq) + 1;
-            let entries = storage.read(orchestra, log, from_seq, STEP_BYTES);
+            let stretch = storage.read(orchestra, log, from_seq, STEP_BYTES);
+            self.note_damage(&stretch.damage);
             let mut next = from_seq;
-            for entry in entries {
+            for entry in stretch.entries {
                 let Ok(carried) = Carried::from_disk(&entry.bytes, self.config.cluster) else {
                     return;
                 };

@@ -98,6 +98,7 @@ impl Node {
         self.tell_addresses(out);
         self.announce(context, out);
         self.care_for_folds(context, out);
+        self.care_for_holes(context, out);
         self.tell_losers(out);
         let (me, shown) = (self.me, self.cluster_head());
         for space in self.spaces.values_mut() {

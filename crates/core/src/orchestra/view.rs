@@ -48,6 +48,8 @@ pub enum View {
     Records(RecordsView),
     /// To `Status`.
     Status(StatusView),
+    /// To `Damage`.
+    Damage(Vec<DamageView>),
     /// To `Orchestras`.
     Orchestras(Vec<OrchestraView>),
     /// To `Proof`.
@@ -388,6 +390,22 @@ pub struct StatusView {
     pub counters: Counters,
 }
 
+/// Bundles of a log that were once written and can no longer be read. What agents see of them is
+/// unchanged as long as a checkpoint covers them.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct DamageView {
+    /// Whose.
+    pub orchestra: OrchestraId,
+    /// Of which log.
+    pub log: LogId,
+    /// Which bundles: first and last, both included, rising.
+    pub bundles: Vec<(u64, u64)>,
+    /// In which segments of this node's journal they stood, where that is known.
+    pub segments: Vec<u64>,
+    /// Whether there is a member to get them from.
+    pub asked: bool,
+}
+
 /// A member of the cluster.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct MemberView {
@@ -433,6 +451,7 @@ pub struct Counters {
     pub bytes_received: u64,
     pub repairs_asked: u64,
     pub repairs_served: u64,
+    pub bundles_mended: u64,
     pub refolds: u64,
     pub forks: u64,
     pub rejections: u64,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
 use unisono_core::context::{Context, StrictVerifier};
-use unisono_core::journal::Entry;
+use unisono_core::journal::{Damage, Entry, Ranges, Stretch};
 use unisono_core::node::{
     Answer, AnswerBody, Ask, Config, Input, Node, Output, Promise, Question, Storage, Submit,
     Ticket, Work,
@@ -28,32 +28,28 @@ impl Storage for Memory {
         ids
     }
     fn holdings(&mut self, orchestra: OrchestraId) -> Vec<(LogId, Vec<(u64, u64)>)> {
-        let mut held: BTreeMap<LogId, u64> = BTreeMap::new();
+        let mut held: BTreeMap<LogId, Ranges> = BTreeMap::new();
         for (id, log, seq) in self.bundles.keys() {
             if *id == orchestra {
-                held.insert(*log, *seq);
+                held.entry(*log).or_default().insert(*seq);
             }
         }
         held.into_iter()
-            .map(|(log, last)| (log, vec![(1, last)]))
+            .map(|(log, ranges)| (log, ranges.iter().collect()))
             .collect()
     }
-    fn read(
-        &mut self,
-        orchestra: OrchestraId,
-        log: LogId,
-        from_seq: u64,
-        max: usize,
-    ) -> Vec<Entry> {
+    fn read(&mut self, orchestra: OrchestraId, log: LogId, from_seq: u64, max: usize) -> Stretch {
         let mut bytes = 0;
         let range = self
             .bundles
             .range((orchestra, log, from_seq)..=(orchestra, log, u64::MAX));
-        range
-            .take_while(|(_, bundle)| {
+        let entries = range
+            .zip(from_seq..)
+            .take_while(|((key, bundle), seq)| {
                 bytes += bundle.len();
-                bytes == bundle.len() || bytes <= max
+                key.2 == *seq && (bytes == bundle.len() || bytes <= max)
             })
+            .map(|(found, _)| found)
             .map(|((orchestra, log, seq), bytes)| Entry {
                 key: unisono_core::journal::EntryKey {
                     orchestra: *orchestra,
@@ -62,7 +58,14 @@ impl Storage for Memory {
                 },
                 bytes: bytes.clone(),
             })
-            .collect()
+            .collect();
+        Stretch {
+            entries,
+            damage: Vec::new(),
+        }
+    }
+    fn damage(&mut self) -> Vec<Damage> {
+        Vec::new()
     }
     fn proofs(&mut self, _: OrchestraId) -> Vec<Vec<u8>> {
         Vec::new()
@@ -179,9 +182,9 @@ impl Loop {
                         from_seq,
                         bytes_max,
                     } => {
-                        let entries =
+                        let stretch =
                             self.memories[index].read(orchestra, log, from_seq, bytes_max);
-                        inputs.push_back((index, Input::Loaded { load, entries }));
+                        inputs.push_back((index, Input::Loaded { load, stretch }));
                     }
                     Output::LoadBlob { load, name } => {
                         let bytes = self.memories[index].blobs.get(&name).cloned();
@@ -207,6 +210,24 @@ impl Loop {
                     Output::Note(_) | Output::Publish { .. } | Output::Address { .. } => {}
                     Output::Restart { reason } => panic!("restart: {reason}"),
                 }
+            }
+        }
+    }
+
+    /// Saves what a clean end saves.
+    pub(crate) fn save(&mut self, index: usize) {
+        let mut out = Vec::new();
+        let mut verifier = StrictVerifier;
+        let mut context = Context {
+            wall_ns: self.now_ns,
+            monotonic_ns: self.now_ns - START_NS + 1_000_000,
+            rng: &mut self.rng,
+            verifier: &mut verifier,
+        };
+        self.nodes[index].save_all(&mut context, &mut out);
+        for output in out {
+            if let Output::SaveBlob { name, bytes } = output {
+                self.memories[index].blobs.insert(name, bytes);
             }
         }
     }
@@ -290,6 +311,15 @@ impl Loop {
     }
 
     pub(crate) fn view(&mut self, index: usize, question: Question) -> Result<View, Rejection> {
+        let ticket = self.ask(index, question);
+        self.run_ms(5);
+        match self.reply(ticket).expect("an answer")?.body {
+            AnswerBody::View(view) => Ok(view),
+            other => panic!("no view: {other:?}"),
+        }
+    }
+
+    pub(crate) fn ask(&mut self, index: usize, question: Question) -> Ticket {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
         let orchestra = OrchestraId::of(CLUSTER, "main");
@@ -304,10 +334,6 @@ impl Loop {
                 deadline_ms: 1_000,
             }),
         );
-        self.run_ms(5);
-        match self.reply(ticket).expect("an answer")?.body {
-            AnswerBody::View(view) => Ok(view),
-            other => panic!("no view: {other:?}"),
-        }
+        ticket
     }
 }

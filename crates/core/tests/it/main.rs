@@ -3,5 +3,6 @@
 mod bounds;
 mod folds;
 mod loopback;
+mod mending;
 mod nodes;
 mod views;

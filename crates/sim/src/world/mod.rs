@@ -11,7 +11,7 @@ mod wires;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use unisono_core::journal::Entry;
+use unisono_core::journal::Stretch;
 use unisono_core::node::{Answer, BatchId, DiskFailure, Input, LoadId, Output};
 use unisono_model::{Action, ClusterId, Digest, Held, NodeId, OrchestraId, Setting};
 
@@ -81,7 +81,7 @@ enum Event {
 #[derive(Debug)]
 enum Read {
     /// Bundles.
-    Entries(LoadId, Vec<Entry>),
+    Entries(LoadId, Stretch),
     /// A cache.
     Blob(LoadId, Option<Vec<u8>>),
 }

@@ -115,8 +115,8 @@ impl World {
                 bytes_max,
             } => {
                 let machine = &mut self.hosts[host];
-                let entries = machine.store.read(orchestra, log, from_seq, bytes_max);
-                self.has_read(host, Read::Entries(load, entries));
+                let stretch = machine.store.read(orchestra, log, from_seq, bytes_max);
+                self.has_read(host, Read::Entries(load, stretch));
             }
             Output::LoadBlob { load, name } => {
                 let blob = self.hosts[host].store.blob(&name);
@@ -239,7 +239,7 @@ impl World {
         self.feed(
             host,
             match read {
-                Read::Entries(load, entries) => Input::Loaded { load, entries },
+                Read::Entries(load, stretch) => Input::Loaded { load, stretch },
                 Read::Blob(load, bytes) => Input::BlobLoaded { load, bytes },
             },
         );

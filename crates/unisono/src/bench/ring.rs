@@ -7,7 +7,7 @@ use ed25519_dalek::SigningKey;
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
 use unisono_core::context::Context;
-use unisono_core::journal::{Entry, EntryKey};
+use unisono_core::journal::{Damage, Entry, EntryKey, Stretch};
 use unisono_core::node::{
     Class, Config, Input, Node, Output, Promise, Storage, Submit, Ticket, Work,
 };
@@ -314,8 +314,8 @@ impl Ring {
                 from_seq,
                 bytes_max,
             } => {
-                let entries = memory.read(orchestra, log, from_seq, bytes_max);
-                inputs.push_back((index, Input::Loaded { load, entries }));
+                let stretch = memory.read(orchestra, log, from_seq, bytes_max);
+                inputs.push_back((index, Input::Loaded { load, stretch }));
             }
             Output::LoadBlob { load, name } => {
                 let bytes = memory.blobs.get(&name).cloned();
@@ -384,7 +384,7 @@ impl Storage for Memory {
         log: LogId,
         from_seq: u64,
         bytes_max: usize,
-    ) -> Vec<Entry> {
+    ) -> Stretch {
         let mut bytes = 0;
         let range = (orchestra, log, from_seq)..=(orchestra, log, u64::MAX);
         let some = self.bundles.range(range).take_while(|(_, bundle)| {
@@ -399,7 +399,14 @@ impl Storage for Memory {
             },
             bytes: bytes.clone(),
         };
-        some.map(entry).collect()
+        Stretch {
+            entries: some.map(entry).collect(),
+            damage: Vec::new(),
+        }
+    }
+
+    fn damage(&mut self) -> Vec<Damage> {
+        Vec::new()
     }
 
     fn proofs(&mut self, _: OrchestraId) -> Vec<Vec<u8>> {

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use unisono_api::client::Reply;
-use unisono_api::dto::{ActionBody, AdvanceBody, Iteration, Status};
+use unisono_api::dto::{ActionBody, AdvanceBody, Damage, Iteration, Status};
 
 use super::session::Session;
 use crate::failure::Failure;
@@ -78,6 +78,9 @@ pub(crate) async fn status(session: &Session) -> Result<(), Failure> {
         },
         status.waiting,
     ))?;
+    for damage in &status.damage {
+        output::raw(&format!("damage    {}\n", damage_words(damage)))?;
+    }
     let members: Vec<&unisono_api::dto::Member> = status
         .members
         .iter()
@@ -87,6 +90,33 @@ pub(crate) async fn status(session: &Session) -> Result<(), Failure> {
         Format::Table,
         &serde_json::json!({ "members": members }),
         Some(MEMBERS),
+    )
+}
+
+/// What a node has lost, in a sentence.
+pub(crate) fn damage_words(damage: &Damage) -> String {
+    let ranges: Vec<String> = damage
+        .bundles
+        .iter()
+        .map(|(first, last)| format!("{first}-{last}"))
+        .collect();
+    let segments: Vec<String> = damage.segments.iter().map(ToString::to_string).collect();
+    let place = match segments.as_slice() {
+        [] => "its journal".to_owned(),
+        _ => format!("segment {} of its journal", segments.join(", ")),
+    };
+    let log = unisono_model::LogId::from(damage.log);
+    format!(
+        "bundles {} of log {} {} of orchestra {} cannot be read from {place}; {}",
+        ranges.join(", "),
+        log.node,
+        log.incarnation,
+        damage.orchestra,
+        if damage.asked {
+            "other members are asked for them"
+        } else {
+            "no other member has a copy"
+        },
     )
 }
 

@@ -94,16 +94,13 @@ fn directory(path: &Path, global: &Global) -> Result<(), Failure> {
         what: "data directory",
         ..Found::default()
     };
-    found
-        .faults
-        .extend(journal.damage().iter().map(|damage| format!("{damage:?}")));
     let verified = journal.verify(u64::MAX);
     let verified = verified
         .map_err(|error| Failure::new(Exit::Verification, "unreadable", error.to_string()))?;
     found.bytes = verified.bytes;
-    found
-        .faults
-        .extend(verified.damage.iter().map(|damage| format!("{damage:?}")));
+    // What was fetched from a peer and written again is no fault any more.
+    let damage = journal.damage();
+    found.faults.extend(damage.iter().map(ToString::to_string));
     for orchestra in journal.orchestras() {
         found.orchestras += 1;
         for log in journal.holdings(orchestra).into_keys() {
@@ -133,6 +130,12 @@ fn check_log(
     loop {
         let entries = journal.read(orchestra, log, state.seq + 1, STEP_BYTES);
         let entries = entries.map_err(|error| error.to_string())?;
+        let next = state.seq + 1;
+        if let Some(first) = entries.first().map(|entry| entry.key.seq)
+            && first > next
+        {
+            return Err(format!("bundles {next}-{} cannot be read", first - 1));
+        }
         if entries.is_empty() {
             return Ok(());
         }

@@ -150,9 +150,9 @@ impl DiskThread {
 
     /// Hands the journal to whoever makes a node from it.
     pub(crate) fn with_storage<T>(&self, make: impl FnOnce(&mut dyn Storage) -> T) -> T {
-        let (journal, caches) = (self.shared.journal(), self.caches.journal());
+        let (mut journal, caches) = (self.shared.journal(), self.caches.journal());
         make(&mut Stored {
-            journal: journal.as_ref(),
+            journal: journal.as_mut(),
             caches: caches.as_ref(),
         })
     }
@@ -231,7 +231,7 @@ impl Shared {
         }
         for damage in journal.damage() {
             tracing::warn!(
-                ?damage,
+                %damage,
                 "stored bytes are not what was written; peers are asked"
             );
         }
@@ -299,15 +299,15 @@ impl Shared {
     }
 
     fn read(&self, read: &Read) -> Input {
-        let journal = self.journal();
+        let mut journal = self.journal();
         let mut stored = Stored {
-            journal: journal.as_ref(),
+            journal: journal.as_mut(),
             caches: None,
         };
-        let entries = stored.read(read.orchestra, read.log, read.from_seq, read.bytes_max);
+        let stretch = stored.read(read.orchestra, read.log, read.from_seq, read.bytes_max);
         Input::Loaded {
             load: read.load,
-            entries,
+            stretch,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use unisono_core::journal::{Disk, DiskError, Entry, Journal};
+use unisono_core::journal::{Damage, Disk, DiskError, Journal, Stretch};
 use unisono_core::node::Storage;
 use unisono_model::{LogId, OrchestraId};
 use unisono_store::{FileDisk, OpenDiskError};
@@ -14,19 +14,21 @@ use super::metrics::Metrics;
 /// The journal as a starting node reads it.
 pub(super) struct Stored<'a> {
     /// Bundles and proofs.
-    pub(super) journal: Option<&'a Journal<NodeDisk>>,
+    pub(super) journal: Option<&'a mut Journal<NodeDisk>>,
     /// Caches.
     pub(super) caches: Option<&'a Journal<NodeDisk>>,
 }
 
 impl Storage for Stored<'_> {
     fn orchestras(&mut self) -> Vec<OrchestraId> {
-        self.journal.map(Journal::orchestras).unwrap_or_default()
+        let journal = self.journal.as_deref();
+        journal.map(Journal::orchestras).unwrap_or_default()
     }
 
     fn holdings(&mut self, orchestra: OrchestraId) -> Vec<(LogId, Vec<(u64, u64)>)> {
         let held = self
             .journal
+            .as_deref()
             .map(|journal| journal.holdings(orchestra))
             .unwrap_or_default();
         held.into_iter()
@@ -40,27 +42,32 @@ impl Storage for Stored<'_> {
         log: LogId,
         from_seq: u64,
         bytes_max: usize,
-    ) -> Vec<Entry> {
-        let Some(journal) = self.journal else {
-            return Vec::new();
+    ) -> Stretch {
+        let Some(journal) = self.journal.as_deref_mut() else {
+            return Stretch::default();
         };
-        let read = journal.read(orchestra, log, from_seq, bytes_max);
-        let mut entries = read.unwrap_or_else(|error| {
+        let read = journal.read_stretch(orchestra, log, from_seq, bytes_max);
+        let stretch = read.unwrap_or_else(|error| {
             tracing::warn!(%error, "bundles could not be read");
-            Vec::new()
+            Stretch::default()
         });
-        // The node is promised bundles in sequence: nothing beyond the first gap.
-        let whole = entries
-            .windows(2)
-            .take_while(|pair| pair[1].key.seq == pair[0].key.seq + 1);
-        let count = whole.count() + 1;
-        entries.truncate(count);
-        entries
+        for damage in &stretch.damage {
+            tracing::warn!(%damage, "stored bytes are not what was written; peers are asked");
+        }
+        stretch
+    }
+
+    fn damage(&mut self) -> Vec<Damage> {
+        self.journal
+            .as_deref()
+            .map(Journal::damage)
+            .unwrap_or_default()
     }
 
     fn proofs(&mut self, orchestra: OrchestraId) -> Vec<Vec<u8>> {
         let proofs = self
             .journal
+            .as_deref()
             .and_then(|journal| journal.proofs(orchestra).ok())
             .unwrap_or_default();
         proofs.into_iter().map(|proof| proof.bytes).collect()

@@ -7,6 +7,7 @@
 mod cluster;
 mod commands;
 mod crash;
+mod damage;
 mod demo;
 mod directory;
 mod faults;
