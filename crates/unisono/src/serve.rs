@@ -142,7 +142,6 @@ fn begin(
         orders,
     };
     let driver = Driver::new(identity.clone(), doors, means)?;
-    let incarnation = driver.incarnation();
     let driving = drive(driver)?;
     let counted = transport.clone();
     let handle = NodeHandle {
@@ -150,7 +149,6 @@ fn begin(
         node: own.node,
         name: identity.name.clone(),
         region: identity.region.clone(),
-        incarnation,
         calls: calls.clone(),
         published,
         readiness: ready,

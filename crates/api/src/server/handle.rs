@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use unisono_core::node::{Answer, Ask, Input, Promise, Question, Submit, Ticket, Work};
 use unisono_core::replication::Cursor;
-use unisono_model::{ClusterId, Incarnation, NodeId, OrchestraId, Rejection, Stamp};
+use unisono_model::{ClusterId, NodeId, OrchestraId, Rejection, Stamp};
 
 /// One request on its way to the node. Dropping it without an answer tells the agent that nobody
 /// can tell what became of it.
@@ -83,8 +83,6 @@ pub struct NodeHandle {
     pub name: String,
     /// Its region.
     pub region: String,
-    /// This life.
-    pub incarnation: Incarnation,
     /// The inbox. A full one refuses the request with `busy`; it never blocks.
     pub calls: mpsc::Sender<Call>,
     /// Which orchestra has something new. Followers subscribe; one that lags looks once and is

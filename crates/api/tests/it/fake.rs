@@ -94,7 +94,6 @@ impl Fake {
             node: log.node,
             name: format!("fake-{name}"),
             region: "here".to_owned(),
-            incarnation: log.incarnation,
             calls,
             published: published.clone(),
             readiness: ready,

@@ -31,7 +31,7 @@ use unisono_api::server::{Call, Readiness};
 use unisono_core::context::{Context, PracticedVerifier};
 use unisono_core::node::{Answer, Input, Node, Output, Ticket};
 use unisono_core::sabotage::Sabotage;
-use unisono_model::{Incarnation, OrchestraId, Rejection};
+use unisono_model::{OrchestraId, Rejection};
 use unisono_quic::{Event, Events, Transport};
 
 pub(crate) use clock::Clock;
@@ -192,11 +192,6 @@ impl Driver {
         driver.know_seeds();
         driver.tell_readiness();
         Ok(driver)
-    }
-
-    /// This life's name.
-    pub(crate) fn incarnation(&self) -> Incarnation {
-        self.node.log().incarnation
     }
 
     /// Turns until it is told to finish; then everything that is worth keeping is on disk.
