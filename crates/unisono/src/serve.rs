@@ -24,6 +24,7 @@ use crate::driver::{Clock, Doors, Driver, History, Identity, Means, Metrics};
 use crate::failure::{Exit, Failure};
 use crate::faults::{self, Reach};
 use crate::home::{Home, Membership, Running, Seed};
+use crate::notify::Supervisor;
 use crate::output::{self, Format};
 
 /// Requests that wait for the loop.
@@ -86,8 +87,14 @@ pub(crate) async fn run(
     };
     home.write_running(&running)
         .map_err(|error| Failure::system("run.json", &error))?;
+    let supervisor = Supervisor::from_environment();
+    supervisor.ready();
     announce(&identity, &running, home, format)?;
-    let outcome = wait_for_end(&serving.driving).await;
+    let outcome = tokio::select! {
+        outcome = wait_for_end(&serving.driving) => outcome,
+        () = supervisor.keep_alive(&serving.calls) => Ok(()),
+    };
+    supervisor.stopping();
     let ended = serving.end().await;
     home.remove_running();
     outcome.and(ended)

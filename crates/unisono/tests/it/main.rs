@@ -15,4 +15,5 @@ mod first_run;
 mod harass;
 mod process;
 mod replay;
+mod service;
 mod settings;
