@@ -11,6 +11,7 @@ use unisono_core::node::{
     Ticket, Work,
 };
 use unisono_core::orchestra::view::View;
+use unisono_core::replication::Frame;
 use unisono_core::sabotage::Sabotage;
 use unisono_model::{Action, ClusterId, Incarnation, LogId, NodeId, OrchestraId, Rejection};
 
@@ -81,6 +82,9 @@ pub(crate) struct Loop {
     pub(crate) memories: Vec<Memory>,
     pub(crate) now_ns: u64,
     pub(crate) cut: Vec<(usize, usize)>,
+    /// Bundles that went to another region to be passed on there: who sent which to whom.
+    pub(crate) relayed: Vec<(usize, usize, Vec<u8>)>,
+    regions: Vec<&'static str>,
     replies: BTreeMap<Ticket, Result<Answer, Rejection>>,
     next_ticket: u64,
     rng: ChaCha8Rng,
@@ -92,11 +96,19 @@ const START_NS: u64 = 1_700_000_000_000_000_000;
 
 impl Loop {
     pub(crate) fn new(count: usize) -> Self {
+        Self::in_regions(vec!["here"; count])
+    }
+
+    /// A node in each of the regions named.
+    pub(crate) fn in_regions(regions: Vec<&'static str>) -> Self {
+        let count = regions.len();
         let mut world = Self {
             nodes: Vec::new(),
             memories: vec![Memory::default(); count],
             now_ns: START_NS,
             cut: Vec::new(),
+            relayed: Vec::new(),
+            regions,
             replies: BTreeMap::new(),
             next_ticket: 0,
             rng: ChaCha8Rng::seed_from_u64(1),
@@ -121,7 +133,7 @@ impl Loop {
             cluster: CLUSTER,
             secret: [index as u8 + 1; 32],
             name: format!("n{index}"),
-            region: "here".into(),
+            region: self.regions[index].into(),
             address: String::new(),
             incarnation: Incarnation {
                 started_ms: self.now_ns / 1_000_000,
@@ -200,6 +212,7 @@ impl Loop {
                         let cut = self.cut.contains(&(index, there))
                             || self.cut.contains(&(there, index));
                         if !cut {
+                            self.note_relay(index, there, &bytes);
                             let from = ids[index];
                             inputs.push_back((there, Input::Received { from, bytes }));
                         }
@@ -211,6 +224,33 @@ impl Loop {
                     Output::Restart { reason } => panic!("restart: {reason}"),
                 }
             }
+        }
+    }
+
+    fn note_relay(&mut self, from: usize, to: usize, bytes: &[u8]) {
+        if let Ok(Frame::Push {
+            relay: true,
+            bundles,
+        }) = Frame::decode(bytes)
+        {
+            let sent = bundles.into_iter().map(|bundle| (from, to, bundle.0));
+            self.relayed.extend(sent);
+        }
+    }
+
+    /// Says to both ends of a connection that it stands, or that it is lost.
+    pub(crate) fn connect(&mut self, one: usize, other: usize, up: bool) {
+        for (here, there) in [(one, other), (other, one)] {
+            let node = self.nodes[there].id();
+            let input = if up {
+                Input::PeerUp {
+                    node,
+                    round_trip_us: 100,
+                }
+            } else {
+                Input::PeerDown { node }
+            };
+            self.feed(here, input);
         }
     }
 

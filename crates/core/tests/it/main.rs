@@ -2,6 +2,7 @@
 
 mod bounds;
 mod folds;
+mod forwarding;
 mod loopback;
 mod mending;
 mod nodes;
