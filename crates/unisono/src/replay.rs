@@ -5,6 +5,7 @@
 //! What each event becomes stands in `docs/replay.md`.
 
 mod chain;
+mod check;
 mod desk;
 pub(crate) mod http;
 mod mapping;
@@ -58,6 +59,10 @@ pub(crate) struct ReplayArgs {
     /// Writes the report to this file too, as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Holds every node's tables against a naive refold of its dump at the end, and every
+    /// acknowledged record against the dumps
+    #[arg(long)]
+    check: bool,
     /// How many tasks are played side by side
     #[arg(long, value_name = "N", default_value_t = 64)]
     workers: usize,
@@ -99,6 +104,10 @@ fn verdict(report: &Report) -> Result<(), Failure> {
     if !report.converged {
         let words = "the nodes did not come to show the same in time";
         return Err(Failure::new(Exit::TimedOut, "not_converged", words).next("unisono members"));
+    }
+    if let Some(violation) = report.check.as_ref().and_then(|c| c.violations.first()) {
+        let words = format!("the nodes do not show what their records come to: {violation}");
+        return Err(Failure::new(Exit::Verification, "violated", words));
     }
     Ok(())
 }
@@ -153,6 +162,17 @@ async fn play(
     report.as_of = settled.as_of;
     report.views = settled.views;
     report.converged_after_ms = u64::try_from(ended.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let at = report
+        .as_of
+        .as_deref()
+        .and_then(|text| unisono_api::dto::parse_stamp(text).ok());
+    if let Some(at) = at.filter(|_| args.check) {
+        let token = token(config)?;
+        let nodes = config.list("node");
+        let acknowledged = desk.tally.acknowledged();
+        let checked = check::check(&nodes, token.as_deref(), orchestra, at, &acknowledged).await?;
+        report.check = Some(checked);
+    }
     Ok(report)
 }
 
@@ -219,18 +239,20 @@ fn shares(trace: &Trace, workers: usize) -> Vec<Vec<usize>> {
 }
 
 fn servers(config: &Config) -> Result<Vec<Server>, Failure> {
-    let token = match config.text("http_token_file") {
-        Some(path) => {
-            Some(std::fs::read_to_string(path).map_err(|error| Failure::system(path, &error))?)
-        }
-        None => None,
-    };
-    let token = token.as_deref().map(str::trim);
+    let token = token(config)?;
     config
         .list("node")
         .iter()
-        .map(|url| Server::new(url, token))
+        .map(|url| Server::new(url, token.as_deref()))
         .collect()
+}
+
+fn token(config: &Config) -> Result<Option<String>, Failure> {
+    let Some(path) = config.text("http_token_file") else {
+        return Ok(None);
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::system(path, &error))?;
+    Ok(Some(text.trim().to_owned()))
 }
 
 /// Makes the orchestra, on whichever node answers.

@@ -114,7 +114,7 @@ impl Desk {
                 Attempt::Recorded(recorded) => {
                     thread.cursor = Some(recorded.cursor.clone());
                     thread.node = Some(node);
-                    self.tally.recorded(recorded.repeated);
+                    self.tally.recorded(recorded.record, recorded.repeated);
                     names.push(recorded.record);
                     return Ok(Done {
                         recorded: *recorded,

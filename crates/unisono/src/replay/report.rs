@@ -2,12 +2,15 @@
 
 use std::fmt::Write as _;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
+use unisono_model::Digest;
+
+use super::check::Checked;
 
 /// Refusals without an explanation that are shown in full.
 const SAMPLES_MAX: usize = 20;
@@ -23,6 +26,7 @@ pub(crate) struct Tally {
     kinds: Mutex<BTreeMap<&'static str, KindCount>>,
     refusals: Mutex<BTreeMap<String, Refused>>,
     again: Mutex<BTreeMap<&'static str, u64>>,
+    acknowledged: Mutex<BTreeSet<Digest>>,
     samples: Mutex<Vec<String>>,
 }
 
@@ -89,17 +93,25 @@ pub(crate) struct Report {
     pub(crate) converged_after_ms: u64,
     /// The digest of all views, by node.
     pub(crate) views: BTreeMap<String, String>,
+    /// What a naive refold of the dumps says, where that was asked for.
+    pub(crate) check: Option<Checked>,
 }
 
 impl Tally {
     /// A record was made, or had been.
-    pub(crate) fn recorded(&self, repeated: bool) {
+    pub(crate) fn recorded(&self, record: Digest, repeated: bool) {
+        lock(&self.acknowledged).insert(record);
         let counter = if repeated {
             &self.repeated
         } else {
             &self.records
         };
         counter.fetch_add(1, Relaxed);
+    }
+
+    /// The records that were acknowledged.
+    pub(crate) fn acknowledged(&self) -> BTreeSet<Digest> {
+        lock(&self.acknowledged).clone()
     }
 
     /// An event was played.
@@ -159,6 +171,7 @@ impl Tally {
             as_of: None,
             converged_after_ms: 0,
             views: BTreeMap::new(),
+            check: None,
         }
     }
 }
@@ -202,6 +215,12 @@ impl Report {
             // A string takes everything.
             let _ = writeln!(text, "  {sample}");
         }
+        self.end(&mut text);
+        text
+    }
+
+    /// How it ended.
+    fn end(&self, text: &mut String) {
         let retries: Vec<String> = self
             .retries
             .iter()
@@ -232,7 +251,9 @@ impl Report {
                 let _ = writeln!(text, "  {node}  {views}");
             }
         }
-        text
+        if let Some(check) = &self.check {
+            text.push_str(&check.words());
+        }
     }
 }
 
