@@ -259,11 +259,25 @@ impl Node {
         out: &mut Vec<Output>,
     ) {
         self.counters.repairs_served += 1;
+        self.give_word(orchestra);
         let logs = &logs[..logs.len().min(limits::WANT_LOGS_MAX)];
         for (place, (log, from_seq)) in logs.iter().enumerate() {
             let more = place + 1 < logs.len();
             let purpose = Purpose::Serve { to, more };
             self.fetch(orchestra, *log, *from_seq, RANGE_BYTES_MAX, purpose, out);
+        }
+    }
+
+    /// Whoever lacks something here waits for the word of each member's latest life: until then
+    /// nothing of its views is settled. A life that has written nothing here writes a head.
+    fn give_word(&mut self, orchestra: OrchestraId) {
+        let (me, member) = (self.me, self.is_member());
+        let Some(space) = self.spaces.get_mut(&orchestra).filter(|_| member) else {
+            return;
+        };
+        if space.logs.get(&me).is_none_or(|state| state.seq == 0) && !space.word_wanted {
+            space.word_wanted = true;
+            space.head_due_ms = Some(0);
         }
     }
 

@@ -34,6 +34,8 @@ pub(super) struct Space {
     pub(super) gap_since_ms: Option<u64>,
     /// The highest stamp of a record of another node.
     pub(super) foreign: Stamp,
+    /// A peer lacks bundles here: it cannot tell how far this life has come before it has a log.
+    pub(super) word_wanted: bool,
     /// When this node must write a head (ms), if it must.
     pub(super) head_due_ms: Option<u64>,
     /// Views are being folded again: nothing enters and nothing is read meanwhile.
@@ -76,6 +78,7 @@ impl Space {
             incoming: Incoming::default(),
             gap_since_ms: None,
             foreign: Stamp::MIN,
+            word_wanted: false,
             head_due_ms: None,
             refolding: false,
             unsaved: 0,
@@ -197,7 +200,7 @@ impl Space {
     /// Whether this node, or anybody, still waits for heads above what was written here.
     pub(super) fn needs_head(&self, own: &LogId) -> bool {
         let written = self.logs.get(own).map_or(Stamp::MIN, |state| state.stamp);
-        self.foreign > written
+        self.foreign > written || (self.word_wanted && written == Stamp::MIN)
     }
 }
 

@@ -99,7 +99,7 @@ impl Logs {
     }
 
     /// The stamp up to which nothing of a node can come any more: the head of its latest life's
-    /// log, if all that this log closes is held too.
+    /// log, or where less is held of what this log closes, the lowest stamp that is reached there.
     pub fn node_head(&self, node: &NodeId, life: Incarnation) -> Stamp {
         let from = LogId {
             node: *node,
@@ -108,6 +108,7 @@ impl Logs {
         let Some(state) = self.logs.get(&from) else {
             return Stamp::MIN;
         };
+        let mut reached = state.stamp;
         let mut open: Vec<&LogState> = alloc::vec![state];
         while let Some(state) = open.pop() {
             for end in &state.closes {
@@ -115,15 +116,17 @@ impl Logs {
                     node: *node,
                     incarnation: end.incarnation,
                 };
-                match self.logs.get(&log) {
-                    Some(earlier) if earlier.seq >= end.seq || earlier.cut.is_some() => {
-                        open.push(earlier);
-                    }
-                    _ => return Stamp::MIN,
+                // What a log closes stands in its first bundle: of an empty one nothing is known.
+                let Some(earlier) = self.logs.get(&log).filter(|earlier| earlier.seq > 0) else {
+                    return Stamp::MIN;
+                };
+                if earlier.seq < end.seq && earlier.cut.is_none() {
+                    reached = reached.min(earlier.stamp);
                 }
+                open.push(earlier);
             }
         }
-        state.stamp
+        reached
     }
 
     /// Adds a proof that a log forked. Says whether it cuts the log shorter than known.
@@ -145,5 +148,51 @@ impl Logs {
     /// All proofs of forks.
     pub fn proofs(&self) -> impl Iterator<Item = &ForkProof> {
         self.proofs.values()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use unisono_model::LogEnd;
+
+    use super::*;
+
+    fn life(started_ms: u64) -> Incarnation {
+        Incarnation {
+            started_ms,
+            nonce: 0,
+        }
+    }
+
+    fn held(logs: &mut Logs, started_ms: u64, seq: u64, stamp: u64, closes: &[(u64, u64)]) {
+        let log = LogId {
+            node: NodeId([1; 32]),
+            incarnation: life(started_ms),
+        };
+        let state = logs.entry(log);
+        (state.seq, state.stamp) = (seq, Stamp(stamp));
+        let closes = closes.iter().map(|&(started_ms, seq)| LogEnd {
+            incarnation: life(started_ms),
+            seq,
+        });
+        state.closes = closes.collect();
+    }
+
+    /// A node that joined late counted nothing of a founder that had been restarted before it held
+    /// all of the earlier life's log: its views could not be pruned for so long.
+    #[test]
+    fn a_word_goes_as_far_as_all_that_it_closes_is_held() {
+        let mut logs = Logs::default();
+        let head = |logs: &Logs| logs.node_head(&NodeId([1; 32]), life(30));
+        held(&mut logs, 30, 2, 300, &[(20, 9)]);
+        assert_eq!(head(&logs), Stamp::MIN, "nothing is held of the log before");
+        held(&mut logs, 20, 5, 150, &[(10, 4)]);
+        assert_eq!(head(&logs), Stamp::MIN, "nor of the one before that");
+        held(&mut logs, 10, 3, 90, &[]);
+        assert_eq!(head(&logs), Stamp(90));
+        held(&mut logs, 10, 4, 99, &[]);
+        assert_eq!(head(&logs), Stamp(150));
+        held(&mut logs, 20, 9, 199, &[(10, 4)]);
+        assert_eq!(head(&logs), Stamp(300));
     }
 }

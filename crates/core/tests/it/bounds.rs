@@ -78,6 +78,32 @@ fn a_quiet_orchestra_is_pruned() {
     assert_eq!(ada.expect("she is there").intent, "step 49");
 }
 
+/// The founder had been restarted and wrote nothing since: nobody who joined then could tell how far
+/// it had come, and kept every record of the history in memory.
+#[test]
+fn who_joins_after_a_restart_can_prune() {
+    let mut world = Loop::new(2);
+    world.cut = vec![(0, 1)];
+    world.open(0);
+    world.enrol(0, "ada");
+    for number in 0..50 {
+        let presence = Presence {
+            status: Status::Active,
+            intent: format!("step {number}"),
+            focus: String::new(),
+        };
+        world
+            .act(0, "ada", Action::Presence(presence))
+            .expect("made");
+    }
+    world.restart(0);
+    world.cut.clear();
+    world.run_ms(40_000);
+    assert_eq!(hash(&mut world, 0).vector, hash(&mut world, 1).vector);
+    let quiet = world.nodes[1].weight().folds;
+    assert!(quiet < 20, "{quiet} values");
+}
+
 /// Documents stayed in memory for a minute after their last change, whatever their number: a node
 /// that joined late held more than a gigabyte.
 #[test]
