@@ -351,6 +351,8 @@ impl Node {
         }
         self.retry_deferred(context, out);
         self.check_waiters(context, out);
+        // Under load there is a batch on its way at every round of care.
+        self.care_for_folds(context, out);
         self.flush(context, out);
         self.resume_pursuits(context, out);
     }
@@ -367,7 +369,8 @@ impl Node {
             self.unblock(&placement.made.subjects);
             Self::reject(placement.made.ticket, full(), out);
         }
-        for staged in batch.bundles.iter().filter(|staged| staged.own) {
+        let with_edits = |staged: &&Staged| staged.own && !staged.carried.body().living.is_empty();
+        for staged in batch.bundles.iter().filter(with_edits) {
             self.living_written(context, staged.orchestra, false, out);
         }
         let queued: Vec<Made> = self.queue.drain(..).collect();

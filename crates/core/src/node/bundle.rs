@@ -201,8 +201,8 @@ fn take_living(space: &mut Space, body: &mut BundleBody) {
             bytes <= LIVING_BYTES_MAX || bytes == change.0.len()
         })
         .count();
-    for (ticket, change) in space.living.queue.drain(..count) {
-        space.living.in_flight.extend(ticket);
+    for (asker, change) in space.living.queue.drain(..count) {
+        space.living.in_flight.push(asker);
         body.living.push(change);
     }
 }

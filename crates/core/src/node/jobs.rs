@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use unisono_model::{DocumentName, ForkProof, LogId, NodeId, OrchestraId};
 
 use super::Node;
-use super::input::LoadId;
+use super::input::{LoadId, Ticket};
 use super::output::Output;
 use super::page::Page;
 use super::scan::Scan;
@@ -58,7 +58,35 @@ pub(super) enum Purpose {
     Anchor,
 }
 
+impl Purpose {
+    /// Who waits for it, and until when (ms).
+    fn asker(&self) -> Option<(Ticket, u64)> {
+        match self {
+            Self::Scan(scan) => scan.asker(),
+            Self::Page(page) => Some(page.asker()),
+            Self::Serve { .. } | Self::Header { .. } => None,
+        }
+    }
+}
+
 impl Jobs {
+    /// Ends the reads whose askers wait no longer; what still comes from disk for them is dropped.
+    pub(super) fn give_up(&mut self, now_ms: u64) -> Vec<Ticket> {
+        let mut tickets = Vec::new();
+        self.loads.retain(|_, load| {
+            let late = load.purpose.asker().filter(|(_, due)| *due <= now_ms);
+            tickets.extend(late.map(|(ticket, _)| ticket));
+            late.is_none()
+        });
+        tickets
+    }
+
+    /// When the first asker has waited long enough (ms).
+    pub(super) fn overdue_ms(&self) -> Option<u64> {
+        let askers = self.loads.values().filter_map(|load| load.purpose.asker());
+        askers.map(|(_, due)| due).min()
+    }
+
     pub(super) fn next_load(&mut self) -> LoadId {
         self.next += 1;
         LoadId(self.next)

@@ -12,8 +12,9 @@ use unisono_document::{
 use unisono_model::{Code, Digest, LogId, OrchestraId, Rejection, check, wire::Blob};
 
 use super::Node;
-use super::input::{Ask, LivingEdit, Question, Submit, Ticket};
+use super::input::{Ask, LivingEdit, Question, Submit};
 use super::output::{AnswerBody, Output};
+use super::overdue::Asker;
 use crate::context::Context;
 use crate::orchestra::view::{ConfigView, NoteView, View};
 
@@ -23,9 +24,9 @@ pub(super) struct Living {
     id: DocumentId,
     document: LivingDocument,
     /// Local changes that wait for the next batch, and who asked for them.
-    pub(super) queue: Vec<(Option<Ticket>, Blob)>,
-    /// Local changes that are on their way to disk.
-    pub(super) in_flight: Vec<Ticket>,
+    pub(super) queue: Vec<(Asker, Blob)>,
+    /// Who asked for the local changes that are on their way to disk.
+    pub(super) in_flight: Vec<Asker>,
     /// Differs from what was saved.
     pub(super) dirty: bool,
     /// A write failed or Automerge broke: it must be built again before it is used.
@@ -194,10 +195,11 @@ impl Node {
         match space.living.edit(&me, edit) {
             Ok(Some(made)) => {
                 space.living.dirty = true;
-                space
-                    .living
-                    .queue
-                    .push((Some(submit.ticket), Blob(made.bytes)));
+                let asker = Asker {
+                    ticket: Some(submit.ticket),
+                    deadline_ms: context.now_ms().saturating_add(submit.promise.deadline_ms),
+                };
+                space.living.queue.push((asker, Blob(made.bytes)));
                 Ok(())
             }
             Ok(None) => {
@@ -265,15 +267,16 @@ impl Node {
         let Some(space) = self.spaces.get_mut(&orchestra) else {
             return;
         };
-        let tickets = core::mem::take(&mut space.living.in_flight);
+        let mut askers = core::mem::take(&mut space.living.in_flight);
         if !written {
-            // Automerge has made the change by applying it: that copy is worth nothing now.
+            // Automerge has made the change by applying it: that copy is worth nothing now, nor is
+            // what was made upon it.
             space.living.broken = true;
-            space.living.queue.clear();
+            askers.extend(space.living.queue.drain(..).map(|(asker, _)| asker));
         }
         let at = self.now(context);
         let horizon = self.horizon(orchestra);
-        for ticket in tickets {
+        for ticket in askers.into_iter().filter_map(|asker| asker.ticket) {
             let result = if written {
                 Ok(self.answer(orchestra, at, &horizon, AnswerBody::Edited))
             } else {

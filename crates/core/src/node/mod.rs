@@ -20,6 +20,7 @@ mod losers;
 mod members;
 mod mend;
 mod output;
+mod overdue;
 mod page;
 mod peers;
 mod precondition;

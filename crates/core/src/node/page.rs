@@ -19,6 +19,8 @@ use crate::replication::{Cursor, LogTag};
 #[derive(Debug)]
 pub(super) struct Page {
     ask: Ask,
+    /// Until when its asker waits (ms).
+    deadline_ms: u64,
     todo: Vec<(LogId, u64)>,
     bundles: Vec<Carried>,
     /// No log is known above this stamp: records beyond it wait for the next page.
@@ -35,6 +37,13 @@ impl Page {
 
 /// How much of each log a page looks at (bytes).
 const PAGE_LOG_BYTES: usize = 64 * 1024;
+
+impl Page {
+    /// Who waits for it, and until when (ms).
+    pub(super) fn asker(&self) -> (Ticket, u64) {
+        (self.ask.ticket, self.deadline_ms)
+    }
+}
 
 impl Node {
     /// Records after a cursor: a stretch of each log, merged by stamp.
@@ -59,8 +68,10 @@ impl Node {
         });
         let todo: Vec<(LogId, u64)> = todo.collect();
         let orchestra = ask.orchestra;
+        let deadline_ms = context.now_ms().saturating_add(ask.deadline_ms);
         let page = Page {
             ask,
+            deadline_ms,
             todo,
             bundles: Vec::new(),
             horizon: Stamp::MAX,

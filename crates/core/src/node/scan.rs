@@ -4,7 +4,9 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use unisono_model::{Action, Digest, DocumentName, LogId, OrchestraId, Stamp, wire::Signature};
+use unisono_model::{
+    Action, Code, Digest, DocumentName, LogId, OrchestraId, Rejection, Stamp, wire::Signature,
+};
 
 use super::documents::Documents;
 use super::input::{Ask, Ticket};
@@ -36,7 +38,11 @@ enum Goal {
     /// The views are folded again.
     Refold(Refold),
     /// A question about the past.
-    Past { ask: Ask, at: Stamp },
+    Past {
+        ask: Ask,
+        at: Stamp,
+        deadline_ms: u64,
+    },
     /// A document is built again.
     Document(DocumentName),
 }
@@ -67,9 +73,27 @@ impl Verifier for Remembered<'_> {
 
 /// How much a step of a walk reads at once (bytes).
 const STEP_BYTES: usize = 256 * 1024;
+
+impl Scan {
+    /// Who waits for it, and until when (ms).
+    pub(super) fn asker(&self) -> Option<(Ticket, u64)> {
+        match &self.goal {
+            Goal::Past {
+                ask, deadline_ms, ..
+            } => Some((ask.ticket, *deadline_ms)),
+            Goal::Refold(_) | Goal::Document(_) => None,
+        }
+    }
+}
+
 impl Node {
     /// Folds again what must be, and prunes what may be.
     pub(super) fn care_for_folds(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {
+        // A walk ends with what is on disk now: what is on its way there would be forgotten again,
+        // and its place in this node's log written twice.
+        if self.batch.is_some() {
+            return;
+        }
         let due: Vec<(OrchestraId, Refold)> = self
             .spaces
             .values()
@@ -103,7 +127,13 @@ impl Node {
         out: &mut Vec<Output>,
     ) {
         let orchestra = ask.orchestra;
-        self.scan(context, orchestra, Goal::Past { ask, at }, out);
+        let deadline_ms = context.now_ms().saturating_add(ask.deadline_ms);
+        let goal = Goal::Past {
+            ask,
+            at,
+            deadline_ms,
+        };
+        self.scan(context, orchestra, goal, out);
     }
 
     pub(super) fn rebuild_document(
@@ -290,33 +320,8 @@ impl Node {
         out: &mut Vec<Output>,
     ) {
         match scan.goal {
-            Goal::Refold(refold) => {
-                if let Some(space) = self.spaces.get_mut(&orchestra) {
-                    let mut folds = scan.folds;
-                    match refold {
-                        Refold::Everything => {
-                            folds.name.clone_from(&space.folds.name);
-                            space.folds = folds;
-                            space.logs = scan.logs;
-                            space.living = scan.living;
-                            space.documents = scan.documents;
-                            space.living.dirty = true;
-                        }
-                        Refold::Topics(_) => space.folds.adopt_topics(folds),
-                    }
-                    space.refolding = false;
-                    space.unsaved = u64::MAX / 2;
-                    space.vector_changed();
-                }
-                self.stand_on_members();
-                // What was settled may have been set aside by a fence: everybody is looked at again.
-                self.remember_grants(orchestra);
-                self.published.insert(orchestra);
-                self.retry_deferred(context, out);
-                self.check_waiters(context, out);
-                self.flush(context, out);
-            }
-            Goal::Past { ask, at } => {
+            Goal::Refold(_) => self.refolded(context, orchestra, scan, out),
+            Goal::Past { ask, at, .. } => {
                 let horizon = self.horizon(orchestra);
                 let result = match self.claim_rules() {
                     Some(rules) => {
@@ -346,6 +351,51 @@ impl Node {
             }
         }
     }
+
+    /// The views have been folded again: they replace the former ones.
+    fn refolded(
+        &mut self,
+        context: &mut Context<'_>,
+        orchestra: OrchestraId,
+        scan: Scan,
+        out: &mut Vec<Output>,
+    ) {
+        if let Some(space) = self.spaces.get_mut(&orchestra) {
+            let mut folds = scan.folds;
+            if matches!(scan.goal, Goal::Refold(Refold::Topics(_))) {
+                space.folds.adopt_topics(folds);
+            } else {
+                folds.name.clone_from(&space.folds.name);
+                space.folds = folds;
+                space.logs = scan.logs;
+                // Changes that no batch had taken yet were made upon the former document.
+                let former = core::mem::replace(&mut space.living, scan.living);
+                for (asker, _) in former.queue {
+                    Self::reject(asker.ticket, built_again(), out);
+                }
+                space.documents = scan.documents;
+                space.living.dirty = true;
+            }
+            space.refolding = false;
+            space.unsaved = u64::MAX / 2;
+            space.vector_changed();
+        }
+        self.stand_on_members();
+        // What was settled may have been set aside by a fence: everybody is looked at again.
+        self.remember_grants(orchestra);
+        self.published.insert(orchestra);
+        self.retry_deferred(context, out);
+        self.check_waiters(context, out);
+        self.flush(context, out);
+    }
+}
+
+fn built_again() -> Rejection {
+    Rejection::new(
+        Code::Busy,
+        "notes and configuration were built again meanwhile; nothing changed",
+    )
+    .hint("ask again")
 }
 
 /// Which document each record of a bundle stands in, and under which number of its chain.

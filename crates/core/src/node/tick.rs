@@ -38,6 +38,7 @@ impl Node {
             // One small write finds out whether there is room: the next head.
             self.try_disk(now_ms);
         }
+        self.answer_overdue(context, out);
         self.check_waiters(context, out);
         if self.disk_retry_ms.is_none() || !self.queue.is_empty() {
             self.retry_deferred(context, out);
@@ -77,6 +78,7 @@ impl Node {
             self.relay_due_ms,
             self.disk_retry_ms,
             self.waiters_deadline_ms(),
+            self.overdue_ms(),
         ] {
             at_ms = at_ms.min(at.unwrap_or(u64::MAX));
         }

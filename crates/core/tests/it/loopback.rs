@@ -85,6 +85,9 @@ pub(crate) struct Loop {
     /// Bundles that went to another region to be passed on there: who sent which to whom.
     pub(crate) relayed: Vec<(usize, usize, Vec<u8>)>,
     regions: Vec<&'static str>,
+    /// While it is set, disks take writes and reads and do not answer.
+    pub(crate) disks_hang: bool,
+    hanging: Vec<(usize, Input)>,
     replies: BTreeMap<Ticket, Result<Answer, Rejection>>,
     next_ticket: u64,
     rng: ChaCha8Rng,
@@ -109,6 +112,8 @@ impl Loop {
             cut: Vec::new(),
             relayed: Vec::new(),
             regions,
+            disks_hang: false,
+            hanging: Vec::new(),
             replies: BTreeMap::new(),
             next_ticket: 0,
             rng: ChaCha8Rng::seed_from_u64(1),
@@ -179,13 +184,9 @@ impl Loop {
                             let key = (entry.key.orchestra, entry.key.log, entry.key.seq);
                             self.memories[index].bundles.insert(key, entry.bytes);
                         }
-                        inputs.push_back((
-                            index,
-                            Input::Persisted {
-                                batch,
-                                result: Ok(()),
-                            },
-                        ));
+                        let result = Ok(());
+                        let done = Input::Persisted { batch, result };
+                        inputs.extend(self.from_disk(index, done));
                     }
                     Output::Load {
                         load,
@@ -196,11 +197,11 @@ impl Loop {
                     } => {
                         let stretch =
                             self.memories[index].read(orchestra, log, from_seq, bytes_max);
-                        inputs.push_back((index, Input::Loaded { load, stretch }));
+                        inputs.extend(self.from_disk(index, Input::Loaded { load, stretch }));
                     }
                     Output::LoadBlob { load, name } => {
                         let bytes = self.memories[index].blobs.get(&name).cloned();
-                        inputs.push_back((index, Input::BlobLoaded { load, bytes }));
+                        inputs.extend(self.from_disk(index, Input::BlobLoaded { load, bytes }));
                     }
                     Output::SaveBlob { name, bytes } => {
                         self.memories[index].blobs.insert(name, bytes);
@@ -269,6 +270,23 @@ impl Loop {
             if let Output::SaveBlob { name, bytes } = output {
                 self.memories[index].blobs.insert(name, bytes);
             }
+        }
+    }
+
+    /// What a disk says, unless it hangs.
+    fn from_disk(&mut self, index: usize, input: Input) -> Option<(usize, Input)> {
+        if self.disks_hang {
+            self.hanging.push((index, input));
+            return None;
+        }
+        Some((index, input))
+    }
+
+    /// The disks go on, and answer what they owe.
+    pub(crate) fn disks_go_on(&mut self) {
+        self.disks_hang = false;
+        for (index, input) in std::mem::take(&mut self.hanging) {
+            self.feed(index, input);
         }
     }
 
@@ -350,16 +368,7 @@ impl Loop {
             .expect("enrolled");
     }
 
-    pub(crate) fn view(&mut self, index: usize, question: Question) -> Result<View, Rejection> {
-        let ticket = self.ask(index, question);
-        self.run_ms(5);
-        match self.reply(ticket).expect("an answer")?.body {
-            AnswerBody::View(view) => Ok(view),
-            other => panic!("no view: {other:?}"),
-        }
-    }
-
-    pub(crate) fn ask(&mut self, index: usize, question: Question) -> Ticket {
+    pub(crate) fn ask(&mut self, index: usize, question: Question, deadline_ms: u64) -> Ticket {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
         let orchestra = OrchestraId::of(CLUSTER, "main");
@@ -371,9 +380,18 @@ impl Loop {
                 question,
                 as_of: None,
                 min_cursor: None,
-                deadline_ms: 1_000,
+                deadline_ms,
             }),
         );
         ticket
+    }
+
+    pub(crate) fn view(&mut self, index: usize, question: Question) -> Result<View, Rejection> {
+        let ticket = self.ask(index, question, 1_000);
+        self.run_ms(5);
+        match self.reply(ticket).expect("an answer")?.body {
+            AnswerBody::View(view) => Ok(view),
+            other => panic!("no view: {other:?}"),
+        }
     }
 }

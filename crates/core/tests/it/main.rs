@@ -6,4 +6,5 @@ mod forwarding;
 mod loopback;
 mod mending;
 mod nodes;
+mod patience;
 mod views;

@@ -6,8 +6,9 @@ use unisono_core::node::Ticket;
 use unisono_core::replication::Cursor;
 use unisono_model::Stamp;
 
-/// How much later than its deadline an answer may come (ns of the node's own clock).
-const SLACK_NS: u64 = 2_000_000_000;
+/// How much later than its deadline an answer may come (ns of the node's own clock): a driver wakes
+/// a node at the earliest a millisecond after it last spoke.
+const SLACK_NS: u64 = 5_000_000;
 
 /// Who waits for an answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -59,6 +60,16 @@ impl Progress {
         self.open
             .remove(&ticket.0)
             .ok_or_else(|| format!("request {} was answered twice, or never asked", ticket.0))
+    }
+
+    /// Whether an answer that comes now comes in time.
+    pub fn in_time(waiting: &Waiting, monotonic_ns: u64) -> Result<(), String> {
+        if monotonic_ns <= waiting.due_ns + SLACK_NS {
+            return Ok(());
+        }
+        let (host, who) = (waiting.host, waiting.who);
+        let by = (monotonic_ns - waiting.due_ns) / 1_000_000;
+        Err(format!("machine {host} answered {by} ms late ({who:?})"))
     }
 
     /// A life ends: whoever waits for it waits in vain.
