@@ -23,6 +23,10 @@ pub struct Context<'a> {
 pub trait Verifier {
     /// Whether `signature` over `message` is that of `public_key`.
     fn verify(&mut self, public_key: &[u8; 32], message: &Digest, signature: &Signature) -> bool;
+
+    /// Whoever calls this has just made the signature with the secret key. A driver that remembers
+    /// answers may take this for one.
+    fn signed(&mut self, _public_key: &[u8; 32], _message: &Digest, _signature: &Signature) {}
 }
 
 /// Verifies every time.

@@ -87,7 +87,7 @@ impl Node {
     /// signed itself, the signature of the key that this node holds.
     fn carry(
         &mut self,
-        context: &Context<'_>,
+        context: &mut Context<'_>,
         orchestra: OrchestraId,
         work: &[Made],
     ) -> BundleBody {
@@ -98,6 +98,10 @@ impl Node {
             let record = self.signed_record(orchestra, made, &tips);
             let place = record.place(self.config.cluster, orchestra);
             let digest = place.digest(&record.body.0);
+            if !matches!(made.source, Source::Signed(_)) {
+                let verifier = &mut *context.verifier;
+                verifier.signed(&record.agent.0, &digest, &record.signature);
+            }
             let tip = ChainTip {
                 seq: record.seq,
                 record: digest,
@@ -155,7 +159,7 @@ impl Node {
 
     fn sign_bundle(
         &mut self,
-        context: &Context<'_>,
+        context: &mut Context<'_>,
         orchestra: OrchestraId,
         state: &LogState,
         body: BundleBody,
@@ -175,7 +179,10 @@ impl Node {
             stamp,
             body: digest,
         };
-        let signature = Signature::from_bytes(self.key.sign(&header.digest().0).to_bytes());
+        let named = header.digest();
+        let signature = Signature::from_bytes(self.key.sign(&named.0).to_bytes());
+        let verifier = &mut *context.verifier;
+        verifier.signed(&self.me.node.0, &named, &signature);
         Carried::own(
             SignedBundle {
                 header,

@@ -54,8 +54,9 @@ pub const DISK_RETRY_MS: u64 = 1_000;
 pub const DOCUMENT_ENTRIES_MAX: usize = 4_096;
 /// Plans that wait before a document applies them at once.
 pub const DOCUMENT_QUEUE_MAX: usize = 64;
-/// How long a plan waits for company (ms).
-pub const DOCUMENT_DELAY_MS: u64 = 1_000;
+/// How long a plan waits for company (ms): Automerge takes several changes at once for little more
+/// than one, and nobody looks at a document in between but whoever asks for its heads.
+pub const DOCUMENT_DELAY_MS: u64 = 5_000;
 /// How long an untouched document stays in memory (ms).
 pub const DOCUMENT_IDLE_MS: u64 = 60_000;
 /// Bytes of documents that stay in memory, beyond those that something waits for.

@@ -187,7 +187,7 @@ impl Agent {
         if !chain.enrolled && !matches!(action, Action::Enrol(_)) {
             let (signed, digest) = self.sign(now, &chain, Action::Enrol(self.enrol()), None);
             let work = Work::Record(encode(&signed));
-            let before = vec![Deed::Signed(digest)];
+            let before = vec![deed(&signed, digest)];
             return self.say(Talk::Enrolment, Request::Do(work), errand, before);
         }
         let (signed, digest) = self.sign(now, &chain, action, Some(errand.key));
@@ -197,7 +197,7 @@ impl Agent {
         }
         let bytes = encode(&signed);
         errand.bytes = Some((self.home, bytes.clone(), digest));
-        let mut before = vec![Deed::Signed(digest)];
+        let mut before = vec![deed(&signed, digest)];
         let mut forked = None;
         if self.character == Character::Forker {
             let mark = Action::Release {
@@ -205,7 +205,7 @@ impl Agent {
                 claim: digest,
             };
             let (other, name) = self.sign(now, &chain, mark, None);
-            before.push(Deed::Signed(name));
+            before.push(deed(&other, name));
             forked = Some(encode(&other));
         }
         let mut deeds = self.say(
@@ -222,8 +222,8 @@ impl Agent {
 
     fn lie(&mut self, errand: &Errand, signed: SignedRecord, digest: Digest) -> Vec<Deed> {
         let other = unisono_model::AgentId(self.chain_owner());
+        let before = vec![deed(&signed, digest)];
         let (bytes, refused) = twist(&mut self.chance, signed, &self.old_letters, other);
-        let before = vec![Deed::Signed(digest)];
         let mut deeds = self.say(
             Talk::Errand,
             Request::Do(Work::Record(bytes)),
@@ -283,5 +283,13 @@ impl Agent {
         let signed = SignedRecord::sign(&self.key, &place, &body);
         let digest = place.digest(&signed.body.0);
         (signed, digest)
+    }
+}
+
+fn deed(signed: &SignedRecord, record: Digest) -> Deed {
+    Deed::Signed {
+        record,
+        by: signed.agent,
+        signature: signed.signature,
     }
 }

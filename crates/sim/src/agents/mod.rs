@@ -13,7 +13,7 @@ use unisono_core::node::{Answer, Promise, Question, Work};
 use unisono_core::replication::Cursor;
 use unisono_model::{
     Action, AgentId, ChainHead, ClusterId, Digest, Held, IdempotencyKey, LogId, OrchestraId,
-    Rejection, Stamp,
+    Rejection, Stamp, wire::Signature,
 };
 
 pub use character::Character;
@@ -134,8 +134,15 @@ pub enum Deed {
     Send(Box<Letter>),
     /// It does nothing for so long (ns), and is then woken.
     Sleep(u64),
-    /// It has signed a record, under this digest.
-    Signed(Digest),
+    /// It has signed a record.
+    Signed {
+        /// The record's digest.
+        record: Digest,
+        /// The key that signed it.
+        by: AgentId,
+        /// The signature.
+        signature: Signature,
+    },
     /// It has asked for something under this key.
     Keyed(IdempotencyKey),
     /// Something is over.

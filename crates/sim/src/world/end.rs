@@ -2,6 +2,7 @@
 //! shows is held against the logs.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use unisono_core::journal::Entry;
 use unisono_core::node::{Question, Storage};
@@ -186,7 +187,7 @@ impl World {
             self.checks.say(self.now, "I3", verdict);
         }
         self.judge_forks();
-        let mut held = home.held;
+        let mut held = home.held.clone();
         held.extend(&work.held);
         let verdict = self.checks.durability.check(&held, &self.liars);
         self.checks.say(self.now, "I2", verdict);
@@ -195,14 +196,14 @@ impl World {
     /// Whoever runs and is honest must be able to prove every fork that the disks show.
     fn judge_forks(&mut self) {
         for place in [self.home, self.workplace] {
-            let split = self.reading(place).split;
+            let reading = self.reading(place);
             for host in 0..self.scenario.nodes {
                 if self.lies(host) || !self.hosts[host].is_awake() {
                     continue;
                 }
                 let proofs = self.hosts[host].store.proofs(place);
                 let proven = oracle::proven(&proofs, &mut self.memo);
-                if let Some(log) = split.iter().find(|log| !proven.contains_key(log)) {
+                if let Some(log) = reading.split.iter().find(|log| !proven.contains_key(log)) {
                     let why = format!("{log:?} forked, and machine {host} has no proof of it");
                     self.checks.violated(self.now, "I3", why);
                 }
@@ -210,8 +211,14 @@ impl World {
         }
     }
 
-    /// The union of what the machines' disks hold of an orchestra, but for a liar's copy.
-    fn reading(&mut self, place: OrchestraId) -> Reading {
+    /// The union of what the machines' disks hold of an orchestra, but for a liar's copy. It is
+    /// read once for all judges of one moment, who do not change it.
+    fn reading(&mut self, place: OrchestraId) -> Rc<Reading> {
+        if let Some((at, reading)) = self.readings.get(&place)
+            && *at == self.now
+        {
+            return reading.clone();
+        }
         let machines = &mut self.hosts[..self.scenario.nodes];
         let disks: Vec<Vec<Entry>> = machines
             .iter()
@@ -221,6 +228,8 @@ impl World {
             .iter_mut()
             .flat_map(|host| host.store.proofs(place))
             .collect();
-        oracle::read(&disks, &proofs, &mut self.memo)
+        let reading = Rc::new(oracle::read(&disks, &proofs, &mut self.memo));
+        self.readings.insert(place, (self.now, reading.clone()));
+        reading
     }
 }

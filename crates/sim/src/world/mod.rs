@@ -10,6 +10,7 @@ mod talk;
 mod wires;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use unisono_core::journal::Stretch;
 use unisono_core::node::{Answer, BatchId, DiskFailure, Input, LoadId, Output};
@@ -24,6 +25,7 @@ use crate::history::Operation;
 use crate::host::{Common, Host};
 use crate::memo::Memo;
 use crate::network::{Flight, Network};
+use crate::oracle::Reading;
 use crate::plan::{Fault, Plan};
 use crate::scenario::Scenario;
 use crate::trace::Trace;
@@ -130,6 +132,8 @@ pub struct World {
     forks_noted: BTreeSet<Digest>,
     /// Frames that were not taken while a node was speaking: who, in which life, to whom.
     refusals: Vec<(usize, u32, NodeId)>,
+    /// What the disks held of an orchestra when the judges last read them, and when.
+    readings: BTreeMap<OrchestraId, (u64, Rc<Reading>)>,
 }
 
 impl World {
@@ -177,6 +181,7 @@ impl World {
             broken: false,
             forks_noted: BTreeSet::new(),
             refusals: Vec::new(),
+            readings: BTreeMap::new(),
         };
         world.people();
         world.schedule();

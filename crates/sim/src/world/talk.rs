@@ -1,12 +1,13 @@
 //! Between agents and nodes: letters go in, answers come out, and the judges read along.
 
+use unisono_core::context::Verifier;
 use unisono_core::node::{Answer, AnswerBody, Ask, Input, Submit, Ticket};
 use unisono_core::orchestra::view::{ClaimStatus, View};
 use unisono_model::{Code, Rejection};
 
 use super::{Event, MS, World};
 use crate::agents::{Deed, Heard, Letter, Request};
-use crate::checks::{Promised, Waiting, Who, covers};
+use crate::checks::{Progress, Promised, Waiting, Who, covers};
 use crate::history::Outcome;
 
 impl World {
@@ -37,7 +38,14 @@ impl World {
                     let nap = self.talks[agent].1;
                     self.push(self.now + ns, Event::Woken { agent, nap });
                 }
-                Deed::Signed(record) => self.checks.invention.signed(record),
+                Deed::Signed {
+                    record,
+                    by,
+                    signature,
+                } => {
+                    self.checks.invention.signed(record);
+                    self.memo.signed(&by.0, &record, &signature);
+                }
                 Deed::Keyed(key) => self.checks.invention.asked(key),
                 Deed::Finished(operation) => {
                     match operation.outcome {
@@ -161,6 +169,9 @@ impl World {
             Ok(waiting) => waiting,
             Err(why) => return self.checks.violated(now, "I12", why),
         };
+        let monotonic = self.hosts[host].clock.monotonic_ns(now);
+        let verdict = Progress::in_time(&waiting, monotonic);
+        self.checks.say(now, "I12", verdict);
         self.remember_misled(host, &waiting, &result);
         if !self.lies(host) {
             self.judge_answer(host, &waiting, &result);
