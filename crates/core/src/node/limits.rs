@@ -61,10 +61,11 @@ pub const DOCUMENT_DELAY_MS: u64 = 5_000;
 pub const DOCUMENT_IDLE_MS: u64 = 60_000;
 /// Bytes of documents that stay in memory, beyond those that something waits for.
 pub const DOCUMENTS_BYTES_MAX: u64 = 32 * 1024 * 1024;
-/// Records after which the views of a small orchestra are checkpointed.
+/// Records after which a real node checkpoints the views of a small orchestra.
 pub const CHECKPOINT_RECORDS: u64 = 1_024;
-/// Records after which those of any orchestra are: what a start has to fold again at the most.
-pub const CHECKPOINT_RECORDS_MAX: u64 = 8_192;
+/// How many times as many those of a large one may wait for: with [`CHECKPOINT_RECORDS`], a start
+/// has to fold 8,192 records again at the most.
+pub const CHECKPOINT_GROWTH_MAX: u64 = 8;
 /// How long a node sees the same next view before it votes for it (ms).
 pub const VIEW_DELAY_MS: u64 = 3_000;
 /// How far this node's clock may be from the other members' before it refuses to write (ms).

@@ -84,6 +84,9 @@ pub struct Config {
     pub lease_ms_max: u64,
     /// How far back views can be read without folding the logs again (ms).
     pub readable_ms: u64,
+    /// After how many records the views of a small orchestra are checkpointed; those of a large one
+    /// are after a quarter of its values, but after eight times as many at the latest.
+    pub checkpoint_records: u64,
     /// Rules to break, for tests of the checkers.
     pub sabotage: Sabotage,
 }

@@ -123,10 +123,11 @@ impl Node {
             self.rebuild_document(context, orchestra, name, out);
         }
         self.fetch_documents(out);
+        let least = self.config.checkpoint_records;
         let due: Vec<OrchestraId> = self
             .spaces
             .values()
-            .filter(|space| space.is_worth_saving())
+            .filter(|space| space.is_worth_saving(least))
             .map(|s| s.id)
             .collect();
         for orchestra in due {
@@ -359,10 +360,12 @@ impl Node {
 }
 
 impl Space {
-    /// Whether enough has happened since the last checkpoint.
-    fn is_worth_saving(&self) -> bool {
+    /// Whether enough has happened since the last checkpoint: `least` records, and more where there
+    /// is more to write.
+    fn is_worth_saving(&self, least: u64) -> bool {
         let weight = self.folds.weight() as u64;
-        let enough = (weight / 4).clamp(limits::CHECKPOINT_RECORDS, limits::CHECKPOINT_RECORDS_MAX);
+        let most = least.saturating_mul(limits::CHECKPOINT_GROWTH_MAX);
+        let enough = (weight / 4).clamp(least, most);
         self.unsaved >= enough && !self.refolding
     }
 }

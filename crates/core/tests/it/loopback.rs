@@ -147,6 +147,7 @@ impl Loop {
             seeds,
             lease_ms_max: 60_000,
             readable_ms: 10_000,
+            checkpoint_records: 1_024,
             sabotage: Sabotage::default(),
         };
         let mut verifier = StrictVerifier;

@@ -178,6 +178,7 @@ impl Ring {
             seeds,
             lease_ms_max: 60_000,
             readable_ms: 3_600_000,
+            checkpoint_records: unisono_core::node::limits::CHECKPOINT_RECORDS,
             sabotage: Sabotage::default(),
         };
         let mut verifier = Timed::default();

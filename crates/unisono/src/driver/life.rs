@@ -182,6 +182,7 @@ pub(super) fn make_node(
         seeds,
         lease_ms_max: identity.lease_ms_max,
         readable_ms: READABLE_MS,
+        checkpoint_records: unisono_core::node::limits::CHECKPOINT_RECORDS,
         sabotage,
     };
     let mut context = Context {
