@@ -4,7 +4,9 @@
 use alloc::vec::Vec;
 
 use unisono_model::wire::{Malformed, decode};
-use unisono_model::{BundleBody, ClusterId, Digest, ForkProof, SignedBundle, SignedRecord, limits};
+use unisono_model::{
+    BundleBody, ClusterId, Digest, ForkProof, SignedBundle, SignedRecord, Stamp, limits,
+};
 
 use crate::context::Verifier;
 
@@ -107,6 +109,12 @@ impl Carried {
     /// What it holds.
     pub fn body(&self) -> &BundleBody {
         &self.body
+    }
+
+    /// The lowest stamp in it: its first record's, or its own where it is nothing but a head.
+    pub fn lowest(&self) -> Stamp {
+        let first = self.body.records.first();
+        first.map_or(self.bundle.header.stamp, |record| record.stamp)
     }
 
     /// Its digest.

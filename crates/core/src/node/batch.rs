@@ -154,7 +154,7 @@ impl Node {
                     let Some((seq, carried)) = space.incoming.first(&log) else {
                         break;
                     };
-                    match state.is_next(carried.header(), &carried.digest()) {
+                    match state.is_next(carried.header(), &carried.digest(), carried.lowest()) {
                         Err(NotNext::Gap) => break,
                         Ok(()) if full => break,
                         Err(why) => {

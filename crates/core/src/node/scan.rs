@@ -265,7 +265,8 @@ impl Node {
         };
         let header = *carried.header();
         let state: &mut LogState = scan.logs.entry(log);
-        if state.is_next(&header, &carried.digest()).is_err() {
+        let lowest = carried.lowest();
+        if state.is_next(&header, &carried.digest(), lowest).is_err() {
             return;
         }
         let mut verifier = Remembered(&space.inert);

@@ -167,7 +167,8 @@ impl Node {
                 };
                 let space = self.space_entry(orchestra);
                 let state = space.logs.entry(log);
-                if state.is_next(carried.header(), &carried.digest()).is_err() {
+                let (header, lowest) = (carried.header(), carried.lowest());
+                if state.is_next(header, &carried.digest(), lowest).is_err() {
                     return;
                 }
                 let (header, digest) = (*carried.header(), carried.digest());

@@ -77,8 +77,14 @@ pub struct Placed {
 }
 
 impl LogState {
-    /// Whether a bundle is the next.
-    pub fn is_next(&self, header: &BundleHeader, digest: &Digest) -> Result<(), NotNext> {
+    /// Whether a bundle is the next. `lowest` is the lowest stamp in it: the log's head so far was
+    /// the promise that nothing would come at or below it, records no more than heads.
+    pub fn is_next(
+        &self,
+        header: &BundleHeader,
+        digest: &Digest,
+        lowest: Stamp,
+    ) -> Result<(), NotNext> {
         if self.cut.is_some_and(|cut| header.seq >= cut) {
             return Err(NotNext::Ended);
         }
@@ -94,7 +100,7 @@ impl LogState {
         if header.prev != self.head {
             return Err(NotNext::Fork);
         }
-        if header.stamp <= self.stamp {
+        if lowest <= self.stamp || header.stamp <= self.stamp {
             return Err(NotNext::Stamps);
         }
         Ok(())

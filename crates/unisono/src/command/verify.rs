@@ -149,7 +149,7 @@ fn check_log(
                 return Err(format!("bundle {place} belongs elsewhere"));
             }
             state
-                .is_next(&header, &digest)
+                .is_next(&header, &digest, carried.lowest())
                 .map_err(|why| format!("bundle {place}: {why:?}"))?;
             let placed = state.advance(&header, digest, carried.body(), &mut StrictVerifier);
             found.bundles += 1;
