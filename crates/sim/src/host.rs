@@ -14,9 +14,6 @@ use crate::disk::DiskImage;
 use crate::memo::Memo;
 use crate::store::Store;
 
-/// How far back views can be read at once (ms): short, so that the past is folded away in a run.
-const READABLE_MS: u64 = 30_000;
-
 /// A machine.
 pub struct Host {
     /// Its number.
@@ -69,6 +66,10 @@ pub struct Common {
     pub cluster: ClusterId,
     /// The longest lease (ms).
     pub lease_ms_max: u64,
+    /// How far back views can be read at once (ms): short, so that the past is folded away in a run.
+    pub readable_ms: u64,
+    /// After how many records views are checkpointed: few, for the same reason.
+    pub checkpoint_records: u64,
     /// Rules to break.
     pub sabotage: unisono_core::sabotage::Sabotage,
     /// Whether a life goes on with the log of the one before.
@@ -172,7 +173,8 @@ impl Host {
             incarnation: self.incarnation,
             seeds,
             lease_ms_max: common.lease_ms_max,
-            readable_ms: READABLE_MS,
+            readable_ms: common.readable_ms,
+            checkpoint_records: common.checkpoint_records,
             sabotage: common.sabotage,
         };
         self.tick_at = u64::MAX;

@@ -1,6 +1,8 @@
 //! Everything that will go wrong in a seed, drawn before the run begins: a list of timed faults
 //! that can be read, kept and shortened.
 
+use serde::{Deserialize, Serialize};
+
 use crate::chance::Chance;
 use crate::network::cuts::{self, Directions};
 use crate::network::{Weather, matrix};
@@ -13,7 +15,7 @@ const SIGNED_MS: i64 = 1_000_000;
 const CALM_NS: u64 = 8 * SECOND;
 
 /// Something that goes wrong, or right again.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Fault {
     /// A machine loses power; at its next write, if it is to be at an inconvenient moment.
     Crash {
@@ -88,10 +90,19 @@ pub enum Fault {
         /// How long it is down (ns).
         down_ns: u64,
     },
+    /// A machine loses power, and one bit of what its disk holds is another when it comes back.
+    Flip {
+        /// Which.
+        host: usize,
+        /// How long it is down (ns).
+        down_ns: u64,
+    },
     /// A copy of the lying node begins to speak with half of its peers.
     Twin,
     /// The lying node sends garbage.
     Garbage,
+    /// The lying node sends a bundle whose record is stamped below a head that it has shown.
+    Backdate,
 }
 
 /// All faults of a seed.
@@ -113,6 +124,10 @@ pub struct Plan {
     pub dishonest: bool,
     /// After how long silent members are voted out (ms); 0 never.
     pub remove_after_ms: u64,
+    /// How far back views can be read at once (ms).
+    pub readable_ms: u64,
+    /// After how many records views are checkpointed.
+    pub checkpoint_records: u64,
 }
 
 struct Draw<'a> {
@@ -146,6 +161,7 @@ impl Plan {
             0
         };
         let end = scenario.safety_s * SECOND;
+        let mut folding = Chance::new(seed, "folding", 0);
         let mut draw = Draw {
             scenario,
             chance,
@@ -158,6 +174,9 @@ impl Plan {
         faults.retain(|(at, _)| *at < end);
         // The order of equal times must not depend on the sorting algorithm: it is stable.
         faults.sort_by_key(|(at, _)| *at);
+        if let Some(only) = &scenario.only {
+            faults.clone_from(only);
+        }
         Self {
             faults,
             weather,
@@ -167,6 +186,8 @@ impl Plan {
             liar,
             dishonest,
             remove_after_ms,
+            readable_ms: folding.log_between(1_000, 32_000),
+            checkpoint_records: folding.log_between(8, 128),
         }
     }
 }
@@ -220,8 +241,11 @@ impl Draw<'_> {
             self.steps();
         }
         if liar.is_some() {
-            let at = self.moment();
-            self.faults.push((at.min(self.end / 2), Fault::Twin));
+            let twin = self.moment().min(self.end / 2);
+            self.faults.push((twin, Fault::Twin));
+            // From its fork on nothing of its log is looked at any more.
+            self.faults.push((twin / 2, Fault::Backdate));
+            self.faults.push((twin - twin / 4, Fault::Backdate));
             for at in self.moments(20 * SECOND) {
                 self.faults.push((at, Fault::Garbage));
             }
@@ -295,18 +319,25 @@ impl Draw<'_> {
             }
         }
         if remove_after_ms > 0 {
-            // Somebody is away for longer than the others are patient.
+            // Somebody is away for longer than the others are patient: switched off, or cut off
+            // with agents who go on, so that it brings late what was settled without it.
             let host = self.host();
             let away = (remove_after_ms + self.scenario.lease_ms_max) * MS + 40 * SECOND;
             let at = self.chance.between(CALM_NS, self.end / 2);
-            self.faults.push((
-                at,
-                Fault::Crash {
+            if self.chance.percent(30) {
+                let in_write = false;
+                let down_ns = away;
+                let crash = Fault::Crash {
                     host,
-                    down_ns: away,
-                    in_write: false,
-                },
-            ));
+                    down_ns,
+                    in_write,
+                };
+                self.faults.push((at, crash));
+            } else {
+                let alone = cuts::alone(host, self.scenario.nodes);
+                self.faults.push((at, Fault::Cut(alone.clone())));
+                self.faults.push((at + away, Fault::Mend(alone)));
+            }
         }
     }
 
@@ -369,6 +400,11 @@ impl Draw<'_> {
             self.faults.push((at, Fault::Image { host }));
             self.faults
                 .push((at + age, Fault::Rollback { host, down_ns }));
+        }
+        if self.chance.percent(mix.bit_flips) {
+            let (at, host) = (self.moment(), self.host());
+            let down_ns = self.chance.log_between(20, 20_000) * MS;
+            self.faults.push((at, Fault::Flip { host, down_ns }));
         }
     }
 

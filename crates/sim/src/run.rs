@@ -8,6 +8,7 @@ use unisono_model::Digest;
 use crate::checks::Violation;
 use crate::counters::Counters;
 use crate::history::Operation;
+use crate::plan::Fault;
 use crate::scenario::Scenario;
 use crate::world::World;
 
@@ -28,6 +29,8 @@ pub struct Outcome {
     pub verdicts: Vec<Violation>,
     /// What happened how often.
     pub counters: Counters,
+    /// What was to go wrong, and when (virtual ns).
+    pub faults: Vec<(u64, Fault)>,
     /// The trace as JSON lines, where it was asked for.
     pub lines: Vec<String>,
 }
@@ -78,6 +81,7 @@ fn run_with(scenario: &Scenario, seed: u64, lines: bool) -> Outcome {
         history: std::mem::take(&mut world.history),
         verdicts: std::mem::take(&mut world.checks.found),
         counters: world.counters.clone(),
+        faults: world.planned(),
         lines: world.trace.take_lines(),
     }
 }

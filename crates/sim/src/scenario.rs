@@ -4,6 +4,8 @@
 use serde::{Deserialize, Serialize};
 use unisono_core::sabotage::Sabotage;
 
+use crate::plan::Fault;
+
 /// A kind of run. A scenario and a seed make one run.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -18,6 +20,10 @@ pub struct Scenario {
     pub agents: usize,
     /// How long everything may go wrong (virtual s).
     pub safety_s: u64,
+    /// How many actions must be acknowledged meanwhile, beside one crash and, where there are
+    /// several nodes, one partition. Faults go on for up to as long again until there were; a run
+    /// that stays smaller fails. 0: as many as come.
+    pub actions_min: u64,
     /// How long the cluster may take to agree after the last fault has healed (virtual s).
     pub liveness_s: u64,
     /// How long an agent waits on average between its answers and its next action (virtual ms).
@@ -28,6 +34,9 @@ pub struct Scenario {
     pub lease_ms_max: u64,
     /// How likely each class of faults is.
     pub faults: Mix,
+    /// Exactly these timed faults (ns) instead of those drawn from the seed: what is left of a
+    /// failing seed's list when it is shortened.
+    pub only: Option<Vec<(u64, Fault)>>,
     /// The rule that is broken on purpose, by name; see [`Planted::ALL`].
     pub sabotage: Option<String>,
 }
@@ -55,6 +64,8 @@ pub struct Mix {
     pub full_disks: u64,
     /// Disks that come back with an old image.
     pub rollbacks: u64,
+    /// Bits that change on a disk.
+    pub bit_flips: u64,
     /// Slow disks.
     pub slow_disks: u64,
     /// Clocks that drift.
@@ -80,12 +91,14 @@ impl Default for Scenario {
             nodes: 5,
             regions: 3,
             agents: 8,
-            safety_s: 540,
+            safety_s: 600,
+            actions_min: 300,
             liveness_s: 180,
             think_ms: 5_000,
             checkpoint_s: 10,
             lease_ms_max: 20_000,
             faults: Mix::default(),
+            only: None,
             sabotage: None,
         }
     }
@@ -103,6 +116,7 @@ impl Default for Mix {
             sync_failures: 25,
             full_disks: 25,
             rollbacks: 25,
+            bit_flips: 25,
             slow_disks: 25,
             drift: 50,
             steps: 30,
@@ -128,6 +142,7 @@ impl Mix {
             sync_failures: 0,
             full_disks: 0,
             rollbacks: 0,
+            bit_flips: 0,
             slow_disks: 0,
             drift: 0,
             steps: 0,

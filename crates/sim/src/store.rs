@@ -111,6 +111,26 @@ impl Store {
         self.shared.disk.borrow_mut().rollback(image);
     }
 
+    /// Flips one bit of one of the files: which, is up to `luck`. False where there is none.
+    pub fn flip_bit(&mut self, luck: u64) -> bool {
+        let mut disk = self.shared.disk.borrow_mut();
+        let mut place = luck % (disk.used() * 8).max(1);
+        for (name, bytes) in disk.list().unwrap_or_default() {
+            match place.checked_sub(bytes * 8) {
+                Some(beyond) => place = beyond,
+                None => return disk.flip_bit(&name, place),
+            }
+        }
+        false
+    }
+
+    /// How many regions of the disk were found damaged when it was opened.
+    pub fn damage(&self) -> usize {
+        self.journal
+            .as_ref()
+            .map_or(0, |journal| journal.damage().len())
+    }
+
     /// Changes what goes wrong.
     pub fn set_faults(&mut self, change: impl FnOnce(&mut DiskFaults)) {
         change(&mut self.shared.disk.borrow_mut().faults);

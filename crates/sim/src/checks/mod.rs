@@ -29,7 +29,7 @@ const KEPT_MAX: usize = 20;
 /// An invariant that did not hold.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Violation {
-    /// Which: `I1` to `I12`, or `session`.
+    /// Which: `I1` to `I12`, `session`, or `size` where too little happened.
     pub invariant: String,
     /// When it was seen (virtual ns).
     pub at_ns: u64,

@@ -16,6 +16,8 @@ const AHEAD_NS: u64 = (limits::STAMP_AHEAD_MS_MAX + 250) * 1_000_000;
 pub struct Stamps {
     last: BTreeMap<(OrchestraId, LogId), (u64, Stamp)>,
     lives: BTreeMap<(OrchestraId, NodeId), (LogId, Stamp)>,
+    /// What each machine has taken in of other nodes' logs.
+    taken: BTreeMap<(usize, OrchestraId, LogId), (u64, Stamp)>,
     /// Bundles with records that were stamped so far ahead of the true time that every other clock
     /// had to hold them back.
     pub ahead: u64,
@@ -67,6 +69,30 @@ impl Stamps {
             if header.stamp.as_ns() > highest_wall_ns + SLACK_NS {
                 let ahead = (header.stamp.as_ns() - highest_wall_ns) / 1_000_000;
                 return Err(format!("{node:?} stamped {ahead} ms above its own clock"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A machine has written bundles of a lying node to its disk: they may lie about everything but
+    /// the rise of their stamps.
+    pub fn taken(&mut self, host: usize, liar: NodeId, entries: &[Entry]) -> Result<(), String> {
+        for entry in entries.iter().filter(|entry| entry.key.log.node == liar) {
+            let Ok((bundle, body)) = SignedBundle::decode(&entry.bytes) else {
+                continue;
+            };
+            let header = bundle.header;
+            let first = body.records.first().map_or(header.stamp, |one| one.stamp);
+            let key = (host, header.orchestra, header.log);
+            let before = self.taken.insert(key, (header.seq, header.stamp));
+            if let Some((seq, stamp)) = before
+                && seq + 1 == header.seq
+                && first <= stamp
+            {
+                return Err(format!(
+                    "machine {host} took {first} in {:?}, which had shown {stamp}",
+                    header.log
+                ));
             }
         }
         Ok(())

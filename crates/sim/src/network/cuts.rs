@@ -26,7 +26,15 @@ pub fn draw(chance: &mut Chance, hosts: usize, regions: &[usize]) -> Directions 
     cut
 }
 
-/// One machine and the rest.
+/// This machine and the rest, in both directions.
+pub fn alone(host: usize, hosts: usize) -> Directions {
+    let others = (0..hosts).filter(|other| *other != host);
+    others
+        .flat_map(|other| [(host, other), (other, host)])
+        .collect()
+}
+
+/// Some machine and the rest.
 fn one_alone(chance: &mut Chance, hosts: usize) -> Vec<u64> {
     let alone = chance.below(hosts as u64) as usize;
     (0..hosts).map(|host| u64::from(host == alone)).collect()

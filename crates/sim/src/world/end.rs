@@ -9,15 +9,16 @@ use unisono_core::node::{Question, Storage};
 use unisono_model::{NodeId, OrchestraId, Stamp};
 
 use super::{MS, SECOND, World};
+use crate::host::Host;
 use crate::oracle::{self, Reading};
 
 impl World {
     /// Lets everything go wrong for as long as planned, then heals and judges.
     pub fn run(&mut self) {
-        let end = self.scenario.safety_s * SECOND;
-        if !self.run_until(end) {
+        if !self.go_wrong() {
             return self.judge_forks();
         }
+        let end = self.now;
         self.agents
             .iter_mut()
             .for_each(|agent| agent.retired = true);
@@ -35,6 +36,43 @@ impl World {
         }
         self.say_what_is_unsettled();
         self.judge_logs();
+    }
+
+    /// Everything goes wrong until the run is as large as the scenario says. False where going on
+    /// makes no sense.
+    fn go_wrong(&mut self) -> bool {
+        let end = self.scenario.safety_s * SECOND;
+        if !self.run_until(end) {
+            return false;
+        }
+        while self.lacks().is_some() && self.now < 2 * end {
+            if self.counters.of("crash") == 0 {
+                let awake = self.hosts.iter().position(Host::is_awake).unwrap_or(0);
+                self.crash(awake, SECOND, false);
+            }
+            if !self.run_until(self.now + 10 * SECOND) {
+                return false;
+            }
+        }
+        let small = self.lacks().map_or(Ok(()), Err);
+        self.checks.say(self.now, "size", small);
+        true
+    }
+
+    /// What must have happened by now in a run of this scenario and has not.
+    fn lacks(&self) -> Option<String> {
+        let least = self.scenario.actions_min;
+        let several = self.scenario.nodes > 1;
+        let wanted = [
+            ("acknowledged", least),
+            ("crash", least.min(1)),
+            ("partition", least.min(u64::from(several))),
+        ];
+        let lack = wanted
+            .into_iter()
+            .find(|(what, least)| self.counters.of(what) < *least)?;
+        let (what, least) = lack;
+        Some(format!("{what}: {} of {least}", self.counters.of(what)))
     }
 
     fn is_settled(&mut self) -> bool {

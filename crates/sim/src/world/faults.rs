@@ -7,6 +7,9 @@ use crate::clock::EPOCH_NS;
 use crate::network::Weather;
 use crate::plan::Fault;
 
+/// How long replicas are compared each second after a machine has come back from alone.
+const RETURN_SECONDS: u64 = 20;
+
 impl World {
     pub(super) fn fault(&mut self, fault: Fault) {
         self.trace.say(self.now, 0, || format!("{fault:?}"));
@@ -51,8 +54,10 @@ impl World {
                 self.hosts[host].image = Some((self.now, image));
             }
             Fault::Rollback { host, down_ns } => self.roll_back(host, down_ns),
+            Fault::Flip { host, down_ns } => self.flip(host, down_ns),
             Fault::Twin => self.clone_liar(),
             Fault::Garbage => self.send_garbage(),
+            Fault::Backdate => self.backdate(),
         }
     }
 
@@ -73,11 +78,23 @@ impl World {
             self.cuts += 1;
         } else {
             self.cuts = self.cuts.saturating_sub(1);
+            self.watch_return(directions);
         }
         self.trace
             .event(self.now, if cut { "cut" } else { "mend" }, all.len(), &[]);
         for host in 0..self.hosts.len() {
             self.review_all(host);
+        }
+    }
+
+    /// Whoever comes back from alone brings late what the others have settled without it. What that
+    /// changes is over with the leases, so replicas are compared each second for a while.
+    fn watch_return(&mut self, directions: &[(usize, usize)]) {
+        let removes = self.plan.remove_after_ms > 0;
+        if removes && directions.len() == 2 * (self.scenario.nodes - 1) {
+            for second in 1..=RETURN_SECONDS {
+                self.push(self.now + second * SECOND, Event::Compare);
+            }
         }
     }
 
@@ -93,6 +110,25 @@ impl World {
         let machine = &mut self.hosts[host];
         machine.forgetful = true;
         machine.store.put_image(image);
+        machine.down_until = self.now + down_ns;
+        let at = machine.down_until;
+        self.push(at, Event::Fault(Fault::Start { host }));
+    }
+
+    /// One bit on a disk changes while the machine is off.
+    fn flip(&mut self, host: usize, down_ns: u64) {
+        if self.hosts[host].node.is_some() {
+            self.lose_power(host);
+        }
+        let luck = self.chance.below(u64::MAX);
+        let machine = &mut self.hosts[host];
+        if machine.store.flip_bit(luck) {
+            self.counters.add("bit flipped on a disk");
+        }
+        // What stood there is lost for this disk, and what the node knew of its own former lives
+        // may be: nobody can tell which record it was.
+        self.checks.durability.rolled_back(host, 0, self.now);
+        machine.forgetful = true;
         machine.down_until = self.now + down_ns;
         let at = machine.down_until;
         self.push(at, Event::Fault(Fault::Start { host }));

@@ -3,6 +3,7 @@
 
 mod end;
 mod faults;
+mod forgery;
 mod judge;
 mod perform;
 mod power;
@@ -75,8 +76,10 @@ enum Event {
     },
     /// An agent wakes up.
     Woken { agent: usize, nap: u64 },
-    /// Judges compare replicas.
+    /// Judges look after all machines, and compare replicas.
     Checkpoint,
+    /// Judges compare replicas.
+    Compare,
 }
 
 /// What was read from a disk.
@@ -146,6 +149,8 @@ impl World {
         let common = Common {
             cluster,
             lease_ms_max: scenario.lease_ms_max,
+            readable_ms: plan.readable_ms,
+            checkpoint_records: plan.checkpoint_records,
             sabotage: scenario.switches(),
             continues_logs: scenario.continues_logs(),
         };
@@ -299,12 +304,18 @@ impl World {
             Event::Heard { agent, talk, heard } => self.heard(agent, talk, heard),
             Event::Woken { agent, nap } => self.woken(agent, nap),
             Event::Checkpoint => self.checkpoint(),
+            Event::Compare => self.compare_all(),
         }
     }
 
     /// Whether a machine with this number belongs to a liar.
     fn lies(&self, host: usize) -> bool {
         self.liars.contains(&host)
+    }
+
+    /// What was to go wrong, and when (virtual ns).
+    pub fn planned(&mut self) -> Vec<(u64, Fault)> {
+        std::mem::take(&mut self.plan.faults)
     }
 
     /// What the world held of signatures: computed and remembered.

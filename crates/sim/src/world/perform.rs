@@ -192,6 +192,11 @@ impl World {
         if self.lies(host) {
             return;
         }
+        if let Some(liar) = self.plan.liar {
+            let id = self.hosts[liar].id;
+            let verdict = self.checks.stamps.taken(host, id, entries);
+            self.checks.say(self.now, "I5", verdict);
+        }
         let machine = &self.hosts[host];
         let (id, wall) = (machine.id, machine.highest_wall_ns);
         let forgetful = machine.forgetful;
@@ -257,6 +262,9 @@ impl World {
     fn note(&mut self, host: usize, note: Note) {
         self.trace.say(self.now, host, || format!("{note:?}"));
         let counter = match note {
+            Note::BundleRefused { why, .. } if why.contains("stamps") => {
+                "back-dated bundle refused"
+            }
             Note::BundleRefused { .. } => "bundle refused",
             Note::FrameRefused { .. } => "frame refused",
             Note::LogForked { log, seq, .. } => {

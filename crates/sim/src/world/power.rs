@@ -23,6 +23,9 @@ impl World {
             self.push(now + 500 * MS, Event::Fault(Fault::Start { host }));
             return;
         };
+        if machine.store.damage() > 0 {
+            self.counters.add("restart with damage");
+        }
         if torn {
             self.counters.add("restart with torn tail");
         }

@@ -5,3 +5,4 @@ mod disk;
 mod network;
 mod planted;
 mod runs;
+mod shrinking;

@@ -6,6 +6,7 @@ use unisono_sim::{Mix, Scenario, run, run_with_trace};
 fn short() -> Scenario {
     Scenario {
         safety_s: 60,
+        actions_min: 0,
         think_ms: 2_000,
         ..Scenario::default()
     }
@@ -66,7 +67,7 @@ fn one_node_alone_and_two_nodes_agree() {
 fn an_ordinary_seed_is_as_large_as_it_says_and_holds() {
     let outcome = run(&Scenario::default(), 0);
     assert!(outcome.is_ok(), "{:?}", outcome.verdicts);
-    assert!(outcome.virtual_ns >= 540_000_000_000);
+    assert!(outcome.virtual_ns >= 600_000_000_000);
     assert!(
         outcome.counters.of("acknowledged") >= 300,
         "{:?}",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use unisono_sim::{Campaign, Outcome, Planted, Scenario, campaign, run_with_trace};
+use unisono_sim::{Campaign, Outcome, Planted, Scenario, campaign, run_with_trace, shrink};
 
 use crate::cli::Global;
 use crate::failure::{Exit, Failure};
@@ -32,6 +32,9 @@ pub(crate) struct SimArgs {
     /// Stops at the first seed that fails
     #[arg(long)]
     first: bool,
+    /// Shortens the list of faults of each failing seed as long as it still fails, and shows it
+    #[arg(long)]
+    shrink: bool,
     /// Does not ask that everything which ought to happen sometimes did: few seeds cannot show it
     #[arg(long)]
     short: bool,
@@ -71,6 +74,11 @@ pub(crate) fn run(args: &SimArgs, global: &Global) -> Result<(), Failure> {
     });
     if let Some(directory) = &args.traces {
         write_traces(directory, &scenario, &result.failed)?;
+    }
+    if args.shrink {
+        for outcome in &result.failed {
+            shorten(args.traces.as_deref(), &scenario, outcome)?;
+        }
     }
     tell(&result, args.short, started.elapsed().as_secs_f64(), global)
 }
@@ -143,6 +151,41 @@ fn write_traces(
         let path = directory.join(format!("seed-{}.jsonl", outcome.seed));
         let lines = run_with_trace(scenario, outcome.seed).lines.join("\n");
         std::fs::write(&path, lines).map_err(|error| Failure::system(&shown, &error))?;
+    }
+    Ok(())
+}
+
+/// Most runs that are spent on one seed's list of faults.
+const SHRINK_RUNS_MAX: u32 = 100;
+
+fn shorten(
+    directory: Option<&std::path::Path>,
+    scenario: &Scenario,
+    failed: &Outcome,
+) -> Result<(), Failure> {
+    let shrunk = shrink(scenario, failed, SHRINK_RUNS_MAX);
+    let left = shrunk.scenario.only.as_deref().unwrap_or_default();
+    output::say(&format!(
+        "seed {}: {} of {} faults are left after {} runs",
+        failed.seed,
+        left.len(),
+        shrunk.before,
+        shrunk.runs,
+    ));
+    for (at_ns, fault) in left {
+        output::say(&format!("  {:.3} s {fault:?}", *at_ns as f64 / 1e9));
+    }
+    if let Some(directory) = directory {
+        let path = directory.join(format!("seed-{}.scenario.json", failed.seed));
+        let shown = path.display().to_string();
+        let text = serde_json::to_string_pretty(&shrunk.scenario).unwrap_or_default();
+        std::fs::write(&path, text).map_err(|error| Failure::system(&shown, &error))?;
+        let seed = failed.seed;
+        let again = format!(
+            "unisono sim --seeds {seed}..{} --scenario {shown}",
+            seed + 1
+        );
+        output::say(&format!("  again: {again}"));
     }
     Ok(())
 }

@@ -1,0 +1,54 @@
+//! The faults of a failing seed are shortened to those that the failure needs.
+
+use unisono_sim::{Fault, Scenario, run, shrink};
+
+fn planted(name: &str) -> Scenario {
+    Scenario {
+        safety_s: 60,
+        actions_min: 0,
+        think_ms: 2_000,
+        sabotage: Some(name.into()),
+        ..Scenario::default()
+    }
+}
+
+#[test]
+fn a_failure_that_needs_no_fault_is_left_with_none() {
+    let scenario = planted("expiry-ignored");
+    let failed = run(&scenario, 1);
+    assert_eq!(failed.verdicts[0].invariant, "I1");
+    assert!(!failed.faults.is_empty());
+    let shrunk = shrink(&scenario, &failed, 20);
+    assert_eq!(shrunk.scenario.only, Some(Vec::new()));
+    assert_eq!(shrunk.before, failed.faults.len());
+}
+
+#[test]
+fn a_failure_that_needs_a_crash_keeps_one_and_fails_again() {
+    let scenario = planted("acknowledge-before-fsync");
+    let failed = (0..40)
+        .map(|seed| run(&scenario, seed))
+        .find(|outcome| outcome.verdicts.iter().any(|v| v.invariant == "I2"))
+        .unwrap();
+    let shrunk = shrink(&scenario, &failed, 60);
+    let left = shrunk.scenario.only.clone().unwrap();
+    assert!(left.len() < failed.faults.len(), "{left:?}");
+    let loses_power = |fault: &Fault| {
+        matches!(
+            fault,
+            Fault::Crash { .. } | Fault::Rollback { .. } | Fault::Flip { .. }
+        )
+    };
+    assert!(left.iter().any(|(_, fault)| loses_power(fault)), "{left:?}");
+    assert!(!run(&shrunk.scenario, failed.seed).is_ok());
+}
+
+#[test]
+fn a_shortened_list_is_data() {
+    let scenario = Scenario {
+        only: Some(run(&planted("expiry-ignored"), 2).faults),
+        ..Scenario::default()
+    };
+    let text = serde_json::to_string(&scenario).unwrap();
+    assert_eq!(serde_json::from_str::<Scenario>(&text).unwrap(), scenario);
+}
