@@ -64,7 +64,7 @@ impl Purpose {
         match self {
             Self::Scan(scan) => scan.asker(),
             Self::Page(page) => Some(page.asker()),
-            Self::Serve { .. } | Self::Header { .. } => None,
+            Self::Serve { .. } | Self::Header { .. } | Self::Anchor => None,
         }
     }
 }

@@ -187,7 +187,7 @@ impl Loop {
                         }
                         let result = Ok(());
                         let done = Input::Persisted { batch, result };
-                        inputs.extend(self.from_disk(index, done));
+                        inputs.extend(self.disk_says(index, done));
                     }
                     Output::Load {
                         load,
@@ -198,11 +198,11 @@ impl Loop {
                     } => {
                         let stretch =
                             self.memories[index].read(orchestra, log, from_seq, bytes_max);
-                        inputs.extend(self.from_disk(index, Input::Loaded { load, stretch }));
+                        inputs.extend(self.disk_says(index, Input::Loaded { load, stretch }));
                     }
                     Output::LoadBlob { load, name } => {
                         let bytes = self.memories[index].blobs.get(&name).cloned();
-                        inputs.extend(self.from_disk(index, Input::BlobLoaded { load, bytes }));
+                        inputs.extend(self.disk_says(index, Input::BlobLoaded { load, bytes }));
                     }
                     Output::SaveBlob { name, bytes } => {
                         self.memories[index].blobs.insert(name, bytes);
@@ -275,7 +275,7 @@ impl Loop {
     }
 
     /// What a disk says, unless it hangs.
-    fn from_disk(&mut self, index: usize, input: Input) -> Option<(usize, Input)> {
+    fn disk_says(&mut self, index: usize, input: Input) -> Option<(usize, Input)> {
         if self.disks_hang {
             self.hanging.push((index, input));
             return None;

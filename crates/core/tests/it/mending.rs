@@ -162,7 +162,7 @@ fn a_reader_is_refused_in_time_when_no_peer_has_a_copy() {
     }
     world.run_ms(5_000);
     let seen = Cursor([(LogTag::of(&log), 2)].into());
-    let ticket = world.ask(2, page(Some(seen)), 10_000);
+    let ticket = world.ask(2, page(Some(seen)), 1_000);
     world.run_ms(1_000);
     assert!(world.reply(ticket).is_none(), "peers are being asked");
     world.run_ms(3_000);
