@@ -120,7 +120,9 @@ fn a_view_needs_all_whom_it_lists_and_most_of_the_one_before() {
     facts.push(vote(all[2], 5_002, &second));
     let now = members(&facts);
     assert_eq!(now.views().installed().len(), 2);
-    let removal = now.removal_of(&all[4].node, all[4].incarnation).unwrap();
+    let removal = now
+        .removal_of(&all[4].node, all[4].incarnation)
+        .expect("left out");
     assert_eq!(removal.cut, Stamp::from_ms(5_002));
     assert!(now.removal_of(&all[2].node, all[2].incarnation).is_none());
     // Two of three would be most of the second, but were not enough for the first.
@@ -160,7 +162,7 @@ fn the_late_vote_of_somebody_voted_out_adds_a_view_and_moves_none() {
     let mut claims = Claims::default();
     claims.insert(&claim(all[0], 7, 19_100));
     let before = members(&facts);
-    let held = topic(&claims, &before, 19_200).holding.unwrap();
+    let held = topic(&claims, &before, 19_200).holding.expect("held");
     facts.push(vote(all[3], 5_500, &four));
     // What the late view lets in from before the later fence ends at that fence.
     claims.insert(&claim(all[1], 8, 18_000));
@@ -177,7 +179,13 @@ fn the_late_vote_of_somebody_voted_out_adds_a_view_and_moves_none() {
     );
     assert_eq!((cut(&after, 3), cut(&after, 4)), (Some(9_002), Some(5_500)));
     assert_eq!(topic(&claims, &after, 19_200).holding, Some(held));
-    assert!(before.footing().parts_from(&after.footing()).unwrap() <= Stamp::from_ms(5_500));
+    assert!(
+        before
+            .footing()
+            .parts_from(&after.footing())
+            .expect("other views")
+            <= Stamp::from_ms(5_500)
+    );
 }
 
 /// Seed 11: the side that goes on had a claim that lost to one of the silent side, and renewed it
@@ -206,7 +214,7 @@ fn a_release_from_the_silent_side_revives_nothing_beyond_the_fence() {
     }
     let next = claim(all[1], 7, 15_500);
     claims.insert(&next);
-    let holder = |claims: &Claims| topic(claims, &members, 16_000).holding.unwrap().claim;
+    let holder = |claims: &Claims| topic(claims, &members, 16_000).holding.expect("held").claim;
     assert_eq!(holder(&claims), next.place);
     let release = Action::Release {
         topic: "t".into(),
@@ -215,7 +223,10 @@ fn a_release_from_the_silent_side_revives_nothing_beyond_the_fence() {
     claims.insert(&fact(all[4], 5, 3_001, release));
     assert_eq!(holder(&claims), next.place);
     assert_eq!(
-        topic(&claims, &members, 14_000).holding.unwrap().claim,
+        topic(&claims, &members, 14_000)
+            .holding
+            .expect("held")
+            .claim,
         ours.place
     );
 }
