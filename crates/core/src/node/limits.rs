@@ -66,6 +66,8 @@ pub const CHECKPOINT_RECORDS: u64 = 1_024;
 /// How many times as many those of a large one may wait for: with [`CHECKPOINT_RECORDS`], a start
 /// has to fold 8,192 records again at the most.
 pub const CHECKPOINT_GROWTH_MAX: u64 = 8;
+/// Losses of claims that a node remembers to have told.
+pub const LOSSES_TOLD_MAX: usize = 4_096;
 /// How long a node sees the same next view before it votes for it (ms).
 pub const VIEW_DELAY_MS: u64 = 3_000;
 /// How far this node's clock may be from the other members' before it refuses to write (ms).

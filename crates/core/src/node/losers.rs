@@ -1,19 +1,22 @@
 //! Telling losers: a claim that this node granted, and that a lower one from elsewhere has beaten.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use unisono_model::{Action, AgentId, OrchestraId, Place};
 
-use super::Node;
 use super::output::{Note, Output};
+use super::{Node, limits};
 use crate::orchestra::horizon::Horizon;
 
 /// Claims that this node has granted and that are not settled yet.
 #[derive(Debug, Default)]
 pub(super) struct Granted {
     claims: BTreeMap<(OrchestraId, Place), (String, AgentId)>,
+    /// Losses that were told in this life, so that folding again does not tell them again; the
+    /// latest of them, at most [`limits::LOSSES_TOLD_MAX`].
+    told: BTreeSet<(Place, OrchestraId)>,
 }
 
 impl Granted {
@@ -48,6 +51,7 @@ impl Node {
     /// one that is settled is let go. Whoever starts again looks at them all again.
     pub(super) fn tell_losers(&mut self, out: &mut Vec<Output>) {
         let mut done: Vec<(OrchestraId, Place)> = Vec::new();
+        let mut told: Vec<(Place, OrchestraId)> = Vec::new();
         let mut horizons: BTreeMap<OrchestraId, Horizon> = BTreeMap::new();
         for ((orchestra, place), (topic, agent)) in &self.granted.claims {
             if self
@@ -63,7 +67,7 @@ impl Node {
             let Some(reading) = self.reading(*orchestra, place.stamp, horizon) else {
                 continue;
             };
-            if place.stamp < reading.folds.readable_from() {
+            if !reading.folds.claims.reaches(topic, *place) {
                 done.push((*orchestra, *place));
                 continue;
             }
@@ -71,7 +75,8 @@ impl Node {
                 .topic(topic)
                 .holding
                 .is_some_and(|held| held.claim == *place);
-            if !stands {
+            if !stands && !self.granted.told.contains(&(*place, *orchestra)) {
+                told.push((*place, *orchestra));
                 out.push(Output::Note(Note::Contested {
                     orchestra: *orchestra,
                     topic: topic.clone(),
@@ -85,6 +90,10 @@ impl Node {
         }
         for (orchestra, place) in done {
             self.granted.claims.remove(&(orchestra, place));
+        }
+        self.granted.told.extend(told);
+        while self.granted.told.len() > limits::LOSSES_TOLD_MAX {
+            self.granted.told.pop_first();
         }
     }
 }

@@ -240,6 +240,13 @@ impl Claims {
         self.topics.contains_key(topic)
     }
 
+    /// Whether a topic can still be read as of a place: its past is not folded up beyond that.
+    pub fn reaches(&self, topic: &str, place: Place) -> bool {
+        self.topics
+            .get(topic)
+            .is_some_and(|topic| topic.pruned.is_none_or(|pruned| pruned < place))
+    }
+
     /// A topic as of a stamp.
     pub fn read(&self, topic: &str, at: Stamp, rules: &Rules<'_>) -> TopicState {
         let Some(topic) = self.topics.get(topic) else {
