@@ -128,6 +128,8 @@ impl Folds {
             }
             Standing::Replaces(former) => {
                 self.counts.repeats += 1;
+                // What is folded into a base cannot be taken out of it.
+                self.upset |= former.stamp <= self.pruned;
                 self.retract(fact.agent, former, &fact.body.action);
             }
             Standing::Upsets => self.upset = true,

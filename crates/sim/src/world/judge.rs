@@ -186,6 +186,18 @@ impl World {
                     let verdict = agrees(known, &hash);
                     let other = *other;
                     self.counters.add("replicas compared");
+                    if verdict.is_err() {
+                        for one in [other, host] {
+                            for question in [
+                                Question::State,
+                                Question::Claims { topic: None },
+                                Question::Presences,
+                            ] {
+                                let view = self.view(one, place, question, Some(at));
+                                self.trace.say(self.now, one, || format!("shows {view:?}"));
+                            }
+                        }
+                    }
                     self.checks.say(
                         self.now,
                         "I1",
