@@ -186,7 +186,8 @@ impl Plan {
             liar,
             dishonest,
             remove_after_ms,
-            readable_ms: folding.log_between(1_000, 32_000),
+            // The judges look a few seconds back, and want an answer at once.
+            readable_ms: folding.log_between(5_000, 32_000),
             checkpoint_records: folding.log_between(8, 128),
         }
     }

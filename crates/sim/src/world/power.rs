@@ -17,6 +17,8 @@ impl World {
         if machine.node.is_some() || now < machine.down_until {
             return;
         }
+        // Whoever lost power in its sleep is awake again.
+        machine.clock.wake(now);
         machine.begin_life(now, &self.common);
         let Some(torn) = machine.open_disk() else {
             // A disk that fails while it is opened: the machine tries again.
