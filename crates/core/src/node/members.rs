@@ -72,7 +72,7 @@ impl Node {
     }
 
     /// Writes an admission, unless one is on its way.
-    fn admit(&mut self, context: &Context<'_>, admit: Admit) {
+    pub(super) fn admit(&mut self, context: &Context<'_>, admit: Admit) {
         let subject = Subject::Task(self.cluster, alloc::format!("admit {}", admit.node));
         if self.blocked.contains_key(&subject) {
             return;

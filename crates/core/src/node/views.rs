@@ -32,6 +32,7 @@ impl Node {
         let wish = if silent_ms == 0 || !self.is_member() {
             None
         } else {
+            self.readmit(context, at, silent_ms);
             self.next_view(now_ms, at, silent_ms)
         };
         let Some(vote) = wish else {
@@ -72,14 +73,15 @@ impl Node {
         let everybody = staying.clone();
         staying.retain(|life| !self.is_silent(life, now_ms, at, silent_ms));
         let base = members.base();
-        // Whoever has voted a life out never votes it in again, and whoever counts on that voter
-        // goes with it: two views of one base then share a voter whose votes only shrink.
+        // Whoever has voted somebody out never votes it in again, unless it was admitted anew from
+        // inside that view, and whoever counts on that voter goes with it: two views of one base
+        // then share a voter whose votes only shrink.
         let counted: BTreeSet<NodeId> = staying.iter().map(|life| life.node).collect();
         for (vote, cast) in members.views().votes() {
             let by_counted = cast.keys().any(|voter| counted.contains(voter));
             let own = cast.contains_key(&self.me.node);
             if own || (vote.base == base && by_counted) {
-                staying.retain(|life| !vote.removed.contains(life));
+                staying.retain(|life| members.would_stay(life, vote, cast));
             }
         }
         let nodes: BTreeSet<NodeId> = staying.iter().map(|life| life.node).collect();
@@ -107,6 +109,37 @@ impl Node {
         };
         let cast = own.last().is_some_and(|(_, last)| **last == vote);
         (!cast).then_some(vote)
+    }
+
+    /// Admits those who came back by their own word, or by that of somebody whom this node has voted
+    /// out: should that view hold after all, they would be late under it (seed 664).
+    fn readmit(&mut self, context: &Context<'_>, at: Stamp, silent_ms: u64) {
+        let now_ms = context.now_ms();
+        let Some(cluster) = self.spaces.get(&self.cluster) else {
+            return;
+        };
+        let members = &cluster.folds.members;
+        let own = members
+            .views()
+            .votes()
+            .filter(|(_, cast)| cast.contains_key(&self.me.node));
+        let own: Vec<_> = own.collect();
+        let returned = members.all(Stamp::MAX).into_iter().find(|member| {
+            let life = LogId {
+                node: member.admit.node,
+                incarnation: member.admit.incarnation,
+            };
+            let named = |vote: &ViewVote| vote.removed.contains(&life);
+            member.removal.is_none()
+                && !self.is_silent(&life, now_ms, at, silent_ms)
+                && own
+                    .iter()
+                    .any(|(vote, cast)| !named(vote) && !members.would_stay(&life, vote, cast))
+                && !own.iter().any(|(vote, _)| named(vote))
+        });
+        if let Some(admit) = returned.map(|member| member.admit.clone()) {
+            self.admit(context, admit);
+        }
     }
 
     /// Whether nothing was heard of a member for so long, neither by this node nor by anybody that

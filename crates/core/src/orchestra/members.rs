@@ -188,6 +188,24 @@ impl Members {
         found
     }
 
+    /// Whether a life would stay a member if the view of this vote held, with the votes that are
+    /// known for it. Whoever has cast it must reckon with that.
+    pub fn would_stay(
+        &self,
+        life: &LogId,
+        vote: &ViewVote,
+        cast: &BTreeMap<NodeId, Place>,
+    ) -> bool {
+        let view = Installed {
+            id: vote.id(),
+            at: Stamp::MAX,
+            vote: vote.clone(),
+            cast: cast.clone(),
+        };
+        self.stays_from(&life.node, &view, &mut BTreeSet::new())
+            .is_some_and(|from| life.incarnation >= from)
+    }
+
     /// Whose admission came first.
     fn founder(&self) -> Option<NodeId> {
         let firsts = self.admissions.iter().filter_map(|(node, lives)| {
