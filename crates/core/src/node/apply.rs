@@ -15,7 +15,7 @@ use crate::replication::Frame;
 impl Node {
     pub(super) fn apply(&mut self, context: &mut Context<'_>, batch: Batch, out: &mut Vec<Output>) {
         for proof in batch.proofs {
-            self.adopt_proof(context, proof, out);
+            self.adopt_proof(proof, out);
         }
         for ((orchestra, log), state) in batch.states {
             if let Some(space) = self.spaces.get_mut(&orchestra) {

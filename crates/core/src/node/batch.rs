@@ -349,10 +349,11 @@ impl Node {
                 return;
             }
         }
+        // Under load there is a batch on its way at every round of care; and nobody is answered from
+        // views that a proof has just taken something out of.
+        self.care_for_folds(context, out);
         self.retry_deferred(context, out);
         self.check_waiters(context, out);
-        // Under load there is a batch on its way at every round of care.
-        self.care_for_folds(context, out);
         self.flush(context, out);
         self.resume_pursuits(context, out);
     }

@@ -398,12 +398,7 @@ impl Node {
 
     /// A proof is on disk: its log ends before the fork, and if more of it had been folded, the
     /// orchestra is folded again.
-    pub(super) fn adopt_proof(
-        &mut self,
-        context: &mut Context<'_>,
-        proof: ForkProof,
-        out: &mut Vec<Output>,
-    ) {
+    pub(super) fn adopt_proof(&mut self, proof: ForkProof, out: &mut Vec<Output>) {
         let header = proof.one.0;
         let (orchestra, log, seq) = (header.orchestra, header.log, header.seq);
         let space = self.space_entry(orchestra);
@@ -423,11 +418,10 @@ impl Node {
             log,
             seq,
         }));
-        if folded {
-            if let Some(space) = self.spaces.get_mut(&orchestra) {
-                space.folds.upset();
-            }
-            self.care_for_folds(context, out);
+        // Folding again begins when all of the batch that brings the proof is applied: a walk that
+        // began now would know this node's log up to the bundle before, and end there (seed 675).
+        if folded && let Some(space) = self.spaces.get_mut(&orchestra) {
+            space.folds.upset();
         }
         for (node, _) in self.current_members() {
             self.send_vector(node, orchestra, false, out);
