@@ -289,10 +289,22 @@ impl Documents {
     }
 
     /// A document has been built again.
-    pub(super) fn rebuilt(&mut self, name: DocumentName) {
+    pub(super) fn rebuilt(&mut self, name: DocumentName, short: bool) {
         if let Some(slot) = self.slots.get_mut(&name) {
             slot.loading = false;
             slot.apply();
+            if short {
+                slot.document = None;
+                slot.queue.clear();
+                slot.incomplete = true;
+            }
+        }
+    }
+
+    /// The logs are walked for a document: until that has ended, its heads mean nothing.
+    pub(super) fn rebuilding(&mut self, name: DocumentName) {
+        if let Some(slot) = self.slots.get_mut(&name) {
+            slot.loading = true;
         }
     }
 
