@@ -171,12 +171,14 @@ impl Members {
         for (incarnation, places) in lives {
             let inside = places.iter().any(|(place, admission)| {
                 let by = admission.by;
-                match view.cast.get(&by.node) {
-                    _ if by.node == *node => false,
-                    Some(cast) if view.vote.lists(&by.node) => place > cast,
-                    _ => self
-                        .stays_from(&by.node, view, asked)
-                        .is_some_and(|from| by.incarnation >= from),
+                if by.node == *node {
+                    false
+                } else if view.vote.lists(&by.node) {
+                    // Who has not voted yet, as far as is known, has said nothing from inside.
+                    view.cast.get(&by.node).is_some_and(|cast| place > cast)
+                } else {
+                    self.stays_from(&by.node, view, asked)
+                        .is_some_and(|from| by.incarnation >= from)
                 }
             });
             if inside {

@@ -261,6 +261,35 @@ fn whoever_the_silent_side_admitted_is_late_and_whoever_the_other_side_admits_is
     assert_eq!(terms[0].until, None);
 }
 
+/// Seeds 116 and 664: 5 came back by its own word while a view without it was undecided, and was
+/// voted into the next one, under which its vote left out somebody else.
+#[test]
+fn whoever_was_voted_out_counts_again_only_when_admitted_from_inside() {
+    let (mut facts, all, first) = five();
+    let four = view(first.id(), &all[..4], &all[4..]);
+    // The votes of 3 and 4 are still on their way.
+    facts.push(vote(all[0], 5_000, &four));
+    facts.push(vote(all[1], 5_001, &four));
+    let back = life(5, 2);
+    facts.push(admit(back, back, 6_000));
+    let stays = |facts: &[Fact]| {
+        let members = members(facts);
+        let (_, cast) = members
+            .views()
+            .votes()
+            .find(|(vote, _)| vote.id() == four.id())
+            .expect("two votes");
+        members.would_stay(&back, &four, cast)
+    };
+    assert!(!stays(&facts), "by its own word");
+    facts.push(admit(all[2], back, 6_001));
+    assert!(!stays(&facts), "by somebody who may not have voted yet");
+    facts.push(admit(all[0], back, 4_999));
+    assert!(!stays(&facts), "by somebody who voted later");
+    facts.push(admit(all[1], back, 6_002));
+    assert!(stays(&facts));
+}
+
 #[test]
 fn between_a_removal_and_a_return_nobody_waits() {
     let (mut facts, all, first) = five();
