@@ -7,9 +7,11 @@ extern crate alloc;
 
 mod action;
 mod bundle;
+pub mod capability;
 pub mod check;
 mod ids;
 pub mod limits;
+pub mod path;
 mod record;
 mod rejection;
 mod stamp;

@@ -43,3 +43,15 @@ pub const IDEMPOTENCY_MS: u64 = 24 * 3_600_000;
 pub const BUNDLE_CLOSES_MAX: usize = 256;
 /// Most members that a view of the cluster lists.
 pub const MEMBERS_MAX: usize = 256;
+/// Most bytes of a capability token.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// Most links of a capability token: as many signatures as checking one costs.
+pub const TOKEN_LINKS_MAX: usize = 4;
+/// Most files that one set of rights lists.
+pub const TOKEN_FILES_MAX: usize = 256;
+/// Most phases that one set of rights lists.
+pub const TOKEN_PHASES_MAX: usize = 256;
+/// Most tiers that may be granted.
+pub const TOKEN_TIERS_MAX: usize = 16;
+/// The longest life of a link (ms): no token outlives its usefulness unseen.
+pub const TOKEN_LIFE_MS_MAX: u64 = 400 * 24 * 3_600_000;

@@ -1,0 +1,169 @@
+//! Paths of files in a workspace: one form only, so that two spellings can never be two files, nor
+//! one spelling lead out of the workspace. What a path leads to on a disk is another question; it
+//! is answered where the file is opened.
+
+use core::fmt;
+
+/// Most bytes of a path.
+pub const PATH_BYTES_MAX: usize = 4096;
+/// Most bytes of one of its names: what file systems take.
+pub const SEGMENT_BYTES_MAX: usize = 255;
+
+/// Why a path is not plain. Nothing changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NotPlain {
+    /// Nothing, or more than [`PATH_BYTES_MAX`] bytes, or a name beyond [`SEGMENT_BYTES_MAX`].
+    #[error("it is empty or too long")]
+    Length,
+    /// It begins at the root of a file system or a drive.
+    #[error("it does not begin in the workspace")]
+    Absolute,
+    /// It has `.`, `..`, or nothing between two slashes or at the end.
+    #[error("it has an empty name, `.` or `..`")]
+    Dots,
+    /// A character that file systems, terminals or people read in two ways.
+    #[error("it has the character {0}")]
+    Character(Shown),
+    /// A name that some file system takes for a device or drops the end of.
+    #[error("it has a name that some file systems read otherwise")]
+    Reserved,
+}
+
+/// A character as its code point, since it may not be shown.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Shown(pub char);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "U+{:04X}", u32::from(self.0))
+    }
+}
+
+/// Whether a path is plain: relative, `/` between its names, no tricks.
+///
+/// # Errors
+/// The first reason why it is not.
+pub fn check(path: &str) -> Result<(), NotPlain> {
+    if path.is_empty() || path.len() > PATH_BYTES_MAX {
+        return Err(NotPlain::Length);
+    }
+    let drive = path.as_bytes().get(1) == Some(&b':');
+    if path.starts_with('/') || path.starts_with('~') || drive {
+        return Err(NotPlain::Absolute);
+    }
+    if let Some(bad) = path.chars().find(|c| is_ambiguous(*c)) {
+        return Err(NotPlain::Character(Shown(bad)));
+    }
+    path.split('/').try_for_each(segment)
+}
+
+fn segment(name: &str) -> Result<(), NotPlain> {
+    if name.is_empty() || name == "." || name == ".." {
+        return Err(NotPlain::Dots);
+    }
+    if name.len() > SEGMENT_BYTES_MAX {
+        return Err(NotPlain::Length);
+    }
+    // Windows drops dots and spaces at the end, and takes these names for devices with any suffix.
+    let stem = name.split('.').next().unwrap_or(name).trim_end();
+    let numbered = |prefix: &str| {
+        let rest = stem.get(..3).zip(stem.get(3..));
+        rest.is_some_and(|(head, tail)| {
+            head.eq_ignore_ascii_case(prefix)
+                && tail.len() == 1
+                && tail.as_bytes()[0].is_ascii_digit()
+        })
+    };
+    let device = ["con", "prn", "aux", "nul"]
+        .iter()
+        .any(|device| stem.eq_ignore_ascii_case(device));
+    if name.ends_with(['.', ' '])
+        || name.starts_with(' ')
+        || device
+        || numbered("com")
+        || numbered("lpt")
+    {
+        return Err(NotPlain::Reserved);
+    }
+    Ok(())
+}
+
+/// Control, formatting and bidirectional characters, other slashes, characters that are forbidden
+/// on common file systems, and combining marks (the decomposed spelling of a letter).
+fn is_ambiguous(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|')
+        || matches!(
+            c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{feff}' | '\u{fffd}'
+        )
+        || matches!(c, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}')
+        || matches!(c, '\u{180b}'..='\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2044}' | '\u{2060}'..='\u{206f}' | '\u{20d0}'..='\u{20ff}' | '\u{2215}')
+        || matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{fe20}'..='\u{fe2f}' | '\u{ff0e}' | '\u{ff0f}')
+        || matches!(c, '\u{ff3c}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+        || (c.is_whitespace() && c != ' ')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_paths_pass() {
+        for path in [
+            "src/lib.rs",
+            "a",
+            ".github/workflows/ci.yml",
+            "docs/a name with spaces.md",
+            "src/größe.rs",
+            "src/日本.rs",
+            "console.rs",
+            "a/computer/lpt.txt",
+        ] {
+            assert_eq!(check(path), Ok(()), "{path}");
+        }
+    }
+
+    #[test]
+    fn tricks_do_not() {
+        let long = alloc::format!("a/{}", "b".repeat(4096));
+        let wide = "c".repeat(256);
+        for path in [
+            "",
+            "/etc/passwd",
+            "~/x",
+            "C:\\x",
+            "c:/x",
+            "src\\a.rs",
+            "./src/a.rs",
+            "src/../secret",
+            "..",
+            ".",
+            "src//a.rs",
+            "src/",
+            "src/.",
+            "src/a.",
+            "src/a ",
+            " src",
+            "src/a\0",
+            "src/\n",
+            "src/a\u{301}.rs",
+            "src/\u{202e}sr.a",
+            "src/\u{200b}a",
+            "CON",
+            "src/nul.txt",
+            "aux/x",
+            "com1",
+            "LPT9.log",
+            "a\u{ff0f}b",
+            "a:b",
+            "a|b",
+            "a\u{feff}",
+            &long,
+            &wide,
+        ] {
+            assert!(check(path).is_err(), "{path:?}");
+        }
+    }
+}
