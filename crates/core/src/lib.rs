@@ -7,6 +7,7 @@
 #![no_std]
 extern crate alloc;
 
+pub mod capability;
 pub mod carriage;
 pub mod context;
 pub mod journal;

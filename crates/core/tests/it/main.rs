@@ -2,6 +2,7 @@
 
 mod backdating;
 mod bounds;
+mod capability;
 mod folds;
 mod forwarding;
 mod loopback;
