@@ -63,15 +63,9 @@ pub fn find(scenario: &Scenario, seeds: Range<u64>, invariants: &[&str]) -> Opti
         sabotage: None,
         ..scenario.clone()
     };
-    let hits = |outcome: &Outcome| {
-        outcome
-            .verdicts
-            .iter()
-            .any(|verdict| invariants.contains(&verdict.invariant.as_str()))
-    };
     seeds.map(|seed| run(scenario, seed)).find_map(|outcome| {
-        let found =
-            hits(&outcome) && (scenario.sabotage.is_none() || !hits(&run(&honest, outcome.seed)));
+        let found = outcome.breaks(invariants)
+            && (scenario.sabotage.is_none() || !run(&honest, outcome.seed).breaks(invariants));
         found.then(|| (outcome.seed - first + 1, outcome))
     })
 }

@@ -92,6 +92,14 @@ impl Outcome {
         self.verdicts.is_empty()
     }
 
+    /// Whether one of these invariants did not hold.
+    pub fn breaks(&self, invariants: &[&str]) -> bool {
+        let named = |invariant: &str| invariants.contains(&invariant);
+        self.verdicts
+            .iter()
+            .any(|verdict| named(&verdict.invariant))
+    }
+
     /// How to run it again.
     pub fn replay(&self, scenario: &Scenario) -> String {
         let sabotage = scenario

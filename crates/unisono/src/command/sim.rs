@@ -29,7 +29,7 @@ pub(crate) struct SimArgs {
     /// Writes the traces of failing seeds here
     #[arg(long, value_name = "DIR")]
     traces: Option<PathBuf>,
-    /// Stops at the first seed that fails
+    /// Stops at the first seed that fails; with a sabotage, at the first that fails as it should
     #[arg(long)]
     first: bool,
     /// Shortens the list of faults of each failing seed as long as it still fails, and shows it
@@ -55,6 +55,7 @@ pub(crate) fn run(args: &SimArgs, global: &Global) -> Result<(), Failure> {
         return output::answer(global.output, &json!({ "sabotages": names }), Some(table));
     }
     let scenario = scenario(args)?;
+    let planted = args.sabotage.as_deref().and_then(Planted::named);
     let started = std::time::Instant::now();
     let result = campaign(&scenario, args.seeds.clone(), |outcome| {
         if !outcome.is_ok() {
@@ -70,7 +71,8 @@ pub(crate) fn run(args: &SimArgs, global: &Global) -> Result<(), Failure> {
             // A reader that has gone away ends the process by itself.
             let _ = output::raw(&format!("{line}\n"));
         }
-        !args.first || outcome.is_ok()
+        let found = planted.map_or(!outcome.is_ok(), |planted| outcome.breaks(planted.breaks));
+        !(args.first && found)
     });
     if let Some(directory) = &args.traces {
         write_traces(directory, &scenario, &result.failed)?;
