@@ -301,8 +301,8 @@ pub struct Admit {
 pub struct ViewVote {
     /// The view that it follows: [`ViewVote::id`] of that one, [`ViewVote::GENESIS`] for the first.
     pub base: Digest,
-    /// Who belongs to the view, each with the life known then, in order of nodes.
-    pub members: Vec<LogId>,
+    /// Who belongs to the view, in whichever life, in order.
+    pub members: Vec<NodeId>,
     /// Members until now that are left out, in order of nodes.
     pub removed: Vec<LogId>,
 }
@@ -316,9 +316,9 @@ impl ViewVote {
         Digest::of("unisono 2026 view", &[&wire::encode(self)])
     }
 
-    /// Whether a node belongs to it, in whichever life.
+    /// Whether a node belongs to it.
     pub fn lists(&self, node: &NodeId) -> bool {
-        self.members.iter().any(|life| life.node == *node)
+        self.members.contains(node)
     }
 }
 

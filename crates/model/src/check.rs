@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-use crate::{Action, FieldValue, LogId, Signal, TaskChange, limits, wire::Malformed};
+use crate::{Action, FieldValue, NodeId, Signal, TaskChange, limits, wire::Malformed};
 
 /// Whether an action is within its limits.
 pub fn action(action: &Action) -> Result<(), Malformed> {
@@ -43,16 +43,22 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
             text("address", &admit.address, limits::NAME_BYTES_MAX)
         }
         Action::VoteView(vote) => {
-            lives("members", &vote.members)?;
-            lives("removed members", &vote.removed)
+            nodes("members", vote.members.iter())?;
+            nodes(
+                "removed members",
+                vote.removed.iter().map(|life| &life.node),
+            )
         }
     }
 }
 
-/// Lists of lives name each node once, in one order: a view has one name.
-fn lives(what: &'static str, lives: &[LogId]) -> Result<(), Malformed> {
-    count(what, lives.len(), limits::MEMBERS_MAX)?;
-    if lives.is_sorted_by(|one, next| one.node < next.node) {
+/// A view has one name: its lists name each node once, in one order.
+fn nodes<'a>(
+    what: &'static str,
+    nodes: impl ExactSizeIterator<Item = &'a NodeId>,
+) -> Result<(), Malformed> {
+    count(what, nodes.len(), limits::MEMBERS_MAX)?;
+    if nodes.is_sorted_by(|one, next| one < next) {
         Ok(())
     } else {
         Err(Malformed::Limit(what))

@@ -164,7 +164,8 @@ pub struct ViewShown {
     #[schema(value_type = String)]
     pub base: Digest,
     /// Who belongs to it.
-    pub members: Vec<LogRef>,
+    #[schema(value_type = Vec<String>)]
+    pub members: Vec<NodeId>,
     /// Who belonged to the cluster and is left out.
     pub removed: Vec<LogRef>,
 }
@@ -252,7 +253,7 @@ impl From<Action> for ActionShown {
             }),
             Action::VoteView(vote) => Self::VoteView(ViewShown {
                 base: vote.base,
-                members: vote.members.into_iter().map(Into::into).collect(),
+                members: vote.members,
                 removed: vote.removed.into_iter().map(Into::into).collect(),
             }),
         }

@@ -59,8 +59,8 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
-    /// Who waits for it, and until when (ms).
-    fn asker(&self) -> Option<(Ticket, u64)> {
+    /// Who waits for it, and until when (ms); none where nobody has asked.
+    pub(super) fn asker(&self) -> Option<(Ticket, u64)> {
         match self {
             Self::Scan(scan) => scan.asker(),
             Self::Page(page) => Some(page.asker()),

@@ -163,9 +163,16 @@ impl Node {
             members,
             disk_full: self.disk_retry_ms.is_some(),
             clock_offset_ms: self.clock_offset_ms(),
-            waiting: (self.waiters.len() + self.deferred.len() + self.queue.len()) as u64,
+            waiting: self.askers_waiting() as u64,
             counters: self.counters,
         }
+    }
+
+    /// How many requests wait for the disk, for other nodes or for what they depend on. What this
+    /// node does by itself waits as well, and for nobody (seed 794).
+    fn askers_waiting(&self) -> usize {
+        let asked = self.queue.iter().filter(|made| made.ticket.is_some());
+        self.waiters.len() + self.deferred.len() + asked.count()
     }
 
     /// Values kept in memory, by kind: what "bounded" speaks of.

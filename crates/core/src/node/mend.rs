@@ -440,8 +440,8 @@ impl Node {
         self.note_lost(orchestra, log, &seqs, None);
         let patience_ms = match &load.purpose {
             Purpose::Serve { .. } | Purpose::Header { .. } | Purpose::Anchor => None,
-            Purpose::Scan(scan) if !scan.is_question() => Some(limits::MEND_PATIENCE_MS),
-            Purpose::Scan(_) | Purpose::Page(_) => Some(limits::MEND_ASK_PATIENCE_MS),
+            purpose if purpose.asker().is_some() => Some(limits::MEND_ASK_PATIENCE_MS),
+            _ => Some(limits::MEND_PATIENCE_MS),
         };
         let anchor = matches!(load.purpose, Purpose::Anchor);
         let result = match patience_ms {
@@ -466,16 +466,16 @@ impl Node {
     /// there.
     fn go_without(&mut self, context: &mut Context<'_>, load: Load, out: &mut Vec<Output>) {
         let (orchestra, log, from_seq) = (load.orchestra, load.log, load.from_seq);
-        let refused = match load.purpose {
-            Purpose::Scan(scan) if !scan.is_question() => {
-                return self.scan_step(context, orchestra, scan, from_seq, Vec::new(), out);
+        match (load.purpose.asker(), load.purpose) {
+            (Some((ticket, _)), _) => {
+                let rejection = self.damaged(orchestra, log);
+                Self::reject(Some(ticket), rejection, out);
             }
-            Purpose::Scan(scan) => scan.ticket(),
-            Purpose::Page(page) => Some(page.ticket()),
-            Purpose::Serve { .. } | Purpose::Header { .. } | Purpose::Anchor => None,
-        };
-        let rejection = self.damaged(orchestra, log);
-        Self::reject(refused, rejection, out);
+            (None, Purpose::Scan(scan)) => {
+                self.scan_step(context, orchestra, scan, from_seq, Vec::new(), out);
+            }
+            (None, _) => {}
+        }
     }
 
     fn damaged(&self, orchestra: OrchestraId, log: LogId) -> Rejection {

@@ -28,13 +28,6 @@ pub(super) struct Page {
     more: bool,
 }
 
-impl Page {
-    /// Whose it is.
-    pub(super) fn ticket(&self) -> Ticket {
-        self.ask.ticket
-    }
-}
-
 /// How much of each log a page looks at (bytes).
 const PAGE_LOG_BYTES: usize = 64 * 1024;
 

@@ -50,15 +50,12 @@ enum Goal {
 }
 
 impl Scan {
-    /// Whether somebody has asked and waits.
-    pub(super) fn is_question(&self) -> bool {
-        self.ticket().is_some()
-    }
-
-    /// Who waits for it.
-    pub(super) fn ticket(&self) -> Option<Ticket> {
+    /// Who waits for it, and until when (ms).
+    pub(super) fn asker(&self) -> Option<(Ticket, u64)> {
         match &self.goal {
-            Goal::Past { ask, .. } => Some(ask.ticket),
+            Goal::Past {
+                ask, deadline_ms, ..
+            } => Some((ask.ticket, *deadline_ms)),
             Goal::Refold(_) | Goal::Document(_) => None,
         }
     }
@@ -75,18 +72,6 @@ impl Verifier for Remembered<'_> {
 
 /// How much a step of a walk reads at once (bytes).
 const STEP_BYTES: usize = 256 * 1024;
-
-impl Scan {
-    /// Who waits for it, and until when (ms).
-    pub(super) fn asker(&self) -> Option<(Ticket, u64)> {
-        match &self.goal {
-            Goal::Past {
-                ask, deadline_ms, ..
-            } => Some((ask.ticket, *deadline_ms)),
-            Goal::Refold(_) | Goal::Document(_) => None,
-        }
-    }
-}
 
 impl Node {
     /// Folds again what must be, and prunes what may be.

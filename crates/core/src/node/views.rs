@@ -88,10 +88,9 @@ impl Node {
         let enough =
             |former: &BTreeSet<NodeId>| former.intersection(&nodes).count() * 2 > former.len();
         let own = members.cast_by(&self.me.node);
-        let mut former = own.iter().map(|(_, vote)| {
-            let nodes = vote.members.iter().map(|life| life.node);
-            nodes.collect::<BTreeSet<NodeId>>()
-        });
+        let mut former = own
+            .iter()
+            .map(|(_, vote)| vote.members.iter().copied().collect());
         let may = nodes.contains(&self.me.node)
             && nodes.len() <= unisono_model::limits::MEMBERS_MAX
             && enough(&members.base_nodes())
@@ -105,7 +104,7 @@ impl Node {
                 .into_iter()
                 .filter(|life| !staying.contains(life))
                 .collect(),
-            members: staying,
+            members: nodes.into_iter().collect(),
         };
         let cast = own.last().is_some_and(|(_, last)| **last == vote);
         (!cast).then_some(vote)

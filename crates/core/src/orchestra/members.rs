@@ -320,7 +320,7 @@ impl Members {
     /// The nodes of the view that the next one follows.
     pub fn base_nodes(&self) -> BTreeSet<NodeId> {
         match self.views.latest() {
-            Some(view) => view.vote.members.iter().map(|life| life.node).collect(),
+            Some(view) => view.vote.members.iter().copied().collect(),
             None => self.founder().into_iter().collect(),
         }
     }

@@ -64,8 +64,7 @@ impl Views {
                 !lists.contains_key(*id) && base.is_some_and(|base| proposal.holds(base))
             });
             let Some((id, proposal)) = next else { break };
-            let members = proposal.vote.members.iter();
-            lists.insert(*id, members.map(|life| life.node).collect());
+            lists.insert(*id, proposal.vote.members.iter().copied().collect());
             self.installed.push(Installed {
                 id: *id,
                 at: proposal.at(),
@@ -96,15 +95,15 @@ impl Views {
 impl Proposal {
     /// Whether all members have voted, and more than half of the view before are among them.
     fn holds(&self, base: &BTreeSet<NodeId>) -> bool {
-        let members = || self.vote.members.iter().map(|life| life.node);
-        let staying = members().filter(|node| base.contains(node)).count();
-        staying * 2 > base.len() && members().all(|node| self.cast.contains_key(&node))
+        let members = &self.vote.members;
+        let staying = members.iter().filter(|node| base.contains(node)).count();
+        staying * 2 > base.len() && members.iter().all(|node| self.cast.contains_key(node))
     }
 
     /// The highest of the members' votes.
     fn at(&self) -> Stamp {
         let members = self.vote.members.iter();
-        let places = members.filter_map(|life| self.cast.get(&life.node));
+        let places = members.filter_map(|node| self.cast.get(node));
         places.map(|place| place.stamp).max().unwrap_or(Stamp::MIN)
     }
 }

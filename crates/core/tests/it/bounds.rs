@@ -49,13 +49,8 @@ fn a_long_gap_is_closed_stretch_after_stretch() {
     assert_eq!(hash(&mut world, 0).vector, hash(&mut world, 1).vector);
 }
 
-/// Views of orchestras in which nothing happened any more were never pruned, because only the next
-/// checkpoint would have: a hundred quiet orchestras cost 2.4 MiB each.
-#[test]
-fn a_quiet_orchestra_is_pruned() {
-    let mut world = Loop::new(1);
-    world.open(0);
-    world.enrol(0, "ada");
+/// Ada says fifty times what she is at: only the last of it is worth keeping.
+fn fifty_steps(world: &mut Loop) {
     for number in 0..50 {
         let presence = Presence {
             status: Status::Active,
@@ -66,6 +61,16 @@ fn a_quiet_orchestra_is_pruned() {
             .act(0, "ada", Action::Presence(presence))
             .expect("made");
     }
+}
+
+/// Views of orchestras in which nothing happened any more were never pruned, because only the next
+/// checkpoint would have: a hundred quiet orchestras cost 2.4 MiB each.
+#[test]
+fn a_quiet_orchestra_is_pruned() {
+    let mut world = Loop::new(1);
+    world.open(0);
+    world.enrol(0, "ada");
+    fifty_steps(&mut world);
     let busy = world.nodes[0].weight().folds;
     world.run_ms(15_000);
     let quiet = world.nodes[0].weight().folds;
@@ -86,16 +91,7 @@ fn who_joins_after_a_restart_can_prune() {
     world.cut = vec![(0, 1)];
     world.open(0);
     world.enrol(0, "ada");
-    for number in 0..50 {
-        let presence = Presence {
-            status: Status::Active,
-            intent: format!("step {number}"),
-            focus: String::new(),
-        };
-        world
-            .act(0, "ada", Action::Presence(presence))
-            .expect("made");
-    }
+    fifty_steps(&mut world);
     world.restart(0);
     world.cut.clear();
     world.run_ms(40_000);

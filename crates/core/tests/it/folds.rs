@@ -7,10 +7,11 @@ use unisono_core::orchestra::horizon::Horizon;
 use unisono_core::orchestra::{FoldRules, Folds, Reading, Refold};
 use unisono_core::sabotage::Sabotage;
 use unisono_model::{
-    Action, AgentId, AgentKind, Digest, Enrol, FieldChange, FieldValue, Held, IdempotencyKey,
-    Incarnation, LogId, Mark, NodeId, Place, Presence, RECORD_VERSION, RecordBody, Stamp, Status,
-    TaskChange, TaskStatus,
+    Action, AgentId, AgentKind, Digest, Enrol, FieldChange, FieldValue, IdempotencyKey,
+    Incarnation, LogId, Mark, NodeId, Presence, Stamp, Status, TaskChange, TaskStatus,
 };
+
+use crate::facts;
 
 struct NobodyLate;
 
@@ -49,29 +50,11 @@ fn claim_rules() -> Rules<'static> {
 
 fn fact(number: u64, agent: u8, at_ms: u64, action: Action) -> Fact {
     let record = Digest::of("test", &[&number.to_le_bytes()]);
-    Fact {
-        place: Place {
-            stamp: Stamp::from_ms(at_ms),
-            record,
-        },
-        agent: AgentId([agent; 32]),
-        log: LogId {
-            node: NodeId([agent % 3; 32]),
-            incarnation: Incarnation::default(),
-        },
-        bundle: number,
-        seq: number,
-        body: RecordBody {
-            version: RECORD_VERSION,
-            held: Held::Agent,
-            agent_ms: 0,
-            iteration: 1,
-            key: None,
-            predecessors: Vec::new(),
-            token: None,
-            action,
-        },
-    }
+    let log = LogId {
+        node: NodeId([agent % 3; 32]),
+        incarnation: Incarnation::default(),
+    };
+    facts::fact(record, (log, number), agent, at_ms, action)
 }
 
 /// Something that is asked again under the same key: what counts is the lowest.

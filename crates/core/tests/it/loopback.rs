@@ -97,6 +97,20 @@ pub(crate) struct Loop {
 pub(crate) const CLUSTER: ClusterId = ClusterId([7; 16]);
 const START_NS: u64 = 1_700_000_000_000_000_000;
 
+/// What a node sees of its machine.
+fn context<'a>(
+    now_ns: u64,
+    rng: &'a mut ChaCha8Rng,
+    verifier: &'a mut StrictVerifier,
+) -> Context<'a> {
+    Context {
+        wall_ns: now_ns,
+        monotonic_ns: now_ns - START_NS + 1_000_000,
+        rng,
+        verifier,
+    }
+}
+
 impl Loop {
     pub(crate) fn new(count: usize) -> Self {
         Self::in_regions(vec!["here"; count])
@@ -151,12 +165,7 @@ impl Loop {
             sabotage: Sabotage::default(),
         };
         let mut verifier = StrictVerifier;
-        let mut context = Context {
-            wall_ns: self.now_ns,
-            monotonic_ns: self.now_ns - START_NS + 1_000_000,
-            rng: &mut self.rng,
-            verifier: &mut verifier,
-        };
+        let mut context = context(self.now_ns, &mut self.rng, &mut verifier);
         Node::start(config, &mut self.memories[index], &mut context)
     }
 
@@ -171,12 +180,7 @@ impl Loop {
         while let Some((index, input)) = inputs.pop_front() {
             let mut out = Vec::new();
             let mut verifier = StrictVerifier;
-            let mut context = Context {
-                wall_ns: self.now_ns,
-                monotonic_ns: self.now_ns - START_NS + 1_000_000,
-                rng: &mut self.rng,
-                verifier: &mut verifier,
-            };
+            let mut context = context(self.now_ns, &mut self.rng, &mut verifier);
             self.nodes[index].handle(&mut context, input, &mut out);
             for output in out {
                 match output {
@@ -260,12 +264,7 @@ impl Loop {
     pub(crate) fn save(&mut self, index: usize) {
         let mut out = Vec::new();
         let mut verifier = StrictVerifier;
-        let mut context = Context {
-            wall_ns: self.now_ns,
-            monotonic_ns: self.now_ns - START_NS + 1_000_000,
-            rng: &mut self.rng,
-            verifier: &mut verifier,
-        };
+        let mut context = context(self.now_ns, &mut self.rng, &mut verifier);
         self.nodes[index].save_all(&mut context, &mut out);
         for output in out {
             if let Output::SaveBlob { name, bytes } = output {

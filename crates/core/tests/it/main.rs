@@ -3,6 +3,7 @@
 mod backdating;
 mod bounds;
 mod capability;
+mod facts;
 mod folds;
 mod forwarding;
 mod loopback;

@@ -7,10 +7,9 @@ use unisono_core::orchestra::claims::{Claims, Rules, TopicState};
 use unisono_core::orchestra::fact::Fact;
 use unisono_core::orchestra::members::Members;
 use unisono_core::replication::{Cursor, Logs};
-use unisono_model::{
-    Action, Admit, AgentId, Digest, Held, Incarnation, LogId, NodeId, Place, RECORD_VERSION,
-    RecordBody, Stamp, ViewVote,
-};
+use unisono_model::{Action, Admit, Digest, Incarnation, LogId, NodeId, Stamp, ViewVote};
+
+use crate::facts;
 
 const LEASE_MS_MAX: u64 = 10_000;
 
@@ -26,26 +25,7 @@ fn life(node: u8, nonce: u64) -> LogId {
 
 fn fact(log: LogId, agent: u8, at_ms: u64, action: Action) -> Fact {
     let record = Digest::of("test", &[&log.node.0, &at_ms.to_le_bytes(), &[agent]]);
-    Fact {
-        place: Place {
-            stamp: Stamp::from_ms(at_ms),
-            record,
-        },
-        agent: AgentId([agent; 32]),
-        log,
-        bundle: 1,
-        seq: 1,
-        body: RecordBody {
-            version: RECORD_VERSION,
-            held: Held::Agent,
-            agent_ms: 0,
-            iteration: 1,
-            key: None,
-            predecessors: Vec::new(),
-            token: None,
-            action,
-        },
-    }
+    facts::fact(record, (log, 1), agent, at_ms, action)
 }
 
 fn admit(by: LogId, whom: LogId, at_ms: u64) -> Fact {
@@ -62,7 +42,7 @@ fn admit(by: LogId, whom: LogId, at_ms: u64) -> Fact {
 fn view(base: Digest, members: &[LogId], removed: &[LogId]) -> ViewVote {
     ViewVote {
         base,
-        members: members.to_vec(),
+        members: members.iter().map(|life| life.node).collect(),
         removed: removed.to_vec(),
     }
 }

@@ -54,7 +54,7 @@ impl Removals {
     /// Whether a life belongs to a view: listed, or admitted from inside it, by then or earlier in
     /// its own node's life.
     fn stays(&self, life: &LogId, view: &View, asked: &[NodeId]) -> bool {
-        let listed = |node: &NodeId| view.vote.members.iter().any(|one| one.node == *node);
+        let listed = |node: &NodeId| view.vote.members.contains(node);
         if listed(&life.node) {
             return true;
         }
@@ -115,7 +115,7 @@ pub fn removals(facts: &[&Fact]) -> Removals {
         vec![(ViewVote::GENESIS, founder.into_iter().collect())];
     while let Some((base, before)) = open.pop() {
         for (vote, cast) in votes.iter().filter(|(vote, _)| vote.base == base) {
-            let nodes: Vec<NodeId> = vote.members.iter().map(|life| life.node).collect();
+            let nodes = &vote.members;
             let voted = |node: &NodeId| cast.iter().find(|(voter, _)| voter == node);
             let places: Option<Vec<Place>> = nodes
                 .iter()
@@ -131,7 +131,7 @@ pub fn removals(facts: &[&Fact]) -> Removals {
                 vote: vote.clone(),
                 cast: cast.clone(),
             });
-            open.push((vote.id(), nodes));
+            open.push((vote.id(), nodes.clone()));
         }
     }
     removals

@@ -187,16 +187,8 @@ impl World {
                     let other = *other;
                     self.counters.add("replicas compared");
                     if verdict.is_err() {
-                        for one in [other, host] {
-                            for question in [
-                                Question::State,
-                                Question::Claims { topic: None },
-                                Question::Presences,
-                            ] {
-                                let view = self.view(one, place, question, Some(at));
-                                self.trace.say(self.now, one, || format!("shows {view:?}"));
-                            }
-                        }
+                        self.trace_views(other, place, at);
+                        self.trace_views(host, place, at);
                     }
                     self.checks.say(
                         self.now,
@@ -207,5 +199,14 @@ impl World {
             }
         }
         seen.len()
+    }
+
+    /// Writes into the trace what a node shows: a hash alone says that two differ, not in what.
+    fn trace_views(&mut self, host: usize, place: OrchestraId, at: Stamp) {
+        let topics = Question::Claims { topic: None };
+        for question in [Question::State, topics, Question::Presences] {
+            let view = self.view(host, place, question, Some(at));
+            self.trace.say(self.now, host, || format!("shows {view:?}"));
+        }
     }
 }
