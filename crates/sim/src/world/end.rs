@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use unisono_core::journal::Entry;
 use unisono_core::node::{Question, Storage};
-use unisono_model::{NodeId, OrchestraId, Stamp};
+use unisono_core::orchestra::claims::Claims;
+use unisono_model::{Action, NodeId, OrchestraId, Stamp};
 
 use super::{MS, SECOND, World};
 use crate::host::Host;
@@ -160,17 +161,26 @@ impl World {
         self.judge_logs();
     }
 
+    /// Writes what counts into the trace, in order: what the judges judge by.
+    fn trace_facts(&mut self, facts: &[&oracle::Fact], wanted: impl Fn(&Action) -> bool) {
+        for fact in facts.iter().filter(|fact| wanted(&fact.body.action)) {
+            self.trace.say(self.now, 0, || {
+                let (place, log, agent) = (fact.place, fact.log, fact.agent);
+                format!(
+                    "{} {:?} {log:?} {agent:?} {:?}",
+                    place.stamp, place.record, fact.body.action
+                )
+            });
+        }
+    }
+
     /// What each node shows, at a stamp that lies some seconds back, is what the logs say.
     fn judge_views(&mut self) {
         let at = Self::stamp_at(self.now.saturating_sub(2_500 * MS));
         let home = self.reading(self.home);
         let home_facts = oracle::counted(&home, Stamp::MAX);
         let removals = oracle::removals(&home_facts);
-        for fact in &home_facts {
-            self.trace.say(self.now, 0, || {
-                format!("{} {:?} {:?}", fact.place.stamp, fact.log, fact.body.action)
-            });
-        }
+        self.trace_facts(&home_facts, |_| true);
         let work = self.reading(self.workplace);
         let truth = oracle::truth(&work, &removals, self.scenario.lease_ms_max, at);
         self.counters
@@ -199,6 +209,7 @@ impl World {
             self.ask(host, self.workplace, Question::Claims { topic: None }, None);
         }
         let facts = oracle::counted(&work, Stamp::MAX);
+        self.trace_facts(&facts, |action| Claims::topic_of(action).is_some());
         let story = oracle::story(&facts, &removals, self.scenario.lease_ms_max);
         let lives: Vec<u32> = self.hosts.iter().map(|host| host.life).collect();
         let verdict = self.checks.claims.check(&story, &self.liars, &work.fenced);
