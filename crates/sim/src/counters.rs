@@ -22,7 +22,7 @@ pub const SOMETIMES: &[&str] = &[
     "disk full refused",
     "failover repeat",
     "fork found",
-    "future stamp held",
+    "future stamp written",
     "gap repaired",
     "late record below a checkpoint",
     "member removed",

@@ -105,6 +105,20 @@ pub enum Fault {
     Backdate,
 }
 
+impl Fault {
+    /// Whether it ends another.
+    fn mends(&self) -> bool {
+        matches!(
+            self,
+            Self::Start { .. }
+                | Self::Resume { .. }
+                | Self::Mend(_)
+                | Self::Empty { .. }
+                | Self::FailSync { ppm: 0, .. }
+        )
+    }
+}
+
 /// All faults of a seed.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -171,7 +185,8 @@ impl Plan {
         };
         draw.everything(liar, remove_after_ms);
         let mut faults = draw.faults;
-        faults.retain(|(at, _)| *at < end);
+        // A run may have to go on for longer: what is broken by then is mended as planned.
+        faults.retain(|(at, fault)| *at < end || fault.mends());
         // The order of equal times must not depend on the sorting algorithm: it is stable.
         faults.sort_by_key(|(at, _)| *at);
         if let Some(only) = &scenario.only {

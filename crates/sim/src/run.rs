@@ -72,7 +72,7 @@ fn run_with(scenario: &Scenario, seed: u64, lines: bool) -> Outcome {
     world.counters.add_many("signatures remembered", remembered);
     world
         .counters
-        .add_many("future stamp held", world.checks.stamps.ahead);
+        .add_many("future stamp written", world.checks.stamps.ahead);
     Outcome {
         seed,
         trace: world.trace.digest(),

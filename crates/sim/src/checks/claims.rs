@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use unisono_core::orchestra::view::{ClaimStatus, ClaimView};
-use unisono_model::{Digest, Stamp};
+use unisono_model::{Digest, NodeId, Stamp};
 
 use crate::oracle::Story;
 
@@ -22,6 +22,28 @@ pub struct Claims {
     told: BTreeSet<Digest>,
     /// Claims that a node called granted when it answered, and which life of which machine did.
     granted: BTreeMap<Digest, (usize, u32)>,
+}
+
+/// What the final fold may say otherwise than a node did.
+#[derive(Clone, Debug, Default)]
+pub struct Excuses {
+    /// Machines whose word counts for nothing.
+    pub liars: Vec<usize>,
+    /// Topics of which something was taken away, or added in spite of what was promised, and from
+    /// which stamp on. What lies below has to hold.
+    pub topics: BTreeMap<String, Stamp>,
+}
+
+impl Excuses {
+    /// A topic may go otherwise from a stamp on.
+    pub fn add(&mut self, topic: String, since: Stamp) {
+        let known = self.topics.entry(topic).or_insert(since);
+        *known = since.min(*known);
+    }
+
+    fn covers(&self, topic: &str, at: Stamp) -> bool {
+        self.topics.get(topic).is_some_and(|since| at >= *since)
+    }
 }
 
 impl Claims {
@@ -77,38 +99,26 @@ impl Claims {
         self.confirmed.len()
     }
 
-    /// Whether the final fold keeps what was said; liars' words do not count, nor topics of which a
-    /// fork has set something aside.
-    pub fn check(
-        &self,
-        story: &Story,
-        liars: &[usize],
-        fenced: &BTreeSet<String>,
-    ) -> Result<(), String> {
-        let honest = |claim: &Digest| {
-            self.granted
-                .get(claim)
-                .is_none_or(|(host, _)| !liars.contains(host))
-        };
-        let lost = self
-            .confirmed
-            .iter()
-            .filter(|(_, topic)| !fenced.contains(*topic))
-            .find(|(claim, _)| story.lost.contains_key(*claim) && honest(claim));
-        if let Some((claim, _)) = lost {
-            let why = story.lost.get(claim).cloned().unwrap_or_default();
-            return Err(format!(
-                "claim {claim} was confirmed, and turns out to have lost: {why}"
-            ));
-        }
-        self.check_overlap(story, fenced)?;
-        for (topic, tokens) in &self.tokens {
-            if fenced.contains(topic) {
+    /// Whether the final fold keeps what was said.
+    pub fn check(&self, story: &Story, excuses: &Excuses) -> Result<(), String> {
+        for (claim, topic) in &self.confirmed {
+            let Some(loss) = story.lost.get(claim) else {
                 continue;
+            };
+            let by_liar = self.granted.get(claim);
+            let by_liar = by_liar.is_some_and(|(host, _)| excuses.liars.contains(host));
+            if !by_liar && !excuses.covers(topic, loss.at) {
+                let why = &loss.why;
+                return Err(format!(
+                    "claim {claim} was confirmed, and turns out to have lost: {why}"
+                ));
             }
+        }
+        self.check_overlap(story, excuses)?;
+        for (topic, tokens) in &self.tokens {
             let mut highest = Stamp::MIN;
             for (as_of, token) in tokens {
-                if *token < highest {
+                if *token < highest && !excuses.covers(topic, *as_of) {
                     return Err(format!(
                         "the valid token of {topic} is {token} as of {as_of}, and was {highest}"
                     ));
@@ -119,21 +129,31 @@ impl Claims {
         Ok(())
     }
 
+    /// From which stamp on a topic may go otherwise than was said, because of one node: claims that
+    /// were confirmed and then lost to a claim of its.
+    pub fn upset_by(&self, story: &Story, node: NodeId) -> Vec<(String, Stamp)> {
+        let upset = self.confirmed.iter().filter_map(|(claim, topic)| {
+            let (log, since) = story.lost.get(claim)?.to?;
+            (log.node == node).then(|| (topic.clone(), since))
+        });
+        upset.collect()
+    }
+
     /// Claims that a node still running has called granted, that lost, and whose loss nobody told.
-    pub fn untold(&self, story: &Story, lives: &[u32], liars: &[usize]) -> Vec<Digest> {
+    pub fn untold(&self, story: &Story, lives: &[u32], excuses: &Excuses) -> Vec<Digest> {
         let lost = self.granted.iter().filter(|(claim, (host, life))| {
-            let alive = lives.get(*host) == Some(life) && !liars.contains(host);
+            let alive = lives.get(*host) == Some(life) && !excuses.liars.contains(host);
             alive && story.lost.contains_key(*claim) && !self.told.contains(*claim)
         });
         lost.map(|(claim, _)| *claim).collect()
     }
 
-    fn check_overlap(&self, story: &Story, fenced: &BTreeSet<String>) -> Result<(), String> {
+    fn check_overlap(&self, story: &Story, excuses: &Excuses) -> Result<(), String> {
         let mut held: Vec<_> = story
             .granted
             .iter()
             .filter(|(topic, claim, _, _, _)| {
-                self.confirmed.contains_key(&claim.record) && !fenced.contains(topic)
+                self.confirmed.contains_key(&claim.record) && !excuses.covers(topic, claim.stamp)
             })
             .collect();
         held.sort_by(|a, b| (&a.0, a.3).cmp(&(&b.0, b.3)));

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use agreement::{Shown, agrees};
 pub use bounds::Bounds;
-pub use claims::Claims;
+pub use claims::{Claims, Excuses};
 pub use durability::{Durability, Promised};
 pub use invention::Invention;
 pub use membership::Membership;

@@ -24,17 +24,18 @@ pub struct Stamps {
 }
 
 impl Stamps {
-    /// A node has written a batch to its disk. `highest_wall_ns` is the highest reading that its
-    /// clock ever showed; `forgetful` says that its disk has once gone back in time, so that it
-    /// cannot know all it wrote.
+    /// A node has written a batch to its disk, in the life of the log `present`. `highest_wall_ns` is
+    /// the highest reading that its clock ever showed; `forgetful` says that its disk has once gone
+    /// back in time or lost something, so that it cannot know all that its former lives wrote.
     pub fn written(
         &mut self,
-        node: NodeId,
+        present: LogId,
         entries: &[Entry],
         highest_wall_ns: u64,
         forgetful: bool,
         true_ns: u64,
     ) -> Result<(), String> {
+        let node = present.node;
         for entry in entries.iter().filter(|entry| entry.key.log.node == node) {
             let Ok((bundle, body)) = SignedBundle::decode(&entry.bytes) else {
                 return Err(format!(
@@ -50,14 +51,16 @@ impl Stamps {
                 .first()
                 .map_or(header.stamp, |record| record.stamp);
             let key = (header.orchestra, header.log);
-            if let Some((seq, stamp)) = self.last.get(&key) {
-                if header.seq <= *seq && !forgetful {
+            // Bundles of former logs that were lost come back from others.
+            let returned = forgetful && header.log != present;
+            if let Some((seq, stamp)) = self.last.get(&key).filter(|_| !returned) {
+                if header.seq <= *seq {
                     return Err(format!(
                         "bundle {} of {:?} came twice",
                         header.seq, header.log
                     ));
                 }
-                if first <= *stamp && !forgetful {
+                if first <= *stamp {
                     return Err(format!(
                         "in {:?} the stamp {first} follows {stamp}",
                         header.log

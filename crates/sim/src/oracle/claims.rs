@@ -31,8 +31,19 @@ pub struct Held {
 pub struct Story {
     /// Each granted claim with the time that it was held: from its claim to its end.
     pub granted: Vec<(String, Place, AgentId, Stamp, Stamp)>,
-    /// Claims that lost, and why.
-    pub lost: BTreeMap<Digest, String>,
+    /// Claims that lost.
+    pub lost: BTreeMap<Digest, Loss>,
+}
+
+/// How a claim was lost.
+#[derive(Clone, Debug)]
+pub struct Loss {
+    /// Its stamp.
+    pub at: Stamp,
+    /// The log of the claim that held the topic, and that claim's stamp; none if the loser was late.
+    pub to: Option<(LogId, Stamp)>,
+    /// The same in words.
+    pub why: String,
 }
 
 struct Walk {
@@ -146,7 +157,14 @@ impl Walk {
                 Some(held) => format!("{} held it since {}", held.agent, held.claim.stamp),
                 None => format!("{:?} was cut off before {}", fact.log, fact.place.stamp),
             };
-            self.story.lost.insert(fact.place.record, why);
+            let to = self
+                .holder
+                .as_ref()
+                .map(|held| (held.log, held.claim.stamp));
+            let at = fact.place.stamp;
+            self.story
+                .lost
+                .insert(fact.place.record, Loss { at, to, why });
             return;
         }
         self.holder = Some(Held {

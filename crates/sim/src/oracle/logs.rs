@@ -8,7 +8,7 @@ use unisono_core::orchestra::claims::Claims;
 use unisono_model::wire::{Signature, decode};
 use unisono_model::{
     Action, AgentId, BundleBody, BundleHeader, Digest, ForkProof, LogId, Place, RecordBody,
-    SignedBundle,
+    SignedBundle, Stamp,
 };
 
 /// A valid record.
@@ -37,15 +37,20 @@ pub struct Reading {
     pub forks: BTreeMap<LogId, u64>,
     /// Logs of which two disks hold different bundles at one place.
     pub split: BTreeSet<LogId>,
-    /// Topics that records beyond a fork spoke of: a fork is a fence, and what it set aside may have
-    /// been counted on.
-    pub fenced: BTreeSet<String>,
-    /// Bundles that are held beyond a gap or do not continue their log.
-    pub loose: Vec<(LogId, u64)>,
+    /// Topics that records beyond a fork spoke of, and the lowest stamp of those: a fork is a fence,
+    /// and what it set aside may have been counted on.
+    pub fenced: BTreeMap<String, Stamp>,
     /// Records that wait for an enrolment.
     pub pending: usize,
     /// The last bundle of each log.
     pub ends: BTreeMap<LogId, u64>,
+}
+
+impl Reading {
+    fn set_aside(&mut self, topic: String, stamp: Stamp) {
+        let known = self.fenced.entry(topic).or_insert(stamp);
+        *known = stamp.min(*known);
+    }
 }
 
 /// Reads the union of what some disks hold.
@@ -114,15 +119,16 @@ fn read_log(
     let mut chains: BTreeMap<AgentId, Chain> = BTreeMap::new();
     for (seq, variants) in places {
         if variants.len() > 1 {
-            reading.forks.entry(log).or_insert(*seq);
+            let cut = reading.forks.entry(log).or_insert(*seq);
+            *cut = (*cut).min(*seq);
         }
         if reading.forks.get(&log).is_some_and(|cut| seq >= cut) {
             let set_aside = places
                 .range(seq..)
                 .flat_map(|(_, variants)| variants.values());
-            reading
-                .fenced
-                .extend(set_aside.flat_map(|entry| topics(entry)));
+            for (topic, stamp) in set_aside.flat_map(|entry| topics(entry)) {
+                reading.set_aside(topic, stamp);
+            }
             break;
         }
         let opened = variants
@@ -137,20 +143,21 @@ fn read_log(
                 take(&bundle.header, &body, verifier, &mut chains, found);
                 last = (*seq, bundle.header.digest());
             }
-            _ => reading.loose.push((log, *seq)),
+            _ => {}
         }
     }
     reading.ends.insert(log, last.0);
 }
 
-/// The topics that a bundle's records claim, renew and release.
-fn topics(entry: &Entry) -> Vec<String> {
+/// The topics that a bundle's records claim, renew and release, and when.
+fn topics(entry: &Entry) -> Vec<(String, Stamp)> {
     let Ok((_, body)) = SignedBundle::decode(&entry.bytes) else {
         return Vec::new();
     };
     let actions = body.records.iter().filter_map(|carried| {
         let body = RecordBody::decode(&carried.body.0).ok()?;
-        Claims::topic_of(&body.action).map(ToOwned::to_owned)
+        let topic = Claims::topic_of(&body.action)?;
+        Some((topic.to_owned(), carried.stamp))
     });
     actions.collect()
 }
@@ -208,6 +215,12 @@ fn judge(found: Vec<Fact>, reading: &mut Reading) {
         .into_iter()
         .partition(|fact| enrolled.contains(&fact.agent));
     reading.pending = waiting.len();
+    // Their enrolment may be what a fork has set aside.
+    for fact in &waiting {
+        if let Some(topic) = Claims::topic_of(&fact.body.action) {
+            reading.set_aside(topic.to_owned(), fact.place.stamp);
+        }
+    }
     reading.facts = valid;
     reading.facts.sort_by_key(|fact| fact.place);
 }

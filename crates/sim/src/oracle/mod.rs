@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use unisono_model::{Action, AgentId, IdempotencyKey, SignalKind, Stamp};
 
-pub use claims::{Held, Story, claims, story};
+pub use claims::{Held, Loss, Story, claims, story};
 pub use course::iteration;
 pub use logs::{Fact, Reading, proven, read};
 pub use members::{Removals, removals};

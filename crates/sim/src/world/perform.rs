@@ -198,12 +198,12 @@ impl World {
             self.checks.say(self.now, "I5", verdict);
         }
         let machine = &self.hosts[host];
-        let (id, wall) = (machine.id, machine.highest_wall_ns);
+        let (present, wall) = (machine.log(), machine.highest_wall_ns);
         let forgetful = machine.forgetful;
-        let verdict = self
-            .checks
-            .stamps
-            .written(id, entries, wall, forgetful, EPOCH_NS + self.now);
+        let verdict =
+            self.checks
+                .stamps
+                .written(present, entries, wall, forgetful, EPOCH_NS + self.now);
         self.checks.say(self.now, "I5", verdict);
     }
 
