@@ -315,11 +315,6 @@ impl ViewVote {
     pub fn id(&self) -> Digest {
         Digest::of("unisono 2026 view", &[&wire::encode(self)])
     }
-
-    /// Whether a node belongs to it.
-    pub fn lists(&self, node: &NodeId) -> bool {
-        self.members.contains(node)
-    }
 }
 
 impl FieldValue {

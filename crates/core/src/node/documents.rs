@@ -39,7 +39,8 @@ struct Slot {
     loading: bool,
     /// What is queued waits for changes that a fork has taken away, or that have not come yet.
     stalled: bool,
-    /// Own changes are among those: this life writes into the next part.
+    /// Own changes are among those, or its past cannot be read any more: this life writes into the
+    /// next part.
     stranded: bool,
     /// The saved form lacks changes that waited when it was saved.
     incomplete: bool,
@@ -95,7 +96,8 @@ impl Documents {
         }
     }
 
-    /// The part of a family that is written now: the highest, or the next where that is full.
+    /// The part of a family that is written now: the highest, or the next where that is full or
+    /// this life cannot write to it.
     pub(super) fn current(&self, kind: DocumentKind) -> DocumentName {
         let first = DocumentName { kind, part: 0 };
         let last = DocumentName {
@@ -103,7 +105,7 @@ impl Documents {
             part: u32::MAX,
         };
         match self.slots.range(first..=last).next_back() {
-            Some((name, slot)) if slot.entries >= limits::DOCUMENT_ENTRIES_MAX => DocumentName {
+            Some((name, slot)) if slot.is_sealed() || slot.stranded => DocumentName {
                 kind,
                 part: name.part.saturating_add(1),
             },
@@ -147,10 +149,15 @@ impl Documents {
         follows
     }
 
-    /// Documents that must be fetched because changes wait for them.
-    pub(super) fn wanted(&mut self) -> Vec<(DocumentName, String)> {
+    /// Documents that must be fetched because changes wait for them. While the logs have holes, those
+    /// that only another walk of the logs can complete are left alone: it would end at the same place.
+    pub(super) fn wanted(&mut self, whole: bool) -> Vec<(DocumentName, String)> {
         let waiting = self.slots.iter().filter(|(_, slot)| {
-            let lacks = !slot.queue.is_empty() || slot.incomplete;
+            let lacks = if slot.incomplete {
+                whole
+            } else {
+                !slot.queue.is_empty()
+            };
             slot.document.is_none() && !slot.loading && lacks
         });
         let names: Vec<DocumentName> = waiting.map(|(name, _)| *name).collect();
@@ -297,6 +304,7 @@ impl Documents {
                 slot.document = None;
                 slot.queue.clear();
                 slot.incomplete = true;
+                slot.stranded = true;
             }
         }
     }
@@ -362,7 +370,8 @@ impl Documents {
     /// Whether any document has not been touched for a while.
     pub(super) fn any_idle(&self, now_ms: u64, idle_ms: u64) -> bool {
         self.slots.values().any(|slot| {
-            slot.document.is_some()
+            let document = slot.document.as_ref();
+            document.is_some_and(|document| document.figures().held == 0)
                 && slot.queue.is_empty()
                 && now_ms.saturating_sub(slot.touched_ms) >= idle_ms
         })

@@ -83,7 +83,9 @@ impl Jobs {
 
     /// When the first asker has waited long enough (ms).
     pub(super) fn overdue_ms(&self) -> Option<u64> {
-        let askers = self.loads.values().filter_map(|load| load.purpose.asker());
+        let parked = self.parked.iter().map(|(load, _)| load);
+        let loads = self.loads.values().chain(parked);
+        let askers = loads.filter_map(|load| load.purpose.asker());
         askers.map(|(_, due)| due).min()
     }
 
@@ -211,8 +213,13 @@ impl Node {
     /// Asks for the documents that changes wait for.
     pub(super) fn fetch_documents(&mut self, out: &mut Vec<Output>) {
         let mut wanted: Vec<(OrchestraId, DocumentName, String)> = Vec::new();
-        for space in self.spaces.values_mut() {
-            let names = space.documents.wanted();
+        let ids: Vec<OrchestraId> = self.spaces.keys().copied().collect();
+        for id in ids {
+            let whole = self.is_whole(id);
+            let Some(space) = self.spaces.get_mut(&id) else {
+                continue;
+            };
+            let names = space.documents.wanted(whole);
             wanted.extend(names.into_iter().map(|(name, blob)| (space.id, name, blob)));
         }
         for (orchestra, name, blob) in wanted {

@@ -334,22 +334,33 @@ impl Node {
     }
 
     /// Regular care: what was not answered is asked for again, of the next peer, and whoever has
-    /// waited long enough for a hole to be mended goes on without.
+    /// waited long enough goes on without.
     pub(super) fn care_for_holes(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {
         let spaces = self.spaces.iter();
         let holes: Vec<(OrchestraId, LogId)> = spaces
             .flat_map(|(id, space)| space.holes.keys().map(|log| (*id, *log)))
-            .take(limits::WANT_LOGS_MAX)
             .collect();
         if !holes.is_empty() {
             self.mend_turn = self.mend_turn.wrapping_add(1);
         }
-        for (orchestra, log) in holes {
+        // Some of them at a time, and others the next time: what nobody can mend stays.
+        let first = self.mend_turn.wrapping_mul(limits::WANT_LOGS_MAX) % holes.len().max(1);
+        let turn = holes.iter().cycle().skip(first);
+        let turn = turn.take(holes.len().min(limits::WANT_LOGS_MAX));
+        for (orchestra, log) in turn.copied() {
             self.mend(context, orchestra, log, out);
         }
+        self.leave_holes(context, out);
+    }
+
+    /// Whoever has waited long enough for a hole to be mended waits no longer.
+    pub(super) fn leave_holes(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {
         let now_ms = context.now_ms();
         let parked = core::mem::take(&mut self.jobs.parked);
-        let (over, waiting) = parked.into_iter().partition(|(_, until)| *until <= now_ms);
+        let (over, waiting) = parked.into_iter().partition(|(load, until_ms)| {
+            let asker = load.purpose.asker();
+            *until_ms <= now_ms || asker.is_some_and(|(_, due_ms)| due_ms <= now_ms)
+        });
         self.jobs.parked = waiting;
         let over: Vec<(Load, u64)> = over;
         for (load, _) in over {
@@ -378,6 +389,11 @@ impl Node {
         out: &mut Vec<Output>,
     ) {
         self.counters.bundles_mended += mended.len() as u64;
+        for carried in mended {
+            // Whoever read there meanwhile has met the hole once more.
+            let header = carried.header();
+            self.no_longer_lost(header.orchestra, &header.log, header.seq);
+        }
         let of = |carried: &Carried| (carried.header().orchestra, carried.header().log);
         let logs: BTreeSet<(OrchestraId, LogId)> = mended.iter().map(of).collect();
         for (orchestra, log) in logs {
@@ -501,6 +517,13 @@ impl Node {
              any more: the bytes {place} are not what was written; nothing was changed"
         );
         Rejection::new(Code::Corrupt, why).hint(hint)
+    }
+
+    /// Whether the logs of an orchestra can be read to their heads, as far as is known.
+    pub(super) fn is_whole(&self, orchestra: OrchestraId) -> bool {
+        let space = self.spaces.get(&orchestra);
+        let mut holes = space.into_iter().flat_map(|space| &space.holes);
+        holes.all(|(log, hole)| hole.highest(self.counted(orchestra, log)).is_none())
     }
 
     /// What is lost and not yet mended.

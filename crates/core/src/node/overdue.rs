@@ -33,7 +33,7 @@ impl Asker {
 impl Node {
     /// Answers everybody whose time is up and who is in no list of waiters: work that no batch has
     /// taken yet, work on its way to disk, and questions that read from disk.
-    pub(super) fn answer_overdue(&mut self, context: &Context<'_>, out: &mut Vec<Output>) {
+    pub(super) fn answer_overdue(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {
         let now_ms = context.now_ms();
         if self.overdue_ms().is_none_or(|due| due > now_ms) {
             return;
@@ -60,6 +60,7 @@ impl Node {
         for ticket in late {
             Self::reject(Some(ticket), under_way(), out);
         }
+        self.leave_holes(context, out);
         for ticket in self.jobs.give_up(now_ms) {
             Self::reject(Some(ticket), still_reading(), out);
         }

@@ -79,6 +79,7 @@ impl Node {
                 if !more
                     && !pursued
                     && let Some(peer) = self.peers.get_mut(&from)
+                    && peer.pursuit.is_none()
                 {
                     peer.wanted_until_ms = now_ms;
                     self.unsettled_until_ms = now_ms + limits::SUMMARY_IDLE_MS;
@@ -135,20 +136,16 @@ impl Node {
         let mut holes = BTreeSet::new();
         for bytes in bundles {
             let lost = self.is_lost(bytes);
-            if let Some(hole) = lost {
-                if let Ok(carried) = Carried::admit(bytes, self.config.cluster, context.verifier) {
-                    self.found(carried);
-                    holes.insert(hole);
-                }
-                continue;
-            }
-            if self.is_held(bytes) {
+            if lost.is_none() && self.is_held(bytes) {
                 self.counters.bundles_duplicate += 1;
                 continue;
             }
             match Carried::admit(bytes, self.config.cluster, context.verifier) {
                 Ok(carried) => {
-                    if self.line_up(from, carried, out) {
+                    if let Some(hole) = lost {
+                        self.found(carried);
+                        holes.insert(hole);
+                    } else if self.line_up(from, carried, out) {
                         fresh.push(bytes.to_vec());
                     }
                 }
@@ -194,9 +191,13 @@ impl Node {
             return false;
         }
         let space = self.space_entry(header.orchestra);
-        let full = space.incoming.len() >= limits::INCOMING_MAX
-            || space.incoming.bytes() >= limits::INCOMING_BYTES_MAX;
-        if full {
+        let full = |times: usize| {
+            space.incoming.len() >= limits::INCOMING_MAX * times
+                || space.incoming.bytes() >= limits::INCOMING_BYTES_MAX * times
+        };
+        // What continues its log makes room; without it, all that stands behind it would stay.
+        let held = space.logs.get(&header.log).map_or(0, |state| state.seq);
+        if full(2) || (full(1) && header.seq != held + 1) {
             return false;
         }
         if let Some(known) = space.incoming.get(&header.log, header.seq)

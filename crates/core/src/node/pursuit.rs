@@ -94,17 +94,17 @@ impl Node {
         if logs.is_empty() || !pursuit.moved {
             return false;
         }
-        peer.wanted_until_ms = context.now_ms() + limits::WANT_TIMEOUT_MS;
         let orchestra = pursuit.orchestra;
-        let waiting = self
-            .spaces
-            .get(&orchestra)
-            .map_or(0, |s| s.incoming.bytes());
-        pursuit.paused = waiting >= limits::PURSUIT_BYTES_MAX;
+        // Only what continues a log leaves memory with the next batch: waiting for what stands
+        // behind the very gap that is pursued would be waiting for ever.
+        pursuit.paused = self.spaces.get(&orchestra).is_some_and(|space| {
+            space.incoming.bytes() >= limits::PURSUIT_BYTES_MAX && Self::has_next(space)
+        });
         pursuit.moved = pursuit.paused;
         let paused = pursuit.paused;
         peer.pursuit = Some(pursuit);
         if !paused {
+            peer.wanted_until_ms = context.now_ms() + limits::WANT_TIMEOUT_MS;
             self.counters.repairs_asked += 1;
             self.send(from, Class::Repair, &Frame::Want { orchestra, logs }, out);
         }

@@ -354,14 +354,28 @@ impl Node {
         scan: Scan,
         out: &mut Vec<Output>,
     ) {
+        let topics = matches!(scan.goal, Goal::Refold(Refold::Topics(_)));
         if let Some(space) = self.spaces.get_mut(&orchestra) {
-            let mut folds = scan.folds;
-            if matches!(scan.goal, Goal::Refold(Refold::Topics(_))) {
+            let (mut folds, mut logs) = (scan.folds, scan.logs);
+            if topics && scan.short {
+                // The vector would go on saying that what lies behind the hole is held, and nobody
+                // would bring it again. Folding everything ends the log there instead.
+                space.folds.upset();
+                space.refolding = false;
+                return;
+            }
+            if topics {
                 space.folds.adopt_topics(folds);
             } else {
+                // Proofs that came while the logs were walked.
+                for proof in space.logs.proofs() {
+                    if logs.prove_fork(proof.clone()) {
+                        folds.upset();
+                    }
+                }
                 folds.name.clone_from(&space.folds.name);
                 space.folds = folds;
-                space.logs = scan.logs;
+                space.logs = logs;
                 // Changes that no batch had taken yet were made upon the former document.
                 let former = core::mem::replace(&mut space.living, scan.living);
                 for (asker, _) in former.queue {

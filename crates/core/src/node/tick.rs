@@ -88,7 +88,7 @@ impl Node {
     }
 
     /// Whether any waiting bundle continues its log.
-    fn has_next(space: &Space) -> bool {
+    pub(super) fn has_next(space: &Space) -> bool {
         let mut firsts = space.incoming.firsts();
         firsts.any(|(log, seq)| seq <= space.logs.get(&log).map_or(0, |state| state.seq) + 1)
     }

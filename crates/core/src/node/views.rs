@@ -9,6 +9,7 @@ use super::batch::Subject;
 use super::{Node, limits};
 use crate::context::Context;
 use crate::orchestra::horizon::Horizon;
+use crate::orchestra::members::leaves_out;
 
 /// The view that this node would vote for.
 #[derive(Debug)]
@@ -81,7 +82,8 @@ impl Node {
             let by_counted = cast.keys().any(|voter| counted.contains(voter));
             let own = cast.contains_key(&self.me.node);
             if own || (vote.base == base && by_counted) {
-                staying.retain(|life| members.would_stay(life, vote, cast));
+                let would = members.staying(vote, cast);
+                staying.retain(|life| !leaves_out(&would, life));
             }
         }
         let nodes: BTreeSet<NodeId> = staying.iter().map(|life| life.node).collect();
@@ -122,7 +124,9 @@ impl Node {
             .views()
             .votes()
             .filter(|(_, cast)| cast.contains_key(&self.me.node));
-        let own: Vec<_> = own.collect();
+        let own: Vec<_> = own
+            .map(|(vote, cast)| (vote, members.staying(vote, cast)))
+            .collect();
         let returned = members.all(Stamp::MAX).into_iter().find(|member| {
             let life = LogId {
                 node: member.admit.node,
@@ -133,7 +137,7 @@ impl Node {
                 && !self.is_silent(&life, now_ms, at, silent_ms)
                 && own
                     .iter()
-                    .any(|(vote, cast)| !named(vote) && !members.would_stay(&life, vote, cast))
+                    .any(|(vote, would)| !named(vote) && leaves_out(would, &life))
                 && !own.iter().any(|(vote, _)| named(vote))
         });
         if let Some(admit) = returned.map(|member| member.admit.clone()) {
@@ -173,7 +177,7 @@ impl Node {
         let Some(cluster) = self.spaces.get(&self.cluster) else {
             return;
         };
-        let footing = cluster.folds.members.footing();
+        let footing = cluster.folds.members.footing().clone();
         let rules = self.fold_rules();
         for space in self.spaces.values_mut().filter(|space| !space.refolding) {
             space.folds.stand_on(&footing, &rules);

@@ -6,6 +6,7 @@
 //! lease from before has ended.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use unisono_model::{Action, Admit, Digest, Incarnation, LogId, NodeId, Place, St
 
 use super::claims::Standing;
 use super::fact::Fact;
-use super::views::{Installed, Views};
+use super::views::Views;
 
 /// The fold over admissions and views.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -26,6 +27,12 @@ pub struct Members {
     /// Derived: stamps at which every lease from before ends, rising.
     #[serde(skip)]
     fences: Vec<Stamp>,
+    /// Derived: when each view was installed, and from which life on each node stays under it.
+    #[serde(skip)]
+    staying: Vec<(Stamp, BTreeMap<NodeId, Incarnation>)>,
+    /// Derived: what claims are folded under.
+    #[serde(skip)]
+    footing: Arc<Footing>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -122,24 +129,23 @@ impl Members {
         self.views.derive(self.founder());
         self.removals.clear();
         self.fences.clear();
-        if self.views.installed().is_empty() {
-            return;
-        }
+        self.derive_removals(lease_ms_max);
+        self.footing = Arc::new(self.read_footing());
+    }
+
+    fn derive_removals(&mut self, lease_ms_max: u64) {
+        let views = self.views.installed().iter();
+        let views = views.map(|view| (view.at, self.staying(&view.vote, &view.cast)));
+        self.staying = views.collect();
         for (node, lives) in &self.admissions {
-            let mut cuts: Vec<(Stamp, Option<Incarnation>)> = Vec::new();
-            for view in self.views.installed() {
-                cuts.push((view.at, self.stays_from(node, view, &mut BTreeSet::new())));
-            }
             for incarnation in lives.keys() {
-                let left_out = |(_, from): &&(Stamp, Option<Incarnation>)| {
-                    from.is_none_or(|from| *incarnation < from)
+                let life = LogId {
+                    node: *node,
+                    incarnation: *incarnation,
                 };
-                let cut = cuts.iter().filter(left_out).map(|(at, _)| *at).min();
-                if let Some(cut) = cut {
-                    let life = LogId {
-                        node: *node,
-                        incarnation: *incarnation,
-                    };
+                let left_out = self.staying.iter();
+                let left_out = left_out.filter(|(_, staying)| leaves_out(staying, &life));
+                if let Some(cut) = left_out.map(|(at, _)| *at).min() {
                     let effective = cut.plus_ms(lease_ms_max);
                     self.removals.insert(life, Removal { cut, effective });
                 }
@@ -151,61 +157,48 @@ impl Members {
         self.fences.sort_unstable();
     }
 
-    /// The first life of a node that stays a member under a view: any life of one that it lists,
-    /// else the first that was admitted from inside it.
-    fn stays_from(
+    /// From which life on each node stays a member under a view: any life of one that it lists, else
+    /// the first that was admitted from inside it. Grown until nothing is added, so that nobody
+    /// stays on the word of somebody who stays on its own.
+    pub fn staying(
         &self,
-        node: &NodeId,
-        view: &Installed,
-        asked: &mut BTreeSet<NodeId>,
-    ) -> Option<Incarnation> {
-        if view.vote.lists(node) {
-            return Some(Incarnation::default());
-        }
-        // Nobody stays on the word of somebody who stays on its own.
-        if !asked.insert(*node) {
-            return None;
-        }
-        let lives = self.admissions.get(node)?;
-        let mut found = None;
-        for (incarnation, places) in lives {
-            let inside = places.iter().any(|(place, admission)| {
-                let by = admission.by;
-                if by.node == *node {
-                    false
-                } else if view.vote.lists(&by.node) {
-                    // Who has not voted yet, as far as is known, has said nothing from inside.
-                    view.cast.get(&by.node).is_some_and(|cast| place > cast)
-                } else {
-                    self.stays_from(&by.node, view, asked)
-                        .is_some_and(|from| by.incarnation >= from)
+        vote: &ViewVote,
+        cast: &BTreeMap<NodeId, Place>,
+    ) -> BTreeMap<NodeId, Incarnation> {
+        let mut staying: BTreeMap<NodeId, Incarnation> = BTreeMap::new();
+        let listed = |node: &NodeId| vote.members.binary_search(node).is_ok();
+        let inside = |staying: &BTreeMap<NodeId, Incarnation>, place: &Place, by: &LogId| {
+            if listed(&by.node) {
+                // Who has not voted yet, as far as is known, has said nothing from inside.
+                cast.get(&by.node).is_some_and(|cast| place > cast)
+            } else {
+                let from = staying.get(&by.node);
+                from.is_some_and(|from| by.incarnation >= *from)
+            }
+        };
+        loop {
+            let mut grown = false;
+            for (node, lives) in self.admissions.iter().filter(|(node, _)| !listed(node)) {
+                let known = staying.get(node).copied();
+                let earlier = |life: &Incarnation| known.is_none_or(|known| *life < known);
+                let first = lives.iter().find(|(life, places)| {
+                    earlier(life)
+                        && places.iter().any(|(place, admission)| {
+                            admission.by.node != *node && inside(&staying, place, &admission.by)
+                        })
+                });
+                if let Some((life, _)) = first {
+                    staying.insert(*node, *life);
+                    grown = true;
                 }
-            });
-            if inside {
-                found = Some(*incarnation);
+            }
+            if !grown {
                 break;
             }
         }
-        asked.remove(node);
-        found
-    }
-
-    /// Whether a life would stay a member if the view of this vote held, with the votes that are
-    /// known for it. Whoever has cast it must reckon with that.
-    pub fn would_stay(
-        &self,
-        life: &LogId,
-        vote: &ViewVote,
-        cast: &BTreeMap<NodeId, Place>,
-    ) -> bool {
-        let view = Installed {
-            id: vote.id(),
-            at: Stamp::MAX,
-            vote: vote.clone(),
-            cast: cast.clone(),
-        };
-        self.stays_from(&life.node, &view, &mut BTreeSet::new())
-            .is_some_and(|from| life.incarnation >= from)
+        let listed = vote.members.iter();
+        staying.extend(listed.map(|node| (*node, Incarnation::default())));
+        staying
     }
 
     /// Whose admission came first.
@@ -325,8 +318,12 @@ impl Members {
         }
     }
 
-    /// What claims are folded under now.
-    pub fn footing(&self) -> Footing {
+    /// What claims are folded under now; the same allocation as long as it is the same.
+    pub fn footing(&self) -> &Arc<Footing> {
+        &self.footing
+    }
+
+    fn read_footing(&self) -> Footing {
         let mut footing = BTreeMap::new();
         let Some(first) = self.views.installed().first().map(|view| view.at) else {
             return Footing::default();
@@ -356,6 +353,12 @@ impl Members {
     }
 }
 
+/// Whether a view under which each of these nodes stays from one life on leaves a life out.
+pub fn leaves_out(staying: &BTreeMap<NodeId, Incarnation>, life: &LogId) -> bool {
+    let from = staying.get(&life.node);
+    from.is_none_or(|from| life.incarnation < *from)
+}
+
 impl Standing for Members {
     fn is_late(&self, log: &LogId, stamp: Stamp) -> bool {
         if self.views.installed().is_empty() {
@@ -369,12 +372,8 @@ impl Standing for Members {
             return false;
         }
         // A life whose admission is not held yet is judged by the admissions that are.
-        let views = self.views.installed().iter();
-        let mut earlier = views.take_while(|view| view.at <= stamp);
-        earlier.any(|view| {
-            self.stays_from(&log.node, view, &mut BTreeSet::new())
-                .is_none_or(|from| log.incarnation < from)
-        })
+        let mut earlier = self.staying.iter().take_while(|(at, _)| *at <= stamp);
+        earlier.any(|(_, staying)| leaves_out(staying, log))
     }
 
     fn fence_after(&self, stamp: Stamp) -> Option<Stamp> {

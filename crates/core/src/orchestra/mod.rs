@@ -19,6 +19,7 @@ pub mod window;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,9 @@ pub struct Folds {
     pruned: Stamp,
     /// Who took part when it was.
     footing: Footing,
+    /// The same as it was compared last: most batches change nothing about it.
+    #[serde(skip)]
+    stood_on: Option<Arc<Footing>>,
     /// Why everything has to be folded again, if it has.
     upset: bool,
     /// How many records lie how far back.
@@ -182,9 +186,13 @@ impl Folds {
     }
 
     /// Says who takes part now. Claims that were folded while others did are folded again.
-    pub fn stand_on(&mut self, footing: &Footing, rules: &FoldRules) {
+    pub fn stand_on(&mut self, footing: &Arc<Footing>, rules: &FoldRules) {
+        let known = self.stood_on.replace(Arc::clone(footing));
+        if known.is_some_and(|known| Arc::ptr_eq(&known, footing)) {
+            return;
+        }
         if let Some(from) = self.footing.parts_from(footing) {
-            self.footing = footing.clone();
+            self.footing = Footing::clone(footing);
             if !rules.sabotage.checkpoint_kept {
                 self.claims.distrust(from);
             }

@@ -162,15 +162,18 @@ fn a_reader_is_refused_in_time_when_no_peer_has_a_copy() {
     }
     world.run_ms(5_000);
     let seen = Cursor([(LogTag::of(&log), 2)].into());
-    let ticket = world.ask(2, page(Some(seen)), 1_000);
-    world.run_ms(1_000);
-    assert!(world.reply(ticket).is_none(), "peers are being asked");
-    world.run_ms(3_000);
-    let refused = world
-        .reply(ticket)
-        .expect("answered within the agent's patience")
-        .expect_err("nobody has it");
-    assert_eq!(refused.code, Code::Corrupt);
+    // However long its asker would wait, and however short: it is told what is wrong.
+    for (deadline_ms, asks_ms, answered_ms) in [(10_000, 1_000, 3_000), (500, 300, 300)] {
+        let ticket = world.ask(2, page(Some(seen.clone())), deadline_ms);
+        world.run_ms(asks_ms);
+        assert!(world.reply(ticket).is_none(), "peers are being asked");
+        world.run_ms(answered_ms);
+        let refused = world
+            .reply(ticket)
+            .expect("answered within the agent's patience")
+            .expect_err("nobody has it");
+        assert_eq!(refused.code, Code::Corrupt);
+    }
 }
 
 #[test]

@@ -26,7 +26,7 @@ struct View {
 impl Removals {
     /// From which stamp on records of this log are late.
     pub fn cut(&self, log: &LogId) -> Option<Stamp> {
-        let without = self.views.iter().filter(|view| !self.stays(log, view, &[]));
+        let without = self.views.iter().filter(|view| !self.stays(log, view));
         without.map(|view| view.at).min()
     }
 
@@ -51,31 +51,36 @@ impl Removals {
         self.views.len()
     }
 
-    /// Whether a life belongs to a view: listed, or admitted from inside it, by then or earlier in
-    /// its own node's life.
-    fn stays(&self, life: &LogId, view: &View, asked: &[NodeId]) -> bool {
+    /// Whether a life belongs to a view: listed, or admitted from inside it, then or in an earlier
+    /// life of its node. Goes from whoever was admitted to whoever admitted it, until somebody who
+    /// is listed had voted by then.
+    fn stays(&self, life: &LogId, view: &View) -> bool {
         let listed = |node: &NodeId| view.vote.members.contains(node);
         if listed(&life.node) {
             return true;
         }
-        if asked.contains(&life.node) {
-            return false;
-        }
-        let asked = [asked, &[life.node]].concat();
-        let lives = self
-            .admissions
-            .iter()
-            .filter(|(_, whom, _)| whom.node == life.node && whom.incarnation <= life.incarnation);
-        lives.into_iter().any(|(place, _, by)| {
-            if by.node == life.node {
-                false
-            } else if listed(&by.node) {
-                let cast = view.cast.iter().find(|(voter, _)| *voter == by.node);
-                cast.is_some_and(|(_, cast)| place > cast)
-            } else {
-                self.stays(by, view, &asked)
+        let (mut open, mut asked) = (vec![*life], BTreeSet::new());
+        while let Some(life) = open.pop() {
+            if !asked.insert(life) {
+                continue;
             }
-        })
+            let lives = self.admissions.iter().filter(|(_, whom, by)| {
+                whom.node == life.node
+                    && whom.incarnation <= life.incarnation
+                    && by.node != life.node
+            });
+            for (place, _, by) in lives {
+                if !listed(&by.node) {
+                    open.push(*by);
+                    continue;
+                }
+                let cast = view.cast.iter().find(|(voter, _)| *voter == by.node);
+                if cast.is_some_and(|(_, cast)| place > cast) {
+                    return true;
+                }
+            }
+        }
+        false
     }
 }
 
