@@ -270,6 +270,28 @@ fn whoever_was_voted_out_counts_again_only_when_admitted_from_inside() {
     assert!(stays(&facts));
 }
 
+/// Who returned was admitted by all whom it knew, and those who return together by one another: to
+/// find out who stays by trying all paths took longer than the universe has.
+#[test]
+fn many_who_admitted_each_other_are_left_out_at_once() {
+    let all: Vec<LogId> = (1..=40).map(|node| life(node, 1)).collect();
+    let mut facts: Vec<Fact> = Vec::new();
+    for by in &all {
+        facts.extend(all.iter().map(|whom| admit(*by, *whom, 1_000)));
+    }
+    let first = view(ViewVote::GENESIS, &all, &[]);
+    let second = view(first.id(), &all[..21], &all[21..]);
+    facts.extend(all.iter().map(|member| vote(*member, 2_000, &first)));
+    facts.extend(all[..21].iter().map(|member| vote(*member, 3_000, &second)));
+    let mut members = Members::default();
+    for fact in &facts {
+        members.insert(fact, LEASE_MS_MAX);
+    }
+    let left_out = |life: &LogId| members.removal_of(&life.node, life.incarnation).is_some();
+    assert!(all[21..].iter().all(left_out));
+    assert!(!all[..21].iter().any(left_out));
+}
+
 #[test]
 fn between_a_removal_and_a_return_nobody_waits() {
     let (mut facts, all, first) = five();
