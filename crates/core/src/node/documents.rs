@@ -30,7 +30,10 @@ struct Slot {
     touched_ms: u64,
     /// Where the document stands, as far as it was applied; for one that is put away, as saved.
     heads: Vec<Digest>,
+    /// How many entries the document had when it was saved or put away.
     entries: usize,
+    /// How many are queued.
+    queued: usize,
     /// Differs from what was saved.
     dirty: bool,
     /// To be put away: there are too many documents in memory.
@@ -191,7 +194,6 @@ impl Documents {
         let loaded = bytes.and_then(|bytes| FactDocument::load(id, bytes, &slot.heads).ok());
         match loaded {
             Some(document) => {
-                slot.entries = document.entries();
                 slot.document = Some(document);
                 slot.loading = false;
                 true
@@ -265,7 +267,7 @@ impl Documents {
             }
             slot.touched_ms = now_ms;
             slot.stalled = false;
-            slot.entries += entries.len();
+            slot.queued += entries.len();
             slot.queue.push(ChangePlan {
                 actor,
                 seq,
@@ -301,9 +303,7 @@ impl Documents {
             slot.loading = false;
             slot.apply();
             if short {
-                slot.document = None;
-                slot.queue.clear();
-                slot.incomplete = true;
+                slot.forget();
                 slot.stranded = true;
             }
         }
@@ -358,6 +358,7 @@ impl Documents {
                 }
                 slot.dirty = false;
                 slot.heads = document.heads();
+                slot.entries = document.entries();
                 slot.incomplete = document.figures().held > 0;
             }
             if idle && slot.queue.is_empty() && document.figures().held == 0 {
@@ -389,6 +390,7 @@ impl Documents {
                 .take_if(|document| settled && document.figures().held == 0);
             if let Some(document) = document {
                 slot.heads = document.heads();
+                slot.entries = document.entries();
                 slot.dirty = false;
                 taken.push((*name, document));
             }
@@ -403,9 +405,7 @@ impl Documents {
     pub(super) fn pump_at_start(&mut self, now_ms: u64) {
         for name in self.pump(now_ms, false) {
             if let Some(slot) = self.slots.get_mut(&name) {
-                slot.document = None;
-                slot.queue.clear();
-                slot.incomplete = true;
+                slot.forget();
             }
         }
         drop(self.take_full());
@@ -444,9 +444,11 @@ impl Documents {
     /// Takes over what a checkpoint says. The documents themselves are fetched when needed.
     pub(super) fn restore(&mut self, saved: Vec<Saved>) {
         for one in saved {
-            let queue = one.queue.into_iter().filter_map(SavedPlan::plan).collect();
+            let queue = one.queue.into_iter().filter_map(SavedPlan::plan);
+            let queue: Vec<ChangePlan> = queue.collect();
             let slot = Slot {
                 document: None,
+                queued: entries_of(&queue),
                 queue,
                 queued_since_ms: 0,
                 touched_ms: 0,
@@ -471,7 +473,8 @@ impl Documents {
                 .document
                 .as_ref()
                 .map_or_else(|| slot.heads.clone(), FactDocument::heads);
-            if slot.entries > 0 {
+            // A document without a change is nothing that others must have.
+            if !heads.is_empty() {
                 bytes.extend_from_slice(&wire::encode(&(name, heads)));
             }
         }
@@ -496,6 +499,7 @@ impl Slot {
             queued_since_ms: 0,
             touched_ms: 0,
             entries: 0,
+            queued: 0,
             dirty: false,
             surplus: false,
             loading: false,
@@ -507,7 +511,17 @@ impl Slot {
 
     /// Whether the next part of its family is written now.
     fn is_sealed(&self) -> bool {
-        self.entries >= limits::DOCUMENT_ENTRIES_MAX
+        let document = self.document.as_ref();
+        let entries = document.map_or(self.entries, FactDocument::entries);
+        entries + self.queued >= limits::DOCUMENT_ENTRIES_MAX
+    }
+
+    /// Lets go of everything but the name: it is built again when it is asked for.
+    fn forget(&mut self) {
+        self.document = None;
+        self.queue.clear();
+        self.queued = 0;
+        self.incomplete = true;
     }
 
     /// Applies the queue; false if the document broke. What the document has no room to hold until
@@ -534,6 +548,7 @@ impl Slot {
             self.queue = plans;
             self.queue
                 .retain(|plan| early.contains(&(plan.actor, plan.seq)));
+            self.queued = entries_of(&self.queue);
             if !progress {
                 self.stalled = !self.queue.is_empty();
                 break;
@@ -541,6 +556,10 @@ impl Slot {
         }
         true
     }
+}
+
+fn entries_of(plans: &[ChangePlan]) -> usize {
+    plans.iter().map(|plan| plan.entries.len()).sum()
 }
 
 impl SavedPlan {
