@@ -4,12 +4,13 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use unisono_model::wire::encode;
 use unisono_model::{AgentId, Code, Digest, OrchestraId, Rejection};
 
-use super::Node;
 use super::input::{Ask, Question};
 use super::output::{AnswerBody, Output};
 use super::wait::Waiter;
+use super::{Node, Space};
 use crate::context::Context;
 use crate::orchestra::Reading;
 use crate::orchestra::view::{HashView, OrchestraView, SessionView, View};
@@ -31,7 +32,7 @@ impl Node {
         if matches!(ask.question, Question::Hash) {
             space.documents.pump(context.now_ms(), true);
         }
-        let unsettled = matches!(ask.question, Question::Hash) && !space.documents.settled();
+        let unsettled = matches!(ask.question, Question::Hash) && !space.is_settled();
         let living = matches!(
             ask.question,
             Question::Notes | Question::Note(_) | Question::Config
@@ -162,9 +163,13 @@ impl Node {
 
     fn hash(&self, orchestra: OrchestraId, reading: &Reading<'_>) -> HashView {
         let space = self.spaces.get(&orchestra);
+        let basis = |space: &Space| {
+            let footing = encode(space.folds.footing());
+            Digest::of("unisono/basis/v1", &[&space.logs.digest().0, &footing])
+        };
         HashView {
             views: reading.digest(),
-            vector: space.map_or_else(Digest::default, |space| space.logs.digest()),
+            vector: space.map_or_else(Digest::default, basis),
             documents: space.map_or_else(Digest::default, |space| space.documents.digest()),
         }
     }

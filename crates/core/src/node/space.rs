@@ -67,6 +67,11 @@ pub(super) struct Checkpoint {
 const CHECKPOINT_VERSION: u8 = 1;
 
 impl Space {
+    /// Whether views and documents are what the logs say: nothing waits to be folded or built again.
+    pub(super) fn is_settled(&self) -> bool {
+        self.documents.settled() && self.folds.needs_refold().is_none()
+    }
+
     pub(super) fn new(id: OrchestraId) -> Self {
         Self {
             id,

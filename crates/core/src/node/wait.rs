@@ -208,7 +208,7 @@ impl Node {
     fn may_answer(&self, ask: &Ask) -> bool {
         let space = self.spaces.get(&ask.orchestra);
         let busy = space.is_some_and(|space| match ask.question {
-            Question::Hash => space.refolding || !space.documents.settled(),
+            Question::Hash => space.refolding || !space.is_settled(),
             Question::Notes | Question::Note(_) | Question::Config => {
                 space.refolding || space.living.runs_ahead() || space.living.broken
             }

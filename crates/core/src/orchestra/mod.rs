@@ -180,6 +180,11 @@ impl Folds {
         }
     }
 
+    /// What claims were folded under.
+    pub fn footing(&self) -> &Footing {
+        &self.footing
+    }
+
     /// Says that everything must be folded again: a fork took records away.
     pub fn upset(&mut self) {
         self.upset = true;

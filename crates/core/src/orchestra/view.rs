@@ -308,7 +308,7 @@ pub struct ConfigView {
 pub struct HashView {
     /// Of all views.
     pub views: Digest,
-    /// Of the logs' vector.
+    /// Of what they follow from: the logs' vector, and who took part by the cluster's own orchestra.
     pub vector: Digest,
     /// Of the heads of all documents.
     pub documents: Digest,
