@@ -93,6 +93,8 @@ impl Node {
                     }
                 }
                 self.check_waiters(context, out);
+                // Own work may have gathered until now.
+                self.flush(context, out);
             }
             Frame::Summary {
                 wall_ms,

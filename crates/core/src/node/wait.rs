@@ -43,6 +43,12 @@ pub(super) struct WaitingRecord {
     holders: BTreeSet<NodeId>,
 }
 
+impl WaitingRecord {
+    fn lacks_disks(&self) -> bool {
+        self.holders.len() + 1 < usize::from(self.wanted)
+    }
+}
+
 impl Waiter {
     pub(super) fn made(
         ticket: Ticket,
@@ -129,8 +135,16 @@ impl Node {
         }
     }
 
+    /// Whether own work is on its way to other nodes' disks, for those who were promised that.
+    pub(super) fn waits_for_disks(&self) -> bool {
+        self.waiters.iter().any(|waiter| match waiter {
+            Waiter::Record(record) => record.lacks_disks(),
+            Waiter::Submit(..) | Waiter::Ask(..) => false,
+        })
+    }
+
     fn is_kept(&self, record: &WaitingRecord) -> bool {
-        if record.holders.len() + 1 < usize::from(record.wanted) {
+        if record.lacks_disks() {
             return false;
         }
         if !record.confirm {
