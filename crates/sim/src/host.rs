@@ -64,6 +64,8 @@ pub struct Host {
 pub struct Common {
     /// The cluster.
     pub cluster: ClusterId,
+    /// Who founded it.
+    pub founder: NodeId,
     /// The longest lease (ms).
     pub lease_ms_max: u64,
     /// How far back views can be read at once (ms): short, so that the past is folded away in a run.
@@ -171,6 +173,7 @@ impl Host {
             region: format!("r{}", self.region),
             address: address(self.index),
             incarnation: self.incarnation,
+            founder: Some(common.founder),
             seeds,
             lease_ms_max: common.lease_ms_max,
             readable_ms: common.readable_ms,

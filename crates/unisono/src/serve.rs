@@ -307,6 +307,7 @@ fn identity(
         region: credentials.region().to_string(),
         address: own.address.clone(),
         seeds: membership.seeds.clone(),
+        founder: membership.founder,
         lease_ms_max: membership.lease_ms_max,
     }
 }

@@ -78,7 +78,9 @@ pub struct Config {
     pub address: String,
     /// This life: new at every start.
     pub incarnation: Incarnation,
-    /// Members that it may knock at: identity and address. Empty for a founder.
+    /// Who founded the cluster: the first view follows that node alone. None if this one did.
+    pub founder: Option<NodeId>,
+    /// Members that it may knock at: identity and address. Empty for the founder.
     pub seeds: Vec<(NodeId, String)>,
     /// The longest lease in this cluster (ms): the same on every node.
     pub lease_ms_max: u64,
@@ -238,6 +240,7 @@ impl Node {
 
     fn fold_rules(&self) -> FoldRules {
         FoldRules {
+            founder: self.config.founder.unwrap_or(self.me.node),
             lease_ms_max: self.config.lease_ms_max,
             sabotage: self.config.sabotage,
         }

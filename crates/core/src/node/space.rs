@@ -14,8 +14,8 @@ use super::incoming::Incoming;
 use super::living::Living;
 use super::mend::Hole;
 use crate::carriage::Carried;
-use crate::orchestra::Folds;
 use crate::orchestra::fact::Fact;
+use crate::orchestra::{FoldRules, Folds};
 use crate::replication::{Logs, Placed, SignedHeader};
 
 /// One orchestra on one node.
@@ -124,7 +124,7 @@ impl Space {
         &mut self,
         bytes: &[u8],
         living: Option<Vec<u8>>,
-        lease_ms_max: u64,
+        rules: &FoldRules,
     ) -> bool {
         let Ok(checkpoint) = wire::decode::<Checkpoint>(bytes, usize::MAX) else {
             return false;
@@ -136,7 +136,7 @@ impl Space {
         self.folds = checkpoint.folds;
         let stamps = self.logs.iter().map(|(_, state)| state.stamp);
         let highest = stamps.max().unwrap_or(Stamp::MIN);
-        self.folds.restored(lease_ms_max, highest);
+        self.folds.restored(rules, highest);
         self.inert = checkpoint.inert;
         self.foreign = checkpoint.foreign;
         self.documents.restore(checkpoint.documents);

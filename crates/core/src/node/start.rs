@@ -93,12 +93,12 @@ impl Node {
         storage: &mut dyn Storage,
         orchestra: OrchestraId,
     ) {
-        let lease_ms_max = self.config.lease_ms_max;
+        let rules = self.fold_rules();
         let checkpoint = storage.blob(&Space::checkpoint_name(orchestra));
         let living = storage.blob(&super::living::Living::blob_name(orchestra));
         let holdings = storage.holdings(orchestra);
         let space = self.space_entry(orchestra);
-        let restored = checkpoint.is_some_and(|bytes| space.restore(&bytes, living, lease_ms_max));
+        let restored = checkpoint.is_some_and(|bytes| space.restore(&bytes, living, &rules));
         if restored && !is_behind(&space.logs, &holdings) {
             // The checkpoint speaks of bundles that are gone: it proves nothing any more.
             *space = Space::new(orchestra);

@@ -108,7 +108,7 @@ impl Node {
                 .collect(),
             members: nodes.into_iter().collect(),
         };
-        let cast = own.last().is_some_and(|(_, last)| **last == vote);
+        let cast = own.iter().any(|(_, cast)| **cast == vote);
         (!cast).then_some(vote)
     }
 

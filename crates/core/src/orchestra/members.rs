@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use unisono_model::{Action, Admit, Digest, Incarnation, LogId, NodeId, Place, Stamp, ViewVote};
 
+use super::FoldRules;
 use super::claims::Standing;
 use super::fact::Fact;
 use super::views::Views;
@@ -21,6 +22,9 @@ use super::views::Views;
 pub struct Members {
     admissions: BTreeMap<NodeId, BTreeMap<Incarnation, BTreeMap<Place, Admission>>>,
     views: Views,
+    /// Whom the first view follows.
+    #[serde(skip)]
+    founder: Option<NodeId>,
     /// Derived: the lives that a view left out, and since when.
     #[serde(skip)]
     removals: BTreeMap<LogId, Removal>,
@@ -104,7 +108,7 @@ impl Footing {
 
 impl Members {
     /// Takes in a record. Only nodes may speak here, each in a log of its own.
-    pub fn insert(&mut self, fact: &Fact, lease_ms_max: u64) {
+    pub fn insert(&mut self, fact: &Fact, rules: &FoldRules) {
         if fact.agent.0 != fact.log.node.0 {
             return;
         }
@@ -121,15 +125,16 @@ impl Members {
             Action::VoteView(vote) => self.views.insert(fact.log.node, fact.place, vote),
             _ => return,
         }
-        self.derive(lease_ms_max);
+        self.derive(rules);
     }
 
     /// Derives views and removals again, after loading or after a new record.
-    pub fn derive(&mut self, lease_ms_max: u64) {
-        self.views.derive(self.founder());
+    pub fn derive(&mut self, rules: &FoldRules) {
+        self.founder = Some(rules.founder);
+        self.views.derive(rules.founder);
         self.removals.clear();
         self.fences.clear();
-        self.derive_removals(lease_ms_max);
+        self.derive_removals(rules.lease_ms_max);
         self.footing = Arc::new(self.read_footing());
     }
 
@@ -199,15 +204,6 @@ impl Members {
         let listed = vote.members.iter();
         staying.extend(listed.map(|node| (*node, Incarnation::default())));
         staying
-    }
-
-    /// Whose admission came first.
-    fn founder(&self) -> Option<NodeId> {
-        let firsts = self.admissions.iter().filter_map(|(node, lives)| {
-            let places = lives.values().filter_map(|places| places.first_key_value());
-            places.map(|(place, _)| (*place, *node)).min()
-        });
-        firsts.min().map(|(_, node)| node)
     }
 
     /// The members admitted up to a stamp, the removed ones among them.
@@ -314,7 +310,7 @@ impl Members {
     pub fn base_nodes(&self) -> BTreeSet<NodeId> {
         match self.views.latest() {
             Some(view) => view.vote.members.iter().copied().collect(),
-            None => self.founder().into_iter().collect(),
+            None => self.founder.into_iter().collect(),
         }
     }
 

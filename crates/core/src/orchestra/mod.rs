@@ -23,7 +23,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{Action, AgentId, Stamp};
+use unisono_model::{Action, AgentId, NodeId, Stamp};
 
 use crate::sabotage::Sabotage;
 use agents::Agents;
@@ -83,6 +83,9 @@ struct Counts {
 /// How records are folded.
 #[derive(Clone, Copy, Debug)]
 pub struct FoldRules {
+    /// Who founded the cluster. It cannot be read off the records: the admission with the lowest
+    /// stamp may be that of anybody whose clock is wrong (seed 619).
+    pub founder: NodeId,
     /// The longest lease in this cluster (ms).
     pub lease_ms_max: u64,
     /// Rules to break.
@@ -144,7 +147,7 @@ impl Folds {
         self.course.insert(fact);
         self.signals.insert(fact);
         self.tasks.insert(fact);
-        self.members.insert(fact, rules.lease_ms_max);
+        self.members.insert(fact, rules);
         if rules.sabotage.claims_by_arrival {
             self.claims.insert_by_arrival(fact);
         } else {
@@ -261,8 +264,8 @@ impl Folds {
     }
 
     /// After loading from a checkpoint whose logs go up to a stamp.
-    pub fn restored(&mut self, lease_ms_max: u64, highest: Stamp) {
-        self.members.derive(lease_ms_max);
+    pub fn restored(&mut self, rules: &FoldRules, highest: Stamp) {
+        self.members.derive(rules);
         self.window.restored(highest);
     }
 }

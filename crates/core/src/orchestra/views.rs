@@ -54,10 +54,10 @@ impl Views {
     }
 
     /// Finds out which views hold, starting from the founder alone.
-    pub fn derive(&mut self, founder: Option<NodeId>) {
+    pub fn derive(&mut self, founder: NodeId) {
         self.installed.clear();
         let mut lists: BTreeMap<Digest, BTreeSet<NodeId>> = BTreeMap::new();
-        lists.insert(ViewVote::GENESIS, founder.into_iter().collect());
+        lists.insert(ViewVote::GENESIS, BTreeSet::from([founder]));
         loop {
             let next = self.proposals.iter().find(|(id, proposal)| {
                 let base = lists.get(&proposal.vote.base);

@@ -26,6 +26,7 @@ impl Standing for NobodyLate {
 }
 
 const RULES: FoldRules = FoldRules {
+    founder: NodeId([1; 32]),
     lease_ms_max: 60_000,
     sabotage: Sabotage {
         acknowledge_before_sync: false,

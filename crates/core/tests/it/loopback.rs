@@ -149,6 +149,7 @@ impl Loop {
             vec![(self.nodes[0].id(), String::new())]
         };
         let config = Config {
+            founder: seeds.first().map(|(node, _)| *node),
             cluster: CLUSTER,
             secret: [index as u8 + 1; 32],
             name: format!("n{index}"),

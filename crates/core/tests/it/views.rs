@@ -3,10 +3,12 @@
 //! against single members.
 
 use proptest::prelude::*;
+use unisono_core::orchestra::FoldRules;
 use unisono_core::orchestra::claims::{Claims, Rules, TopicState};
 use unisono_core::orchestra::fact::Fact;
 use unisono_core::orchestra::members::{Members, leaves_out};
 use unisono_core::replication::{Cursor, Logs};
+use unisono_core::sabotage::Sabotage;
 use unisono_model::{Action, Admit, Digest, Incarnation, LogId, NodeId, Stamp, ViewVote};
 
 use crate::facts;
@@ -51,10 +53,19 @@ fn vote(by: LogId, at_ms: u64, vote: &ViewVote) -> Fact {
     fact(by, by.node.0[0], at_ms, Action::VoteView(vote.clone()))
 }
 
+/// The first node has founded the cluster.
+fn rules() -> FoldRules {
+    FoldRules {
+        founder: life(1, 1).node,
+        lease_ms_max: LEASE_MS_MAX,
+        sabotage: Sabotage::default(),
+    }
+}
+
 fn members(facts: &[Fact]) -> Members {
     let mut members = Members::default();
     for fact in facts {
-        members.insert(fact, LEASE_MS_MAX);
+        members.insert(fact, &rules());
     }
     members
 }
@@ -124,6 +135,20 @@ fn the_founder_alone_cannot_be_outvoted_by_those_it_admitted() {
         facts.push(vote(*member, 2_000, &coup));
     }
     assert!(members(&facts).views().installed().is_empty());
+}
+
+/// Seed 619: the member whose clock was an hour behind began a new life, and its admission stood
+/// below all others. It was taken for the founder, the view that had been installed was none any
+/// more, and a claim that had been confirmed beyond its fence lost to one from before it.
+#[test]
+fn an_admission_from_long_ago_undoes_no_view() {
+    let (mut facts, all, first) = five();
+    let four = view(first.id(), &all[..4], &all[4..]);
+    facts.extend(all[..4].iter().map(|member| vote(*member, 5_000, &four)));
+    let before = members(&facts).views().installed().to_vec();
+    assert_eq!(before.len(), 2);
+    facts.push(admit(life(5, 2), life(5, 2), 10));
+    assert_eq!(members(&facts).views().installed(), before);
 }
 
 /// Five leaves out 4 and 5 by the votes of 1, 2 and 3; nobody of these knows that 4 had voted
@@ -285,7 +310,7 @@ fn many_who_admitted_each_other_are_left_out_at_once() {
     facts.extend(all[..21].iter().map(|member| vote(*member, 3_000, &second)));
     let mut members = Members::default();
     for fact in &facts {
-        members.insert(fact, LEASE_MS_MAX);
+        members.insert(fact, &rules());
     }
     let left_out = |life: &LogId| members.removal_of(&life.node, life.incarnation).is_some();
     assert!(all[21..].iter().all(left_out));

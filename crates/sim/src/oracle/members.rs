@@ -85,7 +85,7 @@ impl Removals {
 }
 
 /// What the admissions and votes among these facts (of the cluster's own orchestra) amount to.
-pub fn removals(facts: &[&Fact]) -> Removals {
+pub fn removals(facts: &[&Fact], founder: NodeId) -> Removals {
     let mut removals = Removals::default();
     let mut votes: Vec<(ViewVote, Vec<(NodeId, Place)>)> = Vec::new();
     for fact in facts.iter().filter(|fact| fact.agent.0 == fact.log.node.0) {
@@ -111,13 +111,7 @@ pub fn removals(facts: &[&Fact]) -> Removals {
             _ => {}
         }
     }
-    let founder = removals
-        .admissions
-        .iter()
-        .min()
-        .map(|(_, life, _)| life.node);
-    let mut open: Vec<(Digest, Vec<NodeId>)> =
-        vec![(ViewVote::GENESIS, founder.into_iter().collect())];
+    let mut open: Vec<(Digest, Vec<NodeId>)> = vec![(ViewVote::GENESIS, vec![founder])];
     while let Some((base, before)) = open.pop() {
         for (vote, cast) in votes.iter().filter(|(vote, _)| vote.base == base) {
             let nodes = &vote.members;

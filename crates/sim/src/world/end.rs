@@ -180,7 +180,7 @@ impl World {
         let at = Self::stamp_at(self.now.saturating_sub(2_500 * MS));
         let home = self.reading(self.home);
         let home_facts = oracle::counted(&home, Stamp::MAX);
-        let removals = oracle::removals(&home_facts);
+        let removals = oracle::removals(&home_facts, self.common.founder);
         self.trace_facts(&home_facts, |_| true);
         let work = self.reading(self.workplace);
         let truth = oracle::truth(&work, &removals, self.scenario.lease_ms_max, at);

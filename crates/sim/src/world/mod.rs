@@ -146,15 +146,16 @@ impl World {
         let mut cluster = ClusterId::default();
         let name = Digest::of("unisono/sim-cluster/v1", &[&seed.to_le_bytes()]);
         cluster.0.copy_from_slice(&name.0[..16]);
+        let (hosts, sites) = machines(scenario, seed, &plan, cluster);
         let common = Common {
             cluster,
+            founder: hosts[0].id,
             lease_ms_max: scenario.lease_ms_max,
             readable_ms: plan.readable_ms,
             checkpoint_records: plan.checkpoint_records,
             sabotage: scenario.switches(),
             continues_logs: scenario.continues_logs(),
         };
-        let (hosts, sites) = machines(scenario, seed, &plan, cluster);
         let mut world = Self {
             now: 0,
             trace: Trace::new(lines),

@@ -166,6 +166,7 @@ impl Ring {
             None => Vec::new(),
         };
         let config = Config {
+            founder: seeds.first().map(|(node, _)| *node),
             cluster: CLUSTER,
             secret: [index as u8 + 1; 32],
             name: format!("n{index}"),

@@ -179,6 +179,7 @@ pub(super) fn make_node(
         region: identity.region.clone(),
         address: identity.address.clone(),
         incarnation,
+        founder: Some(identity.founder),
         seeds,
         lease_ms_max: identity.lease_ms_max,
         readable_ms: READABLE_MS,

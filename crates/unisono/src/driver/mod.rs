@@ -62,6 +62,8 @@ pub(crate) struct Identity {
     pub(crate) region: String,
     /// Where peers reach it.
     pub(crate) address: String,
+    /// Who founded the cluster.
+    pub(crate) founder: unisono_model::NodeId,
     /// Members that it may knock at.
     pub(crate) seeds: Vec<Seed>,
     /// The longest lease (ms).
