@@ -473,8 +473,9 @@ impl Documents {
                 .document
                 .as_ref()
                 .map_or_else(|| slot.heads.clone(), FactDocument::heads);
-            // A document without a change is nothing that others must have.
-            if !heads.is_empty() {
+            // A document without an entry is nothing that others must have: it was opened to be
+            // written to, and may have been for nothing.
+            if slot.held() > 0 {
                 bytes.extend_from_slice(&wire::encode(&(name, heads)));
             }
         }
@@ -511,9 +512,13 @@ impl Slot {
 
     /// Whether the next part of its family is written now.
     fn is_sealed(&self) -> bool {
+        self.held() + self.queued >= limits::DOCUMENT_ENTRIES_MAX
+    }
+
+    /// How many entries the document has.
+    fn held(&self) -> usize {
         let document = self.document.as_ref();
-        let entries = document.map_or(self.entries, FactDocument::entries);
-        entries + self.queued >= limits::DOCUMENT_ENTRIES_MAX
+        document.map_or(self.entries, FactDocument::entries)
     }
 
     /// Lets go of everything but the name: it is built again when it is asked for.
