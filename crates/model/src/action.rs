@@ -313,7 +313,7 @@ impl ViewVote {
 
     /// The name of the view: equal votes name one view.
     pub fn id(&self) -> Digest {
-        Digest::of("unisono 2026 view", &[&wire::encode(self)])
+        Digest::of("unisono/view/v1", &[&wire::encode(self)])
     }
 }
 

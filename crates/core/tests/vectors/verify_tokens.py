@@ -387,7 +387,7 @@ def verify(data, roots, at_ms, enrolled):
             check_rights(one["grant"]["rights"])
         check_tier(one["tier"])
         links.append(one)
-    names = [derive("unisono 2026 capability link", body) for body, _ in token]
+    names = [derive("unisono/capability-link/v1", body) for body, _ in token]
     for i, one in enumerate(links):
         itself(one, at_ms)
         if i == 0:

@@ -79,7 +79,7 @@ pub struct Token {
 impl Link {
     /// The name of a link with these canonical bytes: what a revocation names, and what is signed.
     pub fn id_of(body: &[u8]) -> Digest {
-        Digest::of("unisono 2026 capability link", &[body])
+        Digest::of("unisono/capability-link/v1", &[body])
     }
 
     /// Signs the link.
