@@ -53,5 +53,11 @@ pub const TOKEN_FILES_MAX: usize = 256;
 pub const TOKEN_PHASES_MAX: usize = 256;
 /// Most tiers that may be granted.
 pub const TOKEN_TIERS_MAX: usize = 16;
+/// Longest name of a tier (bytes): a word, not a sentence.
+pub const TIER_BYTES_MAX: usize = 64;
+/// Longest path of a file in a workspace (bytes): what common systems open.
+pub const PATH_BYTES_MAX: usize = 4096;
+/// Longest name between two slashes of such a path (bytes): what file systems take.
+pub const PATH_NAME_BYTES_MAX: usize = 255;
 /// The longest life of a link (ms): no token outlives its usefulness unseen.
 pub const TOKEN_LIFE_MS_MAX: u64 = 400 * 24 * 3_600_000;

@@ -1,18 +1,20 @@
-//! Paths of files in a workspace: one form only, so that two spellings can never be two files, nor
-//! one spelling lead out of the workspace. What a path leads to on a disk is another question; it
-//! is answered where the file is opened.
+//! Paths of files in a workspace: one form only (normal form C of Unicode, UAX #15), so that two
+//! spellings of one name can never be two files, nor one spelling lead out of the workspace.
+//!
+//! Open: `A` and `a` are two paths here, and one file where a file system folds case (APFS and NTFS
+//! as they come); so are characters that only look alike, or that only compatibility makes equal
+//! (`ﬁ`, `fi`). What a path leads to on a disk is answered where the file is opened.
 
 use core::fmt;
 
-/// Most bytes of a path.
-pub const PATH_BYTES_MAX: usize = 4096;
-/// Most bytes of one of its names: what file systems take.
-pub const SEGMENT_BYTES_MAX: usize = 255;
+use unicode_normalization::is_nfc;
+
+use crate::limits::{PATH_BYTES_MAX, PATH_NAME_BYTES_MAX};
 
 /// Why a path is not plain. Nothing changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NotPlain {
-    /// Nothing, or more than [`PATH_BYTES_MAX`] bytes, or a name beyond [`SEGMENT_BYTES_MAX`].
+    /// Nothing, or more than [`PATH_BYTES_MAX`] bytes, or a name beyond [`PATH_NAME_BYTES_MAX`].
     #[error("it is empty or too long")]
     Length,
     /// It begins at the root of a file system or a drive.
@@ -24,6 +26,9 @@ pub enum NotPlain {
     /// A character that file systems, terminals or people read in two ways.
     #[error("it has the character {0}")]
     Character(Shown),
+    /// It has another spelling that means the same.
+    #[error("it is not in Unicode's normal form C")]
+    Spelling,
     /// A name that some file system takes for a device or drops the end of.
     #[error("it has a name that some file systems read otherwise")]
     Reserved,
@@ -54,6 +59,9 @@ pub fn check(path: &str) -> Result<(), NotPlain> {
     if let Some(bad) = path.chars().find(|c| is_ambiguous(*c)) {
         return Err(NotPlain::Character(Shown(bad)));
     }
+    if !is_nfc(path) {
+        return Err(NotPlain::Spelling);
+    }
     path.split('/').try_for_each(segment)
 }
 
@@ -61,7 +69,7 @@ fn segment(name: &str) -> Result<(), NotPlain> {
     if name.is_empty() || name == "." || name == ".." {
         return Err(NotPlain::Dots);
     }
-    if name.len() > SEGMENT_BYTES_MAX {
+    if name.len() > PATH_NAME_BYTES_MAX {
         return Err(NotPlain::Length);
     }
     // Windows drops dots and spaces at the end, and takes these names for devices with any suffix.
@@ -89,7 +97,8 @@ fn segment(name: &str) -> Result<(), NotPlain> {
 }
 
 /// Control, formatting and bidirectional characters, other slashes, characters that are forbidden
-/// on common file systems, and combining marks (the decomposed spelling of a letter).
+/// on common file systems, and the marks of Latin, Greek and Cyrillic: most of them are half of a
+/// decomposed letter, and what is left has no form that people would type.
 fn is_ambiguous(c: char) -> bool {
     c.is_control()
         || matches!(c, '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|')
@@ -118,6 +127,9 @@ mod tests {
             "docs/a name with spaces.md",
             "src/größe.rs",
             "src/日本.rs",
+            "src/\u{304c}.rs",
+            "src/\u{ac01}.rs",
+            "src/\u{915}\u{93f}.rs",
             "console.rs",
             "a/computer/lpt.txt",
         ] {
@@ -149,6 +161,12 @@ mod tests {
             "src/a\0",
             "src/\n",
             "src/a\u{301}.rs",
+            "src/\u{304b}\u{3099}.rs",
+            "src/\u{1100}\u{1161}.rs",
+            "src/\u{ac00}\u{11a8}.rs",
+            "src/\u{212b}.rs",
+            "src/\u{212a}.rs",
+            "src/\u{958}.rs",
             "src/\u{202e}sr.a",
             "src/\u{200b}a",
             "CON",

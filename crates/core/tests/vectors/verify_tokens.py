@@ -259,6 +259,8 @@ def plain(path):
         # Categories of Unicode instead of the product's list of ranges: what these vectors hold.
         if unicodedata.category(c) in ("Cc", "Cf", "Mn", "Me", "Zl", "Zp") or c in '\\:*?"<>|':
             return False
+    if not unicodedata.is_normalized("NFC", path):
+        return False
     for name in path.split("/"):
         stem = name.split(".")[0].rstrip().lower()
         if name in ("", ".", "..") or len(name.encode()) > 255 or name[-1] in ". " or name[0] == " ":

@@ -250,7 +250,8 @@ impl Tier {
             return Ok(());
         };
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        let good = !name.is_empty() && name.len() <= 64 && name.chars().all(plain);
+        let short = !name.is_empty() && name.len() <= limits::TIER_BYTES_MAX;
+        let good = short && name.chars().all(plain);
         if good && matches!(Self::of(name), Self::Named(_)) {
             Ok(())
         } else {

@@ -391,31 +391,38 @@ fn bad_times() -> Vec<Vector> {
     all
 }
 
+/// What is no path of a workspace.
+const BAD_PATHS: &[&str] = &[
+    "",
+    "/etc/passwd",
+    "../x",
+    "src/../x",
+    "./a",
+    "src//a",
+    "src/",
+    "a\\b",
+    "C:/x",
+    "a\0",
+    "a\n",
+    "a\u{301}",
+    "\u{202e}a",
+    "a\u{200b}",
+    "CON",
+    "a.",
+    "a ",
+    "nul.txt",
+    "\u{304b}\u{3099}",
+    "\u{1100}\u{1161}",
+    "\u{212b}",
+    "\u{212a}",
+];
+
 fn bad_bytes() -> Vec<Vector> {
     let story = chain(links(), &[1, 2]).encode();
     let mut all = Vec::new();
-    for file in [
-        "",
-        "/etc/passwd",
-        "../x",
-        "src/../x",
-        "./a",
-        "src//a",
-        "src/",
-        "a\\b",
-        "C:/x",
-        "a\0",
-        "a\n",
-        "a\u{301}",
-        "\u{202e}a",
-        "a\u{200b}",
-        "CON",
-        "a.",
-        "a ",
-        "nul.txt",
-    ] {
+    for file in BAD_PATHS {
         all.push(changed(&format!("the path {file:?}"), |links| {
-            links[1].may.files = Some(vec![file.into()]);
+            links[1].may.files = Some(vec![(*file).into()]);
         }));
     }
     let two = |one: &str, other: &str| Some(vec![one.to_owned(), other.to_owned()]);
