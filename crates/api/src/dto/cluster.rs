@@ -233,7 +233,7 @@ impl From<StatusView> for Status {
             disk_full: view.disk_full,
             clock_offset_ms: view.clock_offset_ms,
             waiting: view.waiting,
-            damage: Vec::new(),
+            damage: view.damage.into_iter().map(Into::into).collect(),
             counters: view.counters.into(),
         }
     }

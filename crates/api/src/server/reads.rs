@@ -9,11 +9,9 @@ use unisono_model::{AgentId, OrchestraId};
 
 use super::edge::{Edge, checked_name};
 use super::refusal::Refusal;
-use super::terms::{Names, ReadParams, ReadTerms, Terms};
+use super::terms::{Names, ReadParams, Terms};
 use crate::dto;
-use crate::limits::{
-    MARKS_PAGE, MARKS_PAGE_MAX, RECORDS_PAGE, TASKS_PAGE, TASKS_PAGE_MAX, WAIT_MS,
-};
+use crate::limits::{MARKS_PAGE, MARKS_PAGE_MAX, RECORDS_PAGE, TASKS_PAGE, TASKS_PAGE_MAX};
 
 type Answered = Result<Response, Refusal>;
 
@@ -306,21 +304,7 @@ pub(crate) async fn status(State(edge): State<Edge>, terms: Terms) -> Answered {
     let View::Status(view) = view else {
         return Err(Refusal::mismatch());
     };
-    let of_disk = ReadTerms {
-        deadline_ms: WAIT_MS,
-        ..ReadTerms::default()
-    };
-    let (_, lost) = edge
-        .ask(OrchestraId::default(), Question::Damage, of_disk)
-        .await?;
-    let View::Damage(lost) = lost else {
-        return Err(Refusal::mismatch());
-    };
-    let status = dto::Status {
-        damage: lost.into_iter().map(Into::into).collect(),
-        ..view.into()
-    };
-    Ok(told.json(StatusCode::OK, &status))
+    Ok(told.json::<dto::Status>(StatusCode::OK, &view.into()))
 }
 
 /// The members of the cluster.

@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 use unisono_api::{idempotency_key, server};
 use unisono_core::node::Question;
+use unisono_core::orchestra::view::DamageView;
 use unisono_core::replication::Cursor;
 use unisono_model::{Action, Stamp};
 
-use crate::fake::{Fake, World};
+use crate::fake::{Fake, World, orchestra};
 use crate::web::{get, request, send};
 
 const OPUS: &str = "/v1/orchestras/opus";
@@ -238,6 +239,23 @@ async fn a_full_page_of_tasks_says_where_the_next_begins() {
     let page = get(node.address, &format!("{OPUS}/tasks")).await.json();
     assert!(page["next_after"].is_null());
     assert_eq!(page["tasks"][0]["heads"][0]["field"], "status");
+}
+
+#[tokio::test]
+async fn status_is_one_question_and_says_what_the_disk_has_lost() {
+    let node = Fake::start(1, &World::shared()).await;
+    let lost = DamageView {
+        orchestra: orchestra(),
+        log: node.log,
+        bundles: vec![(3, 4)],
+        segments: vec![2],
+        asked: false,
+    };
+    node.world.lock().unwrap().damage = vec![lost];
+    let status = get(node.address, "/v1/status").await.json();
+    assert_eq!(status["damage"][0]["bundles"], json!([[3, 4]]), "{status}");
+    assert_eq!(status["damage"][0]["segments"], json!([2]));
+    assert_eq!(node.questions.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -10,8 +10,8 @@ use tokio::sync::{broadcast, mpsc, watch};
 use unisono_api::server::{Asked, BearerToken, Call, Check, NodeHandle, Readiness, router, serve};
 use unisono_core::node::{Answer, AnswerBody, Promise, Question, Recorded, Work};
 use unisono_core::orchestra::view::{
-    ClaimStatus, ClaimView, Counters, Phase, RecordView, RecordsView, SessionView, StateView,
-    StatusView, TaskView, Verdict, View,
+    ClaimStatus, ClaimView, Counters, DamageView, Phase, RecordView, RecordsView, SessionView,
+    StateView, StatusView, TaskView, Verdict, View,
 };
 use unisono_core::replication::{Cursor, LogTag};
 use unisono_model::{
@@ -27,6 +27,10 @@ pub(crate) struct World {
     pub(crate) records: Vec<RecordView>,
     /// Every signed record that arrived anywhere, byte for byte, in order of arrival.
     pub(crate) arrived: Vec<Vec<u8>>,
+    /// What their disks have lost.
+    pub(crate) damage: Vec<DamageView>,
+    /// What is missing behind the last record, as a refusal.
+    pub(crate) lost: Option<Rejection>,
 }
 
 /// What to do with the next call, instead of the ordinary.
@@ -378,10 +382,10 @@ impl World {
                 disk_full: false,
                 clock_offset_ms: Some(-3),
                 waiting: 0,
+                damage: self.damage.clone(),
                 counters: Counters::default(),
             }),
             Question::Orchestras => View::Orchestras(Vec::new()),
-            Question::Damage => View::Damage(Vec::new()),
             _ => View::Notes(Vec::new()),
         };
         Ok(self.answer(AnswerBody::View(view)))

@@ -18,10 +18,7 @@ use crate::orchestra::view::{HashView, OrchestraView, SessionView, View};
 impl Node {
     pub(super) fn ask(&mut self, context: &mut Context<'_>, ask: Ask, out: &mut Vec<Output>) {
         let deadline_ms = context.now_ms().saturating_add(ask.deadline_ms);
-        let anywhere = matches!(
-            ask.question,
-            Question::Status | Question::Orchestras | Question::Damage
-        );
+        let anywhere = matches!(ask.question, Question::Status | Question::Orchestras);
         let Some(space) = self.spaces.get_mut(&ask.orchestra) else {
             if anywhere || !self.has_seen(ask.orchestra, ask.min_cursor.as_ref()) {
                 return self.ask_anywhere(context, ask, out);
@@ -77,7 +74,6 @@ impl Node {
         let view = match ask.question {
             Question::Status => View::Status(self.status(context)),
             Question::Orchestras => View::Orchestras(self.orchestras()),
-            Question::Damage => View::Damage(self.damage_view()),
             _ => {
                 let deadline_ms = context.now_ms().saturating_add(ask.deadline_ms);
                 self.waiters.push(Waiter::Ask(ask, deadline_ms));
@@ -132,7 +128,6 @@ impl Node {
             Question::Hash => View::Hash(self.hash(ask.orchestra, reading)),
             Question::Status => View::Status(self.status(context)),
             Question::Orchestras => View::Orchestras(self.orchestras()),
-            Question::Damage => View::Damage(self.damage_view()),
             Question::Records { .. } | Question::Proof { .. } => View::Proof(None),
         })
     }

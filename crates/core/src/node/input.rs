@@ -254,10 +254,8 @@ pub enum Question {
         /// Only of this task (its history).
         task: Option<String>,
     },
-    /// Members, logs, peers, health (any orchestra).
+    /// Members, logs, peers, health, what the disk has lost (any orchestra).
     Status,
-    /// Stored bundles that this node can no longer read (any orchestra).
-    Damage,
     /// The orchestras that this node holds.
     Orchestras,
     /// One record by digest, where it is still in memory or in the given log.

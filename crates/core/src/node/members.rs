@@ -164,6 +164,7 @@ impl Node {
             disk_full: self.disk_retry_ms.is_some(),
             clock_offset_ms: self.clock_offset_ms(),
             waiting: self.askers_waiting() as u64,
+            damage: self.damage_view(),
             counters: self.counters,
         }
     }

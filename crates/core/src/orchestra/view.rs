@@ -48,8 +48,6 @@ pub enum View {
     Records(RecordsView),
     /// To `Status`.
     Status(StatusView),
-    /// To `Damage`.
-    Damage(Vec<DamageView>),
     /// To `Orchestras`.
     Orchestras(Vec<OrchestraView>),
     /// To `Proof`.
@@ -388,6 +386,8 @@ pub struct StatusView {
     pub waiting: u64,
     /// Counters.
     pub counters: Counters,
+    /// Stored bundles that this node can no longer read.
+    pub damage: Vec<DamageView>,
 }
 
 /// Bundles of a log that were once written and can no longer be read. What agents see of them is

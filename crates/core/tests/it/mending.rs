@@ -62,9 +62,9 @@ fn hash(world: &mut Loop, index: usize) -> HashView {
 }
 
 fn damage(world: &mut Loop, index: usize) -> Vec<DamageView> {
-    match world.view(index, Question::Damage) {
-        Ok(View::Damage(damage)) => damage,
-        other => panic!("no damage view: {other:?}"),
+    match world.view(index, Question::Status) {
+        Ok(View::Status(status)) => status.damage,
+        other => panic!("no status: {other:?}"),
     }
 }
 
