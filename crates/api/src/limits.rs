@@ -36,6 +36,8 @@ pub const MARKS_PAGE_MAX: usize = 1_000;
 pub const RECORDS_PAGE: usize = 256;
 /// How often an idle event stream says that it is alive.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
+/// How long a dump that breaks off leaves its last line to be sent.
+pub const LAST_WORDS: Duration = Duration::from_millis(100);
 /// How often an idle event stream looks by itself, should a wake-up have been missed.
 pub const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Longest words of an `Idempotency-Key` (bytes).

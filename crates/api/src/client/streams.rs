@@ -209,11 +209,20 @@ impl Dump {
         let Some(line) = self.lines.next().await? else {
             return Ok(None);
         };
-        let record = serde_json::from_str(&line);
-        record
-            .map(Some)
-            .map_err(|error| ClientError::Unreadable(error.to_string()))
+        match serde_json::from_str(&line) {
+            Ok(record) => Ok(Some(record)),
+            Err(error) => Err(match serde_json::from_str(&line) {
+                Ok(LastLine { problem }) => ClientError::Refused(Box::new(problem)),
+                Err(_) => ClientError::Unreadable(error.to_string()),
+            }),
+        }
     }
+}
+
+/// Why a dump breaks off.
+#[derive(serde::Deserialize)]
+struct LastLine {
+    problem: Problem,
 }
 
 #[derive(Debug, Default)]

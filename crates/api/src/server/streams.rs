@@ -15,13 +15,13 @@ use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 use unisono_core::node::Question;
 use unisono_core::orchestra::view::{RecordView, RecordsView, View};
 use unisono_core::replication::{Cursor, LogTag};
-use unisono_model::OrchestraId;
+use unisono_model::{OrchestraId, Rejection};
 
 use super::edge::{Edge, Told};
 use super::refusal::Refusal;
 use super::terms::{Names, ReadTerms, Terms};
-use crate::dto::RecordEvent;
-use crate::limits::{HEARTBEAT_EVERY, LOOK_EVERY, RECORDS_PAGE, WAIT_MS};
+use crate::dto::{Problem, RecordEvent};
+use crate::limits::{HEARTBEAT_EVERY, LAST_WORDS, LOOK_EVERY, RECORDS_PAGE, WAIT_MS};
 
 /// Follows an orchestra's records, from a cursor on, as server-sent events. Each event's id is the
 /// cursor after it, valid on any node; a record may come twice after a resumption, never be missed.
@@ -48,8 +48,9 @@ pub(crate) async fn events(
     Ok(response)
 }
 
-/// Every record after a cursor, one JSON object a line. A dump that breaks off ends the connection
-/// without the last chunk, so that half of one is never taken for the whole.
+/// Every record after a cursor, one JSON object a line. A dump that breaks off says why in a last
+/// line, `{"problem":{…}}`, as far as the reader takes it, and ends the connection without the last
+/// chunk, so that half of one is never taken for the whole.
 #[utoipa::path(get, path = "/v1/orchestras/{o}/dump", tag = "streams",
     params(("o" = String, Path, description = "The orchestra's name"),
         ("after" = Option<String>, Query, description = "A cursor; the beginning if left out")),
@@ -69,22 +70,16 @@ pub(crate) async fn dump(
     };
     let room = pages.edge.stream_room()?;
     let (told, first) = pages.next().await?;
-    let start = Some((pages, first, room));
-    let chunks = stream::unfold(start, |state| async {
-        let (mut pages, page, room) = state?;
-        let more = page.more;
-        let chunk = lines(page);
-        if !more {
-            return Some((Ok(chunk), None));
-        }
-        match pages.next().await {
-            Ok((_, page)) => Some((Ok(chunk), Some((pages, page, room)))),
-            Err(refusal) => Some((
-                Err(io::Error::other(refusal.problem().detail.clone())),
-                None,
-            )),
-        }
-    });
+    // Nothing was sent yet, so this refusal can be an ordinary one.
+    if let (true, Some(lost)) = (first.records.is_empty(), &first.lost) {
+        return Err(lost.clone().into());
+    }
+    let dumping = Dumping {
+        pages,
+        next: Next::Page(first),
+        _room: room,
+    };
+    let chunks = stream::unfold(dumping, Dumping::step);
     let mut response = Body::from_stream(chunks).into_response();
     let media_type = HeaderValue::from_static("application/x-ndjson");
     response
@@ -92,6 +87,65 @@ pub(crate) async fn dump(
         .insert(header::CONTENT_TYPE, media_type);
     told.mark(&mut response);
     Ok(response)
+}
+
+/// A dump under way.
+struct Dumping {
+    pages: Pages,
+    next: Next,
+    _room: OwnedSemaphorePermit,
+}
+
+/// What a dump sends next.
+enum Next {
+    Page(RecordsView),
+    /// Why there is no other page.
+    LastWords(Refusal),
+    BreakOff(String),
+    Nothing,
+}
+
+impl Dumping {
+    async fn step(mut self) -> Option<(io::Result<Bytes>, Self)> {
+        let next = std::mem::replace(&mut self.next, Next::Nothing);
+        let chunk = match next {
+            Next::Page(page) => {
+                self.next = self.after(page.more, page.lost.clone()).await;
+                Ok(lines(page))
+            }
+            Next::LastWords(refusal) => {
+                let problem = refusal.problem();
+                self.next = Next::BreakOff(problem.detail.clone());
+                let mut text = serde_json::to_vec(&LastLine { problem })
+                    .expect("a problem holds texts and numbers");
+                text.push(b'\n');
+                Ok(text.into())
+            }
+            Next::BreakOff(why) => {
+                // A connection that breaks takes along what it has not sent yet.
+                tokio::time::sleep(LAST_WORDS).await;
+                Err(io::Error::other(why))
+            }
+            Next::Nothing => return None,
+        };
+        Some((chunk, self))
+    }
+
+    async fn after(&mut self, more: bool, lost: Option<Rejection>) -> Next {
+        if !more {
+            return lost.map_or(Next::Nothing, |lost| Next::LastWords(lost.into()));
+        }
+        match self.pages.next().await {
+            Ok((_, page)) => Next::Page(page),
+            Err(refusal) => Next::LastWords(refusal),
+        }
+    }
+}
+
+/// The last line of a dump that breaks off.
+#[derive(serde::Serialize)]
+struct LastLine<'a> {
+    problem: &'a Problem,
 }
 
 fn lines(page: RecordsView) -> Bytes {

@@ -445,6 +445,7 @@ impl World {
             records,
             next,
             more,
+            lost: self.lost.clone().filter(|_| !more),
         }
     }
 }

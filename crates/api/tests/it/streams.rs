@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use unisono_api::client::{Client, Config};
-use unisono_model::{Action, AgentId};
+use unisono_model::{Action, AgentId, Code, Rejection};
 
 use crate::fake::{Fake, World, body_of, orchestra};
 use crate::web::{get, request};
@@ -158,4 +158,28 @@ async fn a_dump_has_everything_page_by_page() {
         (seen.status, seen.json()["code"].as_str()),
         (400, Some("cursor_invalid"))
     );
+}
+
+#[tokio::test]
+async fn a_dump_that_ends_before_a_hole_says_what_is_lost() {
+    let node = Fake::start(1, &World::shared()).await;
+    let lost = Rejection::new(Code::Corrupt, "bundles 3-4 are lost").hint("restore");
+    node.world.lock().unwrap().lost = Some(lost);
+    let refused = client(&[&node]).dump("opus", None).await.map(|_| ());
+    let refused = refused.expect_err("nothing to send: refused at once");
+    assert!(refused.is_code(Code::Corrupt), "{refused}");
+    add(&node, &[(1, 1), (2, 2)]);
+    let mut dump = client(&[&node]).dump("opus", None).await.unwrap();
+    for expected in 1..=2 {
+        let record = dump.next().await.unwrap().expect("what there is");
+        assert_eq!(number(&record.action), expected);
+    }
+    let error = dump.next().await.expect_err("half is not the whole");
+    let problem = error.problem().expect("the node's own words");
+    assert_eq!(problem.status, 422, "a failed verification");
+    assert_eq!(
+        (problem.detail.as_str(), problem.hint.as_str()),
+        ("bundles 3-4 are lost", "restore")
+    );
+    assert!(dump.next().await.is_err(), "and the connection breaks");
 }

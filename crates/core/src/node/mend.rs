@@ -20,7 +20,7 @@ use crate::carriage::Carried;
 use crate::context::Context;
 use crate::journal::{Damage, Entry, Ranges, Stretch};
 use crate::orchestra::view::DamageView;
-use crate::replication::Frame;
+use crate::replication::{Cursor, Frame, LogTag};
 
 /// What is lost of one log.
 #[derive(Debug, Default)]
@@ -492,6 +492,24 @@ impl Node {
             }
             (None, _) => {}
         }
+    }
+
+    /// Why a reader who has seen this much will not get the rest: a log ends before a hole, and there
+    /// is nobody to fill it. Where there is somebody, the log is behind and nothing is lost.
+    pub(super) fn lost_beyond(&self, orchestra: OrchestraId, seen: &Cursor) -> Option<Rejection> {
+        let space = self
+            .spaces
+            .get(&orchestra)
+            .filter(|_| !self.peers_matter())?;
+        let lost = space.holes.iter().find(|(log, hole)| {
+            let seen = seen.0.get(&LogTag::of(log)).copied().unwrap_or(0);
+            let from = seen.max(self.counted(orchestra, log)) + 1;
+            let cut = space.logs.get(log).and_then(|state| state.cut);
+            let counts = |first: u64| cut.is_none_or(|cut| first.max(from) < cut);
+            let mut seqs = hole.seqs.iter();
+            seqs.any(|(first, last)| last >= from && counts(first))
+        });
+        lost.map(|(log, _)| self.damaged(orchestra, *log))
     }
 
     fn damaged(&self, orchestra: OrchestraId, log: LogId) -> Rejection {

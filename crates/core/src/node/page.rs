@@ -156,10 +156,13 @@ impl Node {
         }
         let at = self.now(context);
         let horizon = self.horizon(orchestra);
+        let last = !page.more;
+        let lost = last.then(|| self.lost_beyond(orchestra, &next)).flatten();
         let view = View::Records(RecordsView {
             records,
             next,
             more: page.more,
+            lost,
         });
         let answer = self.answer(orchestra, at, &horizon, AnswerBody::View(view));
         out.push(Output::Reply {

@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use unisono_model::{
     Action, AgentId, AgentKind, ChainId, ClusterId, Digest, Held, IdempotencyKey, Incarnation,
-    LogId, NodeId, OrchestraId, Place, Relation, Setting, SignalKind, Stamp, Status, TaskStatus,
-    Urgency,
+    LogId, NodeId, OrchestraId, Place, Rejection, Relation, Setting, SignalKind, Stamp, Status,
+    TaskStatus, Urgency,
 };
 
 use crate::replication::Cursor;
@@ -361,6 +361,8 @@ pub struct RecordsView {
     pub next: Cursor,
     /// Whether more is there already.
     pub more: bool,
+    /// On the last page: what is missing behind it and will not come, if anything.
+    pub lost: Option<Rejection>,
 }
 
 /// How the node is.
@@ -384,10 +386,10 @@ pub struct StatusView {
     pub clock_offset_ms: Option<i64>,
     /// Requests that wait.
     pub waiting: u64,
-    /// Counters.
-    pub counters: Counters,
     /// Stored bundles that this node can no longer read.
     pub damage: Vec<DamageView>,
+    /// Counters.
+    pub counters: Counters,
 }
 
 /// Bundles of a log that were once written and can no longer be read. What agents see of them is

@@ -152,6 +152,30 @@ fn a_node_alone_refuses_to_read_over_a_hole_and_names_it() {
     }
 }
 
+/// Before, such a dump ended like a whole one, and a second question had to find out what it lacked.
+#[test]
+fn a_page_at_the_end_of_a_log_that_ends_before_a_hole_says_what_is_lost() {
+    let mut world = written(1);
+    let log = world.nodes[0].log();
+    // Without a checkpoint the views are folded from the log, which ends where it cannot be read.
+    world.memories[0].blobs.clear();
+    lose(&mut world, 0, log, &[3, 4]);
+    world.restart(0);
+    world.run_ms(5_000);
+    let last = |world: &mut Loop, after: Option<Cursor>| match world.view(0, page(after)) {
+        Ok(View::Records(view)) if !view.more => view,
+        other => panic!("no last page: {other:?}"),
+    };
+    let view = last(&mut world, None);
+    assert!(!view.records.is_empty(), "what there is");
+    let lost = view.lost.expect("a hole");
+    assert_eq!(lost.code, Code::Corrupt);
+    assert!(lost.to_string().contains("bundles 3-4"), "{lost}");
+    let beyond = Cursor([(LogTag::of(&log), 4)].into());
+    let view = last(&mut world, Some(beyond));
+    assert_eq!(view.lost, None, "whoever has them lacks nothing");
+}
+
 #[test]
 fn a_reader_is_refused_in_time_when_no_peer_has_a_copy() {
     let mut world = written(3);

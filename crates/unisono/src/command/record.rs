@@ -2,12 +2,11 @@
 
 use clap::Args;
 use serde_json::{Value, json};
-use unisono_api::dto::{Damage, RecordEvent};
+use unisono_api::dto::RecordEvent;
 use unisono_core::replication::Cursor;
-use unisono_model::{Digest, OrchestraId, Stamp};
+use unisono_model::{Digest, Stamp};
 
 use super::session::Session;
-use super::state::damage_words;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
 
@@ -74,33 +73,8 @@ pub(crate) async fn log(args: LogArgs, session: &Session) -> Result<(), Failure>
     }
 }
 
-/// Prints every record.
+/// Prints every record. Where the node has lost some of them, what it says about that is the error.
 pub(crate) async fn dump(args: DumpArgs, session: &Session) -> Result<(), Failure> {
-    let printed = print_dump(&args, session).await;
-    // A dump that breaks off says nothing about why, and one of a log that ends before a hole does
-    // not even break off.
-    match lost(session).await {
-        Some(lost) if printed.is_err() || !lost.asked => {
-            let words = format!("the dump is not whole: {}", damage_words(&lost));
-            Err(Failure::new(Exit::Verification, "corrupt", words).hint(if lost.asked {
-                "ask again, or ask another node"
-            } else {
-                "`unisono verify DIRECTORY` shows the extent, `unisono restore` puts a backup in place"
-            }))
-        }
-        Some(_) | None => printed,
-    }
-}
-
-/// What the node has lost of the orchestra.
-async fn lost(session: &Session) -> Option<Damage> {
-    let status = session.client.status().await.ok()?.body;
-    let orchestra = OrchestraId::of(status.cluster, &session.orchestra);
-    let mut damage = status.damage.into_iter();
-    damage.find(|one| one.orchestra == orchestra)
-}
-
-async fn print_dump(args: &DumpArgs, session: &Session) -> Result<(), Failure> {
     let after = cursor(args.after.as_deref())?;
     let mut dump = session
         .client

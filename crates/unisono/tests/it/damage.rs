@@ -83,6 +83,7 @@ fn a_flipped_byte_of_a_node_alone_is_named_by_status_dump_and_verify() {
     let node = place.serve("a", &[]);
     node.json(&place, &["state", "--create"]);
     write(&place, &node, 20);
+    let last = node.json(&place, &["mark", "make", "the last", "--as", "ada"]);
     let marks = node.json(&place, &["mark", "list"])["marks"].clone();
     assert_eq!(node.stop(), 0);
     flip(&place, "a");
@@ -97,11 +98,17 @@ fn a_flipped_byte_of_a_node_alone_is_named_by_status_dump_and_verify() {
     let words = told["error"].as_str().unwrap();
     for word in [
         "segment".to_owned(),
-        format!("bundles {first}-"),
+        format!("bundles {first}"),
         status["node"].as_str().unwrap().to_owned(),
     ] {
         assert!(words.contains(&word), "{word}: {words}");
     }
+    assert!(!told["hint"].as_str().unwrap().is_empty(), "{told}");
+    // Neither a question about what lies behind the hole nor a wrong one has to do with it.
+    let seen = last["cursor"].as_str().unwrap();
+    let said = place.run(&["--node", node.url.as_str(), "dump", "--after", seen]);
+    assert_eq!((said.code, said.out.as_str()), (0, ""), "{}", said.err);
+    node.fails(&place, 2, &["dump", "--after", "yesterday"]);
     let shown = node.json(&place, &["mark", "list"]);
     assert_eq!(shown["marks"], marks, "the checkpoint still covers it");
     drop(node);
