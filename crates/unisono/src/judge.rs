@@ -5,6 +5,7 @@ mod history;
 mod journal;
 pub(crate) mod load;
 mod refold;
+mod shown;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub(crate) use dump::Dump;
 pub(crate) use history::Histories;
 pub(crate) use journal::{Inspected, inspect};
 pub(crate) use refold::{Refolded, TaskNow, refold};
+pub(crate) use shown::{Shown, shown};
 
 /// What the command is told.
 #[derive(Clone, Debug, Args)]

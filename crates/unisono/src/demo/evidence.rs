@@ -2,28 +2,24 @@
 
 use std::time::{Duration, Instant};
 
-use unisono_api::dto::{Claims, Hashes, RecordEvent, Task, Tasks};
+use unisono_api::dto::Hashes;
 use unisono_model::{OrchestraId, Stamp};
 
 use super::cluster::REGIONS;
 use super::fleet::{self, ORCHESTRA};
 use super::scenes::Stage;
 use crate::failure::{Exit, Failure};
-use crate::judge::{self, Dump, Histories, Inspected, Refolded};
+use crate::judge::{self, Histories, Inspected, Refolded, Shown};
 
 /// How long the nodes may take until they show the same.
 pub(super) const CONVERGE_WITHIN: Duration = Duration::from_secs(12);
 
-/// What one node shows at the common stamp, and all its records.
-pub(super) struct Shown {
-    /// Digests of everything.
+/// What there is of one node.
+pub(super) struct OfNode {
+    /// Digests of everything at the common stamp.
     pub(super) hashes: Hashes,
-    /// Who holds what.
-    pub(super) claims: Claims,
-    /// The tasks.
-    pub(super) tasks: Vec<Task>,
-    /// All records.
-    pub(super) dump: Dump,
+    /// What it shows at the common stamp, and all its records.
+    pub(super) shown: Shown,
     /// What its disk proves.
     pub(super) journal: Inspected,
 }
@@ -35,7 +31,7 @@ pub(super) struct Evidence {
     /// How long the nodes took to hold the same; none if they never did.
     pub(super) converged_ms: Option<u64>,
     /// By region.
-    pub(super) nodes: Vec<Shown>,
+    pub(super) nodes: Vec<OfNode>,
     /// What the nodes wrote down of their promises.
     pub(super) histories: Histories,
     /// A plain refold of the first node's dump.
@@ -50,10 +46,10 @@ pub(super) async fn collect(stage: &Stage) -> Result<Evidence, Failure> {
     let mut nodes = Vec::new();
     let mut histories = Histories::default();
     for index in 0..REGIONS.len() {
-        nodes.push(shown(stage, index, at).await?);
+        nodes.push(of_node(stage, index, at).await?);
         histories.read(&stage.cluster.history(index))?;
     }
-    let folded = judge::refold(&nodes[0].dump, at);
+    let folded = judge::refold(&nodes[0].shown.dump, at);
     let orchestra = OrchestraId::of(stage.cluster.id, ORCHESTRA);
     Ok(Evidence {
         at,
@@ -103,33 +99,13 @@ async fn settle(stage: &Stage) -> Result<(Stamp, Option<u64>), Failure> {
     }
 }
 
-async fn shown(stage: &Stage, index: usize, at: Stamp) -> Result<Shown, Failure> {
+async fn of_node(stage: &Stage, index: usize, at: Stamp) -> Result<OfNode, Failure> {
     let node = &stage.cluster.nodes[index];
     let client = fleet::client(&[node.http.as_str()])?;
     let text = at.to_string();
     let as_of = [("as_of", text.as_str())];
     let hashes = client.read::<Hashes>(ORCHESTRA, "hash", &as_of).await?.body;
-    let claims = client
-        .read::<Claims>(ORCHESTRA, "claims", &as_of)
-        .await?
-        .body;
-    let mut tasks: Vec<Task> = Vec::new();
-    let mut after: Option<String> = None;
-    loop {
-        let mut query = as_of.to_vec();
-        query.extend(after.as_deref().map(|after| ("after", after)));
-        let page = client.read::<Tasks>(ORCHESTRA, "tasks", &query).await?.body;
-        tasks.extend(page.tasks);
-        after = page.next_after;
-        if after.is_none() {
-            break;
-        }
-    }
-    let mut dump = client.dump(ORCHESTRA, None).await?;
-    let mut records: Vec<RecordEvent> = Vec::new();
-    while let Some(record) = dump.next().await? {
-        records.push(record);
-    }
+    let shown = judge::shown(&client, ORCHESTRA, at).await?;
     let copy = stage
         .cluster
         .directory
@@ -143,11 +119,9 @@ async fn shown(stage: &Stage, index: usize, at: Stamp) -> Result<Shown, Failure>
             format!("the inspection ended: {error}"),
         )
     })?;
-    Ok(Shown {
+    Ok(OfNode {
         hashes,
-        claims,
-        tasks,
-        dump: Dump::of(records),
+        shown,
         journal: inspected?,
     })
 }

@@ -74,18 +74,15 @@ fn converged(evidence: &Evidence) -> Verdict {
         if node.hashes.documents != first.hashes.documents {
             violations.push(format!("{pair} have different document heads"));
         }
-        let differ = first
-            .dump
-            .names
-            .symmetric_difference(&node.dump.names)
-            .count();
+        let names = [&first.shown.dump.names, &node.shown.dump.names];
+        let differ = names[0].symmetric_difference(names[1]).count();
         if differ > 0 {
             violations.push(format!("{pair} differ in {differ} records"));
         }
     }
     let figures = json!({
         "nodes": evidence.nodes.len(),
-        "records": first.dump.records.len(),
+        "records": first.shown.dump.records.len(),
         "views": short(&first.hashes.views),
         "documents": short(&first.hashes.documents),
         "as_of": evidence.at.to_string(),
@@ -97,10 +94,10 @@ fn converged(evidence: &Evidence) -> Verdict {
 fn refolded(evidence: &Evidence) -> Verdict {
     let mut violations = Vec::new();
     for (index, node) in evidence.nodes.iter().enumerate() {
-        let folded = judge::refold(&node.dump, evidence.at);
+        let folded = judge::refold(&node.shown.dump, evidence.at);
         let checks = [
-            folded.claims_match(&node.claims.claims),
-            folded.tasks_match(&node.tasks),
+            folded.claims_match(&node.shown.claims.claims),
+            folded.tasks_match(&node.shown.tasks),
         ];
         let wrong = checks.into_iter().filter_map(Result::err);
         violations.extend(wrong.map(|what| format!("{}: {what}", REGIONS[index])));
@@ -124,7 +121,7 @@ fn nothing_lost(evidence: &Evidence, stage: &Stage) -> Verdict {
     let dumps: Vec<Dump> = evidence
         .nodes
         .iter()
-        .map(|node| node.dump.clone())
+        .map(|node| node.shown.dump.clone())
         .collect();
     let mut names: BTreeSet<Digest> = evidence
         .histories
@@ -220,13 +217,13 @@ fn signatures(evidence: &Evidence) -> Verdict {
             .records
             .get(&evidence.orchestra)
             .unwrap_or(&none);
-        let unproven = node.dump.names.difference(verified).count();
+        let unproven = node.shown.dump.names.difference(verified).count();
         if unproven > 0 {
             violations.push(format!(
                 "{region} shows {unproven} records that its disk does not prove"
             ));
         }
-        violations.extend(node.dump.chains_are_whole().err());
+        violations.extend(node.shown.dump.chains_are_whole().err());
         *counted.entry("signatures").or_default() += node.journal.signatures;
         *counted.entry("logs").or_default() += node.journal.logs;
         *counted.entry("chains").or_default() += node.journal.chains;
@@ -254,11 +251,9 @@ fn counted_once(evidence: &Evidence, stage: &Stage) -> Verdict {
     let task = &stage.facts.repeated_on;
     let folded = evidence.folded.tasks.get(task).map(judge::TaskNow::remarks);
     for (index, node) in evidence.nodes.iter().enumerate() {
-        let shown = node
-            .tasks
-            .iter()
-            .find(|shown| shown.task == *task)
-            .map(|task| task.remarks);
+        let mut tasks = node.shown.tasks.iter();
+        let shown = tasks.find(|shown| shown.task == *task);
+        let shown = shown.map(|task| task.remarks);
         if shown != Some(1) || folded != Some(1) {
             let shown = shown.unwrap_or_default();
             violations.push(format!("{} counts {shown} of one request", REGIONS[index]));
@@ -277,11 +272,8 @@ fn counted_once(evidence: &Evidence, stage: &Stage) -> Verdict {
 fn leases_end(evidence: &Evidence, stage: &Stage) -> Verdict {
     let mut violations = faults(stage, "leases end");
     for (index, node) in evidence.nodes.iter().enumerate() {
-        let over = node
-            .claims
-            .claims
-            .iter()
-            .filter(|claim| claim.until.stamp < evidence.at);
+        let claims = node.shown.claims.claims.iter();
+        let over = claims.filter(|claim| claim.until.stamp < evidence.at);
         violations.extend(over.map(|claim| {
             format!(
                 "{} shows {} as held beyond its lease",

@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use unisono_api::client::{self, Client};
-use unisono_api::dto::{Claims, RecordEvent, Task, Tasks};
 use unisono_model::{Digest, Stamp};
 
 use crate::failure::Failure;
-use crate::judge::{self, Dump};
+use crate::judge::{self, Shown};
 
 /// What was found.
 #[derive(Debug, Default, Serialize)]
@@ -66,13 +65,11 @@ pub(crate) async fn check(
         let mut config = client::Config::new([node.as_str()]);
         config.token = token.map(str::to_owned);
         let client = Client::offline(config)?;
-        let (claims, tasks) = shown(&client, orchestra, at).await?;
-        let mut dump = client.dump(orchestra, None).await?;
-        let mut records: Vec<RecordEvent> = Vec::new();
-        while let Some(record) = dump.next().await? {
-            records.push(record);
-        }
-        let dump = Dump::of(records);
+        let Shown {
+            claims,
+            tasks,
+            dump,
+        } = judge::shown(&client, orchestra, at).await?;
         let folded = judge::refold(&dump, at);
         let faults = [
             folded.claims_match(&claims.claims).err(),
@@ -101,27 +98,4 @@ pub(crate) async fn check(
     }
     checked.ok = checked.violations.is_empty();
     Ok(checked)
-}
-
-/// Who holds what, and all tasks, as a node shows them as of a stamp.
-async fn shown(
-    client: &Client,
-    orchestra: &str,
-    at: Stamp,
-) -> Result<(Claims, Vec<Task>), Failure> {
-    let text = at.to_string();
-    let as_of = [("as_of", text.as_str())];
-    let claims = client.read::<Claims>(orchestra, "claims", &as_of).await?;
-    let mut tasks: Vec<Task> = Vec::new();
-    let mut after: Option<String> = None;
-    loop {
-        let mut query = as_of.to_vec();
-        query.extend(after.as_deref().map(|after| ("after", after)));
-        let page = client.read::<Tasks>(orchestra, "tasks", &query).await?.body;
-        tasks.extend(page.tasks);
-        after = page.next_after;
-        if after.is_none() {
-            return Ok((claims.body, tasks));
-        }
-    }
 }
