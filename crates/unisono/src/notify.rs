@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
-use unisono_api::server::{Asked, Call};
+use tokio::sync::{mpsc, oneshot, watch};
+use unisono_api::server::{Asked, Call, Readiness};
 use unisono_core::node::Question;
 use unisono_model::OrchestraId;
 
@@ -53,14 +53,34 @@ impl Supervisor {
 
     /// Says again and again that the node is well, as long as its loop answers. Never returns. A
     /// loop that hangs is silent here, and the service manager begins the process anew.
-    pub(crate) async fn keep_alive(&self, calls: &mpsc::Sender<Call>) {
+    ///
+    /// A node that says that it is not ready is being made anew from its logs, and its loop stands
+    /// still for as long as that takes. It is not killed for it: the next process would begin with
+    /// the same logs, from the start.
+    pub(crate) async fn keep_alive(
+        &self,
+        calls: &mpsc::Sender<Call>,
+        readiness: &watch::Receiver<Readiness>,
+    ) {
         let Some(limit) = self.watchdog.filter(|_| self.socket.is_some()) else {
             return std::future::pending().await;
         };
         let mut turns = tokio::time::interval(limit / 2);
         loop {
             turns.tick().await;
-            if answers(calls).await {
+            let answered = answers(calls);
+            tokio::pin!(answered);
+            let well = loop {
+                tokio::select! {
+                    well = &mut answered => break well,
+                    _ = turns.tick() => {
+                        if !readiness.borrow().ready {
+                            self.tell("WATCHDOG=1");
+                        }
+                    }
+                }
+            };
+            if well {
                 self.tell("WATCHDOG=1");
             }
         }
@@ -122,4 +142,47 @@ fn watchdog() -> Option<Duration> {
         || number("WATCHDOG_PID") == Some(u64::from(std::process::id()));
     let limit = Duration::from_micros(number("WATCHDOG_USEC")?);
     (meant && limit >= WATCHDOG_MIN).then_some(limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(40);
+
+    /// A supervisor and what its manager hears.
+    fn watched() -> (Supervisor, UnixDatagram) {
+        let (ours, theirs) = UnixDatagram::pair().expect("two ends");
+        theirs.set_nonblocking(true).expect("a socket");
+        let supervisor = Supervisor {
+            socket: Some(ours),
+            watchdog: Some(LIMIT),
+        };
+        (supervisor, theirs)
+    }
+
+    fn heard(socket: &UnixDatagram) -> usize {
+        let mut words = [0; 64];
+        std::iter::from_fn(|| socket.recv(&mut words).ok()).count()
+    }
+
+    /// Before, a node that read its logs again for longer than the watchdog waits was killed, and
+    /// began with the same logs.
+    #[tokio::test]
+    async fn a_loop_that_stands_still_is_well_only_while_the_node_is_made_anew() {
+        let (supervisor, manager) = watched();
+        // Nobody takes the questions.
+        let (calls, _inbox) = mpsc::channel(4);
+        for (ready, enough) in [(false, 3), (true, 0)] {
+            let (_tell, readiness) = watch::channel(Readiness {
+                ready,
+                checks: Vec::new(),
+            });
+            let kept = supervisor.keep_alive(&calls, &readiness);
+            let time = tokio::time::timeout(10 * LIMIT, kept).await;
+            assert!(time.is_err(), "it never returns");
+            let heard = heard(&manager);
+            assert!(heard >= enough && (enough > 0 || heard == 0), "{heard}");
+        }
+    }
 }

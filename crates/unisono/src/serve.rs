@@ -92,7 +92,7 @@ pub(crate) async fn run(
     announce(&identity, &running, home, format)?;
     let outcome = tokio::select! {
         outcome = wait_for_end(&serving.driving) => outcome,
-        () = supervisor.keep_alive(&serving.calls) => Ok(()),
+        () = supervisor.keep_alive(&serving.calls, &serving.readiness) => Ok(()),
     };
     supervisor.stopping();
     let ended = serving.end().await;
@@ -103,6 +103,7 @@ pub(crate) async fn run(
 /// A node that is served.
 struct Serving {
     calls: mpsc::Sender<Call>,
+    readiness: watch::Receiver<Readiness>,
     driving: Driving,
     edge: tokio::task::JoinHandle<std::io::Result<()>>,
     stop: watch::Sender<bool>,
@@ -158,7 +159,7 @@ fn begin(
         region: identity.region.clone(),
         calls: calls.clone(),
         published,
-        readiness: ready,
+        readiness: ready.clone(),
         stop: stopping.clone(),
         metrics: Arc::new(move || metrics.text(&counted)),
     };
@@ -170,6 +171,7 @@ fn begin(
     let edge = tokio::spawn(unisono_api::server::serve(listener, router, stopping));
     Ok(Serving {
         calls,
+        readiness: ready,
         driving,
         edge,
         stop,

@@ -23,6 +23,8 @@ impl Driver {
     /// Makes the node anew from the disk, as another life. Whoever waits is told that nobody knows.
     pub(super) async fn make_anew(&mut self, reason: &'static str) {
         tracing::warn!(reason, "the node is made anew");
+        // The loop answers nobody until the logs are folded, however long that takes.
+        self.tell_unready("is being read again");
         self.metrics.restarted();
         self.forget_waiting();
         self.following.clear();
@@ -49,6 +51,7 @@ impl Driver {
                         error = report.error,
                         "the disk cannot be used; trying again"
                     );
+                    self.tell_unready(&report.error);
                     self.refuse_for(RETRY_AFTER, &report.error).await;
                     if *self.doors.finish.borrow() {
                         return;
@@ -117,6 +120,19 @@ impl Driver {
         for seed in self.identity.seeds.clone() {
             self.address(seed.node, &seed.address);
         }
+    }
+
+    /// There is no node to ask.
+    fn tell_unready(&self, why: &str) {
+        let journal = Check {
+            name: "journal",
+            well: false,
+            detail: why.to_owned(),
+        };
+        self.doors.readiness.send_replace(Readiness {
+            ready: false,
+            checks: vec![journal],
+        });
     }
 
     pub(super) fn tell_readiness(&self) {
