@@ -8,8 +8,10 @@ use crate::scenario::Scenario;
 /// What is left of a failing seed's faults.
 #[derive(Clone, Debug)]
 pub struct Shrunk {
-    /// The scenario with exactly the faults that are left; it fails under the same seed.
-    pub scenario: Scenario,
+    /// The scenario with exactly the faults that are left, perhaps none: it fails under the same
+    /// seed. Nothing if it does not fail with exactly its own faults and no demand on its size: such
+    /// a seed cannot be shortened by taking faults away.
+    pub left: Option<Scenario>,
     /// How many faults there were.
     pub before: usize,
     /// How many runs it took.
@@ -33,14 +35,13 @@ pub fn shrink(scenario: &Scenario, failed: &Outcome, runs_max: u32) -> Shrunk {
     };
     let mut faults = failed.faults.clone();
     let before = faults.len();
-    if search.fails(&faults) {
+    let fails = search.fails(&faults);
+    if fails {
         search.shorten(&mut faults);
         search.scenario.only = Some(faults);
-    } else {
-        search.scenario = scenario.clone();
     }
     Shrunk {
-        scenario: search.scenario,
+        left: fails.then_some(search.scenario),
         before,
         runs: search.runs,
     }

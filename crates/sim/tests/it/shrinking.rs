@@ -19,8 +19,19 @@ fn a_failure_that_needs_no_fault_is_left_with_none() {
     assert_eq!(failed.verdicts[0].invariant, "I1");
     assert!(!failed.faults.is_empty());
     let shrunk = shrink(&scenario, &failed, 20);
-    assert_eq!(shrunk.scenario.only, Some(Vec::new()));
+    let left = shrunk.left.expect("it fails with any faults");
+    assert_eq!(left.only, Some(Vec::new()));
     assert_eq!(shrunk.before, failed.faults.len());
+}
+
+/// Before, this was told as "0 of N faults are left", like a failure that needs none.
+#[test]
+fn a_failure_that_does_not_come_again_is_not_called_shortened() {
+    let scenario = planted("expiry-ignored");
+    let mut failed = run(&scenario, 1);
+    failed.verdicts[0].invariant = "I2".into();
+    let shrunk = shrink(&scenario, &failed, 20);
+    assert_eq!((shrunk.left, shrunk.runs), (None, 1));
 }
 
 #[test]
@@ -31,7 +42,8 @@ fn a_failure_that_needs_a_crash_keeps_one_and_fails_again() {
         .find(|outcome| outcome.verdicts.iter().any(|v| v.invariant == "I2"))
         .unwrap();
     let shrunk = shrink(&scenario, &failed, 60);
-    let left = shrunk.scenario.only.clone().unwrap();
+    let shorter = shrunk.left.expect("it fails by its faults");
+    let left = shorter.only.clone().unwrap();
     assert!(left.len() < failed.faults.len(), "{left:?}");
     let loses_power = |fault: &Fault| {
         matches!(
@@ -40,7 +52,7 @@ fn a_failure_that_needs_a_crash_keeps_one_and_fails_again() {
         )
     };
     assert!(left.iter().any(|(_, fault)| loses_power(fault)), "{left:?}");
-    assert!(!run(&shrunk.scenario, failed.seed).is_ok());
+    assert!(!run(&shorter, failed.seed).is_ok());
 }
 
 #[test]

@@ -166,23 +166,28 @@ fn shorten(
     failed: &Outcome,
 ) -> Result<(), Failure> {
     let shrunk = shrink(scenario, failed, SHRINK_RUNS_MAX);
-    let left = shrunk.scenario.only.as_deref().unwrap_or_default();
+    let (seed, before) = (failed.seed, shrunk.before);
+    let Some(shorter) = &shrunk.left else {
+        output::say(&format!(
+            "seed {seed}: not shortened: with exactly its {before} faults, and allowed to be small, \
+             it does not fail by the same invariant"
+        ));
+        return Ok(());
+    };
+    let left = shorter.only.as_deref().unwrap_or_default();
     output::say(&format!(
-        "seed {}: {} of {} faults are left after {} runs",
-        failed.seed,
+        "seed {seed}: {} of {before} faults are left after {} runs",
         left.len(),
-        shrunk.before,
         shrunk.runs,
     ));
     for (at_ns, fault) in left {
         output::say(&format!("  {:.3} s {fault:?}", *at_ns as f64 / 1e9));
     }
     if let Some(directory) = directory {
-        let path = directory.join(format!("seed-{}.scenario.json", failed.seed));
+        let path = directory.join(format!("seed-{seed}.scenario.json"));
         let shown = path.display().to_string();
-        let text = serde_json::to_string_pretty(&shrunk.scenario).unwrap_or_default();
+        let text = serde_json::to_string_pretty(shorter).unwrap_or_default();
         std::fs::write(&path, text).map_err(|error| Failure::system(&shown, &error))?;
-        let seed = failed.seed;
         let again = format!(
             "unisono sim --seeds {seed}..{} --scenario {shown}",
             seed + 1
