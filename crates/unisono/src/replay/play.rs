@@ -10,7 +10,7 @@ use unisono_model::{
     TaskStatus, Urgency,
 };
 
-use super::desk::{Desk, Thread};
+use super::desk::{Desk, Done, Thread};
 use super::mapping;
 use super::trace::{Event, Kind, Trace};
 
@@ -28,14 +28,35 @@ struct Task {
     /// Per field, the records whose value the next change replaces.
     heads: BTreeMap<Field, Vec<Digest>>,
     holder: Option<Holder>,
+    /// Claims that were given back under one name and may come to light under another: whose, which.
+    ghosts: Vec<(usize, Digest)>,
 }
 
 /// Who holds a task's topic.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Holder {
     actor: usize,
     claim: Digest,
+    /// Other names under which the claim may stand. Where an answer was lost it may have been
+    /// recorded on two nodes that did not hear each other; then the record with the lower stamp
+    /// counts, and the other, which was acknowledged, is its repetition.
+    others: Vec<Digest>,
     renewed: Instant,
+}
+
+impl Holder {
+    /// A claim that was just made.
+    fn new(actor: usize, done: &Done, renewed: Instant) -> Self {
+        let claim = done.recorded.record;
+        let mut others = done.names.clone();
+        others.retain(|name| *name != claim);
+        Self {
+            actor,
+            claim,
+            others,
+            renewed,
+        }
+    }
 }
 
 /// Plays the events of some tasks.
@@ -183,41 +204,60 @@ impl Turn<'_> {
     /// Claims the task's topic for the actor, or prolongs the actor's own claim.
     async fn claim(&mut self, task: &mut Task) {
         let actor = self.event.actor;
-        let topic = self.trace.tasks[self.event.task].clone();
-        let lease_ms = u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX);
-        let held = task
-            .holder
-            .filter(|holder| holder.renewed.elapsed() < self.lease);
-        let action = match held {
-            Some(own) if own.actor == actor => Action::Renew {
-                topic,
-                claim: own.claim,
-                lease_ms,
-            },
-            _ => Action::Claim { topic, lease_ms },
-        };
+        let held = task.holder.take();
+        let stands = |holder: &Holder| holder.renewed.elapsed() < self.lease;
+        let by_another = held.as_ref().is_some_and(|h| stands(h) && h.actor != actor);
         let renewed = Instant::now();
-        match self.record(actor, &mut task.thread, &action).await {
-            Ok(done) => {
-                let claim = match &action {
-                    Action::Renew { claim, .. } => *claim,
-                    _ => done.recorded.record,
-                };
-                task.holder = Some(Holder {
-                    actor,
-                    claim,
-                    renewed,
-                });
+        let done = match &held {
+            Some(own) if stands(own) && own.actor == actor => self.renew(task, own).await,
+            _ => self.take(task, by_another).await,
+        };
+        match done {
+            Ok(mut holder) => {
+                holder.renewed = renewed;
+                task.holder = Some(holder);
             }
             Err(problem) => {
-                let by_another = held.is_some_and(|holder| holder.actor != actor);
                 let explained = match problem.code.as_str() {
                     "claim_held" => by_another,
-                    code => self.lease_may_be_over(code, task.holder),
+                    code => self.lease_may_be_over(code, held.as_ref()),
                 };
                 self.note(&problem.code, explained, &problem.detail);
+                task.holder = held;
             }
         }
+    }
+
+    async fn take(&mut self, task: &mut Task, by_another: bool) -> Result<Holder, Box<Problem>> {
+        let actor = self.event.actor;
+        let action = Action::Claim {
+            topic: self.topic(),
+            lease_ms: self.lease_ms(),
+        };
+        let mut done = self.record(actor, &mut task.thread, &action).await;
+        let refused = done.as_ref().err();
+        let held = refused.is_some_and(|problem| problem.code == "claim_held");
+        if held && !by_another && self.lay_ghosts(task).await {
+            done = self
+                .again(actor, &mut task.thread, &action, "after a ghost")
+                .await;
+        }
+        Ok(Holder::new(actor, &done?, Instant::now()))
+    }
+
+    async fn renew(&mut self, task: &mut Task, own: &Holder) -> Result<Holder, Box<Problem>> {
+        let (topic, lease_ms) = (self.topic(), self.lease_ms());
+        let renewal = |claim| Action::Renew {
+            topic: topic.clone(),
+            claim,
+            lease_ms,
+        };
+        let claim = self.by_its_name(task, own, renewal).await?;
+        let mut holder = own.clone();
+        holder.others.push(holder.claim);
+        holder.others.retain(|name| *name != claim);
+        holder.claim = claim;
+        Ok(holder)
     }
 
     /// Gives the topic back, by whoever holds it.
@@ -225,18 +265,74 @@ impl Turn<'_> {
         let Some(holder) = task.holder.take() else {
             return;
         };
-        let action = Action::Release {
-            topic: self.trace.tasks[self.event.task].clone(),
-            claim: holder.claim,
+        let topic = self.topic();
+        let release = |claim| Action::Release {
+            topic: topic.clone(),
+            claim,
         };
-        if let Err(problem) = self.record(holder.actor, &mut task.thread, &action).await {
-            let explained = self.lease_may_be_over(&problem.code, Some(holder));
-            self.note(&problem.code, explained, &problem.detail);
+        match self.by_its_name(task, &holder, release).await {
+            Ok(claim) => {
+                let names = holder.others.iter().chain([&holder.claim]);
+                let left = names.filter(|name| **name != claim);
+                task.ghosts.extend(left.map(|name| (holder.actor, *name)));
+            }
+            Err(problem) => {
+                let explained = self.lease_may_be_over(&problem.code, Some(&holder));
+                self.note(&problem.code, explained, &problem.detail);
+            }
         }
     }
 
+    /// Has something recorded of a claim under the name by which it stands; says which that is.
+    async fn by_its_name(
+        &mut self,
+        task: &mut Task,
+        holder: &Holder,
+        action: impl Fn(Digest) -> Action,
+    ) -> Result<Digest, Box<Problem>> {
+        let (actor, thread) = (holder.actor, &mut task.thread);
+        let first = self.record(actor, thread, &action(holder.claim)).await;
+        let Err(problem) = first else {
+            return Ok(holder.claim);
+        };
+        if problem.code == "claim_unknown" {
+            for other in &holder.others {
+                let action = action(*other);
+                let name = other.to_string();
+                if self.again(actor, thread, &action, &name).await.is_ok() {
+                    return Ok(*other);
+                }
+            }
+        }
+        Err(problem)
+    }
+
+    /// Gives back what was given back under a name that turned out not to count. Says whether there
+    /// was anything.
+    async fn lay_ghosts(&mut self, task: &mut Task) -> bool {
+        let mut any = false;
+        for (actor, claim) in std::mem::take(&mut task.ghosts) {
+            let action = Action::Release {
+                topic: self.topic(),
+                claim,
+            };
+            let name = claim.to_string();
+            let laid = self.again(actor, &mut task.thread, &action, &name).await;
+            any |= laid.is_ok();
+        }
+        any
+    }
+
+    fn topic(&self) -> String {
+        self.trace.tasks[self.event.task].clone()
+    }
+
+    fn lease_ms(&self) -> u64 {
+        u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// A trace that is played slowly outlives its leases.
-    fn lease_may_be_over(&self, code: &str, holder: Option<Holder>) -> bool {
+    fn lease_may_be_over(&self, code: &str, holder: Option<&Holder>) -> bool {
         let over = holder.is_some_and(|holder| holder.renewed.elapsed() + MARGIN >= self.lease);
         over && matches!(
             code,
@@ -291,14 +387,28 @@ impl Turn<'_> {
         actor: usize,
         thread: &mut Thread,
         action: &Action,
-    ) -> Result<super::desk::Done, Box<Problem>> {
+    ) -> Result<Done, Box<Problem>> {
         self.steps += 1;
-        // The same words in every run of this trace: what was recorded before is not made again.
-        let words = format!(
-            "replay/{}/{}/{}",
-            self.trace.name, self.event.line, self.steps
-        );
+        let words = self.words();
         self.desk.record(actor, thread, action, &words).await
+    }
+
+    /// The same step once more, in another way.
+    async fn again(
+        &self,
+        actor: usize,
+        thread: &mut Thread,
+        action: &Action,
+        way: &str,
+    ) -> Result<Done, Box<Problem>> {
+        let words = format!("{}/{way}", self.words());
+        self.desk.record(actor, thread, action, &words).await
+    }
+
+    /// The same in every run of this trace: what was recorded before is not made again.
+    fn words(&self) -> String {
+        let (trace, line) = (&self.trace.name, self.event.line);
+        format!("replay/{trace}/{line}/{}", self.steps)
     }
 
     fn note(&mut self, code: &str, explained: bool, detail: &str) {

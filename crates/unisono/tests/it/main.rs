@@ -17,3 +17,4 @@ mod process;
 mod replay;
 mod service;
 mod settings;
+mod twins;
