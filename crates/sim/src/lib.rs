@@ -24,6 +24,7 @@ pub mod run;
 pub mod scenario;
 pub mod shrink;
 pub mod store;
+pub mod timing;
 pub mod trace;
 pub mod world;
 

@@ -1,65 +1,38 @@
-//! The stamping clock: a hybrid logical clock over the wall clock that it is handed.
+//! Time: the stamping clock, and the cluster's clock with an honest uncertainty.
+//!
+//! A node asks its leader the time ([`ProbeLedger`], [`Probe`]), filters the answers
+//! ([`OffsetFilter`]) and reads the cluster's time as an interval ([`ClusterClock`]). Several
+//! leaders are weighed against one another ([`intersect`], [`reconcile`]).
+//!
+//! All of it is arithmetic over what it is handed: integers of nanoseconds at the door, floats from
+//! `libm` inside, so that every machine computes the same. `docs/timing.md` says how well it does.
+//!
+//! **Invariant:** nothing here reads a clock or touches one; no input makes time run backwards.
 
-use unisono_model::{Stamp, limits};
+mod calibration;
+mod envelope;
+mod estimate;
+mod filter;
+mod gaussian;
+mod hard;
+mod jump;
+pub mod limits;
+mod memory;
+mod mesh;
+mod normal;
+mod now;
+mod path;
+mod probe;
+mod sources;
+mod stamp;
+mod wander;
 
-/// Gives stamps that strictly rise, whatever the wall clock does (Kulkarni et al., 2014; here the
-/// logical part is the low end of the 64-bit fraction). It continues from the highest stamp that
-/// the disk remembers instead of waiting for it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct StampClock {
-    last: Stamp,
-}
-
-impl StampClock {
-    /// A clock that has given, or seen, this stamp.
-    pub fn after(last: Stamp) -> Self {
-        Self { last }
-    }
-
-    /// The next stamp.
-    pub fn stamp(&mut self, wall_ns: u64) -> Stamp {
-        self.last = Stamp::from_ns(wall_ns).max(self.last.next());
-        self.last
-    }
-
-    /// Up to which stamp a view may speak now: what was given or seen, or the wall clock.
-    pub fn now(&self, wall_ns: u64) -> Stamp {
-        Stamp::from_ns(wall_ns).max(self.last)
-    }
-
-    /// Takes note of another node's stamp. One that lies further ahead than the limit moves
-    /// nothing: it is stored and passed on, and folded when its time has come. Says whether it was
-    /// taken.
-    pub fn observe(&mut self, stamp: Stamp, wall_ns: u64) -> bool {
-        let horizon = Stamp::from_ns(wall_ns)
-            .plus_ms(limits::STAMP_AHEAD_MS_MAX)
-            .max(self.last);
-        if stamp > horizon {
-            return false;
-        }
-        self.last = self.last.max(stamp);
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stamps_rise_over_a_clock_that_steps_back() {
-        let mut clock = StampClock::default();
-        let first = clock.stamp(5_000_000_000);
-        let second = clock.stamp(4_000_000_000);
-        assert!(second > first);
-        assert!(clock.stamp(6_000_000_000) > second);
-    }
-
-    #[test]
-    fn a_stamp_from_the_future_drags_nobody() {
-        let mut clock = StampClock::default();
-        assert!(clock.observe(Stamp::from_ms(1_400), 1_000_000_000));
-        assert!(!clock.observe(Stamp::from_ms(3_600_000), 1_000_000_000));
-        assert_eq!(clock.now(1_000_000_000), Stamp::from_ms(1_400));
-    }
-}
+pub use estimate::Estimate;
+pub use filter::{Fault, News, OffsetFilter, ProbeError};
+pub use jump::{Jump, Witness};
+pub use memory::{Memory, MemoryError, PathMemory, RateMemory};
+pub use mesh::{Difference, MeshError, reconcile};
+pub use now::{ClusterClock, Interval, Reading, Sync, Upstream};
+pub use probe::{LedgerError, Probe, ProbeLedger, TimesError};
+pub use sources::{Agreement, intersect};
+pub use stamp::StampClock;

@@ -1,0 +1,21 @@
+//! What a filter believes at a time.
+
+/// An estimate of cluster time minus local time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// Cluster time minus local time, ns.
+    pub offset_ns: i64,
+    /// By how much cluster time runs faster than the local clock, ppb.
+    pub rate_ppb: f64,
+    /// One sigma of the offset (ns), under a path that is as long there as back.
+    pub deviation_ns: f64,
+    /// One sigma of the rate, ppb.
+    pub rate_deviation_ppb: f64,
+    /// The shortest way there and back, ns. If all of it lay in one direction the offset would be off
+    /// by half of this: nobody can tell from one path alone.
+    pub floor_ns: f64,
+    /// The offset was proven to be at least this, ns.
+    pub least_ns: i64,
+    /// The offset was proven to be at the most this, ns.
+    pub most_ns: i64,
+}

@@ -1,0 +1,98 @@
+//! Every limit and every tuned figure of the timing machine, in one place.
+//!
+//! What is tuned was tuned on the worlds A, C and L of `docs/timing.md` and judged on the others.
+
+/// How far a machine's clock may run from true time, parts per billion: ten times what a bad crystal
+/// does between two frequency corrections of its own. The hard interval widens at twice this rate.
+pub const RATE_PPB_MAX: i64 = 100_000;
+/// What is assumed of the frequency before anything is known, parts per billion (one sigma).
+pub const RATE_PPB_PRIOR: f64 = 60_000.0;
+/// How much a frequency that was known changes over a restart or a long silence at the most, parts
+/// per billion (one sigma): temperature.
+pub const RATE_PPB_RESTART: f64 = 500.0;
+
+/// A round trip longer than this says nothing about a clock, ns.
+pub const ROUND_TRIP_NS_MAX: i64 = 10_000_000_000;
+/// A leader that thinks longer than this over a probe is not answering it, ns.
+pub const HOLD_NS_MAX: i64 = 1_000_000_000;
+/// Times beyond this (in the year 2262) overflow what is counted with, ns.
+pub const TIME_NS_MAX: u64 = i64::MAX as u64 / 2;
+/// Probes under way at once; the oldest is given up for the next.
+pub const PROBES_PENDING_MAX: usize = 64;
+
+/// Edges that are held and refined together, both directions. Beyond 128 the estimate gains a few
+/// percent and the cost doubles.
+pub const EDGES_MAX: usize = 160;
+/// Rounds of refinement per probe while few have come, and afterwards.
+pub const REFINEMENTS_EARLY: usize = 2;
+/// While so many edges are held, refinement is early.
+pub const EDGES_EARLY: usize = 64;
+/// How much of a step a refinement takes: whole steps of expectation propagation can swing.
+pub const REFINEMENT_SHARE: f64 = 0.7;
+/// An edge is held while the wander since then is below this share of the deviation: a held edge is
+/// refined as if the clock had run straight.
+pub const EDGE_WANDER_SHARE: f64 = 0.5;
+
+/// How much wider than measured the queueing is taken to be. The likelihood is tempered by it: real
+/// queues are not exponential at their edge, and a belief that is too sure of itself is fragile.
+pub const CAUTION: f64 = 1.5;
+/// How soft an edge is, as a share of the mean queueing.
+pub const EDGE_SOFTNESS: f64 = 0.002;
+/// Mean queueing in each direction before anything is known, as a share of the first round trip.
+pub const QUEUE_SHARE_PRIOR: f64 = 0.2;
+/// How many probes the mean queueing looks back.
+pub const QUEUE_PROBES: f64 = 200.0;
+/// Mean queueing is never taken for less than this, ns: what a timestamp itself wavers.
+pub const QUEUE_NS_MIN: f64 = 200.0;
+/// Half the floor of the first round trip, as a share of that round trip: mean and one sigma.
+pub const FLOOR_SHARE_PRIOR: (f64, f64) = (0.4, 0.1);
+/// How much a path's floor wanders, as a share of the first round trip and root second.
+pub const FLOOR_WANDER_SHARE: f64 = 1e-6;
+/// An edge that is missed by this many sigma is a change of path or clock, and not chance.
+pub const SURPRISE_SIGMAS: f64 = 6.0;
+/// Both directions have been silent near their edge for so long that chance would do it once in
+/// exp of this: the route has become longer.
+pub const ROUTE_SILENCE_NATS: f64 = 25.0;
+/// What nobody can see in the delays, ns: the wake-up of a process in user space.
+pub const ASYMMETRY_NS_MIN: f64 = 150.0;
+
+/// Forgetting of the evidence about the wander, per probe.
+pub const EVIDENCE_MEMORY: f64 = 0.998;
+/// The deviation looks at hypotheses with this power of their weight: one that is merely less
+/// likely still counts.
+pub const DEVIATION_TEMPER: f64 = 0.3;
+/// Weight of the belief that the deviation is right, in expected misses.
+pub const CALIBRATION_PRIOR: f64 = 1.0;
+/// Forgetting of the misses, per probe.
+pub const CALIBRATION_MEMORY: f64 = 0.999;
+/// The deviation is never widened by more than this.
+pub const CALIBRATION_MAX: f64 = 8.0;
+/// How much softer than a shelf an edge must be before the deviation speaks of it, and what one
+/// unit of it adds (share of the spread of the lowest tenth).
+pub const SOFT_EDGE_GAIN: f64 = 1.0;
+/// How many excesses per direction the softness is judged by.
+pub const SOFT_EDGE_PROBES: usize = 256;
+
+/// So many probes must agree on a jump before it is believed.
+pub const JUMP_PROBES: u32 = 3;
+/// Without a probe for so long, a clock is in holdover, ns.
+pub const HOLDOVER_AFTER_NS: i64 = 5_000_000_000;
+/// With a deviation beyond this nobody is synchronised, ns.
+pub const DEVIATION_NS_MAX: f64 = 50_000_000.0;
+/// How much faster or slower than true the cluster's time runs while it is put right, parts per
+/// billion: two in a hundred.
+pub const SLEW_PPB_MAX: i64 = 20_000_000;
+/// In what time an error is put right, ns, where the cap allows.
+pub const SLEW_WITHIN_NS: i64 = 100_000_000;
+/// By how much two clocks of one machine may part per second before one of them has jumped, and
+/// always, ns.
+pub const JUMP_PPB: i64 = 1_000_000;
+/// The same, at once, ns.
+pub const JUMP_NS: i64 = 500_000;
+
+/// Leaders that are weighed against one another at once.
+pub const MESH_LEADERS_MAX: usize = 64;
+/// Rounds of reweighting; the residuals settle in ten.
+pub const MESH_ROUNDS: usize = 30;
+/// Below this residual, as a share of its deviation, a link is weighed as in least squares.
+pub const MESH_RESIDUAL_MIN: f64 = 0.05;

@@ -1,0 +1,347 @@
+//! The cluster's time as a node tells it: an interval, an estimate that never runs backwards.
+
+use super::estimate::Estimate;
+use super::filter::{News, OffsetFilter, ProbeError};
+use super::jump::Jump;
+use super::limits;
+use super::memory::{Memory, MemoryError};
+use super::probe::Probe;
+
+/// From when to when, both included, ns of cluster time.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Interval {
+    /// The beginning.
+    pub earliest_ns: u64,
+    /// The end.
+    pub latest_ns: u64,
+}
+
+impl Interval {
+    /// Whether a time lies in it.
+    pub fn contains(&self, time_ns: u64) -> bool {
+        self.earliest_ns <= time_ns && time_ns <= self.latest_ns
+    }
+}
+
+/// How a node stands to the cluster's time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sync {
+    /// Probes arrive, and the deviation is small; or this node leads.
+    Synchronised,
+    /// No probe for a while: the frequency that was learnt carries the time on, and the interval
+    /// widens.
+    Holdover,
+    /// The deviation is beyond what anybody should act on.
+    FreeRunning,
+}
+
+/// What time it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reading {
+    /// The best guess, ns since the Unix epoch; from one reading to the next it never falls.
+    pub estimate_ns: u64,
+    /// Contains the cluster's time whatever the paths do, as long as clocks drift within the limit.
+    pub hard: Interval,
+    /// Three sigma and the stated asymmetry to both sides; contains it in at least 99.7 of 100 cases.
+    pub likely: Interval,
+    /// One sigma, ns.
+    pub deviation_ns: f64,
+    /// Under which leadership.
+    pub epoch: u64,
+    /// How far it can be trusted.
+    pub sync: Sync,
+}
+
+/// What the leader that is followed says of its own time.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Upstream {
+    /// Half its hard interval, ns.
+    pub hard_ns: u64,
+    /// Its deviation, ns.
+    pub deviation_ns: f64,
+}
+
+/// Where the told time stood, and how it goes on from there.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    local_ns: i64,
+    cluster_ns: i64,
+    rate_ppb: f64,
+    /// What is still to be put right, ns, and how fast, ppb.
+    slew_ns: i64,
+    slew_ppb: i64,
+}
+
+/// A node's view of the cluster's time. The machine's clock is read by others and never touched.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterClock {
+    filter: OffsetFilter,
+    segment: Option<Segment>,
+    first_heard_ns: u64,
+    leading: bool,
+    may_leap: bool,
+    epoch: u64,
+    asymmetry_ns: u64,
+    upstream: Upstream,
+    told_ns: u64,
+    told_earliest_ns: u64,
+}
+
+/// The time is told from so many probes on, or so long after the first (ns): the very first guess is
+/// off by half of what queued, and would have to be put right at two in a hundred.
+const SETTLED: (u64, u64) = (4, 1_000_000_000);
+
+impl ClusterClock {
+    /// A clock that follows whoever answers its probes, with what an earlier life remembers.
+    ///
+    /// # Errors
+    /// [`MemoryError`] where the memory is damaged.
+    pub fn following(epoch: u64, memory: Memory) -> Result<Self, MemoryError> {
+        Ok(Self {
+            filter: OffsetFilter::remembering(memory)?,
+            epoch,
+            ..Self::default()
+        })
+    }
+
+    /// The clock of the first leader: cluster time is what its wall clock says now (ns), and from
+    /// then on what its steady clock counts.
+    pub fn founding(epoch: u64, local_ns: u64, wall_ns: u64) -> Self {
+        let segment = Segment {
+            local_ns: signed(local_ns),
+            cluster_ns: signed(wall_ns),
+            rate_ppb: 0.0,
+            slew_ns: 0,
+            slew_ppb: 0,
+        };
+        Self {
+            segment: Some(segment),
+            leading: true,
+            epoch,
+            ..Self::default()
+        }
+    }
+
+    /// Uses this filter, which may carry a planted fault.
+    pub fn with_filter(mut self, filter: OffsetFilter) -> Self {
+        self.filter = filter;
+        self
+    }
+
+    /// States by how much the ways to the leader may differ, halved (ns): known from the mesh or by
+    /// configuration. It is added to the likely interval.
+    pub fn set_asymmetry_ns(&mut self, asymmetry_ns: u64) {
+        self.asymmetry_ns = asymmetry_ns;
+    }
+
+    /// States how well the leader knows the time itself.
+    pub fn set_upstream(&mut self, upstream: Upstream) {
+        if upstream.deviation_ns >= 0.0 && upstream.deviation_ns.is_finite() {
+            self.upstream = upstream;
+        }
+    }
+
+    /// This node leads from now on. It continues the time that it told, at the rate that it learnt:
+    /// a change of leader is no step. Nothing changes where it never heard a time, or the epoch is
+    /// not newer; says whether it leads.
+    pub fn lead(&mut self, epoch: u64, local_ns: u64) -> bool {
+        let Some(segment) = self.segment.filter(|_| epoch > self.epoch) else {
+            return false;
+        };
+        self.segment = Some(segment.carried_to(signed(local_ns)));
+        self.leading = true;
+        self.epoch = epoch;
+        true
+    }
+
+    /// Another node leads from now on, over another path. The rate is kept, the old epoch's probes
+    /// are not. Says whether the epoch was newer.
+    pub fn follow(&mut self, epoch: u64) -> bool {
+        if epoch <= self.epoch {
+            return false;
+        }
+        let memory = Memory {
+            rate: self.filter.memory().rate,
+            path: None,
+        };
+        // It was finite when it was learnt; a filter that knows nothing is the worst case.
+        self.filter = OffsetFilter::remembering(memory).unwrap_or_default();
+        self.leading = false;
+        self.epoch = epoch;
+        true
+    }
+
+    /// Takes a probe of the leader.
+    ///
+    /// # Errors
+    /// [`ProbeError`] where it is a copy, late, or contradicts what is certain.
+    pub fn push(&mut self, probe: &Probe) -> Result<News, ProbeError> {
+        let news = self.filter.push(probe)?;
+        let local_ns = probe.received_local_ns();
+        if self.filter.taken() == 1 {
+            self.first_heard_ns = local_ns;
+        }
+        let since_ns = local_ns.saturating_sub(self.first_heard_ns);
+        let settled = self.filter.taken() >= SETTLED.0 || since_ns >= SETTLED.1;
+        if matches!(news, News::Jumped { .. }) {
+            self.may_leap = true;
+        }
+        if let Some(estimate) = self.filter.estimate(local_ns).filter(|_| settled) {
+            self.steer(signed(local_ns), &estimate);
+        }
+        Ok(news)
+    }
+
+    /// The machine's clocks have parted. The smaller advance is believed for the moment, what is
+    /// certain widens by the rest, and the next probes decide.
+    pub fn noticed(&mut self, jump: Jump) {
+        self.filter.doubt(jump.ahead_ns);
+        self.may_leap = true;
+        if let Some(segment) = self.segment.as_mut().filter(|_| jump.ahead_ns > 0) {
+            segment.local_ns = segment.local_ns.saturating_add(jump.ahead_ns);
+        }
+    }
+
+    /// What time it is, at a local time (ns). Nothing before a leader was heard.
+    pub fn now(&mut self, local_ns: u64) -> Option<Reading> {
+        let local = signed(local_ns);
+        let told = unsigned(self.segment?.at(local));
+        self.told_ns = self.told_ns.max(told);
+        let estimate_ns = self.told_ns;
+        if self.leading {
+            return Some(self.own_reading(estimate_ns));
+        }
+        let estimate = self.filter.estimate(local_ns)?;
+        let target = unsigned(local.saturating_add(estimate.offset_ns));
+        let upstream = self.upstream;
+        let deviation_ns = libm::hypot(estimate.deviation_ns, upstream.deviation_ns);
+        let reach_ns = (libm::ceil(3.0 * deviation_ns) as u64).saturating_add(self.asymmetry_ns);
+        // While an error is put right the told time lies beside the best guess: both are inside.
+        let likely = Interval {
+            earliest_ns: target.saturating_sub(reach_ns).min(estimate_ns),
+            latest_ns: target.saturating_add(reach_ns).max(estimate_ns),
+        };
+        let bound = |offset_ns: i64| unsigned(local.saturating_add(offset_ns));
+        let earliest_ns = bound(estimate.least_ns).saturating_sub(upstream.hard_ns);
+        let latest_ns = bound(estimate.most_ns).saturating_add(upstream.hard_ns);
+        // Time that has been proven to have come does not become unproven, except by a jump.
+        self.told_earliest_ns = self.told_earliest_ns.max(earliest_ns).min(latest_ns);
+        let hard = Interval {
+            earliest_ns: self.told_earliest_ns.min(estimate_ns),
+            latest_ns: latest_ns.max(estimate_ns),
+        };
+        Some(Reading {
+            estimate_ns,
+            hard,
+            likely: within(likely, hard, estimate_ns),
+            deviation_ns,
+            epoch: self.epoch,
+            sync: self.sync(local_ns, deviation_ns),
+        })
+    }
+
+    /// What the next process should know.
+    pub fn memory(&self) -> Memory {
+        self.filter.memory()
+    }
+
+    /// What the filter believes, without the told time's obligations.
+    pub fn filter(&self) -> &OffsetFilter {
+        &self.filter
+    }
+
+    fn own_reading(&self, estimate_ns: u64) -> Reading {
+        let point = Interval {
+            earliest_ns: estimate_ns,
+            latest_ns: estimate_ns,
+        };
+        Reading {
+            estimate_ns,
+            hard: point,
+            likely: point,
+            deviation_ns: 0.0,
+            epoch: self.epoch,
+            sync: Sync::Synchronised,
+        }
+    }
+
+    fn sync(&self, local_ns: u64, deviation_ns: f64) -> Sync {
+        let heard_ns = self.filter.heard_ns().unwrap_or(0);
+        let silent_ns = signed(local_ns.saturating_sub(heard_ns));
+        if deviation_ns > limits::DEVIATION_NS_MAX {
+            Sync::FreeRunning
+        } else if silent_ns > limits::HOLDOVER_AFTER_NS {
+            Sync::Holdover
+        } else {
+            Sync::Synchronised
+        }
+    }
+
+    /// Lets the told time go towards the estimate: at its rate, and two in a hundred faster or slower
+    /// until the error is put right. Only after a jump of the machine's clock may it leap, forward.
+    fn steer(&mut self, local_ns: i64, estimate: &Estimate) {
+        let rate_max = limits::RATE_PPB_MAX as f64 * 2.0;
+        let rate_ppb = estimate.rate_ppb.clamp(-rate_max, rate_max);
+        let target_ns = local_ns.saturating_add(estimate.offset_ns);
+        let before_ns = self.segment.map(|segment| segment.at(local_ns));
+        let start_ns = before_ns.map_or(target_ns, |told| told.max(signed(self.told_ns)));
+        let leaps = self.may_leap && target_ns > start_ns;
+        let cluster_ns = if leaps { target_ns } else { start_ns };
+        self.may_leap = false;
+        let slew_ns = target_ns.saturating_sub(cluster_ns);
+        let wanted = i128::from(slew_ns) * 1_000_000_000 / i128::from(limits::SLEW_WITHIN_NS);
+        // The rate itself is part of what the cap allows.
+        let cap = i128::from(limits::SLEW_PPB_MAX - 2 * limits::RATE_PPB_MAX);
+        self.segment = Some(Segment {
+            local_ns,
+            cluster_ns,
+            rate_ppb,
+            slew_ns,
+            slew_ppb: wanted.clamp(-cap, cap) as i64,
+        });
+    }
+}
+
+impl Segment {
+    /// The told time at a local time (ns).
+    fn at(&self, local_ns: i64) -> i64 {
+        let elapsed = local_ns.saturating_sub(self.local_ns).max(0);
+        let rated = libm::floor(elapsed as f64 * self.rate_ppb / 1e9) as i64;
+        let slewed = i128::from(elapsed) * i128::from(self.slew_ppb) / 1_000_000_000;
+        let slewed = slewed.clamp(
+            i128::from(self.slew_ns.min(0)),
+            i128::from(self.slew_ns.max(0)),
+        ) as i64;
+        self.cluster_ns
+            .saturating_add(elapsed)
+            .saturating_add(rated)
+            .saturating_add(slewed)
+    }
+
+    /// The same course from a later time on, with nothing left to put right.
+    fn carried_to(&self, local_ns: i64) -> Self {
+        Self {
+            local_ns,
+            cluster_ns: self.at(local_ns),
+            rate_ppb: self.rate_ppb,
+            slew_ns: 0,
+            slew_ppb: 0,
+        }
+    }
+}
+
+/// What is likely lies in what is certain, and contains the estimate.
+fn within(likely: Interval, hard: Interval, estimate_ns: u64) -> Interval {
+    Interval {
+        earliest_ns: likely.earliest_ns.max(hard.earliest_ns).min(estimate_ns),
+        latest_ns: likely.latest_ns.min(hard.latest_ns).max(estimate_ns),
+    }
+}
+
+fn signed(time_ns: u64) -> i64 {
+    i64::try_from(time_ns).unwrap_or(i64::MAX)
+}
+
+fn unsigned(time_ns: i64) -> u64 {
+    u64::try_from(time_ns).unwrap_or(0)
+}

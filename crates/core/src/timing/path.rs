@@ -1,0 +1,154 @@
+//! What is known of one path: its queueing in each direction, how soft its edge is, whether its
+//! route has changed.
+
+use alloc::vec::Vec;
+
+use super::envelope::Queues;
+use super::limits;
+
+/// One direction.
+#[derive(Clone, Debug)]
+struct Direction {
+    /// Mean queueing, ns.
+    queue_ns: f64,
+    /// The least excess since somebody came near the edge, ns, and how many probes ago that was.
+    least_ns: f64,
+    silent: f64,
+    /// The latest excesses, a ring.
+    recent_ns: Vec<f64>,
+    next: usize,
+    soft_ns: f64,
+}
+
+impl Direction {
+    fn new(queue_ns: f64) -> Self {
+        Self {
+            queue_ns,
+            least_ns: f64::INFINITY,
+            silent: 0.0,
+            recent_ns: Vec::new(),
+            next: 0,
+            soft_ns: 0.0,
+        }
+    }
+
+    fn saw(&mut self, excess_ns: f64, share: f64) {
+        let excess_ns = excess_ns.max(0.0);
+        self.queue_ns += (excess_ns - self.queue_ns) * share;
+        self.queue_ns = self.queue_ns.max(limits::QUEUE_NS_MIN);
+        self.least_ns = self.least_ns.min(excess_ns);
+        self.silent += 1.0;
+        if self.nats() < 1.0 {
+            self.silent = 0.0;
+            self.least_ns = f64::INFINITY;
+        }
+        if self.recent_ns.len() < limits::SOFT_EDGE_PROBES {
+            self.recent_ns.push(excess_ns);
+        } else {
+            self.recent_ns[self.next] = excess_ns;
+            self.next = (self.next + 1) % limits::SOFT_EDGE_PROBES;
+        }
+    }
+
+    /// How unlikely it is that chance kept everybody from the edge for so long.
+    fn nats(&self) -> f64 {
+        if self.silent > 0.0 {
+            self.silent * self.least_ns / self.queue_ns
+        } else {
+            0.0
+        }
+    }
+
+    /// How far the floor may lie before the apparent edge. At a sharp edge (exponential queueing) as
+    /// many excesses lie in the first fortieth of the mean as anywhere; where they thin out towards
+    /// the edge, the true floor lies beyond what was ever seen, by about the spread of the lowest.
+    fn judge_softness(&mut self) {
+        let count = self.recent_ns.len();
+        if count < 64 {
+            return;
+        }
+        let mut sorted = self.recent_ns.clone();
+        sorted.sort_by(f64::total_cmp);
+        let low = sorted[count / 32];
+        let high = sorted[count / 4];
+        // A shelf has its lowest quarter at nine times its lowest thirty-second.
+        let exponent = if low > 0.0 && high > low {
+            libm::log(9.06) / libm::log(high / low)
+        } else {
+            1.0
+        };
+        self.soft_ns = limits::SOFT_EDGE_GAIN * (exponent - 1.0).clamp(0.0, 3.0) * low;
+    }
+}
+
+/// A path to one leader.
+#[derive(Clone, Debug)]
+pub(super) struct Path {
+    question: Direction,
+    answer: Direction,
+    probes: f64,
+    until_judged: u32,
+}
+
+/// After how many probes the softness is judged again.
+const JUDGED_EVERY: u32 = 16;
+
+impl Path {
+    pub(super) fn new(question_ns: f64, answer_ns: f64, probes: f64) -> Self {
+        Self {
+            question: Direction::new(question_ns),
+            answer: Direction::new(answer_ns),
+            probes,
+            until_judged: JUDGED_EVERY,
+        }
+    }
+
+    /// Queueing as the likelihood takes it: with caution.
+    pub(super) fn queues(&self) -> Queues {
+        Queues {
+            question_ns: limits::CAUTION * self.question.queue_ns,
+            answer_ns: limits::CAUTION * self.answer.queue_ns,
+        }
+    }
+
+    /// Mean queueing as measured, ns: question, answer.
+    pub(super) fn measured_ns(&self) -> (f64, f64) {
+        (self.question.queue_ns, self.answer.queue_ns)
+    }
+
+    /// Takes note of the queueing that a probe saw.
+    pub(super) fn saw(&mut self, question_ns: f64, answer_ns: f64) {
+        self.probes = (self.probes + 1.0).min(limits::QUEUE_PROBES);
+        let share = 1.0 / (self.probes + 2.0).min(limits::QUEUE_PROBES);
+        self.question.saw(question_ns, share);
+        self.answer.saw(answer_ns, share);
+        self.until_judged -= 1;
+        if self.until_judged == 0 {
+            self.until_judged = JUDGED_EVERY;
+            self.question.judge_softness();
+            self.answer.judge_softness();
+        }
+    }
+
+    /// By how much half the floor has grown, if nobody came near the edge in either direction for
+    /// longer than chance explains (ns). A single silent direction is a standing queue, or a route
+    /// that changed one way only: the floor that is remembered is then the better guess.
+    pub(super) fn longer_by_ns(&mut self) -> Option<f64> {
+        let nats = self.question.nats().min(self.answer.nats());
+        if nats < limits::ROUTE_SILENCE_NATS {
+            return None;
+        }
+        let by_ns = self.question.least_ns.max(self.answer.least_ns);
+        self.question.silent = 0.0;
+        self.answer.silent = 0.0;
+        self.question.least_ns = f64::INFINITY;
+        self.answer.least_ns = f64::INFINITY;
+        Some(by_ns)
+    }
+
+    /// One sigma of what the softness of the edges does to their middle, ns.
+    pub(super) fn soft_ns(&self) -> f64 {
+        let (question, answer) = (self.question.soft_ns, self.answer.soft_ns);
+        0.5 * libm::sqrt(question * question + answer * answer)
+    }
+}

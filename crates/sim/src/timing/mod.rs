@@ -1,0 +1,21 @@
+//! The bench of the cluster's clock: worlds with a known truth, the product's clock and its rivals
+//! on the same probes, and how far each was off.
+//!
+//! Errors are taken ten times a second against event time, not when a sample arrives: that would
+//! flatter. `docs/timing.md` has the results.
+//!
+//! **Invariant:** an estimator sees four readings of two clocks per probe and nothing else.
+
+mod draw;
+mod drive;
+mod local;
+mod mesh;
+mod path;
+mod report;
+mod rivals;
+mod worlds;
+
+pub use drive::{Contestant, Sample};
+pub use mesh::mesh_of_five;
+pub use report::{Report, Row, bench_clock, bench_world, text};
+pub use worlds::{ClockLaw, Law, Silence, Window, World};
