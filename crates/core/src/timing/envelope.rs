@@ -202,6 +202,10 @@ impl Envelope {
         let rest = 1.0 / rest_precision;
         let rest_mean = rest * (seen.mean / seen.variance - site.shift);
         let queue_ns = queues.of(site.edge.side);
+        // Beyond a few times the mean the tail is taken for a power law: what stands in a queue says
+        // little about the edge, however often.
+        let excess_ns = rest_mean - site.edge.least_ns;
+        let queue_ns = queue_ns.max(excess_ns / limits::TAIL_EXPONENT);
         let cut = Cut::new(rest_mean, rest, site.edge.least_ns, queue_ns)?;
         let precision = (1.0 / cut.variance - rest_precision).max(0.0);
         let shift = cut.mean / cut.variance - rest_mean * rest_precision;

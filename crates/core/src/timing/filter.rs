@@ -10,6 +10,7 @@ use super::envelope::{Edge, Envelope, Innovation, Side};
 use super::estimate::Estimate;
 use super::gaussian::{DRIFT, FLOOR, Gaussian, OFFSET, RATE};
 use super::hard::Hard;
+use super::holdover::RateHistory;
 use super::limits;
 use super::memory::{Memory, MemoryError, PathMemory, RateMemory};
 use super::path::Path;
@@ -79,6 +80,7 @@ struct Running {
     hypotheses: Vec<Hypothesis>,
     path: Path,
     hard: Hard,
+    history: RateHistory,
     received_ns: i64,
     sent_ns: VecDeque<i64>,
     taken: u64,
@@ -252,6 +254,7 @@ impl Running {
             hypotheses: LAWS.iter().map(hypothesis).collect(),
             path: Path::new(question_ns, answer_ns, probes),
             hard: Hard::new(probe),
+            history: RateHistory::default(),
             received_ns: probe.received_ns(),
             sent_ns: VecDeque::new(),
             taken: 0,
@@ -269,6 +272,8 @@ impl Running {
         let edges = self.edges(probe);
         let at_s = self.seconds(probe.received_ns());
         for hypothesis in &mut self.hypotheses {
+            let elapsed_s = (at_s - hypothesis.envelope.at_s).max(0.0);
+            hypothesis.evidence *= libm::exp(-elapsed_s / limits::EVIDENCE_MEMORY_S);
             hypothesis.envelope.advance(at_s);
         }
         let changed = self.notice(probe, &edges);
@@ -281,6 +286,9 @@ impl Running {
         self.cut(&edges, calibration, fault);
         let [question_ns, answer_ns] = edges.map(|edge| self.best().envelope.excess_ns(&edge));
         self.path.saw(question_ns, answer_ns);
+        let belief = &self.best().envelope.belief;
+        let (rate_ppb, variance) = (belief.mean[RATE], belief.covariance[RATE][RATE]);
+        self.history.note(at_s, rate_ppb, variance);
         if changed || longer_by_ns.is_some() {
             News::RouteChanged
         } else {
@@ -294,7 +302,6 @@ impl Running {
         let (question_ns, answer_ns) = self.path.measured_ns();
         let best = self.best_place();
         for (place, hypothesis) in self.hypotheses.iter_mut().enumerate() {
-            hypothesis.evidence *= limits::EVIDENCE_MEMORY;
             let mut met = |edge: &Edge, queue_ns: f64| {
                 let new: Innovation = hypothesis.envelope.cut(*edge, &queues);
                 hypothesis.evidence += new.evidence;
@@ -381,8 +388,11 @@ impl Running {
         let wary = Mixture::new(&beliefs, limits::DEVIATION_TEMPER);
         let factor = calibration.factor();
         let soft_ns = self.path.soft_ns();
+        let frozen = fault == Some(Fault::HoldoverFrozen);
+        let astray_ns = self.history.astray_ns(if frozen { 0.0 } else { ahead_s });
         let variance = wary.variance_around(&beliefs, OFFSET, even.mean[OFFSET])
             + soft_ns * soft_ns
+            + astray_ns * astray_ns
             + limits::ASYMMETRY_NS_MIN * limits::ASYMMETRY_NS_MIN;
         let rate_variance = wary.variance_around(&beliefs, RATE, even.mean[RATE]);
         let (least_ns, most_ns) = self.hard.at(local_ns);

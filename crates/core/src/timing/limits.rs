@@ -36,6 +36,8 @@ pub const EDGE_WANDER_SHARE: f64 = 0.5;
 /// How much wider than measured the queueing is taken to be. The likelihood is tempered by it: real
 /// queues are not exponential at their edge, and a belief that is too sure of itself is fragile.
 pub const CAUTION: f64 = 1.5;
+/// Queueing beyond so many times its mean is taken to fall off with this power.
+pub const TAIL_EXPONENT: f64 = 3.0;
 /// How soft an edge is, as a share of the mean queueing.
 pub const EDGE_SOFTNESS: f64 = 0.002;
 /// Mean queueing in each direction before anything is known, as a share of the first round trip.
@@ -56,8 +58,9 @@ pub const ROUTE_SILENCE_NATS: f64 = 25.0;
 /// What nobody can see in the delays, ns: the wake-up of a process in user space.
 pub const ASYMMETRY_NS_MIN: f64 = 150.0;
 
-/// Forgetting of the evidence about the wander, per probe.
-pub const EVIDENCE_MEMORY: f64 = 0.998;
+/// How long evidence about the wander counts, s: longer than a turn of the temperature, at whose
+/// turning points every clock seems calm.
+pub const EVIDENCE_MEMORY_S: f64 = 1_000.0;
 /// The deviation looks at hypotheses with this power of their weight: one that is merely less
 /// likely still counts.
 pub const DEVIATION_TEMPER: f64 = 0.3;
@@ -69,12 +72,20 @@ pub const CALIBRATION_MEMORY: f64 = 0.999;
 pub const CALIBRATION_MAX: f64 = 8.0;
 /// How much softer than a shelf an edge must be before the deviation speaks of it, and what one
 /// unit of it adds (share of the spread of the lowest tenth).
-pub const SOFT_EDGE_GAIN: f64 = 1.0;
+pub const SOFT_EDGE_GAIN: f64 = 1.5;
+/// What is feared before the shape of an edge is known, as a share of mean queueing over the root of
+/// the count.
+pub const SOFT_EDGE_PRIOR: f64 = 0.5;
 /// How many excesses per direction the softness is judged by.
 pub const SOFT_EDGE_PROBES: usize = 256;
 
 /// So many probes must agree on a jump before it is believed.
 pub const JUMP_PROBES: u32 = 3;
+/// Notes of the frequency, two a minute.
+pub const RATE_NOTES_MAX: usize = 60;
+/// How far a clock strays, as a share of how long it is alone times how much its frequency changes in
+/// that time: one over root three for a random walk of the frequency.
+pub const STRAY_SHARE: f64 = 0.58;
 /// Without a probe for so long, a clock is in holdover, ns.
 pub const HOLDOVER_AFTER_NS: i64 = 5_000_000_000;
 /// With a deviation beyond this nobody is synchronised, ns.
@@ -94,5 +105,7 @@ pub const JUMP_NS: i64 = 500_000;
 pub const MESH_LEADERS_MAX: usize = 64;
 /// Rounds of reweighting; the residuals settle in ten.
 pub const MESH_ROUNDS: usize = 30;
-/// Below this residual, as a share of its deviation, a link is weighed as in least squares.
-pub const MESH_RESIDUAL_MIN: f64 = 0.05;
+/// Beyond so many deviations a link is bad, and is taken out rather than bounded, in the last rounds.
+pub const MESH_RESIDUAL_BAD: f64 = 4.0;
+/// Below so many deviations of residual a link is weighed as in least squares.
+pub const MESH_RESIDUAL_MIN: f64 = 1.0;

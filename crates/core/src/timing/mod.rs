@@ -15,6 +15,7 @@ mod estimate;
 mod filter;
 mod gaussian;
 mod hard;
+mod holdover;
 mod jump;
 pub mod limits;
 mod memory;

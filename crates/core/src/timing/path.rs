@@ -64,7 +64,7 @@ impl Direction {
     /// the edge, the true floor lies beyond what was ever seen, by about the spread of the lowest.
     fn judge_softness(&mut self) {
         let count = self.recent_ns.len();
-        if count < 64 {
+        if count < SHAPE_PROBES {
             return;
         }
         let mut sorted = self.recent_ns.clone();
@@ -79,6 +79,17 @@ impl Direction {
         };
         self.soft_ns = limits::SOFT_EDGE_GAIN * (exponent - 1.0).clamp(0.0, 3.0) * low;
     }
+
+    /// What softness is to be feared: what was judged, and until the shape is known well, that queueing
+    /// has no edge at all but thins out evenly (its minimum then falls with the root of the count).
+    fn softness_ns(&self) -> f64 {
+        let count = self.recent_ns.len().max(1) as f64;
+        if count >= limits::SOFT_EDGE_PROBES as f64 {
+            return self.soft_ns;
+        }
+        let feared = limits::SOFT_EDGE_PRIOR * self.queue_ns / libm::sqrt(count);
+        self.soft_ns.max(feared)
+    }
 }
 
 /// A path to one leader.
@@ -90,6 +101,8 @@ pub(super) struct Path {
     until_judged: u32,
 }
 
+/// So many excesses show the shape of an edge.
+const SHAPE_PROBES: usize = 64;
 /// After how many probes the softness is judged again.
 const JUDGED_EVERY: u32 = 16;
 
@@ -148,7 +161,6 @@ impl Path {
 
     /// One sigma of what the softness of the edges does to their middle, ns.
     pub(super) fn soft_ns(&self) -> f64 {
-        let (question, answer) = (self.question.soft_ns, self.answer.soft_ns);
-        0.5 * libm::sqrt(question * question + answer * answer)
+        0.5 * libm::hypot(self.question.softness_ns(), self.answer.softness_ns())
     }
 }
