@@ -145,7 +145,9 @@ impl Envelope {
             precision: 0.0,
             shift: 0.0,
         };
-        let evidence = self.settle(&mut site, queues, 1.0).unwrap_or(0.0);
+        let evidence = self
+            .settle(&mut site, queues, 1.0)
+            .map_or(0.0, |cut| cut.evidence());
         while self.sites.len() >= limits::EDGES_MAX {
             self.sites.pop_front();
         }
@@ -190,9 +192,8 @@ impl Envelope {
     }
 
     /// Takes a site out of the belief, cuts what remains exactly, and puts back what that says, as
-    /// far as `share`. Returns the logarithm of the edge's likelihood; nothing where the rest of the
-    /// belief would have no spread.
-    fn settle(&mut self, site: &mut Site, queues: &Queues, share: f64) -> Option<f64> {
+    /// far as `share`. Returns the cut; nothing where the rest of the belief would have no spread.
+    fn settle(&mut self, site: &mut Site, queues: &Queues, share: f64) -> Option<Cut> {
         let seen = self.belief.project(&self.direction(&site.edge));
         let rest_precision = 1.0 / seen.variance - site.precision;
         let sound = seen.variance > 0.0 && rest_precision > 1e-3 / seen.variance;
@@ -211,10 +212,15 @@ impl Envelope {
         let shift = cut.mean / cut.variance - rest_mean * rest_precision;
         let more_precision = share * (precision - site.precision);
         let more_shift = share * (shift - site.shift);
-        self.add(&seen, more_precision, more_shift)?;
-        site.precision += more_precision;
-        site.shift += more_shift;
-        Some(cut.evidence)
+        // Most edges lie far from the belief and say again what they said before.
+        let still = more_precision.abs() * seen.variance < 1e-9
+            && more_shift * more_shift * seen.variance < 1e-12;
+        if !still {
+            self.add(&seen, more_precision, more_shift)?;
+            site.precision += more_precision;
+            site.shift += more_shift;
+        }
+        Some(cut)
     }
 
     fn add(&mut self, seen: &Projection, precision: f64, shift: f64) -> Option<()> {
@@ -229,11 +235,13 @@ impl Envelope {
     }
 }
 
-/// Moments of a normal belief cut by an exponential edge.
+/// A normal belief cut by an exponential edge, and its moments.
 struct Cut {
     mean: f64,
     variance: f64,
-    evidence: f64,
+    z: f64,
+    tilt: f64,
+    queue_ns: f64,
 }
 
 impl Cut {
@@ -250,13 +258,19 @@ impl Cut {
         let narrowing = push * (push - z);
         let cut_mean = mean + variance / spread * (tilted + sigma * push - mean);
         let cut_variance = variance - variance * variance / spread * narrowing;
-        let evidence = log_upper_tail(z) - libm::log(queue_ns) - (mean - least) / queue_ns
-            + spread / (2.0 * queue_ns * queue_ns);
-        let sound = cut_mean.is_finite() && cut_variance.is_finite() && evidence.is_finite();
+        let sound = cut_mean.is_finite() && cut_variance.is_finite();
         sound.then_some(Self {
             mean: cut_mean,
             variance: cut_variance.max(1e-6 * variance),
-            evidence,
+            z,
+            tilt: (least - mean) / queue_ns + spread / (2.0 * queue_ns * queue_ns),
+            queue_ns,
         })
+    }
+
+    /// Logarithm of how likely the edge was.
+    fn evidence(&self) -> f64 {
+        let evidence = log_upper_tail(self.z) + self.tilt - libm::log(self.queue_ns);
+        if evidence.is_finite() { evidence } else { 0.0 }
     }
 }

@@ -132,16 +132,17 @@ impl OffsetFilter {
             self.running = Some(running);
             return Ok(News::Expected);
         };
-        let by_ns = running.received_ns - probe.received_ns();
-        if by_ns > 0 {
-            return Err(ProbeError::OutOfOrder { by_ns });
-        }
         if running.sent_ns.contains(&probe.sent_ns()) {
             return Err(ProbeError::Repeated);
         }
-        let by_ns = running.hard.outside_ns(probe);
+        // First what contradicts: after a clock was set back its probes come early, and are right.
+        let outside_ns = running.hard.outside_ns(probe);
+        if outside_ns > 0 {
+            return self.suspect(probe, outside_ns);
+        }
+        let by_ns = running.received_ns - probe.received_ns();
         if by_ns > 0 {
-            return self.suspect(probe, by_ns);
+            return Err(ProbeError::OutOfOrder { by_ns });
         }
         self.suspects.clear();
         Ok(running.take(probe, &mut self.calibration, self.fault))
@@ -313,7 +314,13 @@ impl Running {
             if fault != Some(Fault::AnswersIgnored) {
                 met(&edges[1], answer_ns);
             }
-            hypothesis.envelope.refine(&queues);
+        }
+        let likeliest = self.best().evidence;
+        for hypothesis in &mut self.hypotheses {
+            // A law that explains nothing is kept roughly, in case it will.
+            if hypothesis.evidence > likeliest - limits::EVIDENCE_REFINED {
+                hypothesis.envelope.refine(&queues);
+            }
         }
     }
 
@@ -349,6 +356,13 @@ impl Running {
         for probe in rest {
             self.hard.narrow(probe);
         }
+        // Seconds go on where the local clock went back.
+        let latest_s = self.best().envelope.at_s;
+        if self.seconds(first.received_ns()) < latest_s {
+            let counted_ns = (latest_s * 1e9) as i64;
+            self.origin_ns = first.received_ns().saturating_sub(counted_ns);
+        }
+        self.received_ns = first.received_ns();
         let at_s = self.seconds(first.received_ns());
         let mut before_ns = 0.0;
         for (place, hypothesis) in self.hypotheses.iter_mut().enumerate() {

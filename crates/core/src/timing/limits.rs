@@ -61,6 +61,8 @@ pub const ASYMMETRY_NS_MIN: f64 = 150.0;
 /// How long evidence about the wander counts, s: longer than a turn of the temperature, at whose
 /// turning points every clock seems calm.
 pub const EVIDENCE_MEMORY_S: f64 = 1_000.0;
+/// Hypotheses that are so many nats behind the best are not refined.
+pub const EVIDENCE_REFINED: f64 = 15.0;
 /// The deviation looks at hypotheses with this power of their weight: one that is merely less
 /// likely still counts.
 pub const DEVIATION_TEMPER: f64 = 0.3;

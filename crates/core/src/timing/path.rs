@@ -11,9 +11,6 @@ use super::limits;
 struct Direction {
     /// Mean queueing, ns.
     queue_ns: f64,
-    /// The least excess since somebody came near the edge, ns, and how many probes ago that was.
-    least_ns: f64,
-    silent: f64,
     /// The latest excesses, a ring.
     recent_ns: Vec<f64>,
     next: usize,
@@ -24,8 +21,6 @@ impl Direction {
     fn new(queue_ns: f64) -> Self {
         Self {
             queue_ns,
-            least_ns: f64::INFINITY,
-            silent: 0.0,
             recent_ns: Vec::new(),
             next: 0,
             soft_ns: 0.0,
@@ -36,12 +31,6 @@ impl Direction {
         let excess_ns = excess_ns.max(0.0);
         self.queue_ns += (excess_ns - self.queue_ns) * share;
         self.queue_ns = self.queue_ns.max(limits::QUEUE_NS_MIN);
-        self.least_ns = self.least_ns.min(excess_ns);
-        self.silent += 1.0;
-        if self.nats() < 1.0 {
-            self.silent = 0.0;
-            self.least_ns = f64::INFINITY;
-        }
         if self.recent_ns.len() < limits::SOFT_EDGE_PROBES {
             self.recent_ns.push(excess_ns);
         } else {
@@ -50,13 +39,19 @@ impl Direction {
         }
     }
 
-    /// How unlikely it is that chance kept everybody from the edge for so long.
-    fn nats(&self) -> f64 {
-        if self.silent > 0.0 {
-            self.silent * self.least_ns / self.queue_ns
-        } else {
-            0.0
+    /// The least of the last excesses (ns), and how unlikely it is that chance kept all of them from
+    /// the edge for so long (nats).
+    fn silence(&self) -> (f64, f64) {
+        let count = self.recent_ns.len();
+        if count < SHAPE_PROBES {
+            return (0.0, 0.0);
         }
+        // The ring's latest entry stands before `next`.
+        let latest = (0..SHAPE_PROBES).map(|back| (self.next + count - 1 - back) % count);
+        let least_ns = latest
+            .map(|place| self.recent_ns[place])
+            .fold(f64::INFINITY, f64::min);
+        (least_ns, SHAPE_PROBES as f64 * least_ns / self.queue_ns)
     }
 
     /// How far the floor may lie before the apparent edge. At a sharp edge (exponential queueing) as
@@ -147,16 +142,18 @@ impl Path {
     /// longer than chance explains (ns). A single silent direction is a standing queue, or a route
     /// that changed one way only: the floor that is remembered is then the better guess.
     pub(super) fn longer_by_ns(&mut self) -> Option<f64> {
-        let nats = self.question.nats().min(self.answer.nats());
-        if nats < limits::ROUTE_SILENCE_NATS {
+        if self.until_judged != JUDGED_EVERY {
             return None;
         }
-        let by_ns = self.question.least_ns.max(self.answer.least_ns);
-        self.question.silent = 0.0;
-        self.answer.silent = 0.0;
-        self.question.least_ns = f64::INFINITY;
-        self.answer.least_ns = f64::INFINITY;
-        Some(by_ns)
+        let (question, answer) = (self.question.silence(), self.answer.silence());
+        if question.1.min(answer.1) < limits::ROUTE_SILENCE_NATS {
+            return None;
+        }
+        for direction in [&mut self.question, &mut self.answer] {
+            direction.recent_ns.clear();
+            direction.next = 0;
+        }
+        Some(question.0.max(answer.0))
     }
 
     /// One sigma of what the softness of the edges does to their middle, ns.

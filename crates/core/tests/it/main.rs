@@ -11,4 +11,5 @@ mod loopback;
 mod mending;
 mod nodes;
 mod patience;
+mod timing;
 mod views;

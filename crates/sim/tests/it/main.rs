@@ -6,3 +6,4 @@ mod network;
 mod planted;
 mod runs;
 mod shrinking;
+mod timing;

@@ -1,0 +1,155 @@
+//! The time that is told: it never falls, and it is put right by two in a hundred.
+
+use proptest::prelude::*;
+use unisono_core::timing::{ClusterClock, Jump, Memory, Sync, Upstream, Witness};
+
+use super::{MS, Machine, SECOND, cluster_ns, rates, regular, synced, trips};
+
+proptest! {
+    #[test]
+    fn it_never_falls_and_slews_within_two_percent(
+        rate_ppb in rates(),
+        trips in trips(),
+        reads in prop::collection::vec(0_u64..2_000 * MS, 1..8),
+    ) {
+        let machine = Machine::new(rate_ppb);
+        let mut clock = ClusterClock::default();
+        let mut at_ns = 0;
+        let mut last: Option<(u64, u64)> = None;
+        for (gap_ns, question_ns, answer_ns) in trips {
+            at_ns += gap_ns + question_ns + answer_ns;
+            let sent_ns = at_ns - question_ns - answer_ns;
+            // Nothing here jumps, so nothing is refused and nothing leaps.
+            prop_assert!(clock.push(&machine.probe(sent_ns, question_ns, answer_ns)).is_ok());
+            let mut read_ns: Vec<u64> = reads.iter().map(|ns| at_ns + ns % gap_ns).collect();
+            read_ns.sort_unstable();
+            at_ns = read_ns.last().copied().unwrap_or(at_ns);
+            for read_ns in read_ns {
+                let local_ns = machine.local_ns(read_ns);
+                let Some(reading) = clock.now(local_ns) else { continue };
+                if let Some((local_before, before)) = last {
+                    let elapsed = i128::from(local_ns - local_before);
+                    let told = i128::from(reading.estimate_ns) - i128::from(before);
+                    prop_assert!(told >= 0, "fell by {told}");
+                    let away = (told - elapsed).abs();
+                    prop_assert!(away <= elapsed / 50 + 4, "{away} of {elapsed}");
+                }
+                last = Some((local_ns, reading.estimate_ns));
+            }
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_at_will_does_not_make_it_fall(
+        jumps in prop::collection::vec(-20_000_000_000_i64..20_000_000_000, 1..12),
+        noticed in any::<bool>(),
+    ) {
+        let mut machine = Machine::new(10_000);
+        let mut clock = ClusterClock::default();
+        let mut witness = Witness::default();
+        let mut before = 0;
+        let mut number = 0;
+        for jumped_ns in jumps {
+            machine.jumped_ns += jumped_ns.max(-5_000 * SECOND.cast_signed() - machine.jumped_ns);
+            for _ in 0..10 {
+                let at_ns = number * 200 * MS + 100 * MS;
+                let local_ns = machine.local_ns(at_ns);
+                if let Some(jump) = witness.read(local_ns, at_ns).filter(|_| noticed) {
+                    clock.noticed(jump);
+                }
+                // Refused or taken: what is told may not fall.
+                let _ = clock.push(&regular(&machine, number));
+                if let Some(reading) = clock.now(local_ns) {
+                    prop_assert!(reading.estimate_ns >= before);
+                    prop_assert!(reading.likely.contains(reading.estimate_ns));
+                    prop_assert!(reading.hard.contains(reading.estimate_ns));
+                    before = reading.estimate_ns;
+                }
+                number += 1;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_jump_that_is_noticed_is_not_told() {
+    let mut machine = Machine::new(0);
+    let mut witness = Witness::default();
+    let filter = synced(&machine, 600);
+    let mut clock = ClusterClock::default().with_filter(filter);
+    clock.push(&regular(&machine, 600)).expect("taken");
+    let at_ns = 121 * SECOND;
+    assert_eq!(witness.read(machine.local_ns(at_ns), at_ns), None);
+    machine.jumped_ns = 10 * SECOND.cast_signed();
+    let later_ns = at_ns + SECOND;
+    let local_ns = machine.local_ns(later_ns);
+    let jump = witness
+        .read(local_ns, later_ns)
+        .expect("ten seconds in one");
+    assert_eq!(
+        jump,
+        Jump {
+            ahead_ns: 10 * SECOND.cast_signed()
+        }
+    );
+    clock.noticed(jump);
+    let reading = clock.now(local_ns).expect("synced");
+    let error_ns = reading.estimate_ns.abs_diff(cluster_ns(later_ns));
+    assert!(error_ns < MS, "{error_ns} ns off");
+    assert!(reading.hard.contains(cluster_ns(later_ns)), "{reading:?}");
+    for number in 611..640 {
+        clock
+            .push(&regular(&machine, number))
+            .expect("what is doubted contradicts nothing");
+    }
+    let local_ns = machine.local_ns(129 * SECOND);
+    let reading = clock.now(local_ns).expect("synced");
+    let error_ns = reading.estimate_ns.abs_diff(cluster_ns(129 * SECOND));
+    assert!(error_ns < 2 * MS, "{error_ns} ns off");
+    assert_eq!(reading.sync, Sync::Synchronised);
+}
+
+#[test]
+fn a_new_leader_continues_the_time_that_it_told() {
+    let machine = Machine::new(40_000);
+    let mut clock = ClusterClock::following(1, Memory::default()).expect("nothing to remember");
+    assert_eq!(clock.now(machine.local_ns(0)), None);
+    assert!(
+        !clock.lead(2, machine.local_ns(0)),
+        "nobody leads with a time that was never heard"
+    );
+    for number in 0..600 {
+        clock.push(&regular(&machine, number)).expect("taken");
+    }
+    let local_ns = machine.local_ns(121 * SECOND);
+    let before = clock.now(local_ns).expect("synced");
+    assert!(!clock.lead(1, local_ns), "an epoch leads once");
+    assert!(clock.lead(2, local_ns));
+    let after = clock.now(local_ns).expect("leading");
+    assert_eq!((before.estimate_ns, after.epoch), (after.estimate_ns, 2));
+    let later = clock.now(machine.local_ns(181 * SECOND)).expect("leading");
+    let error_ns = later.estimate_ns.abs_diff(cluster_ns(181 * SECOND));
+    assert!(error_ns < MS / 2, "{error_ns} ns off a minute later");
+    assert!(clock.follow(3) && !clock.follow(3));
+}
+
+#[test]
+fn what_the_leader_does_not_know_its_followers_do_not() {
+    let machine = Machine::new(0);
+    let mut clock = ClusterClock::default().with_filter(synced(&machine, 600));
+    clock.push(&regular(&machine, 600)).expect("taken");
+    let local_ns = machine.local_ns(121 * SECOND);
+    let before = clock.now(local_ns).expect("synced");
+    clock.set_upstream(Upstream {
+        hard_ns: 50 * MS,
+        deviation_ns: 9e6,
+    });
+    clock.set_upstream(Upstream {
+        hard_ns: 0,
+        deviation_ns: f64::NAN,
+    });
+    let after = clock.now(local_ns).expect("synced");
+    assert!(after.deviation_ns >= 9e6);
+    assert!(after.hard.latest_ns >= before.hard.latest_ns + 50 * MS);
+    assert!(after.likely.earliest_ns < before.likely.earliest_ns);
+}
