@@ -172,11 +172,26 @@ impl Envelope {
         }
     }
 
-    /// Something changed of which the held edges know nothing: the offset by about `offset_ns`, half
-    /// the floor by about `floor_ns`. The frequency is kept.
-    pub(super) fn loosen(&mut self, offset_ns: f64, floor_ns: f64) {
-        self.belief.covariance[OFFSET][OFFSET] += offset_ns * offset_ns;
-        self.belief.covariance[FLOOR][FLOOR] += floor_ns * floor_ns;
+    /// An edge contradicts by so much (ns), and nobody knows whether the offset, the floor, or what
+    /// was believed all along is wrong: all of them give way, the frequency by what so large an error
+    /// over the time of learning may have taught it.
+    pub(super) fn loosen(&mut self, by_ns: f64) {
+        let (shortest_s, longest_s) = limits::LEARNING_S;
+        let rate_ppb = by_ns / self.at_s.clamp(shortest_s, longest_s);
+        self.belief.covariance[RATE][RATE] += rate_ppb * rate_ppb;
+        self.belief.covariance[FLOOR][FLOOR] += by_ns * by_ns;
+        self.displace(by_ns);
+    }
+
+    /// The floor has changed by about so much (ns), and the offset has not.
+    pub(super) fn lengthen(&mut self, by_ns: f64) {
+        self.belief.covariance[FLOOR][FLOOR] += by_ns * by_ns;
+        self.sites.clear();
+    }
+
+    /// The offset has changed by about so much (ns), and nothing else has.
+    pub(super) fn displace(&mut self, by_ns: f64) {
+        self.belief.covariance[OFFSET][OFFSET] += by_ns * by_ns;
         self.sites.clear();
     }
 

@@ -172,7 +172,7 @@ impl OffsetFilter {
         if let Some(running) = &mut self.running {
             running.hard.widen(by_ns.saturating_abs());
             for hypothesis in &mut running.hypotheses {
-                hypothesis.envelope.loosen(by_ns as f64, 0.0);
+                hypothesis.envelope.displace(by_ns as f64);
             }
         }
     }
@@ -277,11 +277,11 @@ impl Running {
             hypothesis.evidence *= libm::exp(-elapsed_s / limits::EVIDENCE_MEMORY_S);
             hypothesis.envelope.advance(at_s);
         }
-        let changed = self.notice(probe, &edges);
+        let changed = self.notice(&edges);
         let longer_by_ns = self.path.longer_by_ns();
         if let Some(by_ns) = longer_by_ns {
             for hypothesis in &mut self.hypotheses {
-                hypothesis.envelope.loosen(0.0, by_ns);
+                hypothesis.envelope.lengthen(by_ns);
             }
         }
         self.cut(&edges, calibration, fault);
@@ -326,9 +326,8 @@ impl Running {
 
     /// A belief that an edge contradicts beyond chance is loosened before it is cut, or it would
     /// break instead of bend. Says whether the best one was.
-    fn notice(&mut self, probe: &Probe, edges: &[Edge; 2]) -> bool {
+    fn notice(&mut self, edges: &[Edge; 2]) -> bool {
         let best = self.best_place();
-        let half_ns = probe.round_trip_ns() as f64 / 2.0;
         let mut changed = false;
         for (place, hypothesis) in self.hypotheses.iter_mut().enumerate() {
             let envelope = &mut hypothesis.envelope;
@@ -336,11 +335,7 @@ impl Running {
             if question.0.max(answer.0) <= limits::SURPRISE_SIGMAS {
                 continue;
             }
-            let by_ns = question.1.max(answer.1);
-            let belief = &envelope.belief;
-            let sigma = libm::sqrt(belief.covariance[FLOOR][FLOOR]);
-            let shorter = half_ns < belief.mean[FLOOR] - 4.0 * sigma;
-            envelope.loosen(by_ns, if shorter { by_ns } else { 0.0 });
+            envelope.loosen(question.1.max(answer.1));
             changed |= place == best;
         }
         changed
@@ -371,9 +366,7 @@ impl Running {
                 before_ns = hypothesis.envelope.belief.mean[OFFSET];
             }
             hypothesis.envelope.belief.mean[OFFSET] = 0.0;
-            hypothesis
-                .envelope
-                .loosen(first.round_trip_ns() as f64, 0.0);
+            hypothesis.envelope.displace(first.round_trip_ns() as f64);
         }
         let old_ns = self.anchor_ns.saturating_add(before_ns as i64);
         self.anchor_ns = middle(first);
@@ -400,7 +393,7 @@ impl Running {
             .collect();
         let even = Mixture::new(&beliefs, 1.0);
         let wary = Mixture::new(&beliefs, limits::DEVIATION_TEMPER);
-        let factor = calibration.factor();
+        let factor = limits::DEVIATION_MARGIN * calibration.factor();
         let soft_ns = self.path.soft_ns();
         let frozen = fault == Some(Fault::HoldoverFrozen);
         let astray_ns = self.history.astray_ns(if frozen { 0.0 } else { ahead_s });

@@ -52,6 +52,8 @@ pub const FLOOR_SHARE_PRIOR: (f64, f64) = (0.4, 0.1);
 pub const FLOOR_WANDER_SHARE: f64 = 1e-6;
 /// An edge that is missed by this many sigma is a change of path or clock, and not chance.
 pub const SURPRISE_SIGMAS: f64 = 6.0;
+/// Over how long a frequency is learnt, s, at least and at the most.
+pub const LEARNING_S: (f64, f64) = (1.0, 200.0);
 /// Both directions have been silent near their edge for so long that chance would do it once in
 /// exp of this: the route has become longer.
 pub const ROUTE_SILENCE_NATS: f64 = 25.0;
@@ -65,7 +67,9 @@ pub const EVIDENCE_MEMORY_S: f64 = 1_000.0;
 pub const EVIDENCE_REFINED: f64 = 15.0;
 /// The deviation looks at hypotheses with this power of their weight: one that is merely less
 /// likely still counts.
-pub const DEVIATION_TEMPER: f64 = 0.3;
+pub const DEVIATION_TEMPER: f64 = 0.15;
+/// What is put onto the deviation for the tails, which are heavier than a normal belief's.
+pub const DEVIATION_MARGIN: f64 = 1.3;
 /// Weight of the belief that the deviation is right, in expected misses.
 pub const CALIBRATION_PRIOR: f64 = 1.0;
 /// Forgetting of the misses, per probe.
