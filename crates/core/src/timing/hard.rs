@@ -5,6 +5,7 @@ use super::probe::Probe;
 
 /// Bounds on cluster time minus local time that hold whatever the paths do: an answer cannot arrive
 /// before its question was read (Marzullo and Owicki, 1983, for one source over time).
+#[allow(clippy::struct_field_names, reason = "units stand last")]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hard {
     least_ns: i64,

@@ -8,6 +8,7 @@ use super::limits;
 
 /// A question that went out and came back: four readings of two clocks. It can only be made from
 /// readings that are possible.
+#[allow(clippy::struct_field_names, reason = "units stand last")]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Probe {
     sent_local_ns: i64,

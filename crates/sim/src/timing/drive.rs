@@ -127,7 +127,9 @@ pub(super) fn drive(
     let mut now = 0;
     while (now as f64) < (world.seconds - 1.0) * 1e9 {
         while let Some((_, sample)) = arriving.next_if(|(at_ns, _)| *at_ns <= now) {
-            judged.iter_mut().for_each(|one| one.push(sample));
+            for one in &mut judged {
+                one.push(sample);
+            }
             heard = true;
         }
         let local = clock.local_ns(now);

@@ -140,7 +140,7 @@ impl World {
             a.clone(),
             a.but("B", "20 ms each way", |w| w.law = b_law),
             a.but("C", "20 ms there, 5 ms back", |w| {
-                w.law = exponential(20.0, 5.0)
+                w.law = exponential(20.0, 5.0);
             }),
             a.but("D", "log-normal, 20 ms there, 10 ms back", |w| {
                 w.law = Law::LogNormal {
