@@ -183,6 +183,13 @@ impl Envelope {
         self.displace(by_ns);
     }
 
+    /// After a silence: the offset may have strayed by so much (ns), and the frequency (ppb).
+    pub(super) fn stray(&mut self, offset_ns: f64, rate_ppb: f64) {
+        self.belief.covariance[OFFSET][OFFSET] += offset_ns * offset_ns;
+        self.belief.covariance[RATE][RATE] += rate_ppb * rate_ppb;
+        self.sites.clear();
+    }
+
     /// The floor has changed by about so much (ns), and the offset has not.
     pub(super) fn lengthen(&mut self, by_ns: f64) {
         self.belief.covariance[FLOOR][FLOOR] += by_ns * by_ns;

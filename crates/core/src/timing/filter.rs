@@ -276,6 +276,11 @@ impl Running {
             let elapsed_s = (at_s - hypothesis.envelope.at_s).max(0.0);
             hypothesis.evidence *= libm::exp(-elapsed_s / limits::EVIDENCE_MEMORY_S);
             hypothesis.envelope.advance(at_s);
+            if RateHistory::is_silence(elapsed_s) {
+                let strayed_ns = self.history.astray_ns(elapsed_s);
+                let changed_ppb = self.history.changed_ppb(elapsed_s);
+                hypothesis.envelope.stray(strayed_ns, changed_ppb);
+            }
         }
         let changed = self.notice(&edges);
         let longer_by_ns = self.path.longer_by_ns();

@@ -51,16 +51,24 @@ impl RateHistory {
 
     /// One sigma of where a clock is after `ahead_s` without probes, ns.
     pub(super) fn astray_ns(&self, ahead_s: f64) -> f64 {
-        let ahead_s = ahead_s.max(0.0);
+        limits::STRAY_SHARE * ahead_s.max(0.0) * self.changed_ppb(ahead_s)
+    }
+
+    /// One sigma of how much its frequency has changed by then, ppb.
+    pub(super) fn changed_ppb(&self, ahead_s: f64) -> f64 {
         // Below the first lag the change grows in proportion, above it from lag to lag.
-        let steps = ahead_s / STEP_S;
+        let steps = ahead_s.max(0.0) / STEP_S;
         let place = (0..LAGS).find(|lag| steps <= f64::from(1_u32 << lag));
-        let (upper, share) = match place {
-            Some(0) => (0, steps),
-            Some(lag) => (lag, 1.0),
-            None => (LAGS - 1, 1.0),
-        };
-        limits::STRAY_SHARE * ahead_s * share * self.changes_ppb[upper]
+        match place {
+            Some(0) => steps * self.changes_ppb[0],
+            Some(lag) => self.changes_ppb[lag],
+            None => self.changes_ppb[LAGS - 1],
+        }
+    }
+
+    /// Whether so long a silence is a matter of minutes, where the laws of wander know too little.
+    pub(super) fn is_silence(elapsed_s: f64) -> bool {
+        elapsed_s > STEP_S
     }
 
     fn judge(&mut self) {
