@@ -109,8 +109,8 @@ pub const JUMP_NS: i64 = 500_000;
 
 /// Leaders that are weighed against one another at once.
 pub const MESH_LEADERS_MAX: usize = 64;
-/// Rounds of reweighting; the residuals settle in ten.
-pub const MESH_ROUNDS: usize = 30;
+/// Rounds of reweighting; the residuals settle in ten or twenty of each kind.
+pub const MESH_ROUNDS: usize = 60;
 /// Beyond so many deviations a link is bad, and is taken out rather than bounded, in the last rounds.
 pub const MESH_RESIDUAL_BAD: f64 = 4.0;
 /// Below so many deviations of residual a link is weighed as in least squares.

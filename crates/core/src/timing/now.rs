@@ -84,6 +84,7 @@ pub struct ClusterClock {
     asymmetry_ns: u64,
     upstream: Upstream,
     told_ns: u64,
+    told_local_ns: u64,
     told_earliest_ns: u64,
 }
 
@@ -185,7 +186,10 @@ impl ClusterClock {
         let settled = self.filter.taken() >= SETTLED.0 || since_ns >= SETTLED.1;
         if matches!(news, News::Jumped { .. }) {
             self.may_leap = true;
+            self.told_local_ns = 0;
         }
+        // A probe may be handed over late: what was told since then is told.
+        let local_ns = local_ns.max(self.told_local_ns);
         if let Some(estimate) = self.filter.estimate(local_ns).filter(|_| settled) {
             self.steer(signed(local_ns), &estimate);
         }
@@ -207,6 +211,7 @@ impl ClusterClock {
         let local = signed(local_ns);
         let told = unsigned(self.segment?.at(local));
         self.told_ns = self.told_ns.max(told);
+        self.told_local_ns = self.told_local_ns.max(local_ns);
         let estimate_ns = self.told_ns;
         if self.leading {
             return Some(self.own_reading(estimate_ns));

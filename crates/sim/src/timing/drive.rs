@@ -47,7 +47,7 @@ pub enum Contestant {
     Unisono,
     /// The product with a fault planted: a negative control.
     Faulty(Fault),
-    /// The product with the order of the probes' times shuffled within eight: a negative control.
+    /// The product, with probes handed over in any order, eight at a time: a negative control.
     Shuffled,
     /// All rivals.
     Rivals,
@@ -150,14 +150,17 @@ pub(super) fn drive(
     judged.iter().map(Judged::name).collect()
 }
 
-/// Shuffles which probe arrives when, within groups of eight.
+/// Hands probes over late and in any order, eight at a time.
 fn shuffle(samples: &mut [(i64, Sample)], seed: u64) {
     let mut draw = Draw::new(seed, "timing shuffle", 0);
     for group in samples.chunks_mut(8) {
+        let last_ns = group.last().map_or(0, |(at_ns, _)| *at_ns);
         for place in (1..group.len()).rev() {
             let other = (draw.uniform() * (place + 1) as f64) as usize;
-            let (a, b) = (group[place].1, group[other].1);
-            (group[place].1, group[other].1) = (b, a);
+            group.swap(place, other);
+        }
+        for (at_ns, _) in group {
+            *at_ns = last_ns;
         }
     }
 }

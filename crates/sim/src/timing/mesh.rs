@@ -10,6 +10,9 @@ use super::worlds::World;
 
 /// How far the two ways of an ordinary link differ, one sigma, ms.
 const UNEVEN_MS: f64 = 5.0;
+/// What a node fears of an even link all the same, ms: a link must not be believed more than it
+/// deserves, or a bad one with a small deviation outvotes good ones.
+const FEARED_MS: f64 = 1.0;
 /// How far the two ways of the bad link differ, ms: its difference is off by half of that.
 const BAD_MS: f64 = 40.0;
 const LEADERS: usize = 5;
@@ -52,7 +55,7 @@ fn links(seed: u64, uneven: bool) -> Vec<Difference> {
             let apart_ms = if is_bad { BAD_MS } else { uneven_ms };
             let owner = (from * LEADERS + to) as u64;
             if let Some((by_ns, deviation_ns)) = measured(seed, owner, apart_ms) {
-                let expected = if uneven { 0.5e6 * UNEVEN_MS } else { 0.0 };
+                let expected = 0.5e6 * if uneven { UNEVEN_MS } else { FEARED_MS };
                 found.push(Difference {
                     from,
                     to,

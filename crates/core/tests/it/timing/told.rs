@@ -153,3 +153,19 @@ fn what_the_leader_does_not_know_its_followers_do_not() {
     assert!(after.hard.latest_ns >= before.hard.latest_ns + 50 * MS);
     assert!(after.likely.earliest_ns < before.likely.earliest_ns);
 }
+
+#[test]
+fn a_probe_that_is_handed_over_late_moves_nothing_ahead() {
+    let machine = Machine::new(0);
+    let mut clock = ClusterClock::default();
+    for number in 0..600 {
+        let at_ns = number * 200 * MS + 500 * MS;
+        let reading = clock.now(machine.local_ns(at_ns));
+        if let Some(reading) = reading.filter(|_| number > 300) {
+            let error_ns = reading.estimate_ns.abs_diff(cluster_ns(at_ns));
+            assert!(error_ns < MS, "{error_ns} ns off at {number}");
+        }
+        // It arrived 400 ms before the reading above.
+        clock.push(&regular(&machine, number)).expect("taken");
+    }
+}
