@@ -76,6 +76,8 @@ struct Segment {
 #[derive(Clone, Debug, Default)]
 pub struct ClusterClock {
     filter: OffsetFilter,
+    /// What was believed of the leader before, until the new one is known well enough.
+    former: Option<OffsetFilter>,
     segment: Option<Segment>,
     first_heard_ns: u64,
     leading: bool,
@@ -156,7 +158,8 @@ impl ClusterClock {
     }
 
     /// Another node leads from now on, over another path. The rate is kept, the old epoch's probes
-    /// are not. Says whether the epoch was newer.
+    /// are not; what was believed carries the time on until a few of the new leader's have come. Says
+    /// whether the epoch was newer.
     pub fn follow(&mut self, epoch: u64) -> bool {
         if epoch <= self.epoch {
             return false;
@@ -166,8 +169,15 @@ impl ClusterClock {
             path: None,
         };
         // It was finite when it was learnt; a filter that knows nothing is the worst case.
-        self.filter = OffsetFilter::remembering(memory).unwrap_or_default();
-        self.leading = false;
+        let filter = OffsetFilter::remembering(memory).unwrap_or_default();
+        let before = core::mem::replace(&mut self.filter, filter);
+        let led = core::mem::take(&mut self.leading);
+        // A resigned leader's filter speaks of somebody before it, and of a path long gone.
+        if led {
+            self.former = None;
+        } else if before.taken() > 0 {
+            self.former = Some(before);
+        }
         self.epoch = epoch;
         true
     }
@@ -184,6 +194,9 @@ impl ClusterClock {
         }
         let since_ns = local_ns.saturating_sub(self.first_heard_ns);
         let settled = self.filter.taken() >= SETTLED.0 || since_ns >= SETTLED.1;
+        if settled {
+            self.former = None;
+        }
         if matches!(news, News::Jumped { .. }) {
             self.may_leap = true;
             self.told_local_ns = 0;
@@ -214,9 +227,14 @@ impl ClusterClock {
         self.told_local_ns = self.told_local_ns.max(local_ns);
         let estimate_ns = self.told_ns;
         if self.leading {
-            return Some(self.own_reading(estimate_ns));
+            return Some(self.own_reading(estimate_ns, 0, Sync::Synchronised));
         }
-        let estimate = self.filter.estimate(local_ns)?;
+        let filter = self.former.as_ref().unwrap_or(&self.filter);
+        let Some(estimate) = filter.estimate(local_ns) else {
+            // It led, and has not heard its successor yet.
+            let apart_ns = limits::DEVIATION_NS_MAX as u64;
+            return Some(self.own_reading(estimate_ns, apart_ns, Sync::FreeRunning));
+        };
         let target = unsigned(local.saturating_add(estimate.offset_ns));
         let upstream = self.upstream;
         let deviation_ns = libm::hypot(estimate.deviation_ns, upstream.deviation_ns);
@@ -255,23 +273,25 @@ impl ClusterClock {
         &self.filter
     }
 
-    fn own_reading(&self, estimate_ns: u64) -> Reading {
-        let point = Interval {
-            earliest_ns: estimate_ns,
-            latest_ns: estimate_ns,
+    /// The time that this node told as a leader, give or take so much (ns).
+    fn own_reading(&self, estimate_ns: u64, apart_ns: u64, sync: Sync) -> Reading {
+        let around = Interval {
+            earliest_ns: estimate_ns.saturating_sub(apart_ns),
+            latest_ns: estimate_ns.saturating_add(apart_ns),
         };
         Reading {
             estimate_ns,
-            hard: point,
-            likely: point,
-            deviation_ns: 0.0,
+            hard: around,
+            likely: around,
+            deviation_ns: apart_ns as f64,
             epoch: self.epoch,
-            sync: Sync::Synchronised,
+            sync,
         }
     }
 
     fn sync(&self, local_ns: u64, deviation_ns: f64) -> Sync {
-        let heard_ns = self.filter.heard_ns().unwrap_or(0);
+        let filter = self.former.as_ref().unwrap_or(&self.filter);
+        let heard_ns = filter.heard_ns().unwrap_or(0);
         let silent_ns = signed(local_ns.saturating_sub(heard_ns));
         if deviation_ns > limits::DEVIATION_NS_MAX {
             Sync::FreeRunning

@@ -131,6 +131,32 @@ fn a_new_leader_continues_the_time_that_it_told() {
     let error_ns = later.estimate_ns.abs_diff(cluster_ns(181 * SECOND));
     assert!(error_ns < MS / 2, "{error_ns} ns off a minute later");
     assert!(clock.follow(3) && !clock.follow(3));
+    let resigned = clock.now(machine.local_ns(182 * SECOND)).expect("it led");
+    assert_eq!(resigned.sync, Sync::FreeRunning);
+    assert!(resigned.hard.contains(cluster_ns(182 * SECOND)));
+}
+
+#[test]
+fn a_change_of_leader_is_no_gap_and_no_step() {
+    let machine = Machine::new(40_000);
+    let mut clock = ClusterClock::default().with_filter(synced(&machine, 600));
+    clock.push(&regular(&machine, 600)).expect("taken");
+    assert!(clock.follow(1));
+    let mut before = 0;
+    for number in 620..700 {
+        let at_ns = number * 200 * MS + 150 * MS;
+        let reading = clock
+            .now(machine.local_ns(at_ns))
+            .expect("nobody forgets the time");
+        let error_ns = reading.estimate_ns.abs_diff(cluster_ns(at_ns));
+        assert!(error_ns < 10 * MS, "{error_ns} ns off at {number}");
+        assert!(reading.estimate_ns >= before && reading.hard.contains(cluster_ns(at_ns)));
+        before = reading.estimate_ns;
+        // The new leader's path is twice as long.
+        let (question, answer) = (80 + number * 7 % 20, 80 + number * 13 % 20);
+        let probe = machine.probe(number * 200 * MS, question * MS, answer * MS);
+        clock.push(&probe).expect("taken");
+    }
 }
 
 #[test]
