@@ -172,14 +172,20 @@ impl Envelope {
         }
     }
 
-    /// An edge contradicts by so much (ns), and nobody knows whether the offset, the floor, or what
-    /// was believed all along is wrong: all of them give way, the frequency by what so large an error
-    /// over the time of learning may have taught it.
-    pub(super) fn loosen(&mut self, by_ns: f64) {
+    /// An edge of a probe with half a round trip of `half_ns` contradicts by so much (ns), and nobody
+    /// knows whether the offset, the floor, or what was believed all along is wrong. All of them give
+    /// way: the frequency by what so large an error over the time of learning may have taught it, and
+    /// the floor by as much as its own deviation leaves open, unless the probe undercuts it.
+    pub(super) fn loosen(&mut self, by_ns: f64, half_ns: f64) {
         let (shortest_s, longest_s) = limits::LEARNING_S;
         let rate_ppb = by_ns / self.at_s.clamp(shortest_s, longest_s);
+        let rate_ppb = rate_ppb.min(limits::RATE_PPB_PRIOR);
         self.belief.covariance[RATE][RATE] += rate_ppb * rate_ppb;
-        self.belief.covariance[FLOOR][FLOOR] += by_ns * by_ns;
+        let sigma = libm::sqrt(self.belief.covariance[FLOOR][FLOOR].max(0.0));
+        let undercut = half_ns < self.belief.mean[FLOOR] - 4.0 * sigma;
+        let open_ns = limits::FLOOR_GIVES_SIGMAS * sigma;
+        let floor_ns = if undercut { by_ns } else { by_ns.min(open_ns) };
+        self.belief.covariance[FLOOR][FLOOR] += floor_ns * floor_ns;
         self.displace(by_ns);
     }
 

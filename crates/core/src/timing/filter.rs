@@ -282,7 +282,7 @@ impl Running {
                 hypothesis.envelope.stray(strayed_ns, changed_ppb);
             }
         }
-        let changed = self.notice(&edges);
+        let changed = self.notice(probe.round_trip_ns() as f64 / 2.0, &edges);
         let longer_by_ns = self.path.longer_by_ns();
         if let Some(by_ns) = longer_by_ns {
             for hypothesis in &mut self.hypotheses {
@@ -331,7 +331,7 @@ impl Running {
 
     /// A belief that an edge contradicts beyond chance is loosened before it is cut, or it would
     /// break instead of bend. Says whether the best one was.
-    fn notice(&mut self, edges: &[Edge; 2]) -> bool {
+    fn notice(&mut self, half_ns: f64, edges: &[Edge; 2]) -> bool {
         let best = self.best_place();
         let mut changed = false;
         for (place, hypothesis) in self.hypotheses.iter_mut().enumerate() {
@@ -340,7 +340,7 @@ impl Running {
             if question.0.max(answer.0) <= limits::SURPRISE_SIGMAS {
                 continue;
             }
-            envelope.loosen(question.1.max(answer.1));
+            envelope.loosen(question.1.max(answer.1), half_ns);
             changed |= place == best;
         }
         changed

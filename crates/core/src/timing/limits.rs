@@ -52,6 +52,8 @@ pub const FLOOR_SHARE_PRIOR: (f64, f64) = (0.4, 0.1);
 pub const FLOOR_WANDER_SHARE: f64 = 1e-6;
 /// An edge that is missed by this many sigma is a change of path or clock, and not chance.
 pub const SURPRISE_SIGMAS: f64 = 6.0;
+/// By how many of its sigmas a floor gives way when an edge contradicts and the floor may be right.
+pub const FLOOR_GIVES_SIGMAS: f64 = 10.0;
 /// Over how long a frequency is learnt, s, at least and at the most.
 pub const LEARNING_S: (f64, f64) = (1.0, 200.0);
 /// Both directions have been silent near their edge for so long that chance would do it once in
