@@ -1,6 +1,6 @@
 //! Every limit and every tuned figure of the timing machine, in one place.
 //!
-//! What is tuned was tuned on the worlds A, C and L of `docs/timing.md` and judged on the others.
+//! `docs/timing.md` says in which worlds they were found, and in which they were judged.
 
 /// How far a machine's clock may run from true time, parts per billion: ten times what a bad crystal
 /// does between two frequency corrections of its own. The hard interval widens at twice this rate.

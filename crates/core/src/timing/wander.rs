@@ -16,8 +16,8 @@ pub(super) struct Wander {
     pub(super) floor_ns: f64,
 }
 
-/// From a clock in a cellar to one beside a fan that starts and stops. Each is about three times
-/// as restless as the one before.
+/// From a clock in a cellar to one beside a fan that starts and stops: random walk (ppb per root
+/// second), change of frequency (ppb per second), how long it lasts (s).
 pub(super) const LAWS: [(f64, f64, f64); 4] = [
     (1.0, 0.3, 300.0),
     (1.0, 1.5, 300.0),

@@ -118,7 +118,7 @@ pub struct World {
 }
 
 impl World {
-    /// All worlds, in the order of the report. Parameters were tuned on A, C and L only.
+    /// All worlds, in the order of the report.
     pub fn all() -> Vec<Self> {
         let mut worlds = Self::steady();
         worlds.extend(Self::stricter());
