@@ -208,8 +208,7 @@ impl Node {
         let mut later = Vec::new();
         let mut count = 0;
         let mut bytes = 0;
-        let gathers = self.gathers(now_ms);
-        while !gathers && let Some(made) = self.queue.pop_front() {
+        while let Some(made) = self.queue.pop_front() {
             let weight = made.weight();
             let full = count >= limits::BATCH_RECORDS_MAX
                 || (count > 0 && bytes + weight > BUNDLE_RECORD_BYTES_MAX);
@@ -255,24 +254,6 @@ impl Node {
         if let Some(made) = own {
             self.bundle(context, batch, self.cluster, made);
         }
-    }
-
-    /// Whether own work waits for company: each bundle costs every replica a signature and a sync,
-    /// and while peers have not acknowledged the last, those who write are likely to be many. One
-    /// small bundle is under way at a time, as one small segment is in RFC 896 (Nagle).
-    fn gathers(&mut self, now_ms: u64) -> bool {
-        let few = !self.queue.is_empty() && self.queue.len() < limits::BATCH_RECORDS_MAX;
-        if !few || !self.waits_for_disks() {
-            self.gather_until_ms = None;
-            return false;
-        }
-        let until_ms = *self
-            .gather_until_ms
-            .get_or_insert(now_ms + limits::GATHER_MS);
-        if until_ms <= now_ms {
-            self.gather_until_ms = None;
-        }
-        until_ms > now_ms
     }
 
     /// How far this node's head in the cluster's own orchestra has come; nobody waits for it where

@@ -2,8 +2,6 @@
 
 /// Most records in one batch of own work.
 pub const BATCH_RECORDS_MAX: usize = 64;
-/// How long own work gathers at the most while earlier work waits for peers' disks (ms).
-pub const GATHER_MS: u64 = 2;
 /// Most bundles of peers in one batch.
 pub const BATCH_BUNDLES_MAX: usize = 512;
 /// Most bytes of peers' bundles in one batch.

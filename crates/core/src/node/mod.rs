@@ -147,8 +147,6 @@ pub struct Node {
     /// Bundles for other regions, gathered.
     relay: Vec<Vec<u8>>,
     relay_due_ms: Option<u64>,
-    /// Until when own work gathers for the next batch, while peers have not yet acknowledged the last.
-    gather_until_ms: Option<u64>,
     /// Signals per agent in the current minute.
     emitted: BTreeMap<(OrchestraId, AgentId), (u64, u64)>,
     /// The disk is full until this is tried again (ms).

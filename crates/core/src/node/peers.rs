@@ -93,8 +93,6 @@ impl Node {
                     }
                 }
                 self.check_waiters(context, out);
-                // Own work may have gathered until now.
-                self.flush(context, out);
             }
             Frame::Summary {
                 wall_ms,

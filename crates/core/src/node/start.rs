@@ -61,7 +61,6 @@ impl Node {
             mend_turn: 0,
             relay: Vec::new(),
             relay_due_ms: None,
-            gather_until_ms: None,
             emitted: BTreeMap::new(),
             disk_retry_ms: None,
             stopped: false,

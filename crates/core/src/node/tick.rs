@@ -57,12 +57,8 @@ impl Node {
             .spaces
             .values()
             .any(|space| !space.living.queue.is_empty());
-        let queued = !self.queue.is_empty();
-        if idle && (edits || !self.jobs.new_proofs.is_empty()) {
+        if idle && (!self.queue.is_empty() || edits || !self.jobs.new_proofs.is_empty()) {
             at_ms = 0;
-        }
-        if idle && queued {
-            at_ms = at_ms.min(self.gather_until_ms.unwrap_or(0));
         }
         if !self.is_member() {
             at_ms = at_ms.min(self.next_join_ms);

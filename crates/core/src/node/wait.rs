@@ -43,12 +43,6 @@ pub(super) struct WaitingRecord {
     holders: BTreeSet<NodeId>,
 }
 
-impl WaitingRecord {
-    fn lacks_disks(&self) -> bool {
-        self.holders.len() + 1 < usize::from(self.wanted)
-    }
-}
-
 impl Waiter {
     pub(super) fn made(
         ticket: Ticket,
@@ -135,16 +129,8 @@ impl Node {
         }
     }
 
-    /// Whether own work is on its way to other nodes' disks, for those who were promised that.
-    pub(super) fn waits_for_disks(&self) -> bool {
-        self.waiters.iter().any(|waiter| match waiter {
-            Waiter::Record(record) => record.lacks_disks(),
-            Waiter::Submit(..) | Waiter::Ask(..) => false,
-        })
-    }
-
     fn is_kept(&self, record: &WaitingRecord) -> bool {
-        if record.lacks_disks() {
+        if record.holders.len() + 1 < usize::from(record.wanted) {
             return false;
         }
         if !record.confirm {

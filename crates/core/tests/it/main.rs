@@ -6,7 +6,6 @@ mod capability;
 mod facts;
 mod folds;
 mod forwarding;
-mod gathering;
 mod loopback;
 mod mending;
 mod nodes;
