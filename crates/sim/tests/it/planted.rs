@@ -3,8 +3,8 @@
 
 use unisono_sim::{Planted, Scenario, find};
 
-/// How many seeds a fault may take to be found here; the goal of a campaign is 300.
-const SEEDS: u64 = 60;
+/// How many seeds a fault may take to be found.
+const SEEDS: u64 = 300;
 
 fn is_found(name: &str) {
     let planted = Planted::named(name).unwrap();
