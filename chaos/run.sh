@@ -138,16 +138,18 @@ fault_moving() {
     done
 }
 fault_kill() {
-    local i
+    local i kills=0
     while until_over; do
         i=$(victim)
         kill -KILL "${pids[$i]}"
+        kills=$((kills + 1))
         wait "${pids[$i]}" 2>/dev/null || true
         sleep 1
         node_start "$i"
         wait_until 20 "node $i serves again" ask "$i" status
         sleep 1
     done
+    say "$kills times a node was killed"
 }
 fault_pause() {
     local i

@@ -1,5 +1,7 @@
-//! Measures: what an action costs in the core, over HTTP, on every replica, in memory, and late.
+//! Measures: what an action costs in the core, over HTTP, on every replica, in memory, and late; and
+//! how far the cluster's clock is off.
 
+mod clock;
 mod durable;
 mod figures;
 mod history;
@@ -22,6 +24,9 @@ use crate::failure::{Exit, Failure};
 use crate::output;
 use figures::Figures;
 
+/// The first seed on which the clock is judged: nothing was tuned on it or those behind it.
+const CLOCK_SEED: u64 = 20_000;
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum What {
@@ -35,6 +40,8 @@ enum What {
     Join,
     /// A hundred orchestras, five of them active
     Memory,
+    /// The cluster's clock in simulated worlds, beside other estimators
+    Clock,
 }
 
 /// What the command is told.
@@ -58,6 +65,9 @@ pub(crate) struct BenchArgs {
     /// Records of one orchestra in one iteration (`memory`)
     #[arg(long, value_name = "N", default_value_t = 200)]
     iteration_records: u64,
+    /// How many seeds each world gets (`clock`)
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    clock_seeds: u64,
     /// Where the nodes' data lies while it is measured: a new folder below the system's for
     /// temporary files if left out
     #[arg(long, value_name = "DIR")]
@@ -117,6 +127,13 @@ async fn measure(
             What::Join => history::run(scratch, args.records, figures).await?,
             What::Memory => {
                 memory::run(scratch, args.orchestras, args.iteration_records, figures).await?;
+            }
+            What::Clock => {
+                let seeds = CLOCK_SEED..CLOCK_SEED + args.clock_seeds.max(1);
+                let judged = tokio::task::spawn_blocking(move || clock::run(seeds)).await;
+                let judged = judged
+                    .map_err(|error| Failure::new(Exit::Failed, "internal", error.to_string()))?;
+                figures.figures.extend(judged.figures);
             }
         }
     }

@@ -9,8 +9,8 @@ const TICKS_MAX: u32 = 700;
 /// for one, and no disk here takes more than a few hundred.
 const BATCHES_MAX: u32 = 250;
 
-/// Most frames that a node may send in one virtual second.
-const FRAMES_MAX: u32 = 1_500;
+/// Most frames that a node may send in one virtual second, for each peer.
+const FRAMES_PER_PEER_MAX: usize = 375;
 
 /// Remembers how much was sent while nothing was asked.
 #[derive(Clone, Debug, Default)]
@@ -65,8 +65,8 @@ impl Bounds {
     }
 
     /// Whether a node sends more than anything that it was asked for can be the reason of.
-    pub fn frames(host: usize, frames: u32) -> Result<(), String> {
-        if frames > FRAMES_MAX {
+    pub fn frames(host: usize, frames: u32, peers: usize) -> Result<(), String> {
+        if frames as usize > FRAMES_PER_PEER_MAX * peers.max(1) {
             return Err(format!(
                 "machine {host} sent {frames} frames in one second: a storm"
             ));

@@ -36,7 +36,8 @@ impl World {
         } else {
             (second, 1)
         };
-        let storm = Bounds::frames(from, count.1);
+        let peers = self.scenario.nodes.saturating_sub(1);
+        let storm = Bounds::frames(from, count.1, peers);
         if self.storms(from, storm) {
             return;
         }
