@@ -35,6 +35,12 @@ impl Membership {
         Ok(())
     }
 
+    /// A fork of a log of the cluster's own orchestra was shown to a machine: it may take votes away,
+    /// and with them a view and whom that left out (seed 1804).
+    pub fn forked(&mut self, host: usize) {
+        self.removed.retain(|(observer, _), _| *observer != host);
+    }
+
     /// At the end: nobody may count a life that anybody has seen removed.
     pub fn settled(&self, host: usize, members: &[MemberView]) -> Result<(), String> {
         for member in members.iter().filter(|member| !member.removed) {

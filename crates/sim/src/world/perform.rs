@@ -267,7 +267,14 @@ impl World {
             }
             Note::BundleRefused { .. } => "bundle refused",
             Note::FrameRefused { .. } => "frame refused",
-            Note::LogForked { log, seq, .. } => {
+            Note::LogForked {
+                orchestra,
+                log,
+                seq,
+            } => {
+                if orchestra == self.home {
+                    self.checks.membership.forked(host);
+                }
                 let liar = self
                     .liars
                     .iter()
