@@ -80,6 +80,8 @@ pub struct Mix {
     pub byzantine: u64,
     /// Members that are silent for long are voted out.
     pub removal: u64,
+    /// A machine that is cut off in the moment in which it knocks for the first time.
+    pub lost_knocks: u64,
     /// Seeds with exactly one partition and one crash, and nothing else of these.
     pub calm: u64,
 }
@@ -124,6 +126,7 @@ impl Default for Mix {
             dishonest: 50,
             byzantine: 10,
             removal: 30,
+            lost_knocks: 10,
             calm: 0,
         }
     }
@@ -150,6 +153,7 @@ impl Mix {
             dishonest: 0,
             byzantine: 0,
             removal: 0,
+            lost_knocks: 0,
             calm: 0,
         }
     }

@@ -34,6 +34,14 @@ impl Node {
         })
     }
 
+    /// Whether this node belongs to the cluster, in this life or an earlier one that nobody removed.
+    pub(super) fn is_admitted(&self) -> bool {
+        self.spaces.get(&self.cluster).is_some_and(|cluster| {
+            let terms = cluster.folds.members.terms(&self.me.node);
+            terms.iter().any(|term| term.until.is_none())
+        })
+    }
+
     /// Sees to it that this life becomes a member: a founder, and a member that starts again, say
     /// so themselves; anybody else knocks, again and again, because a knock can be lost.
     pub(super) fn join(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {

@@ -45,7 +45,7 @@ impl Node {
             Self::reject(Some(submit.ticket), busy(), out);
             return;
         }
-        if !self.has_seen(submit.orchestra, submit.promise.min_cursor.as_ref()) {
+        if !self.may_take(&submit) {
             self.waiters.push(Waiter::Submit(submit, deadline_ms));
             return;
         }

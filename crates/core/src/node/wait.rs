@@ -105,7 +105,7 @@ impl Node {
                 }
                 Waiter::Submit(mut submit, deadline_ms) => {
                     submit.promise.deadline_ms = deadline_ms.saturating_sub(now_ms);
-                    if self.has_seen(submit.orchestra, submit.promise.min_cursor.as_ref()) {
+                    if self.may_take(&submit) {
                         self.submit(context, submit, out);
                     } else if now_ms >= deadline_ms {
                         let rejection = self.behind(submit.orchestra);
@@ -191,6 +191,13 @@ impl Node {
         }
     }
 
+    /// Whether this node may write for an agent: it has all that the agent has seen, and it was
+    /// admitted. Nobody waits for the word of a node from before its admission, so what it wrote
+    /// there could take a topic from a holder that others were told is confirmed.
+    pub(super) fn may_take(&self, submit: &Submit) -> bool {
+        self.is_admitted() && self.has_seen(submit.orchestra, submit.promise.min_cursor.as_ref())
+    }
+
     /// Whether this node has all that an agent has seen.
     pub(super) fn has_seen(
         &self,
@@ -225,6 +232,12 @@ impl Node {
         if refolding {
             return Rejection::new(Code::Behind, "this node is folding its views again")
                 .hint("ask again, or ask another node")
+                .retry_after(limits::WANT_TIMEOUT_MS);
+        }
+        if !self.is_admitted() {
+            let why = "this node has not been admitted to the cluster yet; nothing changed";
+            return Rejection::new(Code::Behind, why)
+                .hint("ask again when `unisono status` lists it, or ask another node")
                 .retry_after(limits::WANT_TIMEOUT_MS);
         }
         Rejection::new(

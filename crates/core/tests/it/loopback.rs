@@ -118,12 +118,17 @@ impl Loop {
 
     /// A node in each of the regions named.
     pub(crate) fn in_regions(regions: Vec<&'static str>) -> Self {
+        Self::cut_from_the_start(regions, Vec::new())
+    }
+
+    /// The same, with some cut off from each other before they are started.
+    pub(crate) fn cut_from_the_start(regions: Vec<&'static str>, cut: Vec<(usize, usize)>) -> Self {
         let count = regions.len();
         let mut world = Self {
             nodes: Vec::new(),
             memories: vec![Memory::default(); count],
             now_ns: START_NS,
-            cut: Vec::new(),
+            cut,
             relayed: Vec::new(),
             regions,
             disks_hang: false,

@@ -265,3 +265,23 @@ fn confirmation_is_waited_for() {
         ClaimStatus::Confirmed
     );
 }
+
+/// A machine that was cut off when it knocked took claims from its agents: below its admission,
+/// where nobody waits for its word, they beat claims that others were told are confirmed (seeds 52
+/// and 62, once newcomers were cut off).
+#[test]
+fn who_is_not_admitted_yet_writes_for_nobody() {
+    let mut world = Loop::cut_from_the_start(vec!["here", "here"], vec![(0, 1)]);
+    let work = Work::Open {
+        name: "main".into(),
+    };
+    let promise = Promise {
+        deadline_ms: 500,
+        ..Promise::default()
+    };
+    let ticket = world.submit(1, "main", work, promise);
+    world.run_ms(600);
+    let refused = world.reply(ticket).expect("in time").expect_err("outside");
+    assert_eq!(refused.code, Code::Behind);
+    assert!(refused.to_string().contains("admitted"), "{refused}");
+}
