@@ -15,6 +15,7 @@ CUT_AFTER=${CUT_AFTER:-6}
 CUT=${CUT:-20}
 PORT=${PORT:-27700}
 [ $# = 3 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ -r "$1" ] || { echo "$1 cannot be read" >&2; exit 2; }
 trace=$(realpath "$1")
 count=$2
 spread=$3

@@ -187,8 +187,8 @@ impl Plan {
         let mut faults = draw.faults;
         // Drawn apart: one more kind of fault shifts no other.
         let mut knocking = Chance::new(seed, "knocking", 0);
-        if nodes > 2 && knocking.percent(mix.lost_knocks) {
-            faults.extend(lost_knock(&mut knocking, nodes));
+        if nodes > 2 && knocking.percent(mix.cut_newcomers) {
+            faults.extend(cut_newcomer(&mut knocking, nodes));
         }
         // A run may have to go on for longer: what is broken by then is mended as planned.
         faults.retain(|(at, fault)| *at < end || fault.mends());
@@ -250,7 +250,7 @@ fn clocks(scenario: &Scenario, chance: &mut Chance, nodes: usize) -> Vec<(i64, i
 }
 
 /// A newcomer is cut off when it knocks, for so long that its connections end.
-fn lost_knock(chance: &mut Chance, nodes: usize) -> [(u64, Fault); 2] {
+fn cut_newcomer(chance: &mut Chance, nodes: usize) -> [(u64, Fault); 2] {
     let host = chance.between(1, nodes as u64 - 1) as usize;
     let until = chance.between(8_000, 20_000) * MS;
     let others = (0..nodes).filter(|other| *other != host);

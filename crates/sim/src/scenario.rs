@@ -81,7 +81,7 @@ pub struct Mix {
     /// Members that are silent for long are voted out.
     pub removal: u64,
     /// A machine that is cut off in the moment in which it knocks for the first time.
-    pub lost_knocks: u64,
+    pub cut_newcomers: u64,
     /// Seeds with exactly one partition and one crash, and nothing else of these.
     pub calm: u64,
 }
@@ -126,7 +126,7 @@ impl Default for Mix {
             dishonest: 50,
             byzantine: 10,
             removal: 30,
-            lost_knocks: 10,
+            cut_newcomers: 10,
             calm: 0,
         }
     }
@@ -153,7 +153,7 @@ impl Mix {
             dishonest: 0,
             byzantine: 0,
             removal: 0,
-            lost_knocks: 0,
+            cut_newcomers: 0,
             calm: 0,
         }
     }

@@ -130,6 +130,9 @@ fn scenario(args: &SimArgs) -> Result<Scenario, Failure> {
     if let Some(nodes) = args.nodes {
         scenario.nodes = nodes;
     }
+    if scenario.nodes == 0 {
+        return Err(Failure::usage("a cluster has at least one node".to_owned()));
+    }
     if let Some(name) = &args.sabotage {
         if Planted::named(name).is_none() {
             return Err(

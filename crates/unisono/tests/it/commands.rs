@@ -286,6 +286,7 @@ fn the_simulator_runs_from_the_command_line() {
         (&1.into(), 0)
     );
     place.fails(2, &["sim", "--seeds", "2..1"]);
+    place.fails(2, &["sim", "--nodes", "0"]);
 }
 
 /// Walks all commands by their own help.
