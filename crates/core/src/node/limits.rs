@@ -54,6 +54,9 @@ pub const DISK_RETRY_MS: u64 = 1_000;
 pub const DOCUMENT_ENTRIES_MAX: usize = 4_096;
 /// Plans that wait before a document applies them at once.
 pub const DOCUMENT_QUEUE_MAX: usize = 64;
+/// Most records that stay readable without the logs over all orchestras, once everybody is past them:
+/// two crowded orchestras' worth. Beyond it the longest quiet ones are read from the logs.
+pub const READABLE_RECORDS_ALL_MAX: u64 = 2 * crate::orchestra::READABLE_RECORDS_MAX as u64;
 /// How long a plan waits for company (ms): Automerge takes several changes at once for little more
 /// than one, and nobody looks at a document in between but whoever asks for its heads.
 pub const DOCUMENT_DELAY_MS: u64 = 5_000;

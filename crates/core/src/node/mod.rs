@@ -24,6 +24,7 @@ mod overdue;
 mod page;
 mod peers;
 mod precondition;
+mod prune;
 mod pursuit;
 mod repair;
 mod scan;

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use unisono_model::{DocumentName, NodeId, OrchestraId, Stamp};
+use unisono_model::{DocumentName, NodeId, OrchestraId};
 
 use super::input::DiskFailure;
 use super::output::{Note, Output};
@@ -33,7 +33,7 @@ impl Node {
             self.next_care_ms = now_ms + limits::CARE_MS;
             self.care(context, out);
         }
-        self.ask_for_gaps(now_ms, out);
+        self.ask_for_gaps(now_ms);
         if self.disk_retry_ms.is_some_and(|at| at <= now_ms) {
             // One small write finds out whether there is room: the next head.
             self.try_disk(now_ms);
@@ -174,58 +174,6 @@ impl Node {
         });
     }
 
-    /// Up to where the views of an orchestra may be pruned: what everybody is past, and what is
-    /// read from the logs because it is old or because too much has come since.
-    fn prunable(&self, context: &Context<'_>, orchestra: OrchestraId) -> Stamp {
-        let now = self.now(context);
-        let old = Stamp::from_ms(now.as_ms().saturating_sub(self.config.readable_ms));
-        let space = self.spaces.get(&orchestra);
-        let crowded = space.map_or(Stamp::MIN, |space| space.folds.crowded_from());
-        self.horizon(orchestra).frontier().min(old.max(crowded))
-    }
-
-    /// Prunes the views of orchestras in which nothing happens any more: no checkpoint will.
-    fn prune_quiet(&mut self, context: &Context<'_>) {
-        let changed = self.spaces.values().filter(|space| {
-            // Cheap first: the horizon is asked for only where anything is left to prune.
-            !space.refolding && space.folds.pending() == 0 && space.folds.is_all_below(Stamp::MAX)
-        });
-        let changed: Vec<OrchestraId> = changed.map(|space| space.id).collect();
-        for orchestra in changed {
-            let frontier = self.prunable(context, orchestra);
-            let space = self.spaces.get(&orchestra);
-            if space.is_some_and(|space| space.folds.is_all_below(frontier)) {
-                self.prune(context, orchestra);
-            }
-        }
-    }
-
-    /// Prunes what is settled and too far back.
-    fn prune(&mut self, context: &Context<'_>, orchestra: OrchestraId) {
-        self.stand_on_members();
-        let frontier = self.prunable(context, orchestra);
-        // The rules borrow the cluster's folds; the folds that are pruned are taken out meanwhile.
-        let Some(space) = self.spaces.get_mut(&orchestra) else {
-            return;
-        };
-        let mut folds = core::mem::take(&mut space.folds);
-        if orchestra == self.cluster {
-            let members = core::mem::take(&mut folds.members);
-            let rules = crate::orchestra::claims::Rules {
-                standing: &members,
-                lease_ms_max: self.config.lease_ms_max,
-                expiry_ignored: false,
-            };
-            folds.prune(frontier, &rules);
-            folds.members = members;
-        } else if let Some(rules) = self.claim_rules() {
-            folds.prune(frontier, &rules);
-        }
-        if let Some(space) = self.spaces.get_mut(&orchestra) {
-            space.folds = folds;
-        }
-    }
-
     /// Saves everything that has changed: before a clean end.
     pub fn save_all(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {
         let changed = self.spaces.values().filter(|space| space.unsaved > 0);
@@ -324,7 +272,7 @@ impl Node {
     }
 
     /// A gap that push has not closed by itself is asked for.
-    fn ask_for_gaps(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+    fn ask_for_gaps(&mut self, now_ms: u64) {
         let stands = self.spaces.values_mut().filter_map(|space| {
             let since = space.gap_since_ms?;
             (now_ms.saturating_sub(since) >= limits::GAP_DELAY_MS).then(|| {
@@ -338,7 +286,6 @@ impl Node {
         }
         self.unsettled_until_ms = now_ms + limits::SUMMARY_IDLE_MS;
         self.next_summary_ms = self.next_summary_ms.min(now_ms);
-        let _ = out;
     }
 
     fn try_disk(&mut self, now_ms: u64) {

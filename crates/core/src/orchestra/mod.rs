@@ -34,6 +34,7 @@ use members::{Footing, Members};
 use once::{Once, Standing};
 use signals::Signals;
 use tasks::Tasks;
+pub use window::READABLE_RECORDS_MAX;
 use window::Window;
 
 pub use read::Reading;
@@ -219,6 +220,7 @@ impl Folds {
             return;
         }
         self.pruned = frontier;
+        self.window.prune(frontier);
         let iteration = self.course.iteration(frontier);
         self.agents.prune(frontier);
         self.course.prune(frontier);
@@ -236,6 +238,11 @@ impl Folds {
     /// Above this stamp stand so many records that what lies below is left to the logs.
     pub fn crowded_from(&self) -> Stamp {
         self.window.begins()
+    }
+
+    /// The stamp of the last record, and about how many can be read without the logs.
+    pub fn readable(&self) -> (Stamp, u64) {
+        (self.window.highest(), self.window.records())
     }
 
     /// Whether a frontier is above everything that was folded, and something was folded since the

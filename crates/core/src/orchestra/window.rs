@@ -46,6 +46,21 @@ impl Window {
             .unwrap_or(Stamp::MIN)
     }
 
+    /// What stands at or below a stamp is left to the logs.
+    pub fn prune(&mut self, frontier: Stamp) {
+        let above = self.marks.partition_point(|mark| *mark <= frontier);
+        self.marks.drain(..above);
+        if frontier >= self.highest {
+            self.unmarked = 0;
+        }
+    }
+
+    /// About how many records are readable: a mark's worth more or less, where what was pruned lay
+    /// between two.
+    pub fn records(&self) -> u64 {
+        self.marks.len() as u64 * u64::from(MARK_RECORDS) + u64::from(self.unmarked)
+    }
+
     /// The highest stamp that was folded.
     pub fn highest(&self) -> Stamp {
         self.highest
@@ -75,6 +90,13 @@ mod tests {
             assert!(above < most + u64::from(MARK_RECORDS), "{above} at {stamp}");
         }
         assert!(window.begins() > Stamp(most));
+        assert_eq!(window.records(), most + u64::from(MARK_RECORDS));
+        let some = 5 * u64::from(MARK_RECORDS) + 7;
+        window.prune(Stamp(3 * most - some));
+        let off = window.records().abs_diff(some);
+        assert!(off <= u64::from(MARK_RECORDS), "off by {off}");
+        window.prune(Stamp(3 * most));
+        assert_eq!(window.records(), 0);
         assert_eq!(window.highest(), Stamp(3 * most));
     }
 }
