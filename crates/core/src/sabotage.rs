@@ -14,4 +14,6 @@ pub struct Sabotage {
     pub key_forgotten: bool,
     pub checkpoint_kept: bool,
     pub gaps_not_repaired: bool,
+    pub fences_ignored: bool,
+    pub token_expiry_ignored: bool,
 }

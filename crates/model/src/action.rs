@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Incarnation, LogId, NodeId, wire};
+use crate::capability::Tier;
+use crate::wire::{self, Blob};
+use crate::{Digest, Fence, Incarnation, Incident, LogId, NodeId};
 
 /// One thing that an agent does.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -60,6 +62,17 @@ pub enum Action {
     Admit(Admit),
     /// Votes for who belongs to the cluster (cluster orchestra only).
     VoteView(ViewVote),
+    /// Lays a capability token before the orchestra: the canonical bytes of a
+    /// [`crate::capability::Token`] for the agent that signs. Records name it by its last link, and
+    /// are pending until one of these is held.
+    Present(Blob),
+    /// From this record on, every action in this orchestra needs a token. Only a root says so, and
+    /// nobody can take it back.
+    Guard,
+    /// Ends what tokens or a key allowed.
+    Fence(Fence),
+    /// Something was refused (nodes only).
+    Incident(Incident),
 }
 
 /// Who holds an agent's private key.
@@ -80,6 +93,9 @@ pub struct Enrol {
     pub role: String,
     /// Whether people or a program stand behind it.
     pub kind: AgentKind,
+    /// What kind of rights it will ever have: tokens of other tiers do not count for its key, and a
+    /// key that is enrolled for two has none. Nobody but its holder can bring that about.
+    pub tier: Option<Tier>,
 }
 
 /// What stands behind an agent.
@@ -351,6 +367,10 @@ impl Action {
             Self::Task(_) => "task",
             Self::Admit(_) => "admit",
             Self::VoteView(_) => "vote-view",
+            Self::Present(_) => "present",
+            Self::Guard => "guard",
+            Self::Fence(_) => "fence",
+            Self::Incident(_) => "incident",
         }
     }
 
@@ -365,6 +385,10 @@ impl Action {
                 | Self::Task(_)
                 | Self::Admit(_)
                 | Self::VoteView(_)
+                | Self::Present(_)
+                | Self::Guard
+                | Self::Fence(_)
+                | Self::Incident(_)
         )
     }
 }

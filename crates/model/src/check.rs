@@ -2,14 +2,18 @@
 
 use alloc::string::String;
 
-use crate::{Action, FieldValue, NodeId, Signal, TaskChange, limits, wire::Malformed};
+use crate::capability::Tier;
+use crate::{
+    Action, Fence, FieldValue, Incident, NodeId, Signal, TaskChange, limits, wire::Malformed,
+};
 
 /// Whether an action is within its limits.
 pub fn action(action: &Action) -> Result<(), Malformed> {
     match action {
         Action::Enrol(enrol) => {
             name("agent name", &enrol.name)?;
-            text("role", &enrol.role, limits::NAME_BYTES_MAX)
+            text("role", &enrol.role, limits::NAME_BYTES_MAX)?;
+            enrol.tier.as_ref().map_or(Ok(()), Tier::check)
         }
         Action::Open { name: orchestra } => name("orchestra name", orchestra),
         Action::Settings(changes) => count("settings", changes.len(), limits::SETTINGS_MAX),
@@ -49,7 +53,34 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
                 vote.removed.iter().map(|life| &life.node),
             )
         }
+        // Whether they are a token is for validity to say: a bad one is a void record, no bad bytes.
+        Action::Present(token) => {
+            count("bytes of the token", token.0.len(), limits::TOKEN_BYTES_MAX)
+        }
+        Action::Guard => Ok(()),
+        Action::Fence(one) => fence(one),
+        Action::Incident(one) => incident(one),
     }
+}
+
+fn fence(fence: &Fence) -> Result<(), Malformed> {
+    text("reason", &fence.reason, limits::TEXT_BYTES_MAX)?;
+    count("chains kept", fence.keep.len(), limits::FENCE_CHAINS_MAX)?;
+    if fence.keep.is_sorted_by(|one, next| one.chain < next.chain) {
+        Ok(())
+    } else {
+        Err(Malformed::NotCanonical)
+    }
+}
+
+fn incident(incident: &Incident) -> Result<(), Malformed> {
+    name("deed", &incident.deed)?;
+    name("rule", &incident.rule)?;
+    text("detail", &incident.detail, limits::TEXT_BYTES_MAX)?;
+    if incident.times == 0 {
+        return Err(Malformed::Limit("times"));
+    }
+    Ok(())
 }
 
 /// A view has one name: its lists name each node once, in one order.

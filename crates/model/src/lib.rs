@@ -15,6 +15,7 @@ pub mod path;
 mod record;
 mod rejection;
 mod stamp;
+mod trust;
 pub mod wire;
 
 pub use action::{
@@ -32,3 +33,4 @@ pub use ids::{
 pub use record::{ChainHead, RECORD_VERSION, RecordBody, RecordPlace, SignedRecord};
 pub use rejection::{Category, Code, Rejection};
 pub use stamp::{Place, Stamp};
+pub use trust::{ChainCut, Fence, FenceTarget, Incident};

@@ -28,7 +28,8 @@ pub struct RecordBody {
     pub key: Option<IdempotencyKey>,
     /// In a chain's first record: the heads of the agent's earlier chains that it knows.
     pub predecessors: Vec<ChainHead>,
-    /// The capability token that allows it: empty until tokens come.
+    /// The capability token that allows it, by its last link; none where the orchestra is not
+    /// guarded.
     pub token: Option<Digest>,
     /// What is done.
     pub action: Action,

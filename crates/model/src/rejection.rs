@@ -121,6 +121,22 @@ codes! {
     NoteUnknown "note_unknown" NotFound,
     /// Stored bytes that are not what was written.
     Corrupt "corrupt" Verification,
+    /// A guarded orchestra, and no token.
+    TokenMissing "token_missing" Denied,
+    /// A token that has not been laid before the orchestra.
+    TokenUnknown "token_unknown" Denied,
+    /// Bytes that are no token, or none that this cluster gave to this agent.
+    TokenInvalid "token_invalid" Denied,
+    /// A token that does not count yet, or no longer.
+    TokenTime "token_time" Denied,
+    /// A token, or the key that uses it, has been fenced off.
+    TokenFenced "token_fenced" Denied,
+    /// The token is another agent's, or of another tier than the agent is enrolled for.
+    TokenBinding "token_binding" Denied,
+    /// The token does not allow this.
+    NotAllowed "not_allowed" Denied,
+    /// More actions in a minute than the token allows.
+    TokenRate "token_rate" TooMany,
 }
 
 impl Rejection {

@@ -174,6 +174,7 @@ impl Host {
             address: address(self.index),
             incarnation: self.incarnation,
             founder: Some(common.founder),
+            root: None,
             seeds,
             lease_ms_max: common.lease_ms_max,
             readable_ms: common.readable_ms,

@@ -237,6 +237,8 @@ impl Scenario {
             key_forgotten: name == "key-forgotten",
             checkpoint_kept: name == "checkpoint-kept",
             gaps_not_repaired: name == "gaps-not-repaired",
+            fences_ignored: name == "fences-ignored",
+            token_expiry_ignored: name == "token-expiry-ignored",
         }
     }
 

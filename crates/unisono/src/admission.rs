@@ -144,6 +144,7 @@ impl Invited {
         }
         let welcome = Welcome {
             founder: self.membership.founder,
+            root: self.membership.root,
             lease_ms_max: self.membership.lease_ms_max,
             members,
         };

@@ -38,6 +38,9 @@ pub(crate) struct Global {
     /// The agent's own key: it signs by itself; made if it is not there
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
+    /// A file with the capability token under which a self-signing agent acts
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
     /// How answers are printed: table, json, ndjson
     #[arg(
         short,
@@ -166,6 +169,31 @@ pub(crate) enum Command {
         after_help = "Example:\n  unisono task create build-index --as ada --title \"Index the corpus\""
     )]
     Task(command::task::TaskArgs),
+    /// Capability tokens: make, narrow, inspect, compare, explain, lay down, list
+    #[command(after_help = "Example:\n  unisono token mint executive --for 3b6a… --data ./lab")]
+    Token(command::token::TokenArgs),
+    /// Tiers: what a kind of agent is given, as files
+    #[command(after_help = "Example:\n  unisono tier show executive > mine.toml")]
+    Tier(command::trust::TierArgs),
+    /// From now on every action in the orchestra needs a token (roots only, for good)
+    #[command(
+        after_help = "Example:\n  unisono guard --as root --key-file ./lab/root.key --orchestra alpha"
+    )]
+    Guard,
+    /// Ends what tokens or a key allowed
+    #[command(
+        after_help = "Example:\n  unisono fence --key 77aa… --reason \"lost laptop\" --as root --key-file root.key"
+    )]
+    Fence(command::trust::FenceArgs),
+    /// What was fenced off; with -o json also tokens, void records, refusals
+    #[command(after_help = "Example:\n  unisono trust -o json")]
+    Trust,
+    /// The latest records that do not count, and why
+    #[command(after_help = "Example:\n  unisono voided")]
+    Voided,
+    /// The latest refusals for want of a right
+    #[command(after_help = "Example:\n  unisono incidents")]
+    Incidents,
     /// Shared notes
     #[command(after_help = "Example:\n  unisono note set plan --as ada \"first the index\"")]
     Note(command::note::NoteArgs),

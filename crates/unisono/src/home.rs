@@ -3,6 +3,7 @@
 //! ```text
 //! cluster.toml                        cluster, founder, longest lease, this node's name, whom to knock at
 //! node.key node.crt ca.crt [ca.key]   who this node is, and who belongs
+//! [root.key]                          the root of rights: on the founder, until it is taken away
 //! invites/                            invites made here: their public halves, and who used them
 //! journal/                            everything else; locked by the process that serves
 //! caches/                             what saves time at the start; may be removed
@@ -15,7 +16,8 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{ClusterId, NodeId, limits};
+use unisono_api::client::AgentKey;
+use unisono_model::{AgentId, ClusterId, NodeId, limits};
 use unisono_quic::identity::{
     CA_CERTIFICATE_FILE, CA_KEY_FILE, Credentials, IdentityError, NODE_CERTIFICATE_FILE,
     NODE_KEY_FILE, NodeKey, Region,
@@ -25,6 +27,8 @@ use crate::failure::{Exit, Failure};
 
 /// The version of the directory's layout that this program writes and reads.
 const FORMAT: u32 = 1;
+/// The root of rights.
+pub(crate) const ROOT_KEY_FILE: &str = "root.key";
 /// What a node's region is called where nobody says.
 pub(crate) const REGION: &str = "local";
 
@@ -44,6 +48,9 @@ pub(crate) struct Membership {
     pub(crate) cluster: ClusterId,
     /// Who founded it.
     pub(crate) founder: NodeId,
+    /// The key that issues first capability links; none in a cluster founded before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) root: Option<AgentId>,
     /// The longest lease (ms): the same on every node, since folds read it.
     pub(crate) lease_ms_max: u64,
     /// The name of this node that people read.
@@ -141,6 +148,7 @@ impl Home {
             format: FORMAT,
             cluster: credentials.cluster(),
             founder: credentials.node(),
+            root: Some(self.root_key()?.agent()),
             lease_ms_max,
             name: name.map_or_else(|| name_of(credentials.node()), str::to_owned),
             seeds: Vec::new(),
@@ -161,6 +169,7 @@ impl Home {
             format: FORMAT,
             cluster: credentials.cluster(),
             founder: welcome.founder,
+            root: welcome.root,
             lease_ms_max: welcome.lease_ms_max,
             name: name.map_or_else(|| name_of(credentials.node()), str::to_owned),
             seeds: welcome.members.clone(),
@@ -180,6 +189,14 @@ impl Home {
             }
             Err(other) => Err(other.into()),
         }
+    }
+
+    /// The cluster's root of rights: the one that is there, or a new one, saved. Nothing but issuing
+    /// first links, guarding and fencing needs it; it may be taken off the machine.
+    pub(crate) fn root_key(&self) -> Result<AgentKey, Failure> {
+        let path = self.directory.join(ROOT_KEY_FILE);
+        AgentKey::load_or_create(&path)
+            .map_err(|error| Failure::system(&path.display().to_string(), &error))
     }
 
     /// Who this node is, and in which cluster.
@@ -243,6 +260,7 @@ impl Home {
             NODE_CERTIFICATE_FILE,
             CA_CERTIFICATE_FILE,
             CA_KEY_FILE,
+            ROOT_KEY_FILE,
         ];
         let files = names.iter().map(|name| self.directory.join(name));
         files.filter(|file| file.exists()).collect()
@@ -290,6 +308,9 @@ impl Home {
 pub(crate) struct Welcome {
     /// Who founded the cluster.
     pub(crate) founder: NodeId,
+    /// The key that issues first capability links.
+    #[serde(default)]
+    pub(crate) root: Option<AgentId>,
     /// The longest lease (ms).
     pub(crate) lease_ms_max: u64,
     /// The members.

@@ -19,6 +19,7 @@ mod offline;
 mod output;
 mod replay;
 mod serve;
+mod tier;
 
 use std::process::ExitCode;
 

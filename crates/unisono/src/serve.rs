@@ -310,6 +310,7 @@ fn identity(
         address: own.address.clone(),
         seeds: membership.seeds.clone(),
         founder: membership.founder,
+        root: membership.root,
         lease_ms_max: membership.lease_ms_max,
     }
 }

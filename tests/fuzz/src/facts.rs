@@ -154,6 +154,7 @@ fn actions() -> Vec<(&'static str, Action)> {
         name: "ada".into(),
         role: "writes the index".into(),
         kind,
+        tier: None,
     };
     let mark = Mark {
         about: "index".into(),

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Mutex;
+use unisono_model::capability::Token;
 use unisono_model::{
     Action, AgentId, Code, Digest, Enrol, Field, Held, IdempotencyKey, RECORD_VERSION, RecordBody,
-    RecordPlace, SignedRecord, wire,
+    RecordPlace, SignedRecord, wire, wire::Blob,
 };
 
 use super::calls::drawn_key;
@@ -32,6 +33,8 @@ struct Inner {
     orchestra: String,
     key: AgentKey,
     introduction: EnrolBody,
+    /// The capability token under which it acts, with the name of its last link.
+    token: Option<(Digest, Blob)>,
     state: Mutex<State>,
 }
 
@@ -69,9 +72,41 @@ impl SigningAgent {
                 orchestra,
                 key,
                 introduction,
+                token: None,
                 state,
             }),
         }
+    }
+
+    /// The same agent, acting under a capability token: its records name it, it is laid before the
+    /// orchestra where that has not been done, and the agent enrols for its tier.
+    ///
+    /// # Errors
+    /// Bytes that are no token, or one that is not for this agent. Whether it counts is for the
+    /// cluster to say.
+    pub fn under(self, bytes: Vec<u8>) -> Result<Self, ClientError> {
+        let (token, links) = Token::decode(&bytes)
+            .map_err(|malformed| ClientError::Usage(format!("no token: {malformed}")))?;
+        let Some(leaf) = links.last().filter(|leaf| leaf.audience == self.agent()) else {
+            return Err(ClientError::Usage(
+                "this token is for another agent: its key has to sign".to_owned(),
+            ));
+        };
+        let inner = &*self.inner;
+        let introduction = EnrolBody {
+            tier: Some(leaf.tier.word().to_owned()),
+            ..inner.introduction.clone()
+        };
+        Ok(Self {
+            inner: Arc::new(Inner {
+                client: inner.client.clone(),
+                orchestra: inner.orchestra.clone(),
+                key: inner.key.clone(),
+                introduction,
+                token: Some((token.id(), Blob(bytes))),
+                state: Mutex::default(),
+            }),
+        })
     }
 
     /// Who it is.
@@ -184,6 +219,7 @@ impl SigningAgent {
         let mut state = self.inner.state.lock().await;
         let mut filled = None;
         let mut looked_twice = false;
+        let mut presented = false;
         let mut last = ClientError::Unreachable("nothing was tried".to_owned());
         for _ in 0..self.inner.client.attempts_max() {
             // Out of the state while it is used: whoever drops this future half-way leaves no chain
@@ -207,6 +243,11 @@ impl SigningAgent {
                 Ok(Outcome::Lost(error)) => {
                     self.inner.client.avoid(&chain.node);
                     last = error;
+                }
+                Err(refused) if refused.is_code(Code::TokenUnknown) && !presented => {
+                    presented = self.present(&mut chain).await?.is_none();
+                    last = refused;
+                    state.chain = presented.then_some(chain);
                 }
                 Err(refused) => {
                     state.chain = Some(chain);
@@ -265,6 +306,33 @@ impl SigningAgent {
         Err(last)
     }
 
+    /// The token that a record of this action names: what introduces an agent or its token names
+    /// none.
+    fn names_token(&self, action: &Action) -> Option<Digest> {
+        let free = matches!(
+            action,
+            Action::Enrol(_) | Action::Present(_) | Action::Guard
+        );
+        self.inner
+            .token
+            .as_ref()
+            .map(|(id, _)| *id)
+            .filter(|_| !free)
+    }
+
+    /// Lays its token before the orchestra.
+    async fn present(&self, chain: &mut Chain) -> Result<Option<ClientError>, ClientError> {
+        let Some((_, token)) = &self.inner.token else {
+            return Ok(None);
+        };
+        let present = Action::Present(token.clone());
+        let options = WriteOptions::default();
+        match self.submit(chain, &present, None, &options).await? {
+            Outcome::Recorded(_) => Ok(None),
+            Outcome::Stale(error) | Outcome::Lost(error) => Ok(Some(error)),
+        }
+    }
+
     /// Signs one action for the chain's next place, and sends these bytes until they are answered.
     async fn submit(
         &self,
@@ -313,7 +381,7 @@ impl SigningAgent {
             } else {
                 Vec::new()
             },
-            token: None,
+            token: self.names_token(action),
             action: action.clone(),
         };
         body.check()

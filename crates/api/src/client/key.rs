@@ -66,7 +66,8 @@ impl AgentKey {
         AgentId(self.signing.verifying_key().to_bytes())
     }
 
-    pub(crate) fn signing(&self) -> &SigningKey {
+    /// The key itself, to sign links of capability tokens with.
+    pub fn signing(&self) -> &SigningKey {
         &self.signing
     }
 }

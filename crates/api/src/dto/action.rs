@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use unisono_model::capability::Tier;
 use unisono_model::{Action, Digest, Enrol, Mark, Presence, Signal};
 use utoipa::ToSchema;
 
 use super::task::TaskBody;
+use super::trust::{FenceBody, GuardBody, PresentBody};
 use super::words::{AgentKindWord, SettingWord, SignalKindWord, StatusWord, UrgencyWord};
 
 /// An action by an agent whose key the node holds: `{"agent": "ada", "do": "claim", …}`.
@@ -41,6 +43,12 @@ pub enum ActionBody {
     Advance(AdvanceBody),
     /// Sets settings.
     Settings(SettingsBody),
+    /// Lays a capability token before the orchestra.
+    Present(PresentBody),
+    /// From here on every action needs a token (roots only).
+    Guard(GuardBody),
+    /// Ends what tokens or a key allowed.
+    Fence(FenceBody),
 }
 
 /// A resonance signal.
@@ -168,6 +176,9 @@ pub struct EnrolBody {
     /// What stands behind it; `ai` if left out.
     #[serde(default = "ai")]
     pub kind: AgentKindWord,
+    /// The tier that its key is bound to for life; none: no token counts for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<String>,
 }
 
 fn normal() -> UrgencyWord {
@@ -247,6 +258,9 @@ impl ActionBody {
                     .map(|(name, value)| (name.into(), value))
                     .collect(),
             ),
+            Self::Present(body) => Action::Present(body.token),
+            Self::Guard(_) => Action::Guard,
+            Self::Fence(body) => Action::Fence(body.into()),
         }
     }
 }
@@ -257,6 +271,7 @@ impl From<EnrolBody> for Enrol {
             name: body.name,
             role: body.role,
             kind: body.kind.into(),
+            tier: body.tier.as_deref().map(Tier::of),
         }
     }
 }

@@ -8,6 +8,7 @@ mod moment;
 mod problem;
 mod record;
 mod task;
+mod trust;
 mod view;
 mod words;
 
@@ -30,6 +31,10 @@ pub use record::{
 };
 pub use task::{
     FieldHeads, LinkBody, LinkChange, Task, TaskBody, TaskNewBody, TaskPatchBody, Tasks,
+};
+pub use trust::{
+    Chains, CutBody, FenceBody, FenceShown, GuardBody, IncidentShown, IncidentTold, PresentBody,
+    TargetBody, TokenShown, Trust, VoidedShown, parse_token, token_text,
 };
 pub use view::{
     Agent, Agents, Claim, Claims, ConfigValue, ConfigValues, ConfigWriter, Conflict, Hashes,

@@ -15,6 +15,7 @@ use super::answer::OpenBody;
 use super::cluster::{Incarnated, LogRef};
 use super::moment::Moment;
 use super::task::LinkChange;
+use super::trust::{FenceBody, GuardBody, IncidentShown, PresentBody};
 use super::words::{HeldWord, TaskStatusWord, VerdictWord};
 
 /// A page of records.
@@ -92,6 +93,14 @@ pub enum ActionShown {
     Admit(AdmitShown),
     /// A vote for who belongs to the cluster from now on.
     VoteView(ViewShown),
+    /// A capability token was laid before the orchestra.
+    Present(PresentBody),
+    /// From here on every action needs a token.
+    Guard(GuardBody),
+    /// Rights ended.
+    Fence(FenceBody),
+    /// Something was refused.
+    Incident(IncidentShown),
 }
 
 /// A task's change, with what each value replaced.
@@ -197,6 +206,7 @@ impl From<Action> for ActionShown {
                 name: enrol.name,
                 role: enrol.role,
                 kind: enrol.kind.into(),
+                tier: enrol.tier.map(|tier| tier.word().to_owned()),
             }),
             Action::Open { name } => Self::Open(OpenBody { name }),
             Action::Settings(changes) => Self::Settings(SettingsBody {
@@ -256,6 +266,10 @@ impl From<Action> for ActionShown {
                 members: vote.members,
                 removed: vote.removed.into_iter().map(Into::into).collect(),
             }),
+            Action::Present(token) => Self::Present(PresentBody { token }),
+            Action::Guard => Self::Guard(GuardBody {}),
+            Action::Fence(fence) => Self::Fence(fence.into()),
+            Action::Incident(incident) => Self::Incident(incident.into()),
         }
     }
 }

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use unisono_core::node::Question;
 use unisono_core::orchestra::view::View;
-use unisono_model::{AgentId, OrchestraId};
+use unisono_model::{AgentId, FenceTarget, OrchestraId};
 
 use super::edge::{Edge, checked_name};
 use super::refusal::Refusal;
@@ -50,6 +50,8 @@ views! {
     /// The settings that count.
     settings "/v1/orchestras/{o}/settings" Settings -> Settings,
         map => dto::Settings { settings: map.into_iter().map(|(k, v)| (k.into(), v)).collect() };
+    /// Tokens, fences, void records, refusals.
+    trust "/v1/orchestras/{o}/trust" Trust -> Trust, view => view.into();
     /// The notes' names.
     notes "/v1/orchestras/{o}/notes" Notes -> Notes, notes => dto::Notes { notes };
     /// The configuration, with values that were written at once.
@@ -79,6 +81,31 @@ pub(crate) async fn iteration(
         phase: view.phase.into(),
     };
     Ok(told.json(StatusCode::OK, &body))
+}
+
+/// The chains that a fence would concern, and how far each has come: what it keeps if nothing that
+/// has counted is to be taken back.
+#[utoipa::path(get, path = "/v1/orchestras/{o}/trust/chains", tag = "reads",
+    params(("o" = String, Path, description = "The orchestra's name"),
+        ("link" = Option<String>, Query, description = "A fence of this link"),
+        ("key" = Option<String>, Query, description = "A fence of this key"),
+        ("epoch" = Option<u32>, Query, description = "A fence of all epochs before this one"),
+        ReadParams),
+    responses((status = 200, body = dto::Chains)))]
+pub(crate) async fn chains(
+    State(edge): State<Edge>,
+    Names(o): Names<String>,
+    mut terms: Terms,
+) -> Answered {
+    let question = Question::Chains(target(&mut terms)?);
+    let (told, view) = edge
+        .ask(edge.orchestra(&o)?, question, terms.read()?)
+        .await?;
+    let View::Chains(cuts) = view else {
+        return Err(Refusal::mismatch());
+    };
+    let chains = cuts.into_iter().map(Into::into).collect();
+    Ok(told.json(StatusCode::OK, &dto::Chains { chains }))
 }
 
 /// The signals that stand, newest and most urgent first.
@@ -333,6 +360,28 @@ pub(crate) async fn orchestras(State(edge): State<Edge>, terms: Terms) -> Answer
     };
     let orchestras = views.into_iter().map(Into::into).collect();
     Ok(told.json(StatusCode::OK, &dto::Orchestras { orchestras }))
+}
+
+/// What a fence would end: exactly one of `link`, `key` and `epoch`.
+fn target(terms: &mut Terms) -> Result<FenceTarget, Refusal> {
+    let link = terms.text("link")?;
+    let key = terms.text("key")?;
+    let epoch = terms.number("epoch", 0..=u32::MAX)?;
+    let unreadable = |what, error| Refusal::malformed(format!("`{what}`: {error}"));
+    match (link, key, epoch) {
+        (Some(link), None, None) => {
+            let link = link.parse().map_err(|error| unreadable("link", error))?;
+            Ok(FenceTarget::Link(link))
+        }
+        (None, Some(key), None) => {
+            let key = key.parse().map_err(|error| unreadable("key", error))?;
+            Ok(FenceTarget::Key(key))
+        }
+        (None, None, Some(epoch)) => Ok(FenceTarget::Epoch(epoch)),
+        _ => Err(Refusal::malformed(
+            "name exactly one of `link`, `key` and `epoch`",
+        )),
+    }
 }
 
 fn topic(terms: &mut Terms) -> Result<Option<String>, Refusal> {

@@ -131,6 +131,10 @@ actions! {
     advance post "/v1/orchestras/{o}/iteration/advance" AdvanceBody Advance;
     /// Sets settings.
     set_settings put "/v1/orchestras/{o}/settings" SettingsBody Settings;
+    /// Lays a capability token before the orchestra.
+    present post "/v1/orchestras/{o}/tokens" PresentBody Present;
+    /// Ends what tokens or a key allowed.
+    fence post "/v1/orchestras/{o}/fences" FenceBody Fence;
 }
 
 /// Makes a task.

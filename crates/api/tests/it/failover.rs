@@ -21,6 +21,7 @@ fn ada(client: Client) -> SigningAgent {
         name: "ada".to_owned(),
         role: "builder".to_owned(),
         kind: unisono_api::dto::AgentKindWord::Ai,
+        tier: None,
     };
     SigningAgent::new(client, "opus", AgentKey::from_seed([5; 32]), introduction)
 }
@@ -303,6 +304,7 @@ async fn the_blocking_client_does_the_same() {
             name: "ada".to_owned(),
             role: String::new(),
             kind: unisono_api::dto::AgentKindWord::Human,
+            tier: None,
         };
         let agent = client.agent("opus", AgentKey::generate().unwrap(), introduction);
         agent.presence(active()).unwrap();

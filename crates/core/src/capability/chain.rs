@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
 use unisono_model::capability::{Grant, Link, SignedLink, Tier, Token};
 use unisono_model::{AgentId, ClusterId, Digest, limits};
 
@@ -27,7 +28,7 @@ pub struct Anchor<'a> {
 }
 
 /// A token that counts: its chain is whole, signed, in time, and widens nowhere.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Verified {
     links: Vec<(Digest, Link)>,
 }
@@ -55,6 +56,16 @@ impl Verified {
         leaf.grant.as_ref().filter(|_| leaf.depth_left > 0)
     }
 
+    /// Every token that this one begins with, itself included: what is good up to a link is good
+    /// for the agent of that link.
+    pub fn beginnings(&self) -> Vec<Self> {
+        let ends = 1..=self.links.len();
+        ends.map(|end| Self {
+            links: self.links[..end].to_vec(),
+        })
+        .collect()
+    }
+
     /// Whether a revocation of this link ends the token.
     pub fn passes_through(&self, link: &Digest) -> bool {
         self.links.iter().any(|(id, _)| id == link)
@@ -72,12 +83,46 @@ pub fn verify(
     anchor: &Anchor<'_>,
     verifier: &mut dyn Verifier,
 ) -> Result<Verified, Invalid> {
+    let (token, links) = chained(bytes, anchor.cluster, anchor.roots)?;
+    let verified = Verified {
+        links: token.links.iter().map(SignedLink::id).zip(links).collect(),
+    };
+    verified.stands(anchor)?;
+    signed(&token, &verified, verifier)?;
+    Ok(verified)
+}
+
+/// Checks all of a token that does not change with time: [`Verified::stands`] says the rest, for
+/// each record anew.
+///
+/// # Errors
+/// As [`verify`].
+pub fn examine(
+    bytes: &[u8],
+    cluster: ClusterId,
+    roots: &[AgentId],
+    verifier: &mut dyn Verifier,
+) -> Result<Verified, Invalid> {
+    let (token, links) = chained(bytes, cluster, roots)?;
+    let verified = Verified {
+        links: token.links.iter().map(SignedLink::id).zip(links).collect(),
+    };
+    signed(&token, &verified, verifier)?;
+    Ok(verified)
+}
+
+/// The links of a token that continue one another and widen nowhere.
+fn chained(
+    bytes: &[u8],
+    cluster: ClusterId,
+    roots: &[AgentId],
+) -> Result<(Token, Vec<Link>), Invalid> {
     let (token, links) = Token::decode(bytes).map_err(Invalid::Malformed)?;
     for (index, link) in links.iter().enumerate() {
         let number = index + 1;
-        itself(number, link, anchor)?;
+        itself(number, link, cluster)?;
         match index.checked_sub(1) {
-            None => first(link, anchor)?,
+            None => first(link, roots)?,
             Some(before) => {
                 let id = token.links[before].id();
                 continues(number, link, &links[before], &id)?;
@@ -85,41 +130,41 @@ pub fn verify(
         }
         binding(number, link, &links[..=index])?;
     }
-    if let (Some(enrolled), Some(leaf)) = (anchor.enrolled, links.last())
-        && *enrolled != leaf.tier
-    {
-        return Err(Invalid::Binding {
-            link: links.len(),
-            what: "is enrolled for another tier",
-        });
-    }
-    for (index, (signed, link)) in token.links.iter().zip(&links).enumerate() {
-        if !verifier.verify(&link.issuer.0, &signed.id(), &signed.signature) {
+    Ok((token, links))
+}
+
+fn signed(token: &Token, verified: &Verified, verifier: &mut dyn Verifier) -> Result<(), Invalid> {
+    for (index, (signed, (id, link))) in token.links.iter().zip(&verified.links).enumerate() {
+        if !verifier.verify(&link.issuer.0, id, &signed.signature) {
             return Err(Invalid::Signature { link: index + 1 });
         }
     }
-    let ids = token.links.iter().map(SignedLink::id);
-    Ok(Verified {
-        links: ids.zip(links).collect(),
-    })
+    Ok(())
 }
 
-/// What a link says of itself.
-fn itself(number: usize, link: &Link, anchor: &Anchor<'_>) -> Result<(), Invalid> {
-    if link.cluster != anchor.cluster {
-        return Err(Invalid::Cluster { link: number });
+impl Verified {
+    /// Whether it counts for a record of its time, in its epoch, by an agent of its tier.
+    ///
+    /// # Errors
+    /// The first link that does not.
+    pub fn stands(&self, anchor: &Anchor<'_>) -> Result<(), Invalid> {
+        for (index, (_, link)) in self.links.iter().enumerate() {
+            in_time(index + 1, link, anchor)?;
+        }
+        if let Some(enrolled) = anchor.enrolled
+            && *enrolled != self.leaf().tier
+        {
+            return Err(Invalid::Binding {
+                link: self.links.len(),
+                what: "is enrolled for another tier",
+            });
+        }
+        Ok(())
     }
-    let life = |what| Err(Invalid::Life { link: number, what });
-    if link.expires_ms <= link.not_before_ms {
-        return life("it ends before it begins");
-    }
-    if link.expires_ms - link.not_before_ms > limits::TOKEN_LIFE_MS_MAX {
-        return life("it lives longer than any token may");
-    }
-    if link.renew_until_ms != 0 && link.renew_until_ms < link.expires_ms {
-        return life("it can be renewed until before its end");
-    }
-    if link.epoch != anchor.epoch {
+}
+
+fn in_time(number: usize, link: &Link, anchor: &Anchor<'_>) -> Result<(), Invalid> {
+    if link.epoch < anchor.epoch {
         return Err(Invalid::Epoch {
             link: number,
             epoch: link.epoch,
@@ -133,6 +178,24 @@ fn itself(number: usize, link: &Link, anchor: &Anchor<'_>) -> Result<(), Invalid
             from_ms: link.not_before_ms,
             until_ms: link.expires_ms,
         });
+    }
+    Ok(())
+}
+
+/// What a link says of itself.
+fn itself(number: usize, link: &Link, cluster: ClusterId) -> Result<(), Invalid> {
+    if link.cluster != cluster {
+        return Err(Invalid::Cluster { link: number });
+    }
+    let life = |what| Err(Invalid::Life { link: number, what });
+    if link.expires_ms <= link.not_before_ms {
+        return life("it ends before it begins");
+    }
+    if link.expires_ms - link.not_before_ms > limits::TOKEN_LIFE_MS_MAX {
+        return life("it lives longer than any token may");
+    }
+    if link.renew_until_ms != 0 && link.renew_until_ms < link.expires_ms {
+        return life("it can be renewed until before its end");
     }
     if let Some(what) = offends(&link.may) {
         return Err(Invalid::Duties { link: number, what });
@@ -149,8 +212,8 @@ fn itself(number: usize, link: &Link, anchor: &Anchor<'_>) -> Result<(), Invalid
     Ok(())
 }
 
-fn first(link: &Link, anchor: &Anchor<'_>) -> Result<(), Invalid> {
-    if !anchor.roots.contains(&link.issuer) {
+fn first(link: &Link, roots: &[AgentId]) -> Result<(), Invalid> {
+    if !roots.contains(&link.issuer) {
         return Err(Invalid::Root);
     }
     if link.parent != Digest::default() {
@@ -177,6 +240,13 @@ fn continues(number: usize, link: &Link, before: &Link, id: &Digest) -> Result<(
     }
     if link.renew_until_ms > before.renew_until_ms {
         return life("it can be renewed for longer than the link before it");
+    }
+    if link.epoch != before.epoch {
+        return Err(Invalid::Epoch {
+            link: number,
+            epoch: link.epoch,
+            now: before.epoch,
+        });
     }
     let widens = |field| {
         Err(Invalid::Widens {

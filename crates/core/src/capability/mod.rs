@@ -10,13 +10,16 @@
 //! is known of the cluster comes in an [`Anchor`]. At most four signatures, no look-up: checking a
 //! token costs the same in a cluster of three and of three thousand.
 //!
-//! **Invariant:** a [`Verified`] token can be had from [`verify`] alone.
+//! **Invariant:** a [`Verified`] token comes from [`verify`] or [`examine`], or from a checkpoint
+//! that this node wrote of one.
 
 mod chain;
+mod deeds;
 mod lattice;
 mod tiers;
 
-pub use chain::{Anchor, Verified, verify};
+pub use chain::{Anchor, Verified, examine, verify};
+pub use deeds::{Denied, Need, allows, need};
 pub use lattice::{Comparison, Field, compare, exceeds, grant_exceeds, meet};
 pub use tiers::{Ceiling, ceiling, offends};
 

@@ -121,6 +121,8 @@ impl Node {
                 Rejection::new(Code::TaskUnknown, format!("there is no task {name}"))
             })?),
             Question::Marks { limit } => View::Marks(reading.marks(*limit)),
+            Question::Trust => View::Trust(reading.trust()),
+            Question::Chains(target) => View::Chains(reading.folds.trust.chains_under(target)),
             Question::Settings => View::Settings(reading.folds.course.settings(reading.at)),
             Question::Notes | Question::Note(_) | Question::Config => {
                 return self.living_view(ask);

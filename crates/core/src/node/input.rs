@@ -237,6 +237,10 @@ pub enum Question {
     },
     /// The settings.
     Settings,
+    /// Tokens, fences, void records, refusals.
+    Trust,
+    /// The chains that a fence of this target would concern, and how far each has come.
+    Chains(unisono_model::FenceTarget),
     /// The notes' names.
     Notes,
     /// One note.

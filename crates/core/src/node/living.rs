@@ -174,6 +174,7 @@ impl Node {
     ) -> Result<(), Rejection> {
         check::name("agent name", agent)?;
         let orchestra = submit.orchestra;
+        self.check_editor(context, orchestra, agent)?;
         let held = self.held_agent(orchestra, agent);
         let me = self.me;
         let at = self.now(context);

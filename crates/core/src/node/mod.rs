@@ -27,6 +27,7 @@ mod precondition;
 mod prune;
 mod pursuit;
 mod repair;
+mod rights;
 mod scan;
 mod space;
 mod start;
@@ -81,6 +82,9 @@ pub struct Config {
     pub incarnation: Incarnation,
     /// Who founded the cluster: the first view follows that node alone. None if this one did.
     pub founder: Option<NodeId>,
+    /// The key that issues first capability links; none in a cluster without tokens. The same on every
+    /// node.
+    pub root: Option<AgentId>,
     /// Members that it may knock at: identity and address. Empty for the founder.
     pub seeds: Vec<(NodeId, String)>,
     /// The longest lease in this cluster (ms): the same on every node.
@@ -150,6 +154,8 @@ pub struct Node {
     relay_due_ms: Option<u64>,
     /// Signals per agent in the current minute.
     emitted: BTreeMap<(OrchestraId, AgentId), (u64, u64)>,
+    token_minutes: rights::TokenMinutes,
+    incidents: rights::Incidents,
     /// The disk is full until this is tried again (ms).
     disk_retry_ms: Option<u64>,
     /// The node must be made anew: nothing more is done.
@@ -240,6 +246,8 @@ impl Node {
     fn fold_rules(&self) -> FoldRules {
         FoldRules {
             founder: self.config.founder.unwrap_or(self.me.node),
+            cluster: self.config.cluster,
+            root: self.config.root,
             lease_ms_max: self.config.lease_ms_max,
             sabotage: self.config.sabotage,
         }

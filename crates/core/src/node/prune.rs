@@ -135,7 +135,10 @@ mod tests {
     fn nothing_goes_while_all_have_room_and_the_empty_never() {
         let full = Vec::from([(Stamp(1), MOST, orchestra(1)), (Stamp(0), 0, orchestra(2))]);
         assert!(longest_quiet(full).is_empty());
-        let more = Vec::from([(Stamp(1), MOST + 1, orchestra(1)), (Stamp(0), 0, orchestra(2))]);
+        let more = Vec::from([
+            (Stamp(1), MOST + 1, orchestra(1)),
+            (Stamp(0), 0, orchestra(2)),
+        ]);
         assert_eq!(longest_quiet(more), [orchestra(1)]);
     }
 }

@@ -168,7 +168,7 @@ impl Node {
         let scan = Box::new(Scan {
             todo,
             logs,
-            folds: Folds::default(),
+            folds: Folds::under(orchestra, space.folds.laws().clone()),
             living,
             documents: Documents::new(orchestra),
             goal,
@@ -273,9 +273,16 @@ impl Node {
                 Goal::Refold(Refold::Everything) => true,
                 Goal::Refold(Refold::Topics(topics)) => {
                     Claims::topic_of(&fact.body.action).is_some_and(|t| topics.contains(t))
-                        || matches!(fact.body.action, Action::Enrol(_))
+                        || concerns_rights(&fact.body.action)
                 }
-                Goal::Past { at, .. } => fact.place.stamp <= *at,
+                Goal::Past { at, .. } => {
+                    let later = fact.place.stamp > *at;
+                    if later && concerns_rights(&fact.body.action) {
+                        scan.folds.foresee(fact, &rules);
+                        continue;
+                    }
+                    !later
+                }
                 Goal::Document(_) => false,
             };
             if wanted {
@@ -374,6 +381,7 @@ impl Node {
                     }
                 }
                 folds.name.clone_from(&space.folds.name);
+                folds.settle_laws();
                 space.folds = folds;
                 space.logs = logs;
                 // Changes that no batch had taken yet were made upon the former document.
@@ -396,6 +404,14 @@ impl Node {
         self.check_waiters(context, out);
         self.flush(context, out);
     }
+}
+
+/// Whether verdicts on other records may rest on this one.
+fn concerns_rights(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Enrol(_) | Action::Present(_) | Action::Guard | Action::Fence(_)
+    )
 }
 
 fn built_again() -> Rejection {

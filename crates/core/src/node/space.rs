@@ -15,6 +15,7 @@ use super::living::Living;
 use super::mend::Hole;
 use crate::carriage::Carried;
 use crate::orchestra::fact::Fact;
+use crate::orchestra::trust::Laws;
 use crate::orchestra::{FoldRules, Folds};
 use crate::replication::{Logs, Placed, SignedHeader};
 
@@ -64,7 +65,7 @@ pub(super) struct Checkpoint {
     pub(super) living: Vec<Digest>,
 }
 
-const CHECKPOINT_VERSION: u8 = 1;
+const CHECKPOINT_VERSION: u8 = 2;
 
 impl Space {
     /// Whether views and documents are what the logs say: nothing waits to be folded or built again.
@@ -76,7 +77,7 @@ impl Space {
         Self {
             id,
             logs: Logs::default(),
-            folds: Folds::default(),
+            folds: Folds::under(id, Laws::default()),
             documents: Documents::new(id),
             living: Living::new(id),
             inert: BTreeSet::new(),

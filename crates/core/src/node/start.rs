@@ -62,6 +62,8 @@ impl Node {
             relay: Vec::new(),
             relay_due_ms: None,
             emitted: BTreeMap::new(),
+            token_minutes: BTreeMap::new(),
+            incidents: BTreeMap::new(),
             disk_retry_ms: None,
             stopped: false,
             next_join_ms: 0,

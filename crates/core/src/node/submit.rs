@@ -236,6 +236,7 @@ impl Node {
         }
         self.check_chain(orchestra, &record, &digest)?;
         self.check_enrolled(orchestra, record.agent, &body.action)?;
+        self.check_rights(context, orchestra, record.agent, &body)?;
         let action = self.precondition(context, orchestra, record.agent, body.action.clone())?;
         // A head that came between the agent's look and now is no reason to refuse: the change then
         // stands beside it, and both are shown.
@@ -285,6 +286,8 @@ impl Node {
         if let Some(recorded) = self.repeated(orchestra, agent, key, action)? {
             return Ok(Verdict::Repeated(Box::new(recorded)));
         }
+        let asked = body(context, Held::Node, 1, key, action.clone());
+        let token = self.check_rights(context, orchestra, agent, &asked)?;
         let action = self.precondition(context, orchestra, agent, action.clone())?;
         check::action(&action)?;
         let at = self.now(context);
@@ -297,7 +300,10 @@ impl Node {
             ticket: Some(submit.ticket),
             orchestra,
             source: Source::Held(held),
-            body: body(context, Held::Node, iteration, key, action),
+            body: RecordBody {
+                token,
+                ..body(context, Held::Node, iteration, key, action)
+            },
             promise: submit.promise.clone(),
             deadline_ms,
             subjects,
@@ -457,6 +463,7 @@ impl Node {
             name: self.config.name.clone(),
             role: String::from("node"),
             kind: unisono_model::AgentKind::Node,
+            tier: None,
         };
         let mut made = Self::own_record(context, orchestra, Action::Enrol(enrol));
         made.subjects.push(subject);
@@ -465,7 +472,7 @@ impl Node {
     }
 }
 
-fn body(
+pub(super) fn body(
     context: &Context<'_>,
     held: Held,
     iteration: u32,

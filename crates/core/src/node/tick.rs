@@ -102,6 +102,7 @@ impl Node {
         self.care_for_folds(context, out);
         self.care_for_holes(context, out);
         self.tell_losers(out);
+        self.tell_incidents(context);
         let (me, shown) = (self.me, self.cluster_head());
         for space in self.spaces.values_mut() {
             match space.head_due_ms {

@@ -13,17 +13,18 @@ pub mod once;
 mod read;
 pub mod signals;
 pub mod tasks;
+pub mod trust;
 pub mod view;
 pub mod views;
 pub mod window;
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{Action, AgentId, NodeId, Stamp};
+use unisono_model::{Action, AgentId, ClusterId, NodeId, OrchestraId, Stamp};
 
 use crate::sabotage::Sabotage;
 use agents::Agents;
@@ -34,13 +35,14 @@ use members::{Footing, Members};
 use once::{Once, Standing};
 use signals::Signals;
 use tasks::Tasks;
+use trust::{Awaited, Laws, Trust, Verdict};
 pub use window::READABLE_RECORDS_MAX;
 use window::Window;
 
 pub use read::Reading;
 
-/// Most records that wait in memory for their agent's enrolment; beyond these the orchestra is
-/// folded again when one arrives.
+/// Most records that wait in memory for their agent's enrolment or token; beyond these the orchestra
+/// is folded again when one arrives.
 pub const PENDING_MAX: usize = 10_000;
 
 /// All accumulators of an orchestra.
@@ -53,13 +55,16 @@ pub struct Folds {
     pub(crate) tasks: Tasks,
     pub(crate) once: Once,
     pub(crate) members: Members,
+    pub(crate) trust: Trust,
+    /// Which orchestra: rights may be for one alone.
+    id: OrchestraId,
     /// The orchestra's name, once anybody has said it.
     pub(crate) name: String,
     counts: Counts,
-    /// Records of agents whose enrolment is not held yet.
+    /// Records that refer to something which is not held yet.
     #[serde(skip)]
-    pending: BTreeMap<AgentId, Vec<Fact>>,
-    pending_dropped: BTreeSet<AgentId>,
+    pending: BTreeMap<Awaited, Vec<Fact>>,
+    pending_dropped: BTreeSet<Awaited>,
     /// Up to here the past is folded into bases.
     pruned: Stamp,
     /// Who took part when it was.
@@ -87,6 +92,10 @@ pub struct FoldRules {
     /// Who founded the cluster. It cannot be read off the records: the admission with the lowest
     /// stamp may be that of anybody whose clock is wrong (seed 619).
     pub founder: NodeId,
+    /// The cluster, for which tokens are made.
+    pub cluster: ClusterId,
+    /// Who may issue first links; none in a cluster without tokens.
+    pub root: Option<AgentId>,
     /// The longest lease in this cluster (ms).
     pub lease_ms_max: u64,
     /// Rules to break.
@@ -94,33 +103,87 @@ pub struct FoldRules {
 }
 
 impl Folds {
+    /// Empty folds of an orchestra that already know its laws: for folding its logs again.
+    pub fn under(id: OrchestraId, laws: Laws) -> Self {
+        Self {
+            id,
+            trust: Trust::under(laws),
+            ..Self::default()
+        }
+    }
+
     /// Takes in a record whose signature and chain are good.
     pub fn insert(&mut self, fact: Fact, rules: &FoldRules) {
-        let enrols = matches!(fact.body.action, Action::Enrol(_));
-        if !enrols && !self.agents.is_enrolled(&fact.agent) {
-            self.wait(fact);
-            return;
-        }
-        let agent = fact.agent;
-        let first = enrols && !self.agents.is_enrolled(&agent);
-        self.count(&fact, rules);
-        if first {
-            if self.pending_dropped.remove(&agent) {
-                self.upset = true;
+        self.take(fact, rules, Part::Whole);
+    }
+
+    /// Takes in what a record says about rights, and nothing else: it is from after the past that is
+    /// folded, but verdicts rest on all that is held.
+    pub fn foresee(&mut self, fact: Fact, rules: &FoldRules) {
+        self.take(fact, rules, Part::Rights);
+    }
+
+    fn take(&mut self, fact: Fact, rules: &FoldRules, part: Part) {
+        let mut facts = VecDeque::from([(fact, part)]);
+        while let Some((fact, part)) = facts.pop_front() {
+            let lesson = match self.trust.judge(self.id, &fact, &self.agents, rules) {
+                Verdict::Counts(lesson) => lesson,
+                Verdict::Awaits(awaited) if part == Part::Whole => {
+                    self.wait(awaited, fact);
+                    continue;
+                }
+                Verdict::Void(why) if part == Part::Whole => {
+                    self.counts.void += 1;
+                    self.trust.void(&fact, why);
+                    continue;
+                }
+                Verdict::Awaits(_) | Verdict::Void(_) => continue,
+            };
+            let enrols = matches!(fact.body.action, Action::Enrol(_));
+            let first = enrols && !self.agents.is_enrolled(&fact.agent);
+            if part == Part::Whole {
+                self.trust.note_use(&fact);
+                self.count(&fact, rules);
             }
-            for waiting in self.pending.remove(&agent).unwrap_or_default() {
-                self.count(&waiting, rules);
+            let mut learned = self.trust.learn(&fact, lesson);
+            self.upset |= learned.upset;
+            if first {
+                learned.arrived.push(Awaited::Enrolment(fact.agent));
+            }
+            if learned.fenced {
+                // What waits may wait in vain: it is looked at again.
+                learned.arrived.extend(self.pending.keys().copied());
+            }
+            for awaited in learned.arrived {
+                self.upset |= self.pending_dropped.remove(&awaited);
+                let waiting = self.pending.remove(&awaited).unwrap_or_default();
+                facts.extend(waiting.into_iter().map(|fact| (fact, Part::Whole)));
             }
         }
     }
 
-    fn wait(&mut self, fact: Fact) {
+    fn wait(&mut self, awaited: Awaited, fact: Fact) {
+        if matches!(awaited, Awaited::Token(_)) && fact.place.stamp <= self.pruned {
+            // It may have been forgotten, but the logs have it.
+            self.upset = true;
+        }
         let waiting: usize = self.pending.values().map(Vec::len).sum();
         if waiting < PENDING_MAX {
-            self.pending.entry(fact.agent).or_default().push(fact);
+            self.pending.entry(awaited).or_default().push(fact);
         } else {
-            self.pending_dropped.insert(fact.agent);
+            self.pending_dropped.insert(awaited);
         }
+    }
+
+    /// The laws that verdicts on records are given by.
+    pub fn laws(&self) -> &Laws {
+        self.trust.laws()
+    }
+
+    /// After a walk over whole logs: whether verdicts were given by other laws than those that the
+    /// walk has seen. Then everything has to be folded again.
+    pub fn settle_laws(&mut self) {
+        self.upset |= self.trust.settle();
     }
 
     fn count(&mut self, fact: &Fact, rules: &FoldRules) {
@@ -228,6 +291,7 @@ impl Folds {
         self.claims.prune(frontier, rules);
         self.tasks.prune(frontier);
         self.once.prune(frontier);
+        self.trust.prune(frontier);
     }
 
     /// Below this stamp the folds cannot be read any more: the logs must be folded again.
@@ -259,10 +323,11 @@ impl Folds {
             + self.claims.weight()
             + self.tasks.weight()
             + self.once.weight()
+            + self.trust.weight()
             + self.pending.values().map(Vec::len).sum::<usize>()
     }
 
-    /// Records that wait for an enrolment.
+    /// Records that wait for an enrolment or a token.
     pub fn pending(&self) -> u64 {
         self.pending
             .values()
@@ -275,6 +340,13 @@ impl Folds {
         self.members.derive(rules);
         self.window.restored(highest);
     }
+}
+
+/// How much of a record is taken in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Part {
+    Whole,
+    Rights,
 }
 
 /// What has to be folded again.

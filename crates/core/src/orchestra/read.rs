@@ -11,7 +11,8 @@ use super::claims::{Holding, Loser, Rules, TopicState};
 use super::horizon::Horizon;
 use super::tasks::Circles;
 use super::view::{
-    AgentView, ClaimStatus, ClaimView, MarkView, PresenceView, SignalView, StateView, TaskView,
+    AgentView, ClaimStatus, ClaimView, FenceView, IncidentView, MarkView, PresenceView, SignalView,
+    StateView, TaskView, TokenView, TrustView, VoidedView,
 };
 
 /// A reading: the folds, a stamp, and what the members have said.
@@ -73,6 +74,67 @@ impl Reading<'_> {
                 kind: state.enrol.kind,
                 held: state.held,
                 since: state.since,
+            })
+            .collect()
+    }
+
+    /// What rights stand, and what they have refused.
+    pub fn trust(&self) -> TrustView {
+        let trust = &self.folds.trust;
+        let name = |agent: &AgentId| self.folds.agents.name(agent);
+        let fences = trust.laws().fences();
+        let voided = trust.voided(self.at);
+        let incidents = trust.incidents(self.at);
+        TrustView {
+            guarded_from: trust.laws().guarded_from(),
+            tokens: self.tokens(),
+            fences: fences
+                .map(|(place, fencing)| FenceView {
+                    place: *place,
+                    by: fencing.by,
+                    by_root: fencing.by_root,
+                    fence: fencing.fence.clone(),
+                })
+                .collect(),
+            voided: voided
+                .map(|(place, one)| VoidedView {
+                    place,
+                    agent: one.agent,
+                    name: name(&one.agent),
+                    deed: one.deed.clone(),
+                    rule: one.rule.clone(),
+                    detail: one.detail.clone(),
+                })
+                .collect(),
+            incidents: incidents
+                .map(|(place, node, incident)| IncidentView {
+                    place,
+                    node,
+                    name: name(&incident.agent),
+                    incident: incident.clone(),
+                })
+                .collect(),
+        }
+    }
+
+    fn tokens(&self) -> Vec<TokenView> {
+        let trust = &self.folds.trust;
+        let tokens = trust.tokens();
+        tokens
+            .map(|token| {
+                let leaf = token.leaf();
+                let links = token.links().iter();
+                TokenView {
+                    token: token.id(),
+                    agent: leaf.audience,
+                    name: self.folds.agents.name(&leaf.audience),
+                    tier: leaf.tier.word().into(),
+                    not_before_ms: leaf.not_before_ms,
+                    expires_ms: leaf.expires_ms,
+                    issuers: links.map(|(_, link)| link.issuer).collect(),
+                    operations: leaf.may.operations.words().collect(),
+                    fenced: trust.laws().ends(token),
+                }
             })
             .collect()
     }

@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 use unisono_model::{
-    Action, AgentId, AgentKind, ChainId, ClusterId, Digest, Held, IdempotencyKey, Incarnation,
-    LogId, NodeId, OrchestraId, Place, Rejection, Relation, Setting, SignalKind, Stamp, Status,
-    TaskStatus, Urgency,
+    Action, AgentId, AgentKind, ChainCut, ChainId, ClusterId, Digest, Fence, Held, IdempotencyKey,
+    Incarnation, Incident, LogId, NodeId, OrchestraId, Place, Rejection, Relation, Setting,
+    SignalKind, Stamp, Status, TaskStatus, Urgency,
 };
 
 use crate::replication::Cursor;
@@ -34,6 +34,10 @@ pub enum View {
     Task(TaskView),
     /// To `Marks`.
     Marks(Vec<MarkView>),
+    /// To `Trust`.
+    Trust(TrustView),
+    /// To `Chains`.
+    Chains(Vec<ChainCut>),
     /// To `Settings`.
     Settings(BTreeMap<Setting, u64>),
     /// To `Notes`.
@@ -468,4 +472,85 @@ pub struct OrchestraView {
     pub name: String,
     /// Records held.
     pub records: u64,
+}
+
+/// What rights stand, and what they have refused.
+#[derive(Clone, Debug)]
+pub struct TrustView {
+    /// From which record on every action needs a token, if it does.
+    pub guarded_from: Option<Place>,
+    /// Tokens that were laid before the orchestra.
+    pub tokens: Vec<TokenView>,
+    /// What was fenced off, in order.
+    pub fences: Vec<FenceView>,
+    /// The latest records that do not count, newest first.
+    pub voided: Vec<VoidedView>,
+    /// The latest refusals, newest first.
+    pub incidents: Vec<IncidentView>,
+}
+
+/// A token.
+#[derive(Clone, Debug)]
+pub struct TokenView {
+    /// Its last link.
+    pub token: Digest,
+    /// Whom it is for.
+    pub agent: AgentId,
+    /// The agent's name, where it is enrolled.
+    pub name: String,
+    /// The tier's word.
+    pub tier: String,
+    /// From when it counts (ms since the Unix epoch).
+    pub not_before_ms: u64,
+    /// Until when (ms since the Unix epoch).
+    pub expires_ms: u64,
+    /// Who issued each of its links, from the root on.
+    pub issuers: Vec<AgentId>,
+    /// The words of what it allows.
+    pub operations: Vec<&'static str>,
+    /// Whether a fence ends it.
+    pub fenced: bool,
+}
+
+/// A fence.
+#[derive(Clone, Debug)]
+pub struct FenceView {
+    /// Its record.
+    pub place: Place,
+    /// Who fenced.
+    pub by: AgentId,
+    /// Whether that is a root of the cluster.
+    pub by_root: bool,
+    /// What it says.
+    pub fence: Fence,
+}
+
+/// A record that does not count.
+#[derive(Clone, Debug)]
+pub struct VoidedView {
+    /// The record.
+    pub place: Place,
+    /// Who signed it.
+    pub agent: AgentId,
+    /// The agent's name.
+    pub name: String,
+    /// What it would have done.
+    pub deed: String,
+    /// The rule.
+    pub rule: String,
+    /// Why, in a sentence.
+    pub detail: String,
+}
+
+/// A refusal.
+#[derive(Clone, Debug)]
+pub struct IncidentView {
+    /// The record that tells of it.
+    pub place: Place,
+    /// The node that refused.
+    pub node: NodeId,
+    /// The agent's name.
+    pub name: String,
+    /// What was refused.
+    pub incident: Incident,
 }

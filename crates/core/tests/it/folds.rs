@@ -7,7 +7,7 @@ use unisono_core::orchestra::horizon::Horizon;
 use unisono_core::orchestra::{FoldRules, Folds, Reading, Refold};
 use unisono_core::sabotage::Sabotage;
 use unisono_model::{
-    Action, AgentId, AgentKind, Digest, Enrol, FieldChange, FieldValue, IdempotencyKey,
+    Action, AgentId, AgentKind, ClusterId, Digest, Enrol, FieldChange, FieldValue, IdempotencyKey,
     Incarnation, LogId, Mark, NodeId, Presence, Stamp, Status, TaskChange, TaskStatus,
 };
 
@@ -26,6 +26,8 @@ impl Standing for NobodyLate {
 }
 
 const RULES: FoldRules = FoldRules {
+    cluster: ClusterId([0; 16]),
+    root: None,
     founder: NodeId([1; 32]),
     lease_ms_max: 60_000,
     sabotage: Sabotage {
@@ -38,6 +40,8 @@ const RULES: FoldRules = FoldRules {
         key_forgotten: false,
         checkpoint_kept: false,
         gaps_not_repaired: false,
+        fences_ignored: false,
+        token_expiry_ignored: false,
     },
 };
 
@@ -88,6 +92,7 @@ fn build(steps: &[(u8, u8, u8, u16)]) -> Vec<Fact> {
                 name: format!("a{agent}"),
                 role: String::new(),
                 kind: AgentKind::Ai,
+                tier: None,
             };
             fact(
                 u64::from(agent),

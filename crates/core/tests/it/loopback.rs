@@ -154,6 +154,7 @@ impl Loop {
             vec![(self.nodes[0].id(), String::new())]
         };
         let config = Config {
+            root: None,
             founder: seeds.first().map(|(node, _)| *node),
             cluster: CLUSTER,
             secret: [index as u8 + 1; 32],
@@ -369,6 +370,7 @@ impl Loop {
             name: agent.into(),
             role: "tester".into(),
             kind: unisono_model::AgentKind::Ai,
+            tier: None,
         };
         self.act(index, agent, Action::Enrol(enrol))
             .expect("enrolled");

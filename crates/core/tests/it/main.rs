@@ -11,4 +11,5 @@ mod mending;
 mod nodes;
 mod patience;
 mod timing;
+mod trust;
 mod views;

@@ -9,7 +9,9 @@ use unisono_core::orchestra::fact::Fact;
 use unisono_core::orchestra::members::{Members, leaves_out};
 use unisono_core::replication::{Cursor, Logs};
 use unisono_core::sabotage::Sabotage;
-use unisono_model::{Action, Admit, Digest, Incarnation, LogId, NodeId, Stamp, ViewVote};
+use unisono_model::{
+    Action, Admit, ClusterId, Digest, Incarnation, LogId, NodeId, Stamp, ViewVote,
+};
 
 use crate::facts;
 
@@ -56,6 +58,8 @@ fn vote(by: LogId, at_ms: u64, vote: &ViewVote) -> Fact {
 /// The first node has founded the cluster.
 fn rules() -> FoldRules {
     FoldRules {
+        cluster: ClusterId::default(),
+        root: None,
         founder: life(1, 1).node,
         lease_ms_max: LEASE_MS_MAX,
         sabotage: Sabotage::default(),

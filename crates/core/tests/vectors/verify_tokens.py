@@ -333,7 +333,7 @@ def itself(one, at_ms):
         raise Bad("token_life")
     if one["renew"] and one["renew"] < one["until"]:
         raise Bad("token_life")
-    if one["epoch"] != EPOCH:
+    if one["epoch"] < EPOCH:
         raise Bad("token_epoch")
     if not one["from"] <= at_ms < one["until"]:
         raise Bad("token_time")
@@ -357,6 +357,8 @@ def continues(one, before, identity):
         raise Bad("token_parent")
     if one["from"] < before["from"] or one["until"] > before["until"] or one["renew"] > before["renew"]:
         raise Bad("token_life")
+    if one["epoch"] != before["epoch"]:
+        raise Bad("token_epoch")
     given = before["grant"]
     if given is None or one["depth"] >= before["depth"] or one["tier"] not in given["tiers"]:
         raise Bad("token_widens")

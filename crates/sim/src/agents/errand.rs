@@ -246,6 +246,7 @@ impl Agent {
             name: self.name.clone(),
             role: "worker".into(),
             kind: AgentKind::Ai,
+            tier: None,
         }
     }
 

@@ -80,6 +80,7 @@ fn ghostly(key: &SigningKey, agent: AgentId, head: &BundleHeader) -> SignedRecor
         name: "ghost".into(),
         role: "liar".into(),
         kind: AgentKind::Ai,
+        tier: None,
     };
     let body = RecordBody {
         version: RECORD_VERSION,

@@ -53,6 +53,7 @@ fn enrolment(name: &str) -> Action {
         name: name.to_owned(),
         role: "writer".to_owned(),
         kind: AgentKind::Ai,
+        tier: None,
     })
 }
 

@@ -166,6 +166,7 @@ impl Ring {
             None => Vec::new(),
         };
         let config = Config {
+            root: None,
             founder: seeds.first().map(|(node, _)| *node),
             cluster: CLUSTER,
             secret: [index as u8 + 1; 32],

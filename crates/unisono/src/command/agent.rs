@@ -29,6 +29,9 @@ enum AgentCommand {
         /// What stands behind it: ai, human, node
         #[arg(long, default_value = "ai", value_parser = word::<AgentKindWord>)]
         kind: AgentKindWord,
+        /// The tier that its key is bound to for life; none: no token counts for it
+        #[arg(long)]
+        tier: Option<String>,
     },
     /// Who is enrolled
     #[command(after_help = "Example:\n  unisono agent list")]
@@ -52,7 +55,12 @@ pub(crate) struct PresenceArgs {
 /// Enrols or lists.
 pub(crate) async fn run(args: AgentArgs, session: &Session) -> Result<(), Failure> {
     match args.command {
-        AgentCommand::Enrol { name, role, kind } => enrol(session, name, role, kind).await,
+        AgentCommand::Enrol {
+            name,
+            role,
+            kind,
+            tier,
+        } => enrol(session, name, role, kind, tier).await,
         AgentCommand::List => {
             let columns = &[
                 ("NAME", "name"),
@@ -81,13 +89,19 @@ async fn enrol(
     name: String,
     role: String,
     kind: AgentKindWord,
+    tier: Option<String>,
 ) -> Result<(), Failure> {
-    if let Some(agent) = session.signing_as(&name, &role, kind)? {
+    if let Some(agent) = session.signing_as(&name, &role, kind, tier.as_deref())? {
         agent.enrol().await?;
         let enrolled = json!({ "agent": agent.agent(), "name": name, "held": "agent" });
         return output::answer(session.global.output, &enrolled, None);
     }
-    let body = EnrolBody { name, role, kind };
+    let body = EnrolBody {
+        name,
+        role,
+        kind,
+        tier,
+    };
     let reply = session
         .client
         .enrol(&session.orchestra, &body, &session.options())

@@ -13,6 +13,8 @@ pub(crate) mod signal;
 pub(crate) mod sim;
 pub(crate) mod state;
 pub(crate) mod task;
+pub(crate) mod token;
+pub(crate) mod trust;
 pub(crate) mod verify;
 mod word;
 
@@ -57,6 +59,15 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Backup(args) => backup::backup(&args, &config, &global),
         Command::Restore(args) => backup::restore(&args, &config, &global),
         Command::Sim(args) => sim::run(&args, &global),
+        Command::Tier(args) => trust::tiers(&args, &global),
+        Command::Token(token::TokenArgs { command })
+            if !matches!(
+                command,
+                token::TokenCommand::Present { .. } | token::TokenCommand::List
+            ) =>
+        {
+            token::offline(&command, &config, &global)
+        }
         Command::Replay(args) => block_on(crate::replay::run(args, config, global))?,
         Command::Bench(args) => block_on(crate::bench::run(args, config, global))?,
         Command::Load(args) => block_on(crate::judge::load::run(args, config, global))?,
@@ -100,6 +111,12 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         Command::Release(args) => claim::release(args, &session).await,
         Command::Mark(args) => mark::run(args, &session).await,
         Command::Task(args) => task::run(args, &session).await,
+        Command::Token(args) => token::run(args, &session).await,
+        Command::Guard => trust::guard(&session).await,
+        Command::Fence(args) => trust::fence(args, &session).await,
+        Command::Trust => trust::trust(&session).await,
+        Command::Voided => trust::voided(&session).await,
+        Command::Incidents => trust::incidents(&session).await,
         Command::Note(args) => note::run(args, &session).await,
         Command::Conf(args) => note::conf(args, &session).await,
         Command::Settings(args) => note::settings(args, &session).await,

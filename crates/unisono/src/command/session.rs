@@ -76,6 +76,7 @@ impl Session {
         name: &str,
         role: &str,
         kind: AgentKindWord,
+        tier: Option<&str>,
     ) -> Result<Option<SigningAgent>, Failure> {
         let Some(path) = &self.global.key_file else {
             return Ok(None);
@@ -86,13 +87,14 @@ impl Session {
             name: name.to_owned(),
             role: role.to_owned(),
             kind,
+            tier: tier.map(str::to_owned),
         };
-        Ok(Some(SigningAgent::new(
-            self.client.clone(),
-            &self.orchestra,
-            key,
-            introduction,
-        )))
+        let (client, orchestra) = (self.client.clone(), &self.orchestra);
+        let agent = SigningAgent::new(client, orchestra, key, introduction);
+        Ok(Some(match &self.global.token_file {
+            Some(path) => agent.under(super::token::read(&path.to_string_lossy())?)?,
+            None => agent,
+        }))
     }
 
     /// Has the agent do something.
@@ -102,7 +104,7 @@ impl Session {
         options: WriteOptions,
     ) -> Result<Reply<Recorded>, Failure> {
         let agent = self.agent()?;
-        if let Some(agent) = self.signing_as(agent, "", AgentKindWord::Ai)? {
+        if let Some(agent) = self.signing_as(agent, "", AgentKindWord::Ai, None)? {
             return Ok(agent.act(action, &options).await?);
         }
         let done = self

@@ -126,6 +126,7 @@ pub(super) fn introduction(name: &str) -> EnrolBody {
         name: name.to_owned(),
         role: "worker".to_owned(),
         kind: AgentKindWord::Ai,
+        tier: None,
     }
 }
 

@@ -196,6 +196,7 @@ pub(super) fn make_node(
         address: identity.address.clone(),
         incarnation,
         founder: Some(identity.founder),
+        root: identity.root,
         seeds,
         lease_ms_max: identity.lease_ms_max,
         readable_ms: READABLE_MS,

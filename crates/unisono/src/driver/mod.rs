@@ -64,6 +64,8 @@ pub(crate) struct Identity {
     pub(crate) address: String,
     /// Who founded the cluster.
     pub(crate) founder: unisono_model::NodeId,
+    /// The key that issues first capability links, if the cluster has one.
+    pub(crate) root: Option<unisono_model::AgentId>,
     /// Members that it may knock at.
     pub(crate) seeds: Vec<Seed>,
     /// The longest lease (ms).

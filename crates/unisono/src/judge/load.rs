@@ -97,6 +97,7 @@ async fn write(client: Client, told: Arc<Told>, name: String) {
         name: name.clone(),
         role: "load".to_owned(),
         kind: AgentKindWord::Ai,
+        tier: None,
     };
     let options = WriteOptions::default();
     loop {

@@ -80,6 +80,7 @@ impl Actor {
             name: self.name.clone(),
             role: role.to_owned(),
             kind: AgentKind::Ai,
+            tier: None,
         })
     }
 }

@@ -1,0 +1,230 @@
+//! Rights at the edge: the verdict that every replica will give, given before there is a record; and
+//! what is refused becomes an incident that the orchestra sees.
+
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use unisono_model::{
+    Action, AgentId, Code, Digest, Held, Incident, OrchestraId, Place, RecordBody, Rejection,
+};
+
+use super::{Node, limits, submit};
+use crate::context::Context;
+use crate::orchestra::fact::Fact;
+use crate::orchestra::trust::Verdict;
+
+/// What was refused lately, and how often since it was told last.
+pub(super) type Incidents = BTreeMap<(OrchestraId, AgentId, Code), Repeated>;
+
+/// One kind of refusal, gathered.
+#[derive(Debug)]
+pub(super) struct Repeated {
+    told_ms: u64,
+    untold: Option<Incident>,
+}
+
+/// Actions under one token in the current minute.
+pub(super) type TokenMinutes = BTreeMap<(OrchestraId, Digest), (u64, u16)>;
+
+impl Node {
+    /// Whether an agent may do something, and under which token its record will name it: the one
+    /// that it named, or, for an agent whose key is held here, the first of its own that allows it.
+    ///
+    /// # Errors
+    /// The rule, with what was asked and what is allowed. Nothing was done, and the orchestra is
+    /// told.
+    pub(super) fn check_rights(
+        &mut self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        agent: AgentId,
+        body: &RecordBody,
+    ) -> Result<Option<Digest>, Rejection> {
+        let verdict = self
+            .right(context, orchestra, agent, body)
+            .and_then(|token| self.in_time(context, orchestra, token));
+        if let Err(rejection) = &verdict {
+            self.note_incident(context, orchestra, agent, body, rejection);
+        }
+        verdict
+    }
+
+    fn right(
+        &self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        agent: AgentId,
+        body: &RecordBody,
+    ) -> Result<Option<Digest>, Rejection> {
+        let Some(space) = self.spaces.get(&orchestra) else {
+            return Ok(body.token);
+        };
+        let trust = &space.folds.trust;
+        let mut candidates = Vec::from([body.token]);
+        if body.held == Held::Node && body.token.is_none() {
+            let own = trust.tokens_of(&agent).into_iter();
+            candidates = own.map(|token| Some(token.id())).collect();
+            candidates.push(None);
+        }
+        let mut refused = None;
+        for token in candidates {
+            let fact = Fact {
+                place: Place {
+                    stamp: self.now(context),
+                    record: Digest::default(),
+                },
+                agent,
+                log: self.me,
+                bundle: 0,
+                seq: self.chain_tip(orchestra, agent).seq + 1,
+                body: RecordBody {
+                    token,
+                    ..body.clone()
+                },
+            };
+            let rules = self.fold_rules();
+            let rejection = match trust.judge(orchestra, &fact, &space.folds.agents, &rules) {
+                Verdict::Counts(_) => return Ok(token),
+                Verdict::Awaits(awaited) => awaited.rejection(),
+                Verdict::Void(void) => void.rejection(),
+            };
+            refused.get_or_insert(rejection);
+        }
+        Err(refused.unwrap_or_else(|| Rejection::new(Code::TokenMissing, "no token")))
+    }
+
+    /// Whether the token's share of this minute is not used up.
+    fn in_time(
+        &mut self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        token: Option<Digest>,
+    ) -> Result<Option<Digest>, Rejection> {
+        let Some(id) = token else { return Ok(None) };
+        let space = self.spaces.get(&orchestra);
+        let known = space.and_then(|space| space.folds.trust.token(&id));
+        let most = known.map_or(0, |token| token.leaf().may.actions_per_minute_max);
+        let minute = context.now_ms() / 60_000;
+        let count = self.token_minutes.entry((orchestra, id)).or_default();
+        if count.0 != minute {
+            *count = (minute, 0);
+        }
+        if count.1 >= most {
+            let wait_ms = (minute + 1) * 60_000 - context.now_ms();
+            return Err(Rejection::new(
+                Code::TokenRate,
+                alloc::format!("this token allows {most} actions a minute here"),
+            )
+            .hint("wait, or ask for a token with a higher rate")
+            .retry_after(wait_ms));
+        }
+        count.1 += 1;
+        Ok(token)
+    }
+
+    /// Somebody who is known here was refused: told at once, and then once for all that comes
+    /// within [`limits::INCIDENT_EVERY_MS`].
+    fn note_incident(
+        &mut self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        agent: AgentId,
+        body: &RecordBody,
+        rejection: &Rejection,
+    ) {
+        // What has not been shown yet is no misdeed: whoever asks lays it down and asks again.
+        if rejection.code == Code::TokenUnknown {
+            return;
+        }
+        let space = self.spaces.get(&orchestra);
+        // Strangers are counted, never stored: else anybody could fill every disk.
+        if !space.is_some_and(|space| space.folds.agents.is_enrolled(&agent)) {
+            return;
+        }
+        let now_ms = context.now_ms();
+        let key = (orchestra, agent, rejection.code);
+        if self.incidents.len() >= limits::INCIDENT_KINDS_MAX && !self.incidents.contains_key(&key)
+        {
+            return;
+        }
+        let incident = Incident {
+            agent,
+            token: body.token,
+            deed: body.action.name().to_string(),
+            rule: rejection.code.as_str().to_string(),
+            detail: rejection.detail.clone(),
+            times: 1,
+        };
+        let Some(known) = self.incidents.get_mut(&key) else {
+            let repeated = Repeated {
+                told_ms: now_ms,
+                untold: None,
+            };
+            self.incidents.insert(key, repeated);
+            self.tell_incident(context, orchestra, incident);
+            return;
+        };
+        let untold = known.untold.get_or_insert(Incident {
+            times: 0,
+            ..incident.clone()
+        });
+        *untold = Incident {
+            times: untold.times.saturating_add(1),
+            ..incident
+        };
+    }
+
+    /// Tells what has gathered, and forgets what has been quiet.
+    pub(super) fn tell_incidents(&mut self, context: &Context<'_>) {
+        let now_ms = context.now_ms();
+        let mut due = Vec::new();
+        self.incidents.retain(|(orchestra, ..), repeated| {
+            if now_ms < repeated.told_ms + limits::INCIDENT_EVERY_MS {
+                return true;
+            }
+            repeated.told_ms = now_ms;
+            let untold = repeated.untold.take();
+            let again = untold.is_some();
+            due.extend(untold.map(|incident| (*orchestra, incident)));
+            again
+        });
+        for (orchestra, incident) in due {
+            self.tell_incident(context, orchestra, incident);
+        }
+        let minute = now_ms / 60_000;
+        self.token_minutes.retain(|_, (at, _)| *at == minute);
+    }
+
+    fn tell_incident(&mut self, context: &Context<'_>, orchestra: OrchestraId, incident: Incident) {
+        self.enrol_self(context, orchestra);
+        let made = Self::own_record(context, orchestra, Action::Incident(incident));
+        self.queue.push_back(made);
+    }
+
+    /// Whether an agent may change notes and configuration, which are no records: in a guarded
+    /// orchestra only one whose key is held here, under a token that lets it coordinate.
+    pub(super) fn check_editor(
+        &mut self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        name: &str,
+    ) -> Result<(), Rejection> {
+        let guarded = self.spaces.get(&orchestra).is_some_and(|space| {
+            let laws = space.folds.trust.laws();
+            laws.guarded_from().is_some()
+        });
+        if !guarded {
+            return Ok(());
+        }
+        let agent = self.held_agent(orchestra, name);
+        // What an edit would be if it were a record: a word about the work.
+        let remark = Action::Release {
+            topic: String::from(name),
+            claim: Digest::default(),
+        };
+        let body = submit::body(context, Held::Node, 1, None, remark);
+        self.check_rights(context, orchestra, agent, &body)
+            .map(drop)
+    }
+}

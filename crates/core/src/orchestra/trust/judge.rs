@@ -1,0 +1,360 @@
+//! The verdict on one record, given what is held.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use unisono_model::capability::{Operations, Tier};
+use unisono_model::{
+    Action, AgentId, ChainId, Code, Digest, Fence, FenceTarget, OrchestraId, Rejection,
+};
+
+use super::laws::Binding;
+use super::{Laws, Trust};
+use crate::capability::{Anchor, Invalid, Need, Verified, allows, examine, need};
+use crate::context::StrictVerifier;
+use crate::orchestra::FoldRules;
+use crate::orchestra::agents::Agents;
+use crate::orchestra::fact::Fact;
+
+/// What a record is worth.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// It counts, and teaches this.
+    Counts(Lesson),
+    /// It refers to something that is not held yet.
+    Awaits(Awaited),
+    /// It does not count.
+    Void(Void),
+}
+
+/// What a record waits for.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub enum Awaited {
+    /// The enrolment of its agent.
+    Enrolment(AgentId),
+    /// The tier that its agent is enrolled for.
+    Tier(AgentId),
+    /// A token whose last link has this name, or one that passes through it.
+    Token(Digest),
+}
+
+/// What a record that counts says about rights.
+#[derive(Clone, Debug)]
+pub enum Lesson {
+    /// Nothing.
+    Nothing,
+    /// These tokens are good.
+    Tokens(Vec<Verified>),
+    /// The key of its agent is bound to this tier.
+    Tier(Tier),
+    /// Every action after it needs a token.
+    Guard,
+    /// Something ends.
+    Fence {
+        /// Whether a root of the cluster says so.
+        by_root: bool,
+    },
+}
+
+/// Why a record does not count.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Void {
+    /// The rule.
+    pub code: Code,
+    /// What was asked, and what is allowed.
+    pub detail: String,
+}
+
+/// Whether an action needs a token in a guarded orchestra.
+pub(super) fn needs_token(action: &Action) -> bool {
+    matches!(need(action), Need::Operation(_))
+}
+
+impl Trust {
+    /// The verdict on a record of an orchestra. The same function at the edge, before there is a
+    /// record, and on every replica.
+    pub fn judge(
+        &self,
+        orchestra: OrchestraId,
+        fact: &Fact,
+        agents: &Agents,
+        rules: &FoldRules,
+    ) -> Verdict {
+        let court = Court {
+            trust: self,
+            orchestra,
+            fact,
+            rules,
+        };
+        // What a fenced key signs waits for nothing.
+        if let Err(Short::Void(void)) = court.key_not_fenced() {
+            return Verdict::Void(void);
+        }
+        let enrols = matches!(fact.body.action, Action::Enrol(_));
+        if !enrols && !agents.is_enrolled(&fact.agent) {
+            return Verdict::Awaits(Awaited::Enrolment(fact.agent));
+        }
+        match court.verdict() {
+            Ok(lesson) => Verdict::Counts(lesson),
+            Err(Short::Awaits(awaited)) => Verdict::Awaits(awaited),
+            Err(Short::Void(void)) => Verdict::Void(void),
+        }
+    }
+}
+
+/// What a verdict falls short of.
+enum Short {
+    Awaits(Awaited),
+    Void(Void),
+}
+
+fn void(code: Code, detail: impl Into<String>) -> Short {
+    let detail = detail.into();
+    Short::Void(Void { code, detail })
+}
+
+struct Court<'a> {
+    trust: &'a Trust,
+    orchestra: OrchestraId,
+    fact: &'a Fact,
+    rules: &'a FoldRules,
+}
+
+impl Court<'_> {
+    fn verdict(&self) -> Result<Lesson, Short> {
+        let action = &self.fact.body.action;
+        match need(action) {
+            Need::Nothing => match action {
+                Action::Present(token) => self.presented(&token.0),
+                Action::Enrol(enrol) => {
+                    Ok(enrol.tier.clone().map_or(Lesson::Nothing, Lesson::Tier))
+                }
+                _ => Ok(Lesson::Nothing),
+            },
+            Need::Operation(operation) => {
+                self.operation(operation)?;
+                Ok(Lesson::Nothing)
+            }
+            Need::Root if self.is_root() => Ok(Lesson::Guard),
+            Need::Root => Err(void(
+                Code::NotAllowed,
+                "only a root of the cluster guards an orchestra",
+            )),
+            Need::Authority => match action {
+                Action::Fence(fence) => self.fence(fence),
+                _ => Ok(Lesson::Nothing),
+            },
+            Need::Node if self.fact.agent.0 == self.fact.log.node.0 => Ok(Lesson::Nothing),
+            Need::Node => Err(void(Code::NotMember, "only nodes do this, of themselves")),
+        }
+    }
+
+    fn is_root(&self) -> bool {
+        self.rules.root == Some(self.fact.agent)
+    }
+
+    fn laws(&self) -> &Laws {
+        &self.trust.laws
+    }
+
+    /// A token is laid before the orchestra, by the agent that it is for. It brings everything that
+    /// it passes through along: each beginning of a token is one.
+    fn presented(&self, bytes: &[u8]) -> Result<Lesson, Short> {
+        let roots = self.rules.root.as_slice();
+        let token = examine(bytes, self.rules.cluster, roots, &mut StrictVerifier)
+            .map_err(|invalid| void(Code::TokenInvalid, invalid.to_string()))?;
+        if token.leaf().audience != self.fact.agent {
+            return Err(void(
+                Code::TokenBinding,
+                "the token is for another agent than the one that lays it down",
+            ));
+        }
+        Ok(Lesson::Tokens(token.beginnings()))
+    }
+
+    /// What needs a token where the orchestra is guarded. One that is named is held to everywhere.
+    fn operation(&self, operation: Operations) -> Result<(), Short> {
+        let Some(id) = self.fact.body.token else {
+            if self.laws().is_guarded(self.fact.place) {
+                return Err(void(
+                    Code::TokenMissing,
+                    "this orchestra is guarded, and the action names no token",
+                ));
+            }
+            return Ok(());
+        };
+        let token = self.token(id)?;
+        let rights = &token.leaf().may;
+        allows(rights, operation, self.rules.cluster, self.orchestra).map_err(|denied| {
+            let (asked, allowed) = (denied.asked, denied.allowed);
+            void(
+                Code::NotAllowed,
+                format!("asked: {asked}; the token allows: {allowed}"),
+            )
+        })?;
+        self.not_fenced(Some(token), false)
+    }
+
+    /// A token that is this agent's, of its tier, and in time.
+    fn token(&self, id: Digest) -> Result<&Verified, Short> {
+        let Some(token) = self.trust.tokens.get(&id) else {
+            return Err(Short::Awaits(Awaited::Token(id)));
+        };
+        let agent = &self.fact.agent;
+        if token.leaf().audience != *agent {
+            return Err(void(Code::TokenBinding, "the token is another agent's"));
+        }
+        let tier = match self.laws().binding(agent) {
+            Binding::Bound(tier) => tier,
+            Binding::Unknown => return Err(Short::Awaits(Awaited::Tier(*agent))),
+            Binding::Contradicted => {
+                return Err(void(
+                    Code::TokenBinding,
+                    "this key is enrolled for two tiers, so it has none",
+                ));
+            }
+        };
+        if self.rules.sabotage.token_expiry_ignored {
+            return Ok(token);
+        }
+        let anchor = Anchor {
+            cluster: self.rules.cluster,
+            roots: self.rules.root.as_slice(),
+            // Epochs end by fences here, which say what stays of every chain.
+            epoch: 0,
+            at_ms: self.fact.place.stamp.as_ms(),
+            enrolled: Some(tier),
+        };
+        token.stands(&anchor).map_err(|invalid| {
+            let code = match invalid {
+                Invalid::Binding { .. } => Code::TokenBinding,
+                _ => Code::TokenTime,
+            };
+            void(code, invalid.to_string())
+        })?;
+        Ok(token)
+    }
+
+    /// Whether a fence of its key cuts the record off. Only a root's ends fences: of two others that
+    /// end each other, both stand.
+    fn key_not_fenced(&self) -> Result<(), Short> {
+        let fences = need(&self.fact.body.action) == Need::Authority;
+        self.not_fenced(None, fences)
+    }
+
+    fn not_fenced(&self, token: Option<&Verified>, by_root_alone: bool) -> Result<(), Short> {
+        if self.rules.sabotage.fences_ignored {
+            return Ok(());
+        }
+        let (chain, seq) = (self.chain(), self.fact.seq);
+        match self.laws().cut(&chain, seq, token, by_root_alone) {
+            None => Ok(()),
+            Some(fencing) => Err(fenced(fencing.fence.target, &fencing.fence.reason)),
+        }
+    }
+
+    fn chain(&self) -> ChainId {
+        ChainId {
+            agent: self.fact.agent,
+            log: self.fact.log,
+        }
+    }
+
+    /// Who may end what: a root everything, the holder of a right to fence any token and key, an
+    /// issuer what it has issued, and everybody their own.
+    fn fence(&self, fence: &Fence) -> Result<Lesson, Short> {
+        if self.is_root() {
+            return Ok(Lesson::Fence { by_root: true });
+        }
+        let named = self.fact.body.token;
+        let token = named.map(|id| self.token(id)).transpose()?;
+        self.not_fenced(token, true)?;
+        let holds = token.is_some_and(|token| {
+            let may = &token.leaf().may;
+            allows(may, Operations::FENCE, self.rules.cluster, self.orchestra).is_ok()
+        });
+        let by_right = match &fence.target {
+            FenceTarget::Epoch(_) => {
+                return Err(void(
+                    Code::NotAllowed,
+                    "only a root of the cluster ends an epoch",
+                ));
+            }
+            FenceTarget::Key(key) => holds || *key == self.fact.agent,
+            FenceTarget::Link(_) if holds => true,
+            FenceTarget::Link(link) => {
+                let Some(token) = self.trust.tokens.get(link) else {
+                    return Err(Short::Awaits(Awaited::Token(*link)));
+                };
+                let mut links = token.links().iter();
+                token.leaf().audience == self.fact.agent
+                    || links.any(|(_, link)| link.issuer == self.fact.agent)
+            }
+        };
+        if by_right {
+            Ok(Lesson::Fence { by_root: false })
+        } else {
+            Err(void(
+                Code::NotAllowed,
+                "this needs a token with the right to fence, or to have issued what ends",
+            ))
+        }
+    }
+}
+
+fn fenced(target: FenceTarget, reason: &str) -> Short {
+    let what = match target {
+        FenceTarget::Link(_) => "the token",
+        FenceTarget::Key(_) => "the key",
+        FenceTarget::Epoch(_) => "the token's epoch",
+    };
+    void(
+        Code::TokenFenced,
+        format!("{what} was fenced off: {reason}"),
+    )
+}
+
+impl Awaited {
+    /// The refusal at the edge, where nothing waits for it.
+    pub fn rejection(self) -> Rejection {
+        match self {
+            Self::Enrolment(_) => {
+                Rejection::new(Code::AgentUnknown, "no such agent is enrolled here")
+                    .hint("enrol it first: `unisono agent enrol NAME`")
+            }
+            Self::Tier(_) => Rejection::new(
+                Code::TokenBinding,
+                "this agent is enrolled for no tier, so no token counts for it",
+            )
+            .hint("enrol it for its tier: `unisono agent enrol NAME --tier TIER`"),
+            Self::Token(_) => Rejection::new(
+                Code::TokenUnknown,
+                "this token has not been laid before the orchestra",
+            )
+            .hint("lay it down first: `unisono token present TOKEN`"),
+        }
+    }
+}
+
+impl Void {
+    /// The refusal at the edge.
+    pub fn rejection(self) -> Rejection {
+        let hint = match self.code {
+            Code::TokenMissing => {
+                "ask an executive for a token, and lay it down: `unisono token present TOKEN`"
+            }
+            Code::TokenTime => "ask whoever issued it to renew it",
+            Code::TokenFenced => "ask for a new token; `unisono trust` shows the fence",
+            Code::NotAllowed => {
+                "`unisono token explain TOKEN` says what it allows, and who may grant more"
+            }
+            Code::TokenBinding => {
+                "a key has one tier for life: use the key that is enrolled for this one"
+            }
+            _ => "",
+        };
+        Rejection::new(self.code, self.detail).hint(hint)
+    }
+}

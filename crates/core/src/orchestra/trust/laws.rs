@@ -1,0 +1,133 @@
+//! What holds from some record on: guards, fences, and the tiers that keys are bound to. All of it
+//! only grows.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use unisono_model::capability::Tier;
+use unisono_model::{AgentId, ChainId, Fence, FenceTarget, Place};
+
+use crate::capability::Verified;
+use crate::orchestra::fact::Fact;
+
+/// Everything of that kind which is known.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Laws {
+    guard: Option<Place>,
+    fences: BTreeMap<Place, Fencing>,
+    tiers: BTreeMap<AgentId, BTreeSet<Tier>>,
+}
+
+/// A fence with its author.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Fencing {
+    /// Who fenced.
+    pub by: AgentId,
+    /// Whether that is a root of the cluster: then it ends what other fences say, too.
+    pub by_root: bool,
+    /// What it says.
+    pub fence: Fence,
+}
+
+/// What a key is enrolled for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Binding<'a> {
+    /// No enrolment that names a tier is held.
+    Unknown,
+    /// Tokens of this tier count for it.
+    Bound(&'a Tier),
+    /// Two tiers: none does.
+    Contradicted,
+}
+
+impl Laws {
+    /// From which record on every action needs a token.
+    pub fn guarded_from(&self) -> Option<Place> {
+        self.guard
+    }
+
+    /// Whether an action at this place needs a token.
+    pub fn is_guarded(&self, place: Place) -> bool {
+        self.guard.is_some_and(|guard| place > guard)
+    }
+
+    /// All fences, in order.
+    pub fn fences(&self) -> impl Iterator<Item = (&Place, &Fencing)> {
+        self.fences.iter()
+    }
+
+    /// What a key is enrolled for.
+    pub fn binding(&self, agent: &AgentId) -> Binding<'_> {
+        let Some(tiers) = self.tiers.get(agent) else {
+            return Binding::Unknown;
+        };
+        match (tiers.len(), tiers.first()) {
+            (1, Some(tier)) => Binding::Bound(tier),
+            _ => Binding::Contradicted,
+        }
+    }
+
+    /// The fence that cuts a record off, if any. Fences by others than a root are not asked about
+    /// fences themselves: two that end each other both stand, whichever came first.
+    pub fn cut(
+        &self,
+        chain: &ChainId,
+        seq: u64,
+        token: Option<&Verified>,
+        by_root_alone: bool,
+    ) -> Option<&Fencing> {
+        let asked = self.fences.values();
+        asked
+            .filter(|fencing| fencing.by_root || !by_root_alone)
+            .find(|fencing| {
+                concerns(&fencing.fence.target, &chain.agent, token)
+                    && seq > kept(&fencing.fence, chain)
+            })
+    }
+
+    /// Whether a fence ends a token: nothing that names it counts any more but what is kept.
+    pub fn ends(&self, token: &Verified) -> bool {
+        let audience = &token.leaf().audience;
+        let mut fences = self.fences.values();
+        fences.any(|fencing| concerns(&fencing.fence.target, audience, Some(token)))
+    }
+
+    pub(super) fn guard(&mut self, place: Place) {
+        self.guard = Some(self.guard.map_or(place, |known| known.min(place)));
+    }
+
+    pub(super) fn fence(&mut self, fact: &Fact, fence: &Fence, by_root: bool) {
+        let fencing = Fencing {
+            by: fact.agent,
+            by_root,
+            fence: fence.clone(),
+        };
+        self.fences.insert(fact.place, fencing);
+    }
+
+    /// True if the key was bound to another tier alone until now.
+    pub(super) fn bind(&mut self, agent: AgentId, tier: Tier) -> bool {
+        let tiers = self.tiers.entry(agent).or_default();
+        tiers.insert(tier) && tiers.len() == 2
+    }
+}
+
+/// Whether a fence of this target is about what an agent does under a token.
+pub(super) fn concerns(target: &FenceTarget, agent: &AgentId, token: Option<&Verified>) -> bool {
+    match target {
+        FenceTarget::Key(key) => key == agent,
+        FenceTarget::Link(link) => token.is_some_and(|token| token.passes_through(link)),
+        FenceTarget::Epoch(epoch) => token.is_some_and(|token| {
+            let mut links = token.links().iter();
+            links.any(|(_, link)| link.epoch < *epoch)
+        }),
+    }
+}
+
+/// Up to which record of a chain a fence lets stand; 0: none.
+pub(super) fn kept(fence: &Fence, chain: &ChainId) -> u64 {
+    let heads = &fence.keep;
+    heads
+        .binary_search_by(|head| head.chain.cmp(chain))
+        .map_or(0, |index| heads[index].seq)
+}

@@ -1,0 +1,267 @@
+//! Which records count: validity as a predicate over the set of records held.
+//!
+//! ```text
+//!  record ─► its agent enrolled? ─► its token laid before the orchestra? ─► in time, of its tier,
+//!            │ no: pending          │ no: pending                           allows this? │ no: void
+//!            ▼                      ▼                                                    ▼
+//!           waits for it           waits for it                    below every fence's cut? ─► counts
+//! ```
+//!
+//! No clock, no configuration but the cluster's root, no current state: what a verdict rests on and
+//! is not here yet makes a record pending, and a fence that comes late makes it void and folds
+//! everything again. Equal sets give equal verdicts in any order; the model that was checked first
+//! is in `docs/decisions/009-validity-over-the-set.md`.
+//!
+//! **Invariant (I7):** nothing reaches the other folds that its token did not allow.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use unisono_model::{
+    Action, AgentId, ChainCut, ChainId, Digest, Fence, FenceTarget, Incident, LogId, NodeId, Place,
+    Stamp,
+};
+
+use super::fact::Fact;
+use crate::capability::Verified;
+
+mod judge;
+mod laws;
+
+pub use judge::{Awaited, Lesson, Verdict, Void};
+pub use laws::Laws;
+
+/// Void records that are kept in memory for reading; older ones are in the log.
+pub const VOIDED_KEPT_MAX: usize = 1_024;
+/// Incidents that are kept in memory for reading; older ones are in the log.
+pub const INCIDENTS_KEPT_MAX: usize = 256;
+/// How long after its end a token is kept for records that come late (ms). What comes even later is
+/// judged by folding the logs again.
+pub const TOKEN_KEPT_MS: u64 = 7 * 24 * 3_600_000;
+
+/// The fold over everything that rights are judged by.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Trust {
+    /// What verdicts are given by.
+    laws: Laws,
+    /// What the records folded here say. The same, but while a log is folded again: then the laws
+    /// are those that were known before, so that nothing counts until its fence comes by.
+    seen: Laws,
+    /// Tokens that were laid before the orchestra, and all that they pass through, by their last
+    /// links.
+    tokens: BTreeMap<Digest, Verified>,
+    /// How far each chain has come under each token, or under none: what a fence would have to take
+    /// back.
+    used: BTreeMap<Use, u64>,
+    /// The highest record that counted without a token where a guard would ask for one.
+    bare: Option<Place>,
+    voided: BTreeMap<Place, Voided>,
+    incidents: BTreeMap<Place, (NodeId, Incident)>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+struct Use {
+    token: Option<Digest>,
+    chain: ChainId,
+}
+
+/// A record that does not count, and why.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Voided {
+    /// Who signed it.
+    pub agent: AgentId,
+    /// The log that carries it.
+    pub log: LogId,
+    /// The action's name.
+    pub deed: String,
+    /// The rule's word.
+    pub rule: String,
+    /// Why, in a sentence.
+    pub detail: String,
+}
+
+/// What came of learning something.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Learned {
+    /// What records were waiting for.
+    pub arrived: Vec<Awaited>,
+    /// Something ended, perhaps for records that wait.
+    pub fenced: bool,
+    /// Something that counted does so no more: everything has to be folded again.
+    pub upset: bool,
+}
+
+impl Trust {
+    /// An empty fold that already knows the laws, for folding logs again.
+    pub fn under(laws: Laws) -> Self {
+        Self {
+            laws,
+            ..Self::default()
+        }
+    }
+
+    /// The laws that verdicts are given by.
+    pub fn laws(&self) -> &Laws {
+        &self.laws
+    }
+
+    /// After a walk over whole logs: the laws are what the walk has seen. True if verdicts were
+    /// given by others, so that the walk has to be made again.
+    pub fn settle(&mut self) -> bool {
+        let differ = self.laws != self.seen;
+        self.laws.clone_from(&self.seen);
+        differ
+    }
+
+    /// A record counts: what it says about rights holds from now on.
+    pub fn learn(&mut self, fact: &Fact, lesson: Lesson) -> Learned {
+        let mut learned = Learned::default();
+        match lesson {
+            Lesson::Nothing => {}
+            Lesson::Tokens(tokens) => {
+                for token in tokens {
+                    let id = token.id();
+                    if self.tokens.insert(id, token).is_none() {
+                        learned.arrived.push(Awaited::Token(id));
+                    }
+                }
+            }
+            Lesson::Tier(tier) => {
+                let former = self.laws.bind(fact.agent, tier.clone());
+                self.seen.bind(fact.agent, tier);
+                learned.arrived.push(Awaited::Tier(fact.agent));
+                learned.upset = former && self.has_used_tokens(&fact.agent);
+            }
+            Lesson::Guard => {
+                self.laws.guard(fact.place);
+                self.seen.guard(fact.place);
+                learned.upset = self.bare.is_some_and(|bare| bare > fact.place);
+            }
+            Lesson::Fence { by_root } => {
+                if let Action::Fence(fence) = &fact.body.action {
+                    learned.upset = self.reaches_back(fence);
+                    learned.fenced = true;
+                    self.laws.fence(fact, fence, by_root);
+                    self.seen.fence(fact, fence, by_root);
+                }
+            }
+        }
+        if let Action::Incident(incident) = &fact.body.action {
+            let known = (fact.log.node, incident.clone());
+            keep_latest(&mut self.incidents, fact.place, known, INCIDENTS_KEPT_MAX);
+        }
+        learned
+    }
+
+    /// A record counts: a fence that comes later may have to take it back.
+    pub fn note_use(&mut self, fact: &Fact) {
+        if judge::needs_token(&fact.body.action) && fact.body.token.is_none() {
+            self.bare = self.bare.max(Some(fact.place));
+        }
+        let token = fact.body.token;
+        let (agent, log) = (fact.agent, fact.log);
+        let chain = ChainId { agent, log };
+        let highest = self.used.entry(Use { token, chain }).or_default();
+        *highest = fact.seq.max(*highest);
+    }
+
+    /// A record does not count.
+    pub fn void(&mut self, fact: &Fact, why: Void) {
+        let voided = Voided {
+            agent: fact.agent,
+            log: fact.log,
+            deed: String::from(fact.body.action.name()),
+            rule: String::from(why.code.as_str()),
+            detail: why.detail,
+        };
+        keep_latest(&mut self.voided, fact.place, voided, VOIDED_KEPT_MAX);
+    }
+
+    fn has_used_tokens(&self, agent: &AgentId) -> bool {
+        let mut used = self.used.keys();
+        used.any(|one| one.chain.agent == *agent && one.token.is_some())
+    }
+
+    /// Whether a fence takes anything back that has counted.
+    fn reaches_back(&self, fence: &Fence) -> bool {
+        self.used.iter().any(|(one, highest)| {
+            let token = one.token.and_then(|id| self.tokens.get(&id));
+            laws::concerns(&fence.target, &one.chain.agent, token)
+                && *highest > laws::kept(fence, &one.chain)
+        })
+    }
+
+    /// The tokens of an agent, the one that lasts longest first.
+    pub fn tokens_of(&self, agent: &AgentId) -> Vec<&Verified> {
+        let own = |token: &&Verified| token.leaf().audience == *agent;
+        let mut tokens: Vec<&Verified> = self.tokens.values().filter(own).collect();
+        tokens.sort_by_key(|token| core::cmp::Reverse((token.leaf().expires_ms, token.id())));
+        tokens
+    }
+
+    /// All tokens that were laid before the orchestra, by their last links.
+    pub fn tokens(&self) -> impl Iterator<Item = &Verified> {
+        self.tokens.values()
+    }
+
+    /// The token of a name.
+    pub fn token(&self, id: &Digest) -> Option<&Verified> {
+        self.tokens.get(id)
+    }
+
+    /// The latest void records, newest first.
+    pub fn voided(&self, at: Stamp) -> impl Iterator<Item = (Place, &Voided)> {
+        let seen = self.voided.range(..=Place::end_of(at));
+        seen.rev().map(|(place, voided)| (*place, voided))
+    }
+
+    /// The latest incidents with the nodes that tell of them, newest first.
+    pub fn incidents(&self, at: Stamp) -> impl Iterator<Item = (Place, NodeId, &Incident)> {
+        let seen = self.incidents.range(..=Place::end_of(at));
+        seen.rev().map(|(place, (node, one))| (*place, *node, one))
+    }
+
+    /// Where the chains stand that a fence would concern: what it keeps if nothing that has counted
+    /// is to be taken back.
+    pub fn chains_under(&self, target: &FenceTarget) -> Vec<ChainCut> {
+        let mut chains: BTreeMap<ChainId, u64> = BTreeMap::new();
+        for (one, highest) in &self.used {
+            let token = one.token.and_then(|id| self.tokens.get(&id));
+            if laws::concerns(target, &one.chain.agent, token) {
+                let seq = chains.entry(one.chain).or_default();
+                *seq = (*highest).max(*seq);
+            }
+        }
+        let cuts = chains.into_iter();
+        cuts.map(|(chain, seq)| ChainCut { chain, seq }).collect()
+    }
+
+    /// Forgets tokens that ended long before the frontier.
+    pub fn prune(&mut self, frontier: Stamp) {
+        let over = frontier.as_ms().saturating_sub(TOKEN_KEPT_MS);
+        let ended: BTreeSet<Digest> = self
+            .tokens
+            .iter()
+            .filter(|(_, token)| token.leaf().expires_ms < over)
+            .map(|(id, _)| *id)
+            .collect();
+        self.tokens.retain(|id, _| !ended.contains(id));
+        self.used
+            .retain(|one, _| one.token.is_none_or(|id| !ended.contains(&id)));
+    }
+
+    /// Values kept in memory.
+    pub fn weight(&self) -> usize {
+        self.tokens.len() + self.used.len() + self.voided.len() + self.incidents.len()
+    }
+}
+
+/// Keeps the highest places alone, so that what is kept does not depend on the order of arrival.
+fn keep_latest<T>(kept: &mut BTreeMap<Place, T>, place: Place, value: T, most: usize) {
+    kept.insert(place, value);
+    while kept.len() > most {
+        kept.pop_first();
+    }
+}

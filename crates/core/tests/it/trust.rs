@@ -1,0 +1,512 @@
+//! Rights over the set of records held: any order, any repetition, one verdict; held against a
+//! reference that looks at the whole set at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use unisono_core::orchestra::claims::{Rules, Standing};
+use unisono_core::orchestra::fact::Fact;
+use unisono_core::orchestra::horizon::Horizon;
+use unisono_core::orchestra::{FoldRules, Folds, Reading, Refold};
+use unisono_core::sabotage::Sabotage;
+use unisono_model::capability::{Scope, Tier};
+use unisono_model::wire::Blob;
+use unisono_model::{
+    Action, AgentId, AgentKind, ChainCut, ChainId, Digest, Enrol, Fence, FenceTarget, Held,
+    Incarnation, LogId, NodeId, OrchestraId, Place, Presence, RECORD_VERSION, RecordBody, Stamp,
+    Status,
+};
+
+use crate::capability::{CLUSTER, HOUR_MS, NOW_MS, chain, key, links, name};
+
+/// Nobody was ever left out of this cluster.
+struct Everybody;
+
+impl Standing for Everybody {
+    fn is_late(&self, _: &LogId, _: Stamp) -> bool {
+        false
+    }
+
+    fn fence_after(&self, _: Stamp) -> Option<Stamp> {
+        None
+    }
+}
+
+fn orchestra() -> OrchestraId {
+    OrchestraId::of(CLUSTER, "alpha")
+}
+
+fn rules() -> FoldRules {
+    FoldRules {
+        founder: NodeId([1; 32]),
+        cluster: CLUSTER,
+        root: Some(root()),
+        lease_ms_max: 60_000,
+        sabotage: Sabotage::default(),
+    }
+}
+
+fn root() -> AgentId {
+    name(&key(1))
+}
+
+fn executive() -> AgentId {
+    name(&key(2))
+}
+
+fn implementer() -> AgentId {
+    name(&key(3))
+}
+
+fn log(node: u8) -> LogId {
+    LogId {
+        node: NodeId([node; 32]),
+        incarnation: Incarnation {
+            started_ms: 1,
+            nonce: u64::from(node),
+        },
+    }
+}
+
+/// Records as they are made: each goes to the end of its agent's chain on a node.
+#[derive(Default)]
+struct History {
+    facts: Vec<Fact>,
+    ends: BTreeMap<ChainId, u64>,
+}
+
+impl History {
+    fn add(&mut self, agent: AgentId, node: u8, at_ms: u64, token: Option<Digest>, action: Action) {
+        let log = log(node);
+        let seq = self.ends.entry(ChainId { agent, log }).or_default();
+        *seq += 1;
+        let number = self.facts.len() as u64 + 1;
+        let mut record = [0; 32];
+        record[..8].copy_from_slice(&number.to_be_bytes());
+        self.facts.push(Fact {
+            place: Place {
+                stamp: Stamp::from_ms(at_ms),
+                record: Digest(record),
+            },
+            agent,
+            log,
+            bundle: number,
+            seq: *seq,
+            body: RecordBody {
+                version: RECORD_VERSION,
+                held: Held::Agent,
+                agent_ms: 0,
+                iteration: 1,
+                key: None,
+                predecessors: Vec::new(),
+                token,
+                action,
+            },
+        });
+    }
+
+    /// The story's agents are enrolled for their tiers, and their tokens lie before the orchestra.
+    fn with_rights() -> Self {
+        let mut history = Self::default();
+        let at_ms = NOW_MS + 1_000;
+        history.add(root(), 1, at_ms, None, enrol("root", None));
+        history.add(
+            executive(),
+            1,
+            at_ms + 1,
+            None,
+            enrol("boss", Some(Tier::Executive)),
+        );
+        let tier = Some(Tier::Implementation);
+        history.add(implementer(), 2, at_ms + 2, None, enrol("ivy", tier));
+        history.add(executive(), 1, at_ms + 3, None, present(&token_of(1)));
+        history.add(implementer(), 2, at_ms + 4, None, present(&token_of(2)));
+        history
+    }
+
+    fn work(&mut self, agent: AgentId, node: u8, at_ms: u64, token: Option<Digest>) {
+        let presence = Action::Presence(Presence {
+            status: Status::Active,
+            intent: format!("step {}", self.facts.len()),
+            focus: String::new(),
+        });
+        self.add(agent, node, NOW_MS + 2_000 + at_ms, token, presence);
+    }
+
+    fn fence(&mut self, by: AgentId, at_ms: u64, target: FenceTarget, keep: &[(AgentId, u8, u64)]) {
+        let mut keep: Vec<ChainCut> = keep
+            .iter()
+            .map(|(agent, node, seq)| ChainCut {
+                chain: ChainId {
+                    agent: *agent,
+                    log: log(*node),
+                },
+                seq: *seq,
+            })
+            .collect();
+        keep.sort_unstable();
+        let fence = Fence {
+            target,
+            reason: "a test".into(),
+            keep,
+        };
+        let token = (by == executive()).then(|| id_of(1));
+        self.add(by, 1, NOW_MS + 2_000 + at_ms, token, Action::Fence(fence));
+    }
+}
+
+fn enrol(name: &str, tier: Option<Tier>) -> Action {
+    Action::Enrol(Enrol {
+        name: name.into(),
+        role: String::new(),
+        kind: AgentKind::Ai,
+        tier,
+    })
+}
+
+/// The story's token, as far as its first `length` links.
+fn token_of(length: usize) -> Vec<u8> {
+    let links = links().into_iter().take(length).collect();
+    chain(links, &[1, 2]).encode()
+}
+
+fn id_of(length: usize) -> Digest {
+    let links = links().into_iter().take(length).collect();
+    chain(links, &[1, 2]).id()
+}
+
+fn present(token: &[u8]) -> Action {
+    Action::Present(Blob(token.to_vec()))
+}
+
+/// What a fold shows of its verdicts.
+#[derive(Debug, Eq, PartialEq)]
+struct Shown {
+    valid: u64,
+    void: u64,
+    pending: u64,
+    voided: Vec<(Place, String)>,
+    refolds: bool,
+}
+
+/// Folds in one order, and folds again as a node does where that is asked for.
+fn folded(facts: &[Fact]) -> Shown {
+    let mut folds = Folds::under(orchestra(), unisono_core::orchestra::trust::Laws::default());
+    for fact in facts {
+        folds.insert(fact.clone(), &rules());
+    }
+    let mut refolds = 0;
+    while folds.needs_refold() == Some(Refold::Everything) {
+        refolds += 1;
+        assert!(refolds < 5, "folding again must come to an end");
+        let mut again = Folds::under(orchestra(), folds.laws().clone());
+        for fact in facts.iter().rev() {
+            again.insert(fact.clone(), &rules());
+        }
+        again.settle_laws();
+        folds = again;
+    }
+    let horizon = Horizon::default();
+    let reading = Reading {
+        folds: &folds,
+        at: Stamp::MAX,
+        horizon: &horizon,
+        rules: Rules {
+            standing: &Everybody,
+            lease_ms_max: 60_000,
+            expiry_ignored: false,
+        },
+    };
+    let state = reading.state();
+    let voided = reading.trust().voided;
+    Shown {
+        valid: state.records,
+        void: state.void,
+        pending: state.pending,
+        voided: voided
+            .into_iter()
+            .map(|one| (one.place, one.rule))
+            .collect(),
+        refolds: refolds > 0,
+    }
+}
+
+fn rules_of(shown: &Shown) -> Vec<&str> {
+    shown.voided.iter().map(|(_, rule)| rule.as_str()).collect()
+}
+
+#[test]
+fn a_token_allows_what_it_says_and_nothing_else() {
+    let mut history = History::with_rights();
+    history.work(implementer(), 2, 0, Some(id_of(2)));
+    let plan = Action::Advance { from: 1 };
+    history.add(implementer(), 2, NOW_MS + 3_000, Some(id_of(2)), plan);
+    let shown = folded(&history.facts);
+    assert_eq!((shown.valid, shown.void, shown.pending), (6, 1, 0));
+    assert_eq!(rules_of(&shown), ["not_allowed"]);
+}
+
+#[test]
+fn a_stolen_token_is_worth_nothing_without_its_key() {
+    let mut history = History::with_rights();
+    let thief = name(&key(9));
+    history.add(
+        thief,
+        3,
+        NOW_MS + 1_500,
+        None,
+        enrol("thief", Some(Tier::Implementation)),
+    );
+    history.add(thief, 3, NOW_MS + 1_501, None, present(&token_of(2)));
+    history.work(thief, 3, 0, Some(id_of(2)));
+    let shown = folded(&history.facts);
+    assert_eq!(rules_of(&shown), ["token_binding", "token_binding"]);
+}
+
+#[test]
+fn a_token_for_one_project_is_none_for_another() {
+    let mut elsewhere = links();
+    elsewhere[1].may.write = Scope::Project("beta".into());
+    elsewhere[0].grant.as_mut().expect("a grant").rights.write = Scope::Global;
+    let token = chain(elsewhere, &[1, 2]);
+    let mut history = History::with_rights();
+    history.add(
+        implementer(),
+        2,
+        NOW_MS + 1_500,
+        None,
+        present(&token.encode()),
+    );
+    history.work(implementer(), 2, 0, Some(token.id()));
+    assert_eq!(rules_of(&folded(&history.facts)), ["not_allowed"]);
+}
+
+#[test]
+fn a_token_counts_by_the_stamp_of_the_record() {
+    let mut history = History::with_rights();
+    history.work(implementer(), 2, 0, Some(id_of(2)));
+    history.work(implementer(), 2, HOUR_MS, Some(id_of(2)));
+    assert_eq!(rules_of(&folded(&history.facts)), ["token_time"]);
+}
+
+#[test]
+fn a_key_with_two_tiers_has_none() {
+    let mut history = History::with_rights();
+    history.work(implementer(), 2, 0, Some(id_of(2)));
+    let other = enrol("ivy", Some(Tier::Validation));
+    history.add(implementer(), 3, NOW_MS + 9_000, None, other);
+    let shown = folded(&history.facts);
+    assert_eq!(rules_of(&shown), ["token_binding"]);
+    assert!(shown.refolds, "what had counted was taken back");
+}
+
+#[test]
+fn only_a_root_guards_and_then_everything_needs_a_token() {
+    let mut history = History::with_rights();
+    history.work(implementer(), 2, 0, None);
+    history.add(
+        executive(),
+        1,
+        NOW_MS + 2_500,
+        Some(id_of(1)),
+        Action::Guard,
+    );
+    history.work(implementer(), 2, 1_000, None);
+    history.add(root(), 1, NOW_MS + 4_000, None, Action::Guard);
+    history.work(implementer(), 2, 3_000, None);
+    history.work(implementer(), 2, 3_001, Some(id_of(2)));
+    let shown = folded(&history.facts);
+    assert_eq!(rules_of(&shown), ["token_missing", "not_allowed"]);
+}
+
+/// The abuse that a date would let through: the cut is a place in a chain.
+#[test]
+fn nothing_can_be_dated_back_under_a_fence() {
+    let mut history = History::with_rights();
+    for step in 0..4 {
+        history.work(implementer(), 2, step * 100, Some(id_of(2)));
+    }
+    let keep = [(implementer(), 2, 4)];
+    history.fence(executive(), 5_000, FenceTarget::Link(id_of(2)), &keep);
+    // Stamped between what counts, but later in its chain; and a chain that nobody had seen.
+    history.work(implementer(), 2, 150, Some(id_of(2)));
+    history.work(implementer(), 4, 50, Some(id_of(2)));
+    let shown = folded(&history.facts);
+    // Two of the four stand: enrolment and token are the chain's first two records.
+    assert_eq!(rules_of(&shown), ["token_fenced"; 4]);
+    assert_eq!(shown.valid, 8);
+}
+
+#[test]
+fn two_executives_that_end_each_other_are_both_ended_and_a_root_ends_fences() {
+    let mut history = History::with_rights();
+    history.fence(
+        executive(),
+        100,
+        FenceTarget::Key(implementer()),
+        &[(implementer(), 2, 2)],
+    );
+    history.work(implementer(), 2, 200, Some(id_of(2)));
+    let stands = folded(&history.facts);
+    assert_eq!(rules_of(&stands), ["token_fenced"]);
+    // The root ends the executive from before that fence on: the fence is void, the work counts.
+    history.fence(
+        root(),
+        300,
+        FenceTarget::Key(executive()),
+        &[(executive(), 1, 2)],
+    );
+    let recovered = folded(&history.facts);
+    assert_eq!(rules_of(&recovered), ["token_fenced"]);
+    assert_eq!(recovered.voided[0].0, history.facts[5].place);
+}
+
+#[test]
+fn everybody_ends_their_own_and_issuers_what_they_issued_but_nobody_another() {
+    let mut history = History::with_rights();
+    let other = name(&key(8));
+    history.add(
+        other,
+        5,
+        NOW_MS + 1_500,
+        None,
+        enrol("eve", Some(Tier::Implementation)),
+    );
+    history.fence(other, 10, FenceTarget::Link(id_of(2)), &[]);
+    history.fence(other, 20, FenceTarget::Epoch(9), &[]);
+    let refused = folded(&history.facts);
+    assert_eq!(rules_of(&refused), ["not_allowed"; 2]);
+    history.fence(implementer(), 30, FenceTarget::Link(id_of(2)), &[]);
+    history.work(implementer(), 2, 40, Some(id_of(2)));
+    assert_eq!(folded(&history.facts).void, 3, "a log-out ends the token");
+}
+
+#[test]
+fn an_epoch_ends_every_token_of_those_before_it() {
+    let mut history = History::with_rights();
+    history.work(implementer(), 2, 0, Some(id_of(2)));
+    history.fence(root(), 100, FenceTarget::Epoch(4), &[(implementer(), 2, 3)]);
+    history.work(implementer(), 2, 200, Some(id_of(2)));
+    let shown = folded(&history.facts);
+    assert_eq!(rules_of(&shown), ["token_fenced"]);
+}
+
+/// What the whole set says, looked at at once: an implementation of its own.
+fn reference(facts: &[Fact]) -> BTreeSet<Place> {
+    let tokens: BTreeMap<Digest, usize> = BTreeMap::from([(id_of(1), 1), (id_of(2), 2)]);
+    let holders = [executive(), implementer()];
+    let fences: Vec<&Fact> = facts
+        .iter()
+        .filter(|fact| matches!(fact.body.action, Action::Fence(_)))
+        .collect();
+    let guard = facts
+        .iter()
+        .filter(|fact| fact.body.action == Action::Guard && fact.agent == root())
+        .map(|fact| fact.place)
+        .min();
+    let reaches = |fence: &Fact, fact: &Fact| {
+        let Action::Fence(says) = &fence.body.action else {
+            return false;
+        };
+        let about = match says.target {
+            FenceTarget::Key(key) => key == fact.agent,
+            FenceTarget::Epoch(epoch) => fact.body.token.is_some() && epoch > 3,
+            FenceTarget::Link(link) => {
+                let depth = fact.body.token.and_then(|token| tokens.get(&token));
+                depth.is_some_and(|depth| tokens[&link] <= *depth)
+            }
+        };
+        let kept = says
+            .keep
+            .iter()
+            .find(|cut| cut.chain.agent == fact.agent && cut.chain.log == fact.log);
+        about && fact.seq > kept.map_or(0, |cut| cut.seq)
+    };
+    let by_root = |fence: &&&Fact| fence.agent == root();
+    let counts = |fence: &&&Fact| {
+        let authority = fence.agent == executive();
+        by_root(fence)
+            || authority
+                && !fences
+                    .iter()
+                    .filter(by_root)
+                    .any(|root| reaches(root, fence))
+    };
+    let valid = facts.iter().filter(|fact| match &fact.body.action {
+        Action::Guard => fact.agent == root(),
+        Action::Fence(_) => fences
+            .iter()
+            .filter(counts)
+            .any(|fence| fence.place == fact.place),
+        action => {
+            let bare = fact.body.token.is_none() && matches!(action, Action::Presence(_));
+            let named = fact.body.token.and_then(|token| tokens.get(&token));
+            let own = named.is_none_or(|depth| holders[depth - 1] == fact.agent);
+            let fenced = fences
+                .iter()
+                .filter(counts)
+                .any(|fence| reaches(fence, fact));
+            own && !fenced && !(bare && guard.is_some_and(|guard| fact.place > guard))
+        }
+    });
+    valid.map(|fact| fact.place).collect()
+}
+
+fn history(steps: &[(u8, u8, u16, u8)]) -> Vec<Fact> {
+    let mut history = History::with_rights();
+    let agents = [executive(), implementer()];
+    for (kind, who, at_ms, cut) in steps {
+        let who = usize::from(who % 2);
+        let (agent, at_ms) = (agents[who], u64::from(*at_ms));
+        let keep = [
+            (executive(), 1, u64::from(cut % 7)),
+            (implementer(), 2, u64::from(cut / 7 % 9)),
+        ];
+        match kind % 12 {
+            0..=4 => history.work(agent, who as u8 + 1, at_ms, Some(id_of(who + 1))),
+            5 => history.work(agent, who as u8 + 1, at_ms, None),
+            6 => history.work(agent, 7, at_ms, Some(id_of(2 - who))),
+            7 => history.fence(executive(), at_ms, FenceTarget::Link(id_of(2)), &keep),
+            8 => history.fence(executive(), at_ms, FenceTarget::Key(implementer()), &keep),
+            9 => history.fence(root(), at_ms, FenceTarget::Key(executive()), &keep[..1]),
+            10 => history.fence(root(), at_ms, FenceTarget::Epoch(4), &keep),
+            _ => history.add(root(), 1, NOW_MS + 2_000 + at_ms, None, Action::Guard),
+        }
+    }
+    history.facts
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// The model of the fences, over the real code.
+    #[test]
+    fn any_order_and_any_repetition_give_the_verdicts_of_the_whole_set(
+        steps in prop::collection::vec((any::<u8>(), any::<u8>(), any::<u16>(), any::<u8>()), 1..40),
+        order in any::<u64>(),
+    ) {
+        let facts = history(&steps);
+        let wanted = reference(&facts);
+        let mut shuffled = facts.clone();
+        let mut state = order | 1;
+        for index in (1..shuffled.len()).rev() {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            shuffled.swap(index, (state % (index as u64 + 1)) as usize);
+        }
+        let mut before = None;
+        for facts in [facts, shuffled] {
+            let shown = folded(&facts);
+            let void: BTreeSet<Place> = shown.voided.iter().map(|(place, _)| *place).collect();
+            prop_assert!(void.is_disjoint(&wanted));
+            prop_assert_eq!(shown.void, void.len() as u64);
+            // A token that only a fenced key laid down stays unknown: whoever names it waits.
+            prop_assert_eq!(shown.valid + shown.void + shown.pending, facts.len() as u64);
+            // Where a record breaks two rules, which one it is told by may depend on the order.
+            let verdicts = (shown.valid, shown.pending, void);
+            prop_assert_eq!(before.get_or_insert(verdicts.clone()), &verdicts);
+            prop_assert_eq!(shown.valid, wanted.len() as u64);
+        }
+    }
+}
