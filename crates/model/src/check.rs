@@ -64,7 +64,7 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
 }
 
 fn fence(fence: &Fence) -> Result<(), Malformed> {
-    text("reason", &fence.reason, limits::TEXT_BYTES_MAX)?;
+    text("reason", &fence.reason, limits::REASON_BYTES_MAX)?;
     count("chains kept", fence.keep.len(), limits::FENCE_CHAINS_MAX)?;
     if fence.keep.is_sorted_by(|one, next| one.chain < next.chain) {
         Ok(())
@@ -76,7 +76,7 @@ fn fence(fence: &Fence) -> Result<(), Malformed> {
 fn incident(incident: &Incident) -> Result<(), Malformed> {
     name("deed", &incident.deed)?;
     name("rule", &incident.rule)?;
-    text("detail", &incident.detail, limits::TEXT_BYTES_MAX)?;
+    text("detail", &incident.detail, limits::REASON_BYTES_MAX)?;
     if incident.times == 0 {
         return Err(Malformed::Limit("times"));
     }

@@ -47,6 +47,8 @@ pub const MEMBERS_MAX: usize = 256;
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 /// Most links of a capability token: as many signatures as checking one costs.
 pub const TOKEN_LINKS_MAX: usize = 4;
+/// Longest reason of a fence, and longest sentence about a refusal (bytes).
+pub const REASON_BYTES_MAX: usize = 1024;
 /// Most chains of which one fence keeps a part: with what stands around them, a record's worth.
 pub const FENCE_CHAINS_MAX: usize = 256;
 /// Most files that one set of rights lists.

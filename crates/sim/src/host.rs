@@ -66,6 +66,8 @@ pub struct Common {
     pub cluster: ClusterId,
     /// Who founded it.
     pub founder: NodeId,
+    /// Who issues first capability links.
+    pub root: unisono_model::AgentId,
     /// The longest lease (ms).
     pub lease_ms_max: u64,
     /// How far back views can be read at once (ms): short, so that the past is folded away in a run.
@@ -174,7 +176,7 @@ impl Host {
             address: address(self.index),
             incarnation: self.incarnation,
             founder: Some(common.founder),
-            root: None,
+            root: Some(common.root),
             seeds,
             lease_ms_max: common.lease_ms_max,
             readable_ms: common.readable_ms,

@@ -136,6 +136,8 @@ pub struct Plan {
     pub liar: Option<usize>,
     /// Whether some agents lie.
     pub dishonest: bool,
+    /// Whether agents act under tokens, and the orchestra is guarded.
+    pub rights: bool,
     /// After how long silent members are voted out (ms); 0 never.
     pub remove_after_ms: u64,
     /// How far back views can be read at once (ms).
@@ -205,6 +207,7 @@ impl Plan {
             clocks,
             liar,
             dishonest,
+            rights: Chance::new(seed, "guarded", 0).percent(mix.rights),
             remove_after_ms,
             // The judges look a few seconds back, and want an answer at once.
             readable_ms: folding.log_between(5_000, 32_000),

@@ -76,6 +76,8 @@ pub struct Mix {
     pub hour_off: u64,
     /// Agents that lie.
     pub dishonest: u64,
+    /// Agents that act under tokens, in an orchestra that is guarded at some time.
+    pub rights: u64,
     /// One node that lies.
     pub byzantine: u64,
     /// Members that are silent for long are voted out.
@@ -124,6 +126,7 @@ impl Default for Mix {
             steps: 30,
             hour_off: 10,
             dishonest: 50,
+            rights: 40,
             byzantine: 10,
             removal: 30,
             cut_newcomers: 10,
@@ -151,6 +154,7 @@ impl Mix {
             steps: 0,
             hour_off: 0,
             dishonest: 0,
+            rights: 0,
             byzantine: 0,
             removal: 0,
             cut_newcomers: 0,
@@ -211,6 +215,14 @@ impl Planted {
         Self {
             name: "gaps-not-repaired",
             breaks: &["I1", "I2"],
+        },
+        Self {
+            name: "fences-ignored",
+            breaks: &["I7"],
+        },
+        Self {
+            name: "token-expiry-ignored",
+            breaks: &["I7"],
         },
     ];
 

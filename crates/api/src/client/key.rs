@@ -48,11 +48,18 @@ impl AgentKey {
     /// The key in a file: 64 hexadecimal characters.
     pub fn load(path: &Path) -> io::Result<Self> {
         let mut text = String::new();
-        OpenOptions::new()
-            .read(true)
-            .open(path)?
-            .take(256)
-            .read_to_string(&mut text)?;
+        let file = OpenOptions::new().read(true).open(path)?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = file.metadata()?.permissions().mode();
+            if mode & 0o077 != 0 {
+                let words =
+                    "others can read or change this key: `chmod 600` it, and think of it as known";
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, words));
+            }
+        }
+        file.take(256).read_to_string(&mut text)?;
         let mut seed = [0; 32];
         from_hex(text.trim(), &mut seed).ok_or_else(|| {
             let words = "an agent's key file holds 64 hexadecimal characters";

@@ -266,11 +266,22 @@ impl From<Action> for ActionShown {
                 members: vote.members,
                 removed: vote.removed.into_iter().map(Into::into).collect(),
             }),
-            Action::Present(token) => Self::Present(PresentBody { token }),
-            Action::Guard => Self::Guard(GuardBody {}),
-            Action::Fence(fence) => Self::Fence(fence.into()),
-            Action::Incident(incident) => Self::Incident(incident.into()),
+            rights @ (Action::Present(_)
+            | Action::Guard
+            | Action::Fence(_)
+            | Action::Incident(_)) => about_rights(rights),
         }
+    }
+}
+
+/// What was said about rights.
+fn about_rights(action: Action) -> ActionShown {
+    match action {
+        Action::Present(token) => ActionShown::Present(PresentBody { token }),
+        Action::Fence(fence) => ActionShown::Fence(fence.into()),
+        Action::Incident(incident) => ActionShown::Incident(incident.into()),
+        // Nothing else is asked about here.
+        _ => ActionShown::Guard(GuardBody {}),
     }
 }
 

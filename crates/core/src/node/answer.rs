@@ -122,7 +122,9 @@ impl Node {
             })?),
             Question::Marks { limit } => View::Marks(reading.marks(*limit)),
             Question::Trust => View::Trust(reading.trust()),
-            Question::Chains(target) => View::Chains(reading.folds.trust.chains_under(target)),
+            Question::Chains(target) => {
+                View::Chains(reading.folds.trust.chains_under(target, reading.at))
+            }
             Question::Settings => View::Settings(reading.folds.course.settings(reading.at)),
             Question::Notes | Question::Note(_) | Question::Config => {
                 return self.living_view(ask);

@@ -14,6 +14,16 @@ use crate::context::Context;
 use crate::orchestra::fact::Fact;
 use crate::orchestra::trust::Verdict;
 
+/// A sentence within its limit: what an agent wrote may be in it.
+fn shortened(detail: &str) -> String {
+    let most = unisono_model::limits::REASON_BYTES_MAX;
+    let end = (0..=most.min(detail.len()))
+        .rev()
+        .find(|end| detail.is_char_boundary(*end));
+    let text = detail[..end.unwrap_or(0)].chars();
+    text.filter(|c| !c.is_control()).collect()
+}
+
 /// What was refused lately, and how often since it was told last.
 pub(super) type Incidents = BTreeMap<(OrchestraId, AgentId, Code), Repeated>;
 
@@ -153,7 +163,7 @@ impl Node {
             token: body.token,
             deed: body.action.name().to_string(),
             rule: rejection.code.as_str().to_string(),
-            detail: rejection.detail.clone(),
+            detail: shortened(&rejection.detail),
             times: 1,
         };
         let Some(known) = self.incidents.get_mut(&key) else {

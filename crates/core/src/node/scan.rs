@@ -93,7 +93,7 @@ impl Node {
         for (orchestra, refold) in due {
             let why = match &refold {
                 Refold::Everything => {
-                    "a fork, a contradiction or a failed write took something away"
+                    "a fork, a fence, a contradiction or a failed write took something away"
                 }
                 Refold::Topics(_) => "a record came from below the checkpoint",
             };

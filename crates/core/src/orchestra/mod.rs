@@ -45,6 +45,9 @@ pub use read::Reading;
 /// is folded again when one arrives.
 pub const PENDING_MAX: usize = 10_000;
 
+/// Most things that such records wait for which are remembered one by one.
+const DROPPED_MAX: usize = 1_024;
+
 /// All accumulators of an orchestra.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Folds {
@@ -65,6 +68,7 @@ pub struct Folds {
     #[serde(skip)]
     pending: BTreeMap<Awaited, Vec<Fact>>,
     pending_dropped: BTreeSet<Awaited>,
+    dropped_more: bool,
     /// Up to here the past is folded into bases.
     pruned: Stamp,
     /// Who took part when it was.
@@ -142,7 +146,7 @@ impl Folds {
             let enrols = matches!(fact.body.action, Action::Enrol(_));
             let first = enrols && !self.agents.is_enrolled(&fact.agent);
             if part == Part::Whole {
-                self.trust.note_use(&fact);
+                self.trust.note_use(&fact, rules);
                 self.count(&fact, rules);
             }
             let mut learned = self.trust.learn(&fact, lesson);
@@ -155,7 +159,7 @@ impl Folds {
                 learned.arrived.extend(self.pending.keys().copied());
             }
             for awaited in learned.arrived {
-                self.upset |= self.pending_dropped.remove(&awaited);
+                self.upset |= self.pending_dropped.remove(&awaited) || self.dropped_more;
                 let waiting = self.pending.remove(&awaited).unwrap_or_default();
                 facts.extend(waiting.into_iter().map(|fact| (fact, Part::Whole)));
             }
@@ -170,8 +174,11 @@ impl Folds {
         let waiting: usize = self.pending.values().map(Vec::len).sum();
         if waiting < PENDING_MAX {
             self.pending.entry(awaited).or_default().push(fact);
-        } else {
+        } else if self.pending_dropped.len() < DROPPED_MAX {
             self.pending_dropped.insert(awaited);
+        } else {
+            // More than can be told apart: whatever arrives may be what one of them waits for.
+            self.dropped_more = true;
         }
     }
 

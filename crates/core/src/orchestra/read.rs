@@ -89,8 +89,9 @@ impl Reading<'_> {
             guarded_from: trust.laws().guarded_from(),
             tokens: self.tokens(),
             fences: fences
+                .into_iter()
                 .map(|(place, fencing)| FenceView {
-                    place: *place,
+                    place,
                     by: fencing.by,
                     by_root: fencing.by_root,
                     fence: fencing.fence.clone(),

@@ -361,6 +361,41 @@ fn two_executives_that_end_each_other_are_both_ended_and_a_root_ends_fences() {
     assert_eq!(recovered.voided[0].0, history.facts[5].place);
 }
 
+/// If a fence could end the enrolment and the token that another fence rests on, two of them would
+/// take turns for ever: each stands as long as the other does not.
+#[test]
+fn two_executives_that_leave_each_other_nothing_come_to_an_end() {
+    let mut first = links();
+    first.truncate(1);
+    first[0].audience = name(&key(4));
+    first[0].nonce = [4; 16];
+    let token = chain(first, &[1]);
+    let (one, other) = (executive(), name(&key(4)));
+    let mut history = History::with_rights();
+    history.add(
+        other,
+        3,
+        NOW_MS + 1_500,
+        None,
+        enrol("rival", Some(Tier::Executive)),
+    );
+    history.add(other, 3, NOW_MS + 1_501, None, present(&token.encode()));
+    history.work(one, 1, 0, Some(id_of(1)));
+    history.work(other, 3, 0, Some(token.id()));
+    history.fence(one, 100, FenceTarget::Key(other), &[]);
+    let at_ms = NOW_MS + 2_100;
+    let fence = Fence {
+        target: FenceTarget::Key(one),
+        reason: "a test".into(),
+        keep: Vec::new(),
+    };
+    history.add(other, 3, at_ms, Some(token.id()), Action::Fence(fence));
+    let shown = folded(&history.facts);
+    assert_eq!(rules_of(&shown), ["token_fenced"; 2], "the work of both");
+    history.facts.reverse();
+    assert_eq!(folded(&history.facts).voided, shown.voided);
+}
+
 #[test]
 fn everybody_ends_their_own_and_issuers_what_they_issued_but_nobody_another() {
     let mut history = History::with_rights();
@@ -379,6 +414,30 @@ fn everybody_ends_their_own_and_issuers_what_they_issued_but_nobody_another() {
     history.fence(implementer(), 30, FenceTarget::Link(id_of(2)), &[]);
     history.work(implementer(), 2, 40, Some(id_of(2)));
     assert_eq!(folded(&history.facts).void, 3, "a log-out ends the token");
+}
+
+/// An executive that could end the root's key would undo the guard, and nobody could undo that.
+#[test]
+fn nothing_ends_what_a_root_or_a_node_says() {
+    let mut history = History::with_rights();
+    history.add(root(), 1, NOW_MS + 1_600, None, Action::Guard);
+    let node = AgentId(log(4).node.0);
+    history.add(node, 4, NOW_MS + 1_700, None, enrol("n4", None));
+    history.fence(executive(), 0, FenceTarget::Key(root()), &[]);
+    history.fence(executive(), 10, FenceTarget::Key(node), &[]);
+    history.fence(root(), 20, FenceTarget::Key(root()), &[]);
+    history.work(implementer(), 2, 30, None);
+    let shown = folded(&history.facts);
+    assert_eq!(rules_of(&shown), ["token_missing"], "the guard stands");
+}
+
+#[test]
+fn whoever_ends_their_own_key_ends_it() {
+    let mut history = History::with_rights();
+    history.work(implementer(), 2, 0, Some(id_of(2)));
+    history.fence(implementer(), 10, FenceTarget::Key(implementer()), &[]);
+    let shown = folded(&history.facts);
+    assert_eq!(rules_of(&shown), ["token_fenced"]);
 }
 
 #[test]
@@ -416,6 +475,9 @@ fn reference(facts: &[Fact]) -> BTreeSet<Place> {
                 depth.is_some_and(|depth| tokens[&link] <= *depth)
             }
         };
+        if fact.agent == root() {
+            return false;
+        }
         let kept = says
             .keep
             .iter()
@@ -424,7 +486,11 @@ fn reference(facts: &[Fact]) -> BTreeSet<Place> {
     };
     let by_root = |fence: &&&Fact| fence.agent == root();
     let counts = |fence: &&&Fact| {
-        let authority = fence.agent == executive();
+        let Action::Fence(says) = &fence.body.action else {
+            return false;
+        };
+        let own = says.target == FenceTarget::Key(fence.agent);
+        let authority = fence.agent == executive() || own;
         by_root(fence)
             || authority
                 && !fences
@@ -438,6 +504,10 @@ fn reference(facts: &[Fact]) -> BTreeSet<Place> {
             .iter()
             .filter(counts)
             .any(|fence| fence.place == fact.place),
+        Action::Enrol(_) | Action::Present(_) => {
+            let roots = fences.iter().filter(by_root);
+            !roots.into_iter().any(|fence| reaches(fence, fact))
+        }
         action => {
             let bare = fact.body.token.is_none() && matches!(action, Action::Presence(_));
             let named = fact.body.token.and_then(|token| tokens.get(&token));
@@ -462,7 +532,9 @@ fn history(steps: &[(u8, u8, u16, u8)]) -> Vec<Fact> {
             (executive(), 1, u64::from(cut % 7)),
             (implementer(), 2, u64::from(cut / 7 % 9)),
         ];
-        match kind % 12 {
+        match kind % 14 {
+            12 => history.fence(agent, at_ms, FenceTarget::Key(agent), &keep),
+            13 => history.fence(executive(), at_ms, FenceTarget::Key(root()), &keep),
             0..=4 => history.work(agent, who as u8 + 1, at_ms, Some(id_of(who + 1))),
             5 => history.work(agent, who as u8 + 1, at_ms, None),
             6 => history.work(agent, 7, at_ms, Some(id_of(2 - who))),

@@ -40,6 +40,15 @@ impl Agent {
                 }
                 self.pursue(now)
             }
+            (Talk::Presenting, AnswerBody::Recorded(recorded)) => {
+                self.presented.insert(self.home);
+                let home = self.home;
+                if let Some(chain) = self.chain.as_mut().filter(|chain| chain.host == home) {
+                    chain.next_seq = recorded.seq + 1;
+                    chain.prev = recorded.place.record;
+                }
+                self.pursue(now)
+            }
             (Talk::Opening, _) => self.pursue(now),
             (Talk::Errand, AnswerBody::Recorded(recorded)) => self.recorded(now, &recorded),
             (Talk::Errand, AnswerBody::View(view)) => {
@@ -117,6 +126,7 @@ impl Agent {
     fn learn(&mut self, view: View) {
         match view {
             View::State(state) => self.iteration = state.iteration.max(1),
+            View::Chains(cuts) => self.take_cuts(cuts),
             View::Task(task) => {
                 if self
                     .made_task
@@ -161,6 +171,11 @@ impl Agent {
                 };
                 let work = Work::Open { name };
                 return self.say(Talk::Opening, Request::Do(work), &errand, Vec::new());
+            }
+            (Code::TokenUnknown, _) => {
+                // The node has not heard of it yet, or not any more.
+                self.presented.remove(&self.home);
+                return self.begin_again(now, rejection);
             }
             (Code::ChainOrder | Code::WrongLog | Code::AgentUnknown, _) => {
                 return self.begin_again(now, rejection);

@@ -27,6 +27,9 @@ impl Agent {
         if !self.script.is_empty() {
             return Wish::Act(self.script.remove(0));
         }
+        if let Some(wish) = self.exercise(now) {
+            return wish;
+        }
         if self.chance.percent(4) {
             // Agents move: that is what cursors are for.
             self.move_on();

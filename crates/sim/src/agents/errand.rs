@@ -190,6 +190,12 @@ impl Agent {
             let before = vec![deed(&signed, digest)];
             return self.say(Talk::Enrolment, Request::Do(work), errand, before);
         }
+        if let Some(present) = self.to_present(&action) {
+            let (signed, digest) = self.sign(now, &chain, present, None);
+            let work = Work::Record(encode(&signed));
+            let before = vec![deed(&signed, digest)];
+            return self.say(Talk::Presenting, Request::Do(work), errand, before);
+        }
         let (signed, digest) = self.sign(now, &chain, action, Some(errand.key));
         errand.operation.tries += 1;
         if errand.lie {
@@ -246,7 +252,7 @@ impl Agent {
             name: self.name.clone(),
             role: "worker".into(),
             kind: AgentKind::Ai,
-            tier: None,
+            tier: self.rights.as_ref().and_then(|rights| rights.tier.clone()),
         }
     }
 
@@ -268,7 +274,7 @@ impl Agent {
             } else {
                 Vec::new()
             },
-            token: None,
+            token: self.names_token(&action),
             action,
         };
         let place = RecordPlace {

@@ -5,6 +5,7 @@ mod answers;
 mod character;
 mod choice;
 mod errand;
+pub mod rights;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,12 +59,16 @@ pub struct Agent {
     pub retired: bool,
     /// What it must do before anything else.
     pub script: Vec<Action>,
+    /// What it acts under, where rights are asked for.
+    pub rights: Option<rights::Rights>,
     key: SigningKey,
     place: Place,
     chance: Chance,
     chain: Option<Chain>,
     /// Nodes that hold its key and its enrolment.
     enrolled: BTreeSet<usize>,
+    /// Nodes that hold its token.
+    presented: BTreeSet<usize>,
     iteration: u32,
     errand: Option<Errand>,
     talk: Talk,
@@ -115,6 +120,7 @@ enum Talk {
     Session,
     Opening,
     Enrolment,
+    Presenting,
     Errand,
 }
 
@@ -200,11 +206,7 @@ impl Agent {
         home: usize,
         place: Place,
     ) -> Self {
-        let secret = Digest::of(
-            "unisono/sim-agent-secret/v1",
-            &[&seed.to_le_bytes(), &number.to_le_bytes()],
-        );
-        let key = SigningKey::from_bytes(&secret.0);
+        let key = rights::key(seed, number);
         Self {
             name: format!("a{number}"),
             id: AgentId(key.verifying_key().to_bytes()),
@@ -214,11 +216,13 @@ impl Agent {
             cursor: Cursor::default(),
             retired: false,
             script: Vec::new(),
+            rights: None,
             key,
             place,
             chance: Chance::new(seed, "agent", number),
             chain: None,
             enrolled: BTreeSet::new(),
+            presented: BTreeSet::new(),
             iteration: 1,
             errand: None,
             talk: Talk::Nothing,

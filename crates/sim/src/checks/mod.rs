@@ -8,6 +8,7 @@ mod durability;
 mod invention;
 mod membership;
 mod progress;
+pub mod rights;
 mod session;
 mod stamps;
 

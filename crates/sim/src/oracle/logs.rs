@@ -7,9 +7,11 @@ use unisono_core::journal::Entry;
 use unisono_core::orchestra::claims::Claims;
 use unisono_model::wire::{Signature, decode};
 use unisono_model::{
-    Action, AgentId, BundleBody, BundleHeader, Digest, ForkProof, LogId, Place, RecordBody,
-    SignedBundle, Stamp,
+    AgentId, BundleBody, BundleHeader, Digest, ForkProof, LogId, Place, RecordBody, SignedBundle,
+    Stamp,
 };
+
+use super::rights::{self, Ground};
 
 /// A valid record.
 #[derive(Clone, Debug)]
@@ -40,8 +42,10 @@ pub struct Reading {
     /// Topics that records beyond a fork spoke of, and the lowest stamp of those: a fork is a fence,
     /// and what it set aside may have been counted on.
     pub fenced: BTreeMap<String, Stamp>,
-    /// Records that wait for an enrolment.
+    /// Records that wait for an enrolment or a token.
     pub pending: usize,
+    /// Records that their tokens did not allow.
+    pub void: BTreeSet<Place>,
     /// The last bundle of each log.
     pub ends: BTreeMap<LogId, u64>,
 }
@@ -54,7 +58,12 @@ impl Reading {
 }
 
 /// Reads the union of what some disks hold.
-pub fn read(disks: &[Vec<Entry>], proofs: &[Vec<u8>], verifier: &mut dyn Verifier) -> Reading {
+pub fn read(
+    disks: &[Vec<Entry>],
+    proofs: &[Vec<u8>],
+    ground: &Ground,
+    verifier: &mut dyn Verifier,
+) -> Reading {
     let mut bundles: BTreeMap<LogId, BTreeMap<u64, BTreeMap<Digest, &Entry>>> = BTreeMap::new();
     for entry in disks.iter().flatten() {
         let places = bundles
@@ -75,7 +84,7 @@ pub fn read(disks: &[Vec<Entry>], proofs: &[Vec<u8>], verifier: &mut dyn Verifie
         }
         read_log(*log, places, verifier, &mut reading, &mut found);
     }
-    judge(found, &mut reading);
+    judge(found, ground, &mut reading);
     reading
 }
 
@@ -203,20 +212,20 @@ fn take(
     }
 }
 
-/// A record counts once its agent is enrolled.
-fn judge(found: Vec<Fact>, reading: &mut Reading) {
-    let enrolled: BTreeSet<AgentId> = found
-        .iter()
-        .filter(|fact| matches!(fact.body.action, Action::Enrol(_)))
-        .map(|fact| fact.agent)
-        .collect();
+/// A record counts once its agent is enrolled, and if its token allows it.
+fn judge(found: Vec<Fact>, ground: &Ground, reading: &mut Reading) {
     reading.held = found.iter().map(|fact| fact.place.record).collect();
-    let (valid, waiting): (Vec<Fact>, Vec<Fact>) = found
+    let not = rights::verdicts(&found, ground);
+    let (valid, others): (Vec<Fact>, Vec<Fact>) = found
         .into_iter()
-        .partition(|fact| enrolled.contains(&fact.agent));
-    reading.pending = waiting.len();
-    // Their enrolment may be what a fork has set aside.
-    for fact in &waiting {
+        .partition(|fact| !not.contains_key(&fact.place));
+    for fact in &others {
+        if not.get(&fact.place) == Some(&true) {
+            reading.pending += 1;
+        } else {
+            reading.void.insert(fact.place);
+        }
+        // It may have counted until a fork or a fence set aside what it rests on.
         if let Some(topic) = Claims::topic_of(&fact.body.action) {
             reading.set_aside(topic.to_owned(), fact.place.stamp);
         }

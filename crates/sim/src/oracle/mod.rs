@@ -5,6 +5,7 @@ mod claims;
 mod course;
 mod logs;
 mod members;
+mod rights;
 mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ pub use claims::{Held, Loss, Story, claims, story};
 pub use course::iteration;
 pub use logs::{Fact, Reading, proven, read};
 pub use members::{Removals, removals};
+pub use rights::Ground;
 pub use tasks::{Task, tasks};
 
 /// Facts that count, as of a stamp: valid ones, of each keyed request the lowest, up to the stamp.

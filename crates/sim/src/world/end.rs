@@ -10,7 +10,7 @@ use unisono_core::orchestra::claims::Claims;
 use unisono_model::{Action, NodeId, OrchestraId, Stamp};
 
 use super::{MS, SECOND, World};
-use crate::checks::Excuses;
+use crate::checks::{self, Excuses};
 use crate::host::Host;
 use crate::oracle::{self, Reading, Story};
 
@@ -187,6 +187,8 @@ impl World {
         self.counters
             .add_many("records by the logs", work.facts.len() as u64);
         self.counters
+            .add_many("records void by the logs", work.void.len() as u64);
+        self.counters
             .add_many("removals by the logs", removals.count() as u64);
         self.counters
             .add_many("views by the logs", removals.views() as u64);
@@ -200,6 +202,12 @@ impl World {
             if self.lies(host) {
                 continue;
             }
+            let verdict = match self.trust(host, self.workplace, at) {
+                Some(trust) => checks::rights::check(&trust, &work.void, at),
+                None => Err("it does not answer".to_owned()),
+            };
+            let verdict = verdict.map_err(|why| format!("machine {host} at {at}: {why}"));
+            self.checks.say(self.now, "I7", verdict);
             let verdict = match self.shown(host, self.workplace, at) {
                 Some(shown) => shown.matches(&truth),
                 None => Err("it does not answer".to_owned()),
@@ -301,7 +309,12 @@ impl World {
             .iter_mut()
             .flat_map(|host| host.store.proofs(place))
             .collect();
-        let reading = Rc::new(oracle::read(&disks, &proofs, &mut self.memo));
+        let ground = oracle::Ground {
+            cluster: self.common.cluster,
+            orchestra: place,
+            root: self.common.root,
+        };
+        let reading = Rc::new(oracle::read(&disks, &proofs, &ground, &mut self.memo));
         self.readings.insert(place, (self.now, reading.clone()));
         reading
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use unisono_core::node::{Answer, AnswerBody, Promise, Question};
-use unisono_core::orchestra::view::{HashView, StatusView, TaskView, View};
+use unisono_core::orchestra::view::{HashView, StatusView, TaskView, TrustView, View};
 use unisono_model::{Digest, OrchestraId, Stamp};
 
 use super::{Event, MS, SECOND, World};
@@ -71,6 +71,19 @@ impl World {
     pub(super) fn status(&mut self, host: usize) -> Option<StatusView> {
         match self.view(host, self.home, Question::Status, None)? {
             View::Status(status) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// What a node says about rights at a stamp.
+    pub(super) fn trust(
+        &mut self,
+        host: usize,
+        place: OrchestraId,
+        at: Stamp,
+    ) -> Option<TrustView> {
+        match self.view(host, place, Question::Trust, Some(at))? {
+            View::Trust(trust) => Some(trust),
             _ => None,
         }
     }

@@ -17,7 +17,7 @@ use unisono_core::journal::Stretch;
 use unisono_core::node::{Answer, BatchId, DiskFailure, Input, LoadId, Output};
 use unisono_model::{Action, ClusterId, Digest, Held, NodeId, OrchestraId, Setting};
 
-use crate::agents::{Agent, Character, Heard, Letter, Place};
+use crate::agents::{Agent, Character, Heard, Letter, Place, rights};
 use crate::chance::Chance;
 use crate::checks::Checks;
 use crate::clock::Clock;
@@ -150,6 +150,7 @@ impl World {
         let common = Common {
             cluster,
             founder: hosts[0].id,
+            root: rights::root(seed, scenario.agents),
             lease_ms_max: scenario.lease_ms_max,
             readable_ms: plan.readable_ms,
             checkpoint_records: plan.checkpoint_records,
@@ -204,8 +205,10 @@ impl World {
             lease_ms_max: self.scenario.lease_ms_max,
             think_ns: self.scenario.think_ms * MS,
         };
-        for number in 0..self.scenario.agents as u64 {
-            let held = if number % 4 == 3 {
+        let count = self.scenario.agents;
+        for number in 0..count as u64 {
+            // A key that the node holds is another on every node: no token could be made for it.
+            let held = if number % 4 == 3 && !self.plan.rights {
                 Held::Node
             } else {
                 Held::Agent
@@ -222,13 +225,16 @@ impl World {
             let agent = Agent::new(self.seed, number, held, character, home, place.clone());
             self.agents.push(agent);
         }
+        if self.plan.rights {
+            self.give_rights(&place);
+        }
         if self.plan.remove_after_ms > 0 {
             let place = Place {
                 orchestra: self.home,
                 opens: None,
                 ..place
             };
-            let number = self.scenario.agents as u64;
+            let number = count as u64 + 1;
             let mut operator =
                 Agent::new(self.seed, number, Held::Node, Character::Honest, 0, place);
             let setting = (Setting::RemoveSilentAfterMs, self.plan.remove_after_ms);
@@ -237,6 +243,24 @@ impl World {
             self.agents.push(operator);
         }
         self.talks = vec![(0, 0); self.agents.len()];
+    }
+
+    /// The agents act under tokens, and one more guards the orchestra.
+    fn give_rights(&mut self, place: &Place) {
+        let count = self.scenario.agents;
+        let end = self.scenario.safety_s * SECOND;
+        let mut all = rights::draw(self.seed, self.common.cluster, count, end);
+        for (number, agent) in self.agents.iter().enumerate() {
+            if agent.character == Character::Liar {
+                rights::steal(&mut all, number);
+            }
+        }
+        let (held, honest) = (Held::Agent, Character::Honest);
+        let root = Agent::new(self.seed, count as u64, held, honest, 0, place.clone());
+        self.agents.push(root);
+        for (agent, rights) in self.agents.iter_mut().zip(all) {
+            agent.rights = Some(rights);
+        }
     }
 
     fn schedule(&mut self) {

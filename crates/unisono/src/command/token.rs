@@ -190,8 +190,22 @@ fn narrow(parent: &str, what: &Made, global: &Global) -> Result<(), Failure> {
     }
     let mut shape = shape(what)?;
     if let Some(grant) = &last.grant {
+        if let Some(files) = &grant.rights.files
+            && let Some(file) = what.file.iter().find(|file| !files.contains(file))
+        {
+            let words = format!(
+                "{file} cannot be handed on: the token grants {}",
+                files.join(", ")
+            );
+            return Err(Failure::new(Exit::Denied, "token_widens", words)
+                .hint("nothing was made; ask for a token that grants it"));
+        }
         // A tier's file says the most; what is handed on is what both allow.
         shape.may = meet(&shape.may, &grant.rights);
+        if let Some(next) = &mut shape.grant {
+            next.rights = meet(&next.rights, &grant.rights);
+            next.tiers.retain(|tier| grant.tiers.contains(tier));
+        }
     }
     shape.depth_left = shape.depth_left.min(last.depth_left.saturating_sub(1));
     shape.grant = shape.grant.filter(|_| shape.depth_left > 0);

@@ -72,6 +72,22 @@ pub(super) fn needs_token(action: &Action) -> bool {
     matches!(need(action), Need::Operation(_))
 }
 
+/// Whether a token that an action names is looked at.
+pub(super) fn is_held_to_token(action: &Action) -> bool {
+    matches!(need(action), Need::Operation(_) | Need::Authority)
+}
+
+/// Whether no fence concerns a record: a root's, which nothing stands above, and what nodes say of
+/// themselves, which membership judges.
+pub(super) fn is_immune(fact: &Fact, rules: &FoldRules) -> bool {
+    rules.root == Some(fact.agent) || fact.agent.0 == fact.log.node.0
+}
+
+/// Whether verdicts on other records rest on an action.
+pub(super) fn is_ground(action: &Action) -> bool {
+    matches!(need(action), Need::Nothing | Need::Authority)
+}
+
 impl Trust {
     /// The verdict on a record of an orchestra. The same function at the edge, before there is a
     /// record, and on every replica.
@@ -237,15 +253,15 @@ impl Court<'_> {
         Ok(token)
     }
 
-    /// Whether a fence of its key cuts the record off. Only a root's ends fences: of two others that
-    /// end each other, both stand.
+    /// Whether a fence of its key cuts the record off. Only a root's ends fences, and what their
+    /// verdicts rest on, enrolments and tokens: of two others that end each other both stand, and
+    /// neither could be judged first.
     fn key_not_fenced(&self) -> Result<(), Short> {
-        let fences = need(&self.fact.body.action) == Need::Authority;
-        self.not_fenced(None, fences)
+        self.not_fenced(None, is_ground(&self.fact.body.action))
     }
 
     fn not_fenced(&self, token: Option<&Verified>, by_root_alone: bool) -> Result<(), Short> {
-        if self.rules.sabotage.fences_ignored {
+        if self.rules.sabotage.fences_ignored || is_immune(self.fact, self.rules) {
             return Ok(());
         }
         let (chain, seq) = (self.chain(), self.fact.seq);

@@ -2,11 +2,13 @@
 //! only grows.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 use unisono_model::capability::Tier;
 use unisono_model::{AgentId, ChainId, Fence, FenceTarget, Place};
 
+use super::TOKEN_KEPT_MS;
 use crate::capability::Verified;
 use crate::orchestra::fact::Fact;
 
@@ -14,7 +16,8 @@ use crate::orchestra::fact::Fact;
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Laws {
     guard: Option<Place>,
-    fences: BTreeMap<Place, Fencing>,
+    /// By what they end, so that a verdict looks at those alone that concern it.
+    fences: BTreeMap<FenceTarget, BTreeMap<Place, Fencing>>,
     tiers: BTreeMap<AgentId, BTreeSet<Tier>>,
 }
 
@@ -52,8 +55,36 @@ impl Laws {
     }
 
     /// All fences, in order.
-    pub fn fences(&self) -> impl Iterator<Item = (&Place, &Fencing)> {
-        self.fences.iter()
+    pub fn fences(&self) -> Vec<(Place, &Fencing)> {
+        let by_target = self.fences.values().flatten();
+        let mut all: Vec<(Place, &Fencing)> = by_target
+            .map(|(place, fencing)| (*place, fencing))
+            .collect();
+        all.sort_unstable_by_key(|(place, _)| *place);
+        all
+    }
+
+    /// The fences that are about what an agent does under a token.
+    fn about<'a>(
+        &'a self,
+        agent: &AgentId,
+        token: Option<&'a Verified>,
+    ) -> impl Iterator<Item = &'a Fencing> {
+        let links = token.into_iter().flat_map(Verified::links);
+        let named = links.map(|(id, _)| FenceTarget::Link(*id));
+        let exact = core::iter::once(FenceTarget::Key(*agent)).chain(named);
+        let exact = exact.filter_map(|target| self.fences.get(&target));
+        let epoch = token.and_then(|token| token.links().iter().map(|(_, l)| l.epoch).min());
+        let later = epoch.map(|epoch| {
+            let from = FenceTarget::Epoch(epoch.saturating_add(1));
+            let to = FenceTarget::Epoch(u32::MAX);
+            self.fences.range(from..=to).map(|(_, fences)| fences)
+        });
+        exact
+            .chain(later.into_iter().flatten())
+            .flatten()
+            .filter(move |(place, fencing)| concerns(&fencing.fence.target, **place, token))
+            .map(|(_, fencing)| fencing)
     }
 
     /// What a key is enrolled for.
@@ -69,27 +100,23 @@ impl Laws {
 
     /// The fence that cuts a record off, if any. Fences by others than a root are not asked about
     /// fences themselves: two that end each other both stand, whichever came first.
-    pub fn cut(
-        &self,
+    pub fn cut<'a>(
+        &'a self,
         chain: &ChainId,
         seq: u64,
-        token: Option<&Verified>,
+        token: Option<&'a Verified>,
         by_root_alone: bool,
-    ) -> Option<&Fencing> {
-        let asked = self.fences.values();
-        asked
+    ) -> Option<&'a Fencing> {
+        self.about(&chain.agent, token)
             .filter(|fencing| fencing.by_root || !by_root_alone)
-            .find(|fencing| {
-                concerns(&fencing.fence.target, &chain.agent, token)
-                    && seq > kept(&fencing.fence, chain)
-            })
+            .find(|fencing| seq > kept(&fencing.fence, chain))
     }
 
     /// Whether a fence ends a token: nothing that names it counts any more but what is kept.
     pub fn ends(&self, token: &Verified) -> bool {
-        let audience = &token.leaf().audience;
-        let mut fences = self.fences.values();
-        fences.any(|fencing| concerns(&fencing.fence.target, audience, Some(token)))
+        self.about(&token.leaf().audience, Some(token))
+            .next()
+            .is_some()
     }
 
     pub(super) fn guard(&mut self, place: Place) {
@@ -102,7 +129,8 @@ impl Laws {
             by_root,
             fence: fence.clone(),
         };
-        self.fences.insert(fact.place, fencing);
+        let known = self.fences.entry(fence.target).or_default();
+        known.insert(fact.place, fencing);
     }
 
     /// True if the key was bound to another tier alone until now.
@@ -112,16 +140,34 @@ impl Laws {
     }
 }
 
-/// Whether a fence of this target is about what an agent does under a token.
-pub(super) fn concerns(target: &FenceTarget, agent: &AgentId, token: Option<&Verified>) -> bool {
+/// Whether a fence at this place still concerns a token: long after its end nothing takes its records
+/// back, so that what is known of it can be forgotten.
+fn concerns(target: &FenceTarget, place: Place, token: Option<&Verified>) -> bool {
+    let kept = |token: &Verified| token.leaf().expires_ms.saturating_add(TOKEN_KEPT_MS);
     match target {
+        FenceTarget::Key(_) => true,
+        FenceTarget::Link(_) | FenceTarget::Epoch(_) => {
+            token.is_some_and(|token| place.stamp.as_ms() < kept(token))
+        }
+    }
+}
+
+/// Whether a fence of this target, at this place, is about what an agent does under a token.
+pub(super) fn is_about(
+    target: &FenceTarget,
+    place: Place,
+    agent: &AgentId,
+    token: Option<&Verified>,
+) -> bool {
+    let meant = match target {
         FenceTarget::Key(key) => key == agent,
         FenceTarget::Link(link) => token.is_some_and(|token| token.passes_through(link)),
         FenceTarget::Epoch(epoch) => token.is_some_and(|token| {
             let mut links = token.links().iter();
             links.any(|(_, link)| link.epoch < *epoch)
         }),
-    }
+    };
+    meant && concerns(target, place, token)
 }
 
 /// Up to which record of a chain a fence lets stand; 0: none.

@@ -9,8 +9,8 @@
 //!
 //! No clock, no configuration but the cluster's root, no current state: what a verdict rests on and
 //! is not here yet makes a record pending, and a fence that comes late makes it void and folds
-//! everything again. Equal sets give equal verdicts in any order; the model that was checked first
-//! is in `docs/decisions/009-validity-over-the-set.md`.
+//! everything again. Equal sets give equal verdicts in any order: `tests/it/trust.rs` holds them
+//! against a reference, and `docs/decisions/009-validity-over-the-set.md` says why it is so.
 //!
 //! **Invariant (I7):** nothing reaches the other folds that its token did not allow.
 
@@ -24,6 +24,7 @@ use unisono_model::{
     Stamp,
 };
 
+use super::FoldRules;
 use super::fact::Fact;
 use crate::capability::Verified;
 
@@ -65,6 +66,8 @@ pub struct Trust {
 struct Use {
     token: Option<Digest>,
     chain: ChainId,
+    /// Whether verdicts rest on it: then only a root's fence takes it back.
+    ground: bool,
 }
 
 /// A record that does not count, and why.
@@ -141,7 +144,7 @@ impl Trust {
             }
             Lesson::Fence { by_root } => {
                 if let Action::Fence(fence) = &fact.body.action {
-                    learned.upset = self.reaches_back(fence);
+                    learned.upset = self.reaches_back(fence, fact.place, by_root);
                     learned.fenced = true;
                     self.laws.fence(fact, fence, by_root);
                     self.seen.fence(fact, fence, by_root);
@@ -156,14 +159,24 @@ impl Trust {
     }
 
     /// A record counts: a fence that comes later may have to take it back.
-    pub fn note_use(&mut self, fact: &Fact) {
+    pub fn note_use(&mut self, fact: &Fact, rules: &FoldRules) {
+        if judge::is_immune(fact, rules) {
+            return;
+        }
         if judge::needs_token(&fact.body.action) && fact.body.token.is_none() {
             self.bare = self.bare.max(Some(fact.place));
         }
-        let token = fact.body.token;
         let (agent, log) = (fact.agent, fact.log);
-        let chain = ChainId { agent, log };
-        let highest = self.used.entry(Use { token, chain }).or_default();
+        let one = Use {
+            // What is asked of no token is judged by none, though it may name one.
+            token: fact
+                .body
+                .token
+                .filter(|_| judge::is_held_to_token(&fact.body.action)),
+            chain: ChainId { agent, log },
+            ground: judge::is_ground(&fact.body.action),
+        };
+        let highest = self.used.entry(one).or_default();
         *highest = fact.seq.max(*highest);
     }
 
@@ -185,10 +198,11 @@ impl Trust {
     }
 
     /// Whether a fence takes anything back that has counted.
-    fn reaches_back(&self, fence: &Fence) -> bool {
-        self.used.iter().any(|(one, highest)| {
+    fn reaches_back(&self, fence: &Fence, place: Place, by_root: bool) -> bool {
+        let mut touched = self.used.iter().filter(|(one, _)| by_root || !one.ground);
+        touched.any(|(one, highest)| {
             let token = one.token.and_then(|id| self.tokens.get(&id));
-            laws::concerns(&fence.target, &one.chain.agent, token)
+            laws::is_about(&fence.target, place, &one.chain.agent, token)
                 && *highest > laws::kept(fence, &one.chain)
         })
     }
@@ -224,12 +238,13 @@ impl Trust {
     }
 
     /// Where the chains stand that a fence would concern: what it keeps if nothing that has counted
-    /// is to be taken back.
-    pub fn chains_under(&self, target: &FenceTarget) -> Vec<ChainCut> {
+    /// is to be taken back, as of a stamp.
+    pub fn chains_under(&self, target: &FenceTarget, at: Stamp) -> Vec<ChainCut> {
+        let now = Place::end_of(at);
         let mut chains: BTreeMap<ChainId, u64> = BTreeMap::new();
         for (one, highest) in &self.used {
             let token = one.token.and_then(|id| self.tokens.get(&id));
-            if laws::concerns(target, &one.chain.agent, token) {
+            if laws::is_about(target, now, &one.chain.agent, token) {
                 let seq = chains.entry(one.chain).or_default();
                 *seq = (*highest).max(*seq);
             }
@@ -247,9 +262,16 @@ impl Trust {
             .filter(|(_, token)| token.leaf().expires_ms < over)
             .map(|(id, _)| *id)
             .collect();
+        if ended.is_empty() {
+            return;
+        }
         self.tokens.retain(|id, _| !ended.contains(id));
-        self.used
-            .retain(|one, _| one.token.is_none_or(|id| !ended.contains(&id)));
+        // How far the chains came under them, a fence of their key still has to know.
+        for (one, highest) in core::mem::take(&mut self.used) {
+            let token = one.token.filter(|id| !ended.contains(id));
+            let known = self.used.entry(Use { token, ..one }).or_default();
+            *known = highest.max(*known);
+        }
     }
 
     /// Values kept in memory.

@@ -1,0 +1,255 @@
+//! Which records their tokens allowed, naively: the whole set is looked at in three rounds. What a
+//! root fences stands by itself; what others fence stands unless a root has cut it off; everything
+//! else stands unless any fence has.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use unisono_core::capability::{Need, Verified, examine, need};
+use unisono_core::context::StrictVerifier;
+use unisono_core::orchestra::trust::TOKEN_KEPT_MS;
+use unisono_model::capability::{Operations, Scope, Tier};
+use unisono_model::{Action, AgentId, ClusterId, Digest, Fence, FenceTarget, OrchestraId, Place};
+
+use super::logs::Fact;
+
+/// What verdicts rest on beside the records.
+#[derive(Clone, Copy, Debug)]
+pub struct Ground {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The orchestra.
+    pub orchestra: OrchestraId,
+    /// Who issues first links.
+    pub root: AgentId,
+}
+
+/// Each record that does not count, and whether something is missing that could still come.
+pub(super) fn verdicts(facts: &[Fact], ground: &Ground) -> BTreeMap<Place, bool> {
+    let mut court = Court {
+        ground,
+        tokens: BTreeMap::new(),
+        tiers: BTreeMap::new(),
+        enrolled: BTreeSet::new(),
+        guard: None,
+        fences: Vec::new(),
+    };
+    let by_root = facts.iter().filter(|fact| fact.agent == ground.root);
+    for fact in by_root {
+        match &fact.body.action {
+            Action::Fence(fence) => court.fences.push((fact.place, fence)),
+            Action::Guard => {
+                court.guard = Some(court.guard.map_or(fact.place, |g: Place| g.min(fact.place)))
+            }
+            _ => {}
+        }
+    }
+    court.learn(facts);
+    let others = facts.iter().filter(|fact| fact.agent != ground.root);
+    let more: Vec<(Place, &Fence)> = others
+        .filter_map(|fact| match &fact.body.action {
+            Action::Fence(fence) if court.may_fence(fact, fence) == Some(true) => {
+                Some((fact.place, fence))
+            }
+            _ => None,
+        })
+        .collect();
+    let mut not = BTreeMap::new();
+    for fact in facts {
+        if let Action::Fence(fence) = &fact.body.action
+            && court.is_enrolled(fact)
+        {
+            let allowed = fact.agent == ground.root || more.iter().any(|(at, _)| *at == fact.place);
+            if !allowed {
+                not.insert(fact.place, court.may_fence(fact, fence).is_none());
+            }
+        }
+    }
+    let roots = std::mem::take(&mut court.fences);
+    for fact in facts {
+        let ground = matches!(need(&fact.body.action), Need::Nothing | Need::Authority);
+        court.fences.clone_from(&roots);
+        if !ground {
+            court.fences.extend(&more);
+        }
+        match court.counts(fact) {
+            Some(true) => {}
+            verdict => drop(not.entry(fact.place).or_insert(verdict.is_none())),
+        }
+    }
+    not
+}
+
+struct Court<'a> {
+    ground: &'a Ground,
+    tokens: BTreeMap<Digest, Verified>,
+    tiers: BTreeMap<AgentId, BTreeSet<Tier>>,
+    enrolled: BTreeSet<AgentId>,
+    guard: Option<Place>,
+    fences: Vec<(Place, &'a Fence)>,
+}
+
+impl Court<'_> {
+    /// Enrolments and tokens, as far as no root has cut them off.
+    fn learn(&mut self, facts: &[Fact]) {
+        let stands = |court: &Self, fact: &Fact| !court.cut(fact, None);
+        for fact in facts
+            .iter()
+            .filter(|fact| stands(self, fact))
+            .collect::<Vec<_>>()
+        {
+            if let Action::Enrol(enrol) = &fact.body.action {
+                self.enrolled.insert(fact.agent);
+                self.tiers
+                    .entry(fact.agent)
+                    .or_default()
+                    .extend(enrol.tier.clone());
+            }
+        }
+        for fact in facts
+            .iter()
+            .filter(|fact| stands(self, fact))
+            .collect::<Vec<_>>()
+        {
+            if let Some(token) = self.laid_down(fact) {
+                for token in token.beginnings() {
+                    self.tokens.insert(token.id(), token);
+                }
+            }
+        }
+    }
+
+    /// The token that a record lays down for its own agent.
+    fn laid_down(&self, fact: &Fact) -> Option<Verified> {
+        let Action::Present(bytes) = &fact.body.action else {
+            return None;
+        };
+        let (cluster, roots) = (self.ground.cluster, [self.ground.root]);
+        let token = examine(&bytes.0, cluster, &roots, &mut StrictVerifier).ok()?;
+        (token.leaf().audience == fact.agent && self.is_enrolled(fact)).then_some(token)
+    }
+
+    fn is_enrolled(&self, fact: &Fact) -> bool {
+        self.enrolled.contains(&fact.agent)
+    }
+
+    /// Whether one of the fences that are looked at cuts a record off.
+    fn cut(&self, fact: &Fact, token: Option<&Verified>) -> bool {
+        // Nothing stands above a root, and nodes are judged by membership.
+        if fact.agent == self.ground.root || fact.agent.0 == fact.log.node.0 {
+            return false;
+        }
+        self.fences.iter().any(|(at, fence)| {
+            let links = || token.into_iter().flat_map(Verified::links);
+            let kept = token.is_some_and(|token| {
+                let end_ms = token.leaf().expires_ms.saturating_add(TOKEN_KEPT_MS);
+                at.stamp.as_ms() < end_ms
+            });
+            let about = match fence.target {
+                FenceTarget::Key(key) => key == fact.agent,
+                FenceTarget::Link(link) => kept && links().any(|(id, _)| *id == link),
+                FenceTarget::Epoch(epoch) => kept && links().any(|(_, link)| link.epoch < epoch),
+            };
+            let own = |cut: &&unisono_model::ChainCut| {
+                cut.chain.agent == fact.agent && cut.chain.log == fact.log
+            };
+            about && fact.seq > fence.keep.iter().find(own).map_or(0, |cut| cut.seq)
+        })
+    }
+
+    /// Whether a record counts; none: what it refers to is not here.
+    fn counts(&self, fact: &Fact) -> Option<bool> {
+        let action = &fact.body.action;
+        if self.cut(fact, None) {
+            return Some(false);
+        }
+        if !self.is_enrolled(fact) {
+            return None;
+        }
+        match need(action) {
+            Need::Nothing => {
+                let token = matches!(action, Action::Present(_));
+                Some(!token || self.laid_down(fact).is_some())
+            }
+            Need::Root => Some(fact.agent == self.ground.root),
+            Need::Node => Some(fact.agent.0 == fact.log.node.0),
+            // Judged before.
+            Need::Authority => Some(true),
+            Need::Operation(operation) => match fact.body.token {
+                None => Some(self.guard.is_none_or(|guard| fact.place < guard)),
+                Some(id) => {
+                    let token = self.own_token(fact, id)?;
+                    let Some(token) = token else {
+                        return Some(false);
+                    };
+                    Some(self.allows(token, operation) && !self.cut(fact, Some(token)))
+                }
+            },
+        }
+    }
+
+    /// The token that a record names, if it is good for it; none at all if it is not here.
+    #[allow(
+        clippy::option_option,
+        reason = "not here, here and bad, here and good are three things"
+    )]
+    fn own_token(&self, fact: &Fact, id: Digest) -> Option<Option<&Verified>> {
+        let token = self.tokens.get(&id)?;
+        if token.leaf().audience != fact.agent {
+            return Some(None);
+        }
+        let tiers = self.tiers.get(&fact.agent);
+        let tiers = tiers.filter(|tiers| !tiers.is_empty())?;
+        let at_ms = fact.place.stamp.as_ms();
+        let lives = token
+            .links()
+            .iter()
+            .all(|(_, link)| (link.not_before_ms..link.expires_ms).contains(&at_ms));
+        let bound = tiers.len() == 1 && tiers.contains(&token.leaf().tier);
+        Some(Some(token).filter(|_| lives && bound))
+    }
+
+    fn allows(&self, token: &Verified, operation: Operations) -> bool {
+        let may = &token.leaf().may;
+        let here = match &may.write {
+            Scope::Global => true,
+            Scope::Project(name) => {
+                OrchestraId::of(self.ground.cluster, name) == self.ground.orchestra
+            }
+            Scope::Nowhere => false,
+        };
+        may.operations.contains(operation) && here
+    }
+
+    /// Whether somebody else than a root may fence this; none: what it refers to is not here.
+    fn may_fence(&self, fact: &Fact, fence: &Fence) -> Option<bool> {
+        if self.cut(fact, None) {
+            return Some(false);
+        }
+        if !self.is_enrolled(fact) {
+            return None;
+        }
+        let mut holds = false;
+        if let Some(id) = fact.body.token {
+            let Some(token) = self.own_token(fact, id)? else {
+                return Some(false);
+            };
+            if self.cut(fact, Some(token)) {
+                return Some(false);
+            }
+            holds = self.allows(token, Operations::FENCE);
+        }
+        match fence.target {
+            FenceTarget::Epoch(_) => Some(false),
+            FenceTarget::Key(key) => Some(holds || key == fact.agent),
+            FenceTarget::Link(_) if holds => Some(true),
+            FenceTarget::Link(link) => {
+                let token = self.tokens.get(&link)?;
+                let issued = token
+                    .links()
+                    .iter()
+                    .any(|(_, link)| link.issuer == fact.agent);
+                Some(issued || token.leaf().audience == fact.agent)
+            }
+        }
+    }
+}
