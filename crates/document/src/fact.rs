@@ -14,7 +14,7 @@ use crate::held::Held;
 use crate::history::{History, Place};
 use crate::id::{Actor, DocumentId};
 use crate::key::Key;
-use crate::limits::{CHUNK_COLD, CHUNK_WARM, COLD_CHANGES};
+use crate::limits::{CHUNK_COLD, CHUNK_WARM, COLD_CHANGES, WARM_ENTRIES_MIN};
 use crate::plan::{Appended, Applied, ChangePlan, ChangeStamp, build, check_entries};
 
 const BUCKETS: u64 = 256;
@@ -319,7 +319,7 @@ impl FactDocument {
 
     /// Hands changes that are noted already to Automerge, and checks that both agree on the heads.
     fn apply_chunk(&mut self, changes: Vec<Change>) -> Result<(), Poisoned> {
-        if self.cold == COLD_CHANGES {
+        if self.cold == COLD_CHANGES && self.entries >= WARM_ENTRIES_MIN {
             let buckets: Vec<_> = (0..=255).map(bucket_map).collect();
             self.door.warm(&buckets)?;
         }

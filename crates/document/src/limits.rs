@@ -27,6 +27,10 @@ pub const CHUNK_WARM: usize = 100;
 /// How many changes go into one call of a freshly loaded document: larger batches take gigabytes.
 pub const CHUNK_COLD: usize = 20;
 
+/// From how many entries on a loaded document is prepared for being written: below, the preparation
+/// costs more than it spares.
+pub const WARM_ENTRIES_MIN: usize = 512;
+
 /// How many changes a loaded document takes before it counts as warm.
 pub const COLD_CHANGES: usize = 3000;
 

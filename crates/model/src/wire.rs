@@ -46,10 +46,32 @@ pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], max: usize) -> Resu
         });
     }
     let value: T = postcard::from_bytes(bytes).map_err(|_| Malformed::Undecodable)?;
-    if encode(&value) != bytes {
-        return Err(Malformed::NotCanonical);
+    match postcard::serialize_with_flavor(&value, Same(bytes)) {
+        Ok(true) => Ok(value),
+        Ok(false) | Err(_) => Err(Malformed::NotCanonical),
     }
-    Ok(value)
+}
+
+/// Compares what would be written with what was read, as far as that goes, and keeps neither.
+struct Same<'a>(&'a [u8]);
+
+impl postcard::ser_flavors::Flavor for Same<'_> {
+    /// Whether nothing is left over.
+    type Output = bool;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.try_extend(&[byte])
+    }
+
+    fn try_extend(&mut self, written: &[u8]) -> postcard::Result<()> {
+        let rest = self.0.strip_prefix(written);
+        self.0 = rest.ok_or(postcard::Error::SerializeBufferFull)?;
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<bool> {
+        Ok(self.0.is_empty())
+    }
 }
 
 /// Bytes that serde carries as bytes, not as a list of numbers.

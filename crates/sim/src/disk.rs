@@ -378,11 +378,14 @@ impl SimFile {
 
     /// Makes what is seen durable, but for the sectors that were dropped.
     fn write_back(&mut self) {
-        let before = std::mem::replace(&mut self.durable, self.seen.clone());
+        // Up to here nothing has changed: a segment is long, and what is new of it short.
+        let same = self.same.min(self.durable.len());
+        let before = self.durable.split_off(same);
+        self.durable.extend_from_slice(&self.seen[same..]);
         for &sector in &self.dropped {
             let (start, end) = sector_bounds(sector, self.durable.len());
-            for at in start.max(self.same)..end {
-                self.durable[at] = before.get(at).copied().unwrap_or(0);
+            for at in start.max(same)..end {
+                self.durable[at] = before.get(at - same).copied().unwrap_or(0);
             }
         }
         let dropped = self.dropped.iter().map(|sector| sector * SECTOR).min();

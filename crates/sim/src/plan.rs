@@ -252,7 +252,8 @@ fn clocks(scenario: &Scenario, chance: &mut Chance, nodes: usize) -> Vec<(i64, i
     clocks
 }
 
-/// A newcomer is cut off when it knocks, for so long that its connections end.
+/// A newcomer is cut off when it knocks, for so long that nobody answers its calls and what it kept
+/// for them is dropped.
 fn cut_newcomer(chance: &mut Chance, nodes: usize) -> [(u64, Fault); 2] {
     let host = chance.between(1, nodes as u64 - 1) as usize;
     let until = chance.between(8_000, 20_000) * MS;

@@ -410,7 +410,7 @@ impl Node {
     pub(super) fn peers_matter(&self) -> bool {
         self.spaces
             .get(&self.cluster)
-            .is_some_and(|cluster| cluster.folds.members.all(Stamp::MAX).len() > 1)
+            .is_some_and(|cluster| cluster.folds.members.count() > 1)
     }
 
     fn note_clock(

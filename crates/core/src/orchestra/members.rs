@@ -231,6 +231,11 @@ impl Members {
         members
     }
 
+    /// How many nodes were ever admitted, the removed ones among them.
+    pub fn count(&self) -> usize {
+        self.admissions.len()
+    }
+
     /// When a node's word is waited for: from its first admission on, but for the time between the
     /// removal of one life and the admission of the next that counts.
     pub fn terms(&self, node: &NodeId) -> Vec<Term> {

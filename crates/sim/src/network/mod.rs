@@ -1,6 +1,7 @@
 //! The network between machines: who can reach whom, how long a frame takes, and what becomes of a
-//! connection. It carries frames as QUIC does: what must arrive is repeated until it does or until
-//! the connection is given up; what may be lost is lost.
+//! connection. It carries frames as the transport over QUIC does (`crates/quic`): what must arrive is
+//! repeated until it does or until the connection is given up; what may be lost is lost; what is sent
+//! without a connection is kept while the other side is called, and dropped when nobody answers.
 
 pub mod cuts;
 pub mod matrix;
@@ -17,6 +18,11 @@ pub const IDLE_NS: u64 = 10_000 * MS;
 pub const QUEUE_FRAMES_MAX: usize = 32;
 /// Most bytes likewise.
 const QUEUE_BYTES_MAX: usize = 8 << 20;
+/// How long a call to a machine that is not connected may take before what waits for it is dropped
+/// (ns).
+pub const CALL_NS: u64 = 3_000 * MS;
+/// How long a datagram that waits for a connection is worth sending (ns).
+const DATAGRAM_AGE_MAX_NS: u64 = 2_000 * MS;
 /// What a link carries (bytes per ms).
 const BYTES_PER_MS: u64 = 12_500;
 
@@ -60,8 +66,25 @@ pub enum Fate {
     Lost,
     /// The queue is full.
     Refused,
-    /// There is no connection.
+    /// There is no connection, so the machine is called, and the frame is kept meanwhile. Where it
+    /// is the first: when to look whether nobody has answered that call, and the call's number.
+    Kept(Option<(u64, u32)>),
+    /// There is no connection, and nobody knows where to call.
     Unconnected,
+}
+
+/// A frame that is kept until there is a connection.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// From which machine.
+    pub from: usize,
+    /// To which.
+    pub to: usize,
+    /// In which class.
+    pub class: Class,
+    /// What.
+    pub bytes: Vec<u8>,
+    since: u64,
 }
 
 /// What must be done about a connection.
@@ -84,17 +107,32 @@ struct Link {
     bytes: usize,
     last: [u64; 3],
     waiting: Vec<Flight>,
+    /// What is kept while the machine at the other end is called, and how often it was called.
+    kept: Vec<Kept>,
+    calls: u32,
     distance_ns: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Pair {
     up: bool,
-    /// One end has lost its state: the connection can only be replaced.
-    dead: bool,
+    /// Whether the lower and the higher end have lost their state: then the connection can only be
+    /// replaced. Whoever has lost it knows of no connection; the other one still believes in it.
+    forgotten: [bool; 2],
     connecting: bool,
     broken_since: Option<u64>,
     epoch: u32,
+}
+
+impl Pair {
+    fn is_dead(&self) -> bool {
+        self.forgotten != [false; 2]
+    }
+
+    /// Whether the end at `from` knows of a connection with `to`.
+    fn is_known(&self, from: usize, to: usize) -> bool {
+        self.up && !self.forgotten[usize::from(from > to)]
+    }
 }
 
 /// All links.
@@ -174,11 +212,26 @@ impl Network {
         self.links.iter_mut().for_each(|link| link.blocked = 0);
     }
 
-    /// Takes a frame.
-    pub fn send(&mut self, now: u64, from: usize, to: usize, class: Class, bytes: Vec<u8>) -> Fate {
+    /// Takes a frame. Without a connection it is kept, if the sender knows where to call.
+    pub fn send(
+        &mut self,
+        now: u64,
+        (from, to): (usize, usize),
+        knows: bool,
+        class: Class,
+        bytes: Vec<u8>,
+    ) -> Fate {
         let pair = *self.pair(from, to);
-        if !pair.up || pair.dead {
-            return Fate::Unconnected;
+        if !pair.is_known(from, to) {
+            return if knows {
+                self.keep(now, (from, to), class, bytes)
+            } else {
+                Fate::Unconnected
+            };
+        }
+        if pair.is_dead() {
+            // The transport takes it; there is nobody any more who could acknowledge it.
+            return Fate::Lost;
         }
         let open = self.is_open(from, to);
         let flight = Flight {
@@ -207,6 +260,50 @@ impl Network {
         }
         let at = self.arrival(now, &flight);
         Fate::Flies(at, flight)
+    }
+
+    /// Keeps a frame for a machine that is called.
+    fn keep(&mut self, now: u64, (from, to): (usize, usize), class: Class, bytes: Vec<u8>) -> Fate {
+        let link = self.link(from, to);
+        let datagram = class == Class::Membership;
+        let alike = |kept: &&Kept| (kept.class == Class::Membership) == datagram;
+        let alike = link.kept.iter().filter(alike);
+        let (frames, size) = alike.fold((0, 0), |(n, size), kept| (n + 1, size + kept.bytes.len()));
+        if frames >= QUEUE_FRAMES_MAX || size >= QUEUE_BYTES_MAX {
+            return Fate::Refused;
+        }
+        let first = link.kept.is_empty();
+        link.calls += u32::from(first);
+        let call = first.then_some((now + CALL_NS, link.calls));
+        link.kept.push(Kept {
+            from,
+            to,
+            class,
+            bytes,
+            since: now,
+        });
+        Fate::Kept(call)
+    }
+
+    /// Whether nobody has answered this call: then what was kept for it is lost.
+    pub fn unanswered(&mut self, from: usize, to: usize, call: u32) -> bool {
+        let link = self.link(from, to);
+        let kept = std::mem::take(&mut link.kept);
+        if link.calls != call {
+            link.kept = kept;
+            return false;
+        }
+        !kept.is_empty()
+    }
+
+    /// What was kept for a connection that stands now, without the datagrams that are too old.
+    pub fn take_kept(&mut self, now: u64, a: usize, b: usize) -> Vec<Kept> {
+        let mut kept = std::mem::take(&mut self.link(a, b).kept);
+        kept.append(&mut self.link(b, a).kept);
+        kept.retain(|kept| {
+            kept.class != Class::Membership || now < kept.since + DATAGRAM_AGE_MAX_NS
+        });
+        kept
     }
 
     /// A datagram: lost, late or doubled as chance has it.
@@ -293,7 +390,7 @@ impl Network {
         let distance = self.link(a, b).distance_ns;
         let patience = self.chance.between(50, 1_000) * MS;
         let pair = self.pair(a, b);
-        if open && (!pair.up || pair.dead) {
+        if open && (!pair.up || pair.is_dead()) {
             if pair.connecting {
                 return Care::None;
             }
@@ -310,14 +407,15 @@ impl Network {
         Care::None
     }
 
-    /// One end has lost its state. What was on its way is lost.
-    pub fn lose(&mut self, a: usize, b: usize) {
-        let pair = self.pair(a, b);
+    /// One end has lost its state. What was on its way, and what it kept for the other, is lost.
+    pub fn lose(&mut self, one: usize, other: usize) {
+        let pair = self.pair(one, other);
         if pair.up {
-            pair.dead = true;
+            pair.forgotten[usize::from(one > other)] = true;
         }
         pair.connecting = false;
-        self.reset(a, b);
+        self.link(one, other).kept.clear();
+        self.reset(one, other);
     }
 
     /// Whether a connection has been silent for so long that its ends give it up; if so it is down.
@@ -327,11 +425,11 @@ impl Network {
             .broken_since
             .is_some_and(|since| now >= since + IDLE_NS);
         // A lost end moves the epoch on, but the other end still waits for its answer.
-        if !pair.up || !silent || (pair.epoch != epoch && !pair.dead) {
+        if !pair.up || !silent || (pair.epoch != epoch && !pair.is_dead()) {
             return false;
         }
         pair.up = false;
-        pair.dead = false;
+        pair.forgotten = [false; 2];
         pair.broken_since = None;
         self.reset(a, b);
         true
@@ -345,7 +443,7 @@ impl Network {
             return (false, false);
         }
         pair.connecting = false;
-        if !open || (pair.up && !pair.dead) {
+        if !open || (pair.up && !pair.is_dead()) {
             return (false, false);
         }
         let replaced = pair.up;

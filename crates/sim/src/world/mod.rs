@@ -58,6 +58,8 @@ enum Event {
     Loaded { host: usize, life: u32, read: Read },
     /// Whether a connection must be given up.
     LookAt(usize, usize, u32),
+    /// Whether nobody has answered a call: from where, where to, its number.
+    Unanswered(usize, usize, u32),
     /// Two machines try to connect.
     Connect(usize, usize),
     /// Something goes wrong, or right again.
@@ -319,6 +321,7 @@ impl World {
             } => self.wrote(host, life, batch, result),
             Event::Loaded { host, life, read } => self.loaded(host, life, read),
             Event::LookAt(a, b, epoch) => self.look_at(a, b, epoch),
+            Event::Unanswered(from, to, call) => self.unanswered(from, to, call),
             Event::Connect(a, b) => self.connect(a, b),
             Event::Fault(fault) => self.fault(fault),
             Event::Posted {

@@ -46,7 +46,17 @@ impl World {
         };
         self.trace.event(self.now, "send", from, &bytes);
         self.counters.add("frames sent");
-        match self.network.send(self.now, from, peer, class, bytes) {
+        self.hand_over((from, peer), class, bytes);
+    }
+
+    /// Hands a frame to the transport.
+    fn hand_over(&mut self, (from, peer): (usize, usize), class: Class, bytes: Vec<u8>) {
+        let to = self.hosts[peer].id;
+        let knows = self.knows(from, peer);
+        let fate = self
+            .network
+            .send(self.now, (from, peer), knows, class, bytes);
+        match fate {
             Fate::Flies(at, flight) => self.push(at, Event::Arrives(flight)),
             Fate::FliesTwice(at, again, flight) => {
                 self.push(again, Event::Arrives(flight.clone()));
@@ -60,8 +70,33 @@ impl World {
                 let life = self.hosts[from].life;
                 self.refusals.push((from, life, to));
             }
-            Fate::Unconnected => self.counters.add("frames without a connection"),
+            Fate::Kept(call) => {
+                self.counters.add("frames kept for a connection");
+                if let Some((at, call)) = call {
+                    self.push(at, Event::Unanswered(from, peer, call));
+                }
+            }
+            Fate::Unconnected => self.counters.add("frames without an address"),
         }
+    }
+
+    /// A machine may not have answered a call.
+    pub(super) fn unanswered(&mut self, from: usize, to: usize, call: u32) {
+        if !self.network.unanswered(from, to, call) {
+            return;
+        }
+        self.counters.add("calls unanswered");
+        let node = self.hosts[to].id;
+        if self.hosts[from].is_awake() {
+            self.feed(from, Input::PeerDown { node });
+        }
+    }
+
+    /// Whether a machine knows the address of another's node.
+    fn knows(&self, one: usize, other: usize) -> bool {
+        let id = self.hosts[other].id;
+        let first = self.hosts.iter().position(|host| host.id == id);
+        first.is_some_and(|first| self.hosts[one].knows[first])
     }
 
     pub(super) fn arrives(&mut self, flight: Flight) {
@@ -97,14 +132,7 @@ impl World {
         }
         let right_copy =
             self.machine_of(one.id, b) == Some(a) && self.machine_of(other.id, a) == Some(b);
-        let known = |x: usize, y: usize| {
-            let id = self.hosts[y].id;
-            self.hosts
-                .iter()
-                .position(|host| host.id == id)
-                .is_some_and(|first| self.hosts[x].knows[first])
-        };
-        right_copy && (known(a, b) || known(b, a))
+        right_copy && (self.knows(a, b) || self.knows(b, a))
     }
 
     /// Looks at all connections of a machine.
@@ -146,6 +174,9 @@ impl World {
             self.trace
                 .event(self.now, "connect", a, &(b as u64).to_le_bytes());
             let round_trip_us = self.network.round_trip_us(a, b);
+            for kept in self.network.take_kept(self.now, a, b) {
+                self.hand_over((kept.from, kept.to), kept.class, kept.bytes);
+            }
             for (one, other) in [(a, b), (b, a)] {
                 let node = self.hosts[other].id;
                 self.feed(

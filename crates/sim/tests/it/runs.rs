@@ -63,6 +63,30 @@ fn one_node_alone_and_two_nodes_agree() {
     }
 }
 
+/// Whoever was never admitted holds the same as the members, since it asks its seeds: that alone
+/// once passed for a cluster that had come together, with four machines of five outside.
+#[test]
+fn who_was_cut_off_when_it_knocked_is_admitted_and_is_missed_where_it_is_not() {
+    let cut = Scenario {
+        nodes: 3,
+        safety_s: 30,
+        liveness_s: 60,
+        faults: Mix {
+            cut_newcomers: 100,
+            ..Mix::none()
+        },
+        ..short()
+    };
+    let outcome = run(&cut, 1);
+    assert!(outcome.is_ok(), "{:?}", outcome.verdicts);
+    let once = Scenario {
+        sabotage: Some("join-not-retried".into()),
+        ..cut
+    };
+    let outcome = run(&once, 1);
+    assert!(outcome.breaks(&["I12"]), "{:?}", outcome.verdicts);
+}
+
 #[test]
 fn an_ordinary_seed_is_as_large_as_it_says_and_holds() {
     let outcome = run(&Scenario::default(), 0);
