@@ -1,0 +1,28 @@
+//! Every bound of this crate in one place, with the reason beside the number. None of them is a
+//! time: the same bytes are refused on a slow machine and on a fast one.
+
+/// The largest file that is measured. What people write is a hundredth of it; what is larger was
+/// generated or is data.
+pub const FILE_BYTES_MAX: usize = 1024 * 1024;
+
+/// How deep brackets may stand in one another. People lose count below ten; a parser that keeps
+/// every guess about an unclosed `<` takes gigabytes at ten thousand.
+pub const NESTING_MAX: usize = 256;
+
+/// How deep the syntax tree may be: four nodes for each bracket (statement, expression, arguments,
+/// list). A chain of operators, calls or `else if` is as deep as it is long.
+pub const TREE_DEPTH_MAX: usize = 1024;
+
+/// How many nodes of a tree are looked at. A full file of one-letter tokens has about as many.
+pub const NODES_MAX: usize = 1_200_000;
+
+/// How many steps the parser may take, in hundreds. Ordinary code takes 2 to 10 hundreds for a
+/// KiB, code that the parser has to guess about up to 100.
+pub const PARSER_HUNDREDS_MAX: usize = 12_000;
+
+/// How many characters other than white space one line can hold after formatting, and how many of
+/// one token count: a long text does not make a long function.
+pub const LINE_CHARACTERS_MAX: usize = 100;
+
+/// How much of a function's name is kept, in bytes.
+pub const NAME_BYTES_MAX: usize = 128;
