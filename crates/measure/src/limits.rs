@@ -20,6 +20,13 @@ pub const NODES_MAX: usize = 1_200_000;
 /// KiB, code that the parser has to guess about up to 100.
 pub const PARSER_HUNDREDS_MAX: usize = 12_000;
 
+/// How much of a file a parser is handed at once, in bytes.
+pub const CHUNK_BYTES: usize = 4096;
+
+/// How many chunks a parser may ask for. Reading a full file takes 256 and a few more for looking
+/// ahead; only what is never closed (a raw string, say) is looked for again and again to the end.
+pub const CHUNKS_READ_MAX: usize = 16_384;
+
 /// How many characters other than white space one line can hold after formatting, and how many of
 /// one token count: a long text does not make a long function.
 pub const LINE_CHARACTERS_MAX: usize = 100;

@@ -1,14 +1,15 @@
 //! Bytes into a syntax tree, with a bound on the steps that it may take.
 //!
-//! The grammars are tree-sitter's, in C. Three things keep them from hurting: the size of the file,
-//! its nesting (`nesting.rs`), and the steps that are counted here. Who stops them is never a clock.
+//! The grammars are tree-sitter's, in C. What keeps them from hurting: the size of the file, its
+//! nesting (`nesting.rs`), and the steps and readings that are counted here. Who stops them is never a clock.
 
+use core::cell::Cell;
 use core::ops::ControlFlow;
 
 use tree_sitter::{ParseOptions, ParseState, Parser, Tree};
 
 use crate::language::{Dialect, Language};
-use crate::limits::PARSER_HUNDREDS_MAX;
+use crate::limits::{CHUNK_BYTES, CHUNKS_READ_MAX, PARSER_HUNDREDS_MAX};
 use crate::report::Refusal;
 
 pub(crate) fn grammar(dialect: Dialect) -> tree_sitter::Language {
@@ -26,7 +27,7 @@ pub(crate) fn grammar(dialect: Dialect) -> tree_sitter::Language {
     function.into()
 }
 
-/// Why the parser was told to stop.
+/// Why the parser was told to stop, and how far it had come.
 #[derive(Clone, Copy)]
 enum Stop {
     Work(usize),
@@ -41,6 +42,7 @@ pub(crate) fn parse(dialect: Dialect, text: &str) -> Result<Tree, Refusal> {
     if parser.set_language(&grammar(dialect)).is_err() {
         return Err(Refusal::UnknownLanguage);
     }
+    let reads = Cell::new(0_usize);
     let mut hundreds = 0_usize;
     let mut stop = None;
     let mut watch = |state: &ParseState| {
@@ -48,7 +50,7 @@ pub(crate) fn parse(dialect: Dialect, text: &str) -> Result<Tree, Refusal> {
         let at = state.current_byte_offset();
         if state.has_error() {
             stop = Some(Stop::Error(at));
-        } else if hundreds > PARSER_HUNDREDS_MAX {
+        } else if hundreds > PARSER_HUNDREDS_MAX || reads.get() > CHUNKS_READ_MAX {
             stop = Some(Stop::Work(at));
         }
         match stop {
@@ -56,20 +58,37 @@ pub(crate) fn parse(dialect: Dialect, text: &str) -> Result<Tree, Refusal> {
             None => ControlFlow::Continue(()),
         }
     };
-    let bytes = text.as_bytes();
-    let mut read = |at: usize, _| &bytes[at.min(bytes.len())..];
+    let mut read = |at: usize, _| {
+        reads.set(reads.get() + 1);
+        // Nobody can be told to stop here, but there can be no more to read.
+        if reads.get() > CHUNKS_READ_MAX {
+            return "".as_bytes();
+        }
+        chunk(text, at)
+    };
     let options = ParseOptions::new().progress_callback(&mut watch);
     let tree = parser.parse_with_options(&mut read, None, Some(options));
+    if stop.is_none() && reads.get() > CHUNKS_READ_MAX {
+        stop = Some(Stop::Work(0));
+    }
+    let line = |at| crate::line_at(text.as_bytes(), at);
     match (tree, stop) {
+        (_, Some(Stop::Error(at))) => Err(Refusal::Unparsable { line: line(at) }),
+        (_, Some(Stop::Work(at))) => Err(Refusal::TooMuchWork { line: line(at) }),
         (Some(tree), None) => first_error(&tree).map_or(Ok(tree), Err),
-        (_, Some(Stop::Error(at))) => Err(Refusal::Unparsable {
-            line: crate::line_at(bytes, at),
-        }),
-        (_, Some(Stop::Work(at))) => Err(Refusal::TooMuchWork {
-            line: crate::line_at(bytes, at),
-        }),
         (None, None) => Err(Refusal::Unparsable { line: 1 }),
     }
+}
+
+/// What is read at once from here: whole characters, at least one until the end.
+fn chunk(text: &str, at: usize) -> &[u8] {
+    let bytes = text.as_bytes();
+    let at = at.min(bytes.len());
+    let mut end = (at + CHUNK_BYTES).min(bytes.len());
+    while !text.is_char_boundary(end) {
+        end += 1;
+    }
+    &bytes[at..end]
 }
 
 /// Goes down where errors are, to the first one.

@@ -128,6 +128,8 @@ fn files_made_to_cost_are_refused_early() {
         ("a.go", "f(", "too_deep"),
         ("a.rs", "\"", "too_much_work"),
         ("a.rs", "if(a)", "too_much_work"),
+        // Each of them is looked for to the end of the file.
+        ("a.rs", "r#\"\na+\n|a|\n", "unparsable"),
     ] {
         let source = piece.repeat(FILE_BYTES_MAX / piece.len());
         assert_eq!(
