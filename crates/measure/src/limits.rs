@@ -31,5 +31,15 @@ pub const CHUNKS_READ_MAX: usize = 16_384;
 /// one token count: a long text does not make a long function.
 pub const LINE_CHARACTERS_MAX: usize = 100;
 
+/// How wide a list in brackets may be on one line, with the spaces between its words. Formatters
+/// break it between 60 and 100.
+pub const LIST_CHARACTERS_MAX: usize = 80;
+
+/// How wide a statement may be on one line that calls upon a call upon a call.
+pub const CHAIN_CHARACTERS_MAX: usize = 80;
+
+/// How many calls make a chain.
+pub const CHAIN_CALLS: u32 = 3;
+
 /// How much of a function's name is kept, in bytes.
 pub const NAME_BYTES_MAX: usize = 128;

@@ -19,8 +19,6 @@ pub(crate) const LOGICAL: Roles = Roles(1 << 3);
 pub(crate) const CONTAINER: Roles = Roles(1 << 4);
 /// Would begin a line wherever it stands.
 pub(crate) const LINE: Roles = Roles(1 << 5);
-/// Its bodies would each begin a line, even without braces.
-pub(crate) const BRANCHING: Roles = Roles(1 << 6);
 /// Is a comment.
 pub(crate) const COMMENT: Roles = Roles(1 << 7);
 /// Declares; outside of functions it is no work.
@@ -37,10 +35,15 @@ pub(crate) const MACRO_TEXT: Roles = Roles(1 << 12);
 pub(crate) const MAY_FAIL: Roles = Roles(1 << 13);
 /// Is a container within a function: a branch of the preprocessor.
 pub(crate) const PREPROCESSOR_BODY: Roles = Roles(1 << 14);
-/// Ends with a brace, on a line of its own once there are two things in it.
+/// Ends with a brace, on a line of its own unless a formatter may leave what is in it beside it.
 pub(crate) const BRACED: Roles = Roles(1 << 15);
 /// Each of its commas stands for the end of a statement.
 pub(crate) const SEQUENCE: Roles = Roles(1 << 16);
+
+/// A list in brackets, which is broken into a line for each element if it does not fit on one.
+pub(crate) const LIST: Roles = Roles(1 << 17);
+/// Ends with a brace that always has a line of its own.
+pub(crate) const SWITCH: Roles = Roles(1 << 18);
 
 impl Roles {
     pub(crate) fn has(self, other: Self) -> bool {
@@ -77,6 +80,18 @@ const RUST: Table = &[
     (TOKENS, &["token_tree", "token_repetition"]),
     (MACRO, &["macro_invocation", "macro_rule"]),
     (MAY_FAIL, &["let_declaration"]),
+    (
+        LIST,
+        &[
+            "arguments",
+            "parameters",
+            "array_expression",
+            "tuple_expression",
+            "field_initializer_list",
+            "token_tree",
+        ],
+    ),
+    (SWITCH, &["match_block"]),
 ];
 
 const PYTHON: Table = &[
@@ -122,6 +137,17 @@ const PYTHON: Table = &[
             "pass_statement",
         ],
     ),
+    (
+        LIST,
+        &[
+            "argument_list",
+            "parameters",
+            "list",
+            "dictionary",
+            "set",
+            "tuple",
+        ],
+    ),
 ];
 
 const C: Table = &[
@@ -141,16 +167,6 @@ const C: Table = &[
     (LOGICAL, &["binary_expression"]),
     (CONTAINER, &["compound_statement", "case_statement"]),
     (SEQUENCE, &["comma_expression"]),
-    (
-        BRANCHING,
-        &[
-            "if_statement",
-            "else_clause",
-            "for_statement",
-            "while_statement",
-            "do_statement",
-        ],
-    ),
     (COMMENT, &["comment"]),
     (
         PREPROCESSOR,
@@ -173,12 +189,15 @@ const C: Table = &[
     ),
     (BRACED, &["compound_statement"]),
     (MACRO_TEXT, &["preproc_arg"]),
+    (
+        LIST,
+        &["argument_list", "parameter_list", "initializer_list"],
+    ),
 ];
 
 const CPP: Table = &[
     (FUNCTION, &["lambda_expression"]),
     (DECISION, &["for_range_loop", "catch_clause"]),
-    (BRANCHING, &["for_range_loop"]),
 ];
 
 const GO: Table = &[
@@ -209,6 +228,15 @@ const GO: Table = &[
         ],
     ),
     (COMMENT, &["comment"]),
+    (LIST, &["argument_list", "parameter_list", "literal_value"]),
+    (
+        SWITCH,
+        &[
+            "expression_switch_statement",
+            "type_switch_statement",
+            "select_statement",
+        ],
+    ),
 ];
 
 const JAVA: Table = &[
@@ -243,17 +271,12 @@ const JAVA: Table = &[
     ),
     (LINE, &["switch_rule"]),
     (BRACED, &["block", "constructor_body"]),
-    (
-        BRANCHING,
-        &[
-            "if_statement",
-            "for_statement",
-            "enhanced_for_statement",
-            "while_statement",
-            "do_statement",
-        ],
-    ),
     (COMMENT, &["line_comment", "block_comment"]),
+    (
+        LIST,
+        &["argument_list", "formal_parameters", "array_initializer"],
+    ),
+    (SWITCH, &["switch_block"]),
 ];
 
 const SCRIPT: Table = &[
@@ -298,18 +321,6 @@ const SCRIPT: Table = &[
     ),
     (SEQUENCE, &["sequence_expression"]),
     (BRACED, &["statement_block"]),
-    (
-        BRANCHING,
-        &[
-            "if_statement",
-            "else_clause",
-            "for_statement",
-            "for_in_statement",
-            "while_statement",
-            "do_statement",
-            "with_statement",
-        ],
-    ),
     (COMMENT, &["comment", "html_comment", "hash_bang_line"]),
     (
         DECLARATION,
@@ -330,6 +341,8 @@ const SCRIPT: Table = &[
             "import_alias",
         ],
     ),
+    (LIST, &["arguments", "formal_parameters", "array", "object"]),
+    (SWITCH, &["switch_body"]),
 ];
 
 /// Operators that decide, within a node that is `LOGICAL`. The `if` is a guard's.

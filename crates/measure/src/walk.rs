@@ -4,13 +4,16 @@
 use tree_sitter::{Node, Tree, TreeCursor};
 
 use crate::language::{Dialect, Language};
-use crate::limits::{LINE_CHARACTERS_MAX, NAME_BYTES_MAX, NODES_MAX, TREE_DEPTH_MAX};
+use crate::limits::{
+    CHAIN_CALLS, CHAIN_CHARACTERS_MAX, LINE_CHARACTERS_MAX, LIST_CHARACTERS_MAX, NAME_BYTES_MAX,
+    NODES_MAX, TREE_DEPTH_MAX,
+};
 use crate::macros::{Tokens, text_tally};
 use crate::report::{Function, Refusal, Report, TOP_LEVEL};
 use crate::rules::{
-    BRACED, BRANCHING, CASE, COMMENT, CONTAINER, DECISION, DECLARATION, FUNCTION, LINE, LOGICAL,
-    MACRO, MACRO_TEXT, MAY_FAIL, PREPROCESSOR, PREPROCESSOR_BODY, Roles, SEQUENCE, TOKENS, decides,
-    roles,
+    BRACED, CASE, COMMENT, CONTAINER, DECISION, DECLARATION, FUNCTION, LINE, LIST, LOGICAL, MACRO,
+    MACRO_TEXT, MAY_FAIL, PREPROCESSOR, PREPROCESSOR_BODY, Roles, SEQUENCE, SWITCH, TOKENS,
+    decides, roles,
 };
 
 /// What has been counted so far; what a function holds is the difference between two of these.
@@ -74,6 +77,14 @@ struct Step<'t> {
     node: Node<'t>,
     roles: Roles,
     opens: bool,
+    /// Whether it would begin a line.
+    begins: bool,
+    /// How wide it is on one line, without what has lines of its own.
+    width: usize,
+    /// The commas right in it.
+    commas: u32,
+    /// The calls in it upon what another expression gives.
+    links: u32,
     tokens: Tokens<'t>,
 }
 
@@ -139,11 +150,11 @@ impl<'t> Walk<'t> {
         let roles = self.roles.get(usize::from(node.kind_id())).copied();
         let roles = roles.unwrap_or_default();
         let descends = !self.is_passed_over(cursor, node, roles);
+        let begins = descends && self.begins_line(cursor, node, roles);
         let mut opens = false;
         if descends {
-            self.tally.lines += u32::from(self.begins_line(cursor, node, roles));
+            self.tally.lines += u32::from(begins);
             opens = self.opens(node, roles);
-            self.tally.lines += u32::from(closes_line(node, roles));
             self.tally.decisions += u32::from(self.decides(node, roles));
             if node.child_count() == 0 {
                 self.leaf(node, roles);
@@ -153,15 +164,58 @@ impl<'t> Walk<'t> {
             node,
             roles,
             opens,
+            begins,
+            width: if node.child_count() == 0 {
+                width(self.of(node))
+            } else {
+                0
+            },
+            commas: 0,
+            links: u32::from(is_link(node)),
             tokens: Tokens::default(),
         });
         descends
     }
 
     fn leave(&mut self) {
-        if self.steps.pop().is_some_and(|step| step.opens) {
+        let Some(step) = self.steps.pop() else {
+            return;
+        };
+        let (lines, width) = self.laid_out(&step);
+        if !self.is_within(Kind::Top) {
+            self.tally.lines += lines;
+        }
+        if step.opens {
             self.close();
         }
+        if let Some(parent) = self.steps.last_mut() {
+            parent.width += width;
+            // A list and a block are one link each, whatever is in them.
+            if !step.begins && !step.roles.has(LIST) && !step.roles.has(BRACED) {
+                parent.links += step.links;
+            }
+            parent.commas += u32::from(step.node.kind() == ",");
+        }
+    }
+
+    /// The lines that a formatter would add within a node, beyond those that its parts begin, and
+    /// how much of it stays on the line where it stands.
+    fn laid_out(&self, step: &Step<'t>) -> (u32, usize) {
+        let parent = self.steps.last().map(|parent| parent.node);
+        let closes = step.roles.has(SWITCH)
+            || (step.roles.has(BRACED) && closes_line(self.language, step.node, parent));
+        if closes {
+            return (1, 2);
+        }
+        if step.roles.has(LIST) && step.width > LIST_CHARACTERS_MAX {
+            return (step.commas + 2, 2);
+        }
+        if step.begins {
+            let chain = step.links >= CHAIN_CALLS && step.width > CHAIN_CHARACTERS_MAX;
+            let links = if chain { step.links } else { 0 };
+            return (links.max((step.width / LINE_CHARACTERS_MAX) as u32), 0);
+        }
+        (0, step.width)
     }
 
     fn of(&self, node: Node<'t>) -> &'t str {
@@ -198,17 +252,20 @@ impl<'t> Walk<'t> {
         }
         let listed = parent.roles.has(CONTAINER)
             || (parent.roles.has(PREPROCESSOR_BODY) && self.is_within(Kind::Function));
-        if listed {
-            let named = matches!(cursor.field_name(), Some("value" | "condition" | "name"));
-            return !named || roles.has(LINE);
+        if !listed {
+            return roles.has(LINE);
         }
-        let alternative =
-            parent.node.kind() == "else_clause" || cursor.field_name() == Some("alternative");
-        let body = alternative || matches!(cursor.field_name(), Some("body" | "consequence"));
-        // `} else if` goes on where a line has begun already.
-        let goes_on = alternative && matches!(node.kind(), "if_statement" | "else_clause");
-        let bare = parent.roles.has(BRANCHING) && body && !goes_on && !roles.has(BRACED);
-        bare || roles.has(LINE)
+        let named = matches!(cursor.field_name(), Some("value" | "condition" | "name"));
+        (!named && !self.may_stay_beside_its_brace()) || roles.has(LINE)
+    }
+
+    /// Whether the walk is in a block that a formatter may leave on one line.
+    fn may_stay_beside_its_brace(&self) -> bool {
+        let mut outwards = self.steps.iter().rev().peekable();
+        outwards.next_if(|step| step.node.kind() == "statement_list");
+        let block = outwards.next().filter(|step| step.roles.has(BRACED));
+        let around = outwards.next().map(|step| step.node);
+        block.is_some_and(|block| !closes_line(self.language, block.node, around))
     }
 
     fn decides(&self, node: Node<'t>, roles: Roles) -> bool {
@@ -437,15 +494,56 @@ impl Measured {
     }
 }
 
-/// A closing brace has a line of its own where a formatter would not have left it on another.
-fn closes_line(node: Node<'_>, roles: Roles) -> bool {
-    if !roles.has(BRACED) {
-        return false;
-    }
-    let list = node
+/// A closing brace has a line of its own where a formatter would not have left it on another. Some
+/// leave a short function or closure on one line, Rust's a block without a semicolon.
+fn closes_line(language: Language, block: Node<'_>, around: Option<Node<'_>>) -> bool {
+    let list = block
         .named_child(0)
         .filter(|child| child.kind() == "statement_list");
-    list.unwrap_or(node).named_child_count() >= 2
+    let holds = list.unwrap_or(block);
+    match holds.named_child_count() {
+        0 => return false,
+        1 => {}
+        _ => return true,
+    }
+    let around = around.map_or("", |node| node.kind());
+    let ends = holds
+        .named_child(0)
+        .is_some_and(|only| matches!(only.kind(), "expression_statement" | "let_declaration"));
+    match language {
+        Language::Rust => ends || around == "function_item",
+        Language::JavaScript | Language::TypeScript | Language::Java => true,
+        _ => !matches!(
+            around,
+            "function_definition"
+                | "lambda_expression"
+                | "function_declaration"
+                | "method_declaration"
+                | "func_literal"
+        ),
+    }
+}
+
+/// Whether a method is called here.
+fn is_link(node: Node<'_>) -> bool {
+    let called = match node.kind() {
+        "call_expression" | "call" => node.child_by_field_name("function"),
+        "method_invocation" => return node.child_by_field_name("object").is_some(),
+        _ => None,
+    };
+    called.is_some_and(|called| {
+        matches!(
+            called.kind(),
+            "field_expression" | "member_expression" | "selector_expression" | "attribute"
+        )
+    })
+}
+
+/// How wide a token is, with the space that it would stand apart by.
+fn width(token: &str) -> usize {
+    let characters = token.chars().filter(|c| !c.is_whitespace()).count();
+    let apart = token.starts_with(|c: char| c.is_alphanumeric() || c == '=' || c == '&');
+    characters.min(LIST_CHARACTERS_MAX) + usize::from(apart)
 }
 
 /// A string that is a statement by itself, and does nothing.

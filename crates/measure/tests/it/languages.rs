@@ -198,7 +198,7 @@ int main(void) { return 0; }
             ("MAX", 2, 1),
             // for, if, &&, do, ||, two cases, #ifdef, ternary.
             ("ring_put", 10, 23),
-            ("main", 1, 2),
+            ("main", 1, 1),
         ],
     );
 }
@@ -250,7 +250,7 @@ int run(Pool<int> &pool) {
             ("take", 4, 8),
             // The closure's ||, while, ternary, two catches.
             ("run", 6, 13),
-            ("(closure)", 2, 2),
+            ("(closure)", 2, 1),
         ],
     );
 }
@@ -307,7 +307,7 @@ func (s *server) one(n int) error {
             ("serve", 7, 15),
             // Two cases, for, one type.
             ("one", 5, 17),
-            ("(closure)", 1, 2),
+            ("(closure)", 1, 1),
         ],
     );
 }
