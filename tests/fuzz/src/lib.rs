@@ -8,6 +8,8 @@ mod disk;
 mod document;
 mod facts;
 mod journal;
+#[cfg(feature = "measure")]
+mod measure;
 #[cfg(feature = "quic")]
 mod transport;
 
@@ -76,6 +78,12 @@ pub const TARGETS: &[Target] = &[
         name: "saved_document",
         feed: document::saved,
         seeds: document::saves,
+    },
+    #[cfg(feature = "measure")]
+    Target {
+        name: "measure",
+        feed: measure::feed,
+        seeds: measure::seeds,
     },
     #[cfg(feature = "quic")]
     Target {
