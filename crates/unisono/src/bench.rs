@@ -10,6 +10,7 @@ mod memory;
 mod parts;
 mod processes;
 mod ring;
+mod trust;
 mod visible;
 mod writers;
 
@@ -40,6 +41,8 @@ enum What {
     Join,
     /// A hundred orchestras, five of them active
     Memory,
+    /// What rights cost: a token, a verdict, ten thousand fences
+    Trust,
     /// The cluster's clock in simulated worlds, beside other estimators
     Clock,
 }
@@ -127,6 +130,12 @@ async fn measure(
             What::Join => history::run(scratch, args.records, figures).await?,
             What::Memory => {
                 memory::run(scratch, args.orchestras, args.iteration_records, figures).await?;
+            }
+            What::Trust => {
+                let judged = tokio::task::spawn_blocking(trust::run).await;
+                let judged = judged
+                    .map_err(|error| Failure::new(Exit::Failed, "internal", error.to_string()))?;
+                figures.figures.extend(judged?.figures);
             }
             What::Clock => {
                 let seeds = CLOCK_SEED..CLOCK_SEED + args.clock_seeds.max(1);

@@ -6,11 +6,11 @@ use unisono_core::context::StrictVerifier;
 use unisono_core::replication::{Cursor, Frame, LogTag};
 use unisono_model::wire::{Blob, decode, encode};
 use unisono_model::{
-    Action, AgentId, AgentKind, BUNDLE_VERSION, BundleBody, BundleHeader, ChainHead, ChainId,
-    ClusterId, Digest, DocumentAppend, DocumentKind, DocumentName, Enrol, FieldChange, FieldValue,
-    ForkProof, Held, IdempotencyKey, Incarnation, LogId, Mark, NodeId, OrchestraId, RECORD_VERSION,
-    RecordBody, RecordPlace, Relation, SignedBundle, SignedRecord, Stamp, TaskChange, TaskStatus,
-    limits,
+    Action, AgentId, AgentKind, BUNDLE_VERSION, BundleBody, BundleHeader, ChainCut, ChainHead,
+    ChainId, ClusterId, Digest, DocumentAppend, DocumentKind, DocumentName, Enrol, Fence,
+    FenceTarget, FieldChange, FieldValue, ForkProof, Held, IdempotencyKey, Incarnation, Incident,
+    LogId, Mark, NodeId, OrchestraId, RECORD_VERSION, RecordBody, RecordPlace, Relation,
+    SignedBundle, SignedRecord, Stamp, TaskChange, TaskStatus, limits,
 };
 
 use crate::Seed;
@@ -154,7 +154,7 @@ fn actions() -> Vec<(&'static str, Action)> {
         name: "ada".into(),
         role: "writes the index".into(),
         kind,
-        tier: None,
+        tier: Some(unisono_model::capability::Tier::Executive),
     };
     let mark = Mark {
         about: "index".into(),
@@ -182,6 +182,22 @@ fn actions() -> Vec<(&'static str, Action)> {
         fields: fields.into(),
         evidence: Some(Digest([8; 32])),
     };
+    let fence = Fence {
+        target: FenceTarget::Key(chain(4).agent),
+        reason: "lost".into(),
+        keep: vec![ChainCut {
+            chain: chain(4),
+            seq: 7,
+        }],
+    };
+    let incident = Incident {
+        agent: chain(4).agent,
+        token: Some(Digest([4; 32])),
+        deed: "claim".into(),
+        rule: "token_fenced".into(),
+        detail: "the key was fenced off: lost".into(),
+        times: 3,
+    };
     vec![
         ("enrol", Action::Enrol(enrol)),
         (
@@ -194,6 +210,8 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("mark", Action::Mark(mark)),
         ("task", Action::Task(task)),
         ("advance", Action::Advance { from: 3 }),
+        ("fence", Action::Fence(fence)),
+        ("incident", Action::Incident(incident)),
     ]
 }
 

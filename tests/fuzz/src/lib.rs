@@ -10,6 +10,7 @@ mod facts;
 mod journal;
 #[cfg(feature = "measure")]
 mod measure;
+mod rights;
 #[cfg(feature = "quic")]
 mod transport;
 
@@ -38,6 +39,11 @@ pub const TARGETS: &[Target] = &[
         name: "signed_record",
         feed: facts::signed_record,
         seeds: facts::signed_records,
+    },
+    Target {
+        name: "token",
+        feed: rights::token,
+        seeds: rights::tokens,
     },
     Target {
         name: "bundle",

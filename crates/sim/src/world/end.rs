@@ -268,10 +268,25 @@ impl World {
         excuses
     }
 
+    /// Whoever was told that something is made finds it on every node that has seen as much, unless
+    /// a fence has taken it back.
+    fn judge_sessions(&mut self, work: &Reading) {
+        let void: BTreeSet<Stamp> = work.void.iter().map(|place| place.stamp).collect();
+        for (then, host, at) in std::mem::take(&mut self.unknown_to) {
+            if void.contains(&at) {
+                self.counters.add("made and taken back");
+                continue;
+            }
+            let why = format!("machine {host} does not know what its asker made at {at}");
+            self.checks.violated(then, "session", why);
+        }
+    }
+
     /// What was acknowledged is there, and nothing that nobody asked for.
     fn judge_logs(&mut self) {
         let liars: BTreeSet<NodeId> = self.liars.iter().map(|liar| self.hosts[*liar].id).collect();
         let (home, work) = (self.reading(self.home), self.reading(self.workplace));
+        self.judge_sessions(&work);
         for reading in [&home, &work] {
             let verdict = self.checks.invention.check(reading, &liars);
             self.checks.say(self.now, "I3", verdict);

@@ -137,6 +137,9 @@ pub struct World {
     forks_noted: BTreeSet<Digest>,
     /// Frames that were not taken while a node was speaking: who, in which life, to whom.
     refusals: Vec<(usize, u32, NodeId)>,
+    /// Machines that did not know what their asker had made, when, and its stamp: it may have been
+    /// void there already.
+    unknown_to: Vec<(u64, usize, unisono_model::Stamp)>,
     /// What the disks held of an orchestra when the judges last read them, and when.
     readings: BTreeMap<OrchestraId, (u64, Rc<Reading>)>,
 }
@@ -190,6 +193,7 @@ impl World {
             broken: false,
             forks_noted: BTreeSet::new(),
             refusals: Vec::new(),
+            unknown_to: Vec::new(),
             readings: BTreeMap::new(),
         };
         world.people();

@@ -15,6 +15,7 @@ mod first_run;
 mod harass;
 mod process;
 mod replay;
+mod rights;
 mod service;
 mod settings;
 mod twins;

@@ -1,0 +1,229 @@
+//! What rights cost, each part alone: processor time in this thread, against the budgets.
+
+use ed25519_dalek::SigningKey;
+use unisono_core::capability::{allows, examine};
+use unisono_core::context::{StrictVerifier, Verifier};
+use unisono_core::orchestra::fact::Fact;
+use unisono_core::orchestra::trust::Laws;
+use unisono_core::orchestra::{FoldRules, Folds};
+use unisono_core::sabotage::Sabotage;
+use unisono_model::capability::{
+    Grant, LINK_VERSION, Link, Operations, Rights, Scope, SignedLink, Tier, Token,
+};
+use unisono_model::wire::{Blob, Signature};
+use unisono_model::{
+    Action, AgentId, AgentKind, ClusterId, Digest, Enrol, Fence, FenceTarget, Held, Incarnation,
+    LogId, Mark, NodeId, OrchestraId, Place, RECORD_VERSION, RecordBody, Stamp,
+};
+
+use super::figures::Figures;
+use super::ring::cpu_ns;
+use crate::failure::{Exit, Failure};
+
+const CLUSTER: ClusterId = ClusterId([7; 16]);
+const NOW_MS: u64 = 1_800_000_000_000;
+/// How often something is repeated.
+const REPEATED: u64 = 2_000;
+/// Fences that should change nothing about the cost of a record.
+const FENCES: u64 = 10_000;
+
+/// Measures in this thread.
+pub(crate) fn run() -> Result<Figures, Failure> {
+    let mut figures = Figures::default();
+    let token = token(3);
+    let bytes = token.encode();
+    let roots = [name(1)];
+    let cold = || examine(&bytes, CLUSTER, &roots, &mut StrictVerifier);
+    let verified = cold().map_err(|why| wrong(&why.to_string()))?;
+    let cold_us = each(REPEATED, |_| drop(cold()));
+    let mut bad = bytes.clone();
+    bad[0] = 200;
+    let bad_us = each(REPEATED, |_| {
+        drop(examine(&bad, CLUSTER, &roots, &mut StrictVerifier));
+    });
+    let orchestra = OrchestraId::of(CLUSTER, "alpha");
+    let may = &verified.leaf().may;
+    let decision_us = each(50 * REPEATED, |_| {
+        drop(allows(may, Operations::COORDINATE, CLUSTER, orchestra));
+    });
+    figures.tell("trust_token_bytes_three_links", bytes.len() as f64);
+    figures.at_most("trust_cold_token_of_three_links_us", cold_us, 250.0);
+    figures.at_most("trust_malformed_us", bad_us, 2.0);
+    figures.at_most("trust_decision_us", decision_us, 1.0);
+    records(&token, &mut figures)?;
+    Ok(figures)
+}
+
+/// What a record costs at a replica: its signature, its verdict and its fold, without fences and
+/// with many.
+fn records(token: &Token, figures: &mut Figures) -> Result<(), Failure> {
+    let key = SigningKey::from_bytes(&[4; 32]);
+    let agent = AgentId(key.verifying_key().to_bytes());
+    let signature = {
+        use ed25519_dalek::Signer;
+        Signature::from_bytes(key.sign(&Digest::default().0).to_bytes())
+    };
+    let sign_us = each(REPEATED, |_| {
+        StrictVerifier.verify(&agent.0, &Digest::default(), &signature);
+    });
+    let mut with = [0.0; 2];
+    for (index, fences) in [0, FENCES].into_iter().enumerate() {
+        let mut folds = Folds::under(OrchestraId::of(CLUSTER, "alpha"), Laws::default());
+        let rules = rules();
+        for fact in ground(token, fences) {
+            folds.insert(fact, &rules);
+        }
+        let facts: Vec<Fact> = (0..REPEATED).map(|n| mark(agent, token.id(), n)).collect();
+        let before = folds.weight();
+        let mut facts = facts.into_iter();
+        with[index] = each(REPEATED, |_| {
+            if let Some(fact) = facts.next() {
+                folds.insert(fact, &rules);
+            }
+        });
+        if folds.pending() > 0 || folds.weight() == before {
+            return Err(wrong("the records did not count"));
+        }
+    }
+    let [bare_us, fenced_us] = with;
+    figures.tell("trust_verdict_and_fold_us", bare_us);
+    figures.tell("trust_verdict_and_fold_with_10000_fences_us", fenced_us);
+    figures.at_most("trust_record_at_a_replica_us", sign_us + bare_us, 60.0);
+    let caught_up_s = (sign_us + bare_us) * 100_000.0 / 1e6;
+    figures.at_most("trust_100000_records_s", caught_up_s, 8.0);
+    let ratio = (sign_us + fenced_us) / (sign_us + bare_us);
+    figures.at_most("trust_record_with_10000_fences_ratio", ratio, 1.05);
+    Ok(())
+}
+
+fn wrong(why: &str) -> Failure {
+    Failure::new(Exit::Failed, "trust", why)
+}
+
+fn rules() -> FoldRules {
+    FoldRules {
+        founder: NodeId([1; 32]),
+        cluster: CLUSTER,
+        root: Some(name(1)),
+        lease_ms_max: 60_000,
+        sabotage: Sabotage::default(),
+    }
+}
+
+fn name(number: u8) -> AgentId {
+    let key = SigningKey::from_bytes(&[number; 32]);
+    AgentId(key.verifying_key().to_bytes())
+}
+
+/// A root (1), two that hand on (2, 3), and whoever acts (4).
+fn token(links: u8) -> Token {
+    let rights = Rights {
+        operations: Operations::READ.and(Operations::COORDINATE),
+        read: Scope::Project("alpha".into()),
+        write: Scope::Project("alpha".into()),
+        actions_per_minute_max: u16::MAX,
+        ..Rights::none()
+    };
+    let tier = || Tier::Named("bench".into());
+    let mut signed: Vec<SignedLink> = Vec::new();
+    for number in 1..=links {
+        let link = Link {
+            version: LINK_VERSION,
+            cluster: CLUSTER,
+            issuer: name(number),
+            audience: name(number + 1),
+            parent: signed.last().map_or_else(Digest::default, SignedLink::id),
+            nonce: [number; 16],
+            epoch: 0,
+            not_before_ms: NOW_MS - 1_000,
+            expires_ms: NOW_MS + 3_600_000,
+            renew_until_ms: 0,
+            tier: tier(),
+            may: rights.clone(),
+            grant: (number < links).then(|| Grant {
+                tiers: vec![tier()],
+                rights: rights.clone(),
+            }),
+            depth_left: links - number,
+        };
+        signed.push(link.sign(&SigningKey::from_bytes(&[number; 32])));
+    }
+    Token { links: signed }
+}
+
+/// What verdicts rest on: enrolments, the token, fences of links that nobody uses.
+fn ground(token: &Token, fences: u64) -> Vec<Fact> {
+    let tier = Some(Tier::Named("bench".into()));
+    let enrol = |number: u8, tier: Option<Tier>| {
+        let enrol = Enrol {
+            name: format!("a{number}"),
+            role: String::new(),
+            kind: AgentKind::Ai,
+            tier,
+        };
+        (name(number), Action::Enrol(enrol))
+    };
+    let mut said = vec![
+        enrol(1, None),
+        enrol(4, tier),
+        (name(4), Action::Present(Blob(token.encode()))),
+    ];
+    said.extend((0..fences).map(|n| {
+        let fence = Fence {
+            target: FenceTarget::Link(Digest::of("unisono/bench/v1", &[&n.to_le_bytes()])),
+            reason: String::new(),
+            keep: Vec::new(),
+        };
+        (name(1), Action::Fence(fence))
+    }));
+    let said = said.into_iter().enumerate();
+    said.map(|(n, (agent, action))| fact(agent, None, n as u64, action))
+        .collect()
+}
+
+fn mark(agent: AgentId, token: Digest, n: u64) -> Fact {
+    let mark = Mark {
+        about: "index".to_owned(),
+        text: "done".to_owned(),
+        reasoning: String::new(),
+        tags: Vec::new(),
+        evidence: Vec::new(),
+    };
+    fact(agent, Some(token), 1_000_000 + n, Action::Mark(mark))
+}
+
+fn fact(agent: AgentId, token: Option<Digest>, number: u64, action: Action) -> Fact {
+    Fact {
+        place: Place {
+            stamp: Stamp::from_ms(NOW_MS + number / 1_000),
+            record: Digest::of("unisono/bench/v1", &[&agent.0, &number.to_le_bytes()]),
+        },
+        agent,
+        log: LogId {
+            node: NodeId([9; 32]),
+            incarnation: Incarnation {
+                started_ms: 1,
+                nonce: 1,
+            },
+        },
+        bundle: number,
+        seq: number,
+        body: RecordBody {
+            version: RECORD_VERSION,
+            held: Held::Agent,
+            agent_ms: NOW_MS,
+            iteration: 1,
+            key: None,
+            predecessors: Vec::new(),
+            token,
+            action,
+        },
+    }
+}
+
+/// Processor time of each of so many (µs).
+fn each(count: u64, mut work: impl FnMut(u64)) -> f64 {
+    let begun = cpu_ns();
+    (0..count).for_each(&mut work);
+    (cpu_ns() - begun) as f64 / 1e3 / count as f64
+}
