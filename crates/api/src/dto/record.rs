@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use unisono_core::orchestra::view::RecordView;
 use unisono_model::{
-    Action, AgentId, Digest, FieldChange, FieldValue, IdempotencyKey, NodeId, TaskChange,
+    Action, AgentId, Digest, FieldChange, FieldValue, IdempotencyKey, NodeId, TaskChange, ViewVote,
 };
 use utoipa::ToSchema;
 
@@ -261,11 +261,7 @@ impl From<Action> for ActionShown {
                 name: admit.name,
                 address: admit.address,
             }),
-            Action::VoteView(vote) => Self::VoteView(ViewShown {
-                base: vote.base,
-                members: vote.members,
-                removed: vote.removed.into_iter().map(Into::into).collect(),
-            }),
+            Action::VoteView(vote) => Self::VoteView(vote.into()),
             rights @ (Action::Present(_)
             | Action::Guard
             | Action::Fence(_)
@@ -282,6 +278,16 @@ fn about_rights(action: Action) -> ActionShown {
         Action::Incident(incident) => ActionShown::Incident(incident.into()),
         // Nothing else is asked about here.
         _ => ActionShown::Guard(GuardBody {}),
+    }
+}
+
+impl From<ViewVote> for ViewShown {
+    fn from(vote: ViewVote) -> Self {
+        Self {
+            base: vote.base,
+            members: vote.members,
+            removed: vote.removed.into_iter().map(Into::into).collect(),
+        }
     }
 }
 

@@ -38,7 +38,10 @@ pub(super) fn verdicts(facts: &[Fact], ground: &Ground) -> BTreeMap<Place, bool>
         match &fact.body.action {
             Action::Fence(fence) => court.fences.push((fact.place, fence)),
             Action::Guard => {
-                court.guard = Some(court.guard.map_or(fact.place, |g: Place| g.min(fact.place)))
+                let first = court
+                    .guard
+                    .map_or(fact.place, |known| known.min(fact.place));
+                court.guard = Some(first);
             }
             _ => {}
         }

@@ -14,6 +14,7 @@ pub(crate) mod sim;
 pub(crate) mod state;
 pub(crate) mod task;
 pub(crate) mod token;
+mod token_words;
 pub(crate) mod trust;
 pub(crate) mod verify;
 mod word;

@@ -1,19 +1,18 @@
 //! Capability tokens: made, narrowed, looked at and compared without a node; laid before an
 //! orchestra and listed with one.
 
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use unisono_api::client::AgentKey;
 use unisono_api::dto::{ActionBody, PresentBody, parse_token, token_text};
 use unisono_core::capability::{Comparison, Verified, compare, examine, meet};
 use unisono_core::context::StrictVerifier;
-use unisono_model::capability::{LINK_VERSION, Link, Rights, Scope, Token};
+use unisono_model::capability::{LINK_VERSION, Link, Token};
 use unisono_model::wire::Blob;
 use unisono_model::{AgentId, ClusterId, Digest};
 
 use super::session::Session;
+use super::token_words as words;
 use crate::cli::Global;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
@@ -125,26 +124,22 @@ pub(crate) fn offline(
 
 /// Does what needs a node.
 pub(crate) async fn run(args: TokenArgs, session: &Session) -> Result<(), Failure> {
-    match args.command {
-        TokenCommand::Present { token } => {
-            let token = Blob(read(&token)?);
-            let present = ActionBody::Present(PresentBody { token });
-            session.show_act(present).await
-        }
-        _ => {
-            let columns = &[
-                ("AGENT", "name"),
-                ("TIER", "tier"),
-                ("ALLOWS", "operations"),
-                ("EXPIRES (MS)", "expires_ms"),
-                ("FENCED", "fenced"),
-                ("TOKEN", "token"),
-            ];
-            let list = "tokens";
-            let table = Some(Table { list, columns });
-            session.show_read("trust", &[], table).await
-        }
+    if let TokenCommand::Present { token } = args.command {
+        let token = Blob(read(&token)?);
+        let present = ActionBody::Present(PresentBody { token });
+        return session.show_act(present).await;
     }
+    let columns = &[
+        ("AGENT", "name"),
+        ("TIER", "tier"),
+        ("ALLOWS", "operations"),
+        ("EXPIRES (MS)", "expires_ms"),
+        ("FENCED", "fenced"),
+        ("TOKEN", "token"),
+    ];
+    let list = "tokens";
+    let table = Some(Table { list, columns });
+    session.show_read("trust", &[], table).await
 }
 
 fn mint(what: &Made, epoch: u32, config: &Config, global: &Global) -> Result<(), Failure> {
@@ -304,57 +299,11 @@ fn made(
 }
 
 fn explain(text: &str, global: &Global) -> Result<(), Failure> {
-    let token = links(&read(text)?)?;
-    let mut words = String::new();
-    for (n, (_, link)) in token.iter().enumerate() {
-        let who = if n == 0 { "The root" } else { "who" };
-        let end = home_time(link.expires_ms);
-        words += &format!(
-            "{who} {:?} lets {:?} act as {} until {end}: {}",
-            link.issuer,
-            link.audience,
-            link.tier.word(),
-            rights_in_words(&link.may)
-        );
-        words += match &link.grant {
-            Some(_) if link.depth_left > 0 => ", and hand on a part of that;\n",
-            _ => ".\n",
-        };
-    }
-    if let Some((id, _)) = token.last() {
-        words += &format!("Its name is {id}. A fence of any of its links ends it.\n");
-    }
+    let words = words::token(&links(&read(text)?)?);
     if global.output == Format::Table {
         return output::raw(&words);
     }
     output::answer(global.output, &json!({ "explained": words }), None)
-}
-
-fn rights_in_words(rights: &Rights) -> String {
-    let operations: Vec<&str> = rights.operations.words().collect();
-    let reach = |scope: &Scope| match scope {
-        Scope::Nowhere => "nowhere".to_owned(),
-        Scope::Project(name) => format!("in {name}"),
-        Scope::Global => "everywhere".to_owned(),
-    };
-    let mut words = format!(
-        "{}; reads {}, writes {}",
-        operations.join(", "),
-        reach(&rights.read),
-        reach(&rights.write)
-    );
-    if let Some(files) = &rights.files {
-        words += &format!("; only these files: {}", files.join(", "));
-        words += &format!(
-            "; functions of complexity {} and {} lines at most",
-            rights.complexity_max, rights.function_lines_max
-        );
-    }
-    if let Some(phases) = &rights.phases {
-        let phases: Vec<String> = phases.iter().map(u32::to_string).collect();
-        words += &format!("; only in phases {}", phases.join(", "));
-    }
-    words + &format!("; {} actions a minute", rights.actions_per_minute_max)
 }
 
 fn compared(one: &str, other: &str, global: &Global) -> Result<(), Failure> {
@@ -365,7 +314,10 @@ fn compared(one: &str, other: &str, global: &Global) -> Result<(), Failure> {
             .ok_or_else(|| Failure::usage("a token without links"))
     };
     let words = |fields: Vec<unisono_core::capability::Field>| {
-        let words: Vec<&str> = fields.into_iter().map(|field| field.word()).collect();
+        let words: Vec<&str> = fields
+            .into_iter()
+            .map(unisono_core::capability::Field::word)
+            .collect();
         words
     };
     let told = match compare(&may(one)?, &may(other)?) {
@@ -383,8 +335,12 @@ fn compared(one: &str, other: &str, global: &Global) -> Result<(), Failure> {
             Some(fields.join(", "))
         };
         let mut line = told["verdict"].as_str().unwrap_or_default().to_owned();
-        line += &list("less_in").map_or(String::new(), |less| format!("; less in: {less}"));
-        line += &list("more_in").map_or(String::new(), |more| format!("; more in: {more}"));
+        for (what, name) in [("; less in: ", "less_in"), ("; more in: ", "more_in")] {
+            if let Some(fields) = list(name) {
+                line.push_str(what);
+                line.push_str(&fields);
+            }
+        }
         return output::raw(&(line + "\n"));
     }
     output::answer(global.output, &told, None)
@@ -418,10 +374,10 @@ fn shown((id, link): &(Digest, Link)) -> Value {
         "expires_ms": link.expires_ms,
         "renew_until_ms": link.renew_until_ms,
         "links_after": link.depth_left,
-        "may": rights_in_words(&link.may),
+        "may": words::rights(&link.may),
         "grant": link.grant.as_ref().map(|grant| json!({
             "tiers": grant.tiers.iter().map(unisono_model::capability::Tier::word).collect::<Vec<_>>(),
-            "rights": rights_in_words(&grant.rights),
+            "rights": words::rights(&grant.rights),
         })),
     })
 }
@@ -437,16 +393,11 @@ pub(crate) fn read(token: &str) -> Result<Vec<u8>, Failure> {
     parse_token(&text).map_err(bad)
 }
 
-fn key(path: &PathBuf) -> Result<AgentKey, Failure> {
+fn key(path: &std::path::Path) -> Result<AgentKey, Failure> {
     AgentKey::load(path).map_err(|error| Failure::system(&path.display().to_string(), &error))
 }
 
 fn unreadable(malformed: unisono_model::wire::Malformed) -> Failure {
     Failure::new(Exit::Verification, "token_malformed", malformed.to_string())
         .hint("a character is wrong, or it is no token")
-}
-
-fn home_time(ms: u64) -> String {
-    let ms = i64::try_from(ms).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| time.to_string())
 }

@@ -26,7 +26,7 @@ const ORDERLY: &[(&str, &str)] = &[
     ),
     (
         "crates/core/src/orchestra/mod.rs",
-        "//! Folds.\nmod view;\nuse crate::replication::Cursor;\n",
+        "//! Folds.\nmod view;\nuse crate::capability::allows;\nuse crate::replication::Cursor;\n",
     ),
     (
         "crates/core/src/orchestra/view.rs",
@@ -283,7 +283,7 @@ fn an_exception_that_nobody_needs_is_told() {
     ]);
     assert_eq!(
         complaints("machines do not know each other", &tree).len(),
-        1
+        2
     );
 }
 
