@@ -161,25 +161,74 @@ impl ClusterClock {
     /// are not; what was believed carries the time on until a few of the new leader's have come. Says
     /// whether the epoch was newer.
     pub fn follow(&mut self, epoch: u64) -> bool {
-        if epoch <= self.epoch {
-            return false;
-        }
         let memory = Memory {
             rate: self.filter.memory().rate,
             path: None,
         };
         // It was finite when it was learnt; a filter that knows nothing is the worst case.
         let filter = OffsetFilter::remembering(memory).unwrap_or_default();
+        self.follow_known(epoch, filter)
+    }
+
+    /// The same, where the new leader was measured before: this filter goes on.
+    pub fn follow_known(&mut self, epoch: u64, filter: OffsetFilter) -> bool {
+        if epoch <= self.epoch {
+            return false;
+        }
         let before = core::mem::replace(&mut self.filter, filter);
         let led = core::mem::take(&mut self.leading);
         // A resigned leader's filter speaks of somebody before it, and of a path long gone.
         if led {
             self.former = None;
-        } else if before.taken() > 0 {
+        } else if before.taken() > 0 && self.former.is_none() {
             self.former = Some(before);
+        }
+        if self.filter.taken() >= SETTLED.0 {
+            self.former = None;
+        }
+        if self.former.is_none() {
+            // What was proven of another leader's time says nothing about this one's.
+            self.told_earliest_ns = 0;
         }
         self.epoch = epoch;
         true
+    }
+
+    /// Whether this node leads.
+    pub fn is_leading(&self) -> bool {
+        self.leading
+    }
+
+    /// Whether what is told stands on the leader that is followed now, and not on one before it.
+    pub fn is_settled(&self) -> bool {
+        self.leading || (self.former.is_none() && self.filter.taken() > 0)
+    }
+
+    /// What this node answers to whoever asks it the time at a local time (ns): its best guess, without
+    /// what it still puts right by running faster or slower, and how well it knows it. Nothing before
+    /// a leader was heard. A leader knows its own time exactly.
+    pub fn answer(&self, local_ns: u64) -> Option<(u64, Upstream)> {
+        let local = signed(local_ns);
+        if self.leading {
+            let told = unsigned(self.segment?.at(local));
+            return Some((told.max(self.told_ns), Upstream::default()));
+        }
+        self.segment?;
+        let filter = self.former.as_ref().unwrap_or(&self.filter);
+        let estimate = filter.estimate(local_ns)?;
+        let reach = |offset_ns: i64| estimate.offset_ns.saturating_sub(offset_ns).unsigned_abs();
+        let half_ns = reach(estimate.least_ns).max(reach(estimate.most_ns));
+        let upstream = Upstream {
+            hard_ns: half_ns.saturating_add(self.upstream.hard_ns),
+            deviation_ns: libm::hypot(estimate.deviation_ns, self.upstream.deviation_ns),
+        };
+        Some((unsigned(local.saturating_add(estimate.offset_ns)), upstream))
+    }
+
+    /// By how much cluster time runs faster than the local clock, as it is told now, ppb; what is
+    /// being put right is not in it.
+    pub fn rate_ppb(&self) -> f64 {
+        self.segment.map_or(0.0, |segment| segment.rate_ppb)
     }
 
     /// Takes a probe of the leader.
@@ -194,8 +243,8 @@ impl ClusterClock {
         }
         let since_ns = local_ns.saturating_sub(self.first_heard_ns);
         let settled = self.filter.taken() >= SETTLED.0 || since_ns >= SETTLED.1;
-        if settled {
-            self.former = None;
+        if settled && self.former.take().is_some() {
+            self.told_earliest_ns = 0;
         }
         if matches!(news, News::Jumped { .. }) {
             self.may_leap = true;

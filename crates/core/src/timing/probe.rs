@@ -94,6 +94,13 @@ impl Probe {
             - (self.sent_remote_ns - self.received_remote_ns)
     }
 
+    /// Cluster time minus local time if the ways there and back were equally long (ns): the offset of
+    /// RFC 5905, section 8.
+    pub fn offset_ns(&self) -> i64 {
+        let (most_ns, least_ns) = (self.offset_ns_max(), self.offset_ns_min());
+        least_ns + (most_ns - least_ns) / 2
+    }
+
     pub(super) fn sent_ns(&self) -> i64 {
         self.sent_local_ns
     }

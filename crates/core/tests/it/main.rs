@@ -3,6 +3,7 @@
 mod backdating;
 mod bounds;
 mod capability;
+mod election;
 mod facts;
 mod folds;
 mod forwarding;
@@ -10,6 +11,7 @@ mod loopback;
 mod mending;
 mod nodes;
 mod patience;
+mod timekeeper;
 mod timing;
 mod trust;
 mod views;

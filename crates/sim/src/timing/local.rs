@@ -5,7 +5,7 @@ use super::worlds::ClockLaw;
 use crate::clock::EPOCH_NS;
 
 /// How long the machine runs when the world begins, by its own clock, ns.
-const UPTIME_NS: i64 = 86_400_000_000_000;
+pub(super) const UPTIME_NS: i64 = 86_400_000_000_000;
 /// Between two values of the frequency, s.
 const STEP_S: f64 = 0.1;
 

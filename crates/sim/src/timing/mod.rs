@@ -8,6 +8,7 @@
 
 mod draw;
 mod drive;
+mod leaders;
 mod local;
 mod mesh;
 mod path;
@@ -16,6 +17,7 @@ mod rivals;
 mod worlds;
 
 pub use drive::{Contestant, Sample};
+pub use leaders::{Failover, Found, Trouble, judge_leaders, judge_trouble};
 pub use mesh::mesh_of_five;
 pub use report::{Report, Row, bench_clock, bench_world, text};
 pub use worlds::{ClockLaw, Law, Silence, Window, World};

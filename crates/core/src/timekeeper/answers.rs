@@ -1,0 +1,249 @@
+//! Questions, answers and announcements of others.
+
+use alloc::vec::Vec;
+
+use unisono_model::NodeId;
+
+use super::source::{around, is_odd};
+use super::{Answer, Fault, Frame, Outgoing, Timekeeper, limits};
+use crate::election::{Announcement, Verdict};
+use crate::timing::{self, LedgerError, News, Probe, ProbeError, Upstream};
+
+impl Timekeeper {
+    /// Answers a question, if there is a time to tell that does not come from whoever asks.
+    pub(super) fn answer(
+        &mut self,
+        from: NodeId,
+        nonce: u64,
+        received_ns: u64,
+        now_ns: u64,
+        out: &mut Vec<Outgoing>,
+    ) {
+        let second = now_ns / 1_000_000_000;
+        let (Some(known), Some((estimate_ns, upstream)), Some(of)) = (
+            self.peers.get_mut(&from),
+            self.clock.answer(now_ns),
+            self.told_epoch,
+        ) else {
+            self.counters.unanswered += 1;
+            return;
+        };
+        if known.answered.0 != second {
+            known.answered = (second, 0);
+        }
+        known.answered.1 += 1;
+        if known.answered.1 > limits::ANSWERS_PER_SECOND_MAX {
+            self.counters.unanswered += 1;
+            return;
+        }
+        let held_ns = now_ns.saturating_sub(received_ns);
+        let answer = Answer {
+            nonce,
+            received_ns: estimate_ns.saturating_sub(held_ns),
+            sent_ns: estimate_ns,
+            of,
+            source: self.followed.filter(|_| !self.clock.is_leading()),
+            epoch: self.election.epoch(),
+            hard_ns: upstream.hard_ns,
+            deviation_ns: super::whole(upstream.deviation_ns),
+        };
+        self.counters.answered += 1;
+        out.push(Outgoing {
+            to: from,
+            bytes: Frame::Answer(answer).encode(),
+        });
+    }
+
+    /// Takes an answer: to a question that was asked, possible, of this epoch, and not of one's own
+    /// time.
+    pub(super) fn answered(
+        &mut self,
+        from: NodeId,
+        answer: &Answer,
+        received_ns: u64,
+        now_ns: u64,
+    ) {
+        let follows = self.followed == Some(from) && !self.clock.is_leading();
+        let Some(source) = self.sources.get_mut(&from) else {
+            self.counters.refused_not_asked += 1;
+            return;
+        };
+        let readings = (answer.received_ns, answer.sent_ns);
+        let probe = source
+            .ledger
+            .answered(answer.nonce, readings.0, readings.1, received_ns);
+        let probe = match probe {
+            Ok(probe) => probe,
+            Err(LedgerError::NotAsked { .. }) => {
+                self.counters.refused_not_asked += 1;
+                return;
+            }
+            Err(LedgerError::Times(_)) => {
+                self.counters.refused_impossible += 1;
+                return;
+            }
+        };
+        if follows && answer.source == Some(self.config.node) {
+            self.counters.refused_loop += 1;
+            return;
+        }
+        if follows && answer.epoch < self.election.epoch() {
+            self.counters.refused_fenced += 1;
+            return;
+        }
+        source.round_trip_ns = Some(probe.round_trip_ns().unsigned_abs());
+        source.hard_ns = answer.hard_ns;
+        let before = source.of.replace(answer.of);
+        let changed = before.is_some_and(|of| of.node != answer.of.node);
+        if follows {
+            self.take(from, answer, &probe, changed, now_ns);
+        } else {
+            source.note(is_odd(&source.filter, &probe), now_ns);
+            let pushed = source.filter.push(&probe);
+            self.count(from, pushed, received_ns);
+            self.compare(from, now_ns);
+        }
+    }
+
+    /// Takes a probe of whom the node follows.
+    fn take(&mut self, from: NodeId, answer: &Answer, probe: &Probe, changed: bool, now_ns: u64) {
+        if changed {
+            // It stands on another leader now: what was learnt of its time is over.
+            self.turn += 1;
+            self.clock.follow(self.turn);
+            self.source(from, now_ns, 0).burst = limits::BURST_OTHERS;
+        }
+        if !changed && self.lies(from, probe, now_ns) {
+            self.counters.contradictions += 1;
+            return;
+        }
+        let pushed = self.clock.push(probe);
+        self.count(from, pushed, probe.received_local_ns());
+        // Until then it tells the time from before, as well as that was known.
+        if self.clock.is_settled() {
+            self.clock.set_upstream(Upstream {
+                hard_ns: answer.hard_ns,
+                deviation_ns: answer.deviation_ns as f64,
+            });
+            if let Some(source) = self.sources.get_mut(&from) {
+                source.agreed_ns = Some(now_ns);
+            }
+        }
+    }
+
+    /// Whether an answer of the leader is held back as a lie: three in a row are odd, while those of
+    /// most others are as expected. If theirs are odd as well, this node's own clock has jumped; two
+    /// clocks alone cannot tell which of them is wrong, and the leader is believed in the end.
+    fn lies(&mut self, from: NodeId, probe: &Probe, now_ns: u64) -> bool {
+        let odd = self.config.fault != Some(Fault::LiarsBelieved)
+            && self.clock.is_settled()
+            && is_odd(self.clock.filter(), probe);
+        let source = self.source(from, now_ns, 0);
+        source.note(odd, now_ns);
+        let (count, Some(since_ns)) = (source.odd, source.odd_since_ns) else {
+            return false;
+        };
+        let others = self.sources.iter_mut().filter(|(node, _)| **node != from);
+        let (mut even, mut jumped) = (0, 0);
+        for (_, other) in others {
+            if count == 1 {
+                // Ask the others now, rather than when it is their turn.
+                other.asks_at_ns = other.asks_at_ns.min(now_ns);
+                other.burst = other.burst.max(limits::ODD_MAX + 1);
+            }
+            even += usize::from(other.even_ns.is_some_and(|at_ns| at_ns >= since_ns));
+            jumped += usize::from(
+                other
+                    .odd_since_ns
+                    .is_some_and(|at_ns| at_ns + limits::SOUND_FOR_NS >= since_ns),
+            );
+        }
+        if even + jumped == 0 {
+            return count < limits::ODD_ALONE_MAX;
+        }
+        if jumped >= even {
+            return count < limits::ODD_MAX;
+        }
+        if count >= limits::ODD_MAX {
+            self.counters.liars += 1;
+            self.election.distrust(from, now_ns);
+        }
+        true
+    }
+
+    fn count(&mut self, from: NodeId, pushed: Result<News, ProbeError>, received_ns: u64) {
+        match pushed {
+            Ok(_) => {
+                self.counters.probes += 1;
+                if let Some(source) = self.sources.get_mut(&from) {
+                    source.probes += 1;
+                    source.heard_ns = Some(received_ns);
+                }
+            }
+            Err(ProbeError::Contradicts { .. }) => self.counters.contradictions += 1,
+            Err(ProbeError::OutOfOrder { .. } | ProbeError::Repeated) => {
+                self.counters.refused_out_of_order += 1;
+            }
+        }
+    }
+
+    /// Notes that a node's time and this one's can both be the cluster's.
+    fn compare(&mut self, node: NodeId, now_ns: u64) {
+        if self.verdict(node, now_ns) == Verdict::Agrees
+            && let Some(source) = self.sources.get_mut(&node)
+        {
+            source.agreed_ns = Some(now_ns);
+        }
+    }
+
+    /// Whether another node's time and this one's can both have gone on from one: their intervals
+    /// meet, if both clocks have drifted as far as clocks may since they last did.
+    fn verdict(&self, node: NodeId, now_ns: u64) -> Verdict {
+        let Some(source) = self.sources.get(&node) else {
+            return Verdict::Unknown;
+        };
+        let (Some(theirs), Some(ours)) = (source.sound(now_ns), self.own_interval(now_ns)) else {
+            return Verdict::Unknown;
+        };
+        let announced = self.peers.get(&node).and_then(|known| known.announced);
+        let told_ns = announced.map_or(0, |(announcement, _)| announcement.told.hard_ns);
+        let apart_ns = source.agreed_ns.map_or(0, |agreed_ns| {
+            let elapsed = u128::from(now_ns.saturating_sub(agreed_ns));
+            let drift = elapsed * (2 * timing::limits::RATE_PPB_MAX) as u128 / 1_000_000_000;
+            u64::try_from(drift).unwrap_or(u64::MAX)
+        });
+        let theirs = around(now_ns, &theirs, told_ns.saturating_add(apart_ns));
+        let meet = theirs.earliest_ns <= ours.latest_ns && ours.earliest_ns <= theirs.latest_ns;
+        if meet {
+            Verdict::Agrees
+        } else {
+            Verdict::Contradicts
+        }
+    }
+
+    /// Takes an announcement.
+    pub(super) fn heard(&mut self, from: NodeId, announcement: &Announcement, now_ns: u64) {
+        self.counters.announcements += 1;
+        let verdict = self.verdict(from, now_ns);
+        let Some(known) = self.peers.get_mut(&from) else {
+            return;
+        };
+        known.announced = Some((*announcement, now_ns));
+        let near = known.peer.near;
+        let behind = announcement
+            .cluster
+            .is_some_and(|claim| claim.epoch < self.election.epoch());
+        // Whoever is behind is told soon; so is a leader elsewhere that asked who leads here.
+        let soon_ns = now_ns.saturating_add(super::election::limits::ANNOUNCE_NS / 2);
+        if behind {
+            known.tells_at_ns = known.tells_at_ns.min(soon_ns);
+        }
+        known.owed = !near && announcement.stands && (behind || !self.election.stands());
+        let [cluster, _] = self
+            .election
+            .hear(now_ns, from, near, announcement, verdict);
+        self.counters.leader_changes += u64::from(cluster.is_some());
+        // At once: until then this node would tell its old time under a new leader.
+        self.adopt(now_ns, self.wall_ns);
+    }
+}

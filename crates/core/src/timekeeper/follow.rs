@@ -1,0 +1,179 @@
+//! Whom the told time follows, and who is asked.
+
+use alloc::vec::Vec;
+
+use unisono_model::NodeId;
+
+use super::source::Source;
+use super::{Fault, Frame, Outgoing, Timekeeper, limits};
+use crate::election::Role;
+use crate::timing::{ClusterClock, Upstream};
+
+impl Timekeeper {
+    /// Lets the told time do what the election has decided.
+    pub(super) fn adopt(&mut self, now_ns: u64, wall_ns: u64) {
+        match self.election.role() {
+            Role::ClusterLeader => self.lead(now_ns, wall_ns),
+            Role::RegionLeader => self.follow(self.election.leader(), now_ns),
+            Role::Member => self.follow(self.election.region_leader(), now_ns),
+        }
+        // What is told bears the epoch on whose leader it stands already.
+        if self.clock.is_leading() {
+            self.told_epoch = Some(self.election.epoch());
+        } else if self.clock.is_settled()
+            && let Some(followed) = self.followed
+        {
+            let source = self.sources.get(&followed);
+            self.told_epoch = source.and_then(|source| source.of).or(self.told_epoch);
+        }
+    }
+
+    fn lead(&mut self, now_ns: u64, wall_ns: u64) {
+        if self.clock.is_leading() {
+            return;
+        }
+        let guess = self.clock.answer(now_ns).map(|(guess_ns, _)| guess_ns);
+        let known = guess.map(|_| self.told(now_ns));
+        // What it would still have put right it now leaves as it is.
+        let reading = self.clock.now(now_ns);
+        let told_ns = reading.map_or(0, |reading| reading.estimate_ns);
+        let left_ns = guess.map_or(0, |guess| guess.abs_diff(told_ns));
+        let apart_ns = crate::timing::limits::DEVIATION_NS_MAX;
+        self.turn += 1;
+        self.followed = None;
+        let goes_on = self.config.fault != Some(Fault::TimelineRestarted);
+        if goes_on && self.clock.lead(self.turn, now_ns) {
+            self.inherited = Upstream {
+                hard_ns: known.map_or(apart_ns as u64, |told| told.hard_ns + left_ns),
+                deviation_ns: known.map_or(apart_ns, |told| told.deviation_ns as f64),
+            };
+        } else {
+            self.clock = ClusterClock::founding(self.turn, now_ns, wall_ns);
+            self.clock.set_asymmetry_ns(limits::WAKE_UP_NS);
+            self.inherited = Upstream::default();
+        }
+    }
+
+    fn follow(&mut self, node: Option<NodeId>, now_ns: u64) {
+        let Some(node) = node.filter(|node| *node != self.config.node) else {
+            if self.clock.is_leading() {
+                // It gave the lead back, and nobody has taken it yet.
+                self.turn += 1;
+                self.clock.follow(self.turn);
+                self.followed = None;
+            }
+            return;
+        };
+        if self.followed == Some(node) && !self.clock.is_leading() {
+            return;
+        }
+        self.keep_measurement(now_ns);
+        let announced = self.peers.get(&node).and_then(|known| known.announced);
+        self.turn += 1;
+        let stands_on = self.told_epoch;
+        let source = self.source(node, now_ns, limits::BURST);
+        source.burst = limits::BURST;
+        source.asks_at_ns = now_ns;
+        source.odd = 0;
+        source.odd_since_ns = None;
+        // What was measured on another timeline says nothing about this one.
+        let same = source.of == stands_on;
+        let known = source.sound(now_ns).filter(|_| same);
+        let known = known.map(|_| source.filter.clone());
+        let Some(filter) = known else {
+            self.clock.follow(self.turn);
+            self.followed = Some(node);
+            return;
+        };
+        // Its time is the one before, as well as it knew that when it took over.
+        let told = announced.map(|(announcement, _)| announcement.told);
+        self.clock.set_upstream(Upstream {
+            hard_ns: told.map_or(0, |told| told.hard_ns),
+            deviation_ns: told.map_or(0.0, |told| told.deviation_ns as f64),
+        });
+        self.clock.follow_known(self.turn, filter);
+        self.followed = Some(node);
+    }
+
+    /// What the told clock's filter knows of whom it followed stays known.
+    fn keep_measurement(&mut self, now_ns: u64) {
+        let Some(before) = self.followed.filter(|_| !self.clock.is_leading()) else {
+            return;
+        };
+        let agreed = self.clock.is_settled();
+        if let Some(source) = self.sources.get_mut(&before) {
+            source.filter = self.clock.filter().clone();
+            if agreed {
+                source.agreed_ns = Some(now_ns);
+            }
+        }
+    }
+
+    /// What is known of a node's clock; from now on, if it was not measured before.
+    pub(super) fn source(&mut self, node: NodeId, now_ns: u64, burst: u32) -> &mut Source {
+        if self.sources.len() >= limits::SOURCES_MAX && !self.sources.contains_key(&node) {
+            let spare = self
+                .sources
+                .iter()
+                .filter(|(one, _)| self.followed != Some(**one));
+            let oldest = spare.min_by_key(|(_, source)| source.heard_ns);
+            if let Some(oldest) = oldest.map(|(one, _)| *one) {
+                self.sources.remove(&oldest);
+            }
+        }
+        self.sources
+            .entry(node)
+            .or_insert_with(|| Source::new(now_ns, burst))
+    }
+
+    /// Asks whoever is due: whom the node follows, and those with whom it is compared.
+    pub(super) fn ask(&mut self, now_ns: u64, out: &mut Vec<Outgoing>) {
+        let leading = self.clock.is_leading();
+        let followed = self.followed.filter(|_| !leading);
+        let others = self.others(now_ns);
+        let wanted = followed
+            .map(|node| (node, limits::ASK_NS, limits::BURST))
+            .into_iter()
+            .chain(
+                others
+                    .into_iter()
+                    .map(|node| (node, limits::ASK_OTHERS_NS, limits::BURST_OTHERS)),
+            );
+        for (node, every_ns, burst) in wanted {
+            if !self.peers.contains_key(&node) {
+                continue;
+            }
+            if !self.source(node, now_ns, burst).asks(now_ns, every_ns) {
+                continue;
+            }
+            let nonce = self.nonce();
+            self.source(node, now_ns, burst).ledger.asked(nonce, now_ns);
+            self.counters.asked += 1;
+            out.push(Outgoing {
+                to: node,
+                bytes: Frame::Question { nonce }.encode(),
+            });
+        }
+    }
+
+    /// Who is measured beside whom the node follows: leaders measure one another, a member its
+    /// the backups and the cluster's leader, so that a leader that lies is seen and a successor is
+    /// known before it leads.
+    fn others(&self, now_ns: u64) -> Vec<NodeId> {
+        let mut others = if self.election.stands() {
+            self.election.standing_for_the_cluster(now_ns)
+        } else {
+            let claims = [
+                self.election.region_claim(now_ns),
+                self.election.cluster_claim(now_ns),
+            ];
+            let backups = claims.iter().flatten().filter_map(|claim| claim.backup);
+            backups.chain(self.election.leader()).collect()
+        };
+        others.retain(|node| *node != self.config.node && self.followed != Some(*node));
+        others.sort_unstable();
+        others.dedup();
+        others.truncate(limits::OTHERS_MAX);
+        others
+    }
+}

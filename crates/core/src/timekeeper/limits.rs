@@ -1,0 +1,44 @@
+//! Every limit and every pace of the timing plane, in one place.
+
+/// Between two ticks that a driver gives, ns: a tenth of the time in which a leader counts as lost.
+pub const TICK_NS: u64 = 20_000_000;
+/// Between two questions to whom is followed, ns.
+pub const ASK_NS: u64 = 200_000_000;
+/// Between two questions to the others, ns.
+pub const ASK_OTHERS_NS: u64 = 1_000_000_000;
+/// Between two questions of a burst, ns.
+pub const ASK_BURST_NS: u64 = 50_000_000;
+/// Questions of a burst to a node that is followed from now on: two seconds' worth at most
+/// (`docs/timing.md`, joining).
+pub const BURST: u32 = 32;
+/// Questions of a burst to a node that is only compared with, or whose own leader has changed.
+pub const BURST_OTHERS: u32 = 8;
+/// How many others a leader measures beside whom it follows.
+pub const OTHERS_MAX: usize = 8;
+/// How many nodes are remembered with a filter of their own.
+pub const SOURCES_MAX: usize = 32;
+/// So many probes make a measurement that decides something.
+pub const PROBES_SOUND: u64 = 4;
+/// A measurement older than this decides nothing, ns.
+pub const SOUND_FOR_NS: u64 = 5_000_000_000;
+/// From so many probes on a clock is known well enough to find an answer odd.
+pub const PROBES_KNOWN: u64 = 12;
+/// By how many deviations an answer must be off to be odd, and always by this, ns: what a path may
+/// change at once beside its length.
+pub const ODD_SIGMAS: f64 = 6.0;
+/// See above.
+pub const ODD_NS_MIN: f64 = 2_000_000.0;
+/// So many odd answers in a row are judged.
+pub const ODD_MAX: u32 = 3;
+/// So many are held back where nobody else is measured; then the leader is believed: of two clocks
+/// alone nobody can tell which is wrong.
+pub const ODD_ALONE_MAX: u32 = 10;
+/// Questions of one peer that are answered in a second: twice what a burst asks.
+pub const ANSWERS_PER_SECOND_MAX: u32 = 64;
+/// Peers that are known at once, those of the own region first.
+pub const PEERS_MAX: usize = 4_096;
+/// Largest message (bytes): it has to fit a datagram.
+pub const MESSAGE_BYTES_MAX: usize = 1_100;
+/// By how much questions and answers may wait unequally between the network and whoever reads the
+/// clock, halved, ns: processes are woken late, and no delay shows it (`docs/timing.md`, processes).
+pub const WAKE_UP_NS: u64 = 100_000;

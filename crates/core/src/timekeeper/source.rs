@@ -1,0 +1,109 @@
+//! One node whose clock is measured: what was asked, what came back, when to ask again.
+
+use super::limits;
+use crate::election::Epoch;
+use crate::timing::{Estimate, OffsetFilter, Probe, ProbeLedger};
+
+/// A node that is asked the time.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) ledger: ProbeLedger,
+    /// What its answers say of its clock. Whom the node follows is measured by the told clock's own
+    /// filter instead.
+    pub(super) filter: OffsetFilter,
+    pub(super) asks_at_ns: u64,
+    pub(super) burst: u32,
+    /// Whose time it told last.
+    pub(super) of: Option<Epoch>,
+    /// How well it knows the time, by its last answer: half its hard interval, ns.
+    pub(super) hard_ns: u64,
+    /// When its time and this node's were last found to agree, local ns.
+    pub(super) agreed_ns: Option<u64>,
+    /// Since when its answers are odd, and how many there were in a row.
+    pub(super) odd_since_ns: Option<u64>,
+    pub(super) odd: u32,
+    /// When an answer of it was last as expected.
+    pub(super) even_ns: Option<u64>,
+    pub(super) round_trip_ns: Option<u64>,
+    pub(super) heard_ns: Option<u64>,
+    pub(super) probes: u64,
+}
+
+impl Source {
+    pub(super) fn new(now_ns: u64, burst: u32) -> Self {
+        Self {
+            ledger: ProbeLedger::default(),
+            filter: OffsetFilter::new(),
+            asks_at_ns: now_ns,
+            burst,
+            of: None,
+            hard_ns: 0,
+            agreed_ns: None,
+            odd_since_ns: None,
+            odd: 0,
+            even_ns: None,
+            round_trip_ns: None,
+            heard_ns: None,
+            probes: 0,
+        }
+    }
+
+    /// Whether a question is due; counts it, and sets when the next one is.
+    pub(super) fn asks(&mut self, now_ns: u64, every_ns: u64) -> bool {
+        if now_ns < self.asks_at_ns {
+            return false;
+        }
+        let after_ns = if self.burst > 0 {
+            limits::ASK_BURST_NS
+        } else {
+            every_ns
+        };
+        self.burst = self.burst.saturating_sub(1);
+        self.asks_at_ns = now_ns.saturating_add(after_ns);
+        true
+    }
+
+    /// Notes whether an answer was as expected.
+    pub(super) fn note(&mut self, odd: bool, now_ns: u64) {
+        if odd {
+            self.odd_since_ns.get_or_insert(now_ns);
+            self.odd += 1;
+        } else {
+            self.odd_since_ns = None;
+            self.odd = 0;
+            self.even_ns = Some(now_ns);
+        }
+    }
+
+    /// What it shows, as far as it was measured well enough and lately.
+    pub(super) fn sound(&self, now_ns: u64) -> Option<Estimate> {
+        let heard_ns = self.filter.heard_ns()?;
+        let fresh = now_ns.saturating_sub(heard_ns) <= limits::SOUND_FOR_NS;
+        let enough = self.filter.taken() >= limits::PROBES_SOUND;
+        self.filter.estimate(now_ns).filter(|_| fresh && enough)
+    }
+}
+
+/// Whether an answer is not to be expected of a clock that is known so well: its middle lies further
+/// from the estimate than its round trip differs from the shortest one, halved. Neither queueing nor
+/// a longer or a shorter way does that, whichever direction they change; a clock that jumps does.
+pub(super) fn is_odd(filter: &OffsetFilter, probe: &Probe) -> bool {
+    let local_ns = probe.received_local_ns();
+    let known = filter.taken() >= limits::PROBES_KNOWN;
+    let Some(estimate) = filter.estimate(local_ns).filter(|_| known) else {
+        return false;
+    };
+    let off_ns = (probe.offset_ns() as f64 - estimate.offset_ns as f64).abs();
+    let path_ns = (probe.round_trip_ns() as f64 - estimate.floor_ns).abs() / 2.0;
+    let sigmas_ns = limits::ODD_SIGMAS * estimate.deviation_ns + limits::ODD_NS_MIN;
+    off_ns > path_ns + sigmas_ns
+}
+
+/// Where a clock of this estimate stands, widened by so much (ns).
+pub(super) fn around(now_ns: u64, estimate: &Estimate, by_ns: u64) -> crate::timing::Interval {
+    let at = |offset_ns: i64| now_ns.saturating_add_signed(offset_ns);
+    crate::timing::Interval {
+        earliest_ns: at(estimate.least_ns).saturating_sub(by_ns),
+        latest_ns: at(estimate.most_ns).saturating_add(by_ns),
+    }
+}

@@ -1,0 +1,260 @@
+//! One contest, told step by step: who leads, who is fenced, who waits.
+
+use unisono_core::election::{
+    Candidate, Change, Claim, Class, Contest, Epoch, Rank, Standing, Verdict, Word, limits,
+};
+use unisono_model::NodeId;
+
+const MS: u64 = 1_000_000;
+
+fn node(name: u8) -> NodeId {
+    NodeId([name; 32])
+}
+
+fn rank(name: u8) -> Rank {
+    Rank {
+        unready: false,
+        priority: limits::PRIORITY_DEFAULT,
+        class: Class::Free,
+        deviation_band: 10,
+        unsteady_band: 10,
+        hops: 1,
+        node: node(name),
+    }
+}
+
+fn candidate(name: u8) -> Candidate {
+    Candidate {
+        rank: rank(name),
+        may_lead: true,
+        followers: 0,
+    }
+}
+
+fn claim(leader: u8, number: u64) -> Claim {
+    Claim {
+        leader: node(leader),
+        epoch: Epoch {
+            number,
+            node: node(leader),
+        },
+        rank: rank(leader),
+        backup: None,
+        followers: 3,
+        unseats: false,
+        age_ms: 0,
+    }
+}
+
+fn word(name: u8, claim: Option<Claim>) -> Word {
+    Word {
+        rank: Some(rank(name)),
+        claim,
+    }
+}
+
+/// A contest of node 5 that follows node 1 in epoch 4, at time 0.
+fn following() -> Contest {
+    let mut contest = Contest::new(node(5), 0, None);
+    let said = word(1, Some(claim(1, 4)));
+    let change = contest.hear(0, node(1), &said, Verdict::Agrees);
+    assert!(matches!(change, Some(Change::Follows(leader, _)) if leader == node(1)));
+    contest
+}
+
+fn tick(contest: &mut Contest, from_ms: u64, to_ms: u64) -> Vec<(u64, Change)> {
+    let own = candidate(5);
+    let steps = (from_ms..=to_ms).step_by(20);
+    steps
+        .filter_map(|ms| contest.tick(ms * MS, own).map(|change| (ms, change)))
+        .collect()
+}
+
+#[test]
+fn ranks_are_compared_field_by_field_as_in_ieee_1588() {
+    let plain = rank(5);
+    let better = [
+        Rank {
+            priority: 1,
+            ..rank(9)
+        },
+        Rank {
+            class: Class::Gps,
+            ..rank(9)
+        },
+        Rank {
+            class: Class::Ntp,
+            ..rank(9)
+        },
+        Rank {
+            deviation_band: 9,
+            ..rank(9)
+        },
+        Rank {
+            unsteady_band: 9,
+            ..rank(9)
+        },
+        Rank { hops: 0, ..rank(9) },
+        rank(4),
+    ];
+    assert!(better.iter().all(|one| *one < plain));
+    let unready = Rank {
+        unready: true,
+        priority: 0,
+        ..rank(1)
+    };
+    assert!(unready > plain, "whoever has no time leads last of all");
+    let displaces: Vec<bool> = better.iter().map(|one| one.displaces(&plain)).collect();
+    assert_eq!(displaces, [true, true, true, false, false, false, false]);
+    assert!(
+        Rank {
+            deviation_band: 8,
+            ..rank(9)
+        }
+        .displaces(&plain)
+    );
+}
+
+#[test]
+fn a_lost_leader_is_followed_by_its_backup_at_once_and_by_others_in_turn() {
+    let mut contest = following();
+    let backed = Claim {
+        backup: Some(node(5)),
+        ..claim(1, 4)
+    };
+    contest.hear(0, node(1), &word(1, Some(backed)), Verdict::Agrees);
+    contest.hear(0, node(2), &word(2, Some(backed)), Verdict::Agrees);
+    let changes = tick(&mut contest, 0, 1_000);
+    let [(ms, Change::Leads(epoch))] = changes[..] else {
+        panic!("{changes:?}");
+    };
+    assert_eq!((ms, epoch.number, epoch.node), (420, 5, node(5)));
+
+    let mut contest = following();
+    contest.hear(0, node(2), &word(2, Some(claim(1, 4))), Verdict::Agrees);
+    let changes = tick(&mut contest, 0, 1_000);
+    assert!(matches!(changes[0], (420, Change::Vacant)), "{changes:?}");
+    // The lost leader is still counted among those who might come back, and node 2 is better.
+    assert!(
+        matches!(changes[1], (720..=740, Change::Leads(_))),
+        "{changes:?}"
+    );
+}
+
+#[test]
+fn an_old_epoch_is_fenced_and_a_newer_one_followed() {
+    let mut contest = following();
+    let old = contest.hear(MS, node(2), &word(2, Some(claim(2, 3))), Verdict::Agrees);
+    assert_eq!(old, None);
+    assert_eq!(contest.standing(), Standing::Follows(node(1)));
+    // The leader itself says that another leads now.
+    let new = contest.hear(MS, node(1), &word(1, Some(claim(2, 5))), Verdict::Agrees);
+    assert!(matches!(new, Some(Change::Follows(leader, _)) if leader == node(2)));
+}
+
+#[test]
+fn a_follower_stays_with_a_leader_that_is_there_until_that_one_decides() {
+    let mut contest = following();
+    let other = word(2, Some(claim(2, 9)));
+    assert_eq!(contest.hear(MS, node(2), &other, Verdict::Agrees), None);
+    let unseats = Claim {
+        rank: Rank {
+            priority: 1,
+            ..rank(2)
+        },
+        unseats: true,
+        ..claim(2, 9)
+    };
+    let change = contest.hear(2 * MS, node(2), &word(2, Some(unseats)), Verdict::Agrees);
+    assert!(matches!(change, Some(Change::Follows(leader, _)) if leader == node(2)));
+}
+
+#[test]
+fn a_leader_that_slept_leads_no_more() {
+    let mut contest = Contest::new(node(5), 0, None);
+    let changes = tick(&mut contest, 0, 100);
+    assert!(
+        matches!(changes[..], [(0, Change::Leads(_))]),
+        "{changes:?}"
+    );
+    assert_eq!(contest.tick(3_000 * MS, candidate(5)), Some(Change::Vacant));
+    assert_eq!(contest.claim(3_000 * MS), None);
+    let said = word(2, Some(claim(2, 2)));
+    let change = contest.hear(3_050 * MS, node(2), &said, Verdict::Agrees);
+    assert!(matches!(change, Some(Change::Follows(leader, _)) if leader == node(2)));
+}
+
+#[test]
+fn of_two_leaders_the_one_with_more_followers_goes_on_under_a_newer_epoch() {
+    for (own, wins) in [(9, true), (1, false)] {
+        let mut contest = Contest::new(node(5), 0, None);
+        let candidate = Candidate {
+            followers: own,
+            ..candidate(5)
+        };
+        contest.tick(0, candidate);
+        contest.tick(20 * MS, candidate);
+        let said = word(2, Some(claim(2, 7)));
+        let change = contest.hear(30 * MS, node(2), &said, Verdict::Agrees);
+        match change {
+            Some(Change::Leads(epoch)) => assert!(wins && epoch.number == 8),
+            Some(Change::Follows(leader, _)) => assert!(!wins && leader == node(2)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_better_candidate_takes_over_only_after_it_has_been_better_for_a_while() {
+    let mut contest = following();
+    let own = Candidate {
+        rank: Rank {
+            class: Class::Gps,
+            ..rank(5)
+        },
+        ..candidate(5)
+    };
+    let mut led = None;
+    for ms in (0..7_000).step_by(20) {
+        if ms % 100 == 0 {
+            contest.hear(
+                ms * MS,
+                node(1),
+                &word(1, Some(claim(1, 4))),
+                Verdict::Agrees,
+            );
+        }
+        if let Some(Change::Leads(_)) = contest.tick(ms * MS, own) {
+            led = Some(ms);
+        }
+    }
+    assert_eq!(led, Some(limits::HOLD_NS / MS));
+}
+
+#[test]
+fn a_liar_is_not_followed_and_its_epochs_fence_nobody() {
+    let mut contest = following();
+    contest.distrust(node(1), 0);
+    assert_eq!(contest.standing(), Standing::Vacant);
+    let again = word(1, Some(claim(1, 6)));
+    assert_eq!(contest.hear(MS, node(1), &again, Verdict::Agrees), None);
+    contest.tick(20 * MS, candidate(5));
+    assert_eq!(contest.standing(), Standing::Leads);
+    let change = contest.hear(30 * MS, node(1), &again, Verdict::Contradicts);
+    assert!(matches!(change, Some(Change::Leads(epoch)) if epoch.number == 7));
+}
+
+#[test]
+fn a_claim_that_is_passed_on_for_ever_keeps_nobody_alive() {
+    let mut contest = following();
+    for ms in (20..2_000).step_by(20) {
+        let age_ms = u32::try_from(ms).unwrap();
+        let passed_on = Claim {
+            age_ms,
+            ..claim(1, 4)
+        };
+        contest.hear(ms * MS, node(2), &word(2, Some(passed_on)), Verdict::Agrees);
+        contest.tick(ms * MS, candidate(5));
+    }
+    assert_ne!(contest.standing(), Standing::Follows(node(1)));
+}

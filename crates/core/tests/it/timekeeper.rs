@@ -1,0 +1,256 @@
+//! Two timing planes on a loop of memory: one leads, one follows, and bad datagrams change nothing.
+
+use unisono_core::election::{Class, Epoch, Role, limits as election};
+use unisono_core::timekeeper::{
+    Answer, Clocks, Config, Counters, Frame, Outgoing, Peer, Timekeeper,
+};
+use unisono_model::NodeId;
+
+const MS: u64 = 1_000_000;
+/// When the machines started, by their own steady clocks, ns; the follower's is half a second off.
+const LEADER_NS: u64 = 5_000_000_000;
+const FOLLOWER_NS: u64 = 4_500_000_000;
+const WALL_NS: u64 = 1_700_000_000_000_000_000;
+const PATH_NS: u64 = 200_000;
+
+struct Pair {
+    leader: Timekeeper,
+    follower: Timekeeper,
+    now_ns: u64,
+    /// The last answer that the follower took, as it came.
+    answer: Vec<u8>,
+}
+
+fn node(name: u8) -> NodeId {
+    NodeId([name; 32])
+}
+
+fn plane(name: u8, local_ns: u64, alone: bool) -> Timekeeper {
+    let config = Config {
+        node: node(name),
+        priority: election::PRIORITY_DEFAULT,
+        class: Class::Free,
+        seed: u64::from(name),
+        fault: None,
+    };
+    let mut plane = Timekeeper::new(config, local_ns, alone);
+    let peer = Peer {
+        near: true,
+        region: 0,
+    };
+    plane.set_peers([(node(3 - name), peer)]);
+    plane
+}
+
+impl Pair {
+    fn new() -> Self {
+        Self {
+            leader: plane(1, LEADER_NS, true),
+            follower: plane(2, FOLLOWER_NS, false),
+            now_ns: 0,
+            answer: Vec::new(),
+        }
+    }
+
+    /// Lets so much time pass, with every datagram delivered after the same while.
+    fn run(&mut self, ms: u64) {
+        for _ in 0..ms / 20 {
+            self.now_ns += 20 * MS;
+            let mut out = Vec::new();
+            self.leader.tick(clocks(LEADER_NS, self.now_ns), &mut out);
+            self.deliver(out, false);
+            let mut out = Vec::new();
+            self.follower
+                .tick(clocks(FOLLOWER_NS, self.now_ns), &mut out);
+            self.deliver(out, true);
+        }
+    }
+
+    fn deliver(&mut self, out: Vec<Outgoing>, to_leader: bool) {
+        for outgoing in out {
+            let there_ns = self.now_ns + PATH_NS;
+            let mut answers = Vec::new();
+            let (plane, from, started_ns) = if to_leader {
+                (&mut self.leader, node(2), LEADER_NS)
+            } else {
+                (&mut self.follower, node(1), FOLLOWER_NS)
+            };
+            let local_ns = started_ns + there_ns;
+            plane.receive(from, &outgoing.bytes, local_ns, local_ns, &mut answers);
+            for answer in answers {
+                let back_ns = there_ns + PATH_NS;
+                if to_leader {
+                    self.answer.clone_from(&answer.bytes);
+                    self.give(&answer.bytes, back_ns);
+                } else {
+                    let local_ns = LEADER_NS + back_ns;
+                    let bytes = &answer.bytes;
+                    self.leader
+                        .receive(node(2), bytes, local_ns, local_ns, &mut Vec::new());
+                }
+            }
+        }
+    }
+
+    /// Gives the follower a datagram of the leader.
+    fn give(&mut self, bytes: &[u8], at_ns: u64) {
+        let local_ns = FOLLOWER_NS + at_ns;
+        self.follower
+            .receive(node(1), bytes, local_ns, local_ns, &mut Vec::new());
+    }
+
+    fn error_ns(&mut self) -> i64 {
+        let told = self.follower.now(FOLLOWER_NS + self.now_ns).unwrap();
+        let truth = self.leader.now(LEADER_NS + self.now_ns).unwrap();
+        assert!(told.hard.contains(truth.estimate_ns), "{told:?} {truth:?}");
+        told.estimate_ns.cast_signed() - truth.estimate_ns.cast_signed()
+    }
+
+    fn counted(&self) -> Counters {
+        self.follower.counters()
+    }
+}
+
+fn clocks(started_ns: u64, now_ns: u64) -> Clocks {
+    Clocks {
+        local_ns: started_ns + now_ns,
+        second_ns: started_ns + now_ns,
+        wall_ns: WALL_NS + now_ns,
+    }
+}
+
+#[test]
+fn a_follower_finds_the_leader_and_its_time() {
+    let mut pair = Pair::new();
+    pair.run(5_000);
+    assert_eq!(pair.leader.role(), Role::ClusterLeader);
+    assert_eq!(pair.follower.role(), Role::Member);
+    assert!(pair.error_ns().abs() < 50_000);
+    let status = pair.follower.status(FOLLOWER_NS + pair.now_ns);
+    let claim = status.cluster.unwrap();
+    assert_eq!((claim.leader, claim.backup), (node(1), Some(node(2))));
+    let source = status.sources[0];
+    assert!(source.followed && source.asymmetry_bound_ns.is_some_and(|ns| ns <= PATH_NS));
+}
+
+#[test]
+fn bad_datagrams_are_refused_and_counted_and_disturb_nothing() {
+    let mut pair = Pair::new();
+    pair.run(5_000);
+    let before = pair.counted();
+    let now_ns = pair.now_ns + PATH_NS;
+    let replayed = pair.answer.clone();
+    pair.give(&replayed, now_ns);
+    let Ok(Frame::Answer(real)) = Frame::decode(&replayed) else {
+        panic!("the last answer is no answer");
+    };
+    let forged = Answer { nonce: 7, ..real };
+    pair.give(&Frame::Answer(forged).encode(), now_ns);
+    assert_eq!(
+        pair.counted().refused_not_asked,
+        before.refused_not_asked + 2
+    );
+    for bytes in [&b""[..], b"\x09", &[0xff; 64], &[0; 2_000]] {
+        pair.give(bytes, now_ns);
+    }
+    // Whoever is no member is not heard at all.
+    let local_ns = FOLLOWER_NS + now_ns;
+    pair.follower
+        .receive(node(9), &replayed, local_ns, local_ns, &mut Vec::new());
+    assert_eq!(
+        pair.counted().refused_unreadable,
+        before.refused_unreadable + 5
+    );
+    assert!(pair.error_ns().abs() < 50_000);
+}
+
+#[test]
+fn answers_that_cannot_be_are_refused_one_by_one() {
+    let far = u64::MAX / 3;
+    for (received_ns, sent_ns) in [(0, 0), (far, far), (WALL_NS + 9, WALL_NS), (1, 2)] {
+        let mut pair = Pair::new();
+        pair.run(5_000);
+        let before = pair.counted();
+        let mut out = Vec::new();
+        // A question is under way; its answer is made up by whoever was asked.
+        while !out.iter().any(is_question) {
+            pair.now_ns += 20 * MS;
+            pair.follower
+                .tick(clocks(FOLLOWER_NS, pair.now_ns), &mut out);
+        }
+        let question = out.iter().find(|one| is_question(one)).unwrap();
+        let Ok(Frame::Question { nonce }) = Frame::decode(&question.bytes) else {
+            panic!("no question");
+        };
+        let answer = Answer {
+            nonce,
+            received_ns,
+            sent_ns,
+            of: Epoch {
+                number: 1,
+                node: node(1),
+            },
+            source: None,
+            epoch: Epoch {
+                number: 1,
+                node: node(1),
+            },
+            hard_ns: 0,
+            deviation_ns: 0,
+        };
+        let at_ns = pair.now_ns + PATH_NS;
+        pair.give(&Frame::Answer(answer).encode(), at_ns);
+        let after = pair.counted();
+        let refused = after.refused_impossible + after.contradictions + after.liars;
+        let refused_before = before.refused_impossible + before.contradictions + before.liars;
+        assert!(
+            refused > refused_before,
+            "{received_ns} {sent_ns} {after:?}"
+        );
+        assert!(pair.error_ns().abs() < 50_000);
+    }
+}
+
+#[test]
+fn an_answer_of_an_older_epoch_is_fenced_and_ones_own_time_is_not_taken_back() {
+    let mut pair = Pair::new();
+    pair.run(5_000);
+    let mut out = Vec::new();
+    while out.iter().filter(|one| is_question(one)).count() < 2 {
+        pair.now_ns += 20 * MS;
+        pair.follower
+            .tick(clocks(FOLLOWER_NS, pair.now_ns), &mut out);
+    }
+    let mut nonces = out
+        .iter()
+        .filter_map(|one| match Frame::decode(&one.bytes) {
+            Ok(Frame::Question { nonce }) => Some(nonce),
+            _ => None,
+        });
+    let now_ns = WALL_NS + pair.now_ns;
+    let epoch = |number| Epoch {
+        number,
+        node: node(1),
+    };
+    let answer = |nonce, number, source| Answer {
+        nonce,
+        received_ns: now_ns,
+        sent_ns: now_ns,
+        of: epoch(number),
+        source,
+        epoch: epoch(number),
+        hard_ns: 0,
+        deviation_ns: 0,
+    };
+    let fenced = answer(nonces.next().unwrap(), 0, None);
+    let looped = answer(nonces.next().unwrap(), 9, Some(node(2)));
+    let at_ns = pair.now_ns + PATH_NS;
+    pair.give(&Frame::Answer(fenced).encode(), at_ns);
+    pair.give(&Frame::Answer(looped).encode(), at_ns);
+    assert_eq!(pair.counted().refused_fenced, 1);
+    assert_eq!(pair.counted().refused_loop, 1);
+}
+
+fn is_question(outgoing: &Outgoing) -> bool {
+    matches!(Frame::decode(&outgoing.bytes), Ok(Frame::Question { .. }))
+}

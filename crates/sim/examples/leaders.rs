@@ -1,0 +1,69 @@
+//! Judges timing leaders on seeds: `leaders [first] [count] [fault]`.
+#![allow(clippy::disallowed_methods, reason = "a program reads its arguments")]
+
+use std::collections::BTreeMap;
+
+use unisono_core::election;
+use unisono_core::timekeeper::Fault;
+use unisono_sim::timing::judge_leaders;
+
+fn main() -> std::process::ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize, or: u64| {
+        words
+            .get(at)
+            .and_then(|word| word.parse().ok())
+            .unwrap_or(or)
+    };
+    let (first, count) = (number(0, 0), number(1, 50));
+    let fault = match words.get(2).map(String::as_str) {
+        Some("epoch-ignored") => Some(Fault::Election(election::Fault::EpochIgnored)),
+        Some("hysteresis-off") => Some(Fault::Election(election::Fault::HysteresisOff)),
+        Some("timeline-restarted") => Some(Fault::TimelineRestarted),
+        Some("liars-believed") => Some(Fault::LiarsBelieved),
+        _ => None,
+    };
+    let mut broken = 0;
+    let mut after: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    let mut phases: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for seed in first..first + count {
+        let found = judge_leaders(seed, fault);
+        if !found.violations.is_empty() {
+            broken += 1;
+            println!("seed {seed} {}: {:?}", found.trouble, found.violations);
+            if count == 1 {
+                println!("{}", found.story.join("\n"));
+            }
+        }
+        for failover in found.failovers {
+            after
+                .entry(found.trouble.clone())
+                .or_default()
+                .push(failover.after_ms);
+            let phase_us = failover.phase_ns.unsigned_abs() as f64 / 1e3;
+            phases
+                .entry(found.trouble.clone())
+                .or_default()
+                .push(phase_us);
+        }
+    }
+    println!("{broken} of {count} seeds broken");
+    for (name, rows) in [("new leader after ms", after), ("phase us", phases)] {
+        for (trouble, mut values) in rows {
+            values.sort_by(f64::total_cmp);
+            let at = |share: f64| values[((values.len() - 1) as f64 * share) as usize];
+            println!(
+                "{name}, {trouble}: n {}, median {:.1}, p99 {:.1}, worst {:.1}",
+                values.len(),
+                at(0.5),
+                at(0.99),
+                at(1.0)
+            );
+        }
+    }
+    if broken == 0 {
+        std::process::ExitCode::SUCCESS
+    } else {
+        std::process::ExitCode::FAILURE
+    }
+}

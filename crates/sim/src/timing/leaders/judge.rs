@@ -1,0 +1,359 @@
+//! The judges: at most one leader for an epoch, one for each connected part in bounded time, none
+//! changed without a cause (I4); time that never runs backwards, in an interval that contains what
+//! the leader tells (I6).
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use unisono_core::election::{Epoch, Role};
+use unisono_core::timing::Reading;
+use unisono_model::NodeId;
+
+use super::plan::Plan;
+use super::world::by_side;
+
+/// After the last trouble everything is decided within this, ns: listening, losing a leader, and the
+/// hold of a better candidate.
+const DECIDED_WITHIN_NS: i64 = 12_000_000_000;
+/// By when every node has begun and listened, ns.
+const STARTED_NS: i64 = 5_000_000_000;
+/// How far a lie may move anybody, beside what a leader's clock does in the meantime, ns.
+const MOVED_NS_MAX: i64 = 10_000_000;
+/// How long after a lie that is looked at, ns.
+const LIE_WATCHED_NS: i64 = 20_000_000_000;
+/// Epochs in which a node that flaps may lead others meanwhile, of the seven times that it comes
+/// back: the one in which it led before, and those in which nodes that had lost everybody follow it.
+const FLAPS_MAX: usize = 4;
+/// Violations of one kind that are told.
+const TOLD_MAX: usize = 3;
+
+/// What a node shows at a look.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    pub(super) id: NodeId,
+    pub(super) side: u32,
+    pub(super) reading: Option<Reading>,
+    pub(super) role: Role,
+    pub(super) leader: Option<NodeId>,
+    pub(super) region_leader: Option<NodeId>,
+    pub(super) epoch: Epoch,
+    pub(super) told_epoch: Option<Epoch>,
+    pub(super) region_epoch: Option<Epoch>,
+}
+
+/// A leader that was lost, and what followed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Failover {
+    /// Until another led, ms.
+    pub after_ms: f64,
+    /// By how much the new leader's time differed from the old one's, had that gone on, ns.
+    pub phase_ns: i64,
+}
+
+/// What the judges found in one seed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Found {
+    /// The seed.
+    pub seed: u64,
+    /// Its trouble.
+    pub trouble: String,
+    /// Each names the invariant and what broke it.
+    pub violations: Vec<String>,
+    /// The leaders that were lost.
+    pub failovers: Vec<Failover>,
+    /// Leaders of the cluster that there were, over all parts.
+    pub leaderships: usize,
+    /// Who led when, in words.
+    pub story: Vec<String>,
+}
+
+pub(super) struct Judge {
+    found: Found,
+    regions: Vec<u64>,
+    disturbed_ns: i64,
+    before: Vec<Option<u64>>,
+    epochs: BTreeMap<(u64, Epoch), NodeId>,
+    /// Who led last, when it was seen, and what it told then.
+    leading: Option<(NodeId, i64, u64)>,
+    lost: Option<(NodeId, i64)>,
+    liar: Option<(usize, i64, i64)>,
+    jumped: Option<(usize, i64)>,
+    flapping: Option<NodeId>,
+    flapped: Vec<Epoch>,
+    told: BTreeMap<&'static str, usize>,
+    stood: BTreeMap<usize, Stood>,
+}
+
+/// Role, epoch, leader, epoch on which the told time stands.
+type Stood = (Role, u64, String, Option<u64>);
+
+impl Judge {
+    pub(super) fn new(plan: &Plan, nodes: usize) -> Self {
+        Self {
+            found: Found {
+                seed: plan.seed,
+                trouble: format!("{:?}", plan.trouble),
+                violations: Vec::new(),
+                failovers: Vec::new(),
+                leaderships: 0,
+                story: Vec::new(),
+            },
+            regions: plan.regions.clone(),
+            disturbed_ns: STARTED_NS,
+            before: vec![None; nodes],
+            epochs: BTreeMap::new(),
+            leading: None,
+            lost: None,
+            liar: None,
+            jumped: None,
+            flapping: None,
+            flapped: Vec::new(),
+            told: BTreeMap::new(),
+            stood: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn found(mut self) -> Found {
+        let clusters = self.epochs.keys().filter(|(scope, _)| *scope == u64::MAX);
+        self.found.leaderships = clusters.count();
+        self.found
+    }
+
+    pub(super) fn disturbed(&mut self, now_ns: i64) {
+        self.disturbed_ns = now_ns;
+    }
+
+    pub(super) fn crashed(&mut self, node: usize, now_ns: i64) {
+        // Another process: another promise.
+        self.before[node] = None;
+        if let Some((leader, ..)) = self.leading {
+            self.lost = Some((leader, now_ns));
+        }
+    }
+
+    pub(super) fn lost(&mut self, _node: usize) {
+        if let Some((leader, ..)) = self.leading {
+            self.lost = Some((leader, self.disturbed_ns));
+        }
+    }
+
+    pub(super) fn lied(&mut self, node: usize, now_ns: i64) {
+        let anchor = self
+            .leading
+            .map_or(0, |(_, at_ns, told_ns)| told_ns.cast_signed() - at_ns);
+        self.liar = Some((node, now_ns, anchor));
+    }
+
+    pub(super) fn jumped(&mut self, node: usize, now_ns: i64) {
+        self.jumped = Some((node, now_ns));
+    }
+
+    pub(super) fn flapping(&mut self, node: NodeId, goes_on: bool) {
+        self.flapping = goes_on.then_some(node);
+    }
+
+    pub(super) fn look(&mut self, now_ns: i64, shown: &[Option<Shown>]) {
+        for (place, one) in shown.iter().enumerate() {
+            if let Some(one) = one {
+                self.tell(now_ns, place, one);
+                self.one_way(place, one);
+                self.one_leader_an_epoch(place, one);
+            }
+        }
+        self.intervals(now_ns, shown);
+        self.moved_by_a_lie(now_ns, shown);
+        if now_ns - self.disturbed_ns > DECIDED_WITHIN_NS {
+            self.one_leader_a_part(now_ns, shown);
+        }
+        self.steady(shown);
+        self.failover(now_ns, shown);
+    }
+
+    /// Writes down what changed at a node.
+    fn tell(&mut self, now_ns: i64, place: usize, one: &Shown) {
+        let leader = one.leader.map_or("nobody".to_owned(), |leader| {
+            leader.to_string()[..4].to_owned()
+        });
+        let now = (
+            one.role,
+            one.epoch.number,
+            leader,
+            one.told_epoch.map(|epoch| epoch.number),
+        );
+        if self.stood.get(&place) != Some(&now) {
+            let (role, epoch, leader, told) = &now;
+            self.found.story.push(format!(
+                "{} ms: node {place} ({}) is {role:?}, epoch {epoch} of {leader}, tells epoch {told:?}",
+                now_ns / 1_000_000,
+                &one.id.to_string()[..4],
+            ));
+            self.stood.insert(place, now);
+        }
+    }
+
+    fn one_way(&mut self, place: usize, one: &Shown) {
+        let Some(reading) = one.reading else { return };
+        if let Some(before) = self.before[place]
+            && reading.estimate_ns < before
+        {
+            let by_ns = before - reading.estimate_ns;
+            self.violated("I6", format!("time ran back by {by_ns} ns at node {place}"));
+        }
+        self.before[place] = Some(reading.estimate_ns);
+    }
+
+    fn one_leader_an_epoch(&mut self, place: usize, one: &Shown) {
+        let leads = one.role == Role::ClusterLeader;
+        let cluster = leads.then_some((u64::MAX, one.epoch));
+        let leads_region = one.region_leader == Some(one.id);
+        let region = one.region_epoch.filter(|_| leads_region);
+        let region = region.map(|epoch| (self.regions[place], epoch));
+        for key in cluster.into_iter().chain(region) {
+            let leader = *self.epochs.entry(key).or_insert(one.id);
+            if leader != one.id {
+                let epoch = key.1.number;
+                self.violated("I4", format!("two leaders in epoch {epoch}"));
+            }
+        }
+    }
+
+    /// Whoever follows a leader has an interval that contains what that leader tells.
+    fn intervals(&mut self, now_ns: i64, shown: &[Option<Shown>]) {
+        let honest = |place: usize, judge: &Self| {
+            let lies = judge.liar.is_some_and(|(liar, ..)| liar == place);
+            let since =
+                |(node, at_ns): (usize, i64)| node == place && now_ns - at_ns < 1_000_000_000;
+            !lies && !judge.jumped.is_some_and(since)
+        };
+        for (place, one) in shown.iter().enumerate() {
+            let Some(one) = one.as_ref().filter(|_| honest(place, self)) else {
+                continue;
+            };
+            let Some(reading) = one.reading else { continue };
+            let leads = |(at, other): &(usize, &Option<Shown>)| {
+                let other = other.as_ref().filter(|_| honest(*at, self));
+                other.is_some_and(|other| {
+                    other.role == Role::ClusterLeader
+                        && other.side == one.side
+                        && Some(other.epoch) == one.told_epoch
+                })
+            };
+            let leader = shown.iter().enumerate().find(leads);
+            let told = leader.and_then(|(_, other)| other.as_ref()?.reading);
+            let Some(told) = told else { continue };
+            if !reading.hard.contains(told.estimate_ns) {
+                let off = told.estimate_ns.cast_signed() - reading.estimate_ns.cast_signed();
+                let half = reading.hard.latest_ns - reading.hard.earliest_ns;
+                let words = format!(
+                    "node {place}'s interval of {half} ns does not hold its leader's time, {off} ns off, at {} ms, {:?}",
+                    now_ns / 1_000_000,
+                    reading.sync
+                );
+                self.violated("I6", words);
+            }
+        }
+    }
+
+    fn moved_by_a_lie(&mut self, now_ns: i64, shown: &[Option<Shown>]) {
+        let Some((liar, since_ns, anchor)) = self.liar else {
+            return;
+        };
+        if now_ns - since_ns > LIE_WATCHED_NS {
+            return;
+        }
+        for (place, one) in shown.iter().enumerate().filter(|(place, _)| *place != liar) {
+            let reading = one.as_ref().and_then(|one| one.reading);
+            let Some(reading) = reading else { continue };
+            let moved = reading.estimate_ns.cast_signed() - now_ns - anchor;
+            if moved.abs() > MOVED_NS_MAX {
+                self.violated("I6", format!("a lie moved node {place} by {moved} ns"));
+            }
+        }
+    }
+
+    fn one_leader_a_part(&mut self, now_ns: i64, shown: &[Option<Shown>]) {
+        for places in by_side(shown).values() {
+            let part: Vec<&Shown> = places.iter().filter_map(|at| shown[*at].as_ref()).collect();
+            let leaders: Vec<NodeId> = part
+                .iter()
+                .filter(|one| one.role == Role::ClusterLeader)
+                .map(|one| one.id)
+                .collect();
+            let agreed = part
+                .iter()
+                .all(|one| one.leader == leaders.first().copied());
+            if leaders.len() != 1 || !agreed {
+                let words = format!(
+                    "{} leaders in a part of {} at {} ms, agreed: {agreed}",
+                    leaders.len(),
+                    part.len(),
+                    now_ns / 1_000_000
+                );
+                self.violated("I4", words);
+            }
+            for region in self.regions.clone() {
+                let near = places.iter().filter(|at| self.regions[**at] == region);
+                let near: Vec<&Shown> = near.filter_map(|at| shown[*at].as_ref()).collect();
+                let first = near.first().and_then(|one| one.region_leader);
+                let same = near.iter().all(|one| one.region_leader == first);
+                if !near.is_empty() && (first.is_none() || !same) {
+                    let at_ms = now_ns / 1_000_000;
+                    self.violated(
+                        "I4",
+                        format!("region {region} has no one leader at {at_ms} ms"),
+                    );
+                }
+            }
+        }
+    }
+
+    fn steady(&mut self, shown: &[Option<Shown>]) {
+        let Some(flapping) = self.flapping else {
+            return;
+        };
+        // What a node does while it is cut off concerns nobody.
+        let seen = shown.iter().flatten().filter(|one| one.id != flapping);
+        for one in seen {
+            let by_it = one.role != Role::ClusterLeader && one.epoch.node == flapping;
+            if by_it && !self.flapped.contains(&one.epoch) {
+                self.flapped.push(one.epoch);
+                if self.flapped.len() > FLAPS_MAX {
+                    let count = self.flapped.len();
+                    self.violated("I4", format!("a node that flaps took over {count} times"));
+                }
+            }
+        }
+    }
+
+    fn failover(&mut self, now_ns: i64, shown: &[Option<Shown>]) {
+        let leader = shown
+            .iter()
+            .flatten()
+            .filter(|one| one.role == Role::ClusterLeader)
+            .max_by_key(|one| one.epoch);
+        let Some((leader, reading)) = leader.and_then(|one| Some((one, one.reading?))) else {
+            return;
+        };
+        if let (Some((lost, since_ns)), Some((_, at_ns, told_ns))) = (self.lost, self.leading)
+            && leader.id != lost
+        {
+            let expected = told_ns.cast_signed() + (now_ns - at_ns);
+            self.found.failovers.push(Failover {
+                after_ms: (now_ns - since_ns) as f64 / 1e6,
+                phase_ns: reading.estimate_ns.cast_signed() - expected,
+            });
+            self.lost = None;
+        }
+        if self.lost.is_none() {
+            self.leading = Some((leader.id, now_ns, reading.estimate_ns));
+        }
+    }
+
+    fn violated(&mut self, invariant: &'static str, words: String) {
+        let told = self.told.entry(invariant).or_default();
+        *told += 1;
+        if *told <= TOLD_MAX {
+            self.found.violations.push(format!("{invariant}: {words}"));
+        }
+    }
+}
