@@ -12,7 +12,7 @@ use tokio::{
 use crate::{
     Class, ConnectionStatus, Event, Loss,
     endpoint::Shared,
-    frame::{self, HEADER_BYTES, Header, Violation, WELCOME_TAG},
+    frame::{self, HEADER_BYTES, Header, TIMING_TAG, Violation, WELCOME_TAG},
     identity::Region,
     limits,
     peer::{Notice, Peer},
@@ -71,6 +71,18 @@ impl Link {
             rtt: self.connection.rtt(),
             min_rtt: self.connection.min_rtt(),
         }
+    }
+
+    /// Sends a datagram of the timing plane now, or not at all: one that waits tells the wrong time.
+    pub(crate) fn send_timing(&self, bytes: &[u8]) -> bool {
+        let mut wire = Vec::with_capacity(1 + bytes.len());
+        wire.push(TIMING_TAG);
+        wire.extend_from_slice(bytes);
+        self.connection.send_datagram(wire.into()).is_ok()
+    }
+
+    pub(crate) fn region(&self) -> &Region {
+        &self.region
     }
 
     /// Another connection takes over: write no more, read what is under way, then close.
@@ -251,7 +263,18 @@ async fn write_datagrams(peer: Arc<Peer>, link: Arc<Link>) {
 async fn read_datagrams(shared: Arc<Shared>, peer: Arc<Peer>, link: Arc<Link>) {
     let counters = peer.counters.of(Class::Membership);
     while let Ok(datagram) = link.connection.read_datagram().await {
-        let known = datagram.first() == Some(&Class::Membership.tag());
+        let kind = datagram.first().copied();
+        if kind == Some(TIMING_TAG) {
+            let timing = &peer.counters.timing;
+            let taken = shared.sink.timing(peer.node, datagram[1..].to_vec());
+            if taken {
+                timing.received.add(1);
+            } else {
+                timing.dropped.add(1);
+            }
+            continue;
+        }
+        let known = kind == Some(Class::Membership.tag());
         let size = datagram.len().saturating_sub(1);
         // An unknown kind comes from a newer version and is none of our business.
         if known && shared.sink.datagram(peer.node, datagram[1..].to_vec()) {

@@ -93,6 +93,18 @@ counters! {
     }
 }
 
+counters! {
+    /// One peer's datagrams of the timing plane.
+    TimingCounters, LiveTimingCounters {
+        /// Handed to the connection.
+        sent,
+        /// Received and handed over.
+        received,
+        /// Not sent for want of a connection or of room, or received while nobody listened.
+        dropped,
+    }
+}
+
 /// One peer's counters, since the endpoint was bound.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct PeerCounters {
@@ -102,6 +114,8 @@ pub struct PeerCounters {
     pub push: ClassCounters,
     /// Frames of [`Class::Repair`].
     pub repair: ClassCounters,
+    /// Datagrams of the timing plane.
+    pub timing: TimingCounters,
     /// Its connections.
     pub connections: ConnectionCounters,
 }
@@ -109,6 +123,7 @@ pub struct PeerCounters {
 #[derive(Debug, Default)]
 pub(crate) struct LivePeerCounters {
     classes: [LiveClassCounters; 3],
+    pub(crate) timing: LiveTimingCounters,
     pub(crate) connections: LiveConnectionCounters,
 }
 
@@ -122,6 +137,7 @@ impl LivePeerCounters {
             membership: self.of(Class::Membership).read(),
             push: self.of(Class::Push).read(),
             repair: self.of(Class::Repair).read(),
+            timing: self.timing.read(),
             connections: self.connections.read(),
         }
     }

@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use unisono_model::{ClusterId, NodeId};
 
 use crate::{
-    Events, Faults, Transport,
+    Events, Faults, TimingDatagrams, Transport,
     connection::code,
     counters::LiveEndpointCounters,
     event::Sink,
@@ -75,6 +75,8 @@ pub struct Endpoint {
     pub transport: Transport,
     /// To be drained by the driver.
     pub events: Events,
+    /// To be drained by the timing plane. Where nobody does, its datagrams are dropped and counted.
+    pub timing: TimingDatagrams,
 }
 
 impl Endpoint {
@@ -84,7 +86,7 @@ impl Endpoint {
         addr: SocketAddr,
         config: Config,
     ) -> Result<Self, BindError> {
-        let (sink, events) = Sink::new();
+        let (sink, events, timing) = Sink::new();
         let faults = config.fault_injection.then(|| Arc::new(Faults::default()));
         let refused = |source| BindError::Address { addr, source };
         let unusable = |error: rustls::Error| BindError::Credentials(error.to_string());
@@ -140,6 +142,7 @@ impl Endpoint {
         Ok(Self {
             transport: Transport::new(shared),
             events,
+            timing,
         })
     }
 }

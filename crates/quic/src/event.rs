@@ -1,6 +1,10 @@
 //! What the transport tells the driver, and the bounded way on which it does.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use unisono_model::NodeId;
@@ -113,6 +117,29 @@ async fn either(
     }
 }
 
+/// A datagram of the timing plane, with when it was read: whatever it waits for afterwards is no part
+/// of its way.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TimingDatagram {
+    /// Who sent it, by its certificate.
+    pub from: NodeId,
+    /// What was given to [`Transport::send_timing`](crate::Transport::send_timing) at the other end.
+    pub bytes: Vec<u8>,
+    /// When it was taken from its connection.
+    pub received: Instant,
+}
+
+/// The timing plane's end: apart from [`Events`], so that no datagram waits for a frame.
+#[derive(Debug)]
+pub struct TimingDatagrams(mpsc::Receiver<TimingDatagram>);
+
+impl TimingDatagrams {
+    /// The next datagram; `None` when the endpoint is closed. Cancel-safe.
+    pub async fn recv(&mut self) -> Option<TimingDatagram> {
+        self.0.recv().await
+    }
+}
+
 /// A frame with its share of the byte budget, given back when the driver takes it.
 #[derive(Debug)]
 struct Held {
@@ -127,20 +154,23 @@ pub(crate) struct Sink {
     membership: mpsc::Sender<Event>,
     push: mpsc::Sender<Held>,
     repair: mpsc::Sender<Held>,
+    timing: mpsc::Sender<TimingDatagram>,
     budget: Arc<Semaphore>,
 }
 
 impl Sink {
-    pub(crate) fn new() -> (Self, Events) {
+    pub(crate) fn new() -> (Self, Events, TimingDatagrams) {
         let lifecycle = mpsc::channel(limits::EVENTS_MAX);
         let membership = mpsc::channel(limits::EVENTS_MAX);
         let push = mpsc::channel(limits::EVENTS_MAX);
         let repair = mpsc::channel(limits::EVENTS_MAX);
+        let timing = mpsc::channel(limits::EVENTS_MAX);
         let sink = Self {
             lifecycle: lifecycle.0,
             membership: membership.0,
             push: push.0,
             repair: repair.0,
+            timing: timing.0,
             budget: Arc::new(Semaphore::new(limits::RECEIVED_BYTES_MAX)),
         };
         let events = Events {
@@ -149,7 +179,7 @@ impl Sink {
             push: push.1,
             repair: repair.1,
         };
-        (sink, events)
+        (sink, events, TimingDatagrams(timing.1))
     }
 
     /// Tells what must not be missed; waits while the driver is behind. Nobody listening is no error:
@@ -167,6 +197,16 @@ impl Sink {
                 bytes,
             })
             .is_ok()
+    }
+
+    /// Hands over a datagram of the timing plane, or says that there was no room or nobody listens.
+    pub(crate) fn timing(&self, from: NodeId, bytes: Vec<u8>) -> bool {
+        let datagram = TimingDatagram {
+            from,
+            bytes,
+            received: Instant::now(),
+        };
+        self.timing.try_send(datagram).is_ok()
     }
 
     /// Hands over a stream's frame; waits while the driver is behind, so that the stream is not read.

@@ -7,7 +7,7 @@
 //! body of codec 1: raw length: u32, big endian | one LZ4 block
 //! ```
 //!
-//! A datagram is one byte that names its kind, then the frame.
+//! A datagram is one byte that names its kind (0 membership, 3 timing), then the frame.
 
 use lz4_flex::block;
 
@@ -62,6 +62,8 @@ impl Class {
 
 /// The first byte of the stream on which the answering side says that it accepts the connection.
 pub(crate) const WELCOME_TAG: u8 = 0;
+/// The first byte of a datagram of the timing plane.
+pub(crate) const TIMING_TAG: u8 = 3;
 /// Bytes before a frame's body.
 pub(crate) const HEADER_BYTES: usize = 5;
 

@@ -32,9 +32,11 @@ mod socket;
 mod tls;
 mod transport;
 
-pub use counters::{ClassCounters, ConnectionCounters, EndpointCounters, PeerCounters};
+pub use counters::{
+    ClassCounters, ConnectionCounters, EndpointCounters, PeerCounters, TimingCounters,
+};
 pub use endpoint::{BindError, Config, Endpoint};
-pub use event::{Event, Events, Loss};
+pub use event::{Event, Events, Loss, TimingDatagram, TimingDatagrams};
 pub use faults::{Direction, Faults};
 pub use frame::Class;
 pub use transport::{ConnectionStatus, PeerStatus, SendError, Transport};

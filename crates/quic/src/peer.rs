@@ -133,6 +133,22 @@ impl Peer {
         lock(&self.link).is_some()
     }
 
+    /// Sends a datagram of the timing plane over the live connection, if there is one with room.
+    pub(crate) fn send_timing(&self, bytes: &[u8]) -> bool {
+        let link = lock(&self.link).clone();
+        let sent = link.is_some_and(|link| link.send_timing(bytes));
+        if sent {
+            self.counters.timing.sent.add(1);
+        } else {
+            self.counters.timing.dropped.add(1);
+        }
+        sent
+    }
+
+    pub(crate) fn region(&self) -> Option<Region> {
+        lock(&self.link).as_ref().map(|link| link.region().clone())
+    }
+
     pub(crate) fn connection_status(&self) -> Option<ConnectionStatus> {
         lock(&self.link).as_ref().map(|link| link.status())
     }

@@ -140,6 +140,23 @@ impl Transport {
             .map_err(|crate::queue::Full| SendError::QueueFull)
     }
 
+    /// Sends a datagram of the timing plane to a connected peer, at once or not at all; says whether the
+    /// connection took it. It is lost where the network loses it, and nobody is told.
+    pub fn send_timing(&self, to: NodeId, bytes: &[u8]) -> bool {
+        let fits = bytes.len() <= limits::DATAGRAM_BYTES_MAX;
+        let peer = self.shared.peer(to).filter(|_| fits);
+        peer.is_some_and(|peer| peer.send_timing(bytes))
+    }
+
+    /// Whom a connection stands to, and in which region each is by its certificate.
+    pub fn connected(&self) -> Vec<(NodeId, Region)> {
+        let peers = self.shared.peers();
+        let connected = peers
+            .iter()
+            .filter_map(|peer| Some((peer.node, peer.region()?)));
+        connected.collect()
+    }
+
     fn reachable(&self, to: NodeId, addr_hint: Option<SocketAddr>) -> Result<Arc<Peer>, SendError> {
         if to == self.shared.node {
             return Err(SendError::ToMyself);

@@ -230,7 +230,10 @@ async fn rebind(
     within("the address to be free", async {
         loop {
             let bound = unisono_quic::Endpoint::bind(credentials.clone(), addr, Config::default());
-            if let Ok(unisono_quic::Endpoint { transport, events }) = bound {
+            if let Ok(unisono_quic::Endpoint {
+                transport, events, ..
+            }) = bound
+            {
                 return Node { transport, events };
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -81,8 +81,9 @@ impl Node {
     }
 
     pub(crate) fn start_at(credentials: &Credentials, addr: SocketAddr, config: Config) -> Self {
-        let Endpoint { transport, events } =
-            Endpoint::bind(credentials.clone(), addr, config).unwrap();
+        let Endpoint {
+            transport, events, ..
+        } = Endpoint::bind(credentials.clone(), addr, config).unwrap();
         Self { transport, events }
     }
 
