@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use unisono_core::election::Class;
 
 use crate::command;
 use crate::config::Flags;
@@ -108,6 +109,51 @@ pub(crate) struct Listen {
     /// Breaks a rule on purpose
     #[arg(long, hide = true, value_name = "NAME")]
     pub(crate) sabotage: Vec<String>,
+    /// Who leads the cluster's time: the lesser, 128 if nobody says
+    #[arg(long, value_name = "0..255")]
+    pub(crate) clock_priority: Option<u8>,
+    /// What this machine's clock is synchronised to: the better leads among equals
+    #[arg(long, value_enum, value_name = "CLASS")]
+    pub(crate) clock_class: Option<ClockClass>,
+    /// For tests: the timing plane's own clock is off by so much
+    #[arg(
+        long,
+        hide = true,
+        value_name = "MS",
+        default_value_t = 0,
+        allow_hyphen_values = true
+    )]
+    pub(crate) clock_offset_ms: i64,
+    /// For tests: the timing plane's own clock runs wrong by so many millionths
+    #[arg(
+        long,
+        hide = true,
+        value_name = "PPM",
+        default_value_t = 0,
+        allow_hyphen_values = true
+    )]
+    pub(crate) clock_drift_ppm: i64,
+}
+
+/// What a machine's clock is synchronised to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum ClockClass {
+    /// A receiver of satellites, or another primary reference
+    Gps,
+    /// A server on the network
+    Ntp,
+    /// Nothing
+    Free,
+}
+
+impl From<ClockClass> for Class {
+    fn from(class: ClockClass) -> Self {
+        match class {
+            ClockClass::Gps => Self::Gps,
+            ClockClass::Ntp => Self::Ntp,
+            ClockClass::Free => Self::Free,
+        }
+    }
 }
 
 /// The commands.
@@ -134,6 +180,12 @@ pub(crate) enum Command {
     /// The members of the cluster
     #[command(after_help = "Example:\n  unisono members")]
     Members,
+    /// What time it is in the cluster, how sure that is, and who leads
+    #[command(after_help = "Example:\n  unisono clock -o json")]
+    Clock,
+    /// Runs a command here at a time of the cluster
+    #[command(after_help = "Example:\n  unisono at +2s -- echo now")]
+    At(command::at::AtArgs),
     /// Agents: enrol one, list them
     #[command(after_help = "Example:\n  unisono agent enrol ada --role builder")]
     Agent(command::agent::AgentArgs),

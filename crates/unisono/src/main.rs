@@ -20,6 +20,7 @@ mod output;
 mod replay;
 mod serve;
 mod tier;
+mod timing;
 
 use std::process::ExitCode;
 

@@ -15,17 +15,18 @@ use unisono_api::server::{Asked, BearerToken, BindError, Call, NodeHandle, Readi
 use unisono_core::node::{Promise, Work};
 use unisono_core::sabotage::Sabotage;
 use unisono_model::{NodeId, OrchestraId};
-use unisono_quic::Endpoint;
-use unisono_quic::identity::Credentials;
+use unisono_quic::identity::{Credentials, Region};
+use unisono_quic::{Endpoint, Transport};
 
 use crate::admission::Invited;
 use crate::config::Config;
-use crate::driver::{Clock, Doors, Driver, History, Identity, Means, Metrics};
+use crate::driver::{Clock, Doors, Driver, History, Identity, Means, Metrics, Order};
 use crate::failure::{Exit, Failure};
 use crate::faults::{self, Reach};
 use crate::home::{Home, Membership, Running, Seed};
 use crate::notify::Supervisor;
 use crate::output::{self, Format};
+use crate::timing::{self, Timing};
 
 /// Requests that wait for the loop.
 const CALLS_MAX: usize = 4096;
@@ -49,6 +50,8 @@ pub(crate) struct Wishes {
     pub(crate) sabotage: Sabotage,
     /// An orchestra that is to be there.
     pub(crate) open: Option<String>,
+    /// What the timing plane is told.
+    pub(crate) timing: timing::Wishes,
 }
 
 /// What is bound and ready to be driven.
@@ -56,6 +59,7 @@ struct Bound {
     listener: TcpListener,
     http: SocketAddr,
     endpoint: Endpoint,
+    region: Region,
     token: Option<BearerToken>,
 }
 
@@ -122,6 +126,7 @@ fn begin(
     let Bound {
         listener,
         endpoint,
+        region,
         token,
         ..
     } = bound;
@@ -142,16 +147,13 @@ fn begin(
         finish: finishing,
     };
     let means = means(home, wishes, own.node)?;
-    let (metrics, clock) = (Arc::clone(&means.metrics), Arc::clone(&means.clock));
-    let reach = Reach {
-        transport: transport.clone(),
-        clock,
-        no_sync: Arc::clone(&means.no_sync),
-        orders,
-    };
+    let metrics = Arc::clone(&means.metrics);
+    let reach = reach(&transport, &means, orders);
     let driver = Driver::new(identity.clone(), doors, means)?;
     let driving = drive(driver)?;
-    let counted = transport.clone();
+    let timing = Timing::new(own.node, wishes.timing, membership.seeds.is_empty())?;
+    timing.serve(&transport, endpoint.timing, finish.subscribe(), region);
+    let (counted, told) = (transport.clone(), timing.clone());
     let handle = NodeHandle {
         cluster: identity.cluster,
         node: own.node,
@@ -161,7 +163,8 @@ fn begin(
         published,
         readiness: ready.clone(),
         stop: stopping.clone(),
-        metrics: Arc::new(move || metrics.text(&counted)),
+        clock: Arc::new(move || told.shown()),
+        metrics: Arc::new(move || metrics.text(&counted) + &timing.metrics()),
     };
     let mut router = unisono_api::server::router(handle, token);
     if wishes.test_faults {
@@ -193,6 +196,16 @@ fn means(home: &Home, wishes: &Wishes, node: NodeId) -> Result<Means, Failure> {
         history: history.transpose()?,
         sabotage: wishes.sabotage,
     })
+}
+
+/// What the test endpoint can change.
+fn reach(transport: &Transport, means: &Means, orders: mpsc::Sender<Order>) -> Reach {
+    Reach {
+        transport: transport.clone(),
+        clock: Arc::clone(&means.clock),
+        no_sync: Arc::clone(&means.no_sync),
+        orders,
+    }
 }
 
 impl Serving {
@@ -292,6 +305,7 @@ async fn bind(
         listener,
         http,
         endpoint,
+        region: credentials.region().clone(),
         token,
     })
 }

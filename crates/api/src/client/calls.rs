@@ -57,6 +57,11 @@ impl Client {
         self.get("/v1/status", &[]).await
     }
 
+    /// What time it is in the cluster, as the node tells it.
+    pub async fn clock(&self) -> Result<Reply<dto::Clock>, ClientError> {
+        self.get("/v1/clock", &[]).await
+    }
+
     /// The members of the cluster.
     pub async fn members(&self) -> Result<Reply<dto::Members>, ClientError> {
         self.get("/v1/members", &[]).await

@@ -3,6 +3,7 @@
 
 mod action;
 mod answer;
+mod clock;
 mod cluster;
 mod moment;
 mod problem;
@@ -20,6 +21,7 @@ pub use answer::{
     ConfigSetBody, Done, HeadBody, NoteSpliceBody, NoteTextBody, OpenBody, Opened, RecordBase64,
     Recorded, Session, SessionHead,
 };
+pub use clock::{Clock, ClockSource, Nanoseconds, SyncWord, TimingRole};
 pub use cluster::{
     Counted, Damage, Incarnated, LogRef, Member, Members, OrchestraSummary, Orchestras, Status,
     Version,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use unisono_core::node::{Answer, Ask, Input, Promise, Question, Submit, Ticket, Work};
 use unisono_core::replication::Cursor;
+use unisono_core::timekeeper;
 use unisono_model::{ClusterId, NodeId, OrchestraId, Rejection, Stamp};
 
 /// One request on its way to the node. Dropping it without an answer tells the agent that nobody
@@ -92,6 +93,8 @@ pub struct NodeHandle {
     pub readiness: watch::Receiver<Readiness>,
     /// Flips to true when the process stops: streams end and connections finish.
     pub stop: watch::Receiver<bool>,
+    /// What the cluster's clock shows at the moment of the call.
+    pub clock: Arc<dyn Fn() -> ClockShown + Send + Sync>,
     /// More Prometheus text, from whoever else has something to count. Every line ends in `\n`.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
@@ -102,6 +105,17 @@ impl fmt::Debug for NodeHandle {
             .field("node", &self.node)
             .finish_non_exhaustive()
     }
+}
+
+/// The cluster's clock at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClockShown {
+    /// `CLOCK_MONOTONIC` of this machine at that moment, ns.
+    pub monotonic_ns: u64,
+    /// By how much the cluster's time runs faster than it, ppb.
+    pub rate_ppb: f64,
+    /// What the timing plane shows.
+    pub status: timekeeper::Status,
 }
 
 /// Whether the node can serve, and what it looked at. A node that is cut off from others is still

@@ -2,6 +2,7 @@
 
 mod bind;
 mod body;
+mod clock;
 mod description;
 mod edge;
 mod gate;
@@ -22,7 +23,7 @@ use utoipa_axum::routes;
 
 pub use bind::{BearerToken, BindError, TokenError, bind};
 pub use description::openapi_json;
-pub use handle::{Asked, Call, Check, NodeHandle, Readiness};
+pub use handle::{Asked, Call, Check, ClockShown, NodeHandle, Readiness};
 pub use serve::serve;
 
 use edge::Edge;
@@ -48,6 +49,7 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(probes::readyz))
         .routes(routes!(probes::metrics))
         .routes(routes!(probes::version))
+        .routes(routes!(clock::clock))
         .routes(routes!(reads::status))
         .routes(routes!(reads::members))
         .routes(routes!(reads::orchestras, writes::open))

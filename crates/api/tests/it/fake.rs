@@ -102,6 +102,7 @@ impl Fake {
             published: published.clone(),
             readiness: ready,
             stop: stopping.clone(),
+            clock: Arc::new(unset),
             metrics: Arc::new(|| "unisono_fake 1\n".to_owned()),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -507,5 +508,23 @@ fn state_view(records: u64) -> StateView {
         pending: 0,
         void: 0,
         key_conflicts: 0,
+    }
+}
+
+/// A clock that nobody has set.
+fn unset() -> unisono_api::server::ClockShown {
+    use unisono_core::election::{Class, limits};
+    use unisono_core::timekeeper::{Config, Timekeeper};
+    let config = Config {
+        node: NodeId::default(),
+        priority: limits::PRIORITY_DEFAULT,
+        class: Class::Free,
+        seed: 1,
+        fault: None,
+    };
+    unisono_api::server::ClockShown {
+        monotonic_ns: 1,
+        rate_ppb: 0.0,
+        status: Timekeeper::new(config, 1, false).status(1),
     }
 }

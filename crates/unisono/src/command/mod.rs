@@ -1,8 +1,10 @@
 //! What each command does. Those that serve are in `serve`; the rest ask a node, or read files.
 
 pub(crate) mod agent;
+pub(crate) mod at;
 pub(crate) mod backup;
 pub(crate) mod claim;
+pub(crate) mod clock;
 pub(crate) mod config;
 pub(crate) mod mark;
 pub(crate) mod node;
@@ -103,6 +105,8 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
     match command {
         Command::Status => state::status(&session).await,
         Command::Members => state::members(&session).await,
+        Command::Clock => clock::clock(&session).await,
+        Command::At(args) => at::at(args, &session).await,
         Command::Agent(args) => agent::run(args, &session).await,
         Command::Presence(args) => agent::presence(args, &session).await,
         Command::Sense(args) => signal::sense(args, &session).await,

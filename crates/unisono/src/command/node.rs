@@ -2,6 +2,7 @@
 
 use clap::Args;
 use serde_json::json;
+use unisono_core::election::Class;
 use unisono_model::limits;
 use unisono_quic::identity::Region;
 use unisono_quic::join::{Invite, InviteError, JoinError, Joiner};
@@ -14,6 +15,7 @@ use crate::faults;
 use crate::home::{self, Home, Welcome};
 use crate::output::{self, Format};
 use crate::serve::{self, Wishes};
+use crate::timing;
 
 /// `up`.
 #[derive(Clone, Debug, Args)]
@@ -131,6 +133,12 @@ fn wishes(listen: &Listen) -> Result<Wishes, Failure> {
         no_fsync: listen.no_fsync,
         sabotage: faults::sabotage(&listen.sabotage).map_err(Failure::usage)?,
         open: None,
+        timing: timing::Wishes {
+            priority: listen.clock_priority,
+            class: listen.clock_class.map_or(Class::Free, Into::into),
+            offset_ms: listen.clock_offset_ms,
+            drift_ppm: listen.clock_drift_ppm,
+        },
     })
 }
 

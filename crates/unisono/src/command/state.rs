@@ -78,6 +78,10 @@ pub(crate) async fn status(session: &Session) -> Result<(), Failure> {
         },
         status.waiting,
     ))?;
+    // A node of an earlier version tells no cluster time.
+    if let Ok(clock) = session.client.clock().await {
+        output::raw(&format!("time      {}\n", super::clock::words(&clock.body)))?;
+    }
     for damage in &status.damage {
         output::raw(&format!("damage    {}\n", damage_words(damage)))?;
     }

@@ -1,0 +1,158 @@
+//! The cluster's clock, as it is shown.
+
+use serde::{Deserialize, Serialize};
+use unisono_core::election::Role;
+use unisono_core::timekeeper::{SourceStatus, Status};
+use unisono_core::timing::Sync;
+use unisono_model::NodeId;
+use utoipa::ToSchema;
+
+/// How far the told time can be trusted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncWord {
+    /// No leader was heard yet: there is no time to tell.
+    Unset,
+    /// Answers arrive and the deviation is small, or this node leads.
+    Synchronised,
+    /// No answer for a while; the frequency that was learnt carries the time on.
+    Holdover,
+    /// The deviation is beyond what anybody should act on.
+    FreeRunning,
+}
+
+/// What a node is in the timing plane.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TimingRole {
+    /// It leads the cluster: what it tells is the cluster's time.
+    ClusterLeader,
+    /// It leads its region and follows the cluster's leader.
+    RegionLeader,
+    /// It follows its region's leader.
+    Member,
+}
+
+/// A time, ns since the Unix epoch, as decimal digits: JSON numbers do not hold 64 bits everywhere.
+pub type Nanoseconds = String;
+
+/// What time it is in the cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Clock {
+    /// How far it can be trusted.
+    pub state: SyncWord,
+    /// What this node is.
+    pub role: TimingRole,
+    /// The best guess, ms since the Unix epoch, to a quarter of a microsecond. It never falls.
+    pub estimate_ms: Option<f64>,
+    /// The cluster's time is not before this, whatever the paths do (ns since the Unix epoch).
+    pub earliest_ns: Option<Nanoseconds>,
+    /// The best guess (ns since the Unix epoch).
+    pub estimate_ns: Option<Nanoseconds>,
+    /// The cluster's time is not after this (ns since the Unix epoch).
+    pub latest_ns: Option<Nanoseconds>,
+    /// From three sigma before the estimate (ns since the Unix epoch).
+    pub likely_earliest_ns: Option<Nanoseconds>,
+    /// To three sigma after it (ns since the Unix epoch).
+    pub likely_latest_ns: Option<Nanoseconds>,
+    /// Three sigma, ns.
+    pub three_sigma_ns: Option<f64>,
+    /// The epoch of the leader on whose time this stands; grows with every change of leader.
+    pub epoch: u64,
+    /// The highest epoch that is known.
+    pub epoch_known: u64,
+    /// Who leads the cluster's time.
+    #[schema(value_type = Option<String>)]
+    pub leader: Option<NodeId>,
+    /// Who leads this region's.
+    #[schema(value_type = Option<String>)]
+    pub region_leader: Option<NodeId>,
+    /// Who leads the cluster's time if the leader is lost.
+    #[schema(value_type = Option<String>)]
+    pub backup: Option<NodeId>,
+    /// `CLOCK_MONOTONIC` of the node's machine when this was read, ns: for programs on the same
+    /// machine, which can count on from here.
+    pub monotonic_ns: u64,
+    /// By how much the cluster's time runs faster than that clock, ppb.
+    pub rate_ppb: f64,
+    /// Whose clocks are measured.
+    pub sources: Vec<ClockSource>,
+}
+
+/// A node whose clock is measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ClockSource {
+    /// Who.
+    #[schema(value_type = String)]
+    pub node: NodeId,
+    /// Whether this node follows it.
+    pub followed: bool,
+    /// Its time minus what this node tells, ns.
+    pub offset_ns: Option<i64>,
+    /// One sigma of that, ns.
+    pub deviation_ns: Option<f64>,
+    /// The last round trip, ns.
+    pub round_trip_ns: Option<u64>,
+    /// By how much the offset can be wrong without being seen, should the two ways be as unequal as
+    /// they can be, ns.
+    pub asymmetry_bound_ns: Option<u64>,
+    /// Answers taken.
+    pub probes: u64,
+    /// How long ago the last one came, ms.
+    pub heard_ms_ago: Option<u64>,
+}
+
+impl Clock {
+    /// What a plane shows, with the machine's clock at that moment (ns) and the rate against it (ppb).
+    pub fn of(status: &Status, monotonic_ns: u64, rate_ppb: f64) -> Self {
+        let reading = status.reading.as_ref();
+        let text = |time_ns: u64| time_ns.to_string();
+        Self {
+            state: reading.map_or(SyncWord::Unset, |reading| match reading.sync {
+                Sync::Synchronised => SyncWord::Synchronised,
+                Sync::Holdover => SyncWord::Holdover,
+                Sync::FreeRunning => SyncWord::FreeRunning,
+            }),
+            role: match status.role {
+                Role::ClusterLeader => TimingRole::ClusterLeader,
+                Role::RegionLeader => TimingRole::RegionLeader,
+                Role::Member => TimingRole::Member,
+            },
+            estimate_ms: reading.map(|one| one.estimate_ns as f64 / 1e6),
+            earliest_ns: reading.map(|one| text(one.hard.earliest_ns)),
+            estimate_ns: reading.map(|one| text(one.estimate_ns)),
+            latest_ns: reading.map(|one| text(one.hard.latest_ns)),
+            likely_earliest_ns: reading.map(|one| text(one.likely.earliest_ns)),
+            likely_latest_ns: reading.map(|one| text(one.likely.latest_ns)),
+            three_sigma_ns: reading.map(|one| 3.0 * one.deviation_ns),
+            epoch: reading.map_or(0, |one| one.epoch),
+            epoch_known: status.epoch.number,
+            leader: status.cluster.map(|claim| claim.leader),
+            region_leader: status.region.map(|claim| claim.leader),
+            backup: status.cluster.and_then(|claim| claim.backup),
+            monotonic_ns,
+            rate_ppb,
+            sources: status.sources.iter().map(Into::into).collect(),
+        }
+    }
+
+    /// The estimate, ns since the Unix epoch.
+    pub fn estimate(&self) -> Option<u64> {
+        self.estimate_ns.as_ref()?.parse().ok()
+    }
+}
+
+impl From<&SourceStatus> for ClockSource {
+    fn from(source: &SourceStatus) -> Self {
+        Self {
+            node: source.node,
+            followed: source.followed,
+            offset_ns: source.offset_ns,
+            deviation_ns: source.deviation_ns,
+            round_trip_ns: source.round_trip_ns,
+            asymmetry_bound_ns: source.asymmetry_bound_ns,
+            probes: source.probes,
+            heard_ms_ago: source.heard_ns_ago.map(|ago| ago / 1_000_000),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The timing plane as a service of the process: beside the node's loop, in a task of its own.
+//!
+//! It takes the datagrams of the timing plane and a tick, and sends what the plane wants sent. The
+//! plane itself (`unisono_core::timekeeper`) does no I/O; nothing here decides anything.
+
+mod local;
+mod shown;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use unisono_api::server::ClockShown;
+use unisono_core::election::{Class, limits as election};
+use unisono_core::timekeeper::{Config, Outgoing, Peer, Timekeeper, limits};
+use unisono_model::NodeId;
+use unisono_quic::identity::Region;
+use unisono_quic::{TimingDatagram, TimingDatagrams, Transport};
+
+pub(crate) use local::{LocalClock, monotonic_ns};
+
+use crate::failure::Failure;
+use crate::home::drawn;
+
+/// Between two looks at who is connected, in ticks.
+const LOOK_TICKS: u32 = 5;
+
+/// What the timing plane of a process is told.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wishes {
+    /// The lesser leads; the default of IEEE 1588 if left out.
+    pub(crate) priority: Option<u8>,
+    /// What the machine's clock is synchronised to.
+    pub(crate) class: Class,
+    /// For tests: by how much the plane's local clock is off, ms.
+    pub(crate) offset_ms: i64,
+    /// For tests: by how much it runs wrong, millionths.
+    pub(crate) drift_ppm: i64,
+}
+
+/// The plane, shared by its service and whoever asks for the time.
+#[derive(Clone, Debug)]
+pub(crate) struct Timing {
+    plane: Arc<Mutex<Timekeeper>>,
+    clock: Arc<LocalClock>,
+}
+
+impl Timing {
+    /// A plane of a node; `alone` if it knows of no other member.
+    pub(crate) fn new(node: NodeId, wishes: Wishes, alone: bool) -> Result<Self, Failure> {
+        let clock = LocalClock::new(wishes.offset_ms, wishes.drift_ppm);
+        let config = Config {
+            node,
+            priority: wishes.priority.unwrap_or(election::PRIORITY_DEFAULT),
+            class: wishes.class,
+            seed: u64::from_le_bytes(drawn()?),
+            fault: None,
+        };
+        let plane = Timekeeper::new(config, clock.read().local_ns, alone);
+        Ok(Self {
+            plane: Arc::new(Mutex::new(plane)),
+            clock: Arc::new(clock),
+        })
+    }
+
+    /// What the clock shows now.
+    pub(crate) fn shown(&self) -> ClockShown {
+        // Read inside, so that nobody who waited for the lock tells an old time.
+        let mut plane = self.lock();
+        let monotonic_ns = monotonic_ns();
+        let status = plane.status(self.clock.local_ns(monotonic_ns));
+        drop(plane);
+        ClockShown {
+            monotonic_ns,
+            rate_ppb: self.clock.rate_ppb(status.rate_ppb),
+            status,
+        }
+    }
+
+    /// The plane's figures as Prometheus text.
+    pub(crate) fn metrics(&self) -> String {
+        shown::metrics(&self.shown().status)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Timekeeper> {
+        self.plane.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins to serve, until it is told to finish.
+    pub(crate) fn serve(
+        &self,
+        transport: &Transport,
+        datagrams: TimingDatagrams,
+        finish: watch::Receiver<bool>,
+        region: Region,
+    ) {
+        tokio::spawn(
+            self.clone()
+                .run(transport.clone(), datagrams, finish, region),
+        );
+    }
+
+    async fn run(
+        self,
+        transport: Transport,
+        mut datagrams: TimingDatagrams,
+        mut finish: watch::Receiver<bool>,
+        region: Region,
+    ) {
+        let mut ticks = tokio::time::interval(Duration::from_nanos(limits::TICK_NS));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticked = 0_u32;
+        loop {
+            let datagram = tokio::select! {
+                biased;
+                Some(datagram) = datagrams.recv() => Some(datagram),
+                _ = ticks.tick() => None,
+                _ = finish.wait_for(|finish| *finish) => return,
+            };
+            if let Some(datagram) = datagram {
+                self.receive(&transport, &datagram);
+                continue;
+            }
+            if ticked.is_multiple_of(LOOK_TICKS) {
+                self.lock().set_peers(peers(&transport, &region));
+            }
+            ticked = ticked.wrapping_add(1);
+            let mut out = Vec::new();
+            let mut plane = self.lock();
+            plane.tick(self.clock.read(), &mut out);
+            drop(plane);
+            send(&transport, &out);
+        }
+    }
+
+    fn receive(&self, transport: &Transport, datagram: &TimingDatagram) {
+        let mut out = Vec::new();
+        let mut plane = self.lock();
+        let now_ns = monotonic_ns();
+        let waited_ns = u64::try_from(datagram.received.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let received_ns = self.clock.local_ns(now_ns.saturating_sub(waited_ns));
+        let now_ns = self.clock.local_ns(now_ns);
+        let bytes = &datagram.bytes;
+        plane.receive(datagram.from, bytes, received_ns, now_ns, &mut out);
+        drop(plane);
+        send(transport, &out);
+    }
+}
+
+/// Members are who a connection stands to: the transport lets in nobody else.
+fn peers(transport: &Transport, own: &Region) -> Vec<(NodeId, Peer)> {
+    let connected = transport.connected().into_iter();
+    connected
+        .map(|(node, region)| {
+            let peer = Peer {
+                near: region == *own,
+                region: shown::region_number(&region),
+            };
+            (node, peer)
+        })
+        .collect()
+}
+
+fn send(transport: &Transport, out: &[Outgoing]) {
+    for outgoing in out {
+        // What is not taken is lost, as any datagram may be; the transport counts it.
+        let _ = transport.send_timing(outgoing.to, &outgoing.bytes);
+    }
+}
