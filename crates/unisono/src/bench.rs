@@ -2,6 +2,7 @@
 //! how far the cluster's clock is off.
 
 mod clock;
+mod clock_processes;
 mod durable;
 mod figures;
 mod history;
@@ -45,6 +46,8 @@ enum What {
     Trust,
     /// The cluster's clock in simulated worlds, beside other estimators
     Clock,
+    /// The cluster's clock between real processes whose clocks are off, against the machine's own
+    ClockProcesses,
 }
 
 /// What the command is told.
@@ -137,6 +140,7 @@ async fn measure(
                     .map_err(|error| Failure::new(Exit::Failed, "internal", error.to_string()))?;
                 figures.figures.extend(judged?.figures);
             }
+            What::ClockProcesses => clock_processes::run(scratch, time, figures).await?,
             What::Clock => {
                 let seeds = CLOCK_SEED..CLOCK_SEED + args.clock_seeds.max(1);
                 let judged = tokio::task::spawn_blocking(move || clock::run(seeds)).await;

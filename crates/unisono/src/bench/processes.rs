@@ -46,20 +46,36 @@ pub(crate) async fn cluster(directory: &Path, nodes: usize) -> Result<Vec<Proces
 
 /// Makes a data directory a member of another's cluster.
 pub(crate) fn join(founder: &Path, data: &Path, n: usize) -> Result<(), Failure> {
+    join_region(founder, data, n, "bench")
+}
+
+fn join_region(founder: &Path, data: &Path, n: usize, region: &str) -> Result<(), Failure> {
     let invite = unisono(founder, &["invite"])?;
     let invite = invite["invite"].as_str().unwrap_or_default();
-    unisono(
-        data,
-        &[
-            "join",
-            invite,
-            "--name",
-            &format!("n{n}"),
-            "--region",
-            "bench",
-        ],
-    )?;
+    let name = format!("n{n}");
+    unisono(data, &["join", invite, "--name", &name, "--region", region])?;
     Ok(())
+}
+
+/// The same with a region for each node, and with words of its own for each.
+pub(crate) async fn regions(
+    directory: &Path,
+    words: &[Vec<String>],
+) -> Result<Vec<Process>, Failure> {
+    let data = |n: usize| directory.join(format!("n{n}"));
+    unisono(&data(0), &["init", "--name", "n0", "--region", "region-0"])?;
+    let mut processes = Vec::new();
+    for (n, words) in words.iter().enumerate() {
+        if n > 0 {
+            join_region(&data(0), &data(n), n, &format!("region-{n}"))?;
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        processes.push(Process::start_with(&data(n), &words).await?);
+    }
+    for process in &processes {
+        process.sees(words.len()).await?;
+    }
+    Ok(processes)
 }
 
 /// Runs a command of this program to its end.
@@ -75,7 +91,7 @@ fn unisono(data: &Path, args: &[&str]) -> Result<Value, Failure> {
     serde_json::from_slice(&done.stdout).map_err(|error| unreadable(&error.to_string()))
 }
 
-fn program(data: &Path) -> Command {
+pub(crate) fn program(data: &Path) -> Command {
     // The test of this program runs it under another name; both find themselves.
     let mut command = Command::new(std::env::current_exe().unwrap_or_else(|_| "unisono".into()));
     command.arg("--data").arg(data).args(["-o", "json"]);
@@ -88,6 +104,11 @@ fn program(data: &Path) -> Command {
 impl Process {
     /// Starts the node of a data directory, and waits for its first answer.
     pub(crate) async fn start(data: &Path) -> Result<Self, Failure> {
+        Self::start_with(data, &[]).await
+    }
+
+    /// The same with more words on its command line.
+    pub(crate) async fn start_with(data: &Path, more: &[&str]) -> Result<Self, Failure> {
         let begun = Instant::now();
         let mut child = program(data)
             .args([
@@ -99,6 +120,7 @@ impl Process {
                 "--log",
                 "error",
             ])
+            .args(more)
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| system(&error))?;
@@ -218,6 +240,13 @@ impl Process {
         self.post(&path, &serde_json::json!({ "name": agent }))
             .await
             .map(drop)
+    }
+
+    /// Ends it at once, as a crash would.
+    pub(crate) fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 
     /// Where its data lies.

@@ -1,0 +1,157 @@
+//! The cluster's clock between real processes: three regions, clocks that are half a second off and
+//! run wrong, a leader that is killed. The bounds are wide, since machines that run tests are noisy;
+//! that an interval contains the truth is asked of every look.
+
+use serde_json::Value;
+
+use crate::process::{Place, Process, until};
+
+/// What a node shows, with the machine's clock at that moment.
+struct Look {
+    monotonic_ns: i128,
+    estimate_ns: i128,
+    earliest_ns: i128,
+    latest_ns: i128,
+    rate_ppb: f64,
+    json: Value,
+}
+
+fn look(place: &Place, node: &Process) -> Look {
+    let json = node.json(place, &["clock"]);
+    let ns = |field: &str| -> i128 { json[field].as_str().map_or(0, |text| text.parse().unwrap()) };
+    Look {
+        monotonic_ns: i128::from(json["monotonic_ns"].as_u64().unwrap()),
+        estimate_ns: ns("estimate_ns"),
+        earliest_ns: ns("earliest_ns"),
+        latest_ns: ns("latest_ns"),
+        rate_ppb: json["rate_ppb"].as_f64().unwrap(),
+        json,
+    }
+}
+
+impl Look {
+    /// What its clock shows when the machine's does so much.
+    fn at(&self, monotonic_ns: i128) -> i128 {
+        let elapsed = monotonic_ns - self.monotonic_ns;
+        self.estimate_ns + elapsed + (elapsed as f64 * self.rate_ppb / 1e9) as i128
+    }
+
+    fn is_synchronised_to(&self, leader: &Value) -> bool {
+        self.json["state"] == "synchronised" && self.json["leader"] == *leader && !leader.is_null()
+    }
+}
+
+/// Rounding of a rate over a few seconds, ns.
+const ROUNDING_NS: i128 = 2_000;
+
+#[test]
+fn three_regions_have_one_time_and_keep_it_when_their_leader_is_killed() {
+    let place = Place::new();
+    place.found("n1");
+    let wrong = |offset: &str, drift: &str| {
+        [
+            format!("--clock-offset-ms={offset}"),
+            format!("--clock-drift-ppm={drift}"),
+        ]
+    };
+    let serve = |name: &str, offset: &str, drift: &str| {
+        let words = wrong(offset, drift);
+        place.serve(name, &[words[0].as_str(), words[1].as_str()])
+    };
+    let n1 = serve("n1", "500", "50");
+    place.join("n1", "n2", "near");
+    let n2 = serve("n2", "-500", "-50");
+    place.join("n1", "n3", "far");
+    let n3 = serve("n3", "250", "-30");
+    let first = look(&place, &n1).json["leader"].clone();
+    until("all follow one leader", || {
+        [&n1, &n2, &n3]
+            .iter()
+            .all(|node| look(&place, node).is_synchronised_to(&first))
+    });
+    let mut told = [0, 0];
+    for _ in 0..15 {
+        let truth = look(&place, &n1);
+        for (node, told) in [&n2, &n3].into_iter().zip(&mut told) {
+            let seen = look(&place, node);
+            let true_ns = truth.at(seen.monotonic_ns);
+            assert!(
+                seen.earliest_ns <= true_ns + ROUNDING_NS,
+                "{} {true_ns}",
+                seen.json
+            );
+            assert!(
+                seen.latest_ns + ROUNDING_NS >= true_ns,
+                "{} {true_ns}",
+                seen.json
+            );
+            assert!(
+                (seen.estimate_ns - true_ns).abs() < 100_000_000,
+                "{}",
+                seen.json
+            );
+            assert!(seen.estimate_ns >= *told, "time ran backwards");
+            *told = seen.estimate_ns;
+        }
+    }
+    let before = look(&place, &n1);
+    let epoch = before.json["epoch"].as_u64().unwrap();
+    n1.kill();
+    until("the others follow a new leader", || {
+        let (a, b) = (look(&place, &n2), look(&place, &n3));
+        let leader = a.json["leader"].clone();
+        leader != first && a.is_synchronised_to(&leader) && b.is_synchronised_to(&leader)
+    });
+    for (node, told) in [&n2, &n3].into_iter().zip(&mut told) {
+        let seen = look(&place, node);
+        assert!(seen.estimate_ns >= *told, "time ran backwards");
+        assert!(seen.json["epoch_known"].as_u64().unwrap() > epoch);
+        let off = seen.estimate_ns - before.at(seen.monotonic_ns);
+        assert!(
+            off.abs() < 100_000_000,
+            "the new leader's time is {off} ns off the old one's"
+        );
+    }
+}
+
+#[test]
+fn a_command_is_run_at_a_time_and_nonsense_runs_nothing() {
+    let place = Place::new();
+    place.found("n1");
+    let node = place.serve("n1", &[]);
+    let file = place.path("fired");
+    let file = file.to_str().unwrap();
+    let code = |time: &str| {
+        let said = place.run(&[
+            "--node", &node.url, "-o", "json", "at", time, "--", "touch", file,
+        ]);
+        assert_eq!(said.code, 2, "{time}: {}", said.err);
+        let told: Value = serde_json::from_str(said.err.lines().last().unwrap()).unwrap();
+        told["code"].as_str().unwrap().to_owned()
+    };
+    for (time, word) in [
+        ("1000", "time_past"),
+        ("-5", "time_past"),
+        ("NaN", "time_unreadable"),
+        ("inf", "time_unreadable"),
+        ("+1e300s", "lead_too_long"),
+        ("+2", "time_unreadable"),
+        ("99999999999999", "lead_too_long"),
+    ] {
+        assert_eq!(code(time), word, "{time}");
+    }
+    assert!(!place.path("fired").exists(), "nothing was run");
+    let words = [
+        "--node", &node.url, "-o", "json", "at", "+300ms", "--", "touch", file,
+    ];
+    let said = place.run(&words);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(place.path("fired").exists());
+    let told: Value = serde_json::from_str(said.err.lines().last().unwrap()).unwrap();
+    assert!(
+        told["late_ns"].as_i64().unwrap() >= 0,
+        "never early: {told}"
+    );
+    let said = place.run(&["--node", &node.url, "at", "+100ms", "--", "false"]);
+    assert_eq!(said.code, 1, "the command's failure is told: {}", said.err);
+}
