@@ -248,7 +248,7 @@ fn a_liar_is_not_followed_and_its_epochs_fence_nobody() {
 fn a_claim_that_is_passed_on_for_ever_keeps_nobody_alive() {
     let mut contest = following();
     for ms in (20..2_000).step_by(20) {
-        let age_ms = u32::try_from(ms).unwrap();
+        let age_ms = u32::try_from(ms).expect("two seconds are few ms");
         let passed_on = Claim {
             age_ms,
             ..claim(1, 4)

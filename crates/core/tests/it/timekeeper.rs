@@ -99,9 +99,26 @@ impl Pair {
             .receive(node(1), bytes, local_ns, local_ns, &mut Vec::new());
     }
 
+    /// The number of a question that is under way, and that nobody answers.
+    fn question(&mut self) -> u64 {
+        loop {
+            self.now_ns += 20 * MS;
+            let mut out = Vec::new();
+            let clocks = clocks(FOLLOWER_NS, self.now_ns);
+            self.follower.tick(clocks, &mut out);
+            for one in &out {
+                if let Ok(Frame::Question { nonce }) = Frame::decode(&one.bytes) {
+                    return nonce;
+                }
+            }
+        }
+    }
+
     fn error_ns(&mut self) -> i64 {
-        let told = self.follower.now(FOLLOWER_NS + self.now_ns).unwrap();
-        let truth = self.leader.now(LEADER_NS + self.now_ns).unwrap();
+        let told = self.follower.now(FOLLOWER_NS + self.now_ns);
+        let told = told.expect("it follows a leader");
+        let truth = self.leader.now(LEADER_NS + self.now_ns);
+        let truth = truth.expect("it leads");
         assert!(told.hard.contains(truth.estimate_ns), "{told:?} {truth:?}");
         told.estimate_ns.cast_signed() - truth.estimate_ns.cast_signed()
     }
@@ -127,7 +144,7 @@ fn a_follower_finds_the_leader_and_its_time() {
     assert_eq!(pair.follower.role(), Role::Member);
     assert!(pair.error_ns().abs() < 50_000);
     let status = pair.follower.status(FOLLOWER_NS + pair.now_ns);
-    let claim = status.cluster.unwrap();
+    let claim = status.cluster.expect("it follows a leader");
     assert_eq!((claim.leader, claim.backup), (node(1), Some(node(2))));
     let source = status.sources[0];
     assert!(source.followed && source.asymmetry_bound_ns.is_some_and(|ns| ns <= PATH_NS));
@@ -171,17 +188,7 @@ fn answers_that_cannot_be_are_refused_one_by_one() {
         let mut pair = Pair::new();
         pair.run(5_000);
         let before = pair.counted();
-        let mut out = Vec::new();
-        // A question is under way; its answer is made up by whoever was asked.
-        while !out.iter().any(is_question) {
-            pair.now_ns += 20 * MS;
-            pair.follower
-                .tick(clocks(FOLLOWER_NS, pair.now_ns), &mut out);
-        }
-        let question = out.iter().find(|one| is_question(one)).unwrap();
-        let Ok(Frame::Question { nonce }) = Frame::decode(&question.bytes) else {
-            panic!("no question");
-        };
+        let nonce = pair.question();
         let answer = Answer {
             nonce,
             received_ns,
@@ -215,42 +222,27 @@ fn answers_that_cannot_be_are_refused_one_by_one() {
 fn an_answer_of_an_older_epoch_is_fenced_and_ones_own_time_is_not_taken_back() {
     let mut pair = Pair::new();
     pair.run(5_000);
-    let mut out = Vec::new();
-    while out.iter().filter(|one| is_question(one)).count() < 2 {
-        pair.now_ns += 20 * MS;
-        pair.follower
-            .tick(clocks(FOLLOWER_NS, pair.now_ns), &mut out);
-    }
-    let mut nonces = out
-        .iter()
-        .filter_map(|one| match Frame::decode(&one.bytes) {
-            Ok(Frame::Question { nonce }) => Some(nonce),
-            _ => None,
-        });
-    let now_ns = WALL_NS + pair.now_ns;
     let epoch = |number| Epoch {
         number,
         node: node(1),
     };
-    let answer = |nonce, number, source| Answer {
-        nonce,
-        received_ns: now_ns,
-        sent_ns: now_ns,
-        of: epoch(number),
-        source,
-        epoch: epoch(number),
-        hard_ns: 0,
-        deviation_ns: 0,
-    };
-    let fenced = answer(nonces.next().unwrap(), 0, None);
-    let looped = answer(nonces.next().unwrap(), 9, Some(node(2)));
-    let at_ns = pair.now_ns + PATH_NS;
-    pair.give(&Frame::Answer(fenced).encode(), at_ns);
-    pair.give(&Frame::Answer(looped).encode(), at_ns);
+    for (number, source) in [(0, None), (9, Some(node(2)))] {
+        pair.run(400);
+        let nonce = pair.question();
+        let now_ns = WALL_NS + pair.now_ns;
+        let answer = Answer {
+            nonce,
+            received_ns: now_ns,
+            sent_ns: now_ns,
+            of: epoch(number),
+            source,
+            epoch: epoch(number),
+            hard_ns: 0,
+            deviation_ns: 0,
+        };
+        let at_ns = pair.now_ns + PATH_NS;
+        pair.give(&Frame::Answer(answer).encode(), at_ns);
+    }
     assert_eq!(pair.counted().refused_fenced, 1);
     assert_eq!(pair.counted().refused_loop, 1);
-}
-
-fn is_question(outgoing: &Outgoing) -> bool {
-    matches!(Frame::decode(&outgoing.bytes), Ok(Frame::Question { .. }))
 }
