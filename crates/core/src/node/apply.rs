@@ -23,6 +23,9 @@ impl Node {
                 let cut = space.logs.get(&log).and_then(|known| known.cut);
                 if cut.is_none_or(|cut| state.seq < cut) {
                     space.logs.restore(log, Some(state));
+                } else {
+                    // What its bundles in this batch put into the views has to come out (seed 391).
+                    space.folds.upset();
                 }
                 space.vector_changed();
             }

@@ -320,7 +320,15 @@ impl Node {
             return;
         };
         let cut = space.logs.get(&header.log).and_then(|state| state.cut);
-        if !good || cut.is_some_and(|cut| cut <= header.seq) {
+        // Until the proof is on disk the log is not cut. Whoever answered each header of it again
+        // would be answered again, twice for once (seed 675: a storm).
+        let found = |proof: &ForkProof| {
+            let one = &proof.one.0;
+            (one.orchestra, one.log) == (header.orchestra, header.log) && one.seq <= header.seq
+        };
+        let on_its_way = self.batch.iter().flat_map(|batch| &batch.proofs);
+        let found = self.jobs.new_proofs.iter().chain(on_its_way).any(found);
+        if !good || found || cut.is_some_and(|cut| cut <= header.seq) {
             return;
         }
         let known = space.headers.get(&header.log);

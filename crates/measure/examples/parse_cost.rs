@@ -1,4 +1,4 @@
-//! What measuring costs: `cargo run --profile ci -p unisono-measure --example cost -- FILE...` prints
+//! What measuring costs: `cargo run --profile ci -p unisono-measure --example parse_cost -- FILE...` prints
 //! each file's time, greatest complexity and greatest length, and with `-v` its functions.
 #![allow(
     clippy::disallowed_methods,
