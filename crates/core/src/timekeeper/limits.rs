@@ -42,3 +42,6 @@ pub const MESSAGE_BYTES_MAX: usize = 1_100;
 /// By how much questions and answers may wait unequally between the network and whoever reads the
 /// clock, halved, ns: processes are woken late, and no delay shows it (`docs/timing.md`, processes).
 pub const WAKE_UP_NS: u64 = 100_000;
+/// Whose told time is further than this from its best guess is not ready to lead, ns: its followers
+/// would have to go the rest of the way back.
+pub const LEFT_NS_MAX: u64 = 1_000_000;

@@ -309,7 +309,13 @@ impl Timekeeper {
     fn rank(&mut self, now_ns: u64) -> Rank {
         let told = self.told(now_ns);
         let reading = self.clock.now(now_ns);
-        let knows = reading.is_some_and(|reading| reading.sync != Sync::FreeRunning);
+        // Whoever leads leaves its told time as it is: one that is still being put right would take
+        // everybody with it.
+        let right = reading.is_some_and(|reading| {
+            let left_ns = reading.estimate_ns.abs_diff(told.estimate_ns);
+            left_ns <= limits::LEFT_NS_MAX
+        });
+        let knows = right && reading.is_some_and(|reading| reading.sync != Sync::FreeRunning);
         let steady_s = now_ns.saturating_sub(self.steady_since_ns) / 1_000_000_000;
         let hops = match self.role() {
             Role::ClusterLeader => 0,

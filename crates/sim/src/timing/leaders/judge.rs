@@ -2,7 +2,7 @@
 //! changed without a cause (I4); time that never runs backwards, in an interval that contains what
 //! the leader tells (I6).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use unisono_core::election::{Epoch, Role};
@@ -21,6 +21,8 @@ const STARTED_NS: i64 = 5_000_000_000;
 const MOVED_NS_MAX: i64 = 10_000_000;
 /// How long after a lie that is looked at, ns.
 const LIE_WATCHED_NS: i64 = 20_000_000_000;
+/// The judges look this soon after a trouble, ns.
+const FIRST_LOOK_NS: i64 = 100_000_000;
 /// Epochs in which a node that flaps may lead others meanwhile, of the seven times that it comes
 /// back: the one in which it led before, and those in which nodes that had lost everybody follow it.
 const FLAPS_MAX: usize = 4;
@@ -77,6 +79,8 @@ pub(super) struct Judge {
     leading: Option<(NodeId, i64, u64)>,
     lost: Option<(NodeId, i64)>,
     liar: Option<(usize, i64, i64)>,
+    /// Who was away from the leader's time before the lie already.
+    astray: BTreeSet<usize>,
     jumped: Option<(usize, i64)>,
     flapping: Option<NodeId>,
     flapped: Vec<Epoch>,
@@ -105,6 +109,7 @@ impl Judge {
             leading: None,
             lost: None,
             liar: None,
+            astray: BTreeSet::new(),
             jumped: None,
             flapping: None,
             flapped: Vec::new(),
@@ -265,7 +270,11 @@ impl Judge {
             let reading = one.as_ref().and_then(|one| one.reading);
             let Some(reading) = reading else { continue };
             let moved = reading.estimate_ns.cast_signed() - now_ns - anchor;
-            if moved.abs() > MOVED_NS_MAX {
+            // No lie moves a slewing clock so far before the first look.
+            if moved.abs() > MOVED_NS_MAX && now_ns - since_ns <= FIRST_LOOK_NS {
+                self.astray.insert(place);
+            }
+            if moved.abs() > MOVED_NS_MAX && !self.astray.contains(&place) {
                 self.violated("I6", format!("a lie moved node {place} by {moved} ns"));
             }
         }
