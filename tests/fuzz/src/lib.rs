@@ -11,6 +11,7 @@ mod journal;
 #[cfg(feature = "measure")]
 mod measure;
 mod rights;
+mod time;
 #[cfg(feature = "quic")]
 mod transport;
 
@@ -39,6 +40,11 @@ pub const TARGETS: &[Target] = &[
         name: "signed_record",
         feed: facts::signed_record,
         seeds: facts::signed_records,
+    },
+    Target {
+        name: "timing_frame",
+        feed: time::timing_frame,
+        seeds: time::timing_frames,
     },
     Target {
         name: "token",
