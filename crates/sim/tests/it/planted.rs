@@ -50,4 +50,6 @@ planted! {
     planted_key_forgotten "key-forgotten",
     planted_checkpoint_kept "checkpoint-kept",
     planted_gaps_not_repaired "gaps-not-repaired",
+    planted_fences_ignored "fences-ignored",
+    planted_token_expiry_ignored "token-expiry-ignored",
 }
