@@ -19,6 +19,7 @@ mod offline;
 mod output;
 mod replay;
 mod serve;
+mod small_file;
 mod tier;
 mod timing;
 

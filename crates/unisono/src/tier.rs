@@ -8,6 +8,7 @@ use unisono_core::capability::{ceiling, offends};
 use unisono_model::capability::{Grant, Operations, Rights, Scope, Tier};
 
 use crate::failure::{Exit, Failure};
+use crate::small_file;
 
 /// The tiers that ship, each as the file that it is.
 pub(crate) const BUILT_IN: [(&str, &str); 3] = [
@@ -108,8 +109,7 @@ pub(crate) fn text(name: &str) -> Result<String, Failure> {
     if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
         return Ok((*text).to_owned());
     }
-    let path = Path::new(name);
-    std::fs::read_to_string(path).map_err(|error| {
+    small_file::text(Path::new(name)).map_err(|error| {
         Failure::system(name, &error)
             .hint("a tier is executive, implementation, validation, or the path of a file like theirs")
             .next("unisono tier show executive > mine.toml")
@@ -123,12 +123,14 @@ pub(crate) fn shape(name: &str, given: &Given) -> Result<Shape, Failure> {
     let tier = Tier::of(&file.tier);
     tier.check()
         .map_err(|error| wrong(name, &error.to_string()))?;
+    let bad = |words: String| wrong(name, &words);
     let shape = Shape {
-        life_ms: duration_ms(name, &file.life)?,
+        life_ms: duration_ms(&file.life).map_err(bad)?,
         renewable_ms: file
             .renewable_for
             .as_deref()
-            .map_or(Ok(0), |text| duration_ms(name, text))?,
+            .map_or(Ok(0), duration_ms)
+            .map_err(bad)?,
         depth_left: file.links_after,
         may: rights(name, &file.may, given)?,
         grant: file
@@ -201,13 +203,11 @@ fn sorted<T: Ord + Clone>(given: &[T]) -> Vec<T> {
 }
 
 /// A duration in words: `90s`, `15m`, `24h`, `7d`; in milliseconds.
-pub(crate) fn duration_ms(whose: &str, text: &str) -> Result<u64, Failure> {
-    let bad = || {
-        wrong(
-            whose,
-            &format!("{text:?} is no duration: 90s, 15m, 24h, 7d"),
-        )
-    };
+///
+/// # Errors
+/// What is wrong with the text.
+pub(crate) fn duration_ms(text: &str) -> Result<u64, String> {
+    let bad = || format!("{text:?} is no duration: 90s, 15m, 24h, 7d");
     let split = text.len().checked_sub(1).ok_or_else(bad)?;
     let (number, unit) = text.split_at_checked(split).ok_or_else(bad)?;
     let unit_ms = match unit {
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn durations_are_read_or_refused() {
-        assert_eq!(duration_ms("x", "24h").expect("24h"), 86_400_000);
+        assert_eq!(duration_ms("24h"), Ok(86_400_000));
         for bad in [
             "",
             "h",
@@ -270,7 +270,7 @@ mod tests {
             "99999999999999999999d",
             "1é",
         ] {
-            assert!(duration_ms("x", bad).is_err(), "{bad}");
+            assert!(duration_ms(bad).is_err(), "{bad}");
         }
     }
 }

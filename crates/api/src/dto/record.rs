@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use unisono_core::orchestra::view::RecordView;
 use unisono_model::{
-    Action, AgentId, Digest, FieldChange, FieldValue, IdempotencyKey, NodeId, TaskChange, ViewVote,
+    Action, Admit, AgentId, Digest, FieldChange, FieldValue, IdempotencyKey, NodeId, TaskChange,
+    ViewVote,
 };
 use utoipa::ToSchema;
 
@@ -254,30 +255,25 @@ impl From<Action> for ActionShown {
             }),
             Action::Advance { from } => Self::Advance(AdvanceBody { from }),
             Action::Task(change) => Self::Task(change.into()),
-            Action::Admit(admit) => Self::Admit(AdmitShown {
-                node: admit.node,
-                incarnation: admit.incarnation.into(),
-                region: admit.region,
-                name: admit.name,
-                address: admit.address,
-            }),
+            Action::Admit(admit) => Self::Admit(admit.into()),
             Action::VoteView(vote) => Self::VoteView(vote.into()),
-            rights @ (Action::Present(_)
-            | Action::Guard
-            | Action::Fence(_)
-            | Action::Incident(_)) => about_rights(rights),
+            Action::Present(token) => Self::Present(PresentBody { token }),
+            Action::Guard => Self::Guard(GuardBody {}),
+            Action::Fence(fence) => Self::Fence(fence.into()),
+            Action::Incident(incident) => Self::Incident(incident.into()),
         }
     }
 }
 
-/// What was said about rights.
-fn about_rights(action: Action) -> ActionShown {
-    match action {
-        Action::Present(token) => ActionShown::Present(PresentBody { token }),
-        Action::Fence(fence) => ActionShown::Fence(fence.into()),
-        Action::Incident(incident) => ActionShown::Incident(incident.into()),
-        // Nothing else is asked about here.
-        _ => ActionShown::Guard(GuardBody {}),
+impl From<Admit> for AdmitShown {
+    fn from(admit: Admit) -> Self {
+        Self {
+            node: admit.node,
+            incarnation: admit.incarnation.into(),
+            region: admit.region,
+            name: admit.name,
+            address: admit.address,
+        }
     }
 }
 

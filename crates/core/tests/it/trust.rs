@@ -12,12 +12,12 @@ use unisono_core::sabotage::Sabotage;
 use unisono_model::capability::{Scope, Tier};
 use unisono_model::wire::Blob;
 use unisono_model::{
-    Action, AgentId, AgentKind, ChainCut, ChainId, Digest, Enrol, Fence, FenceTarget, Held,
-    Incarnation, LogId, NodeId, OrchestraId, Place, Presence, RECORD_VERSION, RecordBody, Stamp,
-    Status,
+    Action, AgentId, AgentKind, ChainCut, ChainId, Digest, Enrol, Fence, FenceTarget, Incarnation,
+    LogId, NodeId, OrchestraId, Place, Presence, Stamp, Status,
 };
 
 use crate::capability::{CLUSTER, HOUR_MS, NOW_MS, chain, key, links, name};
+use crate::facts;
 
 /// Nobody was ever left out of this cluster.
 struct Everybody;
@@ -83,26 +83,9 @@ impl History {
         let number = self.facts.len() as u64 + 1;
         let mut record = [0; 32];
         record[..8].copy_from_slice(&number.to_be_bytes());
-        self.facts.push(Fact {
-            place: Place {
-                stamp: Stamp::from_ms(at_ms),
-                record: Digest(record),
-            },
-            agent,
-            log,
-            bundle: number,
-            seq: *seq,
-            body: RecordBody {
-                version: RECORD_VERSION,
-                held: Held::Agent,
-                agent_ms: 0,
-                iteration: 1,
-                key: None,
-                predecessors: Vec::new(),
-                token,
-                action,
-            },
-        });
+        let mut fact = facts::fact(Digest(record), (log, number), 0, at_ms, action);
+        (fact.agent, fact.seq, fact.body.token) = (agent, *seq, token);
+        self.facts.push(fact);
     }
 
     /// The story's agents are enrolled for their tiers, and their tokens lie before the orchestra.

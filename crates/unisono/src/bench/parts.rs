@@ -122,7 +122,7 @@ fn noise(seed: u64) -> Vec<u8> {
 }
 
 /// Processor time of each of so many (µs).
-fn each(count: u64, mut work: impl FnMut(u64)) -> f64 {
+pub(crate) fn each(count: u64, mut work: impl FnMut(u64)) -> f64 {
     let begun = cpu_ns();
     (0..count).for_each(&mut work);
     (cpu_ns() - begun) as f64 / 1e3 / count as f64

@@ -17,7 +17,7 @@ use unisono_model::{
 };
 
 use super::figures::Figures;
-use super::ring::cpu_ns;
+use super::parts::each;
 use crate::failure::{Exit, Failure};
 
 const CLUSTER: ClusterId = ClusterId([7; 16]);
@@ -219,11 +219,4 @@ fn fact(agent: AgentId, token: Option<Digest>, number: u64, action: Action) -> F
             action,
         },
     }
-}
-
-/// Processor time of each of so many (µs).
-fn each(count: u64, mut work: impl FnMut(u64)) -> f64 {
-    let begun = cpu_ns();
-    (0..count).for_each(&mut work);
-    (cpu_ns() - begun) as f64 / 1e3 / count as f64
 }

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::home::{self, Home};
 use crate::output::{self, Format, Table};
+use crate::small_file;
 use crate::tier::{self, Given, Shape};
 
 /// `token`.
@@ -240,7 +241,9 @@ fn link(
 ) -> Result<Link, Failure> {
     let now_ms = home::now_ms();
     let life_ms = match &what.life {
-        Some(text) => tier::duration_ms("--life", text)?,
+        Some(text) => {
+            tier::duration_ms(text).map_err(|words| Failure::usage(format!("--life: {words}")))?
+        }
         None => shape.life_ms,
     };
     let expires_ms = now_ms.saturating_add(life_ms);
@@ -388,7 +391,7 @@ pub(crate) fn read(token: &str) -> Result<Vec<u8>, Failure> {
     if token.starts_with("unicap1.") {
         return parse_token(token).map_err(bad);
     }
-    let text = std::fs::read_to_string(token)
+    let text = small_file::text(std::path::Path::new(token))
         .map_err(|error| Failure::system(token, &error).hint("a token, or a file with one"))?;
     parse_token(&text).map_err(bad)
 }

@@ -326,10 +326,11 @@ fn fenced(target: FenceTarget, reason: &str) -> Short {
         FenceTarget::Key(_) => "the key",
         FenceTarget::Epoch(_) => "the token's epoch",
     };
-    void(
-        Code::TokenFenced,
-        format!("{what} was fenced off: {reason}"),
-    )
+    let mut detail = format!("{what} was fenced off");
+    if !reason.is_empty() {
+        detail = format!("{detail}: {reason}");
+    }
+    void(Code::TokenFenced, detail)
 }
 
 impl Awaited {
