@@ -31,7 +31,7 @@ impl Node {
     pub(super) fn prune_quiet(&mut self, context: &Context<'_>) {
         let changed = self.spaces.values().filter(|space| {
             // Cheap first: the horizon is asked for only where anything is left to prune.
-            !space.refolding && space.folds.pending() == 0 && space.folds.is_all_below(Stamp::MAX)
+            !space.refolding && space.folds.is_all_below(Stamp::MAX)
         });
         let changed: Vec<OrchestraId> = changed.map(|space| space.id).collect();
         for orchestra in changed {
@@ -50,7 +50,7 @@ impl Node {
     /// The orchestras whose readable past has to go because that of all together is too much.
     fn crowding(&self) -> Vec<OrchestraId> {
         let spaces = self.spaces.values();
-        let steady = spaces.filter(|space| !space.refolding && space.folds.pending() == 0);
+        let steady = spaces.filter(|space| !space.refolding);
         let readable = steady.map(|space| {
             let (quiet_since, records) = space.folds.readable();
             (quiet_since, records, space.id)

@@ -12,7 +12,7 @@ use unisono_model::{
 use super::{Node, limits, submit};
 use crate::context::Context;
 use crate::orchestra::fact::Fact;
-use crate::orchestra::trust::Verdict;
+use crate::orchestra::trust::{Lesson, Verdict, is_held_to_token};
 
 /// A sentence within its limit: what an agent wrote may be in it.
 fn shortened(detail: &str) -> String {
@@ -51,9 +51,7 @@ impl Node {
         agent: AgentId,
         body: &RecordBody,
     ) -> Result<Option<Digest>, Rejection> {
-        let verdict = self
-            .right(context, orchestra, agent, body)
-            .and_then(|token| self.in_time(context, orchestra, token));
+        let verdict = self.right(context, orchestra, agent, body);
         if let Err(rejection) = &verdict {
             self.note_incident(context, orchestra, agent, body, rejection);
         }
@@ -61,47 +59,69 @@ impl Node {
     }
 
     fn right(
-        &self,
+        &mut self,
         context: &Context<'_>,
         orchestra: OrchestraId,
         agent: AgentId,
         body: &RecordBody,
     ) -> Result<Option<Digest>, Rejection> {
-        let Some(space) = self.spaces.get(&orchestra) else {
-            return Ok(body.token);
-        };
-        let trust = &space.folds.trust;
+        // What needs no token names none, and uses up nothing.
+        let held_to = is_held_to_token(&body.action);
         let mut candidates = Vec::from([body.token]);
-        if body.held == Held::Node && body.token.is_none() {
-            let own = trust.tokens_of(&agent).into_iter();
-            candidates = own.map(|token| Some(token.id())).collect();
+        if held_to && body.held == Held::Node && body.token.is_none() {
+            candidates = self.tokens_of(orchestra, &agent);
             candidates.push(None);
         }
         let mut refused = None;
         for token in candidates {
-            let fact = Fact {
-                place: Place {
-                    stamp: self.now(context),
-                    record: Digest::default(),
+            let rejection = match self.judged(context, orchestra, agent, body, token) {
+                Verdict::Counts(_) if !held_to => return Ok(token),
+                Verdict::Counts(_) => match self.in_time(context, orchestra, token) {
+                    Ok(token) => return Ok(token),
+                    Err(rejection) => rejection,
                 },
-                agent,
-                log: self.me,
-                bundle: 0,
-                seq: self.chain_tip(orchestra, agent).seq + 1,
-                body: RecordBody {
-                    token,
-                    ..body.clone()
-                },
-            };
-            let rules = self.fold_rules();
-            let rejection = match trust.judge(orchestra, &fact, &space.folds.agents, &rules) {
-                Verdict::Counts(_) => return Ok(token),
                 Verdict::Awaits(awaited) => awaited.rejection(),
                 Verdict::Void(void) => void.rejection(),
             };
             refused.get_or_insert(rejection);
         }
         Err(refused.unwrap_or_else(|| Rejection::new(Code::TokenMissing, "no token")))
+    }
+
+    fn tokens_of(&self, orchestra: OrchestraId, agent: &AgentId) -> Vec<Option<Digest>> {
+        let space = self.spaces.get(&orchestra);
+        let own = space.map(|space| space.folds.trust.tokens_of(agent));
+        let own = own.into_iter().flatten();
+        own.map(|token| Some(token.id())).collect()
+    }
+
+    /// The verdict on a record as it would be made now under a token.
+    fn judged(
+        &self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        agent: AgentId,
+        body: &RecordBody,
+        token: Option<Digest>,
+    ) -> Verdict {
+        let fact = Fact {
+            // After everything of this instant: the record will bear a later stamp.
+            place: Place::end_of(self.now(context)),
+            agent,
+            log: self.me,
+            bundle: 0,
+            seq: self.chain_tip(orchestra, agent).seq + 1,
+            body: RecordBody {
+                token,
+                ..body.clone()
+            },
+        };
+        let rules = self.fold_rules();
+        match self.spaces.get(&orchestra) {
+            Some(space) => space.folds.trust.judge(orchestra, &fact, &rules),
+            // Nothing was ever said there.
+            None => Verdict::Counts(Lesson::Nothing),
+        }
     }
 
     /// Whether the token's share of this minute is not used up.

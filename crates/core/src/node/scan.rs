@@ -168,7 +168,7 @@ impl Node {
         let scan = Box::new(Scan {
             todo,
             logs,
-            folds: Folds::under(orchestra, space.folds.laws().clone()),
+            folds: space.folds.again(),
             living,
             documents: Documents::new(orchestra),
             goal,
@@ -381,7 +381,7 @@ impl Node {
                     }
                 }
                 folds.name.clone_from(&space.folds.name);
-                folds.settle_laws();
+                folds.settle();
                 space.folds = folds;
                 space.logs = logs;
                 // Changes that no batch had taken yet were made upon the former document.

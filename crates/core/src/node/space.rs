@@ -15,7 +15,6 @@ use super::living::Living;
 use super::mend::Hole;
 use crate::carriage::Carried;
 use crate::orchestra::fact::Fact;
-use crate::orchestra::trust::Laws;
 use crate::orchestra::{FoldRules, Folds};
 use crate::replication::{Logs, Placed, SignedHeader};
 
@@ -65,7 +64,7 @@ pub(super) struct Checkpoint {
     pub(super) living: Vec<Digest>,
 }
 
-const CHECKPOINT_VERSION: u8 = 2;
+const CHECKPOINT_VERSION: u8 = 3;
 
 impl Space {
     /// Whether views and documents are what the logs say: nothing waits to be folded or built again.
@@ -77,7 +76,7 @@ impl Space {
         Self {
             id,
             logs: Logs::default(),
-            folds: Folds::under(id, Laws::default()),
+            folds: Folds::new(id),
             documents: Documents::new(id),
             living: Living::new(id),
             inert: BTreeSet::new(),
@@ -105,14 +104,13 @@ impl Space {
         self.vector = None;
     }
 
-    /// The checkpoint's bytes. Records that wait for an enrolment are not in it; a space with such
-    /// is folded again from its logs at the next start.
+    /// The checkpoint's bytes.
     pub(super) fn checkpoint(&mut self) -> Vec<u8> {
         self.unsaved = 0;
         wire::encode(&Checkpoint {
             version: CHECKPOINT_VERSION,
             logs: self.logs.clone(),
-            folds: self.folds.clone(),
+            folds: self.folds.to_save(),
             inert: self.inert.clone(),
             foreign: self.foreign,
             documents: self.documents.saved(),

@@ -505,9 +505,19 @@ fn subjects(orchestra: OrchestraId, agent: AgentId, action: &Action) -> Vec<Subj
     subjects
 }
 
-/// What agents may do in the cluster's own orchestra: introduce themselves, and set its settings.
+/// What agents may do in the cluster's own orchestra: introduce themselves, set its settings, and
+/// settle who may do so.
 fn rules_the_cluster(work: &Work) -> bool {
-    let allowed = |action: &Action| matches!(action, Action::Enrol(_) | Action::Settings(_));
+    let allowed = |action: &Action| {
+        matches!(
+            action,
+            Action::Enrol(_)
+                | Action::Settings(_)
+                | Action::Present(_)
+                | Action::Guard
+                | Action::Fence(_)
+        )
+    };
     match work {
         Work::Act { action, .. } => allowed(action),
         Work::Record(bytes) => client_record(bytes)

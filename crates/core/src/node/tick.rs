@@ -151,7 +151,7 @@ impl Node {
         let Some(space) = self.spaces.get(&orchestra) else {
             return;
         };
-        if space.refolding || space.folds.pending() > 0 || space.living.runs_ahead() {
+        if space.refolding || space.living.runs_ahead() {
             return;
         }
         self.prune(context, orchestra);

@@ -151,6 +151,10 @@ impl Node {
         record: &WaitingRecord,
         out: &mut Vec<Output>,
     ) {
+        // What became a right's end while it lay in the queue has been stamped after it.
+        if let Some(rejection) = self.void_after_all(record) {
+            return Self::reject(Some(record.ticket), rejection, out);
+        }
         let at = self.now(context).max(record.place.stamp);
         let horizon = self.horizon(record.orchestra);
         let claim = self
@@ -172,6 +176,15 @@ impl Node {
             ticket: record.ticket,
             result: Ok(answer),
         });
+    }
+
+    /// Why a record that is on disk does not count.
+    fn void_after_all(&self, record: &WaitingRecord) -> Option<Rejection> {
+        let space = self.spaces.get(&record.orchestra)?;
+        let voided = space.folds.trust.why_void(&record.place)?;
+        let code = Code::ALL.iter().find(|code| code.as_str() == voided.rule)?;
+        let detail = alloc::format!("{}; it was recorded, and counts for nothing", voided.detail);
+        Some(Rejection::new(*code, detail).hint("`unisono trust` shows guards and fences"))
     }
 
     /// Wraps an answer in what every answer bears.

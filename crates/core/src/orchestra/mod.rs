@@ -35,7 +35,7 @@ use members::{Footing, Members};
 use once::{Once, Standing};
 use signals::Signals;
 use tasks::Tasks;
-use trust::{Awaited, Laws, Trust, Verdict};
+use trust::{Awaited, Trust, Verdict};
 pub use window::READABLE_RECORDS_MAX;
 use window::Window;
 
@@ -45,8 +45,9 @@ pub use read::Reading;
 /// is folded again when one arrives.
 pub const PENDING_MAX: usize = 10_000;
 
-/// Most things that such records wait for which are remembered one by one.
-const DROPPED_MAX: usize = 1_024;
+/// Most things that records wait for whom the logs alone have, remembered one by one: a node that
+/// lies can make up more, and then whatever arrives folds the orchestra again.
+const SET_ASIDE_MAX: usize = 65_536;
 
 /// All accumulators of an orchestra.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -67,8 +68,10 @@ pub struct Folds {
     /// Records that refer to something which is not held yet.
     #[serde(skip)]
     pending: BTreeMap<Awaited, Vec<Fact>>,
-    pending_dropped: BTreeSet<Awaited>,
-    dropped_more: bool,
+    /// How many more there are, which the logs alone have.
+    set_aside: BTreeMap<Awaited, u64>,
+    /// And how many of which it is not known any more what they wait for.
+    set_aside_more: u64,
     /// Up to here the past is folded into bases.
     pruned: Stamp,
     /// Who took part when it was.
@@ -107,12 +110,21 @@ pub struct FoldRules {
 }
 
 impl Folds {
-    /// Empty folds of an orchestra that already know its laws: for folding its logs again.
-    pub fn under(id: OrchestraId, laws: Laws) -> Self {
+    /// Empty folds of an orchestra.
+    pub fn new(id: OrchestraId) -> Self {
         Self {
             id,
-            trust: Trust::under(laws),
             ..Self::default()
+        }
+    }
+
+    /// Empty folds that already know what these have come to know and verdicts rest on: for folding
+    /// the logs again.
+    pub fn again(&self) -> Self {
+        Self {
+            trust: Trust::under(self.trust.laws().clone()),
+            once: Once::after(&self.once),
+            ..Self::new(self.id)
         }
     }
 
@@ -130,7 +142,7 @@ impl Folds {
     fn take(&mut self, fact: Fact, rules: &FoldRules, part: Part) {
         let mut facts = VecDeque::from([(fact, part)]);
         while let Some((fact, part)) = facts.pop_front() {
-            let lesson = match self.trust.judge(self.id, &fact, &self.agents, rules) {
+            let lesson = match self.trust.judge(self.id, &fact, rules) {
                 Verdict::Counts(lesson) => lesson,
                 Verdict::Awaits(awaited) if part == Part::Whole => {
                     self.wait(awaited, fact);
@@ -143,23 +155,20 @@ impl Folds {
                 }
                 Verdict::Awaits(_) | Verdict::Void(_) => continue,
             };
-            let enrols = matches!(fact.body.action, Action::Enrol(_));
-            let first = enrols && !self.agents.is_enrolled(&fact.agent);
             if part == Part::Whole {
                 self.trust.note_use(&fact, rules);
                 self.count(&fact, rules);
             }
             let mut learned = self.trust.learn(&fact, lesson);
             self.upset |= learned.upset;
-            if first {
-                learned.arrived.push(Awaited::Enrolment(fact.agent));
-            }
             if learned.fenced {
                 // What waits may wait in vain: it is looked at again.
                 learned.arrived.extend(self.pending.keys().copied());
+                // From down there it may end tokens that are forgotten.
+                self.upset |= fact.place.stamp <= self.pruned;
             }
             for awaited in learned.arrived {
-                self.upset |= self.pending_dropped.remove(&awaited) || self.dropped_more;
+                self.upset |= self.set_aside.contains_key(&awaited) || self.set_aside_more > 0;
                 let waiting = self.pending.remove(&awaited).unwrap_or_default();
                 facts.extend(waiting.into_iter().map(|fact| (fact, Part::Whole)));
             }
@@ -167,30 +176,57 @@ impl Folds {
     }
 
     fn wait(&mut self, awaited: Awaited, fact: Fact) {
-        if matches!(awaited, Awaited::Token(_)) && fact.place.stamp <= self.pruned {
-            // It may have been forgotten, but the logs have it.
+        if let Awaited::Token(id) = awaited
+            && self.trust.has_forgotten(&id)
+        {
+            // The logs have it.
             self.upset = true;
         }
         let waiting: usize = self.pending.values().map(Vec::len).sum();
         if waiting < PENDING_MAX {
             self.pending.entry(awaited).or_default().push(fact);
-        } else if self.pending_dropped.len() < DROPPED_MAX {
-            self.pending_dropped.insert(awaited);
         } else {
-            // More than can be told apart: whatever arrives may be what one of them waits for.
-            self.dropped_more = true;
+            self.leave_to_the_logs(awaited, 1);
         }
     }
 
-    /// The laws that verdicts on records are given by.
-    pub fn laws(&self) -> &Laws {
-        self.trust.laws()
+    fn leave_to_the_logs(&mut self, awaited: Awaited, records: u64) {
+        let known = self.set_aside.contains_key(&awaited);
+        if known || self.set_aside.len() < SET_ASIDE_MAX {
+            *self.set_aside.entry(awaited).or_default() += records;
+        } else {
+            self.set_aside_more += records;
+        }
     }
 
-    /// After a walk over whole logs: whether verdicts were given by other laws than those that the
-    /// walk has seen. Then everything has to be folded again.
-    pub fn settle_laws(&mut self) {
+    /// Of the records that wait up to a stamp, keeps only what they wait for: when that comes, the
+    /// logs are folded again. Else one record that waits for ever would keep the whole past in memory.
+    fn set_pending_aside(&mut self, up_to: Stamp) {
+        for (awaited, mut facts) in core::mem::take(&mut self.pending) {
+            let before = facts.len();
+            facts.retain(|fact| fact.place.stamp > up_to);
+            let gone = (before - facts.len()) as u64;
+            if gone > 0 {
+                self.leave_to_the_logs(awaited, gone);
+            }
+            if !facts.is_empty() {
+                self.pending.insert(awaited, facts);
+            }
+        }
+    }
+
+    /// What a checkpoint keeps.
+    pub fn to_save(&self) -> Self {
+        let mut saved = self.clone();
+        saved.set_pending_aside(Stamp::MAX);
+        saved
+    }
+
+    /// After a walk over whole logs: where verdicts were given by other knowledge than what the walk
+    /// has seen, everything has to be folded again.
+    pub fn settle(&mut self) {
         self.upset |= self.trust.settle();
+        self.upset |= self.once.settle();
     }
 
     fn count(&mut self, fact: &Fact, rules: &FoldRules) {
@@ -290,6 +326,7 @@ impl Folds {
             return;
         }
         self.pruned = frontier;
+        self.set_pending_aside(frontier);
         self.window.prune(frontier);
         let iteration = self.course.iteration(frontier);
         self.agents.prune(frontier);
@@ -332,14 +369,14 @@ impl Folds {
             + self.once.weight()
             + self.trust.weight()
             + self.pending.values().map(Vec::len).sum::<usize>()
+            + self.set_aside.len()
     }
 
     /// Records that wait for an enrolment or a token.
     pub fn pending(&self) -> u64 {
-        self.pending
-            .values()
-            .map(|waiting| waiting.len() as u64)
-            .sum()
+        let held = self.pending.values().map(|waiting| waiting.len() as u64);
+        let aside = self.set_aside.values().sum::<u64>() + self.set_aside_more;
+        held.sum::<u64>() + aside
     }
 
     /// After loading from a checkpoint whose logs go up to a stamp.

@@ -1,7 +1,11 @@
 //! Once: per agent and idempotency key, the record with the lowest place counts, and the others
 //! are its repetitions. The same key with another action is a told conflict.
+//!
+//! Of two actions under one key the first to come may be folded already when the lowest comes. Then
+//! the orchestra is folded again, and that walk knows which record is the lowest before it meets it
+//! ([`Once::after`]): or two logs in the wrong order would upset every walk anew, for ever.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use unisono_model::{Action, AgentId, Digest, IdempotencyKey, LogId, Place, Stamp, limits, wire};
@@ -11,9 +15,14 @@ use super::fact::Fact;
 /// The fold over all keyed requests.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Once {
-    requests: BTreeMap<(AgentId, IdempotencyKey), Request>,
+    requests: BTreeMap<RequestId, Request>,
     conflicts: u64,
+    /// Keys of which the walk has not met the record yet that is known to count.
+    #[serde(skip)]
+    unmet: BTreeSet<RequestId>,
 }
+
+type RequestId = (AgentId, IdempotencyKey);
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Request {
@@ -47,6 +56,32 @@ pub enum Standing {
 }
 
 impl Once {
+    /// An empty fold that already knows which record counts where a key was used for two actions:
+    /// for folding logs again.
+    pub fn after(former: &Self) -> Self {
+        let contested = former.requests.iter();
+        let contested = contested.filter(|(_, request)| request.others.values().any(|same| !same));
+        let known = contested.map(|(id, request)| {
+            let others = BTreeMap::new();
+            (*id, Request { others, ..*request })
+        });
+        let requests: BTreeMap<RequestId, Request> = known.collect();
+        let unmet = requests.keys().copied().collect();
+        Self {
+            requests,
+            unmet,
+            conflicts: 0,
+        }
+    }
+
+    /// After a walk over whole logs: true if a record that was known to count was not met, so that
+    /// what repeats it was left out in vain and the walk has to be made again.
+    pub fn settle(&mut self) -> bool {
+        let gone = core::mem::take(&mut self.unmet);
+        self.requests.retain(|id, _| !gone.contains(id));
+        !gone.is_empty()
+    }
+
     /// Takes in a record and says what it is.
     pub fn insert(&mut self, fact: &Fact) -> Standing {
         let Some(key) = fact.body.key else {
@@ -58,16 +93,18 @@ impl Once {
             log: fact.log,
             seq: fact.seq,
         };
-        let Some(request) = self.requests.get_mut(&(fact.agent, key)) else {
+        let id = (fact.agent, key);
+        let Some(request) = self.requests.get_mut(&id) else {
             let request = Request {
                 lowest: kept,
                 action,
                 others: BTreeMap::new(),
             };
-            self.requests.insert((fact.agent, key), request);
+            self.requests.insert(id, request);
             return Standing::Counts;
         };
         if fact.place == request.lowest.place {
+            self.unmet.remove(&id);
             return Standing::Counts;
         }
         let same = request.action == action;
@@ -82,7 +119,10 @@ impl Once {
         request.others.insert(former, same);
         request.lowest = kept;
         request.action = action;
-        if same {
+        if self.unmet.remove(&id) {
+            // The former lowest has not been folded: there is nothing to take back.
+            Standing::Counts
+        } else if same {
             Standing::Replaces(former)
         } else {
             Standing::Upsets

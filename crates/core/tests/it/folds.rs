@@ -25,7 +25,7 @@ impl Standing for NobodyLate {
     }
 }
 
-const RULES: FoldRules = FoldRules {
+pub(crate) const RULES: FoldRules = FoldRules {
     cluster: ClusterId([0; 16]),
     root: None,
     founder: NodeId([1; 32]),
@@ -45,7 +45,7 @@ const RULES: FoldRules = FoldRules {
     },
 };
 
-fn claim_rules() -> Rules<'static> {
+pub(crate) fn claim_rules() -> Rules<'static> {
     Rules {
         standing: &NobodyLate,
         lease_ms_max: 60_000,
@@ -53,7 +53,7 @@ fn claim_rules() -> Rules<'static> {
     }
 }
 
-fn fact(number: u64, agent: u8, at_ms: u64, action: Action) -> Fact {
+pub(crate) fn fact(number: u64, agent: u8, at_ms: u64, action: Action) -> Fact {
     let record = Digest::of("test", &[&number.to_le_bytes()]);
     let log = LogId {
         node: NodeId([agent % 3; 32]),
@@ -152,7 +152,7 @@ fn build(steps: &[(u8, u8, u8, u16)]) -> Vec<Fact> {
     facts
 }
 
-fn digest(folds: &Folds, at: Stamp) -> Digest {
+pub(crate) fn digest(folds: &Folds, at: Stamp) -> Digest {
     let horizon = Horizon::default();
     Reading {
         folds,
@@ -163,7 +163,7 @@ fn digest(folds: &Folds, at: Stamp) -> Digest {
     .digest()
 }
 
-fn folded<'a>(facts: impl Iterator<Item = &'a Fact>) -> Folds {
+pub(crate) fn folded<'a>(facts: impl Iterator<Item = &'a Fact>) -> Folds {
     let mut folds = Folds::default();
     for fact in facts {
         folds.insert(fact.clone(), &RULES);

@@ -11,6 +11,7 @@ mod loopback;
 mod mending;
 mod nodes;
 mod patience;
+mod refolding;
 mod timekeeper;
 mod timing;
 mod trust;

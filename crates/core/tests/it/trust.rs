@@ -174,7 +174,7 @@ struct Shown {
 
 /// Folds in one order, and folds again as a node does where that is asked for.
 fn folded(facts: &[Fact]) -> Shown {
-    let mut folds = Folds::under(orchestra(), unisono_core::orchestra::trust::Laws::default());
+    let mut folds = Folds::new(orchestra());
     for fact in facts {
         folds.insert(fact.clone(), &rules());
     }
@@ -182,11 +182,11 @@ fn folded(facts: &[Fact]) -> Shown {
     while folds.needs_refold() == Some(Refold::Everything) {
         refolds += 1;
         assert!(refolds < 5, "folding again must come to an end");
-        let mut again = Folds::under(orchestra(), folds.laws().clone());
+        let mut again = folds.again();
         for fact in facts.iter().rev() {
             again.insert(fact.clone(), &rules());
         }
-        again.settle_laws();
+        again.settle();
         folds = again;
     }
     let horizon = Horizon::default();
@@ -414,6 +414,37 @@ fn nothing_ends_what_a_root_or_a_node_says() {
     assert_eq!(rules_of(&shown), ["token_missing"], "the guard stands");
 }
 
+/// A node is judged by membership for what it says as a node. With a token in its hand it is an agent,
+/// and was out of reach of every fence.
+#[test]
+fn a_token_in_a_nodes_hand_ends_as_any_other() {
+    let mut links = links();
+    links[1].audience = AgentId(log(4).node.0);
+    let token = chain(links, &[1, 2]);
+    let node = AgentId(log(4).node.0);
+    let mut history = History::with_rights();
+    let tier = Some(Tier::Implementation);
+    history.add(node, 4, NOW_MS + 1_500, None, enrol("n4", tier));
+    history.add(node, 4, NOW_MS + 1_501, None, present(&token.encode()));
+    history.work(node, 4, 0, Some(token.id()));
+    history.fence(root(), 100, FenceTarget::Link(token.id()), &[]);
+    history.work(node, 4, 200, Some(token.id()));
+    let shown = folded(&history.facts);
+    assert_eq!(rules_of(&shown), ["token_fenced"; 2]);
+}
+
+/// The guard came after what the root had done beyond a cut, and nothing was folded again: one side
+/// showed what the other did not.
+#[test]
+fn a_guard_takes_back_what_the_root_itself_did_without_a_token() {
+    let mut history = History::with_rights();
+    history.work(root(), 2, 500, None);
+    history.add(root(), 1, NOW_MS + 2_100, None, Action::Guard);
+    let shown = folded(&history.facts);
+    assert_eq!(rules_of(&shown), ["token_missing"]);
+    assert!(shown.refolds, "what had counted was taken back");
+}
+
 #[test]
 fn whoever_ends_their_own_key_ends_it() {
     let mut history = History::with_rights();
@@ -507,6 +538,8 @@ fn reference(facts: &[Fact]) -> BTreeSet<Place> {
 
 fn history(steps: &[(u8, u8, u16, u8)]) -> Vec<Fact> {
     let mut history = History::with_rights();
+    let machine = AgentId(log(3).node.0);
+    history.add(machine, 3, NOW_MS + 1_100, None, enrol("n3", None));
     let agents = [executive(), implementer()];
     for (kind, who, at_ms, cut) in steps {
         let who = usize::from(who % 2);
@@ -515,8 +548,10 @@ fn history(steps: &[(u8, u8, u16, u8)]) -> Vec<Fact> {
             (executive(), 1, u64::from(cut % 7)),
             (implementer(), 2, u64::from(cut / 7 % 9)),
         ];
-        match kind % 14 {
+        match kind % 16 {
             12 => history.fence(agent, at_ms, FenceTarget::Key(agent), &keep),
+            14 => history.work(root(), who as u8 + 1, at_ms, None),
+            15 => history.work(machine, 3, at_ms, None),
             13 => history.fence(executive(), at_ms, FenceTarget::Key(root()), &keep),
             0..=4 => history.work(agent, who as u8 + 1, at_ms, Some(id_of(who + 1))),
             5 => history.work(agent, who as u8 + 1, at_ms, None),

@@ -137,8 +137,10 @@ impl Court<'_> {
 
     /// Whether one of the fences that are looked at cuts a record off.
     fn cut(&self, fact: &Fact, token: Option<&Verified>) -> bool {
-        // Nothing stands above a root, and nodes are judged by membership.
-        if fact.agent == self.ground.root || fact.agent.0 == fact.log.node.0 {
+        // Nothing stands above a root, and nodes are judged by membership for what they say as nodes.
+        let of_itself = fact.agent.0 == fact.log.node.0
+            && matches!(need(&fact.body.action), Need::Node | Need::Nothing);
+        if fact.agent == self.ground.root || of_itself {
             return false;
         }
         self.fences.iter().any(|(at, fence)| {

@@ -4,7 +4,6 @@ use ed25519_dalek::SigningKey;
 use unisono_core::capability::{allows, examine};
 use unisono_core::context::{StrictVerifier, Verifier};
 use unisono_core::orchestra::fact::Fact;
-use unisono_core::orchestra::trust::Laws;
 use unisono_core::orchestra::{FoldRules, Folds};
 use unisono_core::sabotage::Sabotage;
 use unisono_model::capability::{
@@ -68,7 +67,7 @@ fn records(token: &Token, figures: &mut Figures) -> Result<(), Failure> {
     });
     let mut with = [0.0; 2];
     for (index, fences) in [0, FENCES].into_iter().enumerate() {
-        let mut folds = Folds::under(OrchestraId::of(CLUSTER, "alpha"), Laws::default());
+        let mut folds = Folds::new(OrchestraId::of(CLUSTER, "alpha"));
         let rules = rules();
         for fact in ground(token, fences) {
             folds.insert(fact, &rules);

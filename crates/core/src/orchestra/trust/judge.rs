@@ -15,7 +15,6 @@ use super::{Laws, Trust};
 use crate::capability::{Anchor, Invalid, Need, Verified, allows, examine, need};
 use crate::context::StrictVerifier;
 use crate::orchestra::FoldRules;
-use crate::orchestra::agents::Agents;
 use crate::orchestra::fact::Fact;
 
 /// What a record is worth.
@@ -47,8 +46,8 @@ pub enum Lesson {
     Nothing,
     /// These tokens are good.
     Tokens(Vec<Verified>),
-    /// The key of its agent is bound to this tier.
-    Tier(Tier),
+    /// Its agent is enrolled, for this tier if it names one.
+    Enrolment(Option<Tier>),
     /// Every action after it needs a token.
     Guard,
     /// Something ends.
@@ -73,14 +72,16 @@ pub(super) fn needs_token(action: &Action) -> bool {
 }
 
 /// Whether a token that an action names is looked at.
-pub(super) fn is_held_to_token(action: &Action) -> bool {
+pub(crate) fn is_held_to_token(action: &Action) -> bool {
     matches!(need(action), Need::Operation(_) | Need::Authority)
 }
 
 /// Whether no fence concerns a record: a root's, which nothing stands above, and what nodes say of
-/// themselves, which membership judges.
+/// themselves without any token, which membership judges. What a node's key does as an agent's is an
+/// agent's.
 pub(super) fn is_immune(fact: &Fact, rules: &FoldRules) -> bool {
-    rules.root == Some(fact.agent) || fact.agent.0 == fact.log.node.0
+    let of_itself = matches!(need(&fact.body.action), Need::Node | Need::Nothing);
+    rules.root == Some(fact.agent) || (fact.agent.0 == fact.log.node.0 && of_itself)
 }
 
 /// Whether verdicts on other records rest on an action.
@@ -91,13 +92,7 @@ pub(super) fn is_ground(action: &Action) -> bool {
 impl Trust {
     /// The verdict on a record of an orchestra. The same function at the edge, before there is a
     /// record, and on every replica.
-    pub fn judge(
-        &self,
-        orchestra: OrchestraId,
-        fact: &Fact,
-        agents: &Agents,
-        rules: &FoldRules,
-    ) -> Verdict {
+    pub fn judge(&self, orchestra: OrchestraId, fact: &Fact, rules: &FoldRules) -> Verdict {
         let court = Court {
             trust: self,
             orchestra,
@@ -109,7 +104,7 @@ impl Trust {
             return Verdict::Void(void);
         }
         let enrols = matches!(fact.body.action, Action::Enrol(_));
-        if !enrols && !agents.is_enrolled(&fact.agent) {
+        if !enrols && self.laws.binding(&fact.agent).is_none() {
             return Verdict::Awaits(Awaited::Enrolment(fact.agent));
         }
         match court.verdict() {
@@ -144,9 +139,7 @@ impl Court<'_> {
         match need(action) {
             Need::Nothing => match action {
                 Action::Present(token) => self.presented(&token.0),
-                Action::Enrol(enrol) => {
-                    Ok(enrol.tier.clone().map_or(Lesson::Nothing, Lesson::Tier))
-                }
+                Action::Enrol(enrol) => Ok(Lesson::Enrolment(enrol.tier.clone())),
                 _ => Ok(Lesson::Nothing),
             },
             Need::Operation(operation) => {
@@ -215,7 +208,7 @@ impl Court<'_> {
 
     /// A token that is this agent's, of its tier, and in time.
     fn token(&self, id: Digest) -> Result<&Verified, Short> {
-        let Some(token) = self.trust.tokens.get(&id) else {
+        let Some(token) = self.laws().tokens.get(&id) else {
             return Err(Short::Awaits(Awaited::Token(id)));
         };
         let agent = &self.fact.agent;
@@ -223,9 +216,9 @@ impl Court<'_> {
             return Err(void(Code::TokenBinding, "the token is another agent's"));
         }
         let tier = match self.laws().binding(agent) {
-            Binding::Bound(tier) => tier,
-            Binding::Unknown => return Err(Short::Awaits(Awaited::Tier(*agent))),
-            Binding::Contradicted => {
+            Some(Binding::Bound(tier)) => tier,
+            None | Some(Binding::Unbound) => return Err(Short::Awaits(Awaited::Tier(*agent))),
+            Some(Binding::Contradicted) => {
                 return Err(void(
                     Code::TokenBinding,
                     "this key is enrolled for two tiers, so it has none",
@@ -301,7 +294,7 @@ impl Court<'_> {
             FenceTarget::Key(key) => holds || *key == self.fact.agent,
             FenceTarget::Link(_) if holds => true,
             FenceTarget::Link(link) => {
-                let Some(token) = self.trust.tokens.get(link) else {
+                let Some(token) = self.laws().tokens.get(link) else {
                     return Err(Short::Awaits(Awaited::Token(*link)));
                 };
                 let mut links = token.links().iter();

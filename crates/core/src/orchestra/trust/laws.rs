@@ -1,12 +1,12 @@
-//! What holds from some record on: guards, fences, and the tiers that keys are bound to. All of it
-//! only grows.
+//! What verdicts rest on: who is enrolled, for which tier, the tokens that were laid down, guards and
+//! fences. All of it only grows.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 use unisono_model::capability::Tier;
-use unisono_model::{AgentId, ChainId, Fence, FenceTarget, Place};
+use unisono_model::{AgentId, ChainId, Digest, Fence, FenceTarget, Place};
 
 use super::TOKEN_KEPT_MS;
 use crate::capability::Verified;
@@ -18,7 +18,9 @@ pub struct Laws {
     guard: Option<Place>,
     /// By what they end, so that a verdict looks at those alone that concern it.
     fences: BTreeMap<FenceTarget, BTreeMap<Place, Fencing>>,
-    tiers: BTreeMap<AgentId, BTreeSet<Tier>>,
+    enrolled: BTreeMap<AgentId, Binding>,
+    /// With all that they pass through, by their last links.
+    pub(super) tokens: BTreeMap<Digest, Verified>,
 }
 
 /// A fence with its author.
@@ -32,13 +34,13 @@ pub struct Fencing {
     pub fence: Fence,
 }
 
-/// What a key is enrolled for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Binding<'a> {
+/// What an enrolled key is enrolled for.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Binding {
     /// No enrolment that names a tier is held.
-    Unknown,
+    Unbound,
     /// Tokens of this tier count for it.
-    Bound(&'a Tier),
+    Bound(Tier),
     /// Two tiers: none does.
     Contradicted,
 }
@@ -87,15 +89,9 @@ impl Laws {
             .map(|(_, fencing)| fencing)
     }
 
-    /// What a key is enrolled for.
-    pub fn binding(&self, agent: &AgentId) -> Binding<'_> {
-        let Some(tiers) = self.tiers.get(agent) else {
-            return Binding::Unknown;
-        };
-        match (tiers.len(), tiers.first()) {
-            (1, Some(tier)) => Binding::Bound(tier),
-            _ => Binding::Contradicted,
-        }
+    /// What a key is enrolled for, if it is enrolled.
+    pub fn binding(&self, agent: &AgentId) -> Option<&Binding> {
+        self.enrolled.get(agent)
     }
 
     /// The fence that cuts a record off, if any. Fences by others than a root are not asked about
@@ -133,10 +129,21 @@ impl Laws {
         known.insert(fact.place, fencing);
     }
 
-    /// True if the key was bound to another tier alone until now.
-    pub(super) fn bind(&mut self, agent: AgentId, tier: Tier) -> bool {
-        let tiers = self.tiers.entry(agent).or_default();
-        tiers.insert(tier) && tiers.len() == 2
+    /// Takes in an enrolment; says what the key was enrolled for before.
+    pub(super) fn enrol(&mut self, agent: AgentId, tier: Option<&Tier>) -> Option<Binding> {
+        let before = self.enrolled.get(&agent).cloned();
+        let now = match (&before, tier) {
+            (None | Some(Binding::Unbound), None) => Binding::Unbound,
+            (None | Some(Binding::Unbound), Some(tier)) => Binding::Bound(tier.clone()),
+            (Some(Binding::Bound(known)), Some(tier)) if known != tier => Binding::Contradicted,
+            (Some(known), _) => known.clone(),
+        };
+        self.enrolled.insert(agent, now);
+        before
+    }
+
+    pub(super) fn lay_down(&mut self, token: Verified) -> bool {
+        self.tokens.insert(token.id(), token).is_none()
     }
 }
 

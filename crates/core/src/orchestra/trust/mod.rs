@@ -31,8 +31,9 @@ use crate::capability::Verified;
 mod judge;
 mod laws;
 
+pub(crate) use judge::is_held_to_token;
 pub use judge::{Awaited, Lesson, Verdict, Void};
-pub use laws::Laws;
+pub use laws::{Binding, Laws};
 
 /// Void records that are kept in memory for reading; older ones are in the log.
 pub const VOIDED_KEPT_MAX: usize = 1_024;
@@ -50,12 +51,13 @@ pub struct Trust {
     /// What the records folded here say. The same, but while a log is folded again: then the laws
     /// are those that were known before, so that nothing counts until its fence comes by.
     seen: Laws,
-    /// Tokens that were laid before the orchestra, and all that they pass through, by their last
-    /// links.
-    tokens: BTreeMap<Digest, Verified>,
     /// How far each chain has come under each token, or under none: what a fence would have to take
     /// back.
     used: BTreeMap<Use, u64>,
+    /// Keys that have done anything under a token: a second tier would take all of it back.
+    holders: BTreeSet<AgentId>,
+    /// Tokens that are forgotten: who names one is judged by the logs.
+    forgotten: BTreeSet<Digest>,
     /// The highest record that counted without a token where a guard would ask for one.
     bare: Option<Place>,
     voided: BTreeMap<Place, Voided>,
@@ -126,16 +128,25 @@ impl Trust {
             Lesson::Tokens(tokens) => {
                 for token in tokens {
                     let id = token.id();
-                    if self.tokens.insert(id, token).is_none() {
+                    self.seen.lay_down(token.clone());
+                    if self.laws.lay_down(token) {
                         learned.arrived.push(Awaited::Token(id));
                     }
                 }
             }
-            Lesson::Tier(tier) => {
-                let former = self.laws.bind(fact.agent, tier.clone());
-                self.seen.bind(fact.agent, tier);
-                learned.arrived.push(Awaited::Tier(fact.agent));
-                learned.upset = former && self.has_used_tokens(&fact.agent);
+            Lesson::Enrolment(tier) => {
+                let agent = fact.agent;
+                self.seen.enrol(agent, tier.as_ref());
+                let before = self.laws.enrol(agent, tier.as_ref());
+                let now = self.laws.binding(&agent);
+                if before.is_none() {
+                    learned.arrived.push(Awaited::Enrolment(agent));
+                }
+                if tier.is_some() {
+                    learned.arrived.push(Awaited::Tier(agent));
+                }
+                let contradicted = now == Some(&Binding::Contradicted) && before.as_ref() != now;
+                learned.upset = contradicted && self.holders.contains(&agent);
             }
             Lesson::Guard => {
                 self.laws.guard(fact.place);
@@ -160,19 +171,21 @@ impl Trust {
 
     /// A record counts: a fence that comes later may have to take it back.
     pub fn note_use(&mut self, fact: &Fact, rules: &FoldRules) {
-        if judge::is_immune(fact, rules) {
-            return;
-        }
         if judge::needs_token(&fact.body.action) && fact.body.token.is_none() {
             self.bare = self.bare.max(Some(fact.place));
         }
+        // What is asked of no token is judged by none, though it may name one.
+        let held_to = is_held_to_token(&fact.body.action);
+        let token = fact.body.token.filter(|_| held_to);
         let (agent, log) = (fact.agent, fact.log);
+        if token.is_some() {
+            self.holders.insert(agent);
+        }
+        if judge::is_immune(fact, rules) {
+            return;
+        }
         let one = Use {
-            // What is asked of no token is judged by none, though it may name one.
-            token: fact
-                .body
-                .token
-                .filter(|_| judge::is_held_to_token(&fact.body.action)),
+            token,
             chain: ChainId { agent, log },
             ground: judge::is_ground(&fact.body.action),
         };
@@ -192,16 +205,11 @@ impl Trust {
         keep_latest(&mut self.voided, fact.place, voided, VOIDED_KEPT_MAX);
     }
 
-    fn has_used_tokens(&self, agent: &AgentId) -> bool {
-        let mut used = self.used.keys();
-        used.any(|one| one.chain.agent == *agent && one.token.is_some())
-    }
-
     /// Whether a fence takes anything back that has counted.
     fn reaches_back(&self, fence: &Fence, place: Place, by_root: bool) -> bool {
         let mut touched = self.used.iter().filter(|(one, _)| by_root || !one.ground);
         touched.any(|(one, highest)| {
-            let token = one.token.and_then(|id| self.tokens.get(&id));
+            let token = one.token.and_then(|id| self.laws.tokens.get(&id));
             laws::is_about(&fence.target, place, &one.chain.agent, token)
                 && *highest > laws::kept(fence, &one.chain)
         })
@@ -210,19 +218,29 @@ impl Trust {
     /// The tokens of an agent, the one that lasts longest first.
     pub fn tokens_of(&self, agent: &AgentId) -> Vec<&Verified> {
         let own = |token: &&Verified| token.leaf().audience == *agent;
-        let mut tokens: Vec<&Verified> = self.tokens.values().filter(own).collect();
+        let mut tokens: Vec<&Verified> = self.laws.tokens.values().filter(own).collect();
         tokens.sort_by_key(|token| core::cmp::Reverse((token.leaf().expires_ms, token.id())));
         tokens
     }
 
+    /// Whether a token was known here and is forgotten.
+    pub fn has_forgotten(&self, id: &Digest) -> bool {
+        self.forgotten.contains(id)
+    }
+
+    /// Why a record does not count, if it is one of those that are kept.
+    pub fn why_void(&self, place: &Place) -> Option<&Voided> {
+        self.voided.get(place)
+    }
+
     /// All tokens that were laid before the orchestra, by their last links.
     pub fn tokens(&self) -> impl Iterator<Item = &Verified> {
-        self.tokens.values()
+        self.laws.tokens.values()
     }
 
     /// The token of a name.
     pub fn token(&self, id: &Digest) -> Option<&Verified> {
-        self.tokens.get(id)
+        self.laws.tokens.get(id)
     }
 
     /// The latest void records, newest first.
@@ -243,7 +261,7 @@ impl Trust {
         let now = Place::end_of(at);
         let mut chains: BTreeMap<ChainId, u64> = BTreeMap::new();
         for (one, highest) in &self.used {
-            let token = one.token.and_then(|id| self.tokens.get(&id));
+            let token = one.token.and_then(|id| self.laws.tokens.get(&id));
             if laws::is_about(target, now, &one.chain.agent, token) {
                 let seq = chains.entry(one.chain).or_default();
                 *seq = (*highest).max(*seq);
@@ -256,27 +274,33 @@ impl Trust {
     /// Forgets tokens that ended long before the frontier.
     pub fn prune(&mut self, frontier: Stamp) {
         let over = frontier.as_ms().saturating_sub(TOKEN_KEPT_MS);
-        let ended: BTreeSet<Digest> = self
-            .tokens
-            .iter()
+        let tokens = self.laws.tokens.iter();
+        let ended: BTreeSet<Digest> = tokens
             .filter(|(_, token)| token.leaf().expires_ms < over)
             .map(|(id, _)| *id)
             .collect();
         if ended.is_empty() {
             return;
         }
-        self.tokens.retain(|id, _| !ended.contains(id));
+        self.seen.tokens.retain(|id, _| !ended.contains(id));
+        self.laws.tokens.retain(|id, _| !ended.contains(id));
         // How far the chains came under them, a fence of their key still has to know.
         for (one, highest) in core::mem::take(&mut self.used) {
             let token = one.token.filter(|id| !ended.contains(id));
             let known = self.used.entry(Use { token, ..one }).or_default();
             *known = highest.max(*known);
         }
+        self.forgotten.extend(ended);
     }
 
     /// Values kept in memory.
     pub fn weight(&self) -> usize {
-        self.tokens.len() + self.used.len() + self.voided.len() + self.incidents.len()
+        self.laws.tokens.len()
+            + self.used.len()
+            + self.holders.len()
+            + self.forgotten.len()
+            + self.voided.len()
+            + self.incidents.len()
     }
 }
 

@@ -1,0 +1,122 @@
+//! Folding again comes to an end, whatever the order of the logs, and to what the whole set says.
+
+use unisono_core::orchestra::fact::Fact;
+use unisono_core::orchestra::{Folds, PENDING_MAX, Refold};
+use unisono_model::{
+    Action, AgentKind, Enrol, IdempotencyKey, Incarnation, LogId, NodeId, Presence, Stamp, Status,
+};
+
+use crate::folds::{RULES, claim_rules, digest, fact};
+
+const END: Stamp = Stamp::MAX;
+
+fn enrolled(number: u64, at_ms: u64, role: &str) -> Fact {
+    let enrol = Enrol {
+        name: "ada".into(),
+        role: role.into(),
+        kind: AgentKind::Ai,
+        tier: None,
+    };
+    fact(number, 1, at_ms, Action::Enrol(enrol))
+}
+
+fn presence(number: u64, at_ms: u64) -> Fact {
+    let presence = Presence {
+        status: Status::Active,
+        intent: format!("step {number}"),
+        focus: String::new(),
+    };
+    fact(number, 1, at_ms, Action::Presence(presence))
+}
+
+/// The same, carried by another node.
+fn elsewhere(mut fact: Fact) -> Fact {
+    fact.log = LogId {
+        node: NodeId([9; 32]),
+        incarnation: Incarnation::default(),
+    };
+    fact
+}
+
+/// Walks over the logs in this order, as a node does, until nothing asks for it any more.
+fn walked(facts: &[Fact], mut folds: Folds) -> (Folds, usize) {
+    let mut walks = 0;
+    while folds.needs_refold() == Some(Refold::Everything) {
+        walks += 1;
+        assert!(walks < 5, "folding again must come to an end");
+        let mut again = folds.again();
+        for fact in facts {
+            again.insert(fact.clone(), &RULES);
+        }
+        again.settle();
+        folds = again;
+    }
+    (folds, walks)
+}
+
+fn inserted(facts: &[Fact]) -> Folds {
+    let mut folds = Folds::default();
+    for fact in facts {
+        folds.insert(fact.clone(), &RULES);
+    }
+    folds
+}
+
+/// Whoever sent two enrolments under one key to two nodes stopped every node for good: where the log
+/// that is walked first held the later one, each walk ended with the same contradiction.
+#[test]
+fn two_actions_under_one_key_do_not_upset_every_walk_anew() {
+    let key = Some(IdempotencyKey([7; 16]));
+    let mut early = enrolled(1, 1_000, "builder");
+    let mut late = elsewhere(enrolled(2, 2_000, "breaker"));
+    (early.body.key, late.body.key) = (key, key);
+    let work = presence(3, 3_000);
+    let wanted = inserted(&[early.clone(), late.clone(), work.clone()]);
+    assert_eq!(wanted.needs_refold(), None);
+    let backwards = [late, early, work];
+    let (folds, walks) = walked(&backwards, inserted(&backwards));
+    assert!(walks > 0, "what counted first had to be taken back");
+    assert_eq!(digest(&folds, END), digest(&wanted, END));
+}
+
+/// A fork can take the record away that was known to count: what repeated it stands then.
+#[test]
+fn a_record_that_is_gone_leaves_its_key_to_the_next() {
+    let key = Some(IdempotencyKey([7; 16]));
+    let mut early = enrolled(1, 1_000, "builder");
+    let mut late = elsewhere(enrolled(2, 2_000, "breaker"));
+    (early.body.key, late.body.key) = (key, key);
+    let mut folds = inserted(&[late.clone(), early]);
+    folds.upset();
+    let left = [late, presence(3, 3_000)];
+    let (folds, _) = walked(&left, folds);
+    assert_eq!(digest(&folds, END), digest(&inserted(&left), END));
+}
+
+/// More records than wait in memory, in a log that is walked before the one with their enrolment.
+#[test]
+fn an_enrolment_behind_ten_thousand_records_is_known_to_the_next_walk() {
+    let mut facts: Vec<Fact> = (0..PENDING_MAX as u64 + 10)
+        .map(|number| elsewhere(presence(number + 10, 2_000 + number)))
+        .collect();
+    facts.push(enrolled(1, 1_000, "builder"));
+    let (folds, walks) = walked(&facts, inserted(&facts));
+    assert!(walks > 0);
+    assert_eq!(folds.pending(), 0);
+    facts.rotate_right(1);
+    assert_eq!(digest(&folds, END), digest(&inserted(&facts), END));
+}
+
+/// One record that waited for ever kept the whole past in memory, and every checkpoint off.
+#[test]
+fn what_waits_from_below_the_frontier_is_left_to_the_logs() {
+    let waiting = elsewhere(presence(2, 2_000));
+    let mut folds = inserted(&[waiting.clone()]);
+    folds.prune(Stamp::from_ms(5_000), &claim_rules());
+    assert_eq!(folds.pending(), 1, "it is counted still");
+    let facts = [enrolled(1, 1_000, "builder"), waiting];
+    folds.insert(facts[0].clone(), &RULES);
+    let (folds, walks) = walked(&facts, folds);
+    assert_eq!((walks, folds.pending()), (1, 0));
+    assert_eq!(digest(&folds, END), digest(&inserted(&facts), END));
+}
