@@ -224,6 +224,8 @@ impl Node {
             bytes += weight;
             work.entry(made.orchestra).or_default().push(made);
         }
+        // With anything staged there will be another look when that is on disk.
+        self.held_back = later.len();
         self.queue.extend(later);
         let mut heads = false;
         let me = self.me;
@@ -374,6 +376,7 @@ impl Node {
         for staged in batch.bundles.iter().filter(with_edits) {
             self.living_written(context, staged.orchestra, false, out);
         }
+        self.held_back = 0;
         let queued: Vec<Made> = self.queue.drain(..).collect();
         for made in queued {
             self.unblock(&made.subjects);

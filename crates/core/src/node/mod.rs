@@ -133,6 +133,9 @@ pub struct Node {
     spaces: BTreeMap<OrchestraId, Space>,
     /// Own work that has passed its preconditions and waits for the next batch.
     queue: VecDeque<Made>,
+    /// How many of it wait for a document or a walk, by the last look: while there are no more,
+    /// there is no need to look again before one of these ends.
+    held_back: usize,
     /// What is being changed by work that is not on disk yet.
     blocked: BTreeMap<Subject, u32>,
     /// Requests about something that is being changed, with their deadlines (ms).

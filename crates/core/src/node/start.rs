@@ -47,6 +47,7 @@ impl Node {
             clock: StampClock::default(),
             spaces: BTreeMap::new(),
             queue: VecDeque::new(),
+            held_back: 0,
             blocked: BTreeMap::new(),
             deferred: VecDeque::new(),
             batch: None,

@@ -53,11 +53,13 @@ impl Node {
         }
         let idle = self.batch.is_none() && self.disk_retry_ms.is_none();
         let mut at_ms = self.next_care_ms.min(self.next_summary_ms);
-        let edits = self
-            .spaces
-            .values()
-            .any(|space| !space.living.queue.is_empty());
-        if idle && (!self.queue.is_empty() || edits || !self.jobs.new_proofs.is_empty()) {
+        // What waits for a walk or a document is looked at when that has ended: to ask for a tick at
+        // once, again and again, would be all that the processor does (seed 1252).
+        let edits = self.spaces.values().any(|space| {
+            !space.living.queue.is_empty() && !space.refolding && !space.living.broken
+        });
+        let work = self.queue.len() > self.held_back;
+        if idle && (work || edits || !self.jobs.new_proofs.is_empty()) {
             at_ms = 0;
         }
         if !self.is_member() {
