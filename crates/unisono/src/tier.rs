@@ -52,11 +52,25 @@ struct RightsFile {
     actions_per_minute_max: u16,
 }
 
+/// Rights with the tiers that they may be handed to. Read in two steps: a flattened field would let
+/// every misspelt key pass, and one that is not understood may be the one that narrows.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "toml::Table")]
 struct GrantFile {
     tiers: Vec<String>,
-    #[serde(flatten)]
     rights: RightsFile,
+}
+
+impl TryFrom<toml::Table> for GrantFile {
+    type Error = toml::de::Error;
+
+    fn try_from(mut table: toml::Table) -> Result<Self, Self::Error> {
+        let missing = || serde::de::Error::missing_field("tiers");
+        Ok(Self {
+            tiers: table.remove("tiers").ok_or_else(missing)?.try_into()?,
+            rights: table.try_into()?,
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -255,6 +269,16 @@ mod tests {
     #[test]
     fn a_project_that_is_not_named_is_asked_for() {
         assert!(shape("implementation", &Given::default()).is_err());
+    }
+
+    /// `file` instead of `files` was passed over, and the grant was for every file.
+    #[test]
+    fn a_misspelt_key_of_a_grant_is_refused() {
+        let good = BUILT_IN[0].1;
+        let bad = good.replace("[grant]", "[grant]\nfile = \"given\"");
+        assert!(toml::from_str::<TierFile>(good).is_ok());
+        let refused = toml::from_str::<TierFile>(&bad).expect_err("an unknown key");
+        assert!(refused.to_string().contains("file"), "{refused}");
     }
 
     #[test]

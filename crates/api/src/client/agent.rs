@@ -289,7 +289,9 @@ impl SigningAgent {
                 Err(error) => return Err(error),
             };
             let mut chain = Chain { node, session };
-            if chain.session.enrolled {
+            // One that is enrolled for no tier yet enrols once more, for its own.
+            let bound = introduction.tier.is_none() || chain.session.tier.is_some();
+            if chain.session.enrolled && bound {
                 return Ok(chain);
             }
             let enrol = Action::Enrol(Enrol::from(introduction.clone()));

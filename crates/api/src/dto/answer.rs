@@ -167,6 +167,9 @@ pub struct Session {
     pub prev: Digest,
     /// Whether the node holds a valid enrolment; else the next record must be one.
     pub enrolled: bool,
+    /// The tier that the agent is enrolled for, if for one.
+    #[serde(default)]
+    pub tier: Option<String>,
     /// Heads of the agent's other chains, to be named in this chain's first record.
     pub predecessors: Vec<SessionHead>,
     /// The current iteration.
@@ -202,6 +205,7 @@ impl From<SessionView> for Session {
             next_seq: view.next_seq,
             prev: view.prev,
             enrolled: view.enrolled,
+            tier: view.tier.map(|tier| tier.word().to_owned()),
             predecessors: view.predecessors.into_iter().map(head).collect(),
             iteration: view.iteration,
             now_ms: view.now_ms,

@@ -416,6 +416,7 @@ impl World {
             chain: ChainId { agent, log },
             next_seq: self.chain(log, agent).count() as u64 + 1,
             prev: last.map(|record| record.place.record).unwrap_or_default(),
+            tier: None,
             enrolled: self
                 .records
                 .iter()

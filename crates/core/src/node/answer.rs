@@ -154,6 +154,7 @@ impl Node {
             next_seq: tip.seq + 1,
             prev: tip.record,
             enrolled: space.is_some_and(|space| space.folds.agents.is_enrolled(&agent)),
+            tier: self.bound_tier(orchestra, &agent).cloned(),
             predecessors: space.map_or_else(Vec::new, |s| s.chain_heads(agent, &self.me)),
             iteration: space.map_or(1, |s| s.folds.course.iteration(self.now(context))),
             now_ms: context.wall_ms(),

@@ -79,7 +79,7 @@ pub const CLOCK_OFF_MS: i64 = 2_000;
 pub const HEADERS_KEPT_MAX: usize = 64;
 /// How often the same refusal of the same agent is told (ms): in between it is counted.
 pub const INCIDENT_EVERY_MS: u64 = 10_000;
-/// Most kinds of refusals that are gathered at once; more of them are only counted.
+/// Most kinds of refusals that are gathered at once; more of them are refused and told to nobody else.
 pub const INCIDENT_KINDS_MAX: usize = 1_024;
 /// Most records in one page.
 pub const PAGE_RECORDS_MAX: usize = 1_000;

@@ -42,6 +42,17 @@ impl Node {
         })
     }
 
+    /// By how much this node's clock is behind its own admission (ms), if it is. Others take its word
+    /// as given up to there, so that nothing may be stamped below (seed 1607: the clock of whoever
+    /// admitted it was an hour ahead).
+    pub(super) fn admitted_ahead_ms(&self, context: &Context<'_>) -> Option<u64> {
+        let cluster = self.spaces.get(&self.cluster)?;
+        let terms = cluster.folds.members.terms(&self.me.node);
+        let since = terms.iter().find(|term| term.until.is_none())?.since;
+        let now = self.now(context);
+        (now <= since).then(|| since.as_ms().saturating_sub(now.as_ms()).max(1))
+    }
+
     /// Sees to it that this life becomes a member: a founder, and a member that starts again, say
     /// so themselves; anybody else knocks, again and again, because a knock can be lost.
     pub(super) fn join(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {
@@ -92,7 +103,8 @@ impl Node {
         self.queue.push_back(made);
     }
 
-    /// A node knocks. Its certificate has been checked by the transport; a removed life stays out.
+    /// A node knocks. Its certificate has been checked by the transport; a removed life stays out, and
+    /// whoever's own clock is off leaves it to others: an admission bears a stamp, too.
     pub(super) fn asked_to_admit(
         &mut self,
         context: &mut Context<'_>,
@@ -101,7 +113,7 @@ impl Node {
         out: &mut Vec<Output>,
     ) {
         let good = unisono_model::check::action(&Action::Admit(admit.clone())).is_ok();
-        if from != admit.node || !good || !self.is_member() {
+        if from != admit.node || !good || !self.is_member() || self.clock_off().is_some() {
             return;
         }
         out.push(Output::Address {

@@ -5,14 +5,15 @@ use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use unisono_model::capability::Tier;
 use unisono_model::{
-    Action, AgentId, Code, Digest, Held, Incident, OrchestraId, Place, RecordBody, Rejection,
+    Action, AgentId, Code, Digest, Enrol, Held, Incident, OrchestraId, Place, RecordBody, Rejection,
 };
 
 use super::{Node, limits, submit};
 use crate::context::Context;
 use crate::orchestra::fact::Fact;
-use crate::orchestra::trust::{Lesson, Verdict, is_held_to_token};
+use crate::orchestra::trust::{Binding, Lesson, Verdict, is_held_to_token};
 
 /// A sentence within its limit: what an agent wrote may be in it.
 fn shortened(detail: &str) -> String {
@@ -86,6 +87,41 @@ impl Node {
             refused.get_or_insert(rejection);
         }
         Err(refused.unwrap_or_else(|| Rejection::new(Code::TokenMissing, "no token")))
+    }
+
+    /// The one tier that a key is enrolled for, if it is.
+    pub(super) fn bound_tier(&self, orchestra: OrchestraId, agent: &AgentId) -> Option<&Tier> {
+        let space = self.spaces.get(&orchestra)?;
+        match space.folds.trust.laws().binding(agent)? {
+            Binding::Bound(tier) => Some(tier),
+            Binding::Unbound | Binding::Contradicted => None,
+        }
+    }
+
+    /// Keeps a key from being enrolled for a second tier: it would have none then, for good.
+    pub(super) fn check_tier(
+        &self,
+        orchestra: OrchestraId,
+        agent: &AgentId,
+        enrol: &Enrol,
+    ) -> Result<(), Rejection> {
+        let space = self.spaces.get(&orchestra);
+        let binding = space.and_then(|space| space.folds.trust.laws().binding(agent));
+        let detail = match (binding, &enrol.tier) {
+            (Some(Binding::Bound(bound)), Some(tier)) if bound != tier => alloc::format!(
+                "this key is enrolled for the tier {}; for {} as well it would have neither",
+                bound.word(),
+                tier.word()
+            ),
+            (Some(Binding::Contradicted), Some(_)) => {
+                String::from("this key is enrolled for two tiers, so it has none")
+            }
+            (None | Some(Binding::Unbound | Binding::Bound(_) | Binding::Contradicted), _) => {
+                return Ok(());
+            }
+        };
+        Err(Rejection::new(Code::TokenBinding, detail)
+            .hint("a key has one tier for life: use another key, under another name"))
     }
 
     fn tokens_of(&self, orchestra: OrchestraId, agent: &AgentId) -> Vec<Option<Digest>> {
@@ -168,7 +204,8 @@ impl Node {
             return;
         }
         let space = self.spaces.get(&orchestra);
-        // Strangers are counted, never stored: else anybody could fill every disk.
+        // Strangers add to the rejections that are counted and leave no other trace: else anybody could
+        // fill every disk.
         if !space.is_some_and(|space| space.folds.agents.is_enrolled(&agent)) {
             return;
         }

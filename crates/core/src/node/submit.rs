@@ -112,6 +112,9 @@ impl Node {
         if let Some(offset_ms) = self.clock_off() {
             return Err(clock_off(offset_ms));
         }
+        if let Some(ahead_ms) = self.admitted_ahead_ms(context) {
+            return Err(before_admission(ahead_ms));
+        }
         if let Work::Open { name } = &submit.work {
             return self.open(context, submit, name, deadline_ms, out);
         }
@@ -400,7 +403,10 @@ impl Node {
             .spaces
             .get(&orchestra)
             .is_some_and(|space| space.folds.agents.is_enrolled(&agent));
-        if enrolled || matches!(action, Action::Enrol(_)) {
+        if let Action::Enrol(enrol) = action {
+            return self.check_tier(orchestra, &agent, enrol);
+        }
+        if enrolled {
             return Ok(());
         }
         Err(
@@ -534,6 +540,17 @@ fn busy() -> Rejection {
     )
     .hint("ask again, or ask another node")
     .retry_after(200)
+}
+
+fn before_admission(ahead_ms: u64) -> Rejection {
+    Rejection::new(
+        Code::ClockOff,
+        format!(
+            "this node was admitted {ahead_ms} ms ahead of its clock, by a member whose clock is off; nothing was written"
+        ),
+    )
+    .hint("other nodes take writes meanwhile, and this one does when its clock has come there")
+    .retry_after(ahead_ms.min(5_000))
 }
 
 fn clock_off(offset_ms: i64) -> Rejection {

@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
+use unisono_model::capability::Tier;
 use unisono_model::{
     Action, AgentId, AgentKind, ChainCut, ChainId, ClusterId, Digest, Fence, Held, IdempotencyKey,
     Incarnation, Incident, LogId, NodeId, OrchestraId, Place, Rejection, Relation, Setting,
@@ -73,6 +74,8 @@ pub struct SessionView {
     pub prev: Digest,
     /// Whether this node holds a valid enrolment of the agent; else the next record must be one.
     pub enrolled: bool,
+    /// The tier that it is enrolled for, if for one.
+    pub tier: Option<Tier>,
     /// Heads of the agent's other chains, to be named in this chain's first record.
     pub predecessors: Vec<unisono_model::ChainHead>,
     /// The current iteration.

@@ -8,7 +8,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::wire::Malformed;
-use crate::{limits, path};
+use crate::{check, limits, path};
 
 /// Kinds of deeds, as a set.
 #[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -263,10 +263,9 @@ impl Tier {
 impl Scope {
     fn check(&self) -> Result<(), Malformed> {
         match self {
-            Self::Project(name) if name.is_empty() || name.len() > limits::NAME_BYTES_MAX => {
-                Err(Malformed::Limit("the name of a project"))
-            }
-            _ => Ok(()),
+            // Shown in terminals: as any other name.
+            Self::Project(name) => check::name("the name of a project", name),
+            Self::Nowhere | Self::Global => Ok(()),
         }
     }
 }

@@ -7,7 +7,7 @@ use unisono_api::client::AgentKey;
 use unisono_api::dto::{ActionBody, PresentBody, parse_token, token_text};
 use unisono_core::capability::{Comparison, Verified, compare, examine, meet};
 use unisono_core::context::StrictVerifier;
-use unisono_model::capability::{LINK_VERSION, Link, Token};
+use unisono_model::capability::{Grant, LINK_VERSION, Link, Operations, Rights, Scope, Token};
 use unisono_model::wire::Blob;
 use unisono_model::{AgentId, ClusterId, Digest};
 
@@ -186,16 +186,7 @@ fn narrow(parent: &str, what: &Made, global: &Global) -> Result<(), Failure> {
     }
     let mut shape = shape(what)?;
     if let Some(grant) = &last.grant {
-        if let Some(files) = &grant.rights.files
-            && let Some(file) = what.file.iter().find(|file| !files.contains(file))
-        {
-            let words = format!(
-                "{file} cannot be handed on: the token grants {}",
-                files.join(", ")
-            );
-            return Err(Failure::new(Exit::Denied, "token_widens", words)
-                .hint("nothing was made; ask for a token that grants it"));
-        }
+        within(what, grant)?;
         // A tier's file says the most; what is handed on is what both allow.
         shape.may = meet(&shape.may, &grant.rights);
         if let Some(next) = &mut shape.grant {
@@ -221,6 +212,37 @@ fn narrow(parent: &str, what: &Made, global: &Global) -> Result<(), Failure> {
         first.issuer,
         global,
     )
+}
+
+/// Whether all that is named may be handed on: what is not would be left out, and a token made that
+/// allows less than was asked for.
+fn within(what: &Made, grant: &Grant) -> Result<(), Failure> {
+    let refused = |asked: String, granted: String| {
+        let words = format!("{asked} cannot be handed on: the token grants {granted}");
+        Err(Failure::new(Exit::Denied, "token_widens", words)
+            .hint("nothing was made; ask for a token that grants it"))
+    };
+    let rights = &grant.rights;
+    if let Some(files) = &rights.files
+        && let Some(file) = what.file.iter().find(|file| !files.contains(file))
+    {
+        return refused(file.clone(), files.join(", "));
+    }
+    if let Some(phases) = &rights.phases
+        && let Some(phase) = what.phase.iter().find(|phase| !phases.contains(phase))
+    {
+        let granted: Vec<String> = phases
+            .iter()
+            .map(|phase| format!("phase {phase}"))
+            .collect();
+        return refused(format!("phase {phase}"), granted.join(", "));
+    }
+    if let (Scope::Project(granted), Some(project)) = (&rights.write, &what.project)
+        && granted != project
+    {
+        return refused(format!("project {project}"), format!("project {granted}"));
+    }
+    Ok(())
 }
 
 fn shape(what: &Made) -> Result<Shape, Failure> {
@@ -377,12 +399,39 @@ fn shown((id, link): &(Digest, Link)) -> Value {
         "expires_ms": link.expires_ms,
         "renew_until_ms": link.renew_until_ms,
         "links_after": link.depth_left,
-        "may": words::rights(&link.may),
+        "parent": link.parent,
+        "nonce": hex(&link.nonce),
+        "may": rights(&link.may),
         "grant": link.grant.as_ref().map(|grant| json!({
             "tiers": grant.tiers.iter().map(unisono_model::capability::Tier::word).collect::<Vec<_>>(),
-            "rights": words::rights(&grant.rights),
+            "rights": rights(&grant.rights),
         })),
     })
+}
+
+fn rights(rights: &Rights) -> Value {
+    let operations = Operations::WORDS.iter();
+    let operations = operations.filter(|(one, _)| rights.operations.contains(*one));
+    let scope = |scope: &Scope| match scope {
+        Scope::Nowhere => json!("nowhere"),
+        Scope::Global => json!("everywhere"),
+        Scope::Project(name) => json!({ "project": name }),
+    };
+    json!({
+        "operations": operations.map(|(_, word)| *word).collect::<Vec<_>>(),
+        "read": scope(&rights.read),
+        "write": scope(&rights.write),
+        "files": rights.files,
+        "phases": rights.phases,
+        "complexity_max": rights.complexity_max,
+        "function_lines_max": rights.function_lines_max,
+        "file_bytes_max": rights.file_bytes_max,
+        "actions_per_minute_max": rights.actions_per_minute_max,
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The bytes of a token that is named by its text, or by a file that holds it.

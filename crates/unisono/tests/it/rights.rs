@@ -187,6 +187,29 @@ fn what_a_fence_does_not_keep_is_taken_back_and_shown() {
     agree(&place, &nodes);
 }
 
+/// From the open time of an orchestra an agent has no tier. Enrolling it for one said that it was done,
+/// and did nothing.
+#[test]
+fn an_agent_without_a_tier_is_enrolled_for_one_and_never_for_a_second() {
+    let place = Place::new();
+    place.found("n1");
+    let node = place.serve("n1", &[]);
+    let mut ada = Agent::new(&place, "ada");
+    let plain = ["agent", "enrol", "ada", "--key-file", "ada.key"];
+    node.json(&place, &plain);
+    let key = ada.enrol(&node, "implementation");
+    let mut mint = vec!["token", "mint", "implementation", "--data", "n1"];
+    mint.extend(["--for", &key, "--project", "main", "--file", "src/a.rs"]);
+    mint.extend(["--phase", "1"]);
+    ada.under(place.json(&mint)["token"].as_str().unwrap());
+    ada.does(&node, &["claim", "door"]);
+    let mut second = plain.to_vec();
+    second.extend(["--tier", "validation"]);
+    let refused = node.fails(&place, 4, &second);
+    assert_eq!(refused["code"], "token_binding");
+    ada.does(&node, &["release", "door"]);
+}
+
 #[test]
 fn tokens_are_refused_before_they_are_made_where_they_could_not_count() {
     let place = Place::new();
@@ -215,6 +238,8 @@ fn tokens_are_refused_before_they_are_made_where_they_could_not_count() {
     let greedy = tier.replace("\"approve\"", "\"approve\", \"write-code\"");
     std::fs::write(place.path("greedy.toml"), greedy).unwrap();
     assert_eq!(code(2, mint("greedy.toml", &[])), "tier_invalid");
+    let endless = place.fails(1, &["token", "inspect", "/dev/zero"]);
+    assert_eq!(endless["code"], "system", "it was read for ever");
     let others = place.run(&["token", "inspect", "unicap1.AAAA", "-o", "json"]);
     assert_eq!(others.code, 8, "{}", others.err);
     std::fs::write(place.path("open.key"), format!("{}\n", "11".repeat(32))).unwrap();
