@@ -177,6 +177,9 @@ pub(crate) enum Command {
     /// How the node is
     #[command(after_help = "Example:\n  unisono status -o json")]
     Status,
+    /// Looks for what goes wrong on machines: keys, certificate, ports, disk, clocks, versions
+    #[command(after_help = "Example:\n  unisono doctor --data ./.unisono")]
+    Doctor,
     /// The members of the cluster
     #[command(after_help = "Example:\n  unisono members")]
     Members,
@@ -240,6 +243,9 @@ pub(crate) enum Command {
     /// What was fenced off; with -o json also tokens, void records, refusals
     #[command(after_help = "Example:\n  unisono trust -o json")]
     Trust,
+    /// Says of a record who did what, by whose grace, and whether it counts
+    #[command(after_help = "Example:\n  unisono explain 01ca085c")]
+    Explain(command::explain::ExplainArgs),
     /// The latest records that do not count, and why
     #[command(after_help = "Example:\n  unisono voided")]
     Voided,

@@ -48,6 +48,8 @@ impl Client {
         config "config" -> ConfigValues;
         /// Digests that agree where replicas do.
         hash "hash" -> Hashes;
+        /// What rights stand, and what they have refused.
+        trust "trust" -> Trust;
         /// The current iteration.
         iteration "iteration" -> Iteration;
     }
@@ -55,6 +57,12 @@ impl Client {
     /// How the node is.
     pub async fn status(&self) -> Result<Reply<dto::Status>, ClientError> {
         self.get("/v1/status", &[]).await
+    }
+
+    /// Which program answers.
+    pub async fn version(&self) -> Result<dto::Version, ClientError> {
+        let reply: Reply<dto::Version> = self.get("/version", &[]).await?;
+        Ok(reply.body)
     }
 
     /// What time it is in the cluster, as the node tells it.

@@ -58,6 +58,10 @@ pub struct RecordEvent {
     /// The request's key.
     #[schema(value_type = Option<String>)]
     pub key: Option<IdempotencyKey>,
+    /// The token under which it was done, by its last link.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub token: Option<Digest>,
     /// Whether it counts.
     pub verdict: VerdictWord,
     /// What was done.
@@ -194,6 +198,7 @@ impl From<RecordView> for RecordEvent {
             agent_ms: view.agent_ms,
             iteration: view.iteration,
             key: view.key,
+            token: view.token,
             verdict: view.verdict.into(),
             action: view.action.into(),
         }

@@ -240,6 +240,7 @@ impl World {
             held: body.held,
             agent_ms: body.agent_ms,
             iteration: body.iteration,
+            token: None,
             key: body.key,
             action: body.action.clone(),
             verdict: Verdict::Valid,

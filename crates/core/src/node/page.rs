@@ -8,10 +8,13 @@ use unisono_model::{Action, LogId, OrchestraId, Stamp};
 use super::input::{Ask, Question, Ticket};
 use super::jobs::Purpose;
 use super::output::{AnswerBody, Output};
+use super::space::Space;
 use super::{Node, limits};
 use crate::carriage::Carried;
 use crate::context::Context;
 use crate::journal::Entry;
+use crate::orchestra::fact::Fact;
+use crate::orchestra::trust;
 use crate::orchestra::view::{RecordView, RecordsView, Verdict, View};
 use crate::replication::{Cursor, LogTag};
 
@@ -194,16 +197,23 @@ impl Node {
             if task.is_some() && about != task {
                 continue;
             }
-            let name = space.folds.agents.name(&agent);
-            let digest = record.place(header, agent).digest(&record.body.0);
-            let place = unisono_model::Place {
-                stamp: record.stamp,
-                record: digest,
-            };
-            records.push(RecordView {
-                place,
+            let fact = Fact {
+                place: unisono_model::Place {
+                    stamp: record.stamp,
+                    record: record.place(header, agent).digest(&record.body.0),
+                },
                 agent,
-                name,
+                log: header.log,
+                bundle: header.seq,
+                seq: record.seq,
+                body,
+            };
+            let verdict = self.verdict_on(space, &fact);
+            let body = fact.body;
+            records.push(RecordView {
+                place: fact.place,
+                agent,
+                name: space.folds.agents.name(&agent),
                 seq: record.seq,
                 log: header.log,
                 bundle: header.seq,
@@ -211,15 +221,26 @@ impl Node {
                 agent_ms: body.agent_ms,
                 iteration: body.iteration,
                 key: body.key,
+                token: body.token,
                 action: body.action,
-                verdict: if space.inert.contains(&digest) {
-                    Verdict::Void
-                } else if space.folds.agents.is_enrolled(&agent) {
-                    Verdict::Valid
-                } else {
-                    Verdict::Pending
-                },
+                verdict,
             });
+        }
+    }
+
+    /// Whether a record counts, by all that is held now.
+    fn verdict_on(&self, space: &Space, fact: &Fact) -> Verdict {
+        let trust = &space.folds.trust;
+        if space.inert.contains(&fact.place.record) || trust.why_void(&fact.place).is_some() {
+            return Verdict::Void;
+        }
+        let forgotten = |id| trust.has_forgotten(&id);
+        match trust.judge(space.id, fact, &self.fold_rules()) {
+            trust::Verdict::Counts(_) => Verdict::Valid,
+            trust::Verdict::Void(_) => Verdict::Void,
+            // Its token ended long ago, and what came of it then stands.
+            trust::Verdict::Awaits(_) if fact.body.token.is_some_and(forgotten) => Verdict::Valid,
+            trust::Verdict::Awaits(_) => Verdict::Pending,
         }
     }
 }

@@ -342,6 +342,8 @@ pub struct RecordView {
     pub iteration: u32,
     /// The request's key.
     pub key: Option<IdempotencyKey>,
+    /// The token under which it was done, by its last link.
+    pub token: Option<Digest>,
     /// What was done.
     pub action: Action,
     /// Whether it counts.

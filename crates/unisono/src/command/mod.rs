@@ -6,6 +6,8 @@ pub(crate) mod backup;
 pub(crate) mod claim;
 pub(crate) mod clock;
 pub(crate) mod config;
+pub(crate) mod doctor;
+pub(crate) mod explain;
 pub(crate) mod mark;
 pub(crate) mod node;
 pub(crate) mod note;
@@ -71,6 +73,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         {
             token::offline(&command, &config, &global)
         }
+        Command::Doctor => block_on(doctor::run(config, global))?,
         Command::Replay(args) => block_on(crate::replay::run(args, config, global))?,
         Command::Bench(args) => block_on(crate::bench::run(args, config, global))?,
         Command::Load(args) => block_on(crate::judge::load::run(args, config, global))?,
@@ -120,6 +123,7 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         Command::Guard => trust::guard(&session).await,
         Command::Fence(args) => trust::fence(args, &session).await,
         Command::Trust => trust::trust(&session).await,
+        Command::Explain(args) => explain::explain(args, &session).await,
         Command::Voided => trust::voided(&session).await,
         Command::Incidents => trust::incidents(&session).await,
         Command::Note(args) => note::run(args, &session).await,

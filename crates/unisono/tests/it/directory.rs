@@ -144,3 +144,74 @@ fn damage_is_found_by_verification() {
     std::fs::write(&segment, bytes).unwrap();
     assert_eq!(place.fails(8, &["verify", "a"])["code"], "not_verified");
 }
+
+/// What the doctor found, by what was looked at.
+fn found(told: &serde_json::Value) -> std::collections::BTreeMap<String, String> {
+    let findings = told["findings"].as_array().unwrap().iter();
+    let word = |one: &serde_json::Value, key: &str| one[key].as_str().unwrap().to_owned();
+    findings
+        .map(|one| (word(one, "what"), word(one, "state")))
+        .collect()
+}
+
+#[test]
+fn the_doctor_finds_open_keys_and_taken_ports_and_says_what_to_do() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    place.found("a");
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = socket.local_addr().unwrap().to_string();
+    let url = format!("http://{taken}");
+    let look = |http: &str| {
+        let words = [
+            "doctor",
+            "--data",
+            "a",
+            "--node",
+            &url,
+            "-o",
+            "json",
+            "--wait-ms",
+            "1000",
+        ];
+        let config = format!("http = \"{http}\"\npeer = \"127.0.0.1:0\"\n");
+        std::fs::write(place.path("doctor.toml"), config).unwrap();
+        let mut all = words.to_vec();
+        all.extend(["--config", "doctor.toml"]);
+        place.run(&all)
+    };
+    let said = look(&taken);
+    let told: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let states = found(&told);
+    assert_eq!((said.code, states["keys"].as_str()), (1, "good"));
+    assert_eq!(states["port for agents"], "bad", "{states:?}");
+    assert_eq!(states["port for peers"], "good");
+    drop(socket);
+    let open = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(place.path("a/root.key"), open).unwrap();
+    let said = look("127.0.0.1:0");
+    let told: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let states = found(&told);
+    assert_eq!((said.code, states["root of rights"].as_str()), (1, "bad"));
+    assert!(said.out.contains("chmod 600"), "{}", said.out);
+}
+
+#[test]
+fn the_doctor_is_content_with_a_node_that_is_well() {
+    let place = Place::new();
+    place.found("a");
+    let node = place.serve("a", &[]);
+    let told = node.json(&place, &["doctor", "--data", "a"]);
+    assert_eq!(told["healthy"], true, "{told:#}");
+    let states = found(&told);
+    for what in [
+        "directory",
+        "keys",
+        "certificate",
+        "node",
+        "version",
+        "members",
+    ] {
+        assert_eq!(states[what], "good", "{what}: {told:#}");
+    }
+}

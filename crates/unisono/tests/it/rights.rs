@@ -185,6 +185,13 @@ fn what_a_fence_does_not_keep_is_taken_back_and_shown() {
         assert_eq!(claims["claims"].as_array().unwrap().len(), 0);
     }
     agree(&place, &nodes);
+    let name = mark["record"].as_str().unwrap();
+    let told = n3.json(&place, &["explain", &name[..12]]);
+    assert_eq!(told["record"]["verdict"], "void", "the dump said valid");
+    let told = told["explained"].to_string();
+    for words in ["ivy", "did mark", "from the root", "token_fenced"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
 }
 
 /// From the open time of an orchestra an agent has no tier. Enrolling it for one said that it was done,

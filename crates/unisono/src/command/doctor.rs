@@ -1,0 +1,336 @@
+//! Looks for what goes wrong on machines: keys that others can read, certificates out of their time,
+//! ports that are taken, a full disk, clocks that differ, members that are away, another version.
+//!
+//! Nothing is changed. Each finding says what to do about it.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::json;
+use unisono_api::client::{AgentKey, Client};
+use unisono_api::dto::{Clock, Member, Status, SyncWord};
+use unisono_quic::identity::Credentials;
+
+use super::session::connect;
+use crate::cli::Global;
+use crate::config::Config;
+use crate::failure::{Exit, Failure};
+use crate::home::{self, Home, Membership, ROOT_KEY_FILE};
+use crate::output::{self, Table};
+
+/// Less room than this is worth a word (bytes): a busy node writes about as much in a day.
+const ROOM_LOW_BYTES: u64 = 1 << 30;
+/// With less room than this writes are about to be refused (bytes).
+const ROOM_NONE_BYTES: u64 = 64 << 20;
+/// A certificate that ends within this is worth a word (ms).
+const CERTIFICATE_SOON_MS: u64 = 30 * 24 * 3_600_000;
+/// A clock that is so far off is worth a word (ms): beyond 500 ms other nodes refuse its stamps.
+const CLOCK_OFF_MS: i64 = 250;
+
+/// How something is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Good,
+    /// It works, but not for long, or not well.
+    Poor,
+    /// It does not work.
+    Bad,
+    /// It could not be looked at.
+    Unknown,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, Serialize)]
+struct Finding {
+    what: &'static str,
+    state: State,
+    detail: String,
+    /// What to do about it; empty where there is nothing to do.
+    hint: String,
+}
+
+#[derive(Debug, Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, what: &'static str, state: State, detail: impl Into<String>, hint: &str) {
+        self.0.push(Finding {
+            what,
+            state,
+            detail: detail.into(),
+            hint: hint.to_owned(),
+        });
+    }
+
+    fn good(&mut self, what: &'static str, detail: impl Into<String>) {
+        self.add(what, State::Good, detail, "");
+    }
+
+    fn failed(&mut self, what: &'static str, failure: &Failure) {
+        let report = failure.report();
+        self.add(what, State::Bad, report.error.clone(), &report.hint);
+    }
+}
+
+/// Looks at this machine's directory and, where one answers, at its node.
+///
+/// # Errors
+/// Something is bad; all findings are printed before.
+pub(crate) async fn run(config: Config, global: Global) -> Result<(), Failure> {
+    let mut findings = Findings::default();
+    let home = Home::new(config.data());
+    directory(&home, &mut findings);
+    let client = connect(&config).await?;
+    match client.status().await {
+        Ok(status) => node(&client, &status.body, &mut findings).await,
+        Err(error) => silent(&home, &config, &error.to_string(), &mut findings),
+    }
+    let bad = findings.0.iter().filter(|one| one.state == State::Bad);
+    let bad = bad.count();
+    let columns = &[
+        ("WHAT", "what"),
+        ("STATE", "state"),
+        ("DETAIL", "detail"),
+        ("WHAT TO DO", "hint"),
+    ];
+    let table = Table {
+        list: "findings",
+        columns,
+    };
+    output::answer(
+        global.output,
+        &json!({ "healthy": bad == 0, "findings": findings.0 }),
+        Some(table),
+    )?;
+    if bad == 0 {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Failed,
+        "unhealthy",
+        format!("{bad} of {} things are bad", findings.0.len()),
+    )
+    .hint("the findings say what to do; nothing was changed"))
+}
+
+fn directory(home: &Home, findings: &mut Findings) {
+    let membership = match home.membership() {
+        Ok(membership) => membership,
+        Err(failure) => return findings.failed("directory", &failure),
+    };
+    let place = home.directory().display();
+    findings.good(
+        "directory",
+        format!("{place}, a node of cluster {}", membership.cluster),
+    );
+    match Credentials::load(home.directory(), Some(membership.cluster)) {
+        Ok(credentials) => {
+            findings.good("keys", "closed to others, and of this cluster");
+            certificate(&credentials, findings);
+        }
+        Err(error) => findings.failed("keys", &error.into()),
+    }
+    root_key(home, &membership, findings);
+    room(home.directory(), findings);
+}
+
+fn certificate(credentials: &Credentials, findings: &mut Findings) {
+    let stands = |at_ms: u64| {
+        let authority = credentials.authority_certificate();
+        credentials.certificate().vouched_by(authority, at_ms)
+    };
+    let now_ms = home::now_ms();
+    match (stands(now_ms), stands(now_ms + CERTIFICATE_SOON_MS)) {
+        (Err(error), _) => findings.add(
+            "certificate",
+            State::Bad,
+            error.to_string(),
+            "if this machine's clock is right, join again with a new invite",
+        ),
+        (Ok(_), Err(_)) => findings.add(
+            "certificate",
+            State::Poor,
+            "it ends within 30 days",
+            "join again with a new invite before",
+        ),
+        (Ok(_), Ok(_)) => findings.good("certificate", "signed by the cluster, and in its time"),
+    }
+}
+
+fn root_key(home: &Home, membership: &Membership, findings: &mut Findings) {
+    let path = home.directory().join(ROOT_KEY_FILE);
+    if !path.exists() {
+        return findings.good("root of rights", "not on this machine");
+    }
+    match AgentKey::load(&path) {
+        Ok(key) if membership.root == Some(key.agent()) => {
+            findings.good(
+                "root of rights",
+                "on this machine, closed to others; it may be kept elsewhere",
+            );
+        }
+        Ok(_) => findings.add(
+            "root of rights",
+            State::Poor,
+            format!("{} is another cluster's", path.display()),
+            "move it away",
+        ),
+        Err(error) => findings.add(
+            "root of rights",
+            State::Bad,
+            format!("{}: {error}", path.display()),
+            "close it to others, and think of it as known if it was open",
+        ),
+    }
+}
+
+fn room(directory: &Path, findings: &mut Findings) {
+    let what = "disk";
+    match rustix::fs::statvfs(directory) {
+        Err(error) => findings.add(what, State::Unknown, error.to_string(), ""),
+        Ok(disk) => {
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            let detail = format!("{} MiB are free", free >> 20);
+            let hint = "make room: writes are refused when there is none, reads go on";
+            match free {
+                0..ROOM_NONE_BYTES => findings.add(what, State::Bad, detail, hint),
+                ROOM_NONE_BYTES..ROOM_LOW_BYTES => findings.add(what, State::Poor, detail, hint),
+                ROOM_LOW_BYTES.. => findings.good(what, detail),
+            }
+        }
+    }
+}
+
+/// No node answers: is the way free for one?
+fn silent(home: &Home, config: &Config, error: &str, findings: &mut Findings) {
+    findings.add(
+        "node",
+        State::Unknown,
+        error,
+        "start it with `unisono serve`, or name where it answers with --node",
+    );
+    if let Some(running) = home.running() {
+        findings.add(
+            "last process",
+            State::Poor,
+            format!(
+                "process {} has not said goodbye; it listened at {}",
+                running.pid, running.http
+            ),
+            "if it is gone, that is harmless: the next start takes over",
+        );
+    }
+    for (what, key) in [("port for agents", "http"), ("port for peers", "peer")] {
+        let taken = match config.address(key) {
+            Err(failure) => {
+                findings.failed(what, &failure);
+                continue;
+            }
+            // Peers come over UDP.
+            Ok(address) if key == "peer" => (address, std::net::UdpSocket::bind(address).err()),
+            Ok(address) => (address, TcpListener::bind(address).err()),
+        };
+        match taken {
+            (address, None) => findings.good(what, format!("{address} is free")),
+            (address, Some(error)) => findings.add(
+                what,
+                State::Bad,
+                format!("{address}: {error}"),
+                "end what listens there, or name another address with --http and --peer",
+            ),
+        }
+    }
+}
+
+async fn node(client: &Client, status: &Status, findings: &mut Findings) {
+    findings.good("node", format!("{} answers", status.name));
+    version(client, findings).await;
+    if status.disk_full {
+        let detail = "the node's disk is full: it refuses writes";
+        findings.add(
+            "writes",
+            State::Bad,
+            detail,
+            "make room; it recovers by itself",
+        );
+    }
+    for damage in &status.damage {
+        findings.add(
+            "stored logs",
+            State::Bad,
+            format!("{damage:?}"),
+            "bundles that another member has are fetched by themselves; `unisono verify` says more",
+        );
+    }
+    wall_clock(status, findings);
+    match client.clock().await {
+        Ok(clock) => cluster_clock(&clock.body, findings),
+        Err(error) => findings.add("cluster's clock", State::Unknown, error.to_string(), ""),
+    }
+    members(&status.members, findings);
+}
+
+async fn version(client: &Client, findings: &mut Findings) {
+    let own = env!("CARGO_PKG_VERSION");
+    match client.version().await {
+        Ok(told) if told.version == own => findings.good("version", format!("{own}, as this one")),
+        Ok(told) => findings.add(
+            "version",
+            State::Poor,
+            format!("the node runs {}, this program is {own}", told.version),
+            "use one version for both",
+        ),
+        Err(error) => findings.add("version", State::Unknown, error.to_string(), ""),
+    }
+}
+
+fn wall_clock(status: &Status, findings: &mut Findings) {
+    let what = "machine's clock";
+    match status.clock_offset_ms {
+        None => findings.add(
+            what,
+            State::Unknown,
+            "fewer than two other members were heard, so nobody can say",
+            "",
+        ),
+        Some(off_ms) if off_ms.abs() > CLOCK_OFF_MS => findings.add(
+            what,
+            State::Bad,
+            format!("{off_ms} ms from the other members'"),
+            "let the machine be synchronised (NTP): far off, its writes are refused",
+        ),
+        Some(off_ms) => findings.good(what, format!("{off_ms} ms from the other members'")),
+    }
+}
+
+fn cluster_clock(clock: &Clock, findings: &mut Findings) {
+    let words = super::clock::words(clock);
+    let what = "cluster's clock";
+    match clock.state {
+        SyncWord::Synchronised => findings.good(what, words),
+        SyncWord::Unset | SyncWord::Holdover | SyncWord::FreeRunning => {
+            let hint = "can this node reach its region's leader over UDP?";
+            findings.add(what, State::Poor, words, hint);
+        }
+    }
+}
+
+fn members(members: &[Member], findings: &mut Findings) {
+    let here: Vec<&Member> = members.iter().filter(|member| !member.removed).collect();
+    let away: Vec<&str> = here
+        .iter()
+        .filter(|member| !member.alive)
+        .map(|member| member.name.as_str())
+        .collect();
+    if away.is_empty() {
+        return findings.good("members", format!("all {} are heard", here.len()));
+    }
+    findings.add(
+        "members",
+        State::Poor,
+        format!("not heard: {}", away.join(", ")),
+        "claims stay provisional while a member is away; is its machine up, its UDP port open?",
+    );
+}

@@ -1,0 +1,128 @@
+//! One record, in sentences: who did what, by whose grace, and whether it counts.
+
+use clap::Args;
+use serde_json::{Value, json};
+use unisono_api::dto::{RecordEvent, TokenShown, Trust};
+
+use super::session::Session;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Format};
+
+/// `explain`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The record's name, or the beginning of it
+    record: String,
+}
+
+/// The shortest beginning that is looked for: eight digits, as tables show them.
+const BEGINNING_MIN: usize = 8;
+
+/// Says of a record what it did, the chain of grants behind it, and whether it counts.
+pub(crate) async fn explain(args: ExplainArgs, session: &Session) -> Result<(), Failure> {
+    let wanted = args.record.to_ascii_lowercase();
+    let digits = wanted.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if wanted.len() < BEGINNING_MIN || !digits {
+        let words = format!("{:?} is no record's name", args.record);
+        return Err(Failure::usage(words).hint("64 hexadecimal digits, or the first eight of them"));
+    }
+    let record = find(&wanted, session).await?;
+    let reply = session.client.trust(&session.orchestra).await?;
+    let trust: Trust = reply.body;
+    let told = sentences(&record, &trust)?;
+    if session.global.output == Format::Table {
+        return output::raw(&format!("{}\n", told.join("\n")));
+    }
+    output::answer(
+        session.global.output,
+        &json!({ "record": record, "explained": told }),
+        None,
+    )
+}
+
+async fn find(wanted: &str, session: &Session) -> Result<RecordEvent, Failure> {
+    let mut dump = session.client.dump(&session.orchestra, None).await?;
+    let mut found: Option<RecordEvent> = None;
+    while let Some(record) = dump.next().await? {
+        if !record.record.to_string().starts_with(wanted) {
+            continue;
+        }
+        if let Some(first) = &found {
+            let words = format!(
+                "both {} and {} begin like that",
+                first.record, record.record
+            );
+            return Err(Failure::usage(words).hint("write more of its digits"));
+        }
+        found = Some(record);
+    }
+    found.ok_or_else(|| {
+        let words = format!("no record {wanted}… in {}", session.orchestra);
+        Failure::new(Exit::NotFound, "record_unknown", words)
+            .hint("`unisono log` shows the records; --orchestra names another orchestra")
+    })
+}
+
+fn sentences(record: &RecordEvent, trust: &Trust) -> Result<Vec<String>, Failure> {
+    let value = serde_json::to_value(record)
+        .map_err(|error| Failure::new(Exit::Failed, "unprintable", error.to_string()))?;
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut told = vec![format!(
+        "{} ({}) did {} at {}, in iteration {}, as record {} of its chain on node {}.",
+        record.name,
+        record.agent,
+        word(&value["action"]["do"]),
+        record.stamp.time,
+        record.iteration,
+        record.seq,
+        record.log.node,
+    )];
+    told.push(match word(&value["held"]).as_str() {
+        "agent" => "It signed by itself.".to_owned(),
+        _ => "Its node signed for it.".to_owned(),
+    });
+    told.push(grants(record, trust));
+    let void = trust
+        .voided
+        .iter()
+        .find(|void| void.record == record.record);
+    told.push(match (word(&value["verdict"]).as_str(), void) {
+        (_, Some(void)) => format!("It does not count: {} ({}).", void.detail, void.rule),
+        ("valid", None) => "It counts.".to_owned(),
+        ("void", None) => "It does not count.".to_owned(),
+        (_, None) => "It refers to something that this node does not hold yet.".to_owned(),
+    });
+    Ok(told)
+}
+
+/// The chain of grants as one sentence.
+fn grants(record: &RecordEvent, trust: &Trust) -> String {
+    let Some(id) = record.token else {
+        return match &trust.guarded_since {
+            Some(since) if since.stamp < record.stamp.stamp => {
+                "It names no token; since the guard only what needs none counts so.".to_owned()
+            }
+            _ => "It names no token; the orchestra was open.".to_owned(),
+        };
+    };
+    let Some(token) = trust.tokens.iter().find(|token| token.token == id) else {
+        return format!("It names the token {id}, which this node does not hold.");
+    };
+    let mut chain: Vec<String> = token.issuers.iter().map(ToString::to_string).collect();
+    chain.push(format!("{} ({})", token.agent, token.name));
+    let ended = if token.fenced {
+        "; it has been fenced off since"
+    } else {
+        ""
+    };
+    format!(
+        "Its token {id} went from the root {}: {}, until {}{ended}.",
+        chain.join(" to "),
+        allows(token),
+        super::token_words::time(token.expires_ms),
+    )
+}
+
+fn allows(token: &TokenShown) -> String {
+    format!("as {} it may {}", token.tier, token.operations.join(", "))
+}
