@@ -20,10 +20,11 @@ impl Timekeeper {
         out: &mut Vec<Outgoing>,
     ) {
         let second = now_ns / 1_000_000_000;
-        let (Some(known), Some((estimate_ns, upstream)), Some(of)) = (
+        let (Some(known), Some((estimate_ns, upstream)), Some(of), Some(line)) = (
             self.peers.get_mut(&from),
             self.clock.answer(now_ns),
             self.told_epoch,
+            self.told_line,
         ) else {
             self.counters.unanswered += 1;
             return;
@@ -42,6 +43,7 @@ impl Timekeeper {
             received_ns: estimate_ns.saturating_sub(held_ns),
             sent_ns: estimate_ns,
             of,
+            line,
             source: self.followed.filter(|_| !self.clock.is_leading()),
             epoch: self.election.epoch(),
             hard_ns: upstream.hard_ns,
@@ -93,11 +95,17 @@ impl Timekeeper {
         }
         source.round_trip_ns = Some(probe.round_trip_ns().unsigned_abs());
         source.hard_ns = answer.hard_ns;
-        let before = source.of.replace(answer.of);
-        let changed = before.is_some_and(|of| of.node != answer.of.node);
+        source.of = Some(answer.of);
+        let before = source.line.replace(answer.line);
+        // By its line and not by its name: whoever led, followed meanwhile and leads again has been
+        // put right in between.
+        let changed = before.is_some_and(|line| line != answer.line);
         if follows {
             self.take(from, answer, &probe, changed, now_ns);
         } else {
+            if changed {
+                source.restart();
+            }
             source.note(is_odd(&source.filter, &probe), now_ns);
             let pushed = source.filter.push(&probe);
             self.count(from, pushed, received_ns);

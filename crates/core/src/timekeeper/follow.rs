@@ -22,9 +22,10 @@ impl Timekeeper {
             self.told_epoch = Some(self.election.epoch());
         } else if self.clock.is_settled()
             && let Some(followed) = self.followed
+            && let Some(source) = self.sources.get(&followed)
         {
-            let source = self.sources.get(&followed);
-            self.told_epoch = source.and_then(|source| source.of).or(self.told_epoch);
+            self.told_epoch = source.of.or(self.told_epoch);
+            self.told_line = source.line.or(self.told_line);
         }
     }
 
@@ -41,6 +42,7 @@ impl Timekeeper {
         let apart_ns = crate::timing::limits::DEVIATION_NS_MAX;
         self.turn += 1;
         self.followed = None;
+        self.told_line = Some(self.election.epoch());
         let goes_on = self.config.fault != Some(Fault::TimelineRestarted);
         if goes_on && self.clock.lead(self.turn, now_ns) {
             self.inherited = Upstream {
@@ -70,14 +72,14 @@ impl Timekeeper {
         self.keep_measurement(now_ns);
         let announced = self.peers.get(&node).and_then(|known| known.announced);
         self.turn += 1;
-        let stands_on = self.told_epoch;
+        let stands_on = self.told_line;
         let source = self.source(node, now_ns, limits::BURST);
         source.burst = limits::BURST;
         source.asks_at_ns = now_ns;
         source.odd = 0;
         source.odd_since_ns = None;
         // What was measured on another timeline says nothing about this one.
-        let same = source.of == stands_on;
+        let same = source.line == stands_on;
         let known = source.sound(now_ns).filter(|_| same);
         let known = known.map(|_| source.filter.clone());
         let Some(filter) = known else {

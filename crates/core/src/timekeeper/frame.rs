@@ -37,6 +37,10 @@ pub struct Answer {
     pub sent_ns: u64,
     /// Whose time it is: the epoch on whose leader the answering node stands.
     pub of: Epoch,
+    /// On which line that time lies: the epoch in which its leader last took over. A leader that is
+    /// merely given a newer epoch goes on with its line; one that led before, followed meanwhile and
+    /// leads again begins another.
+    pub line: Epoch,
     /// From whom the answering node has it; nobody, if it leads.
     pub source: Option<NodeId>,
     /// The highest epoch that the answering node knows.

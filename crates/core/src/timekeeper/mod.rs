@@ -118,6 +118,8 @@ pub struct Timekeeper {
     inherited: Upstream,
     /// The epoch on whose leader the told time stands.
     told_epoch: Option<Epoch>,
+    /// The line on which it lies: the epoch in which that leader last took over.
+    told_line: Option<Epoch>,
     steady_since_ns: u64,
     wall_ns: u64,
     chance: u64,
@@ -151,6 +153,7 @@ impl Timekeeper {
             turn: 0,
             inherited: Upstream::default(),
             told_epoch: None,
+            told_line: None,
             steady_since_ns: local_ns,
             wall_ns: 0,
             chance: config.seed,

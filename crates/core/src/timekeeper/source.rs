@@ -13,8 +13,9 @@ pub(super) struct Source {
     pub(super) filter: OffsetFilter,
     pub(super) asks_at_ns: u64,
     pub(super) burst: u32,
-    /// Whose time it told last.
+    /// Whose time it told last, and on which line that lies.
     pub(super) of: Option<Epoch>,
+    pub(super) line: Option<Epoch>,
     /// How well it knows the time, by its last answer: half its hard interval, ns.
     pub(super) hard_ns: u64,
     /// When its time and this node's were last found to agree, local ns.
@@ -37,6 +38,7 @@ impl Source {
             asks_at_ns: now_ns,
             burst,
             of: None,
+            line: None,
             hard_ns: 0,
             agreed_ns: None,
             odd_since_ns: None,
@@ -61,6 +63,13 @@ impl Source {
         self.burst = self.burst.saturating_sub(1);
         self.asks_at_ns = now_ns.saturating_add(after_ns);
         true
+    }
+
+    /// It tells another line of time from now on: what was measured of the old one is over. The rate
+    /// is the clock's and the floor is the path's, and both are as they were.
+    pub(super) fn restart(&mut self) {
+        // It was possible when it was learnt; a filter that knows nothing is the worst case.
+        self.filter = OffsetFilter::remembering(self.filter.memory()).unwrap_or_default();
     }
 
     /// Notes whether an answer was as expected.

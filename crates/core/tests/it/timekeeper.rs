@@ -197,6 +197,10 @@ fn answers_that_cannot_be_are_refused_one_by_one() {
                 number: 1,
                 node: node(1),
             },
+            line: Epoch {
+                number: 1,
+                node: node(1),
+            },
             source: None,
             epoch: Epoch {
                 number: 1,
@@ -235,6 +239,7 @@ fn an_answer_of_an_older_epoch_is_fenced_and_ones_own_time_is_not_taken_back() {
             received_ns: now_ns,
             sent_ns: now_ns,
             of: epoch(number),
+            line: epoch(number),
             source,
             epoch: epoch(number),
             hard_ns: 0,
