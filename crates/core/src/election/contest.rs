@@ -338,11 +338,16 @@ impl Contest {
         } else {
             own.rank < sitting.claim.rank
         };
-        if !better || !own.may_lead || own.rank.unready {
+        if !better || own.rank.unready {
             self.better_since_ns = None;
             return None;
         }
+        // Whoever may not lead here yet holds already: the hold for the region and the one for the
+        // cluster run side by side, and not one after the other.
         let since_ns = *self.better_since_ns.get_or_insert(now_ns);
+        if !own.may_lead {
+            return None;
+        }
         let held = now_ns.saturating_sub(since_ns) >= limits::HOLD_NS;
         (held || !hysteresis).then(|| self.lead(self.epoch.next(self.me), own, true))
     }

@@ -247,10 +247,11 @@ impl Timekeeper {
             known.tells_at_ns = known.tells_at_ns.min(soon_ns);
         }
         known.owed = !near && announcement.stands && (behind || !self.election.stands());
-        let [cluster, _] = self
+        let changes = self
             .election
             .hear(now_ns, from, near, announcement, verdict);
-        self.counters.leader_changes += u64::from(cluster.is_some());
+        self.counters.leader_changes += u64::from(changes[0].is_some());
+        self.tell_soon(&changes);
         // At once: until then this node would tell its old time under a new leader.
         self.adopt(now_ns, self.wall_ns);
     }

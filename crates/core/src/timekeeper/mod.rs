@@ -30,7 +30,7 @@ use unisono_model::NodeId;
 pub use frame::{Answer, Frame};
 pub use status::{Counters, SourceStatus, Status};
 
-use crate::election::{self, Announcement, Class, Election, Epoch, Rank, Role, Told};
+use crate::election::{self, Announcement, Change, Class, Election, Epoch, Rank, Role, Told};
 use crate::timing::{ClusterClock, Interval, Reading, Sync, Upstream, Witness};
 use source::Source;
 
@@ -189,8 +189,9 @@ impl Timekeeper {
             self.election.resign(now_ns);
         }
         let rank = self.rank(now_ns);
-        let [cluster, _] = self.election.tick(now_ns, rank);
+        let [cluster, region] = self.election.tick(now_ns, rank);
         self.counters.leader_changes += u64::from(cluster.is_some());
+        self.tell_soon(&[cluster, region]);
         self.adopt(now_ns, clocks.wall_ns);
         self.ask(now_ns, out);
         self.announce(now_ns, out);
@@ -371,6 +372,18 @@ impl Timekeeper {
                     to: *node,
                     bytes: bytes.clone(),
                 });
+            }
+        }
+    }
+
+    /// Whoever takes the lead, or stands for others and learns of a new leader, says so at its next
+    /// tick and not in its turn.
+    fn tell_soon(&mut self, changes: &[Option<Change>; 2]) {
+        let leads = |change: &Change| matches!(change, Change::Leads(_));
+        let stands = self.election.stands();
+        if changes.iter().flatten().any(|one| stands || leads(one)) {
+            for known in self.peers.values_mut() {
+                known.tells_at_ns = 0;
             }
         }
     }

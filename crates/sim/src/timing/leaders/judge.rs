@@ -15,6 +15,10 @@ use super::world::by_side;
 /// After the last trouble everything is decided within this, ns: listening, losing a leader, and the
 /// hold of a better candidate.
 const DECIDED_WITHIN_NS: i64 = 12_000_000_000;
+/// How long after a new epoch the one before may still be told, ns: the announcement's turn, the way
+/// and one lost announcement, from the leader to the regions' and from there to everybody. Measured
+/// from the look that saw it first.
+const TAKEOVER_NS: i64 = 400_000_000;
 /// By when every node has begun and listened, ns.
 const STARTED_NS: i64 = 5_000_000_000;
 /// How far a lie may move anybody, beside what a leader's clock does in the meantime, ns.
@@ -84,6 +88,8 @@ pub(super) struct Judge {
     jumped: Option<(usize, i64)>,
     flapping: Option<NodeId>,
     flapped: Vec<Epoch>,
+    /// The highest epoch of the cluster that a part knows, and since when.
+    newest: BTreeMap<u32, (Epoch, i64)>,
     told: BTreeMap<&'static str, usize>,
     stood: BTreeMap<usize, Stood>,
 }
@@ -113,6 +119,7 @@ impl Judge {
             jumped: None,
             flapping: None,
             flapped: Vec::new(),
+            newest: BTreeMap::new(),
             told: BTreeMap::new(),
             stood: BTreeMap::new(),
         }
@@ -167,9 +174,7 @@ impl Judge {
         }
         self.intervals(now_ns, shown);
         self.moved_by_a_lie(now_ns, shown);
-        if now_ns - self.disturbed_ns > DECIDED_WITHIN_NS {
-            self.one_leader_a_part(now_ns, shown);
-        }
+        self.one_leader_a_part(now_ns, shown);
         self.steady(shown);
         self.failover(now_ns, shown);
     }
@@ -281,8 +286,12 @@ impl Judge {
     }
 
     fn one_leader_a_part(&mut self, now_ns: i64, shown: &[Option<Shown>]) {
-        for places in by_side(shown).values() {
+        let decided = now_ns - self.disturbed_ns > DECIDED_WITHIN_NS;
+        for (side, places) in by_side(shown) {
             let part: Vec<&Shown> = places.iter().filter_map(|at| shown[*at].as_ref()).collect();
+            if self.takes_over(now_ns, side, &part) || !decided {
+                continue;
+            }
             let leaders: Vec<NodeId> = part
                 .iter()
                 .filter(|one| one.role == Role::ClusterLeader)
@@ -314,6 +323,16 @@ impl Judge {
                 }
             }
         }
+    }
+
+    /// Whether a new leader's word may still be under way in a part.
+    fn takes_over(&mut self, now_ns: i64, side: u32, part: &[&Shown]) -> bool {
+        let highest = part.iter().map(|one| one.epoch).max().unwrap_or_default();
+        let newest = self.newest.entry(side).or_insert((highest, i64::MIN / 2));
+        if highest > newest.0 {
+            *newest = (highest, now_ns);
+        }
+        now_ns - newest.1 <= TAKEOVER_NS
     }
 
     fn steady(&mut self, shown: &[Option<Shown>]) {

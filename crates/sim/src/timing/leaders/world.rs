@@ -242,6 +242,11 @@ impl World {
         if step == 0 {
             self.victim = leader;
         }
+        // The last step of a row does nothing.
+        let rest = [(Trouble::Flapping, 12), (Trouble::Restarts, 3)];
+        if rest.contains(&(self.plan.trouble, step)) {
+            return;
+        }
         self.judge.disturbed(now_ns);
         let lasts_ns = self.plan.lasts_ns;
         match (self.plan.trouble, step) {
