@@ -137,6 +137,7 @@ impl Timekeeper {
                 source.agreed_ns = Some(now_ns);
             }
         }
+        self.say_whose();
     }
 
     /// Whether an answer of the leader is held back as a lie: three in a row are odd, while those of

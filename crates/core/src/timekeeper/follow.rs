@@ -17,7 +17,11 @@ impl Timekeeper {
             Role::RegionLeader => self.follow(self.election.leader(), now_ns),
             Role::Member => self.follow(self.election.region_leader(), now_ns),
         }
-        // What is told bears the epoch on whose leader it stands already.
+        self.say_whose();
+    }
+
+    /// What is told bears the epoch on whose leader it stands already.
+    pub(super) fn say_whose(&mut self) {
         if self.clock.is_leading() {
             self.told_epoch = Some(self.election.epoch());
         } else if self.clock.is_settled()
