@@ -7,7 +7,7 @@ use unisono_model::NodeId;
 use super::source::{around, is_odd};
 use super::{Answer, Fault, Frame, Outgoing, Timekeeper, limits};
 use crate::election::{Announcement, Verdict};
-use crate::timing::{self, LedgerError, News, Probe, ProbeError, Upstream};
+use crate::timing::{self, LedgerError, News, Probe, ProbeError};
 
 impl Timekeeper {
     /// Answers a question, if there is a time to tell that does not come from whoever asks.
@@ -75,7 +75,7 @@ impl Timekeeper {
             .ledger
             .answered(answer.nonce, readings.0, readings.1, received_ns);
         let probe = match probe {
-            Ok(probe) => probe,
+            Ok(probe) => probe.unsure_by(answer.hard_ns),
             Err(LedgerError::NotAsked { .. }) => {
                 self.counters.refused_not_asked += 1;
                 return;
@@ -94,7 +94,6 @@ impl Timekeeper {
             return;
         }
         source.round_trip_ns = Some(probe.round_trip_ns().unsigned_abs());
-        source.hard_ns = answer.hard_ns;
         source.of = Some(answer.of);
         let before = source.line.replace(answer.line);
         // By its line and not by its name: whoever led, followed meanwhile and leads again has been
@@ -128,11 +127,8 @@ impl Timekeeper {
         let pushed = self.clock.push(probe);
         self.count(from, pushed, probe.received_local_ns());
         // Until then it tells the time from before, as well as that was known.
-        if self.clock.is_settled() {
-            self.clock.set_upstream(Upstream {
-                hard_ns: answer.hard_ns,
-                deviation_ns: answer.deviation_ns as f64,
-            });
+        if pushed.is_ok() && self.clock.is_settled() {
+            self.clock.set_upstream(answer.deviation_ns as f64);
             if let Some(source) = self.sources.get_mut(&from) {
                 source.agreed_ns = Some(now_ns);
             }
@@ -214,8 +210,12 @@ impl Timekeeper {
         let (Some(theirs), Some(ours)) = (source.sound(now_ns), self.own_interval(now_ns)) else {
             return Verdict::Unknown;
         };
+        // A leader's time is its own; the one before it went on with as well as it knew that. What
+        // others know for certain is in their answers already.
         let announced = self.peers.get(&node).and_then(|known| known.announced);
-        let told_ns = announced.map_or(0, |(announcement, _)| announcement.told.hard_ns);
+        let leads = |one: &Announcement| one.cluster.is_some_and(|claim| claim.leader == node);
+        let leading = announced.filter(|(announcement, _)| leads(announcement));
+        let told_ns = leading.map_or(0, |(announcement, _)| announcement.told.hard_ns);
         let apart_ns = source.agreed_ns.map_or(0, |agreed_ns| {
             let elapsed = u128::from(now_ns.saturating_sub(agreed_ns));
             let drift = elapsed * (2 * timing::limits::RATE_PPB_MAX) as u128 / 1_000_000_000;

@@ -93,11 +93,11 @@ impl Timekeeper {
         };
         // Its time is the one before, as well as it knew that when it took over.
         let told = announced.map(|(announcement, _)| announcement.told);
-        self.clock.set_upstream(Upstream {
+        let knew = Upstream {
             hard_ns: told.map_or(0, |told| told.hard_ns),
             deviation_ns: told.map_or(0.0, |told| told.deviation_ns as f64),
-        });
-        self.clock.follow_known(self.turn, filter);
+        };
+        self.clock.follow_known(self.turn, filter, knew);
         self.followed = Some(node);
     }
 

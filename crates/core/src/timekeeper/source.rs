@@ -16,8 +16,6 @@ pub(super) struct Source {
     /// Whose time it told last, and on which line that lies.
     pub(super) of: Option<Epoch>,
     pub(super) line: Option<Epoch>,
-    /// How well it knows the time, by its last answer: half its hard interval, ns.
-    pub(super) hard_ns: u64,
     /// When its time and this node's were last found to agree, local ns.
     pub(super) agreed_ns: Option<u64>,
     /// Since when its answers are odd, and how many there were in a row.
@@ -39,7 +37,6 @@ impl Source {
             burst,
             of: None,
             line: None,
-            hard_ns: 0,
             agreed_ns: None,
             odd_since_ns: None,
             odd: 0,

@@ -177,6 +177,13 @@ impl OffsetFilter {
         }
     }
 
+    /// What is certain is certain to so much less (ns); what is believed stays.
+    pub fn widen(&mut self, by_ns: u64) {
+        if let Some(running) = &mut self.running {
+            running.hard.widen(i64::try_from(by_ns).unwrap_or(i64::MAX));
+        }
+    }
+
     /// What the next process should know.
     pub fn memory(&self) -> Memory {
         let Some(running) = &self.running else {

@@ -18,8 +18,8 @@ impl Hard {
         let at_ns = probe.received_ns();
         let trip_ns = at_ns - probe.sent_ns();
         Self {
-            least_ns: probe.offset_ns_min(),
-            most_ns: probe.offset_ns_max() + drift_ns(trip_ns),
+            least_ns: probe.offset_ns_min().saturating_sub(probe.unsure_ns()),
+            most_ns: (probe.offset_ns_max() + drift_ns(trip_ns)).saturating_add(probe.unsure_ns()),
             at_ns,
         }
     }
@@ -35,7 +35,8 @@ impl Hard {
     pub(super) fn outside_ns(&self, probe: &Probe) -> i64 {
         let new = Self::new(probe);
         let (least_ns, most_ns) = self.at(new.at_ns);
-        (new.least_ns - most_ns).max(least_ns - new.most_ns).max(0)
+        let above_ns = new.least_ns.saturating_sub(most_ns);
+        above_ns.max(least_ns.saturating_sub(new.most_ns)).max(0)
     }
 
     /// The intersection with what a probe proves, which must not lie outside.

@@ -52,7 +52,7 @@ pub struct Reading {
     pub sync: Sync,
 }
 
-/// What the leader that is followed says of its own time.
+/// How well somebody knows the time that it tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Upstream {
     /// Half its hard interval, ns.
@@ -84,7 +84,7 @@ pub struct ClusterClock {
     may_leap: bool,
     epoch: u64,
     asymmetry_ns: u64,
-    upstream: Upstream,
+    upstream_ns: f64,
     told_ns: u64,
     told_local_ns: u64,
     told_earliest_ns: u64,
@@ -137,10 +137,11 @@ impl ClusterClock {
         self.asymmetry_ns = asymmetry_ns;
     }
 
-    /// States how well the leader knows the time itself.
-    pub fn set_upstream(&mut self, upstream: Upstream) {
-        if upstream.deviation_ns >= 0.0 && upstream.deviation_ns.is_finite() {
-            self.upstream = upstream;
+    /// States how well the leader knows the time itself: its deviation, ns. What it knows for certain
+    /// comes with each probe ([`Probe::unsure_by`]).
+    pub fn set_upstream(&mut self, deviation_ns: f64) {
+        if deviation_ns >= 0.0 && deviation_ns.is_finite() {
+            self.upstream_ns = deviation_ns;
         }
     }
 
@@ -167,11 +168,21 @@ impl ClusterClock {
         };
         // It was finite when it was learnt; a filter that knows nothing is the worst case.
         let filter = OffsetFilter::remembering(memory).unwrap_or_default();
-        self.follow_known(epoch, filter)
+        self.go_over(epoch, filter)
     }
 
-    /// The same, where the new leader was measured before: this filter goes on.
-    pub fn follow_known(&mut self, epoch: u64, filter: OffsetFilter) -> bool {
+    /// The same, where the new leader was measured before: this filter goes on. What it has proven is
+    /// about the time before, which the new leader goes on with as well as it knew it.
+    pub fn follow_known(&mut self, epoch: u64, mut filter: OffsetFilter, knew: Upstream) -> bool {
+        filter.widen(knew.hard_ns);
+        let newer = self.go_over(epoch, filter);
+        if newer {
+            self.set_upstream(knew.deviation_ns);
+        }
+        newer
+    }
+
+    fn go_over(&mut self, epoch: u64, filter: OffsetFilter) -> bool {
         if epoch <= self.epoch {
             return false;
         }
@@ -219,8 +230,8 @@ impl ClusterClock {
         let reach = |offset_ns: i64| estimate.offset_ns.saturating_sub(offset_ns).unsigned_abs();
         let half_ns = reach(estimate.least_ns).max(reach(estimate.most_ns));
         let upstream = Upstream {
-            hard_ns: half_ns.saturating_add(self.upstream.hard_ns),
-            deviation_ns: libm::hypot(estimate.deviation_ns, self.upstream.deviation_ns),
+            hard_ns: half_ns,
+            deviation_ns: libm::hypot(estimate.deviation_ns, self.upstream_ns),
         };
         Some((unsigned(local.saturating_add(estimate.offset_ns)), upstream))
     }
@@ -285,8 +296,7 @@ impl ClusterClock {
             return Some(self.own_reading(estimate_ns, apart_ns, Sync::FreeRunning));
         };
         let target = unsigned(local.saturating_add(estimate.offset_ns));
-        let upstream = self.upstream;
-        let deviation_ns = libm::hypot(estimate.deviation_ns, upstream.deviation_ns);
+        let deviation_ns = libm::hypot(estimate.deviation_ns, self.upstream_ns);
         let reach_ns = (libm::ceil(3.0 * deviation_ns) as u64).saturating_add(self.asymmetry_ns);
         // While an error is put right the told time lies beside the best guess: both are inside.
         let likely = Interval {
@@ -294,8 +304,7 @@ impl ClusterClock {
             latest_ns: target.saturating_add(reach_ns).max(estimate_ns),
         };
         let bound = |offset_ns: i64| unsigned(local.saturating_add(offset_ns));
-        let earliest_ns = bound(estimate.least_ns).saturating_sub(upstream.hard_ns);
-        let latest_ns = bound(estimate.most_ns).saturating_add(upstream.hard_ns);
+        let (earliest_ns, latest_ns) = (bound(estimate.least_ns), bound(estimate.most_ns));
         // Time that has been proven to have come does not become unproven, except by a jump.
         self.told_earliest_ns = self.told_earliest_ns.max(earliest_ns).min(latest_ns);
         let hard = Interval {

@@ -15,6 +15,8 @@ pub struct Probe {
     received_remote_ns: i64,
     sent_remote_ns: i64,
     received_local_ns: i64,
+    /// By how much the far clock's readings may be off the time that they tell of, ns.
+    unsure_ns: i64,
 }
 
 /// Why four readings are no probe. Nothing was changed.
@@ -64,6 +66,7 @@ impl Probe {
             received_remote_ns: reading(received_remote_ns)?,
             sent_remote_ns: reading(sent_remote_ns)?,
             received_local_ns: reading(received_local_ns)?,
+            unsure_ns: 0,
         };
         let trip_ns = probe.received_local_ns - probe.sent_local_ns;
         let hold_ns = probe.sent_remote_ns - probe.received_remote_ns;
@@ -80,6 +83,17 @@ impl Probe {
             return Err(TimesError::NoPath { path_ns });
         }
         Ok(probe)
+    }
+
+    /// The same of a clock that tells another one's time by its best guess, within so much (ns) for
+    /// certain. Such a guess moves, and later ones are surer: what this probe proves stays as wide as
+    /// it was when it was made.
+    pub fn unsure_by(self, unsure_ns: u64) -> Self {
+        let unsure_ns = i64::try_from(unsure_ns).unwrap_or(i64::MAX);
+        Self {
+            unsure_ns: unsure_ns.min(i64::MAX / 4),
+            ..self
+        }
     }
 
     /// When the answer arrived, by this machine's clock (ns).
@@ -99,6 +113,10 @@ impl Probe {
     pub fn offset_ns(&self) -> i64 {
         let (most_ns, least_ns) = (self.offset_ns_max(), self.offset_ns_min());
         least_ns + (most_ns - least_ns) / 2
+    }
+
+    pub(super) fn unsure_ns(&self) -> i64 {
+        self.unsure_ns
     }
 
     pub(super) fn sent_ns(&self) -> i64 {

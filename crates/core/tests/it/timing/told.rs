@@ -166,18 +166,37 @@ fn what_the_leader_does_not_know_its_followers_do_not() {
     clock.push(&regular(&machine, 600)).expect("taken");
     let local_ns = machine.local_ns(121 * SECOND);
     let before = clock.now(local_ns).expect("synced");
-    clock.set_upstream(Upstream {
-        hard_ns: 50 * MS,
-        deviation_ns: 9e6,
-    });
-    clock.set_upstream(Upstream {
-        hard_ns: 0,
-        deviation_ns: f64::NAN,
-    });
+    clock.set_upstream(9e6);
+    clock.set_upstream(f64::NAN);
     let after = clock.now(local_ns).expect("synced");
     assert!(after.deviation_ns >= 9e6);
-    assert!(after.hard.latest_ns >= before.hard.latest_ns + 50 * MS);
     assert!(after.likely.earliest_ns < before.likely.earliest_ns);
+    let knew = Upstream {
+        hard_ns: 50 * MS,
+        deviation_ns: 0.0,
+    };
+    assert!(clock.follow_known(1, synced(&machine, 600), knew));
+    let over = clock.now(local_ns).expect("synced");
+    assert!(over.hard.latest_ns >= before.hard.latest_ns + 50 * MS);
+}
+
+/// Its upstream's guess wanders, and becomes surer: an answer of then proves no more than it did then.
+#[test]
+fn what_a_guessing_leader_becomes_sure_of_makes_its_earlier_answers_no_surer() {
+    let mut machine = Machine::new(0);
+    let mut clock = ClusterClock::default();
+    for number in 0..40 {
+        // By the follower's clock: the leader's guess is 3 ms behind first, and right in the end.
+        machine.jumped_ns = if number < 20 { 3 * MS.cast_signed() } else { 0 };
+        let sure_ns = if number < 20 { 4 * MS } else { MS / 10 };
+        let probe = machine.probe(number * 200 * MS, MS / 5, MS / 5);
+        clock.push(&probe.unsure_by(sure_ns)).expect("taken");
+        machine.jumped_ns = 0;
+        let at_ns = number * 200 * MS + MS;
+        if let Some(reading) = clock.now(machine.local_ns(at_ns)) {
+            assert!(reading.hard.contains(cluster_ns(at_ns)), "{reading:?}");
+        }
+    }
 }
 
 #[test]
