@@ -123,6 +123,8 @@ pub struct Contest {
     better_since_ns: Option<u64>,
     weighs_since_ns: Option<u64>,
     defers_since_ns: Option<u64>,
+    /// How often in a row it went on over another leader, and when last.
+    insisted: (u8, u64),
     ticked_ns: Option<u64>,
 }
 
@@ -144,6 +146,7 @@ impl Contest {
             better_since_ns: None,
             weighs_since_ns: None,
             defers_since_ns: None,
+            insisted: (0, 0),
             ticked_ns: None,
         }
     }
@@ -473,7 +476,11 @@ impl Contest {
                 (fewer(own.followers), own.rank) < (fewer(claim.followers), claim.rank)
             }
         };
-        if stays {
+        let (insisted, last_ns) = self.insisted;
+        let in_a_row = now_ns.saturating_sub(last_ns) <= limits::INSISTS_NS;
+        let insisted = if in_a_row { insisted } else { 0 };
+        if stays && insisted < limits::INSISTS_MAX {
+            self.insisted = (insisted + 1, now_ns);
             let unseats = self.sitting.is_some_and(|sitting| sitting.claim.unseats);
             return Some(self.lead(claim.epoch.next(self.me), own, unseats));
         }

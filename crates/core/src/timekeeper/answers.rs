@@ -105,8 +105,7 @@ impl Timekeeper {
             if changed {
                 source.restart();
             }
-            source.note(is_odd(&source.filter, &probe), now_ns);
-            let pushed = source.filter.push(&probe);
+            let pushed = source.take(&probe, now_ns);
             self.count(from, pushed, received_ns);
             self.compare(from, now_ns);
         }
@@ -118,7 +117,10 @@ impl Timekeeper {
             // It stands on another leader now: what was learnt of its time is over.
             self.turn += 1;
             self.clock.follow(self.turn);
-            self.source(from, now_ns, 0).burst = limits::BURST_OTHERS;
+            let source = self.source(from, now_ns, 0);
+            source.burst = limits::BURST_OTHERS;
+            source.odd = 0;
+            source.odd_since_ns = None;
         }
         if !changed && self.lies(from, probe, now_ns) {
             self.counters.contradictions += 1;
@@ -140,14 +142,16 @@ impl Timekeeper {
     /// most others are as expected. If theirs are odd as well, this node's own clock has jumped; two
     /// clocks alone cannot tell which of them is wrong, and the leader is believed in the end.
     fn lies(&mut self, from: NodeId, probe: &Probe, now_ns: u64) -> bool {
-        let odd = self.config.fault != Some(Fault::LiarsBelieved)
-            && self.clock.is_settled()
-            && is_odd(self.clock.filter(), probe);
+        let odd = is_odd(self.clock.filter(), probe).filter(|_| self.clock.is_settled());
+        let odd = odd.map(|odd| odd && self.config.fault != Some(Fault::LiarsBelieved));
         let source = self.source(from, now_ns, 0);
         source.note(odd, now_ns);
         let (count, Some(since_ns)) = (source.odd, source.odd_since_ns) else {
             return false;
         };
+        if odd.is_none() {
+            return false;
+        }
         let others = self.sources.iter_mut().filter(|(node, _)| **node != from);
         let (mut even, mut jumped) = (0, 0);
         for (_, other) in others {
@@ -156,12 +160,10 @@ impl Timekeeper {
                 other.asks_at_ns = other.asks_at_ns.min(now_ns);
                 other.burst = other.burst.max(limits::ODD_MAX + 1);
             }
-            even += usize::from(other.even_ns.is_some_and(|at_ns| at_ns >= since_ns));
-            jumped += usize::from(
-                other
-                    .odd_since_ns
-                    .is_some_and(|at_ns| at_ns + limits::SOUND_FOR_NS >= since_ns),
-            );
+            let moved = other.has_moved(since_ns);
+            let heard = other.even_ns.is_some_and(|at_ns| at_ns >= since_ns);
+            even += usize::from(heard && !moved);
+            jumped += usize::from(moved);
         }
         if even + jumped == 0 {
             return count < limits::ODD_ALONE_MAX;

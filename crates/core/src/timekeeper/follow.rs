@@ -162,23 +162,37 @@ impl Timekeeper {
         }
     }
 
-    /// Who is measured beside whom the node follows: leaders measure one another, a member its
-    /// the backups and the cluster's leader, so that a leader that lies is seen and a successor is
-    /// known before it leads.
+    /// Who is measured beside whom the node follows, so that a leader that lies is seen and a successor
+    /// is known before it leads: both backups, and then of those who stand for the cluster one another,
+    /// of the rest the cluster's leader. In two regions only one other stands for the cluster, and it
+    /// may be the liar: without a backup nobody could tell which clock of two has jumped.
     fn others(&self, now_ns: u64) -> Vec<NodeId> {
-        let mut others = if self.election.stands() {
+        let claims = [
+            self.election.region_claim(now_ns),
+            self.election.cluster_claim(now_ns),
+        ];
+        let backups = claims.iter().flatten().filter_map(|claim| claim.backup);
+        let standing = if self.election.stands() {
             self.election.standing_for_the_cluster(now_ns)
         } else {
-            let claims = [
-                self.election.region_claim(now_ns),
-                self.election.cluster_claim(now_ns),
-            ];
-            let backups = claims.iter().flatten().filter_map(|claim| claim.backup);
-            backups.chain(self.election.leader()).collect()
+            self.election.leader().into_iter().collect()
         };
-        others.retain(|node| *node != self.config.node && self.followed != Some(*node));
-        others.sort_unstable();
-        others.dedup();
+        // While the leader is in doubt everybody is a witness who was ever known well enough: those
+        // above may have changed a moment ago.
+        let followed = self.followed.and_then(|node| self.sources.get(&node));
+        let doubted = followed.is_some_and(|source| source.odd > 0);
+        let known = self
+            .sources
+            .iter()
+            .filter(|(_, source)| doubted && source.filter.taken() >= limits::PROBES_KNOWN);
+        let known = known.map(|(node, _)| *node);
+        let mut others = Vec::new();
+        for node in backups.chain(standing).chain(known) {
+            let own = node == self.config.node || self.followed == Some(node);
+            if !own && !others.contains(&node) {
+                others.push(node);
+            }
+        }
         others.truncate(limits::OTHERS_MAX);
         others
     }

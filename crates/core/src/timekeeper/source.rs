@@ -2,7 +2,7 @@
 
 use super::limits;
 use crate::election::Epoch;
-use crate::timing::{Estimate, OffsetFilter, Probe, ProbeLedger};
+use crate::timing::{Estimate, News, OffsetFilter, Probe, ProbeError, ProbeLedger};
 
 /// A node that is asked the time.
 #[derive(Clone, Debug)]
@@ -11,6 +11,9 @@ pub(super) struct Source {
     /// What its answers say of its clock. Whom the node follows is measured by the told clock's own
     /// filter instead.
     pub(super) filter: OffsetFilter,
+    /// What its answers said before it told another line of time. No change of leader is a step, so
+    /// this says what is to be expected until the new measurement does.
+    pub(super) former: Option<OffsetFilter>,
     pub(super) asks_at_ns: u64,
     pub(super) burst: u32,
     /// Whose time it told last, and on which line that lies.
@@ -21,6 +24,9 @@ pub(super) struct Source {
     /// Since when its answers are odd, and how many there were in a row.
     pub(super) odd_since_ns: Option<u64>,
     pub(super) odd: u32,
+    /// When its measurement last gave way to an odd answer: what it expects since says nothing about
+    /// which of the two clocks has moved.
+    pub(super) gave_way_ns: Option<u64>,
     /// When an answer of it was last as expected.
     pub(super) even_ns: Option<u64>,
     pub(super) round_trip_ns: Option<u64>,
@@ -33,6 +39,7 @@ impl Source {
         Self {
             ledger: ProbeLedger::default(),
             filter: OffsetFilter::new(),
+            former: None,
             asks_at_ns: now_ns,
             burst,
             of: None,
@@ -40,6 +47,7 @@ impl Source {
             agreed_ns: None,
             odd_since_ns: None,
             odd: 0,
+            gave_way_ns: None,
             even_ns: None,
             round_trip_ns: None,
             heard_ns: None,
@@ -66,19 +74,48 @@ impl Source {
     /// is the clock's and the floor is the path's, and both are as they were.
     pub(super) fn restart(&mut self) {
         // It was possible when it was learnt; a filter that knows nothing is the worst case.
-        self.filter = OffsetFilter::remembering(self.filter.memory()).unwrap_or_default();
+        let fresh = OffsetFilter::remembering(self.filter.memory()).unwrap_or_default();
+        let before = core::mem::replace(&mut self.filter, fresh);
+        if before.taken() >= limits::PROBES_KNOWN {
+            self.former = Some(before);
+        }
     }
 
-    /// Notes whether an answer was as expected.
-    pub(super) fn note(&mut self, odd: bool, now_ns: u64) {
-        if odd {
-            self.odd_since_ns.get_or_insert(now_ns);
-            self.odd += 1;
-        } else {
-            self.odd_since_ns = None;
-            self.odd = 0;
-            self.even_ns = Some(now_ns);
+    /// Takes a probe of a node that is not followed, and notes whether it was as expected.
+    pub(super) fn take(&mut self, probe: &Probe, now_ns: u64) -> Result<News, ProbeError> {
+        if self.filter.taken() >= limits::PROBES_KNOWN {
+            self.former = None;
         }
+        let expects = self.former.as_ref().unwrap_or(&self.filter);
+        self.note(is_odd(expects, probe), now_ns);
+        let pushed = self.filter.push(probe);
+        let gave_way = matches!(pushed, Ok(News::Jumped { .. } | News::RouteChanged));
+        if gave_way && self.odd > 0 {
+            self.gave_way_ns = Some(now_ns);
+        }
+        pushed
+    }
+
+    /// Notes whether an answer was as expected; where nothing was to be expected, nothing.
+    pub(super) fn note(&mut self, odd: Option<bool>, now_ns: u64) {
+        match odd {
+            Some(true) => {
+                self.odd_since_ns.get_or_insert(now_ns);
+                self.odd += 1;
+            }
+            Some(false) => {
+                self.odd_since_ns = None;
+                self.odd = 0;
+                self.even_ns = Some(now_ns);
+            }
+            None => {}
+        }
+    }
+
+    /// Whether it has left its course, as seen from here, since then or shortly before (ns).
+    pub(super) fn has_moved(&self, since_ns: u64) -> bool {
+        let lately = |at_ns: u64| at_ns.saturating_add(limits::SOUND_FOR_NS) >= since_ns;
+        self.odd_since_ns.is_some_and(lately) || self.gave_way_ns.is_some_and(lately)
     }
 
     /// What it shows, as far as it was measured well enough and lately.
@@ -93,16 +130,15 @@ impl Source {
 /// Whether an answer is not to be expected of a clock that is known so well: its middle lies further
 /// from the estimate than its round trip differs from the shortest one, halved. Neither queueing nor
 /// a longer or a shorter way does that, whichever direction they change; a clock that jumps does.
-pub(super) fn is_odd(filter: &OffsetFilter, probe: &Probe) -> bool {
+/// Nothing where the clock is not known well enough: whoever was never measured is no witness.
+pub(super) fn is_odd(filter: &OffsetFilter, probe: &Probe) -> Option<bool> {
     let local_ns = probe.received_local_ns();
     let known = filter.taken() >= limits::PROBES_KNOWN;
-    let Some(estimate) = filter.estimate(local_ns).filter(|_| known) else {
-        return false;
-    };
+    let estimate = filter.estimate(local_ns).filter(|_| known)?;
     let off_ns = (probe.offset_ns() as f64 - estimate.offset_ns as f64).abs();
     let path_ns = (probe.round_trip_ns() as f64 - estimate.floor_ns).abs() / 2.0;
     let sigmas_ns = limits::ODD_SIGMAS * estimate.deviation_ns + limits::ODD_NS_MIN;
-    off_ns > path_ns + sigmas_ns
+    Some(off_ns > path_ns + sigmas_ns)
 }
 
 /// Where a clock of this estimate stands, widened by so much (ns).

@@ -205,6 +205,26 @@ fn of_two_leaders_the_one_with_more_followers_goes_on_under_a_newer_epoch() {
 }
 
 #[test]
+fn a_leader_that_another_one_never_gives_way_to_yields_in_the_end() {
+    let mut contest = Contest::new(node(5), 0, None);
+    let own = Candidate {
+        followers: 9,
+        ..candidate(5)
+    };
+    contest.tick(0, own);
+    contest.tick(20 * MS, own);
+    let mut number = 7;
+    for ms in (100..1_000).step_by(100) {
+        contest.tick(ms * MS, own);
+        // Node 2 has found this one to lie, and answers each of its epochs with a newer one.
+        let said = word(2, Some(claim(2, number)));
+        contest.hear(ms * MS, node(2), &said, Verdict::Agrees);
+        number += 2;
+    }
+    assert_eq!(contest.standing(), Standing::Follows(node(2)));
+}
+
+#[test]
 fn a_better_candidate_takes_over_only_after_it_has_been_better_for_a_while() {
     let mut contest = following();
     let own = Candidate {

@@ -83,6 +83,8 @@ pub(super) struct Judge {
     leading: Option<(NodeId, i64, u64)>,
     lost: Option<(NodeId, i64)>,
     liar: Option<(usize, i64, i64)>,
+    /// How far a lie has moved whom at the worst, ns.
+    moved: BTreeMap<usize, i64>,
     /// Who was away from the leader's time before the lie already.
     astray: BTreeSet<usize>,
     jumped: Option<(usize, i64)>,
@@ -115,6 +117,7 @@ impl Judge {
             leading: None,
             lost: None,
             liar: None,
+            moved: BTreeMap::new(),
             astray: BTreeSet::new(),
             jumped: None,
             flapping: None,
@@ -126,6 +129,11 @@ impl Judge {
     }
 
     pub(super) fn found(mut self) -> Found {
+        if let Some(worst) = self.moved.values().copied().max_by_key(|by_ns| by_ns.abs()) {
+            let nodes: Vec<&usize> = self.moved.keys().collect();
+            let words = format!("I6: a lie moved nodes {nodes:?}, by {worst} ns at the worst");
+            self.found.violations.push(words);
+        }
         let clusters = self.epochs.keys().filter(|(scope, _)| *scope == u64::MAX);
         self.found.leaderships = clusters.count();
         self.found
@@ -280,7 +288,10 @@ impl Judge {
                 self.astray.insert(place);
             }
             if moved.abs() > MOVED_NS_MAX && !self.astray.contains(&place) {
-                self.violated("I6", format!("a lie moved node {place} by {moved} ns"));
+                let worst = self.moved.entry(place).or_default();
+                if moved.abs() > worst.abs() {
+                    *worst = moved;
+                }
             }
         }
     }
