@@ -4,6 +4,18 @@ use std::time::Duration;
 
 /// Largest request body (bytes).
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
+/// Largest body of a request that bears a file (bytes): a content of 1 MiB in base64, and its
+/// record.
+pub const FILE_BODY_BYTES_MAX: usize = 1_536 * 1024;
+/// Contents that are measured at once. A file that is made to cost takes seconds of one core; more
+/// of them wait.
+pub const MEASURES_MAX: usize = 2;
+/// How long a content waits to be measured.
+pub const MEASURE_WITHIN: Duration = Duration::from_secs(10);
+/// Files in one page when the request does not say.
+pub const FILES_PAGE: usize = 200;
+/// Most files in one page.
+pub const FILES_PAGE_MAX: usize = 1_000;
 /// How long a body may take to arrive.
 pub const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// How long the head of a request may take to arrive; also how long a connection may idle.

@@ -16,4 +16,7 @@ pub struct Sabotage {
     pub gaps_not_repaired: bool,
     pub fences_ignored: bool,
     pub token_expiry_ignored: bool,
+    pub paths_by_prefix: bool,
+    pub narrowing_skipped: bool,
+    pub policy_after_apply: bool,
 }

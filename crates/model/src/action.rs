@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability::Tier;
 use crate::wire::{self, Blob};
-use crate::{Digest, Fence, Incarnation, Incident, LogId, NodeId};
+use crate::{Approve, Digest, Fence, Incarnation, Incident, LogId, NodeId, Plan, Write};
 
 /// One thing that an agent does.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -73,6 +73,12 @@ pub enum Action {
     Fence(Fence),
     /// Something was refused (nodes only).
     Incident(Incident),
+    /// Sets the plan of the orchestra; the latest by stamp stands, as a whole.
+    Plan(Plan),
+    /// A file was written, moved or removed.
+    Write(Write),
+    /// Approves or rejects what others have made.
+    Approve(Approve),
 }
 
 /// Who holds an agent's private key.
@@ -371,6 +377,9 @@ impl Action {
             Self::Guard => "guard",
             Self::Fence(_) => "fence",
             Self::Incident(_) => "incident",
+            Self::Plan(_) => "plan",
+            Self::Write(_) => "write",
+            Self::Approve(_) => "approve",
         }
     }
 
@@ -389,6 +398,9 @@ impl Action {
                 | Self::Guard
                 | Self::Fence(_)
                 | Self::Incident(_)
+                | Self::Plan(_)
+                | Self::Write(_)
+                | Self::Approve(_)
         )
     }
 }

@@ -4,7 +4,8 @@ use alloc::string::String;
 
 use crate::capability::Tier;
 use crate::{
-    Action, Fence, FieldValue, Incident, NodeId, Signal, TaskChange, limits, wire::Malformed,
+    Action, Fence, FieldValue, Incident, Measure, NodeId, Reviewed, Signal, TaskChange, Write,
+    limits, path, wire::Malformed,
 };
 
 /// Whether an action is within its limits.
@@ -60,6 +61,47 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
         Action::Guard => Ok(()),
         Action::Fence(one) => fence(one),
         Action::Incident(one) => incident(one),
+        Action::Plan(plan) => plan
+            .check()
+            .map_err(|_| Malformed::Contradiction("a plan that cannot stand")),
+        Action::Write(one) => write(one),
+        Action::Approve(one) => {
+            match &one.about {
+                Reviewed::Path(path) => path::check(path)?,
+                Reviewed::Task(task) => name("task name", task)?,
+            }
+            text("reason", &one.reason, limits::REASON_BYTES_MAX)
+        }
+    }
+}
+
+fn write(write: &Write) -> Result<(), Malformed> {
+    name("project", &write.project)?;
+    path::check(&write.path)?;
+    if let Some(moved) = &write.moved_from {
+        path::check(&moved.path)?;
+        if moved.path == write.path || write.content.is_none() {
+            return Err(Malformed::Contradiction(
+                "what is moved has another path and a content",
+            ));
+        }
+    }
+    let Some(content) = &write.content else {
+        return match write.base {
+            Some(_) => Ok(()),
+            None => Err(Malformed::Contradiction(
+                "a removal names the content that it removes",
+            )),
+        };
+    };
+    match &content.measure {
+        Measure::Known(measured) => {
+            name("language", &measured.language)?;
+            text("function", &measured.most_complex, limits::NAME_BYTES_MAX)?;
+            text("function", &measured.longest, limits::NAME_BYTES_MAX)
+        }
+        Measure::UnknownLanguage => Ok(()),
+        Measure::Unmeasurable(reason) => name("reason", reason),
     }
 }
 

@@ -9,9 +9,11 @@ mod action;
 mod bundle;
 pub mod capability;
 pub mod check;
+mod file;
 mod ids;
 pub mod limits;
 pub mod path;
+mod plan;
 mod record;
 mod rejection;
 mod stamp;
@@ -26,10 +28,12 @@ pub use bundle::{
     BUNDLE_VERSION, BundleBody, BundleHeader, Carried, DocumentAppend, DocumentKind, DocumentName,
     ForkProof, LogEnd, SignedBundle,
 };
+pub use file::{Approve, Content, Judgement, Measure, Measured, Moved, Reviewed, Write};
 pub use ids::{
     AgentId, ChainId, ClusterId, Digest, IdempotencyKey, Incarnation, LogId, NodeId,
     NotHexadecimal, OrchestraId, from_hex,
 };
+pub use plan::{FileScope, PhaseState, Plan, PlanFault, PlanPhase, Project, Who};
 pub use record::{ChainHead, RECORD_VERSION, RecordBody, RecordPlace, SignedRecord};
 pub use rejection::{Category, Code, Rejection};
 pub use stamp::{Place, Stamp};

@@ -65,3 +65,17 @@ pub const PATH_BYTES_MAX: usize = 4096;
 pub const PATH_NAME_BYTES_MAX: usize = 255;
 /// The longest life of a link (ms): no token outlives its usefulness unseen.
 pub const TOKEN_LIFE_MS_MAX: u64 = 400 * 24 * 3_600_000;
+/// Most projects of a plan. A plan is one record, so that it stands as a whole.
+pub const PLAN_PROJECTS_MAX: usize = 32;
+/// Most phases of a project.
+pub const PLAN_PHASES_MAX: usize = 64;
+/// Most scopes of a phase: an agent each, in a large fleet.
+pub const PLAN_SCOPES_MAX: usize = 256;
+/// Most paths of a scope.
+pub const PLAN_PATHS_MAX: usize = 256;
+/// Most endings of files that nobody can measure.
+pub const PLAN_ENDINGS_MAX: usize = 32;
+/// Longest of these (bytes).
+pub const PLAN_ENDING_BYTES_MAX: usize = 16;
+/// Largest content that is measured and recorded (bytes).
+pub const CONTENT_BYTES_MAX: usize = 1024 * 1024;

@@ -5,6 +5,7 @@
 //! as they come); so are characters that only look alike, or that only compatibility makes equal
 //! (`ﬁ`, `fi`). What a path leads to on a disk is answered where the file is opened.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use unicode_normalization::is_nfc;
@@ -63,6 +64,72 @@ pub fn check(path: &str) -> Result<(), NotPlain> {
         return Err(NotPlain::Spelling);
     }
     path.split('/').try_for_each(segment)
+}
+
+/// Whether a pattern is plain: a path in which `*` may stand for characters of a name, and `**` for
+/// names.
+///
+/// # Errors
+/// The first reason why it is not.
+pub fn check_pattern(pattern: &str) -> Result<(), NotPlain> {
+    let odd = |name: &str| name.contains("**") && name != "**";
+    if pattern.split('/').any(odd) {
+        return Err(NotPlain::Character(Shown('*')));
+    }
+    // Any letter will do: it is one that nothing else forbids.
+    check(&pattern.replace('*', "x"))
+}
+
+/// Whether a pattern covers a path. A path covers itself and nothing else.
+pub fn matches(pattern: &str, path: &str) -> bool {
+    let mut patterns: Vec<&str> = pattern.split('/').collect();
+    if patterns.last() == Some(&"**") {
+        // What stands under a folder is not the folder.
+        patterns.push("*");
+    }
+    let names: Vec<&str> = path.split('/').collect();
+    wild(
+        &patterns,
+        &names,
+        |one| *one == "**",
+        |one, name| {
+            let (one, name) = (one.as_bytes(), name.as_bytes());
+            wild(one, name, |byte| *byte == b'*', |byte, other| byte == other)
+        },
+    )
+}
+
+/// Whether a sequence fits another in which some parts stand for any number of parts. The last of
+/// these takes as little as it can, and more when what follows does not fit: no choice before it has
+/// to be undone, so the work is bounded by the product of the lengths.
+fn wild<P, T>(
+    pattern: &[P],
+    text: &[T],
+    is_any: impl Fn(&P) -> bool,
+    fits: impl Fn(&P, &T) -> bool,
+) -> bool {
+    let (mut at, mut from) = (0, 0);
+    let mut last: Option<(usize, usize)> = None;
+    while from < text.len() {
+        match pattern.get(at) {
+            Some(part) if is_any(part) => {
+                last = Some((at, from));
+                at += 1;
+            }
+            Some(part) if fits(part, &text[from]) => {
+                at += 1;
+                from += 1;
+            }
+            _ => {
+                let Some((any, taken)) = last else {
+                    return false;
+                };
+                last = Some((any, taken + 1));
+                (at, from) = (any + 1, taken + 1);
+            }
+        }
+    }
+    pattern[at..].iter().all(is_any)
 }
 
 fn segment(name: &str) -> Result<(), NotPlain> {
@@ -134,6 +201,39 @@ mod tests {
             "a/computer/lpt.txt",
         ] {
             assert_eq!(check(path), Ok(()), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_covers_what_it_says_and_no_more() {
+        for (pattern, path, covers) in [
+            ("src/a.rs", "src/a.rs", true),
+            ("src/a.rs", "src/a.rs.bak", false),
+            ("src/a.rs", "src/a", false),
+            ("src", "src/a.rs", false),
+            ("src/*", "src/a.rs", true),
+            ("src/*", "src/b/a.rs", false),
+            ("src/*.rs", "src/a.rs", true),
+            ("src/*.rs", "src/a.rs.md", false),
+            ("src/a*b*c", "src/aXbYbZc", true),
+            ("src/a*b*c", "src/aXbYbZ", false),
+            ("src/**", "src/a/b/c.rs", true),
+            ("src/**", "src", false),
+            ("src/**", "srcs/a", false),
+            ("**/a.rs", "a.rs", true),
+            ("**/a.rs", "x/y/a.rs", true),
+            ("**/a.rs", "x/y/ba.rs", false),
+            ("src/**/t/**/a.rs", "src/t/x/t/y/a.rs", true),
+            ("src/**/t/**/a.rs", "src/x/y/a.rs", false),
+            ("SRC/a.rs", "src/a.rs", false),
+        ] {
+            assert_eq!(check_pattern(pattern), Ok(()), "{pattern}");
+            assert_eq!(matches(pattern, path), covers, "{pattern} {path}");
+        }
+        for pattern in [
+            "", "/src", "src/../x", "src/**x", "a/***", "src//*", "*/", ".",
+        ] {
+            assert!(check_pattern(pattern).is_err(), "{pattern:?}");
         }
     }
 

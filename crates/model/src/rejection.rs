@@ -137,6 +137,31 @@ codes! {
     NotAllowed "not_allowed" Denied,
     /// More actions in a minute than the token allows.
     TokenRate "token_rate" TooMany,
+    /// A path of a file in another form than the one that is taken.
+    PathNotPlain "path_not_plain" Usage,
+    /// A path that leads out of the workspace, or to what has a second name.
+    PathEscapes "path_escapes" Denied,
+    /// A file that neither token nor plan lets this agent write.
+    FileNotAllowed "file_not_allowed" Denied,
+    /// Removing, moving away or emptying a file without the right to delete.
+    DeletionNotAllowed "deletion_not_allowed" Denied,
+    /// Functions that are too complex or too long, cannot be measured, or measure otherwise than
+    /// claimed; a file that is too large.
+    MeasureRefused "measure_refused" Denied,
+    /// A phase that is not active, not in the plan, or not in the token.
+    PhaseNotActive "phase_not_active" Denied,
+    /// Nobody has set a plan.
+    PlanMissing "plan_missing" Denied,
+    /// Another plan stands by now.
+    PlanStale "plan_stale" Conflict,
+    /// A plan that cannot stand.
+    PlanInvalid "plan_invalid" Usage,
+    /// The file holds something else by now.
+    ContentConflict "content_conflict" Conflict,
+    /// The content is not what the record says of it.
+    ContentMismatch "content_mismatch" Verification,
+    /// Who approves and who wrote have a hand in common.
+    DutiesTogether "duties_together" Denied,
 }
 
 impl Rejection {
@@ -177,6 +202,10 @@ impl core::error::Error for Rejection {}
 
 impl From<crate::wire::Malformed> for Rejection {
     fn from(malformed: crate::wire::Malformed) -> Self {
-        Self::new(Code::Malformed, alloc::format!("{malformed}"))
+        let code = match malformed {
+            crate::wire::Malformed::Path(_) => Code::PathNotPlain,
+            _ => Code::Malformed,
+        };
+        Self::new(code, alloc::format!("{malformed}"))
     }
 }

@@ -7,6 +7,8 @@ use core::fmt;
 use serde::de::{DeserializeOwned, Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::path::NotPlain;
+
 /// Why bytes are not the one canonical form of a value. Nothing changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Malformed {
@@ -30,6 +32,9 @@ pub enum Malformed {
     /// Parts that contradict one another.
     #[error("{0}")]
     Contradiction(&'static str),
+    /// A path of a file that is not plain.
+    #[error("the path is not plain: {0}")]
+    Path(#[from] NotPlain),
 }
 
 /// The canonical bytes of a value.

@@ -225,6 +225,18 @@ impl Planted {
             name: "token-expiry-ignored",
             breaks: &["I7"],
         },
+        Self {
+            name: "paths-by-prefix",
+            breaks: &["I7"],
+        },
+        Self {
+            name: "narrowing-skipped",
+            breaks: &["I7"],
+        },
+        Self {
+            name: "policy-after-apply",
+            breaks: &["I1"],
+        },
     ];
 
     /// The one of this name.
@@ -252,6 +264,9 @@ impl Scenario {
             gaps_not_repaired: name == "gaps-not-repaired",
             fences_ignored: name == "fences-ignored",
             token_expiry_ignored: name == "token-expiry-ignored",
+            paths_by_prefix: name == "paths-by-prefix",
+            narrowing_skipped: name == "narrowing-skipped",
+            policy_after_apply: name == "policy-after-apply",
         }
     }
 

@@ -100,6 +100,9 @@ pub(crate) struct Listen {
     /// Records every request that changes something, and its answer, as JSON lines
     #[arg(long, value_name = "FILE")]
     pub(crate) history: Option<PathBuf>,
+    /// The workspace of the agents here: files are recorded only if they lie in it as they were sent
+    #[arg(long, value_name = "DIR")]
+    pub(crate) workspace: Option<PathBuf>,
     /// Binds the endpoint that injects faults
     #[arg(long, hide = true)]
     pub(crate) test_faults: bool,
@@ -252,6 +255,20 @@ pub(crate) enum Command {
     /// The latest refusals for want of a right
     #[command(after_help = "Example:\n  unisono incidents")]
     Incidents,
+    /// The plan: who may write which files in which phase; set it, show it, check a workspace
+    #[command(after_help = "Example:\n  unisono plan set plan.toml --as boss")]
+    Plan(command::plan::PlanArgs),
+    /// Has a file of the workspace measured and recorded
+    #[command(after_help = "Example:\n  unisono write src/a.rs --project alpha --phase 1 --as ivy")]
+    Write(command::file::WriteArgs),
+    /// The files that were written, and what was said about them
+    #[command(after_help = "Example:\n  unisono files src/a.rs -o json")]
+    Files(command::file::FilesArgs),
+    /// Approves or rejects what a file holds, or how a task stands
+    #[command(
+        after_help = "Example:\n  unisono approve src/a.rs --content 5f0c… --reason \"tests pass\" --as vera"
+    )]
+    Approve(command::file::ApproveArgs),
     /// Shared notes
     #[command(after_help = "Example:\n  unisono note set plan --as ada \"first the index\"")]
     Note(command::note::NoteArgs),

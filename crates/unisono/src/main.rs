@@ -22,6 +22,7 @@ mod serve;
 mod small_file;
 mod tier;
 mod timing;
+mod workspace;
 
 use std::process::ExitCode;
 

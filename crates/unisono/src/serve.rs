@@ -27,6 +27,7 @@ use crate::home::{Home, Membership, Running, Seed};
 use crate::notify::Supervisor;
 use crate::output::{self, Format};
 use crate::timing::{self, Timing};
+use crate::workspace::Workspace;
 
 /// Requests that wait for the loop.
 const CALLS_MAX: usize = 4096;
@@ -42,6 +43,8 @@ const OPEN_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) struct Wishes {
     /// Where requests are recorded.
     pub(crate) history: Option<PathBuf>,
+    /// Where the agents' files lie.
+    pub(crate) workspace: Option<PathBuf>,
     /// Whether the test endpoint is bound.
     pub(crate) test_faults: bool,
     /// Whether syncs are left out.
@@ -153,6 +156,8 @@ fn begin(
     let driving = drive(driver)?;
     let timing = Timing::new(own.node, wishes.timing, membership.seeds.is_empty())?;
     timing.serve(&transport, endpoint.timing, finish.subscribe(), region);
+    let workspace = Workspace::new(wishes.workspace.as_deref())
+        .map_err(|error| Failure::system("the workspace", &error))?;
     let (counted, told) = (transport.clone(), timing.clone());
     let handle = NodeHandle {
         cluster: identity.cluster,
@@ -163,6 +168,7 @@ fn begin(
         published,
         readiness: ready.clone(),
         stop: stopping.clone(),
+        inspector: Arc::new(workspace),
         clock: Arc::new(move || told.shown()),
         metrics: Arc::new(move || metrics.text(&counted) + &timing.metrics()),
     };

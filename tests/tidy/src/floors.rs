@@ -15,7 +15,9 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("sim", &["core", "document", "model"]),
     (
         "unisono",
-        &["api", "core", "document", "model", "quic", "sim", "store"],
+        &[
+            "api", "core", "document", "measure", "model", "quic", "sim", "store",
+        ],
     ),
 ];
 

@@ -16,8 +16,8 @@ use super::calls::drawn_key;
 use super::key::AgentKey;
 use super::{Client, ClientError, Reply, WriteOptions};
 use crate::dto::{
-    ActionBody, AdvanceBody, Claim, ClaimBody, ClaimStatusWord, EnrolBody, MarkBody, PresenceBody,
-    Recorded, ReleaseBody, RenewBody, Session, SignalBody, TaskBody,
+    ActionBody, AdvanceBody, Claim, ClaimBody, ClaimStatusWord, EnrolBody, MarkBody, MeasureBody,
+    PresenceBody, Recorded, ReleaseBody, RenewBody, Session, SignalBody, TaskBody,
 };
 
 /// An agent that signs for itself. Cheap to clone; its actions happen one after the other, because
@@ -216,6 +216,7 @@ impl SigningAgent {
             key: Some(words),
             ..options.clone()
         };
+        let content = content_of(&body)?;
         let mut state = self.inner.state.lock().await;
         let mut filled = None;
         let mut looked_twice = false;
@@ -233,7 +234,8 @@ impl SigningAgent {
                 Some(action) => action,
                 None => self.fill(&body, &state.claims).await?,
             };
-            match self.submit(&mut chain, &action, Some(key), &options).await {
+            let named = (Some(key), content.as_deref());
+            match self.submit(&mut chain, &action, named, &options).await {
                 Ok(Outcome::Recorded(reply)) => {
                     state.chain = Some(chain);
                     remember(&mut state.claims, &body, &reply.body);
@@ -296,7 +298,10 @@ impl SigningAgent {
             }
             let enrol = Action::Enrol(Enrol::from(introduction.clone()));
             let options = WriteOptions::default();
-            match self.submit(&mut chain, &enrol, None, &options).await? {
+            match self
+                .submit(&mut chain, &enrol, (None, None), &options)
+                .await?
+            {
                 Outcome::Recorded(_) => return Ok(chain),
                 Outcome::Stale(error) => last = error,
                 Outcome::Lost(error) => {
@@ -329,7 +334,7 @@ impl SigningAgent {
         };
         let present = Action::Present(token.clone());
         let options = WriteOptions::default();
-        match self.submit(chain, &present, None, &options).await? {
+        match self.submit(chain, &present, (None, None), &options).await? {
             Outcome::Recorded(_) => Ok(None),
             Outcome::Stale(error) | Outcome::Lost(error) => Ok(Some(error)),
         }
@@ -340,14 +345,15 @@ impl SigningAgent {
         &self,
         chain: &mut Chain,
         action: &Action,
-        key: Option<IdempotencyKey>,
+        (key, content): (Option<IdempotencyKey>, Option<&[u8]>),
         options: &WriteOptions,
     ) -> Result<Outcome, ClientError> {
         let Inner {
             client, orchestra, ..
         } = &*self.inner;
         let (bytes, digest) = self.sign(&chain.session, action, key)?;
-        match client.record(&chain.node, orchestra, bytes, options).await {
+        let sent = client.record(&chain.node, orchestra, bytes, content, options);
+        match sent.await {
             Ok(reply) => {
                 // A repetition was answered with an older record; this place stayed free.
                 if reply.body.record == digest {
@@ -429,6 +435,22 @@ impl SigningAgent {
                     None => self.find_claim(topic).await?,
                 };
             }
+            // What its content measures is for a node to say, and which plan stands.
+            Action::Write(write) => {
+                let Some(content) = content_of(body)? else {
+                    write.plan = client
+                        .plan(orchestra)
+                        .await?
+                        .body
+                        .record
+                        .unwrap_or_default();
+                    return Ok(action);
+                };
+                let body = MeasureBody::new(&write.path, &content);
+                let measured = client.measure_content(orchestra, &body).await?.body;
+                write.plan = measured.plan.unwrap_or_default();
+                write.content = Some(measured.content.into());
+            }
             Action::Task(change) => {
                 let heads = match client.task(orchestra, &change.task).await {
                     Ok(task) => task.body.heads,
@@ -467,6 +489,15 @@ impl SigningAgent {
                 "this agent has no claim on {topic:?} that could be changed"
             ))
         })
+    }
+}
+
+fn content_of(body: &ActionBody) -> Result<Option<Vec<u8>>, ClientError> {
+    match body {
+        ActionBody::Write(write) => write
+            .content()
+            .map_err(|words| ClientError::Usage(words.to_owned())),
+        _ => Ok(None),
     }
 }
 

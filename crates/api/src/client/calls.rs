@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use data_encoding::BASE64;
 use hyper::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -52,6 +53,8 @@ impl Client {
         trust "trust" -> Trust;
         /// The current iteration.
         iteration "iteration" -> Iteration;
+        /// The plan that stands.
+        plan "plan" -> PlanShown;
     }
 
     /// How the node is.
@@ -176,7 +179,24 @@ impl Client {
             agent: agent.to_owned(),
             action: action.clone(),
         };
+        if let ActionBody::Write(write) = action {
+            // Its own route takes larger bodies.
+            let mut fields = serde_json::to_value(write)
+                .map_err(|error| ClientError::Usage(error.to_string()))?;
+            fields["agent"] = agent.into();
+            return self.post(orchestra, "files", agent, &fields, options).await;
+        }
         self.post(orchestra, "actions", agent, &body, options).await
+    }
+
+    /// What a node measures of a content; nothing is written.
+    pub async fn measure_content(
+        &self,
+        orchestra: &str,
+        body: &dto::MeasureBody,
+    ) -> Result<Reply<dto::MeasuredContent>, ClientError> {
+        self.edit(Method::POST, orchestra, "measure", body, Repeat::Anywhere)
+            .await
     }
 
     /// Makes a note's text this.
@@ -263,17 +283,27 @@ impl Client {
         self.reply(Some(orchestra), node, &got)
     }
 
-    /// Sends a signed record's canonical bytes to the node that it was signed for; the same bytes
+    /// Sends a signed record's canonical bytes, and the content that it writes, if it does, to the node that it was signed for; the same bytes
     /// again until they are answered.
     pub async fn record(
         &self,
         node: &str,
         orchestra: &str,
         bytes: Vec<u8>,
+        content: Option<&[u8]>,
         options: &WriteOptions,
     ) -> Result<Reply<dto::Recorded>, ClientError> {
         let mut wanted = self.write(Method::POST, path_of(orchestra, "records"), options)?;
-        wanted.body = Some(("application/octet-stream", bytes.into()));
+        wanted.body = Some(match content {
+            None => ("application/octet-stream", bytes.into()),
+            Some(content) => {
+                let body = dto::RecordBase64 {
+                    record: BASE64.encode(&bytes),
+                    content: Some(BASE64.encode(content)),
+                };
+                (JSON, json(&body)?)
+            }
+        });
         self.with_cursor(orchestra, &mut wanted);
         let pin = Pin {
             node,
@@ -305,14 +335,14 @@ impl Client {
         self.reply(Some(orchestra), node, &got)
     }
 
-    async fn edit(
+    async fn edit<T: DeserializeOwned>(
         &self,
         method: Method,
         orchestra: &str,
         what: &str,
-        body: &serde_json::Value,
+        body: &impl Serialize,
         repeat: Repeat,
-    ) -> Result<Reply<dto::Done>, ClientError> {
+    ) -> Result<Reply<T>, ClientError> {
         let within = self.inner.config.request_within;
         let mut wanted = Wanted::new(method, path_of(orchestra, what), None, within);
         wanted.body = Some((JSON, json(body)?));

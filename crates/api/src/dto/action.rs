@@ -7,6 +7,8 @@ use unisono_model::capability::Tier;
 use unisono_model::{Action, Digest, Enrol, Mark, Presence, Signal};
 use utoipa::ToSchema;
 
+use super::file::{ApproveBody, WriteBody};
+use super::plan::PlanBody;
 use super::task::TaskBody;
 use super::trust::{FenceBody, GuardBody, PresentBody};
 use super::words::{AgentKindWord, SettingWord, SignalKindWord, StatusWord, UrgencyWord};
@@ -49,6 +51,12 @@ pub enum ActionBody {
     Guard(GuardBody),
     /// Ends what tokens or a key allowed.
     Fence(FenceBody),
+    /// Sets the plan.
+    Plan(PlanBody),
+    /// Writes, moves or removes a file.
+    Write(WriteBody),
+    /// Approves or rejects what others have made.
+    Approve(ApproveBody),
 }
 
 /// A resonance signal.
@@ -261,6 +269,10 @@ impl ActionBody {
             Self::Present(body) => Action::Present(body.token),
             Self::Guard(_) => Action::Guard,
             Self::Fence(body) => Action::Fence(body.into()),
+            Self::Plan(body) => Action::Plan(body.into()),
+            // What the content measures is for a node to say.
+            Self::Write(body) => Action::Write(body.into_write(None, Digest::default())),
+            Self::Approve(body) => Action::Approve(body.into()),
         }
     }
 }

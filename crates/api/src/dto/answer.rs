@@ -125,6 +125,9 @@ pub struct ConfigSetBody {
 pub struct RecordBase64 {
     /// The canonical bytes in base64 (RFC 4648).
     pub record: String,
+    /// The content that the record writes, in base64, where it writes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
 }
 
 /// A record's place in the order of everything.

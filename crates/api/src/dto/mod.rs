@@ -5,7 +5,9 @@ mod action;
 mod answer;
 mod clock;
 mod cluster;
+mod file;
 mod moment;
+mod plan;
 mod problem;
 mod record;
 mod task;
@@ -26,7 +28,13 @@ pub use cluster::{
     Counted, Damage, Incarnated, LogRef, Member, Members, OrchestraSummary, Orchestras, Status,
     Version,
 };
+pub use file::{
+    AboutBody, ApprovalShown, Approvals, ApproveBody, ContentShown, FileShown, Files, HeldShown,
+    JudgementWord, MeasureBody, MeasureShown, MeasuredContent, MeasuredShown, MovedBody, WorthWord,
+    WriteBody, WriteShown, content_fields,
+};
 pub use moment::{BadMoment, Moment, parse_stamp};
+pub use plan::{PhaseBody, PhaseStateWord, PlanBody, PlanShown, ProjectBody, ScopeBody};
 pub use problem::{HeldBy, Problem};
 pub use record::{
     ActionShown, AdmitShown, FieldShown, RecordEvent, Records, TaskShown, ValueShown, ViewShown,

@@ -14,7 +14,9 @@ use super::action::{
 };
 use super::answer::OpenBody;
 use super::cluster::{Incarnated, LogRef};
+use super::file::{ApproveBody, WriteShown};
 use super::moment::Moment;
+use super::plan::PlanBody;
 use super::task::LinkChange;
 use super::trust::{FenceBody, GuardBody, IncidentShown, PresentBody};
 use super::words::{HeldWord, TaskStatusWord, VerdictWord};
@@ -106,6 +108,12 @@ pub enum ActionShown {
     Fence(FenceBody),
     /// Something was refused.
     Incident(IncidentShown),
+    /// A plan was set.
+    Plan(PlanBody),
+    /// A file was written, moved or removed.
+    Write(WriteShown),
+    /// Something was approved or rejected.
+    Approve(ApproveBody),
 }
 
 /// A task's change, with what each value replaced.
@@ -266,6 +274,9 @@ impl From<Action> for ActionShown {
             Action::Guard => Self::Guard(GuardBody {}),
             Action::Fence(fence) => Self::Fence(fence.into()),
             Action::Incident(incident) => Self::Incident(incident.into()),
+            Action::Plan(plan) => Self::Plan(plan.into()),
+            Action::Write(write) => Self::Write(write.into()),
+            Action::Approve(approve) => Self::Approve(approve.into()),
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::refusal::Refusal;
-use crate::limits::{BODY_BYTES_MAX, BODY_WITHIN};
+use crate::limits::{BODY_BYTES_MAX, BODY_WITHIN, FILE_BODY_BYTES_MAX};
 
 /// A JSON body. Requires the media type, so that no web page can make a browser send one unasked.
 #[derive(Debug)]
@@ -17,6 +17,17 @@ pub(crate) struct Json<T>(pub(crate) T);
 /// A JSON body that also names the agent: `{"agent": "ada", …}`.
 #[derive(Debug)]
 pub(crate) struct By<T> {
+    pub(crate) agent: String,
+    pub(crate) body: T,
+}
+
+/// A JSON body that may bear a file.
+#[derive(Debug)]
+pub(crate) struct Large<T>(pub(crate) T);
+
+/// A JSON body that may bear a file, and also names the agent.
+#[derive(Debug)]
+pub(crate) struct LargeBy<T> {
     pub(crate) agent: String,
     pub(crate) body: T,
 }
@@ -32,25 +43,50 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
-        require_json(request.headers())?;
-        let bytes = read(request.into_body()).await?;
-        parse(&bytes).map(Self)
+        json(request, BODY_BYTES_MAX).await.map(Self)
     }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Large<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
+        json(request, FILE_BODY_BYTES_MAX).await.map(Self)
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for LargeBy<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
+        let (agent, body) = by(json(request, FILE_BODY_BYTES_MAX).await?)?;
+        Ok(Self { agent, body })
+    }
+}
+
+async fn json<T: DeserializeOwned>(request: Request, bytes_max: usize) -> Result<T, Refusal> {
+    require_json(request.headers())?;
+    let bytes = read(request.into_body(), bytes_max).await?;
+    parse(&bytes)
+}
+
+/// Takes the agent out by hand, because serde cannot both flatten and refuse unknown fields.
+fn by<T: DeserializeOwned>(mut fields: Map<String, Value>) -> Result<(String, T), Refusal> {
+    let agent = match fields.remove("agent") {
+        Some(Value::String(agent)) => agent,
+        Some(_) => return Err(Refusal::malformed("`agent` is a text")),
+        None => return Err(Refusal::malformed("missing field `agent`")),
+    };
+    let body = serde_json::from_value(Value::Object(fields))
+        .map_err(|error| Refusal::malformed(error.to_string()))?;
+    Ok((agent, body))
 }
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for By<T> {
     type Rejection = Refusal;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        let Json(mut fields) = Json::<Map<String, Value>>::from_request(request, state).await?;
-        // Taken out by hand, because serde cannot both flatten and refuse unknown fields.
-        let agent = match fields.remove("agent") {
-            Some(Value::String(agent)) => agent,
-            Some(_) => return Err(Refusal::malformed("`agent` is a text")),
-            None => return Err(Refusal::malformed("missing field `agent`")),
-        };
-        let body = serde_json::from_value(Value::Object(fields))
-            .map_err(|error| Refusal::malformed(error.to_string()))?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
+        let (agent, body) = by(json(request, BODY_BYTES_MAX).await?)?;
         Ok(Self { agent, body })
     }
 }
@@ -60,8 +96,15 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
         match media_type(request.headers()) {
-            "application/octet-stream" => read(request.into_body()).await.map(Self::Bytes),
-            "application/json" => read(request.into_body()).await.map(Self::Json),
+            "application/octet-stream" => {
+                let bytes = read(request.into_body(), BODY_BYTES_MAX).await?;
+                Ok(Self::Bytes(bytes))
+            }
+            // It may bear a file beside the record.
+            "application/json" => {
+                let bytes = read(request.into_body(), FILE_BODY_BYTES_MAX).await?;
+                Ok(Self::Json(bytes))
+            }
             other => Err(unsupported(
                 other,
                 "application/octet-stream or application/json",
@@ -75,10 +118,10 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(bytes).map_err(|error| Refusal::malformed(format!("the body: {error}")))
 }
 
-async fn read(body: Body) -> Result<Bytes, Refusal> {
-    match tokio::time::timeout(BODY_WITHIN, to_bytes(body, BODY_BYTES_MAX)).await {
+async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
+    match tokio::time::timeout(BODY_WITHIN, to_bytes(body, bytes_max)).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => Err(unreadable(&error)),
+        Ok(Err(error)) => Err(unreadable(&error, bytes_max)),
         Err(_) => Err(Refusal::new(
             StatusCode::REQUEST_TIMEOUT,
             "body_slow",
@@ -87,14 +130,14 @@ async fn read(body: Body) -> Result<Bytes, Refusal> {
     }
 }
 
-fn unreadable(error: &axum::Error) -> Refusal {
+fn unreadable(error: &axum::Error, bytes_max: usize) -> Refusal {
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
         if inner.is::<LengthLimitError>() {
             return Refusal::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body_too_large",
-                format!("the body is larger than {BODY_BYTES_MAX} bytes"),
+                format!("the body is larger than {bytes_max} bytes"),
             );
         }
         cause = inner.source();

@@ -19,7 +19,7 @@ use super::handle::{Asked, Call, NodeHandle};
 use super::metrics::HttpCounters;
 use super::refusal::Refusal;
 use super::terms::ReadTerms;
-use crate::limits::{REQUESTS_MAX, STREAMS_MAX, WAIT_MARGIN};
+use crate::limits::{MEASURE_WITHIN, MEASURES_MAX, REQUESTS_MAX, STREAMS_MAX, WAIT_MARGIN};
 
 /// What every handler shares.
 #[derive(Clone)]
@@ -32,6 +32,7 @@ struct Inner {
     token: Option<BearerToken>,
     requests: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    measures: Arc<Semaphore>,
     counters: HttpCounters,
 }
 
@@ -51,6 +52,7 @@ impl Edge {
                 token,
                 requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
                 streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+                measures: Arc::new(Semaphore::new(MEASURES_MAX)),
                 counters: HttpCounters::default(),
             }),
         }
@@ -82,6 +84,23 @@ impl Edge {
     pub(crate) fn stream_room(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         let full = |_| Refusal::busy(format!("{STREAMS_MAX} streams are open here"));
         self.inner.streams.clone().try_acquire_owned().map_err(full)
+    }
+
+    /// Does something that may take long off the threads that serve, a few at a time.
+    pub(crate) async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let room = self.inner.measures.clone().acquire_owned();
+        let Ok(Ok(room)) = tokio::time::timeout(MEASURE_WITHIN, room).await else {
+            return Err(Refusal::busy("too many files wait to be measured here"));
+        };
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(room);
+            done
+        });
+        done.await.map_err(|_| Refusal::stopping())
     }
 
     /// The orchestra of a name, or of `id:` and its id.

@@ -7,7 +7,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use unisono_core::node::{Answer, Ask, Input, Promise, Question, Submit, Ticket, Work};
 use unisono_core::replication::Cursor;
 use unisono_core::timekeeper;
-use unisono_model::{ClusterId, NodeId, OrchestraId, Rejection, Stamp};
+use unisono_model::{ClusterId, Content, Digest, NodeId, OrchestraId, Rejection, Stamp};
 
 /// One request on its way to the node. Dropping it without an answer tells the agent that nobody
 /// can tell what became of it.
@@ -93,6 +93,8 @@ pub struct NodeHandle {
     pub readiness: watch::Receiver<Readiness>,
     /// Flips to true when the process stops: streams end and connections finish.
     pub stop: watch::Receiver<bool>,
+    /// Looks at files for the node, which itself never sees a content.
+    pub inspector: Arc<dyn Inspector>,
     /// What the cluster's clock shows at the moment of the call.
     pub clock: Arc<dyn Fn() -> ClockShown + Send + Sync>,
     /// More Prometheus text, from whoever else has something to count. Every line ends in `\n`.
@@ -105,6 +107,19 @@ impl fmt::Debug for NodeHandle {
             .field("node", &self.node)
             .finish_non_exhaustive()
     }
+}
+
+/// Looks at files: what a content measures, and whether a path is what it seems to be. May take its
+/// time; it is asked off the threads that serve.
+pub trait Inspector: Send + Sync {
+    /// What a record says of this content.
+    fn measure(&self, path: &str, content: &[u8]) -> Content;
+
+    /// Whether a path lies in the workspace and holds this, where there is a workspace here.
+    ///
+    /// # Errors
+    /// The rule by which the file is not taken.
+    fn look(&self, path: &str, holds: Option<&Digest>) -> Result<(), Rejection>;
 }
 
 /// The cluster's clock at one moment.

@@ -5,6 +5,7 @@ mod body;
 mod clock;
 mod description;
 mod edge;
+mod files;
 mod gate;
 mod handle;
 mod metrics;
@@ -23,7 +24,7 @@ use utoipa_axum::routes;
 
 pub use bind::{BearerToken, BindError, TokenError, bind};
 pub use description::openapi_json;
-pub use handle::{Asked, Call, Check, ClockShown, NodeHandle, Readiness};
+pub use handle::{Asked, Call, Check, ClockShown, Inspector, NodeHandle, Readiness};
 pub use serve::serve;
 
 use edge::Edge;
@@ -69,6 +70,10 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(reads::chains))
         .routes(routes!(writes::present))
         .routes(routes!(writes::fence))
+        .routes(routes!(reads::plan, writes::set_plan))
+        .routes(routes!(files::files, files::write))
+        .routes(routes!(files::measure))
+        .routes(routes!(files::approvals, writes::approve))
         .routes(routes!(reads::notes))
         .routes(routes!(reads::note, writes::put_note, writes::splice_note))
         .routes(routes!(reads::config))

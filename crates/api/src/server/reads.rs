@@ -52,6 +52,8 @@ views! {
         map => dto::Settings { settings: map.into_iter().map(|(k, v)| (k.into(), v)).collect() };
     /// Tokens, fences, void records, refusals.
     trust "/v1/orchestras/{o}/trust" Trust -> Trust, view => view.into();
+    /// The plan that stands.
+    plan "/v1/orchestras/{o}/plan" Plan -> PlanShown, view => view.into();
     /// The notes' names.
     notes "/v1/orchestras/{o}/notes" Notes -> Notes, notes => dto::Notes { notes };
     /// The configuration, with values that were written at once.

@@ -101,6 +101,10 @@ fn next(code: Code) -> Vec<String> {
         Code::EvidenceMissing => &["unisono mark --help"],
         Code::ClaimUnknown | Code::ClaimExpired => &["unisono claim --help"],
         Code::ClaimHeld | Code::NotHolder => &["unisono sense"],
+        Code::FileNotAllowed | Code::PhaseNotActive | Code::PlanMissing | Code::PlanStale => {
+            &["unisono plan show"]
+        }
+        Code::ContentConflict => &["unisono files"],
         Code::IterationWrong => &["unisono iteration"],
         Code::DiskFull | Code::DiskFailed | Code::ClockOff | Code::Behind => &["unisono status"],
         _ => &[],

@@ -6,10 +6,11 @@ use axum::response::Response;
 use data_encoding::BASE64;
 use unisono_core::node::{AnswerBody, LivingEdit, Promise, Question, Work};
 use unisono_core::orchestra::view::View;
-use unisono_model::{Action, Code, OrchestraId, SignedRecord, limits, wire};
+use unisono_model::{Action, Code, OrchestraId, RecordBody, SignedRecord, Write, limits, wire};
 
 use super::body::{By, Json, Raw, parse};
 use super::edge::{Edge, Told, checked_name};
+use super::files;
 use super::refusal::Refusal;
 use super::terms::{KeyParam, Names, ReadTerms, Terms, WriteParams};
 use crate::dto::{self, ActionBody};
@@ -135,6 +136,10 @@ actions! {
     present post "/v1/orchestras/{o}/tokens" PresentBody Present;
     /// Ends what tokens or a key allowed.
     fence post "/v1/orchestras/{o}/fences" FenceBody Fence;
+    /// Sets the plan, as a whole.
+    set_plan put "/v1/orchestras/{o}/plan" PlanBody Plan;
+    /// Approves or rejects what a file holds, or how a task stands.
+    approve post "/v1/orchestras/{o}/approvals" ApproveBody Approve;
 }
 
 /// Makes a task.
@@ -193,17 +198,21 @@ pub(crate) async fn signed(
     body: Raw,
 ) -> Answered {
     let (promise, _) = terms.write()?;
-    let bytes = match body {
-        Raw::Bytes(bytes) => bytes.to_vec(),
+    let (bytes, content) = match body {
+        Raw::Bytes(bytes) => (bytes.to_vec(), None),
         Raw::Json(bytes) => {
             let body: dto::RecordBase64 = parse(&bytes)?;
-            BASE64.decode(body.record.as_bytes()).map_err(|error| {
-                Refusal::malformed(format!("`record` is not base64 (RFC 4648): {error}"))
-            })?
+            let content = body.content.as_deref();
+            let content = content.map(|text| decoded("content", text)).transpose()?;
+            (decoded("record", &body.record)?, content)
         }
     };
-    let work = Work::Record(bytes.clone());
     let orchestra = edge.orchestra(&o)?;
+    let work = Work::Record(bytes.clone());
+    let work = match written(&bytes) {
+        Some(write) => files::seen(&edge, &write, content, work).await?,
+        None => work,
+    };
     match edge.work(orchestra, work, promise).await {
         Ok(answer) => recorded(answer),
         Err(refusal) => {
@@ -336,10 +345,20 @@ async fn edit(edge: &Edge, o: &str, terms: Terms, agent: String, edit: LivingEdi
     ))
 }
 
-async fn perform(edge: &Edge, o: &str, terms: Terms, agent: String, body: ActionBody) -> Answered {
+pub(crate) async fn perform(
+    edge: &Edge,
+    o: &str,
+    terms: Terms,
+    agent: String,
+    body: ActionBody,
+) -> Answered {
     let (promise, key) = terms.write()?;
     checked_name("agent", &agent)?;
     let orchestra = edge.orchestra(o)?;
+    if let ActionBody::Write(write) = body {
+        let work = files::work(edge, agent, write, key).await?;
+        return recorded(edge.work(orchestra, work, promise).await?);
+    }
     let topic = body.claimed_topic().map(str::to_owned);
     // What was left out is zero: the node fills in what stands.
     let work = Work::Act {
@@ -409,10 +428,28 @@ fn short() -> ReadTerms {
 
 /// The topic of a signed claim. Says nothing about its validity, which is the node's to judge.
 fn claimed(bytes: &[u8]) -> Option<String> {
-    let record: SignedRecord = wire::decode(bytes, 2 * limits::RECORD_BYTES_MAX).ok()?;
-    let body = unisono_model::RecordBody::decode(&record.body.0).ok()?;
-    match body.action {
+    match action(bytes)? {
         Action::Claim { topic, .. } => Some(topic),
         _ => None,
     }
+}
+
+/// What a signed record writes. Says nothing about its validity either.
+fn written(bytes: &[u8]) -> Option<Write> {
+    match action(bytes)? {
+        Action::Write(write) => Some(write),
+        _ => None,
+    }
+}
+
+fn action(bytes: &[u8]) -> Option<Action> {
+    let record: SignedRecord = wire::decode(bytes, 2 * limits::RECORD_BYTES_MAX).ok()?;
+    let body: RecordBody = wire::decode(&record.body.0, limits::RECORD_BYTES_MAX).ok()?;
+    Some(body.action)
+}
+
+fn decoded(field: &str, text: &str) -> Result<Vec<u8>, Refusal> {
+    let bytes = BASE64.decode(text.as_bytes());
+    bytes
+        .map_err(|error| Refusal::malformed(format!("`{field}` is not base64 (RFC 4648): {error}")))
 }

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc, watch};
-use unisono_api::server::{Asked, BearerToken, Call, Check, NodeHandle, Readiness, router, serve};
+use unisono_api::server::{
+    Asked, BearerToken, Call, Check, Inspector, NodeHandle, Readiness, router, serve,
+};
 use unisono_core::node::{Answer, AnswerBody, Promise, Question, Recorded, Work};
 use unisono_core::orchestra::view::{
     ClaimStatus, ClaimView, Counters, DamageView, Phase, RecordView, RecordsView, SessionView,
@@ -15,8 +17,9 @@ use unisono_core::orchestra::view::{
 };
 use unisono_core::replication::{Cursor, LogTag};
 use unisono_model::{
-    Action, AgentId, ChainHead, ChainId, ClusterId, Code, Digest, Held, Incarnation, LogId, NodeId,
-    OrchestraId, Place, RecordBody, Rejection, SignedRecord, Stamp, TaskStatus, wire,
+    Action, AgentId, ChainHead, ChainId, ClusterId, Code, Content, Digest, Held, Incarnation,
+    LogId, Measure, NodeId, OrchestraId, Place, RecordBody, Rejection, SignedRecord, Stamp,
+    TaskStatus, wire,
 };
 
 pub(crate) const CLUSTER: ClusterId = ClusterId([7; 16]);
@@ -63,6 +66,24 @@ pub(crate) struct Fake {
     served: tokio::task::JoinHandle<()>,
 }
 
+/// Measures nothing, and looks nowhere.
+struct Blind;
+
+impl Inspector for Blind {
+    fn measure(&self, _: &str, content: &[u8]) -> Content {
+        Content {
+            digest: Content::digest_of(content),
+            bytes: content.len() as u32,
+            blank: content.is_empty(),
+            measure: Measure::UnknownLanguage,
+        }
+    }
+
+    fn look(&self, _: &str, _: Option<&Digest>) -> Result<(), Rejection> {
+        Ok(())
+    }
+}
+
 impl Fake {
     pub(crate) async fn start(name: u8, world: &Arc<Mutex<World>>) -> Self {
         Self::start_with(name, world, None, 64).await
@@ -102,6 +123,7 @@ impl Fake {
             published: published.clone(),
             readiness: ready,
             stop: stopping.clone(),
+            inspector: Arc::new(Blind),
             clock: Arc::new(unset),
             metrics: Arc::new(|| "unisono_fake 1\n".to_owned()),
         };
@@ -269,6 +291,7 @@ impl World {
 
     fn work(&mut self, log: LogId, work: Work, promise: &Promise) -> Result<Answer, Rejection> {
         let (agent, body, place) = match work {
+            Work::File { work, .. } => return self.work(log, *work, promise),
             Work::Open { .. } => return Ok(self.answer(AnswerBody::Opened)),
             Work::Living { .. } => return Ok(self.answer(AnswerBody::Edited)),
             Work::Act { agent, action, key } => {

@@ -18,8 +18,9 @@ mod deeds;
 mod lattice;
 mod tiers;
 
+pub(crate) use chain::examine_loosely;
 pub use chain::{Anchor, Verified, examine, verify};
-pub use deeds::{Denied, Need, allows, need};
+pub use deeds::{Denied, Need, allows, allows_write, limits_functions, need};
 pub use lattice::{Comparison, Field, compare, exceeds, grant_exceeds, meet};
 pub use tiers::{Ceiling, ceiling, offends};
 

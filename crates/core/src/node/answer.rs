@@ -126,6 +126,13 @@ impl Node {
                 View::Chains(reading.folds.trust.chains_under(target, reading.at))
             }
             Question::Settings => View::Settings(reading.folds.course.settings(reading.at)),
+            Question::Plan => View::Plan(reading.plan()),
+            Question::Files { after, limit } => {
+                let limit = (*limit).clamp(1, super::limits::PAGE_RECORDS_MAX);
+                View::Files(reading.files(after.as_deref(), limit))
+            }
+            Question::File(path) => View::File(reading.file(path)),
+            Question::Approvals(about) => View::Approvals(reading.approvals(about)),
             Question::Notes | Question::Note(_) | Question::Config => {
                 return self.living_view(ask);
             }

@@ -66,6 +66,8 @@ pub(super) enum Subject {
     Agent(OrchestraId, AgentId),
     Topic(OrchestraId, String),
     Task(OrchestraId, String),
+    File(OrchestraId, String),
+    Plan(OrchestraId),
     Iteration(OrchestraId),
 }
 

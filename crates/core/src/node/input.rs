@@ -1,9 +1,12 @@
 //! Everything that can happen to a node. The list is closed.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use unisono_model::{Action, AgentId, Digest, IdempotencyKey, LogId, NodeId, OrchestraId, Stamp};
+use unisono_model::{
+    Action, AgentId, Content, Digest, IdempotencyKey, LogId, NodeId, OrchestraId, Rejection, Stamp,
+};
 
 use crate::journal::Stretch;
 use crate::replication::Cursor;
@@ -112,6 +115,14 @@ pub enum Work {
         action: Action,
         /// The client's name for the request.
         key: Option<IdempotencyKey>,
+    },
+    /// A record or an action that writes a file, with what the edge saw of it. A write that comes
+    /// without is refused: what an agent claims of its content counts for nothing.
+    File {
+        /// What of the content was measured, none for a removal; or why the file is not taken.
+        seen: Result<Option<Content>, Rejection>,
+        /// The record, or the action.
+        work: Box<Work>,
     },
     /// Makes an orchestra, or finds that it is there.
     Open {
@@ -237,6 +248,19 @@ pub enum Question {
     },
     /// The settings.
     Settings,
+    /// The plan that stands.
+    Plan,
+    /// Files that were ever written, by path.
+    Files {
+        /// Start after this path.
+        after: Option<String>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// One file.
+    File(String),
+    /// What was said about a file or a task.
+    Approvals(unisono_model::Reviewed),
     /// Tokens, fences, void records, refusals.
     Trust,
     /// The chains that a fence of this target would concern, and how far each has come.

@@ -11,6 +11,7 @@ mod apply;
 mod batch;
 mod bundle;
 mod documents;
+mod files;
 mod incoming;
 mod input;
 mod jobs;

@@ -191,7 +191,7 @@ impl Node {
 
     /// Somebody who is known here was refused: told at once, and then once for all that comes
     /// within [`limits::INCIDENT_EVERY_MS`].
-    fn note_incident(
+    pub(super) fn note_incident(
         &mut self,
         context: &Context<'_>,
         orchestra: OrchestraId,

@@ -5,12 +5,14 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use unisono_model::wire::Malformed;
 use unisono_model::{
     Action, AgentId, Code, Digest, Held, IdempotencyKey, OrchestraId, RECORD_VERSION, RecordBody,
-    Rejection, SignedRecord, check, limits,
+    Rejection, Reviewed, SignedRecord, check, limits, wire,
 };
 
 use super::batch::{Made, Source, Subject};
+use super::files::Seen;
 use super::input::{Submit, Work};
 use super::output::{AnswerBody, Output, Recorded};
 use super::space::as_agent;
@@ -126,9 +128,29 @@ impl Node {
             );
         }
         match &submit.work {
-            Work::Record(bytes) => self.signed(context, submit, bytes, deadline_ms).map(Some),
+            Work::File { seen, work } => match work.as_ref() {
+                Work::Record(bytes) => self
+                    .signed(context, submit, bytes, Some(seen), deadline_ms)
+                    .map(Some),
+                Work::Act { agent, action, key } => self
+                    .acted(
+                        context,
+                        submit,
+                        (agent, action, *key),
+                        Some(seen),
+                        deadline_ms,
+                    )
+                    .map(Some),
+                Work::File { .. } | Work::Open { .. } | Work::Living { .. } => Err(Rejection::new(
+                    Code::Malformed,
+                    "only a record or an action writes a file",
+                )),
+            },
+            Work::Record(bytes) => self
+                .signed(context, submit, bytes, None, deadline_ms)
+                .map(Some),
             Work::Act { agent, action, key } => self
-                .acted(context, submit, agent, action, *key, deadline_ms)
+                .acted(context, submit, (agent, action, *key), None, deadline_ms)
                 .map(Some),
             Work::Living { agent, edit } => {
                 self.edit_living(context, submit, agent, edit, out)?;
@@ -206,10 +228,18 @@ impl Node {
         context: &mut Context<'_>,
         submit: &Submit,
         bytes: &[u8],
+        seen: Option<&Seen>,
         deadline_ms: u64,
     ) -> Result<Verdict, Rejection> {
         let record = client_record(bytes)?;
-        let body = RecordBody::decode(&record.body.0)?;
+        // Who asks for a file by a trick is told on, and must have signed for that.
+        let body: RecordBody = wire::decode(&record.body.0, limits::RECORD_BYTES_MAX)?;
+        let formed = body.check();
+        if let Err(malformed) = formed
+            && !matches!(malformed, Malformed::Path(_))
+        {
+            return Err(malformed.into());
+        }
         let orchestra = submit.orchestra;
         let digest = record
             .place(self.config.cluster, orchestra)
@@ -230,6 +260,11 @@ impl Node {
                 "a signed record is held by its agent",
             ));
         }
+        if let Err(malformed) = formed {
+            let rejection = Rejection::from(malformed);
+            self.note_incident(context, orchestra, record.agent, &body, &rejection);
+            return Err(rejection);
+        }
         let subjects = subjects(orchestra, record.agent, &body.action);
         if self.is_blocked(&subjects) {
             return Ok(Verdict::Later);
@@ -240,13 +275,13 @@ impl Node {
         self.check_chain(orchestra, &record, &digest)?;
         self.check_enrolled(orchestra, record.agent, &body.action)?;
         self.check_rights(context, orchestra, record.agent, &body)?;
-        let action = self.precondition(context, orchestra, record.agent, body.action.clone())?;
+        let action = self.prepare(context, orchestra, record.agent, &body, seen)?;
         // A head that came between the agent's look and now is no reason to refuse: the change then
         // stands beside it, and both are shown.
         if action != body.action && !matches!(action, Action::Task(_)) {
             return Err(
                 Rejection::new(Code::Malformed, "a signed action must name every number")
-                    .hint("fill in lease, lifetime and claim before signing"),
+                    .hint("fill in lease, lifetime, claim and plan before signing"),
             );
         }
         Ok(Verdict::Make(Box::new(Made {
@@ -264,9 +299,8 @@ impl Node {
         &mut self,
         context: &mut Context<'_>,
         submit: &Submit,
-        name: &str,
-        action: &Action,
-        key: Option<IdempotencyKey>,
+        (name, action, key): (&str, &Action, Option<IdempotencyKey>),
+        seen: Option<&Seen>,
         deadline_ms: u64,
     ) -> Result<Verdict, Rejection> {
         check::name("agent name", name)?;
@@ -290,8 +324,10 @@ impl Node {
             return Ok(Verdict::Repeated(Box::new(recorded)));
         }
         let asked = body(context, Held::Node, 1, key, action.clone());
+        self.check_form(context, orchestra, agent, &asked)?;
         let token = self.check_rights(context, orchestra, agent, &asked)?;
-        let action = self.precondition(context, orchestra, agent, action.clone())?;
+        let asked = RecordBody { token, ..asked };
+        let action = self.prepare(context, orchestra, agent, &asked, seen)?;
         check::action(&action)?;
         let at = self.now(context);
         let iteration = self
@@ -311,6 +347,28 @@ impl Node {
             deadline_ms,
             subjects,
         })))
+    }
+
+    /// What must be so before the record exists. Whoever is refused something about files and plans
+    /// is told on: those refusals are about what may be done.
+    fn prepare(
+        &mut self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        agent: AgentId,
+        body: &RecordBody,
+        seen: Option<&Seen>,
+    ) -> Result<Action, Rejection> {
+        let prepared = match &body.action {
+            Action::Plan(_) | Action::Write(_) | Action::Approve(_) => {
+                self.file_precondition(context, orchestra, agent, body, seen)
+            }
+            action => return self.precondition(context, orchestra, agent, action.clone()),
+        };
+        if let Err(rejection) = &prepared {
+            self.note_incident(context, orchestra, agent, body, rejection);
+        }
+        prepared
     }
 
     /// The answer that was given before under this key, if any.
@@ -505,8 +563,20 @@ fn subjects(orchestra: OrchestraId, agent: AgentId, action: &Action) -> Vec<Subj
     if let Action::Task(change) = action {
         subjects.push(Subject::Task(orchestra, change.task.clone()));
     }
-    if let Action::Advance { .. } = action {
-        subjects.push(Subject::Iteration(orchestra));
+    match action {
+        Action::Advance { .. } => subjects.push(Subject::Iteration(orchestra)),
+        Action::Plan(_) => subjects.push(Subject::Plan(orchestra)),
+        Action::Write(write) => {
+            let files = write
+                .paths()
+                .map(|path| Subject::File(orchestra, path.into()));
+            subjects.extend(files);
+        }
+        Action::Approve(approve) => subjects.push(match &approve.about {
+            Reviewed::Path(path) => Subject::File(orchestra, path.clone()),
+            Reviewed::Task(task) => Subject::Task(orchestra, task.clone()),
+        }),
+        _ => {}
     }
     subjects
 }
@@ -529,7 +599,7 @@ fn rules_the_cluster(work: &Work) -> bool {
         Work::Record(bytes) => client_record(bytes)
             .and_then(|record| RecordBody::decode(&record.body.0))
             .is_ok_and(|body| allowed(&body.action)),
-        Work::Open { .. } | Work::Living { .. } => false,
+        Work::File { .. } | Work::Open { .. } | Work::Living { .. } => false,
     }
 }
 

@@ -4,12 +4,15 @@
 //! configuration and no clock.
 
 pub mod agents;
+pub mod approvals;
 pub mod claims;
 pub mod course;
 pub mod fact;
+pub mod files;
 pub mod horizon;
 pub mod members;
 pub mod once;
+pub mod plans;
 mod read;
 pub mod signals;
 pub mod tasks;
@@ -24,15 +27,18 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{Action, AgentId, ClusterId, NodeId, OrchestraId, Stamp};
+use unisono_model::{Action, AgentId, ClusterId, NodeId, OrchestraId, Reviewed, Stamp};
 
 use crate::sabotage::Sabotage;
 use agents::Agents;
+use approvals::{Approvals, Standing as Stands};
 use claims::Claims;
 use course::Course;
 use fact::Fact;
+use files::Files;
 use members::{Footing, Members};
 use once::{Once, Standing};
+use plans::Plans;
 use signals::Signals;
 use tasks::Tasks;
 use trust::{Awaited, Trust, Verdict};
@@ -60,6 +66,9 @@ pub struct Folds {
     pub(crate) once: Once,
     pub(crate) members: Members,
     pub(crate) trust: Trust,
+    pub(crate) plans: Plans,
+    pub(crate) files: Files,
+    pub(crate) approvals: Approvals,
     /// Which orchestra: rights may be for one alone.
     id: OrchestraId,
     /// The orchestra's name, once anybody has said it.
@@ -151,6 +160,9 @@ impl Folds {
                 Verdict::Void(why) if part == Part::Whole => {
                     self.counts.void += 1;
                     self.trust.void(&fact, why);
+                    if rules.sabotage.policy_after_apply {
+                        self.files.insert(&fact);
+                    }
                     continue;
                 }
                 Verdict::Awaits(_) | Verdict::Void(_) => continue,
@@ -254,6 +266,18 @@ impl Folds {
         self.course.insert(fact);
         self.signals.insert(fact);
         self.tasks.insert(fact);
+        self.plans.insert(fact);
+        self.files.insert(fact);
+        // What it replaced, or what replaced it, may be forgotten, but the logs have it.
+        self.upset |=
+            matches!(fact.body.action, Action::Write(_)) && fact.place.stamp <= self.pruned;
+        if matches!(
+            fact.body.action,
+            Action::Write(_) | Action::Task(_) | Action::Approve(_)
+        ) {
+            let hands = self.trust.hands(fact.agent, fact.body.token);
+            self.approvals.insert(fact, hands);
+        }
         self.members.insert(fact, rules);
         if rules.sabotage.claims_by_arrival {
             self.claims.insert_by_arrival(fact);
@@ -272,6 +296,20 @@ impl Folds {
         self.signals.retract(place, action);
         self.tasks.retract(place, action);
         self.claims.retract(place, action);
+        self.plans.retract(place, action);
+        self.files.retract(place, action);
+        self.approvals.retract(place, action);
+    }
+
+    /// What there is to be approved of a thing as of a stamp.
+    pub fn standing(&self, about: &Reviewed, at: Stamp) -> Stands {
+        match about {
+            Reviewed::Path(path) => self.files.standing(path, at),
+            Reviewed::Task(task) => {
+                let last = self.tasks.last_change(task, at)?;
+                Some((last, last.record))
+            }
+        }
     }
 
     /// A record that does not count: its signature or its chain is broken.
@@ -336,6 +374,11 @@ impl Folds {
         self.tasks.prune(frontier);
         self.once.prune(frontier);
         self.trust.prune(frontier);
+        self.plans.prune(frontier);
+        self.files.prune(frontier);
+        let mut approvals = core::mem::take(&mut self.approvals);
+        approvals.prune(frontier, |about| self.standing(about, frontier));
+        self.approvals = approvals;
     }
 
     /// Below this stamp the folds cannot be read any more: the logs must be folded again.
@@ -368,6 +411,9 @@ impl Folds {
             + self.tasks.weight()
             + self.once.weight()
             + self.trust.weight()
+            + self.plans.weight()
+            + self.files.weight()
+            + self.approvals.weight()
             + self.pending.values().map(Vec::len).sum::<usize>()
             + self.set_aside.len()
     }

@@ -15,6 +15,8 @@ use super::view::{
     StateView, TaskView, TokenView, TrustView, VoidedView,
 };
 
+mod files;
+
 /// A reading: the folds, a stamp, and what the members have said.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading<'a> {
@@ -331,6 +333,13 @@ impl Reading<'_> {
         }
         hash.add(&self.folds.tasks.circular(self.at));
         hash.add(&self.folds.agents.marks_count(self.at));
+        hash.add(&self.plan());
+        for path in self.folds.files.paths_after(None) {
+            hash.add(&self.file(path));
+        }
+        for about in self.folds.approvals.tasks() {
+            hash.add(&self.approvals(about));
+        }
         hash.finish()
     }
 

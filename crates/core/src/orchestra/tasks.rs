@@ -180,6 +180,12 @@ impl Tasks {
         }
     }
 
+    /// The last change of a task as of a stamp: its name says how the task stands.
+    pub fn last_change(&self, name: &str, at: Stamp) -> Option<Place> {
+        let changed = &self.tasks.get(name)?.changed;
+        changed.range(..=Place::end_of(at)).next_back().copied()
+    }
+
     /// A task as of a stamp; `circular` comes from [`Tasks::circular`].
     pub fn read(&self, name: &str, at: Stamp, circular: &Circles) -> Option<TaskView> {
         let task = self.tasks.get(name)?;

@@ -14,6 +14,10 @@ use unisono_model::{
 
 use crate::replication::Cursor;
 
+mod files;
+
+pub use files::{ApprovalView, FileView, PlanView, WriteView};
+
 /// The answer to a question.
 #[derive(Clone, Debug)]
 pub enum View {
@@ -41,6 +45,14 @@ pub enum View {
     Chains(Vec<ChainCut>),
     /// To `Settings`.
     Settings(BTreeMap<Setting, u64>),
+    /// To `Plan`; none: nobody has set one.
+    Plan(Option<PlanView>),
+    /// To `Files`.
+    Files(Vec<FileView>),
+    /// To `File`; none: it was never written.
+    File(Option<FileView>),
+    /// To `Approvals`.
+    Approvals(Vec<ApprovalView>),
     /// To `Notes`.
     Notes(Vec<String>),
     /// To `Note`.

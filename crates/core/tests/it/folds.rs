@@ -7,8 +7,9 @@ use unisono_core::orchestra::horizon::Horizon;
 use unisono_core::orchestra::{FoldRules, Folds, Reading, Refold};
 use unisono_core::sabotage::Sabotage;
 use unisono_model::{
-    Action, AgentId, AgentKind, ClusterId, Digest, Enrol, FieldChange, FieldValue, IdempotencyKey,
-    Incarnation, LogId, Mark, NodeId, Presence, Stamp, Status, TaskChange, TaskStatus,
+    Action, AgentId, AgentKind, Approve, ClusterId, Content, Digest, Enrol, FieldChange,
+    FieldValue, IdempotencyKey, Incarnation, Judgement, LogId, Mark, Measure, Moved, NodeId, Plan,
+    Presence, Project, Reviewed, Stamp, Status, TaskChange, TaskStatus, Write,
 };
 
 use crate::facts;
@@ -42,6 +43,9 @@ pub(crate) const RULES: FoldRules = FoldRules {
         gaps_not_repaired: false,
         fences_ignored: false,
         token_expiry_ignored: false,
+        paths_by_prefix: false,
+        narrowing_skipped: false,
+        policy_after_apply: false,
     },
 };
 
@@ -84,6 +88,48 @@ fn keyed(number: u64, agent: u8, at_ms: u64, kind: u8, subject: u8) -> Fact {
     fact
 }
 
+/// Files, plans and opinions: two paths, a few contents that come and go.
+fn file_action(kind: u8, subject: u8) -> Action {
+    let content = |number: u8| Digest([number; 32]);
+    let path = format!("src/{}", subject % 2);
+    let (one, other) = (kind / 8 % 4, subject / 2 % 4);
+    match kind % 8 {
+        0..=3 => Action::Write(Write {
+            project: "p".into(),
+            phase: 1,
+            path,
+            base: (other > 0).then(|| content(other)),
+            content: (one > 0 || other == 0).then(|| Content {
+                digest: content(one),
+                bytes: 1,
+                blank: false,
+                measure: Measure::UnknownLanguage,
+            }),
+            moved_from: (one == 3).then(|| Moved {
+                path: format!("src/{}", (subject + 1) % 2),
+                base: content(other),
+            }),
+            plan: content(kind),
+        }),
+        4..=6 => Action::Approve(Approve {
+            about: match subject % 8 {
+                7 => Reviewed::Task("t1".into()),
+                _ => Reviewed::Path(path),
+            },
+            content: content(one),
+            judgement: Judgement::Approved,
+            reason: String::new(),
+        }),
+        _ => Action::Plan(Plan {
+            projects: vec![Project {
+                name: format!("p{}", subject % 4),
+                unmeasured: Vec::new(),
+                phases: Vec::new(),
+            }],
+        }),
+    }
+}
+
 /// What an agent does, in numbers; names of earlier records are filled in from a history.
 fn build(steps: &[(u8, u8, u8, u16)]) -> Vec<Fact> {
     let mut facts: Vec<Fact> = (1..=4)
@@ -121,6 +167,11 @@ fn build(steps: &[(u8, u8, u8, u16)]) -> Vec<Fact> {
                 *kind,
                 *subject,
             ));
+            continue;
+        }
+        if *subject >= 160 {
+            let action = file_action(*kind, *subject);
+            facts.push(fact(index as u64 + 10, agent % 4 + 1, at_ms, action));
             continue;
         }
         let action = match kind % 8 {

@@ -5,6 +5,7 @@ mod bounds;
 mod capability;
 mod election;
 mod facts;
+mod files;
 mod folds;
 mod forwarding;
 mod loopback;

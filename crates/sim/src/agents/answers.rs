@@ -127,6 +127,8 @@ impl Agent {
         match view {
             View::State(state) => self.iteration = state.iteration.max(1),
             View::Chains(cuts) => self.take_cuts(cuts),
+            View::Plan(view) => self.see_plan(view.as_ref()),
+            View::File(view) => self.see_file(view.as_ref()),
             View::Task(task) => {
                 if self
                     .made_task

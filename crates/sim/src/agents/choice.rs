@@ -41,6 +41,9 @@ impl Agent {
             self.move_on();
             return Wish::Look(Question::Task(name), None);
         }
+        if let Some(wish) = self.handle_files() {
+            return wish;
+        }
         match self.chance.below(100) {
             0..=21 => self.claim(),
             22..=31 => self.presence(),

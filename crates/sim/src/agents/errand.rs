@@ -8,7 +8,7 @@ use unisono_model::{
 };
 
 use super::character::{Character, twist};
-use super::{Agent, Chain, Deed, Errand, Letter, Request, Talk, Wish};
+use super::{Agent, Chain, Deed, Errand, Letter, Request, Talk, Wish, files};
 use crate::clock::EPOCH_NS;
 use crate::history::{Operation, Outcome};
 
@@ -168,7 +168,7 @@ impl Agent {
                 errand.operation.tries += 1;
                 return self.say(
                     Talk::Errand,
-                    Request::Do(Work::Record(bytes)),
+                    Request::Do(files::work(bytes, &action)),
                     errand,
                     Vec::new(),
                 );
@@ -196,7 +196,7 @@ impl Agent {
             let before = vec![deed(&signed, digest)];
             return self.say(Talk::Presenting, Request::Do(work), errand, before);
         }
-        let (signed, digest) = self.sign(now, &chain, action, Some(errand.key));
+        let (signed, digest) = self.sign(now, &chain, action.clone(), Some(errand.key));
         errand.operation.tries += 1;
         if errand.lie {
             return self.lie(errand, signed, digest);
@@ -216,7 +216,7 @@ impl Agent {
         }
         let mut deeds = self.say(
             Talk::Errand,
-            Request::Do(Work::Record(bytes)),
+            Request::Do(files::work(bytes, &action)),
             errand,
             before,
         );

@@ -5,6 +5,7 @@ mod answers;
 mod character;
 mod choice;
 mod errand;
+mod files;
 pub mod rights;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,6 +78,7 @@ pub struct Agent {
     made_task: Option<(String, Stamp)>,
     heads: Option<unisono_core::orchestra::view::TaskView>,
     last_as_of: Option<Stamp>,
+    desk: files::Desk,
     old_letters: Vec<Vec<u8>>,
     next_operation: u64,
     number: u64,
@@ -231,6 +233,7 @@ impl Agent {
             made_task: None,
             heads: None,
             last_as_of: None,
+            desk: files::Desk::default(),
             old_letters: Vec::new(),
             next_operation: 0,
             number,

@@ -9,7 +9,7 @@ use unisono_model::capability::{
 use unisono_model::wire::Blob;
 use unisono_model::{Action, AgentId, ChainCut, ClusterId, Digest, Fence, FenceTarget, limits};
 
-use super::{Agent, Wish};
+use super::{Agent, Wish, files};
 use crate::chance::Chance;
 use crate::clock::EPOCH_NS;
 
@@ -56,8 +56,53 @@ pub fn draw(seed: u64, cluster: ClusterId, agents: usize, end: u64) -> Vec<Right
         } else {
             10 * end
         };
-        let next = worker(cluster, name(0), name(number), first.id(), life_ns);
-        let (id, bytes) = token(vec![first.clone(), next.sign(&boss)]);
+        let handed = Handed {
+            cluster,
+            life_ns,
+            number,
+            name: &name,
+        };
+        if number + 1 == agents && agents > 3 {
+            let (id, bytes) = token(vec![validator(&handed).sign(&root)]);
+            all.push(Rights {
+                tier: Some(Tier::Validation),
+                token: Some((id, bytes)),
+                ..Rights::default()
+            });
+            continue;
+        }
+        let next = worker(&handed, 0, first.id());
+        let mut links_of = vec![first.clone(), next.sign(&boss)];
+        if number == 3 && chance.percent(50) {
+            // A third hand: the second may hand on less than it has, or nothing of it counts.
+            let between = worker(
+                &Handed {
+                    number: 2,
+                    ..handed
+                },
+                0,
+                first.id(),
+            );
+            let between = Link {
+                grant: Some(Grant {
+                    tiers: vec![Tier::Implementation],
+                    rights: Allowed {
+                        operations: Operations::READ.and(Operations::COORDINATE),
+                        ..between.may.clone()
+                    },
+                }),
+                depth_left: 1,
+                ..between
+            };
+            let between = between.sign(&boss);
+            let mut third = worker(&handed, 2, between.id());
+            if chance.percent(50) {
+                third.may.operations = Operations::READ.and(Operations::COORDINATE);
+            }
+            let third = third.sign(&key(seed, 2));
+            links_of = vec![first.clone(), between, third];
+        }
+        let (id, bytes) = token(links_of);
         links.push(id);
         all.push(Rights {
             tier: Some(Tier::Implementation),
@@ -113,7 +158,12 @@ fn executive(cluster: ClusterId, root: AgentId, boss: AgentId) -> Link {
         ..Allowed::none()
     };
     let rights = Allowed {
-        operations: Operations::READ.and(Operations::COORDINATE),
+        operations: Operations::READ
+            .and(Operations::COORDINATE)
+            .and(Operations::WRITE_CODE),
+        complexity_max: 8,
+        function_lines_max: 60,
+        file_bytes_max: 4_096,
         ..may.clone()
     };
     let now_ms = EPOCH_NS / MS;
@@ -139,24 +189,58 @@ fn executive(cluster: ClusterId, root: AgentId, boss: AgentId) -> Link {
     }
 }
 
-fn worker(cluster: ClusterId, boss: AgentId, who: AgentId, parent: Digest, life_ns: u64) -> Link {
+/// What a token for an agent needs.
+struct Handed<'a> {
+    cluster: ClusterId,
+    life_ns: u64,
+    number: usize,
+    name: &'a dyn Fn(usize) -> AgentId,
+}
+
+fn worker(handed: &Handed<'_>, issuer: usize, parent: Digest) -> Link {
     let now_ms = EPOCH_NS / MS;
-    let first = executive(cluster, boss, who);
+    let name = handed.name;
+    let first = executive(handed.cluster, name(issuer), name(handed.number));
     let place = Scope::Project(crate::world::WORKPLACE.into());
     Link {
         parent,
-        expires_ms: now_ms + life_ns / MS,
+        expires_ms: now_ms + handed.life_ns / MS,
         tier: Tier::Implementation,
         may: Allowed {
-            operations: Operations::READ.and(Operations::COORDINATE),
+            operations: Operations::READ
+                .and(Operations::COORDINATE)
+                .and(Operations::WRITE_CODE),
             read: place.clone(),
             write: place,
+            files: Some(files::listed()),
+            phases: (handed.number % 2 == 0).then(|| vec![1]),
+            complexity_max: 8,
+            function_lines_max: 60,
+            file_bytes_max: 4_096,
             actions_per_minute_max: u16::MAX,
-            ..Allowed::none()
         },
         grant: None,
         depth_left: 0,
         ..first
+    }
+}
+
+/// Validators are the operator's: nobody approves what their own executive has brought in.
+fn validator(handed: &Handed<'_>) -> Link {
+    let worker = worker(handed, handed.number, Digest::default());
+    let first = executive(handed.cluster, worker.audience, worker.audience);
+    Link {
+        issuer: (handed.name)(handed.number + 1),
+        tier: Tier::Validation,
+        may: Allowed {
+            operations: Operations::READ
+                .and(Operations::COORDINATE)
+                .and(Operations::APPROVE),
+            ..first.may
+        },
+        grant: None,
+        depth_left: 0,
+        ..worker
     }
 }
 

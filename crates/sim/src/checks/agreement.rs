@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use unisono_core::orchestra::approvals::Worth;
 use unisono_core::orchestra::view::{
-    AgentView, ClaimView, HashView, SignalView, StateView, TaskView,
+    AgentView, ClaimView, FileView, HashView, SignalView, StateView, TaskView,
 };
 use unisono_model::{Digest, FieldValue, Place, Relation};
 
-use crate::oracle::{Held, Task, Truth};
+use crate::oracle::{File, Held, Task, Truth};
 
 /// What one node shows at one stamp.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Shown {
     pub claims: Vec<ClaimView>,
     /// The tasks.
     pub tasks: Vec<TaskView>,
+    /// The files.
+    pub files: Vec<FileView>,
     /// The signals.
     pub signals: Vec<SignalView>,
     /// The agents.
@@ -49,8 +52,27 @@ impl Shown {
         same("signals", &signals, &truth.signals)?;
         let agents: BTreeSet<_> = self.agents.iter().map(|agent| agent.agent).collect();
         same("agents", &agents, &truth.agents)?;
+        self.files_match(&truth.files)?;
         self.claims_match(&truth.claims)?;
         self.tasks_match(&truth.tasks)
+    }
+
+    fn files_match(&self, truth: &BTreeMap<String, File>) -> Result<(), String> {
+        let shown: BTreeMap<String, File> = self
+            .files
+            .iter()
+            .map(|view| {
+                let standing = view.approvals.iter();
+                let standing = standing.filter(|one| one.worth == Worth::Stands);
+                let file = File {
+                    holds: Some(view.holds.place),
+                    beside: view.beside.iter().map(|one| one.place).collect(),
+                    approved: standing.map(|one| one.place).collect(),
+                };
+                (view.path.clone(), file)
+            })
+            .collect();
+        same("files", &shown, truth)
     }
 
     fn claims_match(&self, truth: &BTreeMap<String, Held>) -> Result<(), String> {

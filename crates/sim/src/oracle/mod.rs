@@ -3,6 +3,7 @@
 
 mod claims;
 mod course;
+mod files;
 mod logs;
 mod members;
 mod rights;
@@ -14,6 +15,7 @@ use unisono_model::{Action, AgentId, IdempotencyKey, SignalKind, Stamp};
 
 pub use claims::{Held, Loss, Story, claims, story};
 pub use course::iteration;
+pub use files::{File, beyond_the_plan, files};
 pub use logs::{Fact, Reading, proven, read};
 pub use members::{Removals, removals};
 pub use rights::Ground;
@@ -76,6 +78,8 @@ pub struct Truth {
     pub tasks: BTreeMap<String, Task>,
     /// The signals that stand.
     pub signals: BTreeSet<unisono_model::Place>,
+    /// The files.
+    pub files: BTreeMap<String, File>,
     /// How many marks were made.
     pub marks: u64,
     /// Who is enrolled.
@@ -94,6 +98,7 @@ pub fn truth(reading: &Reading, removals: &Removals, lease_ms_max: u64, at: Stam
         claims: claims(&facts, removals, lease_ms_max, at),
         tasks: tasks(&facts),
         signals: signals(&facts, at),
+        files: files(&facts),
         marks: marks(&facts),
         agents: enrols.map(|fact| fact.agent).collect(),
     }

@@ -8,7 +8,9 @@ use unisono_core::capability::{Need, Verified, examine, need};
 use unisono_core::context::StrictVerifier;
 use unisono_core::orchestra::trust::TOKEN_KEPT_MS;
 use unisono_model::capability::{Operations, Scope, Tier};
-use unisono_model::{Action, AgentId, ClusterId, Digest, Fence, FenceTarget, OrchestraId, Place};
+use unisono_model::{
+    Action, AgentId, ClusterId, Digest, Fence, FenceTarget, Measure, OrchestraId, Place,
+};
 
 use super::logs::Fact;
 
@@ -80,6 +82,28 @@ pub(super) fn verdicts(facts: &[Fact], ground: &Ground) -> BTreeMap<Place, bool>
         }
     }
     not
+}
+
+/// Whether a token lets a file be written: one of its files, in one of its phases, with functions
+/// as simple as it asks for.
+fn within(token: &Verified, action: &Action) -> bool {
+    let Action::Write(write) = action else {
+        return true;
+    };
+    let may = &token.leaf().may;
+    let files = may.files.as_ref();
+    let listed = files.is_none_or(|files| files.contains(&write.path));
+    let phases = may.phases.as_ref();
+    let in_phase = phases.is_none_or(|phases| phases.contains(&write.phase));
+    let simple = write.content.as_ref().is_none_or(|content| {
+        let Measure::Known(measured) = &content.measure else {
+            return false;
+        };
+        measured.complexity_max <= u32::from(may.complexity_max)
+            && measured.lines_max <= u32::from(may.function_lines_max)
+            && content.bytes <= may.file_bytes_max
+    });
+    listed && in_phase && simple
 }
 
 struct Court<'a> {
@@ -186,7 +210,8 @@ impl Court<'_> {
                     let Some(token) = token else {
                         return Some(false);
                     };
-                    Some(self.allows(token, operation) && !self.cut(fact, Some(token)))
+                    let allowed = self.allows(token, operation) && within(token, action);
+                    Some(allowed && !self.cut(fact, Some(token)))
                 }
             },
         }

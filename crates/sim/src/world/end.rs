@@ -227,6 +227,14 @@ impl World {
             self.ask(host, self.workplace, Question::Claims { topic: None }, None);
         }
         let facts = oracle::counted(&work, Stamp::MAX);
+        if let Some(why) = oracle::beyond_the_plan(&facts) {
+            self.checks.violated(self.now, "I7", why);
+        }
+        for name in ["plan", "write", "approve"] {
+            let done = facts.iter().filter(|fact| fact.body.action.name() == name);
+            self.counters
+                .add_many(&format!("{name} by the logs"), done.count() as u64);
+        }
         self.trace_facts(&facts, |action| Claims::topic_of(action).is_some());
         let story = oracle::story(&facts, &removals, self.scenario.lease_ms_max);
         let lives: Vec<u32> = self.hosts.iter().map(|host| host.life).collect();

@@ -106,8 +106,16 @@ impl World {
         let View::Agents(agents) = self.view(host, place, Question::Agents, at)? else {
             return None;
         };
+        let all = Question::Files {
+            after: None,
+            limit: 1_000,
+        };
+        let View::Files(files) = self.view(host, place, all, at)? else {
+            return None;
+        };
         let tasks = self.all_tasks(host, place, at);
         Some(Shown {
+            files,
             hash,
             state,
             claims,

@@ -52,4 +52,7 @@ planted! {
     planted_gaps_not_repaired "gaps-not-repaired",
     planted_fences_ignored "fences-ignored",
     planted_token_expiry_ignored "token-expiry-ignored",
+    planted_paths_by_prefix "paths-by-prefix",
+    planted_narrowing_skipped "narrowing-skipped",
+    planted_policy_after_apply "policy-after-apply",
 }

@@ -8,9 +8,11 @@ pub(crate) mod clock;
 pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod explain;
+pub(crate) mod file;
 pub(crate) mod mark;
 pub(crate) mod node;
 pub(crate) mod note;
+pub(crate) mod plan;
 pub(crate) mod record;
 pub(crate) mod session;
 pub(crate) mod signal;
@@ -126,6 +128,10 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         Command::Explain(args) => explain::explain(args, &session).await,
         Command::Voided => trust::voided(&session).await,
         Command::Incidents => trust::incidents(&session).await,
+        Command::Plan(args) => plan::run(args, &session).await,
+        Command::Write(args) => file::write(args, &session).await,
+        Command::Files(args) => file::files(args, &session).await,
+        Command::Approve(args) => file::approve(args, &session).await,
         Command::Note(args) => note::run(args, &session).await,
         Command::Conf(args) => note::conf(args, &session).await,
         Command::Settings(args) => note::settings(args, &session).await,

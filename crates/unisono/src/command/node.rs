@@ -129,6 +129,7 @@ pub(crate) async fn serve(args: ServeArgs, config: Config, global: Global) -> Re
 fn wishes(listen: &Listen) -> Result<Wishes, Failure> {
     Ok(Wishes {
         history: listen.history.clone(),
+        workspace: listen.workspace.clone(),
         test_faults: listen.test_faults,
         no_fsync: listen.no_fsync,
         sabotage: faults::sabotage(&listen.sabotage).map_err(Failure::usage)?,

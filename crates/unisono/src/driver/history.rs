@@ -33,7 +33,12 @@ impl History {
             "orchestra": submit.orchestra,
             "durable_on": submit.promise.durable_on,
         });
-        let (what, agent, key) = match &submit.work {
+        let work = match &submit.work {
+            Work::File { work, .. } => work.as_ref(),
+            work => work,
+        };
+        let (what, agent, key) = match work {
+            Work::File { .. } => ("file".to_owned(), String::new(), None),
             Work::Record(bytes) => {
                 match wire::decode::<unisono_model::SignedRecord>(bytes, 1 << 20) {
                     Ok(record) => ("record".to_owned(), record.agent.to_string(), None),

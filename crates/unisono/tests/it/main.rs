@@ -14,6 +14,7 @@ mod directory;
 mod faults;
 mod first_run;
 mod harass;
+mod plans;
 mod process;
 mod replay;
 mod rights;

@@ -5,14 +5,16 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::capability::{Operations, Tier};
+use unisono_model::capability::{Operations, Rights, Tier};
 use unisono_model::{
     Action, AgentId, ChainId, Code, Digest, Fence, FenceTarget, OrchestraId, Rejection,
 };
 
 use super::laws::Binding;
 use super::{Laws, Trust};
-use crate::capability::{Anchor, Invalid, Need, Verified, allows, examine, need};
+use crate::capability::{
+    Anchor, Denied, Invalid, Need, Verified, allows, allows_write, examine, examine_loosely, need,
+};
 use crate::context::StrictVerifier;
 use crate::orchestra::FoldRules;
 use crate::orchestra::fact::Fact;
@@ -172,6 +174,10 @@ impl Court<'_> {
     /// it passes through along: each beginning of a token is one.
     fn presented(&self, bytes: &[u8]) -> Result<Lesson, Short> {
         let roots = self.rules.root.as_slice();
+        let examine = match self.rules.sabotage.narrowing_skipped {
+            true => examine_loosely,
+            false => examine,
+        };
         let token = examine(bytes, self.rules.cluster, roots, &mut StrictVerifier)
             .map_err(|invalid| void(Code::TokenInvalid, invalid.to_string()))?;
         if token.leaf().audience != self.fact.agent {
@@ -196,14 +202,25 @@ impl Court<'_> {
         };
         let token = self.token(id)?;
         let rights = &token.leaf().may;
-        allows(rights, operation, self.rules.cluster, self.orchestra).map_err(|denied| {
-            let (asked, allowed) = (denied.asked, denied.allowed);
-            void(
-                Code::NotAllowed,
-                format!("asked: {asked}; the token allows: {allowed}"),
-            )
-        })?;
+        allows(rights, operation, self.rules.cluster, self.orchestra)
+            .and_then(|()| self.file(rights))
+            .map_err(|denied| {
+                let (asked, allowed) = (denied.asked, denied.allowed);
+                void(
+                    denied.code,
+                    format!("asked: {asked}; the token allows: {allowed}"),
+                )
+            })?;
         self.not_fenced(Some(token), false)
+    }
+
+    /// What a token says about files goes for what a record says about one: the figures in it are
+    /// those that its node has measured.
+    fn file(&self, rights: &Rights) -> Result<(), Denied> {
+        match &self.fact.body.action {
+            Action::Write(write) => allows_write(rights, write),
+            _ => Ok(()),
+        }
     }
 
     /// A token that is this agent's, of its tier, and in time.
@@ -357,9 +374,13 @@ impl Void {
             }
             Code::TokenTime => "ask whoever issued it to renew it",
             Code::TokenFenced => "ask for a new token; `unisono trust` shows the fence",
-            Code::NotAllowed => {
+            Code::NotAllowed
+            | Code::FileNotAllowed
+            | Code::DeletionNotAllowed
+            | Code::PhaseNotActive => {
                 "`unisono token explain TOKEN` says what it allows, and who may grant more"
             }
+            Code::MeasureRefused => "write smaller functions: split the one that is named",
             Code::TokenBinding => {
                 "a key has one tier for life: use the key that is enrolled for this one"
             }

@@ -94,6 +94,14 @@ impl Laws {
         self.enrolled.get(agent)
     }
 
+    /// The tier that a key is bound to, if it is to one.
+    pub fn tier_of(&self, agent: &AgentId) -> Option<&Tier> {
+        match self.binding(agent) {
+            Binding::Bound(tier) => Some(tier),
+            Binding::Unknown | Binding::Contradicted => None,
+        }
+    }
+
     /// The fence that cuts a record off, if any. Fences by others than a root are not asked about
     /// fences themselves: two that end each other both stand, whichever came first.
     pub fn cut<'a>(

@@ -193,6 +193,16 @@ impl Trust {
         *highest = fact.seq.max(*highest);
     }
 
+    /// The keys of the chain of grants under which an agent acts, its own among them. The root's is
+    /// none of them: it stands above all.
+    pub fn hands(&self, agent: AgentId, token: Option<Digest>) -> Vec<AgentId> {
+        let token = token.and_then(|id| self.tokens.get(&id));
+        let links = token.into_iter().flat_map(Verified::links);
+        let mut hands: BTreeSet<AgentId> = links.map(|(_, link)| link.audience).collect();
+        hands.insert(agent);
+        hands.into_iter().collect()
+    }
+
     /// A record does not count.
     pub fn void(&mut self, fact: &Fact, why: Void) {
         let voided = Voided {

@@ -1,0 +1,221 @@
+//! Approvals: what somebody thinks of a content, until it changes; and who had a hand in what.
+//!
+//! Duties are apart where no key is in both chains of grants: neither who wrote, nor who let them
+//! write, approves or lets others approve. That is read from the tokens of all who ever had a hand
+//! in the thing, so it does not depend on who came first.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use unisono_model::{
+    Action, AgentId, Digest, Field, FieldValue, Judgement, Place, Reviewed, Stamp,
+};
+
+use super::fact::Fact;
+
+/// Opinions that no longer stand and are kept for reading, of each thing; older ones are in the log.
+pub const STALE_KEPT_MAX: usize = 8;
+
+/// The fold over all approvals.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Approvals {
+    reviews: BTreeMap<Reviewed, Review>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Review {
+    /// Who had a hand in it, by record, and from what is forgotten.
+    hands: BTreeMap<Place, Vec<AgentId>>,
+    former_hands: BTreeSet<AgentId>,
+    opinions: BTreeMap<Place, Opinion>,
+}
+
+/// What somebody thinks.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Opinion {
+    /// Who.
+    pub agent: AgentId,
+    /// Of what.
+    pub content: Digest,
+    /// What they think.
+    pub judgement: Judgement,
+    /// Why.
+    pub reason: String,
+    /// The keys of the chain of grants under which it is said.
+    hands: Vec<AgentId>,
+}
+
+/// What an opinion is worth.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Worth {
+    /// It is about what is there.
+    Stands,
+    /// What it was about has changed since.
+    Stale,
+    /// Who says it, or who let them, had a hand in what it is about.
+    DutiesTogether,
+}
+
+/// What there is of a thing as of a stamp: since when, and what.
+pub type Standing = Option<(Place, Digest)>;
+
+impl Approvals {
+    /// Takes in a record, with the keys of the chain of grants under which it was made.
+    pub fn insert(&mut self, fact: &Fact, hands: Vec<AgentId>) {
+        match &fact.body.action {
+            Action::Write(write) => {
+                for path in write.paths() {
+                    let review = self.review(Reviewed::Path(path.into()));
+                    review.hands.insert(fact.place, hands.clone());
+                }
+            }
+            Action::Task(change) if change.fields.iter().any(|field| works(&field.value)) => {
+                let review = self.review(Reviewed::Task(change.task.clone()));
+                review.hands.insert(fact.place, hands);
+            }
+            Action::Approve(approve) => {
+                let opinion = Opinion {
+                    agent: fact.agent,
+                    content: approve.content,
+                    judgement: approve.judgement,
+                    reason: approve.reason.clone(),
+                    hands,
+                };
+                let review = self.review(approve.about.clone());
+                review.opinions.insert(fact.place, opinion);
+            }
+            _ => {}
+        }
+    }
+
+    fn review(&mut self, about: Reviewed) -> &mut Review {
+        self.reviews.entry(about).or_default()
+    }
+
+    /// Takes a record out again.
+    pub fn retract(&mut self, place: Place, action: &Action) {
+        let mut abouts: Vec<Reviewed> = Vec::new();
+        match action {
+            Action::Write(write) => {
+                abouts.extend(write.paths().map(|path| Reviewed::Path(path.into())));
+            }
+            Action::Task(change) => abouts.push(Reviewed::Task(change.task.clone())),
+            Action::Approve(approve) => abouts.push(approve.about.clone()),
+            _ => {}
+        }
+        for about in abouts {
+            if let Some(review) = self.reviews.get_mut(&about) {
+                review.hands.remove(&place);
+                review.opinions.remove(&place);
+            }
+        }
+    }
+
+    /// What was said about a thing as of a stamp, the latest first.
+    pub fn read<'a>(
+        &'a self,
+        about: &Reviewed,
+        at: Stamp,
+        standing: Standing,
+    ) -> impl Iterator<Item = (Place, &'a Opinion, Worth)> {
+        let review = self.reviews.get(about).into_iter();
+        review.flat_map(move |review| review.read(at, standing))
+    }
+
+    /// The tasks of which there is something to read.
+    pub fn tasks(&self) -> impl Iterator<Item = &Reviewed> {
+        let reviews = self.reviews.iter();
+        let said = reviews.filter(|(_, review)| !review.opinions.is_empty());
+        said.map(|(about, _)| about)
+            .filter(|about| matches!(about, Reviewed::Task(_)))
+    }
+
+    /// Whether somebody with these keys in their chain of grants has a hand in a thing.
+    pub fn had_a_hand(&self, about: &Reviewed, at: Stamp, hands: &[AgentId]) -> bool {
+        let review = self.reviews.get(about);
+        review.is_some_and(|review| review.hands_until(at).any(|hand| hands.contains(hand)))
+    }
+
+    /// Drops what no longer stood at the frontier, but for the last few of each thing.
+    pub fn prune(&mut self, frontier: Stamp, standing: impl Fn(&Reviewed) -> Standing) {
+        let edge = Place::end_of(frontier);
+        for (about, review) in &mut self.reviews {
+            let later = review.hands.split_off(&edge);
+            let past = core::mem::replace(&mut review.hands, later);
+            review.former_hands.extend(past.into_values().flatten());
+            let standing = standing(about);
+            let past = review.opinions.range(..=edge).rev();
+            let stale = past.filter(|(place, opinion)| !opinion.is_about(**place, standing));
+            let old: Vec<Place> = stale
+                .map(|(place, _)| *place)
+                .skip(STALE_KEPT_MAX)
+                .collect();
+            for place in old {
+                review.opinions.remove(&place);
+            }
+        }
+    }
+
+    /// Values kept in memory.
+    pub fn weight(&self) -> usize {
+        let reviews = self.reviews.values();
+        reviews
+            .map(|review| review.hands.len() + review.former_hands.len() + review.opinions.len())
+            .sum()
+    }
+}
+
+impl Review {
+    fn hands_until(&self, at: Stamp) -> impl Iterator<Item = &AgentId> {
+        let kept = self.hands.range(..=Place::end_of(at));
+        let kept = kept.flat_map(|(_, hands)| hands);
+        self.former_hands.iter().chain(kept)
+    }
+
+    fn read(
+        &self,
+        at: Stamp,
+        standing: Standing,
+    ) -> impl Iterator<Item = (Place, &Opinion, Worth)> {
+        let hands: BTreeSet<&AgentId> = self.hands_until(at).collect();
+        let said = self.opinions.range(..=Place::end_of(at)).rev();
+        let mut stale = 0;
+        said.filter_map(move |(place, opinion)| {
+            let worth = if !opinion.is_about(*place, standing) {
+                stale += 1;
+                Worth::Stale
+            } else if opinion.hands.iter().any(|hand| hands.contains(hand)) {
+                Worth::DutiesTogether
+            } else {
+                Worth::Stands
+            };
+            let shown = worth != Worth::Stale || stale <= STALE_KEPT_MAX;
+            shown.then_some((*place, opinion, worth))
+        })
+    }
+}
+
+impl Opinion {
+    /// Whether what it is about was there when it was said, and is there still. What comes back is
+    /// another thing that happens to be the same.
+    fn is_about(&self, place: Place, standing: Standing) -> bool {
+        standing.is_some_and(|(since, content)| content == self.content && since < place)
+    }
+}
+
+/// Whether a change of a task is work on what it asks for, and not a word about it.
+fn works(value: &FieldValue) -> bool {
+    match value.field() {
+        Field::Status => true,
+        Field::Created
+        | Field::Title
+        | Field::Description
+        | Field::Priority
+        | Field::Assignee
+        | Field::Labels
+        | Field::Link(..)
+        | Field::Remark => false,
+    }
+}
