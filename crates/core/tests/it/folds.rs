@@ -106,7 +106,7 @@ fn file_action(kind: u8, subject: u8) -> Action {
                 measure: Measure::UnknownLanguage,
             }),
             moved_from: (one == 3).then(|| Moved {
-                path: format!("src/{}", (subject + 1) % 2),
+                path: format!("src/{}", 1 - subject % 2),
                 base: content(other),
             }),
             plan: content(kind),

@@ -11,9 +11,9 @@ use unisono_model::{
 use super::{Agent, Wish};
 
 /// Files that the plan names.
-pub const FILES: [&str; 4] = ["src/f0", "src/f1", "src/f2", "src/f3"];
+const FILES: [&str; 4] = ["src/f0", "src/f1", "src/f2", "src/f3"];
 /// A file that tokens list and no plan names: its name begins like that of another.
-pub const BESIDE: &str = "src/f0.old";
+const BESIDE: &str = "src/f0.old";
 
 /// What an agent has looked at before it writes or approves.
 #[derive(Clone, Debug, Default)]

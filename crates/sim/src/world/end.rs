@@ -230,10 +230,13 @@ impl World {
         if let Some(why) = oracle::beyond_the_plan(&facts) {
             self.checks.violated(self.now, "I7", why);
         }
-        for name in ["plan", "write", "approve"] {
+        for (name, counter) in [
+            ("plan", "plans by the logs"),
+            ("write", "writes by the logs"),
+            ("approve", "approvals by the logs"),
+        ] {
             let done = facts.iter().filter(|fact| fact.body.action.name() == name);
-            self.counters
-                .add_many(&format!("{name} by the logs"), done.count() as u64);
+            self.counters.add_many(counter, done.count() as u64);
         }
         self.trace_facts(&facts, |action| Claims::topic_of(action).is_some());
         let story = oracle::story(&facts, &removals, self.scenario.lease_ms_max);

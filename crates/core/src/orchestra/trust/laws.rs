@@ -96,9 +96,9 @@ impl Laws {
 
     /// The tier that a key is bound to, if it is to one.
     pub fn tier_of(&self, agent: &AgentId) -> Option<&Tier> {
-        match self.binding(agent) {
+        match self.binding(agent)? {
             Binding::Bound(tier) => Some(tier),
-            Binding::Unknown | Binding::Contradicted => None,
+            Binding::Unbound | Binding::Contradicted => None,
         }
     }
 

@@ -196,7 +196,7 @@ impl Trust {
     /// The keys of the chain of grants under which an agent acts, its own among them. The root's is
     /// none of them: it stands above all.
     pub fn hands(&self, agent: AgentId, token: Option<Digest>) -> Vec<AgentId> {
-        let token = token.and_then(|id| self.tokens.get(&id));
+        let token = token.and_then(|id| self.laws.tokens.get(&id));
         let links = token.into_iter().flat_map(Verified::links);
         let mut hands: BTreeSet<AgentId> = links.map(|(_, link)| link.audience).collect();
         hands.insert(agent);
