@@ -178,7 +178,7 @@ mod tests {
         std::fs::create_dir_all(&outside).expect("a folder");
         std::fs::write(outside.join("secret"), "s").expect("a file");
         std::fs::write(inside.join("src/a.rs"), "fn a() {}").expect("a file");
-        let link = std::os::unix::fs::symlink::<&Path, &Path>;
+        let link = |to: &Path, at: &Path| std::os::unix::fs::symlink(to, at);
         link(&outside.join("secret"), &inside.join("src/file")).expect("a link");
         link(&outside, &inside.join("folder")).expect("a link");
         link(Path::new("a.rs"), &inside.join("src/near.rs")).expect("a link");

@@ -69,7 +69,7 @@ async fn a_write_is_answered_with_all_that_a_reader_elsewhere_needs() {
 }
 
 /// One request for each kind of action, in the words of the friendly routes.
-fn friendly() -> [(&'static str, &'static str, Value); 11] {
+fn friendly() -> [(&'static str, &'static str, Value); 14] {
     let mark = "ab".repeat(32);
     [
         ("POST", "agents", json!({"name": "ada", "role": "builder"})),
@@ -124,6 +124,24 @@ fn friendly() -> [(&'static str, &'static str, Value); 11] {
             "settings",
             json!({"agent": "ada", "settings": {"claim_lease_ms": 9000}}),
         ),
+        (
+            "PUT",
+            "plan",
+            json!({"agent": "ada", "project": [{"name": "engine", "phase": [{"number": 1,
+                "name": "parts", "files": [{"role": "builder", "paths": ["src/**"]}]}]}]}),
+        ),
+        (
+            "POST",
+            "files",
+            json!({"agent": "ada", "project": "engine", "phase": 1, "path": "src/a.rs",
+                "text": "fn a() {}"}),
+        ),
+        (
+            "POST",
+            "approvals",
+            json!({"agent": "ada", "about": {"path": "src/a.rs"}, "content": mark,
+                "verdict": "approved"}),
+        ),
     ]
 }
 
@@ -144,7 +162,7 @@ async fn every_action_has_its_friendly_route() {
     };
     let expected = [
         "enrol", "presence", "signal", "claim", "renew", "release", "mark", "task", "task",
-        "advance", "settings",
+        "advance", "settings", "plan", "write", "approve",
     ];
     assert_eq!(names, expected);
     let world = node.world.lock().unwrap();
@@ -301,7 +319,7 @@ async fn the_description_names_every_route() {
         .sum();
     assert_eq!(
         (paths.len(), operations),
-        (36, 48),
+        (40, 55),
         "{:?}",
         paths.keys().collect::<Vec<_>>()
     );

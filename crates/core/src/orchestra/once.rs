@@ -175,6 +175,7 @@ fn digest(action: &Action) -> Digest {
         }
         Action::Release { claim, .. } => *claim = Digest::default(),
         Action::Signal(signal) => signal.lifetime_ms = 0,
+        Action::Write(write) => write.plan = Digest::default(),
         Action::Task(change) => {
             for field in &mut change.fields {
                 field.replaces.clear();

@@ -4,9 +4,11 @@
 use ed25519_dalek::SigningKey;
 use unisono_model::wire::{self, Signature};
 use unisono_model::{
-    Action, AgentId, BUNDLE_VERSION, BundleBody, BundleHeader, Carried, ChainId, ClusterId, Digest,
-    DocumentAppend, DocumentKind, DocumentName, Held, IdempotencyKey, Incarnation, LogId, NodeId,
-    OrchestraId, RECORD_VERSION, RecordBody, RecordPlace, SignedBundle, SignedRecord, Stamp,
+    Action, AgentId, Approve, BUNDLE_VERSION, BundleBody, BundleHeader, Carried, ChainId,
+    ClusterId, Content, Digest, DocumentAppend, DocumentKind, DocumentName, FileScope, Held,
+    IdempotencyKey, Incarnation, Judgement, LogId, Measure, Measured, Moved, NodeId, OrchestraId,
+    PhaseState, Plan, PlanPhase, Project, RECORD_VERSION, RecordBody, RecordPlace, Reviewed,
+    SignedBundle, SignedRecord, Stamp, Who, Write,
 };
 
 pub(crate) fn record() -> (RecordPlace, SignedRecord) {
@@ -83,6 +85,70 @@ pub(crate) fn bundle() -> SignedBundle {
     SignedBundle::sign(&node, header, bytes)
 }
 
+/// What is said about files: the plan, a write, an approval.
+fn about_files() -> [Action; 3] {
+    let content = Digest([7; 32]);
+    [
+        Action::Plan(Plan {
+            projects: vec![Project {
+                name: "engine".into(),
+                unmeasured: vec!["md".into()],
+                phases: vec![PlanPhase {
+                    number: 1,
+                    name: "parts".into(),
+                    state: PhaseState::Active,
+                    scopes: vec![FileScope {
+                        who: Who::Role("builder".into()),
+                        paths: vec!["src/**".into()],
+                    }],
+                }],
+            }],
+        }),
+        Action::Write(Write {
+            project: "engine".into(),
+            phase: 1,
+            path: "src/a.rs".into(),
+            base: Some(Digest([6; 32])),
+            content: Some(Content {
+                digest: content,
+                bytes: 300,
+                blank: false,
+                measure: Measure::Known(Measured {
+                    language: "rust".into(),
+                    functions: 2,
+                    complexity_max: 8,
+                    most_complex: "f".into(),
+                    lines_max: 60,
+                    longest: "g".into(),
+                }),
+            }),
+            moved_from: Some(Moved {
+                path: "src/b.rs".into(),
+                base: Digest([5; 32]),
+            }),
+            plan: Digest([4; 32]),
+        }),
+        Action::Approve(Approve {
+            about: Reviewed::Path("src/a.rs".into()),
+            content,
+            judgement: Judgement::Rejected,
+            reason: "no".into(),
+        }),
+    ]
+}
+
+#[test]
+fn what_is_said_about_files_is_these_bytes() {
+    let told: Vec<String> = about_files()
+        .iter()
+        .map(|action| {
+            unisono_model::check::action(action).expect("within its limits");
+            hex(&wire::encode(action))
+        })
+        .collect();
+    assert_eq!(told, ABOUT_FILES);
+}
+
 fn verifies(key: &[u8; 32], digest: &Digest, signature: &Signature) -> bool {
     let key = ed25519_dalek::VerifyingKey::from_bytes(key).expect("a key");
     let signature = ed25519_dalek::Signature::from_bytes(&signature.to_bytes());
@@ -129,3 +195,8 @@ const RECORD_BODY: &str =
     "0100fbd095ffbc310101050505050505050505050505050505050000050b7372632f617574682f2a2ae0d403";
 const BUNDLE_DIGEST: &str = "9ef08b0954bfc630a462ce9b20725c1fbf0cb9d991a15087efa5929cbce08268";
 const BUNDLE_BYTES: &str = "a4ce8304c9d5e6befb437d77e45287b3fb53f71c401160d6b8341a603a05749b";
+const ABOUT_FILES: [&str; 3] = [
+    "110106656e67696e6501026d640101057061727473010101076275696c64657201067372632f2a2a",
+    "1206656e67696e6501087372632f612e7273010606060606060606060606060606060606060606060606060606060606060606010707070707070707070707070707070707070707070707070707070707070707ac0200000472757374020801663c016701087372632f622e727305050505050505050505050505050505050505050505050505050505050505050404040404040404040404040404040404040404040404040404040404040404",
+    "1300087372632f612e7273070707070707070707070707070707070707070707070707070707070707070701026e6f",
+];

@@ -47,7 +47,7 @@ impl Agent {
     pub(super) fn handle_files(&mut self) -> Option<Wish> {
         match self.rights.as_ref()?.tier.clone()? {
             Tier::Executive => self.chance.percent(6).then(|| self.plan()),
-            Tier::Implementation if self.chance.percent(25) => Some(self.write()),
+            Tier::Implementation if self.chance.percent(40) => Some(self.write()),
             Tier::Validation if self.chance.percent(40) => Some(self.approve()),
             _ => None,
         }

@@ -1,7 +1,7 @@
 //! What rights cost, each part alone: processor time in this thread, against the budgets.
 
 use ed25519_dalek::SigningKey;
-use unisono_core::capability::{allows, examine};
+use unisono_core::capability::{allows, allows_write, examine};
 use unisono_core::context::{StrictVerifier, Verifier};
 use unisono_core::orchestra::fact::Fact;
 use unisono_core::orchestra::{FoldRules, Folds};
@@ -12,12 +12,14 @@ use unisono_model::capability::{
 use unisono_model::wire::{Blob, Signature};
 use unisono_model::{
     Action, AgentId, AgentKind, ClusterId, Digest, Enrol, Fence, FenceTarget, Held, Incarnation,
-    LogId, Mark, NodeId, OrchestraId, Place, RECORD_VERSION, RecordBody, Stamp,
+    LogId, Mark, Measure, NodeId, OrchestraId, Place, RECORD_VERSION, RecordBody, Stamp, Write,
+    path,
 };
 
 use super::figures::Figures;
 use super::parts::each;
 use crate::failure::{Exit, Failure};
+use crate::workspace::measured;
 
 const CLUSTER: ClusterId = ClusterId([7; 16]);
 const NOW_MS: u64 = 1_800_000_000_000;
@@ -50,7 +52,48 @@ pub(crate) fn run() -> Result<Figures, Failure> {
     figures.at_most("trust_malformed_us", bad_us, 2.0);
     figures.at_most("trust_decision_us", decision_us, 1.0);
     records(&token, &mut figures)?;
+    writes(&mut figures)?;
     Ok(figures)
+}
+
+/// What a file costs that is written: measuring it, which is done off the threads that serve, and
+/// what token and plan say about it.
+fn writes(figures: &mut Figures) -> Result<(), Failure> {
+    const SOURCE: &[u8] = include_bytes!("../../../core/src/node/submit.rs");
+    const PATH: &str = "crates/core/src/node/submit.rs";
+    let content = measured(PATH, SOURCE);
+    let Measure::Known(_) = &content.measure else {
+        return Err(wrong("the file could not be measured"));
+    };
+    let lines = SOURCE.iter().filter(|byte| **byte == b'\n').count();
+    let measured_us = each(REPEATED / 20, |_| drop(measured(PATH, SOURCE)));
+    let write = Write {
+        project: "engine".into(),
+        phase: 1,
+        path: PATH.into(),
+        base: None,
+        content: Some(content),
+        moved_from: None,
+        plan: Digest::default(),
+    };
+    let rights = Rights {
+        files: Some((0..32).map(|n| format!("src/{n:02}.rs")).collect()),
+        ..Rights::all()
+    };
+    let refused = allows_write(&rights, &write).is_err();
+    let decision_us = each(50 * REPEATED, |_| drop(allows_write(&rights, &write)));
+    let covers = "crates/**/node/*.rs";
+    let planned_us = each(50 * REPEATED, |_| {
+        drop(std::hint::black_box(path::matches(covers, PATH)));
+    });
+    if !refused || !path::matches(covers, PATH) {
+        return Err(wrong("token or plan said otherwise"));
+    }
+    figures.tell("trust_measured_file_lines", lines as f64);
+    figures.tell("trust_measured_write_us", measured_us);
+    figures.at_most("trust_write_refused_by_token_us", decision_us, 5.0);
+    figures.at_most("trust_write_in_plan_us", planned_us, 1.0);
+    Ok(())
 }
 
 /// What a record costs at a replica: its signature, its verdict and its fold, without fences and
