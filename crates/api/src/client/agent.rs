@@ -207,10 +207,7 @@ impl SigningAgent {
         body: ActionBody,
         options: &WriteOptions,
     ) -> Result<Reply<Recorded>, ClientError> {
-        let words = match &options.key {
-            Some(words) => words.clone(),
-            None => drawn_key()?,
-        };
+        let words = options.key.clone().map_or_else(drawn_key, Ok)?;
         let key = crate::idempotency_key(&words);
         let options = WriteOptions {
             key: Some(words),

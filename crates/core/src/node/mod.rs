@@ -32,6 +32,7 @@ mod rights;
 mod scan;
 mod space;
 mod start;
+mod subjects;
 mod submit;
 mod tick;
 mod views;

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use unisono_model::wire::Malformed;
 use unisono_model::{
     Action, AgentId, Code, Digest, Held, IdempotencyKey, OrchestraId, RECORD_VERSION, RecordBody,
-    Rejection, Reviewed, SignedRecord, check, limits, wire,
+    Rejection, SignedRecord, check, limits, wire,
 };
 
 use super::batch::{Made, Source, Subject};
@@ -16,12 +16,12 @@ use super::files::Seen;
 use super::input::{Submit, Work};
 use super::output::{AnswerBody, Output, Recorded};
 use super::space::as_agent;
+use super::subjects::{rules_the_cluster, subjects};
 use super::wait::Waiter;
 use super::{Node, limits as bounds};
 use crate::carriage::client_record;
 use crate::context::Context;
 use crate::orchestra::Reading;
-use crate::orchestra::claims::Claims;
 use crate::orchestra::horizon::Horizon;
 use crate::replication::ChainTip;
 
@@ -232,14 +232,7 @@ impl Node {
         deadline_ms: u64,
     ) -> Result<Verdict, Rejection> {
         let record = client_record(bytes)?;
-        // Who asks for a file by a trick is told on, and must have signed for that.
-        let body: RecordBody = wire::decode(&record.body.0, limits::RECORD_BYTES_MAX)?;
-        let formed = body.check();
-        if let Err(malformed) = formed
-            && !matches!(malformed, Malformed::Path(_))
-        {
-            return Err(malformed.into());
-        }
+        let (body, formed) = read_body(&record)?;
         let orchestra = submit.orchestra;
         let digest = record
             .place(self.config.cluster, orchestra)
@@ -489,29 +482,6 @@ impl Node {
         })
     }
 
-    pub(super) fn block(&mut self, subjects: &[Subject]) {
-        for subject in subjects {
-            *self.blocked.entry(subject.clone()).or_default() += 1;
-        }
-    }
-
-    pub(super) fn unblock(&mut self, subjects: &[Subject]) {
-        for subject in subjects {
-            if let Some(count) = self.blocked.get_mut(subject) {
-                *count -= 1;
-                if *count == 0 {
-                    self.blocked.remove(subject);
-                }
-            }
-        }
-    }
-
-    fn is_blocked(&self, subjects: &[Subject]) -> bool {
-        subjects
-            .iter()
-            .any(|subject| self.blocked.contains_key(subject))
-    }
-
     /// Makes this node known to an orchestra as the agent that it is when it acts for itself.
     pub(super) fn enrol_self(&mut self, context: &Context<'_>, orchestra: OrchestraId) {
         let agent = as_agent(self.me.node);
@@ -536,6 +506,16 @@ impl Node {
     }
 }
 
+/// What a record says. Who asks for a file by a trick is told on, and must have signed for that; all
+/// else that is malformed is nobody's word.
+fn read_body(record: &SignedRecord) -> Result<(RecordBody, Result<(), Malformed>), Rejection> {
+    let body: RecordBody = wire::decode(&record.body.0, limits::RECORD_BYTES_MAX)?;
+    match body.check() {
+        Err(malformed) if !matches!(malformed, Malformed::Path(_)) => Err(malformed.into()),
+        formed => Ok((body, formed)),
+    }
+}
+
 pub(super) fn body(
     context: &Context<'_>,
     held: Held,
@@ -552,54 +532,6 @@ pub(super) fn body(
         predecessors: Vec::new(),
         token: None,
         action,
-    }
-}
-
-fn subjects(orchestra: OrchestraId, agent: AgentId, action: &Action) -> Vec<Subject> {
-    let mut subjects = alloc::vec![Subject::Agent(orchestra, agent)];
-    if let Some(topic) = Claims::topic_of(action) {
-        subjects.push(Subject::Topic(orchestra, topic.to_string()));
-    }
-    if let Action::Task(change) = action {
-        subjects.push(Subject::Task(orchestra, change.task.clone()));
-    }
-    match action {
-        Action::Advance { .. } => subjects.push(Subject::Iteration(orchestra)),
-        Action::Plan(_) => subjects.push(Subject::Plan(orchestra)),
-        Action::Write(write) => {
-            let files = write
-                .paths()
-                .map(|path| Subject::File(orchestra, path.into()));
-            subjects.extend(files);
-        }
-        Action::Approve(approve) => subjects.push(match &approve.about {
-            Reviewed::Path(path) => Subject::File(orchestra, path.clone()),
-            Reviewed::Task(task) => Subject::Task(orchestra, task.clone()),
-        }),
-        _ => {}
-    }
-    subjects
-}
-
-/// What agents may do in the cluster's own orchestra: introduce themselves, set its settings, and
-/// settle who may do so.
-fn rules_the_cluster(work: &Work) -> bool {
-    let allowed = |action: &Action| {
-        matches!(
-            action,
-            Action::Enrol(_)
-                | Action::Settings(_)
-                | Action::Present(_)
-                | Action::Guard
-                | Action::Fence(_)
-        )
-    };
-    match work {
-        Work::Act { action, .. } => allowed(action),
-        Work::Record(bytes) => client_record(bytes)
-            .and_then(|record| RecordBody::decode(&record.body.0))
-            .is_ok_and(|body| allowed(&body.action)),
-        Work::File { .. } | Work::Open { .. } | Work::Living { .. } => false,
     }
 }
 

@@ -74,33 +74,7 @@ pub fn draw(seed: u64, cluster: ClusterId, agents: usize, end: u64) -> Vec<Right
         let next = worker(&handed, 0, first.id());
         let mut links_of = vec![first.clone(), next.sign(&boss)];
         if number == 3 && chance.percent(50) {
-            // A third hand: the second may hand on less than it has, or nothing of it counts.
-            let between = worker(
-                &Handed {
-                    number: 2,
-                    ..handed
-                },
-                0,
-                first.id(),
-            );
-            let between = Link {
-                grant: Some(Grant {
-                    tiers: vec![Tier::Implementation],
-                    rights: Allowed {
-                        operations: Operations::READ.and(Operations::COORDINATE),
-                        ..between.may.clone()
-                    },
-                }),
-                depth_left: 1,
-                ..between
-            };
-            let between = between.sign(&boss);
-            let mut third = worker(&handed, 2, between.id());
-            if chance.percent(50) {
-                third.may.operations = Operations::READ.and(Operations::COORDINATE);
-            }
-            let third = third.sign(&key(seed, 2));
-            links_of = vec![first.clone(), between, third];
+            links_of = third_hand(seed, &mut chance, &handed, &first);
         }
         let (id, bytes) = token(links_of);
         links.push(id);
@@ -130,6 +104,39 @@ pub fn draw(seed: u64, cluster: ClusterId, agents: usize, end: u64) -> Vec<Right
     }
     all.push(root);
     all
+}
+
+/// A third hand: the second may hand on less than it has, or nothing of it counts.
+fn third_hand(
+    seed: u64,
+    chance: &mut Chance,
+    handed: &Handed<'_>,
+    first: &SignedLink,
+) -> Vec<SignedLink> {
+    let second = Handed {
+        number: 2,
+        ..*handed
+    };
+    let between = worker(&second, 0, first.id());
+    let less = Operations::READ.and(Operations::COORDINATE);
+    let between = Link {
+        grant: Some(Grant {
+            tiers: vec![Tier::Implementation],
+            rights: Allowed {
+                operations: less,
+                ..between.may.clone()
+            },
+        }),
+        depth_left: 1,
+        ..between
+    };
+    let between = between.sign(&key(seed, 0));
+    let mut third = worker(handed, 2, between.id());
+    if chance.percent(50) {
+        third.may.operations = less;
+    }
+    let third = third.sign(&key(seed, 2));
+    vec![first.clone(), between, third]
 }
 
 /// A thief: it acts under the token of another.

@@ -467,7 +467,8 @@ fn what_is_recorded_is_what_was_sent_on_top_of_what_was_there() {
     let (code, words) = stage.refused_at(0, "ivy", 5, &again);
     assert_eq!(code, "content_conflict");
     assert!(words.contains(&first), "it names what is there: {words}");
-    let stale = stage.file("src/a.rs", "fn b() {}\n", &["--base", &"ab".repeat(32)]);
+    let other = "ab".repeat(32);
+    let stale = stage.file("src/a.rs", "fn b() {}\n", &["--base", &other]);
     assert_eq!(stage.refused("ivy", 5, &stale), "content_conflict");
     stage.does(
         "ivy",
