@@ -275,7 +275,7 @@ fn an_implementer_keeps_to_the_plan_and_an_approval_to_what_it_was_about() {
     assert_eq!(inject(&stage.nodes[1], &json!({ "block": [near] })), 200);
     assert_eq!(inject(&stage.nodes[0], &json!({ "block": [far] })), 200);
     let link = stage.place.json(&["token", "inspect", "ivy.token"]);
-    let link = link["links"][1]["id"].as_str().unwrap().to_owned();
+    let link = link["links"][1]["link"].as_str().unwrap().to_owned();
     stage.does("boss", &["fence", "--link", &link, "--reason", "enough"]);
     stage.at(1, "ivy", &stage.file("src/b.rs", GOOD, &[]));
     assert_eq!(inject(&stage.nodes[1], &json!({ "unblock": [near] })), 200);
