@@ -1,5 +1,6 @@
 //! What an agent can do. The list is closed; a record bears exactly one of these.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -76,7 +77,7 @@ pub enum Action {
     /// Sets the plan of the orchestra; the latest by stamp stands, as a whole.
     Plan(Plan),
     /// A file was written, moved or removed.
-    Write(Write),
+    Write(Box<Write>),
     /// Approves or rejects what others have made.
     Approve(Approve),
 }

@@ -271,7 +271,7 @@ impl ActionBody {
             Self::Fence(body) => Action::Fence(body.into()),
             Self::Plan(body) => Action::Plan(body.into()),
             // What the content measures is for a node to say.
-            Self::Write(body) => Action::Write(body.into_write(None, Digest::default())),
+            Self::Write(body) => Action::Write(Box::new(body.into_write(None, Digest::default()))),
             Self::Approve(body) => Action::Approve(body.into()),
         }
     }

@@ -275,7 +275,7 @@ impl From<Action> for ActionShown {
             Action::Fence(fence) => Self::Fence(fence.into()),
             Action::Incident(incident) => Self::Incident(incident.into()),
             Action::Plan(plan) => Self::Plan(plan.into()),
-            Action::Write(write) => Self::Write(write.into()),
+            Action::Write(write) => Self::Write((*write).into()),
             Action::Approve(approve) => Self::Approve(approve.into()),
         }
     }

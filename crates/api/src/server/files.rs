@@ -148,7 +148,7 @@ pub(super) async fn work(
     let write = body.into_write(content, Digest::default());
     let looked = looked(edge, &write).await?;
     let seen = looked.map(|()| write.content.clone());
-    let action = Action::Write(write);
+    let action = Action::Write(Box::new(write));
     let work = Box::new(Work::Act { agent, action, key });
     Ok(Work::File { seen, work })
 }

@@ -437,7 +437,7 @@ fn claimed(bytes: &[u8]) -> Option<String> {
 /// What a signed record writes. Says nothing about its validity either.
 fn written(bytes: &[u8]) -> Option<Write> {
     match action(bytes)? {
-        Action::Write(write) => Some(write),
+        Action::Write(write) => Some(*write),
         _ => None,
     }
 }

@@ -175,7 +175,7 @@ fn join(items: &[String]) -> String {
     const SHOWN_MAX: usize = 16;
     let mut text = items[..items.len().min(SHOWN_MAX)].join(", ");
     if items.len() > SHOWN_MAX {
-        text.push_str(&format!(" and {} more", items.len() - SHOWN_MAX));
+        text = format!("{text} and {} more", items.len() - SHOWN_MAX);
     }
     if text.is_empty() {
         text.push_str("nothing");

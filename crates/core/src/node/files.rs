@@ -71,13 +71,13 @@ impl Node {
         edge.no_tier_forbids(&body.action)?;
         match &body.action {
             Action::Write(write) => {
-                edge.is_as_seen(write, seen)?;
+                is_as_seen(write, seen)?;
                 let plan = edge.write(write)?;
                 let write = Write {
                     plan,
-                    ..write.clone()
+                    ..Write::clone(write)
                 };
-                Ok(Action::Write(write))
+                Ok(Action::Write(write.into()))
             }
             Action::Approve(approve) => {
                 edge.approve(approve)?;
@@ -111,9 +111,10 @@ impl Edge<'_> {
         };
         let lacks = needed.without(ceiling.operations);
         if !lacks.is_empty() {
-            let code = match lacks.contains(Operations::DELETE) {
-                true => Code::DeletionNotAllowed,
-                false => Code::NotAllowed,
+            let code = if lacks.contains(Operations::DELETE) {
+                Code::DeletionNotAllowed
+            } else {
+                Code::NotAllowed
             };
             let words: Vec<&str> = lacks.words().collect();
             let detail = format!("no {} has the right to {}", ceiling.tier, words.join(", "));
@@ -128,48 +129,6 @@ impl Edge<'_> {
             .hint("ask an executive for a token, and act under it"));
         }
         Ok(())
-    }
-
-    /// Whether the record says of the content what this node has seen of it.
-    fn is_as_seen(&self, write: &Write, seen: Option<&Seen>) -> Result<(), Rejection> {
-        let seen = match seen {
-            Some(Ok(seen)) => seen,
-            Some(Err(rejection)) => return Err(rejection.clone()),
-            None => {
-                return Err(Rejection::new(
-                    Code::ContentMismatch,
-                    "the write came without the content that it is about",
-                )
-                .hint("send both: `unisono write PATH`"));
-            }
-        };
-        let mismatch = |words: &str| Err(Rejection::new(Code::ContentMismatch, words));
-        let (said, seen) = match (&write.content, seen) {
-            (None, None) => return Ok(()),
-            (Some(said), Some(seen)) => (said, seen),
-            (Some(_), None) | (None, Some(_)) => {
-                return mismatch("what was sent is no removal, or the record is one");
-            }
-        };
-        if said.digest != seen.digest || said.bytes != seen.bytes {
-            return mismatch(&format!(
-                "the content that was sent is {}, and the record names {}",
-                seen.digest, said.digest
-            ));
-        }
-        if said.blank != seen.blank {
-            return mismatch("the record says otherwise whether the content is blank");
-        }
-        if said.measure == seen.measure {
-            return Ok(());
-        }
-        let detail = format!(
-            "the record claims {}, and this node measured {}",
-            figures(&said.measure),
-            figures(&seen.measure)
-        );
-        Err(Rejection::new(Code::MeasureRefused, detail)
-            .hint("have the node measure it: POST …/measure says what to sign"))
     }
 
     /// Plan, phase, scope, measure, base. Says which plan stands.
@@ -295,6 +254,48 @@ impl Edge<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether the record says of the content what this node has seen of it.
+fn is_as_seen(write: &Write, seen: Option<&Seen>) -> Result<(), Rejection> {
+    let seen = match seen {
+        Some(Ok(seen)) => seen,
+        Some(Err(rejection)) => return Err(rejection.clone()),
+        None => {
+            return Err(Rejection::new(
+                Code::ContentMismatch,
+                "the write came without the content that it is about",
+            )
+            .hint("send both: `unisono write PATH`"));
+        }
+    };
+    let mismatch = |words: &str| Err(Rejection::new(Code::ContentMismatch, words));
+    let (said, seen) = match (&write.content, seen) {
+        (None, None) => return Ok(()),
+        (Some(said), Some(seen)) => (said, seen),
+        (Some(_), None) | (None, Some(_)) => {
+            return mismatch("what was sent is no removal, or the record is one");
+        }
+    };
+    if said.digest != seen.digest || said.bytes != seen.bytes {
+        return mismatch(&format!(
+            "the content that was sent is {}, and the record names {}",
+            seen.digest, said.digest
+        ));
+    }
+    if said.blank != seen.blank {
+        return mismatch("the record says otherwise whether the content is blank");
+    }
+    if said.measure == seen.measure {
+        return Ok(());
+    }
+    let detail = format!(
+        "the record claims {}, and this node measured {}",
+        figures(&said.measure),
+        figures(&seen.measure)
+    );
+    Err(Rejection::new(Code::MeasureRefused, detail)
+        .hint("have the node measure it: POST …/measure says what to sign"))
 }
 
 fn figures(measure: &Measure) -> String {

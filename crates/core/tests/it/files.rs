@@ -81,7 +81,7 @@ impl Stage {
     }
 
     fn writes(&mut self, write: Write, seen: Option<Content>) -> Result<(), Rejection> {
-        let action = Action::Write(write);
+        let action = Action::Write(Box::new(write));
         let work = Box::new(Work::Act {
             agent: "ada".into(),
             action,
@@ -141,7 +141,7 @@ fn what_a_record_says_of_its_content_is_what_the_edge_has_seen() {
         .expect("planned");
     let said = content("one", 3);
     let claim = write("a.rs", None, Some(said.clone()));
-    let bare = stage.does("ada", Action::Write(claim.clone()));
+    let bare = stage.does("ada", Action::Write(Box::new(claim.clone())));
     assert_eq!(bare.expect_err("nothing seen").code, Code::ContentMismatch);
     assert_eq!(
         stage.code(claim.clone(), Some(content("two", 3))),

@@ -94,7 +94,7 @@ fn file_action(kind: u8, subject: u8) -> Action {
     let path = format!("src/{}", subject % 2);
     let (one, other) = (kind / 8 % 4, subject / 2 % 4);
     match kind % 8 {
-        0..=3 => Action::Write(Write {
+        0..=3 => Action::Write(Box::new(Write {
             project: "p".into(),
             phase: 1,
             path,
@@ -110,7 +110,7 @@ fn file_action(kind: u8, subject: u8) -> Action {
                 base: content(other),
             }),
             plan: content(kind),
-        }),
+        })),
         4..=6 => Action::Approve(Approve {
             about: match subject % 8 {
                 7 => Reviewed::Task("t1".into()),

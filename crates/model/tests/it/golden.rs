@@ -104,7 +104,7 @@ fn about_files() -> [Action; 3] {
                 }],
             }],
         }),
-        Action::Write(Write {
+        Action::Write(Box::new(Write {
             project: "engine".into(),
             phase: 1,
             path: "src/a.rs".into(),
@@ -127,7 +127,7 @@ fn about_files() -> [Action; 3] {
                 base: Digest([5; 32]),
             }),
             plan: Digest([4; 32]),
-        }),
+        })),
         Action::Approve(Approve {
             about: Reviewed::Path("src/a.rs".into()),
             content,

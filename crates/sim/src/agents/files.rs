@@ -88,7 +88,7 @@ impl Agent {
         // Now and then it removes what is there, which no implementer may.
         let removes = base.is_some() && self.chance.percent(5);
         let content = (!removes).then(|| self.content());
-        Wish::Act(Action::Write(Write {
+        Wish::Act(Action::Write(Box::new(Write {
             project: "engine".into(),
             phase: 1 + self.chance.below(2) as u32,
             path,
@@ -96,7 +96,7 @@ impl Agent {
             content,
             moved_from: None,
             plan,
-        }))
+        })))
     }
 
     fn approve(&mut self) -> Wish {
@@ -106,18 +106,20 @@ impl Agent {
         Wish::Act(Action::Approve(Approve {
             about: Reviewed::Path(path),
             content,
-            judgement: match self.chance.percent(70) {
-                true => Judgement::Approved,
-                false => Judgement::Rejected,
+            judgement: if self.chance.percent(70) {
+                Judgement::Approved
+            } else {
+                Judgement::Rejected
             },
             reason: "looked at it".into(),
         }))
     }
 
     fn look_at_file(&mut self) -> Wish {
-        let path = match self.chance.percent(15) {
-            true => BESIDE,
-            false => self.chance.pick(&FILES).copied().unwrap_or(BESIDE),
+        let path = if self.chance.percent(15) {
+            BESIDE
+        } else {
+            self.chance.pick(&FILES).copied().unwrap_or(BESIDE)
         };
         self.desk.file = Some((path.to_owned(), None));
         Wish::Look(Question::File(path.to_owned()), None)

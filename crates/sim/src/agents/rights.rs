@@ -220,7 +220,7 @@ fn worker(handed: &Handed<'_>, issuer: usize, parent: Digest) -> Link {
             read: place.clone(),
             write: place,
             files: Some(files::listed()),
-            phases: (handed.number % 2 == 0).then(|| vec![1]),
+            phases: handed.number.is_multiple_of(2).then(|| vec![1]),
             complexity_max: 8,
             function_lines_max: 60,
             file_bytes_max: 4_096,

@@ -23,7 +23,7 @@ pub fn files(facts: &[&Fact]) -> BTreeMap<String, File> {
     let writes: Vec<(&Fact, &Write)> = facts
         .iter()
         .filter_map(|fact| match &fact.body.action {
-            Action::Write(write) => Some((*fact, write)),
+            Action::Write(write) => Some((*fact, write.as_ref())),
             _ => None,
         })
         .collect();

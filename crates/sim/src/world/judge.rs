@@ -115,11 +115,11 @@ impl World {
         };
         let tasks = self.all_tasks(host, place, at);
         Some(Shown {
-            files,
             hash,
             state,
             claims,
             tasks,
+            files,
             signals,
             agents,
         })

@@ -154,9 +154,10 @@ pub(crate) async fn approve(args: ApproveArgs, session: &Session) -> Result<(), 
     let body = ApproveBody {
         about,
         content: args.content,
-        verdict: match args.reject {
-            true => JudgementWord::Rejected,
-            false => JudgementWord::Approved,
+        verdict: if args.reject {
+            JudgementWord::Rejected
+        } else {
+            JudgementWord::Approved
         },
         reason: args.reason,
     };

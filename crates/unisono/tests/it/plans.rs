@@ -187,9 +187,8 @@ impl Stage {
 
 /// A function with so many decisions.
 fn branches(decisions: usize) -> String {
-    let lines: String = (0..decisions)
-        .map(|number| format!("    if x == {number} {{\n        return {number};\n    }}\n"))
-        .collect();
+    let line = |number| format!("    if x == {number} {{\n        return {number};\n    }}\n");
+    let lines = (0..decisions).fold(String::new(), |lines, number| lines + &line(number));
     format!("fn tangled(x: u32) -> u32 {{\n{lines}    x\n}}\n")
 }
 

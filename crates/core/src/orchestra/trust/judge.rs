@@ -174,9 +174,10 @@ impl Court<'_> {
     /// it passes through along: each beginning of a token is one.
     fn presented(&self, bytes: &[u8]) -> Result<Lesson, Short> {
         let roots = self.rules.root.as_slice();
-        let examine = match self.rules.sabotage.narrowing_skipped {
-            true => examine_loosely,
-            false => examine,
+        let examine = if self.rules.sabotage.narrowing_skipped {
+            examine_loosely
+        } else {
+            examine
         };
         let token = examine(bytes, self.rules.cluster, roots, &mut StrictVerifier)
             .map_err(|invalid| void(Code::TokenInvalid, invalid.to_string()))?;
