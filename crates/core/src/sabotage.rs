@@ -16,4 +16,7 @@ pub struct Sabotage {
     pub gaps_not_repaired: bool,
     pub fences_ignored: bool,
     pub token_expiry_ignored: bool,
+    pub interference_by_arrival: bool,
+    pub glob_by_prefix: bool,
+    pub resolution_last: bool,
 }

@@ -137,6 +137,10 @@ codes! {
     NotAllowed "not_allowed" Denied,
     /// More actions in a minute than the token allows.
     TokenRate "token_rate" TooMany,
+    /// No such interference stands.
+    InterferenceUnknown "interference_unknown" NotFound,
+    /// Somebody has resolved it already.
+    InterferenceResolved "interference_resolved" Conflict,
 }
 
 impl Rejection {

@@ -225,6 +225,18 @@ impl Planted {
             name: "token-expiry-ignored",
             breaks: &["I7"],
         },
+        Self {
+            name: "interference-by-arrival",
+            breaks: &["I14", "I1"],
+        },
+        Self {
+            name: "glob-by-prefix",
+            breaks: &["I14"],
+        },
+        Self {
+            name: "resolution-last",
+            breaks: &["I14"],
+        },
     ];
 
     /// The one of this name.
@@ -252,6 +264,9 @@ impl Scenario {
             gaps_not_repaired: name == "gaps-not-repaired",
             fences_ignored: name == "fences-ignored",
             token_expiry_ignored: name == "token-expiry-ignored",
+            interference_by_arrival: name == "interference-by-arrival",
+            glob_by_prefix: name == "glob-by-prefix",
+            resolution_last: name == "resolution-last",
         }
     }
 

@@ -7,6 +7,7 @@ use unisono_model::capability::Tier;
 use unisono_model::{Action, Digest, Enrol, Mark, Presence, Signal};
 use utoipa::ToSchema;
 
+use super::resonance::ResolveBody;
 use super::task::TaskBody;
 use super::trust::{FenceBody, GuardBody, PresentBody};
 use super::words::{AgentKindWord, SettingWord, SignalKindWord, StatusWord, UrgencyWord};
@@ -49,6 +50,8 @@ pub enum ActionBody {
     Guard(GuardBody),
     /// Ends what tokens or a key allowed.
     Fence(FenceBody),
+    /// Says how an interference was resolved.
+    Resolve(ResolveBody),
 }
 
 /// A resonance signal.
@@ -261,6 +264,7 @@ impl ActionBody {
             Self::Present(body) => Action::Present(body.token),
             Self::Guard(_) => Action::Guard,
             Self::Fence(body) => Action::Fence(body.into()),
+            Self::Resolve(body) => Action::Resolve(body.into()),
         }
     }
 }

@@ -8,6 +8,7 @@ mod cluster;
 mod moment;
 mod problem;
 mod record;
+mod resonance;
 mod task;
 mod trust;
 mod view;
@@ -31,6 +32,10 @@ pub use problem::{HeldBy, Problem};
 pub use record::{
     ActionShown, AdmitShown, FieldShown, RecordEvent, Records, TaskShown, ValueShown, ViewShown,
 };
+pub use resonance::{
+    Brief, BriefLineShown, Coherence, Drift, Gluing, Interference, Interferences, ResolutionShown,
+    ResolveBody, Side, Term,
+};
 pub use task::{
     FieldHeads, LinkBody, LinkChange, Task, TaskBody, TaskNewBody, TaskPatchBody, Tasks,
 };
@@ -44,6 +49,7 @@ pub use view::{
     Signals, State,
 };
 pub use words::{
-    AgentKindWord, ClaimStatusWord, HeldWord, PhaseWord, RelationWord, SettingWord, SignalKindWord,
-    StatusWord, TaskStatusWord, UrgencyWord, VerdictWord,
+    AgentKindWord, BriefPartWord, ClaimStatusWord, DriftWord, HeldWord, InterferenceWord,
+    PhaseWord, RelationWord, ResolutionWord, SettingWord, SeverityWord, SignalKindWord, StatusWord,
+    TaskStatusWord, TermWord, UrgencyWord, VerdictWord,
 };

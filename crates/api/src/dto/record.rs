@@ -15,6 +15,7 @@ use super::action::{
 use super::answer::OpenBody;
 use super::cluster::{Incarnated, LogRef};
 use super::moment::Moment;
+use super::resonance::ResolveBody;
 use super::task::LinkChange;
 use super::trust::{FenceBody, GuardBody, IncidentShown, PresentBody};
 use super::words::{HeldWord, TaskStatusWord, VerdictWord};
@@ -106,6 +107,8 @@ pub enum ActionShown {
     Fence(FenceBody),
     /// Something was refused.
     Incident(IncidentShown),
+    /// How an interference was resolved.
+    Resolve(ResolveBody),
 }
 
 /// A task's change, with what each value replaced.
@@ -266,6 +269,7 @@ impl From<Action> for ActionShown {
             Action::Guard => Self::Guard(GuardBody {}),
             Action::Fence(fence) => Self::Fence(fence.into()),
             Action::Incident(incident) => Self::Incident(incident.into()),
+            Action::Resolve(resolve) => Self::Resolve(resolve.into()),
         }
     }
 }

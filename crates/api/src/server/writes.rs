@@ -135,6 +135,8 @@ actions! {
     present post "/v1/orchestras/{o}/tokens" PresentBody Present;
     /// Ends what tokens or a key allowed.
     fence post "/v1/orchestras/{o}/fences" FenceBody Fence;
+    /// Says how an interference was resolved; the first by stamp stands.
+    resolve post "/v1/orchestras/{o}/interference" ResolveBody Resolve;
 }
 
 /// Makes a task.

@@ -222,7 +222,7 @@ async fn a_read_hands_on_its_moment_and_its_cursor() {
     assert!(matches!(questions[0].0, Question::State));
     assert_eq!(questions[0].1, Some(Stamp::from_ms(1_800_000_000_000)));
     assert_eq!(questions[0].2, Some(wanted));
-    let Question::Sense { topic } = &questions[1].0 else {
+    let Question::Sense { topic, .. } = &questions[1].0 else {
         panic!("signals were asked for")
     };
     assert_eq!(topic.as_deref(), Some("a/b"));
@@ -301,7 +301,7 @@ async fn the_description_names_every_route() {
         .sum();
     assert_eq!(
         (paths.len(), operations),
-        (36, 48),
+        (39, 52),
         "{:?}",
         paths.keys().collect::<Vec<_>>()
     );

@@ -4,10 +4,13 @@
 //! configuration and no clock.
 
 pub mod agents;
+pub mod brief;
 pub mod claims;
+pub mod coherence;
 pub mod course;
 pub mod fact;
 pub mod horizon;
+pub mod interference;
 pub mod members;
 pub mod once;
 mod read;
@@ -31,6 +34,7 @@ use agents::Agents;
 use claims::Claims;
 use course::Course;
 use fact::Fact;
+use interference::Interference;
 use members::{Footing, Members};
 use once::{Once, Standing};
 use signals::Signals;
@@ -60,6 +64,7 @@ pub struct Folds {
     pub(crate) once: Once,
     pub(crate) members: Members,
     pub(crate) trust: Trust,
+    pub(crate) interference: Interference,
     /// Which orchestra: rights may be for one alone.
     id: OrchestraId,
     /// The orchestra's name, once anybody has said it.
@@ -253,6 +258,9 @@ impl Folds {
         self.agents.insert(fact);
         self.course.insert(fact);
         self.signals.insert(fact);
+        let late = fact.place.stamp <= self.pruned;
+        self.upset |= late && Interference::is_upset_by(&fact.body.action);
+        self.interference.insert(fact, rules.sabotage);
         self.tasks.insert(fact);
         self.members.insert(fact, rules);
         if rules.sabotage.claims_by_arrival {
@@ -270,6 +278,7 @@ impl Folds {
         self.agents.retract(agent, place, action);
         self.course.retract(place, action);
         self.signals.retract(place, action);
+        self.interference.retract(place, action);
         self.tasks.retract(place, action);
         self.claims.retract(place, action);
     }
@@ -332,6 +341,7 @@ impl Folds {
         self.agents.prune(frontier);
         self.course.prune(frontier);
         self.signals.prune(frontier, iteration);
+        self.interference.prune(frontier, iteration);
         self.claims.prune(frontier, rules);
         self.tasks.prune(frontier);
         self.once.prune(frontier);
@@ -364,6 +374,7 @@ impl Folds {
     pub fn weight(&self) -> usize {
         self.agents.weight()
             + self.signals.weight()
+            + self.interference.weight()
             + self.claims.weight()
             + self.tasks.weight()
             + self.once.weight()

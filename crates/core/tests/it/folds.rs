@@ -42,6 +42,9 @@ pub(crate) const RULES: FoldRules = FoldRules {
         gaps_not_repaired: false,
         fences_ignored: false,
         token_expiry_ignored: false,
+        interference_by_arrival: false,
+        glob_by_prefix: false,
+        resolution_last: false,
     },
 };
 

@@ -257,7 +257,10 @@ impl Agent {
         let hot = topic(self.chance.below(TOPICS as u64));
         let question = match self.chance.below(8) {
             0 => Question::State,
-            1 => Question::Sense { topic: Some(hot) },
+            1 => Question::Sense {
+                topic: Some(hot),
+                agent: None,
+            },
             2 => Question::Claims { topic: Some(hot) },
             3 => Question::Tasks {
                 status: None,

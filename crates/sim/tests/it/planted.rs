@@ -52,4 +52,7 @@ planted! {
     planted_gaps_not_repaired "gaps-not-repaired",
     planted_fences_ignored "fences-ignored",
     planted_token_expiry_ignored "token-expiry-ignored",
+    planted_interference_by_arrival "interference-by-arrival",
+    planted_glob_by_prefix "glob-by-prefix",
+    planted_resolution_last "resolution-last",
 }
