@@ -14,6 +14,7 @@ mod refusal;
 mod serve;
 mod streams;
 mod terms;
+mod way;
 mod writes;
 
 use axum::Router;

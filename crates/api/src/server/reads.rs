@@ -467,7 +467,7 @@ fn target(terms: &mut Terms) -> Result<FenceTarget, Refusal> {
 }
 
 /// The agent that asks.
-fn asking(terms: &mut Terms) -> Result<Option<String>, Refusal> {
+pub(super) fn asking(terms: &mut Terms) -> Result<Option<String>, Refusal> {
     let agent = terms.text("as")?;
     if let Some(agent) = &agent {
         checked_name("agent", agent)?;

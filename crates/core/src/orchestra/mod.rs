@@ -383,6 +383,12 @@ impl Folds {
             + self.set_aside.len()
     }
 
+    /// Fills in, per field of a task's change, what stands now: as the edge does for those who do not
+    /// say what they replace.
+    pub fn tasks_fill(&self, change: &mut unisono_model::TaskChange, at: Stamp) {
+        self.tasks.fill_replaces(change, at);
+    }
+
     /// Records that wait for an enrolment or a token.
     pub fn pending(&self) -> u64 {
         let held = self.pending.values().map(|waiting| waiting.len() as u64);

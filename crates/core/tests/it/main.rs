@@ -7,6 +7,7 @@ mod election;
 mod facts;
 mod folds;
 mod forwarding;
+mod interference;
 mod loopback;
 mod mending;
 mod nodes;

@@ -127,6 +127,7 @@ impl Agent {
         match view {
             View::State(state) => self.iteration = state.iteration.max(1),
             View::Chains(cuts) => self.take_cuts(cuts),
+            View::Interference(view) => self.take_interferences(&view),
             View::Task(task) => {
                 if self
                     .made_task

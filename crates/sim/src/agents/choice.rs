@@ -30,6 +30,9 @@ impl Agent {
         if let Some(wish) = self.exercise(now) {
             return wish;
         }
+        if let Some(wish) = self.clear_the_way() {
+            return wish;
+        }
         if self.chance.percent(4) {
             // Agents move: that is what cursors are for.
             self.move_on();
@@ -111,8 +114,9 @@ impl Agent {
 
     fn claim(&mut self) -> Wish {
         let lease_ms = self.lease();
+        let topic = topic(self.chance.below(TOPICS as u64));
         Wish::Act(Action::Claim {
-            topic: topic(self.chance.below(TOPICS as u64)),
+            topic: self.path_or(topic),
             lease_ms,
         })
     }
@@ -150,7 +154,7 @@ impl Agent {
             kind,
             topic: topic(self.chance.below(TOPICS as u64)),
             urgency: *self.chance.pick(&urgencies).unwrap_or(&Urgency::Low),
-            text: format!("from {}", self.name),
+            text: self.intention(),
             lifetime_ms: self.chance.log_between(500, 400_000),
             evidence: if kind == SignalKind::Offer {
                 evidence

@@ -3,6 +3,7 @@
 
 mod claims;
 mod course;
+mod interference;
 mod logs;
 mod members;
 mod rights;
@@ -14,6 +15,7 @@ use unisono_model::{Action, AgentId, IdempotencyKey, SignalKind, Stamp};
 
 pub use claims::{Held, Loss, Story, claims, story};
 pub use course::iteration;
+pub use interference::{Told, interferences, meet};
 pub use logs::{Fact, Reading, proven, read};
 pub use members::{Removals, removals};
 pub use rights::Ground;
@@ -80,6 +82,8 @@ pub struct Truth {
     pub marks: u64,
     /// Who is enrolled.
     pub agents: BTreeSet<AgentId>,
+    /// Who gets in whose way.
+    pub interferences: Told,
 }
 
 /// What every replica must show at a stamp.
@@ -88,10 +92,12 @@ pub fn truth(reading: &Reading, removals: &Removals, lease_ms_max: u64, at: Stam
     let enrols = facts
         .iter()
         .filter(|fact| matches!(fact.body.action, Action::Enrol(_)));
+    let claims = claims(&facts, removals, lease_ms_max, at);
     Truth {
         at,
         iteration: iteration(&facts),
-        claims: claims(&facts, removals, lease_ms_max, at),
+        interferences: interferences(&facts, &claims, at),
+        claims,
         tasks: tasks(&facts),
         signals: signals(&facts, at),
         marks: marks(&facts),

@@ -47,7 +47,7 @@ impl World {
         self.heard_by_judge.take()?.ok()
     }
 
-    fn view(
+    pub(super) fn view(
         &mut self,
         host: usize,
         place: OrchestraId,

@@ -16,6 +16,7 @@ mod first_run;
 mod harass;
 mod process;
 mod replay;
+mod resonance;
 mod rights;
 mod service;
 mod settings;

@@ -100,6 +100,11 @@ impl Interference {
         self.needs.asked(topic, moment, most)
     }
 
+    /// All pairs of INTENTs that stand and are at least so alike (‰).
+    pub fn pairs(&self, at: Stamp, least: u16) -> Vec<intents::Collision> {
+        self.intents.all(at, u64::from(least))
+    }
+
     /// INTENTs of others that are anything like those of an agent.
     pub fn alike(&self, agent: &AgentId, at: Stamp) -> Vec<intents::Collision> {
         self.intents.of(agent, at, 0)

@@ -59,6 +59,9 @@ impl Reading<'_> {
         self.contested(of, &mut add);
         self.overlaps(of, &mut add);
         let mut found: Vec<InterferenceView> = found.into_values().collect();
+        if let Some(agents) = of {
+            found.retain(|one| agents.iter().any(|agent| one.names(agent)));
+        }
         let begins = fold.resolutions.begins(self.at);
         let last = fold.sabotage.resolution_last;
         for one in &mut found {
