@@ -37,7 +37,7 @@ impl Agent {
 
     /// A path instead of a topic that everybody wants, now and then.
     pub(super) fn path_or(&self, topic: String) -> String {
-        if self.whim(1) % 4 == 0 {
+        if self.whim(1) % 3 == 0 {
             let index = (self.whim(2) % PATHS.len() as u64) as usize;
             return PATHS[index].to_owned();
         }
@@ -67,15 +67,15 @@ impl Agent {
             })));
         }
         match self.whim(7) % 40 {
-            0..=2 => Some(Wish::Look(
+            0..=5 => Some(Wish::Look(
                 Question::Interference {
                     agent: Some(self.name.clone()),
                     limit: 10,
                 },
                 None,
             )),
-            3 => Some(Wish::Look(Question::Coherence, None)),
-            4 => Some(Wish::Look(
+            6 => Some(Wish::Look(Question::Coherence, None)),
+            7 => Some(Wish::Look(
                 Question::Continue {
                     agent: self.name.clone(),
                     tokens_max: 400,
@@ -83,7 +83,7 @@ impl Agent {
                 },
                 None,
             )),
-            5 if self.whim(8) % 4 == 0 => Some(Wish::Act(Action::Settings(vec![
+            8 if self.whim(8) % 4 == 0 => Some(Wish::Act(Action::Settings(vec![
                 (Setting::NeedPatienceMs, self.whim(9) % 20_000),
                 (Setting::CollisionPermille, self.whim(10) % 700),
             ]))),

@@ -15,8 +15,8 @@ use crate::checks::{self, Excuses};
 use crate::host::Host;
 use crate::oracle::{self, Reading, Story};
 
-/// How long before the end interferences are judged a second time: agents were at work then.
-const INTERFERED_BEFORE: u64 = 16 * SECOND;
+/// How long before agents stop interferences are judged, too (ns): they are at work then.
+const INTERFERED_BEFORE: [u64; 4] = [SECOND, 4 * SECOND, 8 * SECOND, 16 * SECOND];
 
 impl World {
     /// Lets everything go wrong for as long as planned, then heals and judges.
@@ -25,6 +25,7 @@ impl World {
             return self.judge_forks();
         }
         let end = self.now;
+        self.retired_at = end;
         self.agents
             .iter_mut()
             .for_each(|agent| agent.retired = true);
@@ -198,10 +199,10 @@ impl World {
         let work = self.reading(self.workplace);
         let truth = oracle::truth(&work, &removals, self.scenario.lease_ms_max, at);
         // Most of what agents did to each other has ended by now: it is looked at as it was, too.
-        let then = Self::stamp_at(self.now.saturating_sub(INTERFERED_BEFORE));
+        let then = INTERFERED_BEFORE.map(|before| self.retired_at.saturating_sub(before));
         let lease_ms_max = self.scenario.lease_ms_max;
         let earlier =
-            (removals.count() == 0).then(|| oracle::truth(&work, &removals, lease_ms_max, then));
+            then.map(|then| oracle::truth(&work, &removals, lease_ms_max, Self::stamp_at(then)));
         self.counters
             .add_many("records by the logs", work.facts.len() as u64);
         self.counters
@@ -233,7 +234,7 @@ impl World {
             let verdict = verdict.map_err(|why| format!("machine {host} at {at}: {why}"));
             self.checks.say(self.now, "I1", verdict);
             self.judge_interferences(host, at, &truth.interferences);
-            if let Some(earlier) = &earlier {
+            for earlier in &earlier {
                 self.judge_interferences(host, earlier.at, &earlier.interferences);
             }
             // A last look at all claims, so that whoever lost has been told.
