@@ -133,7 +133,7 @@ pub enum Setting {
     RemoveSilentAfterMs,
     /// After how long a NEED without an OFFER is an interference (default 10 min).
     NeedPatienceMs,
-    /// How alike two INTENTs are that collide, at least, in thousandths (default 350).
+    /// How alike two INTENTs are that collide, at least, in thousandths (default 250).
     CollisionPermille,
 }
 

@@ -85,7 +85,7 @@ impl SettingWord {
             Self::IterationLast => 10,
             Self::RemoveSilentAfterMs => 0,
             Self::NeedPatienceMs => 10 * 60_000,
-            Self::CollisionPermille => 350,
+            Self::CollisionPermille => 250,
         }
     }
 }

@@ -517,8 +517,7 @@ fn clipped(text: &str) -> String {
 
 fn one_line(text: &str, chars_max: usize) -> String {
     let mut words = String::new();
-    let mut chars = 0;
-    for c in text.trim().chars() {
+    for (chars, c) in text.trim().chars().enumerate() {
         if chars == chars_max {
             words.push('…');
             break;
@@ -532,7 +531,6 @@ fn one_line(text: &str, chars_max: usize) -> String {
         } else {
             c
         });
-        chars += 1;
     }
     words
 }

@@ -140,6 +140,6 @@ fn default(setting: Setting) -> u64 {
         Setting::IterationLast => 10,
         Setting::RemoveSilentAfterMs => 0,
         Setting::NeedPatienceMs => 10 * 60_000,
-        Setting::CollisionPermille => 350,
+        Setting::CollisionPermille => 250,
     }
 }

@@ -17,7 +17,7 @@ use super::view::TaskView;
 /// The fold over all tasks.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Tasks {
-    tasks: BTreeMap<String, Task>,
+    by_name: BTreeMap<String, Task>,
     /// Who may have what: each assignee that a kept value names.
     by_assignee: BTreeMap<String, BTreeSet<String>>,
     /// Tasks that may be open, by each priority that they may have.
@@ -154,7 +154,7 @@ impl Tasks {
         let Action::Task(change) = &fact.body.action else {
             return;
         };
-        let task = self.tasks.entry(change.task.clone()).or_default();
+        let task = self.by_name.entry(change.task.clone()).or_default();
         task.changed.insert(fact.place);
         if let Some(evidence) = change.evidence {
             task.evidence.insert(fact.place, evidence);
@@ -191,7 +191,7 @@ impl Tasks {
     /// Takes a record out again.
     pub fn retract(&mut self, place: Place, action: &Action) {
         let Action::Task(change) = action else { return };
-        let Some(task) = self.tasks.get_mut(&change.task) else {
+        let Some(task) = self.by_name.get_mut(&change.task) else {
             return;
         };
         task.changed.remove(&place);
@@ -201,13 +201,13 @@ impl Tasks {
             register.values.remove(&place);
         }
         if task.changed.is_empty() {
-            self.tasks.remove(&change.task);
+            self.by_name.remove(&change.task);
         }
     }
 
     /// Whether the task was made at or before a stamp.
     pub fn exists(&self, name: &str, at: Stamp) -> bool {
-        self.tasks.get(name).is_some_and(|task| {
+        self.by_name.get(name).is_some_and(|task| {
             task.registers
                 .get(&Field::Created)
                 .is_some_and(|made| !made.heads(at).is_empty())
@@ -216,7 +216,7 @@ impl Tasks {
 
     /// Fills in, per field, what stands now, where a change names nothing that it replaces.
     pub fn fill_replaces(&self, change: &mut TaskChange, at: Stamp) {
-        let Some(task) = self.tasks.get(&change.task) else {
+        let Some(task) = self.by_name.get(&change.task) else {
             return;
         };
         for field in change
@@ -239,7 +239,7 @@ impl Tasks {
     pub fn names_after<'a>(&'a self, after: Option<&'a str>) -> impl Iterator<Item = &'a str> {
         use core::ops::Bound;
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.tasks
+        self.by_name
             .range::<str, _>((from, Bound::Unbounded))
             .map(|(name, _)| name.as_str())
     }
@@ -247,7 +247,7 @@ impl Tasks {
     /// Fields with concurrent values as of a stamp.
     pub fn splits(&self, at: Stamp) -> Vec<Split> {
         let tasks = self.may_be_split.iter();
-        let tasks = tasks.filter_map(|name| Some((name, self.tasks.get(name)?)));
+        let tasks = tasks.filter_map(|name| Some((name, self.by_name.get(name)?)));
         let registers = tasks.flat_map(|(name, task)| {
             let registers = task.registers.iter();
             registers.map(move |(field, register)| (name, field, register))
@@ -281,7 +281,7 @@ impl Tasks {
 
     /// A task's status as of a stamp.
     pub fn status(&self, name: &str, at: Stamp) -> Option<TaskStatus> {
-        match first(self.tasks.get(name)?, &Field::Status, at)? {
+        match first(self.by_name.get(name)?, &Field::Status, at)? {
             FieldValue::Status(status) => Some(*status),
             _ => None,
         }
@@ -289,7 +289,7 @@ impl Tasks {
 
     /// A task as of a stamp; `circular` comes from [`Tasks::circular`].
     pub fn read(&self, name: &str, at: Stamp, circular: &Circles) -> Option<TaskView> {
-        let task = self.tasks.get(name)?;
+        let task = self.by_name.get(name)?;
         let last = task.changed.range(..=Place::end_of(at)).next_back()?;
         let mut view = TaskView {
             task: name.to_string(),
@@ -358,7 +358,7 @@ impl Tasks {
     /// links are taken in order of (stamp, digest), and one that would close a circle is not.
     pub fn circular(&self, at: Stamp) -> Circles {
         let mut links: Vec<(Place, &str, &str)> = Vec::new();
-        for (name, task) in &self.tasks {
+        for (name, task) in &self.by_name {
             for (field, register) in &task.registers {
                 let Field::Link(on, Relation::Blocks) = field else {
                     continue;
@@ -387,7 +387,7 @@ impl Tasks {
     pub fn count(&self, at: Stamp) -> (BTreeMap<TaskStatus, u64>, u64) {
         let mut counts = BTreeMap::new();
         let mut conflicts = 0;
-        for task in self.tasks.values() {
+        for task in self.by_name.values() {
             if let Some(FieldValue::Status(status)) = first(task, &Field::Status, at) {
                 *counts.entry(*status).or_default() += 1;
             }
@@ -403,7 +403,7 @@ impl Tasks {
     /// Drops what a settled change replaced.
     pub fn prune(&mut self, frontier: Stamp) {
         let edge = Place::end_of(frontier);
-        for task in self.tasks.values_mut() {
+        for task in self.by_name.values_mut() {
             for register in task.registers.values_mut() {
                 register.prune(frontier);
             }
@@ -425,7 +425,7 @@ impl Tasks {
 
     /// Strikes out what no kept value says any more.
     fn prune_indexes(&mut self) {
-        let tasks = &self.tasks;
+        let tasks = &self.by_name;
         self.by_assignee.retain(|who, own| {
             own.retain(|name| {
                 let register = tasks
@@ -453,7 +453,10 @@ impl Tasks {
 
     /// Values kept in memory.
     pub fn weight(&self) -> usize {
-        let registers = self.tasks.values().flat_map(|task| task.registers.values());
+        let registers = self
+            .by_name
+            .values()
+            .flat_map(|task| task.registers.values());
         registers.map(|register| register.values.len()).sum()
     }
 }

@@ -86,7 +86,7 @@ fn said(facts: &[&Fact], kind: SignalKind) -> Vec<Said> {
 
 /// Every pair of INTENTs that is near on some word, stands, and is alike.
 fn collisions(facts: &[&Fact], at: Stamp) -> BTreeSet<(Digest, Digest)> {
-    let least = setting(facts, Setting::CollisionPermille, 350);
+    let least = setting(facts, Setting::CollisionPermille, 250);
     let intents = said(facts, SignalKind::Intent);
     let keys: BTreeSet<u64> = intents
         .iter()

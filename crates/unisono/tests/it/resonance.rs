@@ -132,6 +132,6 @@ fn two_sides_of_a_cut_get_in_each_others_way_and_one_resolves_it() {
         json!([]),
         "it ends with one of its sides"
     );
-    let gone = nodes[0].fails(&place, 4, &again);
+    let gone = nodes[0].fails(&place, 3, &again);
     assert_eq!(gone["code"], "interference_unknown", "{gone}");
 }

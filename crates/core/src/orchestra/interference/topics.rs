@@ -38,15 +38,14 @@ impl Topics {
             _ => return,
         };
         let until = fact.place.stamp.plus_ms(*lease_ms);
-        match self.live.get_mut(topic) {
-            Some(known) => *known = (*known).max(until),
-            None => {
-                self.live.insert(topic.clone(), until);
-                let pattern = Pattern::of(topic);
-                if pattern.is_glob() {
-                    let place = self.globs.entry(pattern.beginning()).or_default();
-                    place.insert(topic.clone());
-                }
+        if let Some(known) = self.live.get_mut(topic) {
+            *known = (*known).max(until);
+        } else {
+            self.live.insert(topic.clone(), until);
+            let pattern = Pattern::of(topic);
+            if pattern.is_glob() {
+                let place = self.globs.entry(pattern.beginning()).or_default();
+                place.insert(topic.clone());
             }
         }
         let own = self.by_agent.entry(fact.agent).or_default();
