@@ -64,3 +64,5 @@ pub const STOP_WITHIN: Duration = Duration::from_secs(3);
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Longest line of a stream that the client reads (bytes).
 pub const LINE_BYTES_MAX: usize = 1024 * 1024;
+/// Tokens of a brief where nobody says how many: what is read in a moment.
+pub const BRIEF_TOKENS: u64 = 1_500;

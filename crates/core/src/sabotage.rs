@@ -19,4 +19,7 @@ pub struct Sabotage {
     pub paths_by_prefix: bool,
     pub narrowing_skipped: bool,
     pub policy_after_apply: bool,
+    pub interference_by_arrival: bool,
+    pub glob_by_prefix: bool,
+    pub resolution_last: bool,
 }

@@ -80,6 +80,8 @@ pub enum Action {
     Write(Box<Write>),
     /// Approves or rejects what others have made.
     Approve(Approve),
+    /// Says how an interference between agents was resolved; the first by stamp stands.
+    Resolve(Resolve),
 }
 
 /// Who holds an agent's private key.
@@ -136,6 +138,10 @@ pub enum Setting {
     IterationLast,
     /// After how long a silent member is voted out; 0 never (default 0; cluster orchestra).
     RemoveSilentAfterMs,
+    /// After how long a NEED without an OFFER is an interference (default 10 min).
+    NeedPatienceMs,
+    /// How alike two INTENTs are that collide, at least, in thousandths (default 250).
+    CollisionPermille,
 }
 
 /// How an agent is.
@@ -209,6 +215,32 @@ pub struct Mark {
     pub tags: Vec<String>,
     /// Other marks or content that prove it.
     pub evidence: Vec<Digest>,
+}
+
+/// How an interference was resolved (ORCHESTRA-5).
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Resolve {
+    /// Which: the digest that every replica derives from the records of its sides.
+    pub interference: Digest,
+    /// In which way.
+    pub how: Resolution,
+    /// What was decided, in words.
+    pub outcome: String,
+    /// The mark that proves it.
+    pub mark: Option<Digest>,
+}
+
+/// Ways out of an interference.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub enum Resolution {
+    /// Both go on as one.
+    Merge,
+    /// One goes on, the other gives way.
+    Priority,
+    /// Something third takes the place of both.
+    Synthesis,
+    /// It is left for later.
+    Defer,
 }
 
 /// Makes or changes a task. Each field is a register of its own: the change names, per field, the
@@ -381,6 +413,7 @@ impl Action {
             Self::Plan(_) => "plan",
             Self::Write(_) => "write",
             Self::Approve(_) => "approve",
+            Self::Resolve(_) => "resolve",
         }
     }
 

@@ -61,6 +61,7 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
         Action::Guard => Ok(()),
         Action::Fence(one) => fence(one),
         Action::Incident(one) => incident(one),
+        Action::Resolve(resolve) => text("outcome", &resolve.outcome, limits::TEXT_BYTES_MAX),
         Action::Plan(plan) => plan
             .check()
             .map_err(|_| Malformed::Contradiction("a plan that cannot stand")),

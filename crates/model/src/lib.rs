@@ -22,7 +22,8 @@ pub mod wire;
 
 pub use action::{
     Action, Admit, AgentKind, Enrol, Field, FieldChange, FieldValue, Held, Mark, Presence,
-    Relation, Setting, Signal, SignalKind, Status, TaskChange, TaskStatus, Urgency, ViewVote,
+    Relation, Resolution, Resolve, Setting, Signal, SignalKind, Status, TaskChange, TaskStatus,
+    Urgency, ViewVote,
 };
 pub use bundle::{
     BUNDLE_VERSION, BundleBody, BundleHeader, Carried, DocumentAppend, DocumentKind, DocumentName,

@@ -162,6 +162,10 @@ codes! {
     ContentMismatch "content_mismatch" Verification,
     /// Who approves and who wrote have a hand in common.
     DutiesTogether "duties_together" Denied,
+    /// No such interference stands.
+    InterferenceUnknown "interference_unknown" NotFound,
+    /// Somebody has resolved it already.
+    InterferenceResolved "interference_resolved" Conflict,
 }
 
 impl Rejection {

@@ -237,6 +237,18 @@ impl Planted {
             name: "policy-after-apply",
             breaks: &["I1"],
         },
+        Self {
+            name: "interference-by-arrival",
+            breaks: &["I14", "I1"],
+        },
+        Self {
+            name: "glob-by-prefix",
+            breaks: &["I14"],
+        },
+        Self {
+            name: "resolution-last",
+            breaks: &["I14"],
+        },
     ];
 
     /// The one of this name.
@@ -267,6 +279,9 @@ impl Scenario {
             paths_by_prefix: name == "paths-by-prefix",
             narrowing_skipped: name == "narrowing-skipped",
             policy_after_apply: name == "policy-after-apply",
+            interference_by_arrival: name == "interference-by-arrival",
+            glob_by_prefix: name == "glob-by-prefix",
+            resolution_last: name == "resolution-last",
         }
     }
 

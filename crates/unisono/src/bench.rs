@@ -10,6 +10,7 @@ mod inside;
 mod memory;
 mod parts;
 mod processes;
+mod resonance;
 mod ring;
 mod trust;
 mod visible;
@@ -44,6 +45,10 @@ enum What {
     Memory,
     /// What rights cost: a token, a verdict, ten thousand fences
     Trust,
+    /// A brief behind ten thousand records, a hundred thousand, a million
+    Continue,
+    /// Collisions of intentions against what a fleet's trace (`--file`) linked by itself
+    Interference,
     /// The cluster's clock in simulated worlds, beside other estimators
     Clock,
     /// The cluster's clock between real processes whose clocks are off, against the machine's own
@@ -74,6 +79,9 @@ pub(crate) struct BenchArgs {
     /// How many seeds each world gets (`clock`)
     #[arg(long, value_name = "N", default_value_t = 20)]
     clock_seeds: u64,
+    /// The trace (`interference`)
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
     /// Where the nodes' data lies while it is measured: a new folder below the system's for
     /// temporary files if left out
     #[arg(long, value_name = "DIR")]
@@ -139,6 +147,19 @@ async fn measure(
                 let judged = judged
                     .map_err(|error| Failure::new(Exit::Failed, "internal", error.to_string()))?;
                 figures.figures.extend(judged?.figures);
+            }
+            What::Continue => {
+                let records = args.records;
+                let told = tokio::task::spawn_blocking(move || resonance::briefs(records)).await;
+                let told = told
+                    .map_err(|error| Failure::new(Exit::Failed, "internal", error.to_string()))?;
+                figures.figures.extend(told.figures);
+            }
+            What::Interference => {
+                let Some(file) = &args.file else {
+                    return Err(Failure::usage("which trace is not said").hint("--file FILE"));
+                };
+                figures.figures.extend(resonance::collisions(file)?.figures);
             }
             What::ClockProcesses => clock_processes::run(scratch, time, figures).await?,
             What::Clock => {

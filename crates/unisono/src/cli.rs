@@ -208,6 +208,15 @@ pub(crate) enum Command {
         after_help = "Example:\n  unisono emit need index --as ada --urgency high \"who has the corpus?\""
     )]
     Emit(command::signal::EmitArgs),
+    /// Where agents get in each other's way: list it, resolve it
+    #[command(after_help = "Example:\n  unisono interference list --as ada")]
+    Interference(command::resonance::InterferenceArgs),
+    /// How far agents have come apart: a score, its terms, and who breaks them
+    #[command(after_help = "Example:\n  unisono coherence")]
+    Coherence,
+    /// What an agent needs to know to go on, in a budget of tokens
+    #[command(after_help = "Example:\n  unisono continue --as ada --max-tokens 600")]
+    Continue(command::resonance::ContinueArgs),
     /// Claims a topic; without one, shows who holds what
     #[command(after_help = "Example:\n  unisono claim index --as ada --confirm --wait-ms 2000")]
     Claim(command::claim::ClaimArgs),

@@ -98,6 +98,9 @@ pub(crate) fn sabotage(names: &[String]) -> Result<Sabotage, String> {
         all.key_forgotten |= one.key_forgotten;
         all.checkpoint_kept |= one.checkpoint_kept;
         all.gaps_not_repaired |= one.gaps_not_repaired;
+        all.interference_by_arrival |= one.interference_by_arrival;
+        all.glob_by_prefix |= one.glob_by_prefix;
+        all.resolution_last |= one.resolution_last;
     }
     Ok(all)
 }

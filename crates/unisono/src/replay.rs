@@ -13,7 +13,7 @@ mod play;
 mod progress;
 mod report;
 mod settle;
-mod trace;
+pub(crate) mod trace;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;

@@ -37,6 +37,10 @@ impl Client {
         presence "presence" -> Presences;
         /// The signals that stand.
         signals "signals" -> Signals;
+        /// Where agents get in each other's way.
+        interference "interference" -> Interferences;
+        /// How far agents have come apart.
+        coherence "coherence" -> Coherence;
         /// Who holds what.
         claims "claims" -> Claims;
         /// The latest marks.
@@ -113,6 +117,18 @@ impl Client {
     pub async fn note(&self, orchestra: &str, name: &str) -> Result<Reply<dto::Note>, ClientError> {
         self.read(orchestra, &format!("notes/{}", encoded(name)), &[])
             .await
+    }
+
+    /// What an agent needs to know to go on, in at most about so many tokens.
+    pub async fn go_on(
+        &self,
+        orchestra: &str,
+        agent: &str,
+        max_tokens: u64,
+    ) -> Result<Reply<dto::Brief>, ClientError> {
+        let tokens = max_tokens.to_string();
+        let query = [("as", agent), ("max_tokens", tokens.as_str())];
+        self.read(orchestra, "continue", &query).await
     }
 
     /// Anything under `/v1/orchestras/{orchestra}/`, with any query: `as_of`, `topic`, `limit`, ….

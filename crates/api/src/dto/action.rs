@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::file::{ApproveBody, WriteBody};
 use super::plan::PlanBody;
+use super::resonance::ResolveBody;
 use super::task::TaskBody;
 use super::trust::{FenceBody, GuardBody, PresentBody};
 use super::words::{AgentKindWord, SettingWord, SignalKindWord, StatusWord, UrgencyWord};
@@ -57,6 +58,8 @@ pub enum ActionBody {
     Write(WriteBody),
     /// Approves or rejects what others have made.
     Approve(ApproveBody),
+    /// Says how an interference was resolved.
+    Resolve(ResolveBody),
 }
 
 /// A resonance signal.
@@ -273,6 +276,7 @@ impl ActionBody {
             // What the content measures is for a node to say.
             Self::Write(body) => Action::Write(Box::new(body.into_write(None, Digest::default()))),
             Self::Approve(body) => Action::Approve(body.into()),
+            Self::Resolve(body) => Action::Resolve(body.into()),
         }
     }
 }

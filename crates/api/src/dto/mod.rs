@@ -10,6 +10,7 @@ mod moment;
 mod plan;
 mod problem;
 mod record;
+mod resonance;
 mod task;
 mod trust;
 mod view;
@@ -39,6 +40,10 @@ pub use problem::{HeldBy, Problem};
 pub use record::{
     ActionShown, AdmitShown, FieldShown, RecordEvent, Records, TaskShown, ValueShown, ViewShown,
 };
+pub use resonance::{
+    Brief, BriefLineShown, Coherence, Drift, Gluing, Interference, Interferences, ResolutionShown,
+    ResolveBody, Side, Term,
+};
 pub use task::{
     FieldHeads, LinkBody, LinkChange, Task, TaskBody, TaskNewBody, TaskPatchBody, Tasks,
 };
@@ -52,6 +57,7 @@ pub use view::{
     Signals, State,
 };
 pub use words::{
-    AgentKindWord, ClaimStatusWord, HeldWord, PhaseWord, RelationWord, SettingWord, SignalKindWord,
-    StatusWord, TaskStatusWord, UrgencyWord, VerdictWord,
+    AgentKindWord, BriefPartWord, ClaimStatusWord, DriftWord, HeldWord, InterferenceWord,
+    PhaseWord, RelationWord, ResolutionWord, SettingWord, SeverityWord, SignalKindWord, StatusWord,
+    TaskStatusWord, TermWord, UrgencyWord, VerdictWord,
 };

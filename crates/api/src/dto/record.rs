@@ -17,6 +17,7 @@ use super::cluster::{Incarnated, LogRef};
 use super::file::{ApproveBody, WriteShown};
 use super::moment::Moment;
 use super::plan::PlanBody;
+use super::resonance::ResolveBody;
 use super::task::LinkChange;
 use super::trust::{FenceBody, GuardBody, IncidentShown, PresentBody};
 use super::words::{HeldWord, TaskStatusWord, VerdictWord};
@@ -114,6 +115,8 @@ pub enum ActionShown {
     Write(WriteShown),
     /// Something was approved or rejected.
     Approve(ApproveBody),
+    /// How an interference was resolved.
+    Resolve(ResolveBody),
 }
 
 /// A task's change, with what each value replaced.
@@ -277,6 +280,7 @@ impl From<Action> for ActionShown {
             Action::Plan(plan) => Self::Plan(plan.into()),
             Action::Write(write) => Self::Write((*write).into()),
             Action::Approve(approve) => Self::Approve(approve.into()),
+            Action::Resolve(resolve) => Self::Resolve(resolve.into()),
         }
     }
 }

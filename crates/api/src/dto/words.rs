@@ -52,7 +52,23 @@ words! {
     /// A number that folds read. Milliseconds where the name says so.
     SettingWord = model::Setting {
         PresenceStaleMs, IntentLifetimeMs, NeedLifetimeMs, ClaimLeaseMs, EmitPerMinuteMax,
-        ExecutionEnds, IterationLast, RemoveSilentAfterMs,
+        ExecutionEnds, IterationLast, RemoveSilentAfterMs, NeedPatienceMs, CollisionPermille,
+    }
+    /// Ways out of an interference.
+    ResolutionWord = model::Resolution { Merge, Priority, Synthesis, Defer }
+    /// Kinds of interference.
+    InterferenceWord = core::InterferenceKind { Contested, Overlap, Unanswered, Collision }
+    /// Kinds of drift.
+    DriftWord = core::DriftKind {
+        PhaseMismatch, IterationMismatch, ContextDivergence, IntentCollision, StaleAgent,
+    }
+    /// How bad a drift is.
+    SeverityWord = core::Severity { Info, Warning, Error }
+    /// The terms of coherence.
+    TermWord = core::TermKind { Iteration, Phase, Context, Fresh, Intent, Unblocked }
+    /// The parts of a brief.
+    BriefPartWord = core::BriefPart {
+        You, Decisions, Task, Held, Blockers, Interferences, Asked, Done, Files, Near, Next,
     }
 }
 
@@ -68,6 +84,8 @@ impl SettingWord {
             Self::ExecutionEnds => 8,
             Self::IterationLast => 10,
             Self::RemoveSilentAfterMs => 0,
+            Self::NeedPatienceMs => 10 * 60_000,
+            Self::CollisionPermille => 250,
         }
     }
 }

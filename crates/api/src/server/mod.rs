@@ -15,6 +15,7 @@ mod refusal;
 mod serve;
 mod streams;
 mod terms;
+mod way;
 mod writes;
 
 use axum::Router;
@@ -59,6 +60,9 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(reads::presence, writes::be_present))
         .routes(routes!(reads::signals, writes::emit))
         .routes(routes!(reads::claims, writes::claim))
+        .routes(routes!(reads::interference, writes::resolve))
+        .routes(routes!(reads::coherence))
+        .routes(routes!(reads::go_on))
         .routes(routes!(writes::renew))
         .routes(routes!(writes::release))
         .routes(routes!(reads::tasks, writes::new_task))

@@ -2,8 +2,10 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use unisono_core::node::Question;
+use unisono_core::orchestra::brief::{TOKENS_MAX, TOKENS_MIN};
 use unisono_core::orchestra::view::View;
 use unisono_model::{AgentId, FenceTarget, OrchestraId};
 
@@ -11,7 +13,9 @@ use super::edge::{Edge, checked_name};
 use super::refusal::Refusal;
 use super::terms::{Names, ReadParams, Terms};
 use crate::dto;
-use crate::limits::{MARKS_PAGE, MARKS_PAGE_MAX, RECORDS_PAGE, TASKS_PAGE, TASKS_PAGE_MAX};
+use crate::limits::{
+    BRIEF_TOKENS, MARKS_PAGE, MARKS_PAGE_MAX, RECORDS_PAGE, TASKS_PAGE, TASKS_PAGE_MAX,
+};
 
 type Answered = Result<Response, Refusal>;
 
@@ -59,6 +63,8 @@ views! {
     /// The configuration, with values that were written at once.
     config "/v1/orchestras/{o}/config" Config -> ConfigValues,
         views => dto::ConfigValues { config: views.into_iter().map(Into::into).collect() };
+    /// How far agents have come apart.
+    coherence "/v1/orchestras/{o}/coherence" Coherence -> Coherence, view => view.into();
     /// Digests that agree where replicas do.
     hash "/v1/orchestras/{o}/hash" Hash -> Hashes, view => view.into();
 }
@@ -113,7 +119,9 @@ pub(crate) async fn chains(
 /// The signals that stand, newest and most urgent first.
 #[utoipa::path(get, path = "/v1/orchestras/{o}/signals", tag = "reads",
     params(("o" = String, Path, description = "The orchestra's name"),
-        ("topic" = Option<String>, Query, description = "Only this topic"), ReadParams),
+        ("topic" = Option<String>, Query, description = "Only this topic"),
+        ("as" = Option<String>, Query, description = "What concerns this agent comes first"),
+        ReadParams),
     responses((status = 200, body = dto::Signals)))]
 pub(crate) async fn signals(
     State(edge): State<Edge>,
@@ -122,6 +130,7 @@ pub(crate) async fn signals(
 ) -> Answered {
     let question = Question::Sense {
         topic: topic(&mut terms)?,
+        agent: asking(&mut terms)?,
     };
     let (told, view) = edge
         .ask(edge.orchestra(&o)?, question, terms.read()?)
@@ -131,6 +140,79 @@ pub(crate) async fn signals(
     };
     let signals = views.into_iter().map(Into::into).collect();
     Ok(told.json(StatusCode::OK, &dto::Signals { signals }))
+}
+
+/// Where agents get in each other's way: open ones first, then those that block, then the newest.
+#[utoipa::path(get, path = "/v1/orchestras/{o}/interference", tag = "reads",
+    params(("o" = String, Path, description = "The orchestra's name"),
+        ("as" = Option<String>, Query, description = "Only what names this agent"),
+        ("limit" = Option<usize>, Query, description = "At most so many, 1 to 1000"), ReadParams),
+    responses((status = 200, body = dto::Interferences)))]
+pub(crate) async fn interference(
+    State(edge): State<Edge>,
+    Names(o): Names<String>,
+    mut terms: Terms,
+) -> Answered {
+    let agent = asking(&mut terms)?;
+    let limit = terms
+        .number("limit", 1..=MARKS_PAGE_MAX)?
+        .unwrap_or(MARKS_PAGE);
+    let question = Question::Interference { agent, limit };
+    let (told, view) = edge
+        .ask(edge.orchestra(&o)?, question, terms.read()?)
+        .await?;
+    let View::Interference(view) = view else {
+        return Err(Refusal::mismatch());
+    };
+    Ok(told.json::<dto::Interferences>(StatusCode::OK, &view.into()))
+}
+
+/// What an agent needs to know to go on, packed into a budget of tokens. `format=markdown` gives the
+/// text alone.
+#[utoipa::path(get, path = "/v1/orchestras/{o}/continue", operation_id = "go_on", tag = "reads",
+    params(("o" = String, Path, description = "The orchestra's name"),
+        ("as" = String, Query, description = "The agent's name"),
+        ("max_tokens" = Option<u64>, Query,
+            description = "At most about so many tokens, 40 to 100000; 1500 if left out"),
+        ("since" = Option<String>, Query, description = "Only what is new since this cursor"),
+        ("format" = Option<String>, Query, description = "json or markdown"), ReadParams),
+    responses((status = 200, content((dto::Brief = "application/json"),
+        (String = "text/markdown")))))]
+pub(crate) async fn go_on(
+    State(edge): State<Edge>,
+    Names(o): Names<String>,
+    mut terms: Terms,
+) -> Answered {
+    let Some(agent) = asking(&mut terms)? else {
+        return Err(Refusal::malformed("`as` names the agent that goes on"));
+    };
+    let tokens_max = terms
+        .number("max_tokens", TOKENS_MIN..=TOKENS_MAX)?
+        .unwrap_or(BRIEF_TOKENS);
+    let since = terms.cursor("since")?;
+    let markdown = match terms.text("format")?.as_deref() {
+        None | Some("json") => false,
+        Some("markdown") => true,
+        Some(_) => return Err(Refusal::malformed("`format` is json or markdown")),
+    };
+    let question = Question::Continue {
+        agent,
+        tokens_max,
+        since,
+    };
+    let (told, view) = edge
+        .ask(edge.orchestra(&o)?, question, terms.read()?)
+        .await?;
+    let View::Continue(view) = view else {
+        return Err(Refusal::mismatch());
+    };
+    if markdown {
+        let media_type = (CONTENT_TYPE, "text/markdown; charset=utf-8");
+        let mut response = ([media_type], view.markdown()).into_response();
+        told.mark(&mut response);
+        return Ok(response);
+    }
+    Ok(told.json::<dto::Brief>(StatusCode::OK, &view.into()))
 }
 
 /// Who holds what.
@@ -384,6 +466,15 @@ fn target(terms: &mut Terms) -> Result<FenceTarget, Refusal> {
             "name exactly one of `link`, `key` and `epoch`",
         )),
     }
+}
+
+/// The agent that asks.
+pub(super) fn asking(terms: &mut Terms) -> Result<Option<String>, Refusal> {
+    let agent = terms.text("as")?;
+    if let Some(agent) = &agent {
+        checked_name("agent", agent)?;
+    }
+    Ok(agent)
 }
 
 fn topic(terms: &mut Terms) -> Result<Option<String>, Refusal> {

@@ -97,6 +97,7 @@ fn next(code: Code) -> Vec<String> {
     let commands: &[&str] = match code {
         Code::OrchestraUnknown => &["unisono state --help"],
         Code::AgentUnknown | Code::NotHeld | Code::NameTaken => &["unisono agent --help"],
+        Code::InterferenceUnknown | Code::InterferenceResolved => &["unisono interference"],
         Code::TaskUnknown | Code::TaskExists => &["unisono task list"],
         Code::EvidenceMissing => &["unisono mark --help"],
         Code::ClaimUnknown | Code::ClaimExpired => &["unisono claim --help"],

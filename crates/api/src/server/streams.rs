@@ -20,6 +20,7 @@ use unisono_model::{OrchestraId, Rejection};
 use super::edge::{Edge, Told};
 use super::refusal::Refusal;
 use super::terms::{Names, ReadTerms, Terms};
+use super::way::Way;
 use crate::dto::{Problem, RecordEvent};
 use crate::limits::{HEARTBEAT_EVERY, LAST_WORDS, LOOK_EVERY, RECORDS_PAGE, WAIT_MS};
 
@@ -29,6 +30,8 @@ use crate::limits::{HEARTBEAT_EVERY, LAST_WORDS, LOOK_EVERY, RECORDS_PAGE, WAIT_
     params(("o" = String, Path, description = "The orchestra's name"),
         ("after" = Option<String>, Query,
             description = "A cursor; `now` for what is new only; the beginning if left out"),
+        ("as" = Option<String>, Query, description = "Also tells this agent, as `interference` \
+            events, what stands in its way, how that is resolved, and when it has ended"),
         ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event seen")),
     responses((status = 200, content_type = "text/event-stream", body = String)))]
 pub(crate) async fn events(
@@ -193,6 +196,8 @@ struct Follower {
     ended: bool,
     published: broadcast::Receiver<OrchestraId>,
     stop: watch::Receiver<bool>,
+    /// What the agent that follows was told stands in its way.
+    way: Option<Way>,
     _room: OwnedSemaphorePermit,
 }
 
@@ -208,6 +213,7 @@ impl Follower {
             Some(text) if !live => Some(super::terms::cursor(&text)?),
             _ => None,
         };
+        let agent = super::reads::asking(&mut terms)?;
         terms.end()?;
         // Subscribed before the first look, so that nothing falls between.
         let published = edge.handle().published.subscribe();
@@ -232,6 +238,7 @@ impl Follower {
             ended: false,
             published,
             stop,
+            way: agent.map(Way::new),
             _room: room,
         })
     }
@@ -255,6 +262,12 @@ impl Follower {
                 Ok((_, page)) => {
                     self.more = page.more;
                     self.ready = numbered(before, page);
+                    if !self.more
+                        && let Some(way) = &mut self.way
+                    {
+                        let (edge, orchestra) = (&self.pages.edge, self.pages.orchestra);
+                        self.ready.extend(way.look(edge, orchestra).await);
+                    }
                 }
                 Err(refusal) if refusal.problem().retry_after_ms.is_some() => {
                     tokio::time::sleep(LOOK_EVERY / 5).await;

@@ -140,6 +140,8 @@ actions! {
     set_plan put "/v1/orchestras/{o}/plan" PlanBody Plan;
     /// Approves or rejects what a file holds, or how a task stands.
     approve post "/v1/orchestras/{o}/approvals" ApproveBody Approve;
+    /// Says how an interference was resolved; the first by stamp stands.
+    resolve post "/v1/orchestras/{o}/interference" ResolveBody Resolve;
 }
 
 /// Makes a task.

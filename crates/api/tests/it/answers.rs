@@ -240,7 +240,7 @@ async fn a_read_hands_on_its_moment_and_its_cursor() {
     assert!(matches!(questions[0].0, Question::State));
     assert_eq!(questions[0].1, Some(Stamp::from_ms(1_800_000_000_000)));
     assert_eq!(questions[0].2, Some(wanted));
-    let Question::Sense { topic } = &questions[1].0 else {
+    let Question::Sense { topic, .. } = &questions[1].0 else {
         panic!("signals were asked for")
     };
     assert_eq!(topic.as_deref(), Some("a/b"));
@@ -319,7 +319,7 @@ async fn the_description_names_every_route() {
         .sum();
     assert_eq!(
         (paths.len(), operations),
-        (40, 55),
+        (43, 59),
         "{:?}",
         paths.keys().collect::<Vec<_>>()
     );

@@ -31,7 +31,8 @@ pub fn need(action: &Action) -> Need {
         | Action::Renew { .. }
         | Action::Release { .. }
         | Action::Mark(_)
-        | Action::Task(_) => Need::Operation(Operations::COORDINATE),
+        | Action::Task(_)
+        | Action::Resolve(_) => Need::Operation(Operations::COORDINATE),
         Action::Settings(_) | Action::Advance { .. } | Action::Plan(_) => {
             Need::Operation(Operations::WRITE_PLAN)
         }

@@ -107,7 +107,25 @@ impl Node {
             }
             Question::Agents => View::Agents(reading.agents()),
             Question::Presences => View::Presences(reading.presences()),
-            Question::Sense { topic } => View::Signals(reading.signals(topic.as_deref())),
+            Question::Sense { topic, agent } => {
+                View::Signals(reading.sense(topic.as_deref(), agent.as_deref()))
+            }
+            Question::Interference { agent, limit } => {
+                let limit = (*limit).clamp(1, super::limits::PAGE_RECORDS_MAX);
+                let of = agent.as_deref().map(|name| reading.named(name));
+                View::Interference(reading.interferences(of.as_ref(), limit))
+            }
+            Question::Coherence => View::Coherence(reading.coherence()),
+            Question::Continue {
+                agent,
+                tokens_max,
+                since,
+            } => {
+                let space = self.spaces.get(&ask.orchestra);
+                let since = since.as_ref().zip(space);
+                let since = since.and_then(|(cursor, space)| space.unseen_from(cursor));
+                View::Continue(reading.brief(agent, *tokens_max, since))
+            }
             Question::Claims { topic } => View::Claims(reading.claims(topic.as_deref())),
             Question::Tasks {
                 status,

@@ -224,6 +224,26 @@ pub enum Question {
     Sense {
         /// Only this topic.
         topic: Option<String>,
+        /// What concerns this agent comes first.
+        agent: Option<String>,
+    },
+    /// Where agents get in each other's way.
+    Interference {
+        /// Only what names this agent.
+        agent: Option<String>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// How far agents have come apart.
+    Coherence,
+    /// What an agent needs to know to go on.
+    Continue {
+        /// The agent's name.
+        agent: String,
+        /// At most about so many tokens.
+        tokens_max: u64,
+        /// Only what is new since this cursor.
+        since: Option<Cursor>,
     },
     /// Who holds what; of one topic, or all.
     Claims {

@@ -4,8 +4,8 @@ use alloc::format;
 use alloc::string::ToString;
 
 use unisono_model::{
-    Action, AgentId, Code, Digest, FieldValue, OrchestraId, Rejection, Setting, SignalKind, Stamp,
-    TaskStatus, limits,
+    Action, AgentId, Code, Digest, FieldValue, OrchestraId, Rejection, Resolve, Setting,
+    SignalKind, Stamp, TaskStatus, limits,
 };
 
 use super::Node;
@@ -60,6 +60,12 @@ impl Node {
                 task_precondition(&change, exists)?;
                 space.folds.tasks.fill_replaces(&mut change, at);
                 Ok(Action::Task(change))
+            }
+            Action::Resolve(resolve) => {
+                let Some(reading) = self.reading(orchestra, at, &horizon) else {
+                    return Ok(Action::Resolve(resolve));
+                };
+                resolve_precondition(&reading, resolve)
             }
             other => Ok(other),
         }
@@ -145,6 +151,28 @@ fn task_precondition(change: &unisono_model::TaskChange, exists: bool) -> Result
         .hint("make one with `unisono mark`, and name it with --evidence"));
     }
     Ok(())
+}
+
+/// Whether there is something to resolve: an interference that stands and that nobody has resolved.
+fn resolve_precondition(reading: &Reading<'_>, resolve: Resolve) -> Result<Action, Rejection> {
+    let Some(one) = reading.interference(&resolve.interference) else {
+        return Err(Rejection::new(
+            Code::InterferenceUnknown,
+            format!(
+                "no interference {} stands: it never did, or has ended by itself",
+                resolve.interference
+            ),
+        )
+        .hint("`unisono interference` lists those that can be resolved"));
+    };
+    if let Some(known) = one.resolution {
+        return Err(Rejection::new(
+            Code::InterferenceResolved,
+            format!("{} resolved it already: {}", known.name, known.outcome),
+        )
+        .hint("the first resolution stands; what it decided can be changed by a claim, a release or a new signal"));
+    }
+    Ok(Action::Resolve(resolve))
 }
 
 /// Whether a topic may be claimed, renewed or released by an agent now.

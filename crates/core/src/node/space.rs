@@ -16,7 +16,7 @@ use super::mend::Hole;
 use crate::carriage::Carried;
 use crate::orchestra::fact::Fact;
 use crate::orchestra::{FoldRules, Folds};
-use crate::replication::{Logs, Placed, SignedHeader};
+use crate::replication::{Cursor, LogTag, Logs, Placed, SignedHeader};
 
 /// One orchestra on one node.
 #[derive(Debug)]
@@ -199,6 +199,22 @@ impl Space {
         while known.len() > super::limits::HEADERS_KEPT_MAX {
             known.pop_first();
         }
+    }
+
+    /// From which stamp on there is what a cursor has not seen, where the recent headers tell: what
+    /// is below it was seen. The end of time where everything was.
+    pub(super) fn unseen_from(&self, cursor: &Cursor) -> Option<Stamp> {
+        let mut from = Stamp::MAX;
+        for (log, state) in self.logs.iter() {
+            let seen = cursor.0.get(&LogTag::of(log)).copied().unwrap_or(0);
+            if state.seq <= seen {
+                continue;
+            }
+            // What follows a bundle that was seen is stamped above it.
+            let (header, _) = self.headers.get(log)?.get(&seen)?;
+            from = from.min(header.stamp.next());
+        }
+        Some(from)
     }
 
     /// Whether this node, or anybody, still waits for heads above what was written here.

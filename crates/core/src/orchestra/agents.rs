@@ -6,10 +6,15 @@ use serde::{Deserialize, Serialize};
 use unisono_model::{Action, AgentId, Enrol, Held, Mark, Place, Presence, Stamp};
 
 use super::fact::Fact;
-use super::tasks::keep_last_settled;
 
 /// Marks that are kept in memory for reading; older ones are in the log.
 pub const MARKS_KEPT_MAX: usize = 256;
+/// Marks of each agent that are kept to tell it what it did: the latest.
+pub const OWN_MARKS_MAX: usize = 8;
+/// Marks that bind everybody and are kept to be told: the latest.
+pub const PINNED_MAX: usize = 128;
+/// The tags that make a mark bind everybody, until decisions are an action of their own.
+pub const PINNING_TAGS: [&str; 3] = ["pinned", "decision", "dead-end"];
 
 /// The fold over all agents.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -18,15 +23,20 @@ pub struct Agents {
     recent_marks: BTreeMap<Place, Witnessed>,
     /// The highest mark that was dropped from `recent_marks`.
     marks_from: Option<Place>,
+    /// Marks that bind everybody.
+    pinned: BTreeMap<Place, Witnessed>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Agent {
     enrolments: BTreeMap<Place, (Enrol, Held)>,
     presences: BTreeMap<Place, Presence>,
-    actions: BTreeSet<Place>,
+    /// Its records, with the iteration that each bears.
+    actions: BTreeMap<Place, u32>,
     /// Marks by iteration: those above the last pruning by place, those below by number.
     marks: BTreeMap<u32, Marks>,
+    /// Its latest marks: what it did.
+    own_marks: BTreeMap<Place, Witnessed>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -59,13 +69,15 @@ pub struct AgentState<'a> {
     pub presence: Option<&'a Presence>,
     /// Its latest record.
     pub last_action: Stamp,
+    /// The iteration that this bears.
+    pub iteration: u32,
 }
 
 impl Agents {
     /// Takes in a record, of any kind: every record is a sign of life.
     pub fn insert(&mut self, fact: &Fact) {
         let agent = self.by_key.entry(fact.agent).or_default();
-        agent.actions.insert(fact.place);
+        agent.actions.insert(fact.place, fact.body.iteration);
         match &fact.body.action {
             Action::Enrol(enrol) => {
                 agent
@@ -83,13 +95,16 @@ impl Agents {
                     .or_default()
                     .recent
                     .insert(fact.place);
+                let witnessed = Witnessed {
+                    agent: fact.agent,
+                    iteration,
+                    mark: mark.clone(),
+                };
+                if pins(mark) {
+                    self.pinned.insert(fact.place, witnessed.clone());
+                }
+                agent.own_marks.insert(fact.place, witnessed.clone());
                 if self.marks_from.is_none_or(|from| fact.place > from) {
-                    let mark = mark.clone();
-                    let witnessed = Witnessed {
-                        agent: fact.agent,
-                        iteration,
-                        mark,
-                    };
                     self.recent_marks.insert(fact.place, witnessed);
                 }
             }
@@ -108,6 +123,8 @@ impl Agents {
             Action::Presence(_) => drop(agent.presences.remove(&place)),
             Action::Mark(_) => {
                 self.recent_marks.remove(&place);
+                self.pinned.remove(&place);
+                agent.own_marks.remove(&place);
                 for marks in agent.marks.values_mut() {
                     marks.recent.remove(&place);
                 }
@@ -128,6 +145,7 @@ impl Agents {
         let agent = self.by_key.get(id)?;
         let seen = Place::end_of(at);
         let (since, (enrol, held)) = agent.enrolments.range(..=seen).next()?;
+        let (last, iteration) = agent.actions.range(..=seen).next_back()?;
         Some(AgentState {
             enrol,
             held: *held,
@@ -137,7 +155,8 @@ impl Agents {
                 .range(..=seen)
                 .next_back()
                 .map(|(_, presence)| presence),
-            last_action: agent.actions.range(..=seen).next_back()?.stamp,
+            last_action: last.stamp,
+            iteration: *iteration,
         })
     }
 
@@ -186,11 +205,26 @@ impl Agents {
             .map(|(place, mark)| (*place, mark))
     }
 
+    /// The latest marks of one agent, newest first, at most [`OWN_MARKS_MAX`].
+    pub fn marks_of(&self, id: &AgentId, at: Stamp) -> impl Iterator<Item = (Place, &Witnessed)> {
+        let agent = self.by_key.get(id).into_iter();
+        agent.flat_map(move |agent| latest(&agent.own_marks, at, OWN_MARKS_MAX))
+    }
+
+    /// The marks that bind everybody, newest first, at most [`PINNED_MAX`].
+    pub fn pinned(&self, at: Stamp) -> impl Iterator<Item = (Place, &Witnessed)> {
+        latest(&self.pinned, at, PINNED_MAX)
+    }
+
     /// Drops what can no longer be the answer to anything above the frontier.
     pub fn prune(&mut self, frontier: Stamp) {
         let edge = Place::end_of(frontier);
         for agent in self.by_key.values_mut() {
-            keep_last_settled(&mut agent.actions, &edge);
+            let last = agent.actions.range(..=edge).next_back();
+            if let Some(last) = last.map(|(place, _)| *place) {
+                agent.actions = agent.actions.split_off(&last);
+            }
+            keep_latest(&mut agent.own_marks, &edge, OWN_MARKS_MAX);
             let last = agent
                 .presences
                 .range(..=edge)
@@ -205,6 +239,7 @@ impl Agents {
                 marks.recent = later;
             }
         }
+        keep_latest(&mut self.pinned, &edge, PINNED_MAX);
         while self.recent_marks.len() > MARKS_KEPT_MAX {
             match self.recent_marks.first_key_value() {
                 Some((first, _)) if *first <= edge => {
@@ -219,11 +254,35 @@ impl Agents {
     /// Values kept in memory.
     pub fn weight(&self) -> usize {
         self.recent_marks.len()
+            + self.pinned.len()
             + self
                 .by_key
                 .values()
-                .map(|a| a.actions.len() + a.presences.len())
+                .map(|a| a.actions.len() + a.presences.len() + a.own_marks.len())
                 .sum::<usize>()
+    }
+}
+
+/// Whether a mark binds everybody.
+pub fn pins(mark: &Mark) -> bool {
+    let mut tags = mark.tags.iter();
+    tags.any(|tag| PINNING_TAGS.contains(&tag.as_str()))
+}
+
+fn latest(
+    marks: &BTreeMap<Place, Witnessed>,
+    at: Stamp,
+    most: usize,
+) -> impl Iterator<Item = (Place, &Witnessed)> {
+    let seen = marks.range(..=Place::end_of(at)).rev().take(most);
+    seen.map(|(place, mark)| (*place, mark))
+}
+
+/// Of what is at or below the edge, keeps the latest: nothing older can be among the latest again.
+fn keep_latest(marks: &mut BTreeMap<Place, Witnessed>, edge: &Place, most: usize) {
+    let settled = marks.range(..=*edge).rev();
+    if let Some(first) = settled.map(|(place, _)| *place).nth(most - 1) {
+        *marks = marks.split_off(&first);
     }
 }
 

@@ -67,6 +67,12 @@ impl Course {
         iteration
     }
 
+    /// When an iteration began, where it is not the first.
+    pub fn began(&self, iteration: u32) -> Option<Stamp> {
+        let places = self.advances.get(&iteration.checked_sub(1)?)?;
+        places.first().map(|place| place.stamp)
+    }
+
     /// What the orchestra is about in an iteration.
     pub fn phase(&self, iteration: u32, at: Stamp) -> Phase {
         if iteration <= 1 {
@@ -110,7 +116,7 @@ impl Course {
     }
 }
 
-const ALL: [Setting; 8] = [
+const ALL: [Setting; 10] = [
     Setting::PresenceStaleMs,
     Setting::IntentLifetimeMs,
     Setting::NeedLifetimeMs,
@@ -119,6 +125,8 @@ const ALL: [Setting; 8] = [
     Setting::ExecutionEnds,
     Setting::IterationLast,
     Setting::RemoveSilentAfterMs,
+    Setting::NeedPatienceMs,
+    Setting::CollisionPermille,
 ];
 
 fn default(setting: Setting) -> u64 {
@@ -131,5 +139,7 @@ fn default(setting: Setting) -> u64 {
         Setting::ExecutionEnds => 8,
         Setting::IterationLast => 10,
         Setting::RemoveSilentAfterMs => 0,
+        Setting::NeedPatienceMs => 10 * 60_000,
+        Setting::CollisionPermille => 250,
     }
 }

@@ -5,11 +5,14 @@
 
 pub mod agents;
 pub mod approvals;
+pub mod brief;
 pub mod claims;
+pub mod coherence;
 pub mod course;
 pub mod fact;
 pub mod files;
 pub mod horizon;
+pub mod interference;
 pub mod members;
 pub mod once;
 pub mod plans;
@@ -36,6 +39,7 @@ use claims::Claims;
 use course::Course;
 use fact::Fact;
 use files::Files;
+use interference::Interference;
 use members::{Footing, Members};
 use once::{Once, Standing};
 use plans::Plans;
@@ -69,6 +73,7 @@ pub struct Folds {
     pub(crate) plans: Plans,
     pub(crate) files: Files,
     pub(crate) approvals: Approvals,
+    pub(crate) interference: Interference,
     /// Which orchestra: rights may be for one alone.
     id: OrchestraId,
     /// The orchestra's name, once anybody has said it.
@@ -265,6 +270,9 @@ impl Folds {
         self.agents.insert(fact);
         self.course.insert(fact);
         self.signals.insert(fact);
+        let late = fact.place.stamp <= self.pruned;
+        self.upset |= late && Interference::is_upset_by(&fact.body.action);
+        self.interference.insert(fact, rules.sabotage);
         self.tasks.insert(fact);
         self.plans.insert(fact);
         self.files.insert(fact);
@@ -294,6 +302,7 @@ impl Folds {
         self.agents.retract(agent, place, action);
         self.course.retract(place, action);
         self.signals.retract(place, action);
+        self.interference.retract(place, action);
         self.tasks.retract(place, action);
         self.claims.retract(place, action);
         self.plans.retract(place, action);
@@ -370,6 +379,7 @@ impl Folds {
         self.agents.prune(frontier);
         self.course.prune(frontier);
         self.signals.prune(frontier, iteration);
+        self.interference.prune(frontier, iteration);
         self.claims.prune(frontier, rules);
         self.tasks.prune(frontier);
         self.once.prune(frontier);
@@ -407,6 +417,7 @@ impl Folds {
     pub fn weight(&self) -> usize {
         self.agents.weight()
             + self.signals.weight()
+            + self.interference.weight()
             + self.claims.weight()
             + self.tasks.weight()
             + self.once.weight()
@@ -416,6 +427,12 @@ impl Folds {
             + self.approvals.weight()
             + self.pending.values().map(Vec::len).sum::<usize>()
             + self.set_aside.len()
+    }
+
+    /// Fills in, per field of a task's change, what stands now: as the edge does for those who do not
+    /// say what they replace.
+    pub fn tasks_fill(&self, change: &mut unisono_model::TaskChange, at: Stamp) {
+        self.tasks.fill_replaces(change, at);
     }
 
     /// Records that wait for an enrolment or a token.

@@ -1,5 +1,6 @@
 //! Reading the folds as of a stamp.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -166,6 +167,15 @@ impl Reading<'_> {
             .collect()
     }
 
+    /// The agents of a name: one, but by custom only.
+    pub fn named(&self, name: &str) -> BTreeSet<AgentId> {
+        let agents = self.folds.agents.all(self.at);
+        agents
+            .filter(|(_, state)| state.enrol.name == name)
+            .map(|(agent, _)| agent)
+            .collect()
+    }
+
     /// The signals that stand, most urgent first, and newest first among these.
     pub fn signals(&self, topic: Option<&str>) -> Vec<SignalView> {
         let found = self.folds.signals.read(topic, self.at, self.iteration());
@@ -185,6 +195,33 @@ impl Reading<'_> {
             })
             .collect();
         views.sort_by_key(|view| core::cmp::Reverse((view.urgency, view.place)));
+        views
+    }
+
+    /// The signals that stand, those that concern an agent first: what it means to do and others do
+    /// too, what is needed of what it holds, what is offered that it needs.
+    pub fn sense(&self, topic: Option<&str>, agent: Option<&str>) -> Vec<SignalView> {
+        let mut views = self.signals(topic);
+        let Some(agent) = agent else { return views };
+        let agents = self.named(agent);
+        let mut near: BTreeSet<Digest> = BTreeSet::new();
+        let mut topics: BTreeSet<String> = BTreeSet::new();
+        for one in &agents {
+            for pair in self.folds.interference.alike(one, self.at) {
+                near.extend([pair.first.record, pair.second.record]);
+            }
+            let held = self.folds.interference.topics_of(one, self.at);
+            topics.extend(held.map(String::from));
+        }
+        topics.extend(self.folds.tasks.assigned(agent).map(String::from));
+        let needed = views.iter().filter(|view| agents.contains(&view.agent));
+        topics.extend(needed.map(|view| view.topic.clone()));
+        let concerns = |view: &SignalView| {
+            !agents.contains(&view.agent)
+                && (near.contains(&view.place.record) || topics.contains(&view.topic))
+        };
+        // Stable: among those that concern it, the order stays.
+        views.sort_by_cached_key(|view| !concerns(view));
         views
     }
 
@@ -332,6 +369,7 @@ impl Reading<'_> {
             hash.add(&self.folds.tasks.read(name, self.at, &none));
         }
         hash.add(&self.folds.tasks.circular(self.at));
+        hash.add(&self.interferences(None, usize::MAX));
         hash.add(&self.folds.agents.marks_count(self.at));
         hash.add(&self.plan());
         for path in self.folds.files.paths_after(None) {

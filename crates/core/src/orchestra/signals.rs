@@ -1,6 +1,6 @@
 //! Signals that stand: until they expire, or until the iteration ends for NEED and OFFER.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -13,7 +13,7 @@ use super::fact::Fact;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Signals {
     standing: BTreeMap<Place, Emitted>,
-    by_topic: BTreeMap<String, Vec<Place>>,
+    by_topic: BTreeMap<String, BTreeSet<Place>>,
 }
 
 /// A signal with its origin.
@@ -46,7 +46,7 @@ impl Signals {
             return;
         };
         let topic = self.by_topic.entry(signal.topic.clone()).or_default();
-        topic.push(fact.place);
+        topic.insert(fact.place);
         let iteration = fact.body.iteration;
         let emitted = Emitted {
             agent: fact.agent,
@@ -62,7 +62,12 @@ impl Signals {
             return;
         };
         self.standing.remove(&place);
-        self.unlist(&signal.topic, &[place]);
+        self.unlist(&signal.topic, place);
+    }
+
+    /// One that is still kept.
+    pub fn get(&self, place: &Place) -> Option<&Emitted> {
+        self.standing.get(place)
     }
 
     /// The signals that stand at a stamp in an iteration, of one topic or all, by place.
@@ -74,13 +79,8 @@ impl Signals {
     ) -> Vec<(Place, &'a Emitted)> {
         let mut found: Vec<(Place, &Emitted)> = match topic {
             Some(topic) => {
-                let places = self
-                    .by_topic
-                    .get(topic)
-                    .map(Vec::as_slice)
-                    .unwrap_or_default();
+                let places = self.by_topic.get(topic).into_iter().flatten();
                 places
-                    .iter()
                     .filter_map(|p| Some((*p, self.standing.get(p)?)))
                     .collect()
             }
@@ -105,13 +105,13 @@ impl Signals {
             .collect();
         for (place, topic) in ended {
             self.standing.remove(&place);
-            self.unlist(&topic, &[place]);
+            self.unlist(&topic, place);
         }
     }
 
-    fn unlist(&mut self, topic: &str, places: &[Place]) {
+    fn unlist(&mut self, topic: &str, place: Place) {
         if let Some(list) = self.by_topic.get_mut(topic) {
-            list.retain(|place| !places.contains(place));
+            list.remove(&place);
             if list.is_empty() {
                 self.by_topic.remove(topic);
             }

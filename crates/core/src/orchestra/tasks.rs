@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 use unisono_model::{
-    Action, Digest, Field, FieldValue, Place, Relation, Stamp, TaskChange, TaskStatus,
+    Action, AgentId, Digest, Field, FieldValue, Place, Relation, Stamp, TaskChange, TaskStatus,
 };
 
 use super::fact::Fact;
@@ -17,7 +17,27 @@ use super::view::TaskView;
 /// The fold over all tasks.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Tasks {
-    tasks: BTreeMap<String, Task>,
+    by_name: BTreeMap<String, Task>,
+    /// Who may have what: each assignee that a kept value names.
+    by_assignee: BTreeMap<String, BTreeSet<String>>,
+    /// Tasks that may be open, by each priority that they may have.
+    may_be_open: BTreeSet<(u8, String)>,
+    /// Tasks that may have a field with concurrent values.
+    may_be_split: BTreeSet<String>,
+}
+
+/// The priority of a task that has none: after all others.
+const NO_PRIORITY: u8 = u8::MAX;
+
+/// A field with concurrent values, and who wrote them.
+#[derive(Clone, Debug)]
+pub struct Split {
+    /// The task.
+    pub task: String,
+    /// The field.
+    pub field: Field,
+    /// The values' records and authors, in order.
+    pub heads: Vec<(Place, AgentId)>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -39,17 +59,54 @@ struct Register {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Version {
+    agent: AgentId,
     value: FieldValue,
     replaces: Vec<Digest>,
 }
 
+impl Task {
+    /// Whether any value that is kept says that it is open, or none says anything.
+    fn may_be_open(&self) -> bool {
+        let Some(status) = self.registers.get(&Field::Status) else {
+            return true;
+        };
+        let mut values = status.values.values();
+        values.len() == 0
+            || values.any(|one| matches!(one.value, FieldValue::Status(TaskStatus::Open)))
+    }
+
+    /// Every priority that a kept value names, or that of none.
+    fn priorities(&self) -> BTreeSet<u8> {
+        let named = self.registers.get(&Field::Priority).into_iter();
+        let values = named.flat_map(|register| register.values.values());
+        let values = values.filter_map(|one| match one.value {
+            FieldValue::Priority(priority) => Some(priority),
+            _ => None,
+        });
+        values.chain([NO_PRIORITY]).collect()
+    }
+}
+
 impl Register {
+    /// Whether a version may stand beside another: it does not replace its neighbour in order, or
+    /// is not replaced by the next.
+    fn parts(&self, place: &Place, version: &Version) -> bool {
+        use core::ops::Bound::{Excluded, Unbounded};
+        let before = self.values.range(..*place).next_back();
+        let after = self.values.range((Excluded(*place), Unbounded)).next();
+        before.is_some_and(|(before, _)| !version.replaces.contains(&before.record))
+            || after.is_some_and(|(_, after)| !after.replaces.contains(&place.record))
+    }
+
     fn heads(&self, at: Stamp) -> Vec<(Place, &FieldValue)> {
+        let heads = self.versions(at).into_iter();
+        heads.map(|(place, one)| (place, &one.value)).collect()
+    }
+
+    fn versions(&self, at: Stamp) -> Vec<(Place, &Version)> {
         let seen = || self.values.range(..=Place::end_of(at));
         if let (1, true) = (self.values.len(), self.replaced.is_empty()) {
-            return seen()
-                .map(|(place, version)| (*place, &version.value))
-                .collect();
+            return seen().map(|(place, one)| (*place, one)).collect();
         }
         let replaced: BTreeSet<&Digest> = seen()
             .flat_map(|(_, version)| &version.replaces)
@@ -57,7 +114,7 @@ impl Register {
             .collect();
         seen()
             .filter(|(place, _)| !replaced.contains(&place.record))
-            .map(|(place, version)| (*place, &version.value))
+            .map(|(place, one)| (*place, one))
             .collect()
     }
 
@@ -97,7 +154,7 @@ impl Tasks {
         let Action::Task(change) = &fact.body.action else {
             return;
         };
-        let task = self.tasks.entry(change.task.clone()).or_default();
+        let task = self.by_name.entry(change.task.clone()).or_default();
         task.changed.insert(fact.place);
         if let Some(evidence) = change.evidence {
             task.evidence.insert(fact.place, evidence);
@@ -109,17 +166,32 @@ impl Tasks {
             }
             let register = task.registers.entry(field.value.field()).or_default();
             let version = Version {
+                agent: fact.agent,
                 value: field.value.clone(),
                 replaces: field.replaces.clone(),
             };
+            if register.parts(&fact.place, &version) {
+                self.may_be_split.insert(change.task.clone());
+            }
             register.values.insert(fact.place, version);
+            if let FieldValue::Assignee(who) = &field.value
+                && !who.is_empty()
+            {
+                let own = self.by_assignee.entry(who.clone()).or_default();
+                own.insert(change.task.clone());
+            }
+        }
+        if task.may_be_open() {
+            let priorities = task.priorities().into_iter();
+            let open = priorities.map(|priority| (priority, change.task.clone()));
+            self.may_be_open.extend(open);
         }
     }
 
     /// Takes a record out again.
     pub fn retract(&mut self, place: Place, action: &Action) {
         let Action::Task(change) = action else { return };
-        let Some(task) = self.tasks.get_mut(&change.task) else {
+        let Some(task) = self.by_name.get_mut(&change.task) else {
             return;
         };
         task.changed.remove(&place);
@@ -129,13 +201,13 @@ impl Tasks {
             register.values.remove(&place);
         }
         if task.changed.is_empty() {
-            self.tasks.remove(&change.task);
+            self.by_name.remove(&change.task);
         }
     }
 
     /// Whether the task was made at or before a stamp.
     pub fn exists(&self, name: &str, at: Stamp) -> bool {
-        self.tasks.get(name).is_some_and(|task| {
+        self.by_name.get(name).is_some_and(|task| {
             task.registers
                 .get(&Field::Created)
                 .is_some_and(|made| !made.heads(at).is_empty())
@@ -144,7 +216,7 @@ impl Tasks {
 
     /// Fills in, per field, what stands now, where a change names nothing that it replaces.
     pub fn fill_replaces(&self, change: &mut TaskChange, at: Stamp) {
-        let Some(task) = self.tasks.get(&change.task) else {
+        let Some(task) = self.by_name.get(&change.task) else {
             return;
         };
         for field in change
@@ -167,14 +239,49 @@ impl Tasks {
     pub fn names_after<'a>(&'a self, after: Option<&'a str>) -> impl Iterator<Item = &'a str> {
         use core::ops::Bound;
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.tasks
+        self.by_name
             .range::<str, _>((from, Bound::Unbounded))
             .map(|(name, _)| name.as_str())
     }
 
+    /// Fields with concurrent values as of a stamp.
+    pub fn splits(&self, at: Stamp) -> Vec<Split> {
+        let tasks = self.may_be_split.iter();
+        let tasks = tasks.filter_map(|name| Some((name, self.by_name.get(name)?)));
+        let registers = tasks.flat_map(|(name, task)| {
+            let registers = task.registers.iter();
+            registers.map(move |(field, register)| (name, field, register))
+        });
+        registers
+            .filter_map(|(name, field, register)| {
+                let heads = register.versions(at);
+                (heads.len() > 1).then(|| Split {
+                    task: name.clone(),
+                    field: field.clone(),
+                    heads: heads
+                        .iter()
+                        .map(|(place, one)| (*place, one.agent))
+                        .collect(),
+                })
+            })
+            .collect()
+    }
+
+    /// The tasks that an agent's name may be assigned to, by name.
+    pub fn assigned<'a>(&'a self, who: &str) -> impl Iterator<Item = &'a str> {
+        let own = self.by_assignee.get(who).into_iter().flatten();
+        own.map(String::as_str)
+    }
+
+    /// Tasks that may be open with their possible priorities, most urgent first.
+    pub fn may_be_open(&self) -> impl Iterator<Item = (u8, &str)> {
+        let open = self.may_be_open.iter();
+        open.map(|(priority, name)| (*priority, name.as_str()))
+    }
+
     /// A task's status as of a stamp.
     pub fn status(&self, name: &str, at: Stamp) -> Option<TaskStatus> {
-        match first(self.tasks.get(name)?, &Field::Status, at)? {
+        match first(self.by_name.get(name)?, &Field::Status, at)? {
             FieldValue::Status(status) => Some(*status),
             _ => None,
         }
@@ -188,7 +295,7 @@ impl Tasks {
 
     /// A task as of a stamp; `circular` comes from [`Tasks::circular`].
     pub fn read(&self, name: &str, at: Stamp, circular: &Circles) -> Option<TaskView> {
-        let task = self.tasks.get(name)?;
+        let task = self.by_name.get(name)?;
         let last = task.changed.range(..=Place::end_of(at)).next_back()?;
         let mut view = TaskView {
             task: name.to_string(),
@@ -257,7 +364,7 @@ impl Tasks {
     /// links are taken in order of (stamp, digest), and one that would close a circle is not.
     pub fn circular(&self, at: Stamp) -> Circles {
         let mut links: Vec<(Place, &str, &str)> = Vec::new();
-        for (name, task) in &self.tasks {
+        for (name, task) in &self.by_name {
             for (field, register) in &task.registers {
                 let Field::Link(on, Relation::Blocks) = field else {
                     continue;
@@ -286,7 +393,7 @@ impl Tasks {
     pub fn count(&self, at: Stamp) -> (BTreeMap<TaskStatus, u64>, u64) {
         let mut counts = BTreeMap::new();
         let mut conflicts = 0;
-        for task in self.tasks.values() {
+        for task in self.by_name.values() {
             if let Some(FieldValue::Status(status)) = first(task, &Field::Status, at) {
                 *counts.entry(*status).or_default() += 1;
             }
@@ -302,7 +409,7 @@ impl Tasks {
     /// Drops what a settled change replaced.
     pub fn prune(&mut self, frontier: Stamp) {
         let edge = Place::end_of(frontier);
-        for task in self.tasks.values_mut() {
+        for task in self.by_name.values_mut() {
             for register in task.registers.values_mut() {
                 register.prune(frontier);
             }
@@ -319,11 +426,43 @@ impl Tasks {
                 task.evidence.retain(|place, _| *place >= last);
             }
         }
+        self.prune_indexes();
+    }
+
+    /// Strikes out what no kept value says any more.
+    fn prune_indexes(&mut self) {
+        let tasks = &self.by_name;
+        self.by_assignee.retain(|who, own| {
+            own.retain(|name| {
+                let register = tasks
+                    .get(name)
+                    .and_then(|t| t.registers.get(&Field::Assignee));
+                let mut values = register.into_iter().flat_map(|r| r.values.values());
+                values.any(|one| matches!(&one.value, FieldValue::Assignee(a) if a == who))
+            });
+            !own.is_empty()
+        });
+        self.may_be_open.retain(|(priority, name)| {
+            let task = tasks.get(name);
+            task.is_some_and(|t| t.may_be_open() && t.priorities().contains(priority))
+        });
+        self.may_be_split.retain(|name| {
+            let registers = tasks
+                .get(name)
+                .into_iter()
+                .flat_map(|t| t.registers.values());
+            registers
+                .into_iter()
+                .any(|register| register.values.len() > 1)
+        });
     }
 
     /// Values kept in memory.
     pub fn weight(&self) -> usize {
-        let registers = self.tasks.values().flat_map(|task| task.registers.values());
+        let registers = self
+            .by_name
+            .values()
+            .flat_map(|task| task.registers.values());
         registers.map(|register| register.values.len()).sum()
     }
 }

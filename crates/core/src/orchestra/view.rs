@@ -12,6 +12,13 @@ use unisono_model::{
     SignalKind, Stamp, Status, TaskStatus, Urgency,
 };
 
+pub use super::brief::{BriefLine, BriefPart, BriefView};
+pub use super::coherence::{
+    CoherenceView, DriftKind, DriftView, GluingView, Severity, TermKind, TermView,
+};
+pub use super::interference::view::{
+    InterferenceKind, InterferenceView, InterferencesView, ResolutionView, SideView,
+};
 use crate::replication::Cursor;
 
 mod files;
@@ -31,6 +38,12 @@ pub enum View {
     Presences(Vec<PresenceView>),
     /// To `Sense`.
     Signals(Vec<SignalView>),
+    /// To `Interference`.
+    Interference(InterferencesView),
+    /// To `Coherence`.
+    Coherence(CoherenceView),
+    /// To `Continue`.
+    Continue(BriefView),
     /// To `Claims`.
     Claims(Vec<ClaimView>),
     /// To `Tasks`.

@@ -46,6 +46,9 @@ pub(crate) const RULES: FoldRules = FoldRules {
         paths_by_prefix: false,
         narrowing_skipped: false,
         policy_after_apply: false,
+        interference_by_arrival: false,
+        glob_by_prefix: false,
+        resolution_last: false,
     },
 };
 

@@ -8,6 +8,7 @@ mod facts;
 mod files;
 mod folds;
 mod forwarding;
+mod interference;
 mod loopback;
 mod mending;
 mod nodes;

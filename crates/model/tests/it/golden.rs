@@ -7,8 +7,8 @@ use unisono_model::{
     Action, AgentId, Approve, BUNDLE_VERSION, BundleBody, BundleHeader, Carried, ChainId,
     ClusterId, Content, Digest, DocumentAppend, DocumentKind, DocumentName, FileScope, Held,
     IdempotencyKey, Incarnation, Judgement, LogId, Measure, Measured, Moved, NodeId, OrchestraId,
-    PhaseState, Plan, PlanPhase, Project, RECORD_VERSION, RecordBody, RecordPlace, Reviewed,
-    SignedBundle, SignedRecord, Stamp, Who, Write,
+    PhaseState, Plan, PlanPhase, Project, RECORD_VERSION, RecordBody, RecordPlace, Resolution,
+    Resolve, Reviewed, SignedBundle, SignedRecord, Stamp, Who, Write,
 };
 
 pub(crate) fn record() -> (RecordPlace, SignedRecord) {
@@ -184,6 +184,17 @@ fn the_bundle_is_these_bytes() {
     ));
 }
 
+#[test]
+fn a_resolution_is_these_bytes() {
+    let action = Action::Resolve(Resolve {
+        interference: Digest([7; 32]),
+        how: Resolution::Synthesis,
+        outcome: "one module".into(),
+        mark: None,
+    });
+    assert_eq!(hex(&wire::encode(&action)), RESOLVE);
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
@@ -193,6 +204,8 @@ fn hex(bytes: &[u8]) -> String {
 const RECORD_DIGEST: &str = "5e1943545f9c3754ff79ad54b50a29c001a334f874940532914f195cf735a917";
 const RECORD_BODY: &str =
     "0100fbd095ffbc310101050505050505050505050505050505050000050b7372632f617574682f2a2ae0d403";
+const RESOLVE: &str = "110707070707070707070707070707070707070707070707070707070707070707\
+    020a6f6e65206d6f64756c6500";
 const BUNDLE_DIGEST: &str = "9ef08b0954bfc630a462ce9b20725c1fbf0cb9d991a15087efa5929cbce08268";
 const BUNDLE_BYTES: &str = "a4ce8304c9d5e6befb437d77e45287b3fb53f71c401160d6b8341a603a05749b";
 const ABOUT_FILES: [&str; 3] = [

@@ -129,6 +129,7 @@ impl Agent {
             View::Chains(cuts) => self.take_cuts(cuts),
             View::Plan(view) => self.see_plan(view.as_ref()),
             View::File(view) => self.see_file(view.as_ref()),
+            View::Interference(view) => self.take_interferences(&view),
             View::Task(task) => {
                 if self
                     .made_task

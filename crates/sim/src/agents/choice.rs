@@ -30,6 +30,9 @@ impl Agent {
         if let Some(wish) = self.exercise(now) {
             return wish;
         }
+        if let Some(wish) = self.clear_the_way() {
+            return wish;
+        }
         if self.chance.percent(4) {
             // Agents move: that is what cursors are for.
             self.move_on();
@@ -114,8 +117,9 @@ impl Agent {
 
     fn claim(&mut self) -> Wish {
         let lease_ms = self.lease();
+        let topic = topic(self.chance.below(TOPICS as u64));
         Wish::Act(Action::Claim {
-            topic: topic(self.chance.below(TOPICS as u64)),
+            topic: self.path_or(topic),
             lease_ms,
         })
     }
@@ -153,7 +157,7 @@ impl Agent {
             kind,
             topic: topic(self.chance.below(TOPICS as u64)),
             urgency: *self.chance.pick(&urgencies).unwrap_or(&Urgency::Low),
-            text: format!("from {}", self.name),
+            text: self.intention(),
             lifetime_ms: self.chance.log_between(500, 400_000),
             evidence: if kind == SignalKind::Offer {
                 evidence
@@ -260,7 +264,10 @@ impl Agent {
         let hot = topic(self.chance.below(TOPICS as u64));
         let question = match self.chance.below(8) {
             0 => Question::State,
-            1 => Question::Sense { topic: Some(hot) },
+            1 => Question::Sense {
+                topic: Some(hot),
+                agent: None,
+            },
             2 => Question::Claims { topic: Some(hot) },
             3 => Question::Tasks {
                 status: None,

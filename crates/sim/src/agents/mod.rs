@@ -6,6 +6,7 @@ mod character;
 mod choice;
 mod errand;
 mod files;
+mod resonance;
 pub mod rights;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,6 +76,8 @@ pub struct Agent {
     talk: Talk,
     holdings: BTreeMap<String, Holding>,
     marks: Vec<Digest>,
+    /// Interferences that name it and that it may resolve.
+    in_the_way: Vec<Digest>,
     made_task: Option<(String, Stamp)>,
     heads: Option<unisono_core::orchestra::view::TaskView>,
     last_as_of: Option<Stamp>,
@@ -230,6 +233,7 @@ impl Agent {
             talk: Talk::Nothing,
             holdings: BTreeMap::new(),
             marks: Vec::new(),
+            in_the_way: Vec::new(),
             made_task: None,
             heads: None,
             last_as_of: None,

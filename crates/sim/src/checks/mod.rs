@@ -5,6 +5,7 @@ mod agreement;
 mod bounds;
 mod claims;
 mod durability;
+pub mod interference;
 mod invention;
 mod membership;
 mod progress;
@@ -30,7 +31,7 @@ const KEPT_MAX: usize = 20;
 /// An invariant that did not hold.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Violation {
-    /// Which: `I1` to `I12`, `session`, or `size` where too little happened.
+    /// Which: `I1` to `I14`, `session`, or `size` where too little happened.
     pub invariant: String,
     /// When it was seen (virtual ns).
     pub at_ns: u64,

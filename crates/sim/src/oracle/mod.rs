@@ -4,6 +4,7 @@
 mod claims;
 mod course;
 mod files;
+mod interference;
 mod logs;
 mod members;
 mod rights;
@@ -16,6 +17,7 @@ use unisono_model::{Action, AgentId, IdempotencyKey, SignalKind, Stamp};
 pub use claims::{Held, Loss, Story, claims, story};
 pub use course::iteration;
 pub use files::{File, beyond_the_plan, files};
+pub use interference::{Told, interferences, meet};
 pub use logs::{Fact, Reading, proven, read};
 pub use members::{Removals, removals};
 pub use rights::Ground;
@@ -84,6 +86,8 @@ pub struct Truth {
     pub marks: u64,
     /// Who is enrolled.
     pub agents: BTreeSet<AgentId>,
+    /// Who gets in whose way.
+    pub interferences: Told,
 }
 
 /// What every replica must show at a stamp.
@@ -92,10 +96,12 @@ pub fn truth(reading: &Reading, removals: &Removals, lease_ms_max: u64, at: Stam
     let enrols = facts
         .iter()
         .filter(|fact| matches!(fact.body.action, Action::Enrol(_)));
+    let claims = claims(&facts, removals, lease_ms_max, at);
     Truth {
         at,
         iteration: iteration(&facts),
-        claims: claims(&facts, removals, lease_ms_max, at),
+        interferences: interferences(&facts, &claims, at),
+        claims,
         tasks: tasks(&facts),
         signals: signals(&facts, at),
         files: files(&facts),

@@ -7,12 +7,16 @@ use std::rc::Rc;
 use unisono_core::journal::Entry;
 use unisono_core::node::{Question, Storage};
 use unisono_core::orchestra::claims::Claims;
+use unisono_core::orchestra::view::{InterferenceKind, View};
 use unisono_model::{Action, NodeId, OrchestraId, Stamp};
 
 use super::{MS, SECOND, World};
 use crate::checks::{self, Excuses};
 use crate::host::Host;
 use crate::oracle::{self, Reading, Story};
+
+/// How long before agents stop interferences are judged, too (ns): they are at work then.
+const INTERFERED_BEFORE: [u64; 4] = [SECOND, 4 * SECOND, 8 * SECOND, 16 * SECOND];
 
 impl World {
     /// Lets everything go wrong for as long as planned, then heals and judges.
@@ -21,6 +25,7 @@ impl World {
             return self.judge_forks();
         }
         let end = self.now;
+        self.retired_at = end;
         self.agents
             .iter_mut()
             .for_each(|agent| agent.retired = true);
@@ -193,6 +198,11 @@ impl World {
         self.trace_facts(&home_facts, |_| true);
         let work = self.reading(self.workplace);
         let truth = oracle::truth(&work, &removals, self.scenario.lease_ms_max, at);
+        // Most of what agents did to each other has ended by now: it is looked at as it was, too.
+        let then = INTERFERED_BEFORE.map(|before| self.retired_at.saturating_sub(before));
+        let lease_ms_max = self.scenario.lease_ms_max;
+        let earlier =
+            then.map(|then| oracle::truth(&work, &removals, lease_ms_max, Self::stamp_at(then)));
         self.counters
             .add_many("records by the logs", work.facts.len() as u64);
         self.counters
@@ -223,6 +233,10 @@ impl World {
             };
             let verdict = verdict.map_err(|why| format!("machine {host} at {at}: {why}"));
             self.checks.say(self.now, "I1", verdict);
+            self.judge_interferences(host, at, &truth.interferences);
+            for earlier in &earlier {
+                self.judge_interferences(host, earlier.at, &earlier.interferences);
+            }
             // A last look at all claims, so that whoever lost has been told.
             self.ask(host, self.workplace, Question::Claims { topic: None }, None);
         }
@@ -250,6 +264,33 @@ impl World {
         }
         self.counters
             .add_many("claims lost by the logs", story.lost.len() as u64);
+    }
+
+    fn judge_interferences(&mut self, host: usize, at: Stamp, truth: &oracle::Told) {
+        let question = Question::Interference {
+            agent: None,
+            limit: usize::MAX,
+        };
+        let verdict = match self.view(host, self.workplace, question, Some(at)) {
+            Some(View::Interference(shown)) => {
+                self.counters.add("interferences judged");
+                checks::interference::check(&shown, truth)
+            }
+            // What lies further back is read from the disk, which takes its time.
+            _ => return,
+        };
+        let verdict = verdict.map_err(|why| format!("machine {host} at {at}: {why}"));
+        self.checks.say(self.now, "I14", verdict);
+        for (kind, _) in truth.values() {
+            self.counters.add(match kind {
+                InterferenceKind::Contested => "contested shown",
+                InterferenceKind::Overlap => "overlap shown",
+                InterferenceKind::Unanswered => "unanswered shown",
+                InterferenceKind::Collision => "collision shown",
+            });
+        }
+        let resolved = truth.values().filter(|(_, known)| known.is_some()).count();
+        self.counters.add_many("resolved shown", resolved as u64);
     }
 
     /// Where a lying node may have broken what others promised. A fork takes records away. And a node

@@ -47,7 +47,7 @@ impl World {
         self.heard_by_judge.take()?.ok()
     }
 
-    fn view(
+    pub(super) fn view(
         &mut self,
         host: usize,
         place: OrchestraId,
@@ -99,7 +99,10 @@ impl World {
         let View::Claims(claims) = self.view(host, place, all, at)? else {
             return None;
         };
-        let all = Question::Sense { topic: None };
+        let all = Question::Sense {
+            topic: None,
+            agent: None,
+        };
         let View::Signals(signals) = self.view(host, place, all, at)? else {
             return None;
         };

@@ -132,6 +132,8 @@ pub struct World {
     misled: BTreeSet<usize>,
     cuts: usize,
     healed: bool,
+    /// When agents stopped beginning anything (virtual ns).
+    retired_at: u64,
     /// Something has gone so wrong that going on makes no sense.
     broken: bool,
     forks_noted: BTreeSet<Digest>,
@@ -190,6 +192,7 @@ impl World {
             misled: BTreeSet::new(),
             cuts: 0,
             healed: false,
+            retired_at: 0,
             broken: false,
             forks_noted: BTreeSet::new(),
             refusals: Vec::new(),

@@ -55,4 +55,7 @@ planted! {
     planted_paths_by_prefix "paths-by-prefix",
     planted_narrowing_skipped "narrowing-skipped",
     planted_policy_after_apply "policy-after-apply",
+    planted_interference_by_arrival "interference-by-arrival",
+    planted_glob_by_prefix "glob-by-prefix",
+    planted_resolution_last "resolution-last",
 }

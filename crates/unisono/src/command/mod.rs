@@ -14,6 +14,7 @@ pub(crate) mod node;
 pub(crate) mod note;
 pub(crate) mod plan;
 pub(crate) mod record;
+pub(crate) mod resonance;
 pub(crate) mod session;
 pub(crate) mod signal;
 pub(crate) mod sim;
@@ -115,6 +116,9 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         Command::Agent(args) => agent::run(args, &session).await,
         Command::Presence(args) => agent::presence(args, &session).await,
         Command::Sense(args) => signal::sense(args, &session).await,
+        Command::Interference(args) => resonance::interference(args, &session).await,
+        Command::Coherence => resonance::coherence(&session).await,
+        Command::Continue(args) => resonance::go_on(args, &session).await,
         Command::Emit(args) => signal::emit(args, &session).await,
         Command::Claim(args) => claim::claim(args, &session).await,
         Command::Renew(args) => claim::renew(args, &session).await,

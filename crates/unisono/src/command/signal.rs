@@ -48,11 +48,9 @@ pub(crate) async fn sense(args: SenseArgs, session: &Session) -> Result<(), Fail
         ("TEXT", "text"),
         ("UNTIL", "expires.time"),
     ];
-    let query: Vec<(&str, &str)> = args
-        .topic
-        .iter()
-        .map(|topic| ("topic", topic.as_str()))
-        .collect();
+    let topic = args.topic.iter().map(|topic| ("topic", topic.as_str()));
+    let agent = session.agent().ok().map(|name| ("as", name));
+    let query: Vec<(&str, &str)> = topic.chain(agent).collect();
     session
         .show_read(
             "signals",

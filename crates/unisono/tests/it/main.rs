@@ -17,6 +17,7 @@ mod harass;
 mod plans;
 mod process;
 mod replay;
+mod resonance;
 mod rights;
 mod service;
 mod settings;

@@ -1,0 +1,190 @@
+//! NEEDs that nobody answers: by topic, and within it by agent, so that an agent that says the same
+//! a hundred thousand times is one agent that needs something.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use unisono_model::{AgentId, Place, Signal, SignalKind, Stamp, Urgency};
+
+/// The fold over NEEDs and OFFERs.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Needs {
+    topics: BTreeMap<String, Topic>,
+    by_agent: BTreeMap<AgentId, BTreeSet<String>>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Topic {
+    needs: BTreeMap<AgentId, BTreeMap<Place, Wanted>>,
+    offers: BTreeMap<AgentId, BTreeMap<Place, Wanted>>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Wanted {
+    until: Stamp,
+    iteration: u32,
+    urgency: Urgency,
+}
+
+/// When and under what rules NEEDs are read.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// As of when.
+    pub at: Stamp,
+    /// The iteration then: NEEDs and OFFERs of earlier ones have ended.
+    pub iteration: u32,
+    /// How long a NEED may go unanswered (ms).
+    pub patience_ms: u64,
+}
+
+/// A NEED that nobody has answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Unanswered<'a> {
+    /// The first of its agent on the topic that stands.
+    pub need: Place,
+    /// Whose.
+    pub agent: AgentId,
+    /// About what.
+    pub topic: &'a str,
+    /// When it ends.
+    pub until: Stamp,
+    /// Whether its agent says that it can do nothing else.
+    pub blocking: bool,
+}
+
+impl Wanted {
+    fn stands(&self, place: &Place, moment: &Moment) -> bool {
+        place.stamp <= moment.at && self.until >= moment.at && self.iteration >= moment.iteration
+    }
+}
+
+impl Needs {
+    /// Takes in a NEED or an OFFER.
+    pub fn insert(&mut self, place: Place, agent: AgentId, iteration: u32, signal: &Signal) {
+        let wanted = Wanted {
+            until: place.stamp.plus_ms(signal.lifetime_ms),
+            iteration,
+            urgency: signal.urgency,
+        };
+        let topic = self.topics.entry(signal.topic.clone()).or_default();
+        let side = match signal.kind {
+            SignalKind::Need => &mut topic.needs,
+            SignalKind::Offer => &mut topic.offers,
+            SignalKind::Intent => return,
+        };
+        side.entry(agent).or_default().insert(place, wanted);
+        if signal.kind == SignalKind::Need {
+            let own = self.by_agent.entry(agent).or_default();
+            own.insert(signal.topic.clone());
+        }
+    }
+
+    /// Takes one out again.
+    pub fn retract(&mut self, place: Place, topic: &str) {
+        if let Some(topic) = self.topics.get_mut(topic) {
+            for said in topic.needs.values_mut().chain(topic.offers.values_mut()) {
+                said.remove(&place);
+            }
+        }
+    }
+
+    /// The NEEDs that stand and that nobody else's OFFER meets, for longer than it may take.
+    pub fn all(&self, moment: Moment) -> Vec<Unanswered<'_>> {
+        let topics = self.topics.iter();
+        topics
+            .flat_map(|(name, topic)| {
+                let agents = topic.needs.keys();
+                agents.filter_map(move |agent| topic.unanswered(name, agent, &moment))
+            })
+            .collect()
+    }
+
+    /// The same, of one agent.
+    pub fn of(&self, agent: &AgentId, moment: Moment) -> Vec<Unanswered<'_>> {
+        let own = self.by_agent.get(agent).into_iter().flatten();
+        own.filter_map(|name| {
+            let topic = self.topics.get(name)?;
+            topic.unanswered(name, agent, &moment)
+        })
+        .collect()
+    }
+
+    /// Who needs a topic, by agent, with the first NEED of each that stands.
+    pub fn asked(&self, topic: &str, moment: Moment, most: usize) -> Vec<(AgentId, Place)> {
+        let needs = self.topics.get(topic).map(|topic| &topic.needs);
+        let agents = needs.into_iter().flatten();
+        agents
+            .filter_map(|(agent, said)| {
+                let first = said
+                    .iter()
+                    .find(|(place, one)| one.stands(place, &moment))?;
+                Some((*agent, *first.0))
+            })
+            .take(most)
+            .collect()
+    }
+
+    /// Drops what had ended at the frontier.
+    pub fn prune(&mut self, frontier: Stamp, iteration: u32) {
+        let edge = Moment {
+            at: frontier,
+            iteration,
+            patience_ms: 0,
+        };
+        let stays =
+            |place: &Place, one: &mut Wanted| place.stamp > frontier || one.stands(place, &edge);
+        self.topics.retain(|_, topic| {
+            for side in [&mut topic.needs, &mut topic.offers] {
+                side.retain(|_, said| {
+                    said.retain(stays);
+                    !said.is_empty()
+                });
+            }
+            !topic.needs.is_empty() || !topic.offers.is_empty()
+        });
+        let topics = &self.topics;
+        self.by_agent.retain(|agent, own| {
+            own.retain(|name| {
+                let topic = topics.get(name);
+                topic.is_some_and(|topic| topic.needs.contains_key(agent))
+            });
+            !own.is_empty()
+        });
+    }
+
+    /// Values kept in memory.
+    pub fn weight(&self) -> usize {
+        let sides = self.topics.values().flat_map(|t| [&t.needs, &t.offers]);
+        sides.flat_map(BTreeMap::values).map(BTreeMap::len).sum()
+    }
+}
+
+impl Topic {
+    fn unanswered<'a>(
+        &self,
+        name: &'a str,
+        agent: &AgentId,
+        moment: &Moment,
+    ) -> Option<Unanswered<'a>> {
+        let own = self.needs.get(agent)?.iter();
+        let mut standing = own.filter(|(place, one)| one.stands(place, moment));
+        let (place, first) = standing.next()?;
+        if place.stamp.plus_ms(moment.patience_ms) > moment.at {
+            return None;
+        }
+        let others = self.offers.iter().filter(|(other, _)| *other != agent);
+        let mut offers = others.flat_map(|(_, said)| said);
+        if offers.any(|(place, offer)| offer.stands(place, moment)) {
+            return None;
+        }
+        Some(Unanswered {
+            need: *place,
+            agent: *agent,
+            topic: name,
+            until: first.until,
+            blocking: first.urgency == Urgency::Blocking,
+        })
+    }
+}

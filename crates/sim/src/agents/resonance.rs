@@ -1,0 +1,99 @@
+//! What brings agents into each other's way: paths and globs, intentions in few words, and ways out.
+//! Chosen by the operation's number, so that what else an agent draws stays the same.
+
+use unisono_core::node::Question;
+use unisono_core::orchestra::view::InterferencesView;
+use unisono_model::{Action, Digest, Resolution, Resolve, Setting};
+
+use super::{Agent, Wish};
+
+/// Topics that are paths, some of which are globs over others.
+const PATHS: [&str; 8] = [
+    "src/auth/**",
+    "src/auth/login.rs",
+    "src/*.rs",
+    "src/lib.rs",
+    "src/auth/*.rs",
+    "src/deep/**",
+    "src/deep/a/b.rs",
+    "docs/",
+];
+/// What intentions are about.
+const WORDS: [&str; 10] = [
+    "login", "session", "token", "index", "search", "cache", "parser", "lexer", "report", "queue",
+];
+
+impl Agent {
+    /// A number that follows from the agent and what it has done, and from nothing else.
+    fn whim(&self, salt: u64) -> u64 {
+        let words = [
+            self.name.as_bytes(),
+            &self.next_operation.to_le_bytes(),
+            &salt.to_le_bytes(),
+        ];
+        let digest = Digest::of("sim-whim", &words);
+        u64::from_le_bytes(digest.0[..8].try_into().expect("a digest has 32 bytes"))
+    }
+
+    /// A path instead of a topic that everybody wants, now and then.
+    pub(super) fn path_or(&self, topic: String) -> String {
+        if self.whim(1) % 3 == 0 {
+            let index = (self.whim(2) % PATHS.len() as u64) as usize;
+            return PATHS[index].to_owned();
+        }
+        topic
+    }
+
+    /// A sentence of three words, of which others use the same.
+    pub(super) fn intention(&self) -> String {
+        let word = |salt: u64| WORDS[(self.whim(salt) % WORDS.len() as u64) as usize];
+        format!("{} the {} and the {}", word(3), word(4), word(5))
+    }
+
+    /// Looks for what stands in its way, or clears it.
+    pub(super) fn clear_the_way(&mut self) -> Option<Wish> {
+        if let Some(id) = self.in_the_way.pop() {
+            let ways = [
+                Resolution::Merge,
+                Resolution::Priority,
+                Resolution::Synthesis,
+                Resolution::Defer,
+            ];
+            return Some(Wish::Act(Action::Resolve(Resolve {
+                interference: id,
+                how: ways[(self.whim(6) % 4) as usize],
+                outcome: format!("{} has decided", self.name),
+                mark: self.marks.last().copied(),
+            })));
+        }
+        match self.whim(7) % 40 {
+            0..=5 => Some(Wish::Look(
+                Question::Interference {
+                    agent: Some(self.name.clone()),
+                    limit: 10,
+                },
+                None,
+            )),
+            6 => Some(Wish::Look(Question::Coherence, None)),
+            7 => Some(Wish::Look(
+                Question::Continue {
+                    agent: self.name.clone(),
+                    tokens_max: 400,
+                    since: Some(self.cursor.clone()),
+                },
+                None,
+            )),
+            8 if self.whim(8) % 4 == 0 => Some(Wish::Act(Action::Settings(vec![
+                (Setting::NeedPatienceMs, self.whim(9) % 20_000),
+                (Setting::CollisionPermille, self.whim(10) % 700),
+            ]))),
+            _ => None,
+        }
+    }
+
+    /// What it was told stands in its way, and that nobody has resolved.
+    pub(super) fn take_interferences(&mut self, view: &InterferencesView) {
+        let open = view.interferences.iter().filter(|one| one.is_open());
+        self.in_the_way = open.take(2).map(|one| one.id).collect();
+    }
+}

@@ -1,0 +1,32 @@
+//! I14: every interference is found exactly once, under the same name on every replica, and its
+//! resolution is the first by stamp.
+
+use std::collections::BTreeMap;
+
+use unisono_core::orchestra::view::InterferencesView;
+
+use crate::oracle::Told;
+
+/// Whether what a node shows is what comparing every pair finds.
+pub fn check(shown: &InterferencesView, truth: &Told) -> Result<(), String> {
+    let mut seen = BTreeMap::new();
+    for one in &shown.interferences {
+        let resolution = one.resolution.as_ref().map(|known| known.place.record);
+        if seen.insert(one.id, (one.kind, resolution)).is_some() {
+            return Err(format!("{} is found twice", one.id));
+        }
+    }
+    for (id, said) in truth {
+        match seen.get(id) {
+            None => return Err(format!("{id}, {said:?} by the logs, is not found")),
+            Some(shown) if shown != said => {
+                return Err(format!("{id} is shown as {shown:?}, by the logs {said:?}"));
+            }
+            Some(_) => {}
+        }
+    }
+    match seen.iter().find(|(id, _)| !truth.contains_key(id)) {
+        Some((id, shown)) => Err(format!("{id}, {shown:?}, is found where nothing is")),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,178 @@
+//! Who gets in whose way, naively: every pair is looked at. Of the node's own code only two pure
+//! functions of one record or two are used: the words of an intention and the name of a pair.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use unisono_core::orchestra::interference::limits::{LIKENESS_FLOOR, NEIGHBOURS_MAX};
+use unisono_core::orchestra::interference::view::InterferenceKind;
+use unisono_core::orchestra::interference::words::Words;
+use unisono_model::{Action, AgentId, Digest, Place, Setting, SignalKind, Stamp};
+
+use super::claims::Held;
+use super::course::iteration;
+use super::logs::Fact;
+
+/// What every replica must show of an interference: its kind, and the record that resolved it.
+pub type Told = BTreeMap<Digest, (InterferenceKind, Option<Digest>)>;
+
+struct Said {
+    place: Place,
+    agent: AgentId,
+    topic: String,
+    until: Stamp,
+    iteration: u32,
+    words: Words,
+}
+
+/// The interferences that stand at a stamp.
+pub fn interferences(facts: &[&Fact], held: &BTreeMap<String, Held>, at: Stamp) -> Told {
+    let mut told = Told::new();
+    let mut add = |kind: InterferenceKind, one: &Digest, two: &Digest| {
+        told.insert(kind.id(one, two), (kind, None));
+    };
+    for (topic, holder) in held {
+        for (loser, agent) in &holder.losers {
+            if *agent != holder.agent && holder.token <= loser.stamp {
+                let winner = &holder.claim.record;
+                add(InterferenceKind::Contested, winner, &loser.record);
+            }
+        }
+        for (other, theirs) in held.range(topic.clone()..).skip(1) {
+            if theirs.agent != holder.agent && meet(topic, other) {
+                let (one, two) = (&holder.claim.record, &theirs.claim.record);
+                add(InterferenceKind::Overlap, one, two);
+            }
+        }
+    }
+    for (one, two) in collisions(facts, at) {
+        add(InterferenceKind::Collision, &one, &two);
+    }
+    for need in unanswered(facts, at) {
+        add(InterferenceKind::Unanswered, &need, &need);
+    }
+    for fact in facts {
+        if let Action::Resolve(resolve) = &fact.body.action
+            && let Some((_, known)) = told.get_mut(&resolve.interference)
+        {
+            known.get_or_insert(fact.place.record);
+        }
+    }
+    told
+}
+
+fn setting(facts: &[&Fact], wanted: Setting, default: u64) -> u64 {
+    let said = facts.iter().flat_map(|fact| match &fact.body.action {
+        Action::Settings(changes) => changes.as_slice(),
+        _ => &[],
+    });
+    let values = said.filter(|(setting, _)| *setting == wanted);
+    values.last().map_or(default, |(_, value)| *value)
+}
+
+fn said(facts: &[&Fact], kind: SignalKind) -> Vec<Said> {
+    let signals = facts.iter().filter_map(|fact| match &fact.body.action {
+        Action::Signal(signal) if signal.kind == kind => Some(Said {
+            place: fact.place,
+            agent: fact.agent,
+            topic: signal.topic.clone(),
+            until: fact.place.stamp.plus_ms(signal.lifetime_ms),
+            iteration: fact.body.iteration,
+            words: Words::of(&signal.topic, &signal.text),
+        }),
+        _ => None,
+    });
+    signals.collect()
+}
+
+/// Every pair of INTENTs that is near on some word, stands, and is alike.
+fn collisions(facts: &[&Fact], at: Stamp) -> BTreeSet<(Digest, Digest)> {
+    let least = setting(facts, Setting::CollisionPermille, 250);
+    let intents = said(facts, SignalKind::Intent);
+    let keys: BTreeSet<u64> = intents
+        .iter()
+        .flat_map(|one| one.words.keys().iter().copied())
+        .collect();
+    let mut found = BTreeSet::new();
+    for key in keys {
+        let bearers: Vec<&Said> = intents
+            .iter()
+            .filter(|one| one.words.keys().contains(&key))
+            .collect();
+        for (index, one) in bearers.iter().enumerate() {
+            for two in bearers.iter().skip(index + 1).take(NEIGHBOURS_MAX) {
+                let likeness = one.words.likeness(&two.words);
+                let alike = likeness >= LIKENESS_FLOOR && u64::from(likeness) >= least;
+                let stand = one.until >= at && two.until >= at;
+                if alike && stand && one.agent != two.agent {
+                    found.insert((one.place.record, two.place.record));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The first standing NEED of each agent on each topic, where nobody else's OFFER stands.
+fn unanswered(facts: &[&Fact], at: Stamp) -> Vec<Digest> {
+    let patience_ms = setting(facts, Setting::NeedPatienceMs, 600_000);
+    let now = iteration(facts);
+    let stands = |one: &Said| one.until >= at && one.iteration >= now;
+    let offers = said(facts, SignalKind::Offer);
+    let mut first: BTreeMap<(String, AgentId), Place> = BTreeMap::new();
+    for need in said(facts, SignalKind::Need)
+        .iter()
+        .filter(|one| stands(one))
+    {
+        let key = (need.topic.clone(), need.agent);
+        first.entry(key).or_insert(need.place);
+    }
+    first.retain(|(topic, agent), place| {
+        let met = |one: &Said| one.topic == *topic && one.agent != *agent && stands(one);
+        place.stamp.plus_ms(patience_ms) <= at && !offers.iter().any(met)
+    });
+    first.into_values().map(|place| place.record).collect()
+}
+
+/// Whether some path matches both patterns, of which at least one is a glob.
+pub fn meet(one: &str, two: &str) -> bool {
+    let names = |topic: &str| -> Vec<String> {
+        let mut names: Vec<String> = topic.split('/').map(String::from).collect();
+        names.retain(|name| !name.is_empty() && name != ".");
+        if topic.ends_with('/') {
+            names.push("**".into());
+        }
+        names
+    };
+    let (one, two) = (names(one), names(two));
+    let wild = |names: &[String]| names.iter().any(|name| name.contains(['*', '?']));
+    (wild(&one) || wild(&two)) && paths_meet(&one, &two)
+}
+
+fn paths_meet(one: &[String], two: &[String]) -> bool {
+    match (one, two) {
+        ([], []) => true,
+        ([first, rest @ ..], _) if first == "**" => {
+            paths_meet(rest, two) || (!two.is_empty() && paths_meet(one, &two[1..]))
+        }
+        (_, [first, ..]) if first == "**" => paths_meet(two, one),
+        ([a, one @ ..], [b, two @ ..]) => {
+            let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+            names_meet(&a, &b) && paths_meet(one, two)
+        }
+        ([], _) | (_, []) => false,
+    }
+}
+
+fn names_meet(one: &[char], two: &[char]) -> bool {
+    match (one, two) {
+        ([], []) => true,
+        (['*', rest @ ..], _) => {
+            names_meet(rest, two) || (!two.is_empty() && names_meet(one, &two[1..]))
+        }
+        (_, ['*', ..]) => names_meet(two, one),
+        ([a, one @ ..], [b, two @ ..]) => {
+            (a == b || *a == '?' || *b == '?') && names_meet(one, two)
+        }
+        ([], _) | (_, []) => false,
+    }
+}

@@ -1,0 +1,163 @@
+//! Where agents get in each other's way, how far they have come apart, and what one needs to know to
+//! go on.
+
+use clap::{Args, Subcommand};
+use unisono_api::client::Reply;
+use unisono_api::dto::{ActionBody, Brief, Coherence, ResolutionWord, ResolveBody};
+use unisono_model::Digest;
+
+use super::session::Session;
+use super::word::word;
+use crate::failure::Failure;
+use crate::output::{self, Format, Table};
+
+/// `interference`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct InterferenceArgs {
+    #[command(subcommand)]
+    command: Option<InterferenceCommand>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum InterferenceCommand {
+    /// Those that stand; of one agent with --as (the same as no word)
+    #[command(after_help = "Example:\n  unisono interference list --as ada")]
+    List {
+        /// At most so many
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Says how one was resolved; the first to say so decides
+    #[command(
+        after_help = "Example:\n  unisono interference resolve 3b6a… synthesis \"one module for both\" --as ada"
+    )]
+    Resolve {
+        /// Its id, as it is listed
+        id: Digest,
+        /// In which way: merge, priority, synthesis, defer
+        #[arg(value_parser = word::<ResolutionWord>)]
+        how: ResolutionWord,
+        /// What was decided
+        #[arg(default_value = "")]
+        outcome: String,
+        /// The record of the mark that proves it
+        #[arg(long, value_name = "RECORD")]
+        mark: Option<Digest>,
+    },
+}
+
+/// `continue`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ContinueArgs {
+    /// At most about so many tokens
+    #[arg(long, default_value_t = 1_500)]
+    max_tokens: u64,
+    /// Only what is new since this cursor
+    // A cursor is base64 and may begin with a hyphen.
+    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
+    since: Option<String>,
+}
+
+/// Lists interferences, or resolves one.
+pub(crate) async fn interference(args: InterferenceArgs, session: &Session) -> Result<(), Failure> {
+    let limit = match args.command {
+        None => 100,
+        Some(InterferenceCommand::List { limit }) => limit,
+        Some(InterferenceCommand::Resolve {
+            id,
+            how,
+            outcome,
+            mark,
+        }) => {
+            let body = ResolveBody {
+                interference: id,
+                how,
+                outcome,
+                mark,
+            };
+            return session.show_act(ActionBody::Resolve(body)).await;
+        }
+    };
+    let limit = limit.to_string();
+    let mut query = vec![("limit", limit.as_str())];
+    let agent = session.agent().ok();
+    query.extend(agent.map(|name| ("as", name)));
+    let columns = &[
+        ("KIND", "kind"),
+        ("BLOCKING", "blocking"),
+        ("AGENTS", "agents"),
+        ("SINCE", "since.time"),
+        ("UNTIL", "until.time"),
+        ("RESOLVED", "resolution.how"),
+        ("ID", "id"),
+    ];
+    let list = "interferences";
+    session
+        .show_read("interference", &query, Some(Table { list, columns }))
+        .await
+}
+
+/// Shows the score and its terms.
+pub(crate) async fn coherence(session: &Session) -> Result<(), Failure> {
+    if session.global.output != Format::Table {
+        return session.show_read("coherence", &[], None).await;
+    }
+    let reply: Reply<Coherence> = session.read("coherence", &[]).await?;
+    let body = &reply.body;
+    let mut text = format!(
+        "coherence {:.3} of {} agents\n",
+        body.coherence, body.agents
+    );
+    for term in &body.terms {
+        text.push_str(&format!(
+            "  {:<10} {:>4} ‰ × {:>4} ‰{}\n",
+            shown(&term.term),
+            term.weight,
+            term.share,
+            by(&term.breakers)
+        ));
+    }
+    for one in &body.gluing {
+        let mark = if one.holds { "holds" } else { "broken" };
+        text.push_str(&format!(
+            "  {mark:<7} {}{}\n",
+            one.condition,
+            by(&one.breakers)
+        ));
+    }
+    for one in &body.drift {
+        text.push_str(&format!(
+            "  {} {} {}: {}; ends with {}\n",
+            shown(&one.severity),
+            shown(&one.kind),
+            one.agents.join(", "),
+            one.evidence,
+            one.remedy
+        ));
+    }
+    output::raw(&text)
+}
+
+/// Tells an agent what it needs to know to go on.
+pub(crate) async fn go_on(args: ContinueArgs, session: &Session) -> Result<(), Failure> {
+    let tokens = args.max_tokens.to_string();
+    let mut query = vec![("as", session.agent()?), ("max_tokens", tokens.as_str())];
+    query.extend(args.since.as_deref().map(|cursor| ("since", cursor)));
+    if session.global.output != Format::Table {
+        return session.show_read("continue", &query, None).await;
+    }
+    let reply: Reply<Brief> = session.read("continue", &query).await?;
+    output::raw(&reply.body.markdown)
+}
+
+fn shown<T: serde::Serialize>(word: &T) -> String {
+    let word = serde_json::to_value(word).unwrap_or_default();
+    word.as_str().unwrap_or_default().replace('_', " ")
+}
+
+fn by(breakers: &[String]) -> String {
+    if breakers.is_empty() {
+        return String::new();
+    }
+    format!("  ({})", breakers.join(", "))
+}
