@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability::Tier;
 use crate::wire::{self, Blob};
-use crate::{Digest, Fence, Incarnation, Incident, LogId, NodeId};
+use crate::{
+    Arrival, Cue, CueAnswer, Digest, Fence, Incarnation, Incident, LogId, NodeId, Played, Tempo,
+};
 
 /// One thing that an agent does.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -73,6 +75,16 @@ pub enum Action {
     Fence(Fence),
     /// Something was refused (nodes only).
     Incident(Incident),
+    /// Sets the tempo map; the latest by stamp stands.
+    Tempo(Tempo),
+    /// The agent waits at a barrier.
+    Arrive(Arrival),
+    /// Something is to be done together at a time.
+    Cue(Cue),
+    /// An answer to a cue.
+    Answer(CueAnswer),
+    /// How punctual an action was.
+    Played(Played),
 }
 
 /// Who holds an agent's private key.
@@ -371,6 +383,11 @@ impl Action {
             Self::Guard => "guard",
             Self::Fence(_) => "fence",
             Self::Incident(_) => "incident",
+            Self::Tempo(_) => "tempo",
+            Self::Arrive(_) => "arrive",
+            Self::Cue(_) => "cue",
+            Self::Answer(_) => "answer",
+            Self::Played(_) => "played",
         }
     }
 
@@ -389,6 +406,7 @@ impl Action {
                 | Self::Guard
                 | Self::Fence(_)
                 | Self::Incident(_)
+                | Self::Tempo(_)
         )
     }
 }

@@ -9,6 +9,7 @@ mod action;
 mod bundle;
 pub mod capability;
 pub mod check;
+mod ensemble;
 mod ids;
 pub mod limits;
 pub mod path;
@@ -25,6 +26,9 @@ pub use action::{
 pub use bundle::{
     BUNDLE_VERSION, BundleBody, BundleHeader, Carried, DocumentAppend, DocumentKind, DocumentName,
     ForkProof, LogEnd, SignedBundle,
+};
+pub use ensemble::{
+    Arrival, Cue, CueAnswer, CueWord, Curve, PARTS_PER_BEAT, Played, Tempo, TempoSegment,
 };
 pub use ids::{
     AgentId, ChainId, ClusterId, Digest, IdempotencyKey, Incarnation, LogId, NodeId,

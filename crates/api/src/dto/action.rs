@@ -7,6 +7,7 @@ use unisono_model::capability::Tier;
 use unisono_model::{Action, Digest, Enrol, Mark, Presence, Signal};
 use utoipa::ToSchema;
 
+use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody};
 use super::task::TaskBody;
 use super::trust::{FenceBody, GuardBody, PresentBody};
 use super::words::{AgentKindWord, SettingWord, SignalKindWord, StatusWord, UrgencyWord};
@@ -49,6 +50,16 @@ pub enum ActionBody {
     Guard(GuardBody),
     /// Ends what tokens or a key allowed.
     Fence(FenceBody),
+    /// Sets the tempo map.
+    Tempo(TempoBody),
+    /// Waits at a barrier.
+    Arrive(ArriveBody),
+    /// Something is to be done together at a time.
+    Cue(CueBody),
+    /// An answer to a cue.
+    Answer(AnswerBody),
+    /// How punctual an action was.
+    Played(PlayedBody),
 }
 
 /// A resonance signal.
@@ -261,6 +272,11 @@ impl ActionBody {
             Self::Present(body) => Action::Present(body.token),
             Self::Guard(_) => Action::Guard,
             Self::Fence(body) => Action::Fence(body.into()),
+            Self::Tempo(body) => Action::Tempo(body.into()),
+            Self::Arrive(body) => Action::Arrive(body.into()),
+            Self::Cue(body) => Action::Cue(body.into()),
+            Self::Answer(body) => Action::Answer(body.into()),
+            Self::Played(body) => Action::Played(body.into()),
         }
     }
 }

@@ -5,9 +5,11 @@ mod action;
 mod answer;
 mod clock;
 mod cluster;
+mod ensemble;
 mod moment;
 mod problem;
 mod record;
+mod score;
 mod task;
 mod trust;
 mod view;
@@ -26,10 +28,18 @@ pub use cluster::{
     Counted, Damage, Incarnated, LogRef, Member, Members, OrchestraSummary, Orchestras, Status,
     Version,
 };
+pub use ensemble::{
+    AnswerBody, ArriveBody, Bpm, CueAnswerWord, CueBody, CurveBody, Digits, PlayedBody,
+    SegmentBody, TempoBody,
+};
 pub use moment::{BadMoment, Moment, parse_stamp};
 pub use problem::{HeldBy, Problem};
 pub use record::{
     ActionShown, AdmitShown, FieldShown, RecordEvent, Records, TaskShown, ValueShown, ViewShown,
+};
+pub use score::{
+    BarrierList, BarrierShown, Beat, CueList, CueShown, Ensemble, HealthWord, OpeningShown,
+    PartyShown, Player, StressWord, TempoShown,
 };
 pub use task::{
     FieldHeads, LinkBody, LinkChange, Task, TaskBody, TaskNewBody, TaskPatchBody, Tasks,

@@ -14,6 +14,7 @@ use super::action::{
 };
 use super::answer::OpenBody;
 use super::cluster::{Incarnated, LogRef};
+use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody};
 use super::moment::Moment;
 use super::task::LinkChange;
 use super::trust::{FenceBody, GuardBody, IncidentShown, PresentBody};
@@ -106,6 +107,16 @@ pub enum ActionShown {
     Fence(FenceBody),
     /// Something was refused.
     Incident(IncidentShown),
+    /// The tempo map.
+    Tempo(TempoBody),
+    /// An arrival at a barrier.
+    Arrive(ArriveBody),
+    /// Something to be done together at a time.
+    Cue(CueBody),
+    /// An answer to a cue.
+    Answer(AnswerBody),
+    /// How punctual an action was.
+    Played(PlayedBody),
 }
 
 /// A task's change, with what each value replaced.
@@ -266,6 +277,11 @@ impl From<Action> for ActionShown {
             Action::Guard => Self::Guard(GuardBody {}),
             Action::Fence(fence) => Self::Fence(fence.into()),
             Action::Incident(incident) => Self::Incident(incident.into()),
+            Action::Tempo(tempo) => Self::Tempo(tempo.into()),
+            Action::Arrive(arrival) => Self::Arrive(arrival.into()),
+            Action::Cue(cue) => Self::Cue(cue.into()),
+            Action::Answer(answer) => Self::Answer(answer.into()),
+            Action::Played(played) => Self::Played(played.into()),
         }
     }
 }

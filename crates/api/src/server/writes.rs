@@ -135,6 +135,16 @@ actions! {
     present post "/v1/orchestras/{o}/tokens" PresentBody Present;
     /// Ends what tokens or a key allowed.
     fence post "/v1/orchestras/{o}/fences" FenceBody Fence;
+    /// Sets the tempo map.
+    set_tempo put "/v1/orchestras/{o}/tempo" TempoBody Tempo;
+    /// Waits at a barrier until so many wait there; when it opens is read at the same address.
+    arrive post "/v1/orchestras/{o}/barriers" ArriveBody Arrive;
+    /// Something is to be done together at a time.
+    cue post "/v1/orchestras/{o}/cues" CueBody Cue;
+    /// An answer to a cue.
+    answer post "/v1/orchestras/{o}/cues/answer" AnswerBody Answer;
+    /// How punctual an action was.
+    played post "/v1/orchestras/{o}/ensemble" PlayedBody Played;
 }
 
 /// Makes a task.

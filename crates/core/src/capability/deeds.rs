@@ -31,8 +31,14 @@ pub fn need(action: &Action) -> Need {
         | Action::Renew { .. }
         | Action::Release { .. }
         | Action::Mark(_)
-        | Action::Task(_) => Need::Operation(Operations::COORDINATE),
-        Action::Settings(_) | Action::Advance { .. } => Need::Operation(Operations::WRITE_PLAN),
+        | Action::Task(_)
+        | Action::Arrive(_)
+        | Action::Cue(_)
+        | Action::Answer(_)
+        | Action::Played(_) => Need::Operation(Operations::COORDINATE),
+        Action::Settings(_) | Action::Advance { .. } | Action::Tempo(_) => {
+            Need::Operation(Operations::WRITE_PLAN)
+        }
         Action::Fence(_) => Need::Authority,
         Action::Guard => Need::Root,
         Action::Open { .. } | Action::Admit(_) | Action::VoteView(_) | Action::Incident(_) => {

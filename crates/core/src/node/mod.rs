@@ -33,6 +33,7 @@ mod space;
 mod start;
 mod submit;
 mod tick;
+mod together;
 mod views;
 mod wait;
 

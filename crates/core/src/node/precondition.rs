@@ -61,6 +61,9 @@ impl Node {
                 space.folds.tasks.fill_replaces(&mut change, at);
                 Ok(Action::Task(change))
             }
+            Action::Tempo(_) | Action::Arrive(_) | Action::Cue(_) | Action::Answer(_) => {
+                self.precondition_together(context, orchestra, action)
+            }
             other => Ok(other),
         }
     }

@@ -11,8 +11,10 @@ pub mod horizon;
 pub mod members;
 pub mod once;
 mod read;
+mod score;
 pub mod signals;
 pub mod tasks;
+pub mod together;
 pub mod trust;
 pub mod view;
 pub mod views;
@@ -35,6 +37,7 @@ use members::{Footing, Members};
 use once::{Once, Standing};
 use signals::Signals;
 use tasks::Tasks;
+use together::Together;
 use trust::{Awaited, Trust, Verdict};
 pub use window::READABLE_RECORDS_MAX;
 use window::Window;
@@ -60,6 +63,7 @@ pub struct Folds {
     pub(crate) once: Once,
     pub(crate) members: Members,
     pub(crate) trust: Trust,
+    pub(crate) together: Together,
     /// Which orchestra: rights may be for one alone.
     id: OrchestraId,
     /// The orchestra's name, once anybody has said it.
@@ -255,6 +259,7 @@ impl Folds {
         self.signals.insert(fact);
         self.tasks.insert(fact);
         self.members.insert(fact, rules);
+        self.upset |= self.together.insert(fact, self.pruned);
         if rules.sabotage.claims_by_arrival {
             self.claims.insert_by_arrival(fact);
         } else {
@@ -271,6 +276,7 @@ impl Folds {
         self.course.retract(place, action);
         self.signals.retract(place, action);
         self.tasks.retract(place, action);
+        self.together.retract(agent, place, action);
         self.claims.retract(place, action);
     }
 
@@ -336,6 +342,7 @@ impl Folds {
         self.tasks.prune(frontier);
         self.once.prune(frontier);
         self.trust.prune(frontier);
+        self.together.prune(frontier);
     }
 
     /// Below this stamp the folds cannot be read any more: the logs must be folded again.
@@ -368,6 +375,7 @@ impl Folds {
             + self.tasks.weight()
             + self.once.weight()
             + self.trust.weight()
+            + self.together.weight()
             + self.pending.values().map(Vec::len).sum::<usize>()
             + self.set_aside.len()
     }

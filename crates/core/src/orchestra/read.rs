@@ -331,6 +331,7 @@ impl Reading<'_> {
         }
         hash.add(&self.folds.tasks.circular(self.at));
         hash.add(&self.folds.agents.marks_count(self.at));
+        self.add_together(&mut hash);
         hash.finish()
     }
 
@@ -364,10 +365,10 @@ impl Reading<'_> {
     }
 }
 
-struct Hash(Vec<u8>);
+pub(super) struct Hash(Vec<u8>);
 
 impl Hash {
-    fn add<T: Serialize>(&mut self, value: &T) {
+    pub(super) fn add<T: Serialize>(&mut self, value: &T) {
         self.0.extend_from_slice(&wire::encode(value));
     }
 

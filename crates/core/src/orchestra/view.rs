@@ -14,6 +14,8 @@ use unisono_model::{
 
 use crate::replication::Cursor;
 
+pub use super::score::{BarrierView, CueView, OpeningView, PartyView, PlayerView, TempoView};
+
 /// The answer to a question.
 #[derive(Clone, Debug)]
 pub enum View {
@@ -57,6 +59,14 @@ pub enum View {
     Orchestras(Vec<OrchestraView>),
     /// To `Proof`.
     Proof(Option<RecordView>),
+    /// To `Tempo`.
+    Tempo(TempoView),
+    /// To `Barriers`.
+    Barriers(Vec<BarrierView>),
+    /// To `Cues`.
+    Cues(Vec<CueView>),
+    /// To `Players`.
+    Players(Vec<PlayerView>),
 }
 
 /// Where an agent that signs itself continues.

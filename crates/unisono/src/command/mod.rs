@@ -3,11 +3,14 @@
 pub(crate) mod agent;
 pub(crate) mod at;
 pub(crate) mod backup;
+pub(crate) mod barrier;
 pub(crate) mod claim;
 pub(crate) mod clock;
 pub(crate) mod config;
 pub(crate) mod doctor;
+pub(crate) mod ensemble;
 pub(crate) mod explain;
+mod fire;
 pub(crate) mod mark;
 pub(crate) mod node;
 pub(crate) mod note;
@@ -17,6 +20,7 @@ pub(crate) mod signal;
 pub(crate) mod sim;
 pub(crate) mod state;
 pub(crate) mod task;
+pub(crate) mod tempo;
 pub(crate) mod token;
 mod token_words;
 pub(crate) mod trust;
@@ -110,6 +114,10 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         Command::Members => state::members(&session).await,
         Command::Clock => clock::clock(&session).await,
         Command::At(args) => at::at(args, &session).await,
+        Command::Tempo(args) => tempo::run(args, &session).await,
+        Command::Barrier(args) => barrier::barrier(args, &session).await,
+        Command::Schedule(args) => ensemble::schedule(args, &session).await,
+        Command::Ensemble => ensemble::ensemble(&session).await,
         Command::Agent(args) => agent::run(args, &session).await,
         Command::Presence(args) => agent::presence(args, &session).await,
         Command::Sense(args) => signal::sense(args, &session).await,
