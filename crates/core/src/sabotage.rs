@@ -16,4 +16,6 @@ pub struct Sabotage {
     pub gaps_not_repaired: bool,
     pub fences_ignored: bool,
     pub token_expiry_ignored: bool,
+    pub patience_ignored: bool,
+    pub arrivals_doubled: bool,
 }

@@ -225,6 +225,14 @@ impl Planted {
             name: "token-expiry-ignored",
             breaks: &["I7"],
         },
+        Self {
+            name: "patience-ignored",
+            breaks: &["I1"],
+        },
+        Self {
+            name: "arrivals-doubled",
+            breaks: &["I1"],
+        },
     ];
 
     /// The one of this name.
@@ -252,6 +260,8 @@ impl Scenario {
             gaps_not_repaired: name == "gaps-not-repaired",
             fences_ignored: name == "fences-ignored",
             token_expiry_ignored: name == "token-expiry-ignored",
+            patience_ignored: name == "patience-ignored",
+            arrivals_doubled: name == "arrivals-doubled",
         }
     }
 

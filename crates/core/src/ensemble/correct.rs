@@ -144,7 +144,8 @@ impl Corrector {
         let all = self.around.phase_best() * f64::from(self.around.players);
         let share = (all - sum - self.gains.phase) / (count + 1.0);
         let alike = sum / count - self.gains.phase;
-        let phase = (self.gains.phase + 0.25 * (share + alike)).max(0.0);
+        // What all correct together comes first; who corrects how much of it comes second.
+        let phase = (self.gains.phase + 0.25 * (share + 0.25 * alike)).max(0.0);
         self.hold(Gains {
             phase,
             ..self.gains

@@ -92,6 +92,8 @@ pub const INTERVALS_MAX: usize = 64;
 pub const INTERVALS_MIN: usize = 8;
 /// How much of the evidence for a pattern is kept from event to event.
 pub const PATTERN_FORGETS: f64 = 0.95;
+/// So many nats more are asked of a pattern that is less simple.
+pub const EVIDENCE_MORE: f64 = 2.0;
 /// A source whose longest interval is less than so many times its shortest is not bursty.
 pub const BURST_FACTOR: f64 = 3.0;
 /// Bins of the reliability curve.

@@ -5,8 +5,8 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::limits::{
-    BURST_FACTOR, CALIBRATION_BINS, CALIBRATION_PRIOR, CONFIDENCE_MIN, INTERVALS_MAX,
-    INTERVALS_MIN, PATTERN_FORGETS,
+    BURST_FACTOR, CALIBRATION_BINS, CALIBRATION_PRIOR, CONFIDENCE_MIN, EVIDENCE_MORE,
+    INTERVALS_MAX, INTERVALS_MIN, PATTERN_FORGETS,
 };
 
 /// How a source behaves.
@@ -162,8 +162,12 @@ impl EventSource {
         if self.intervals.len() < INTERVALS_MIN {
             return None;
         }
-        let best =
-            (0..3).max_by(|one, other| self.evidence[*one].total_cmp(&self.evidence[*other]))?;
+        // Of patterns that foretell alike the simplest is believed.
+        let better = |best: usize, other: usize| {
+            let more = self.evidence[other] > self.evidence[best] + EVIDENCE_MORE;
+            if more { other } else { best }
+        };
+        let best = (1..PATTERNS.len()).fold(0, better);
         let pattern = PATTERNS[best];
         let branches = branches(&self.intervals, pattern);
         let likeliest = branches

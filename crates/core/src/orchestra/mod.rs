@@ -259,7 +259,7 @@ impl Folds {
         self.signals.insert(fact);
         self.tasks.insert(fact);
         self.members.insert(fact, rules);
-        self.upset |= self.together.insert(fact, self.pruned);
+        self.upset |= self.together.insert(fact, self.pruned, rules.sabotage);
         if rules.sabotage.claims_by_arrival {
             self.claims.insert_by_arrival(fact);
         } else {

@@ -43,6 +43,8 @@ pub(crate) const RULES: FoldRules = FoldRules {
         gaps_not_repaired: false,
         fences_ignored: false,
         token_expiry_ignored: false,
+        patience_ignored: false,
+        arrivals_doubled: false,
     },
 };
 

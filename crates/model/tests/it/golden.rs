@@ -4,9 +4,10 @@
 use ed25519_dalek::SigningKey;
 use unisono_model::wire::{self, Signature};
 use unisono_model::{
-    Action, AgentId, BUNDLE_VERSION, BundleBody, BundleHeader, Carried, ChainId, ClusterId, Digest,
-    DocumentAppend, DocumentKind, DocumentName, Held, IdempotencyKey, Incarnation, LogId, NodeId,
-    OrchestraId, RECORD_VERSION, RecordBody, RecordPlace, SignedBundle, SignedRecord, Stamp,
+    Action, AgentId, Arrival, BUNDLE_VERSION, BundleBody, BundleHeader, Carried, ChainId,
+    ClusterId, Cue, CueAnswer, CueWord, Curve, Digest, DocumentAppend, DocumentKind, DocumentName,
+    Held, IdempotencyKey, Incarnation, LogId, NodeId, OrchestraId, Played, RECORD_VERSION,
+    RecordBody, RecordPlace, SignedBundle, SignedRecord, Stamp, Tempo, TempoSegment, check,
 };
 
 pub(crate) fn record() -> (RecordPlace, SignedRecord) {
@@ -116,6 +117,69 @@ fn the_bundle_is_these_bytes() {
         &digest,
         &bundle.signature
     ));
+}
+
+/// What is played together: the bytes of each action, number of the variant first.
+#[test]
+fn the_actions_of_the_ensemble_are_these_bytes() {
+    let tempo = Tempo {
+        beat: 7,
+        part: 5,
+        segments: vec![TempoSegment {
+            starts_ns: 9,
+            lasts_ns: None,
+            rate_ubpm: 120_000_000,
+            curve: Curve::Steady,
+        }],
+        point_every: 4,
+        major_every: 64,
+    };
+    let arrival = Arrival {
+        barrier: "door".into(),
+        of: 3,
+        lead_ms: 500,
+        patience_ms: 600_000,
+    };
+    let cue = Cue {
+        name: "go".into(),
+        target_ns: 1_800_000_000_000_000_000,
+        window_ms: 50,
+        confidence_ppm: 1_000_000,
+        answer_ms: 500,
+        preparation: String::new(),
+        parties: Vec::new(),
+    };
+    let answer = CueAnswer {
+        cue: Digest([0xaa; 32]),
+        word: CueWord::ShortNotice,
+        text: String::new(),
+    };
+    let played = Played {
+        cue: None,
+        target_ns: 9,
+        late_ns: -3,
+        unsure_ns: 7,
+    };
+    let aa = "aa".repeat(32);
+    for (action, bytes) in [
+        (
+            Action::Tempo(tempo),
+            "110705010900809c9c39000440".to_owned(),
+        ),
+        (
+            Action::Arrive(arrival),
+            "1204646f6f7203f403c0cf24".to_owned(),
+        ),
+        (
+            Action::Cue(cue),
+            "1302676f8080d09de9ceb8fd1832c0843df4030000".to_owned(),
+        ),
+        (Action::Answer(answer), format!("14{aa}0100")),
+        (Action::Played(played), "1500090507".to_owned()),
+    ] {
+        assert_eq!(hex(&wire::encode(&action)), bytes, "{}", action.name());
+        assert!(check::action(&action).is_ok(), "{}", action.name());
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

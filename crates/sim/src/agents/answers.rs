@@ -127,6 +127,8 @@ impl Agent {
         match view {
             View::State(state) => self.iteration = state.iteration.max(1),
             View::Chains(cuts) => self.take_cuts(cuts),
+            View::Cues(cues) => self.score.learn_cues(&cues),
+            View::Tempo(tempo) => self.score.learn_tempo(tempo),
             View::Task(task) => {
                 if self
                     .made_task

@@ -6,6 +6,7 @@ mod character;
 mod choice;
 mod errand;
 pub mod rights;
+mod together;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,6 +77,7 @@ pub struct Agent {
     marks: Vec<Digest>,
     made_task: Option<(String, Stamp)>,
     heads: Option<unisono_core::orchestra::view::TaskView>,
+    score: together::Score,
     last_as_of: Option<Stamp>,
     old_letters: Vec<Vec<u8>>,
     next_operation: u64,
@@ -230,6 +232,7 @@ impl Agent {
             marks: Vec::new(),
             made_task: None,
             heads: None,
+            score: together::Score::default(),
             last_as_of: None,
             old_letters: Vec::new(),
             next_operation: 0,

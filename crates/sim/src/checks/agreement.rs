@@ -7,6 +7,7 @@ use unisono_core::orchestra::view::{
 };
 use unisono_model::{Digest, FieldValue, Place, Relation};
 
+use super::together::Score;
 use crate::oracle::{Held, Task, Truth};
 
 /// What one node shows at one stamp.
@@ -24,6 +25,8 @@ pub struct Shown {
     pub signals: Vec<SignalView>,
     /// The agents.
     pub agents: Vec<AgentView>,
+    /// What is played together.
+    pub score: Score,
 }
 
 /// Two nodes' digests at one stamp: where they hold the same, they must show the same.
@@ -49,6 +52,7 @@ impl Shown {
         same("signals", &signals, &truth.signals)?;
         let agents: BTreeSet<_> = self.agents.iter().map(|agent| agent.agent).collect();
         same("agents", &agents, &truth.agents)?;
+        same("played together", &self.score.told(), &truth.together)?;
         self.claims_match(&truth.claims)?;
         self.tasks_match(&truth.tasks)
     }

@@ -7,6 +7,7 @@ mod logs;
 mod members;
 mod rights;
 mod tasks;
+mod together;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +19,7 @@ pub use logs::{Fact, Reading, proven, read};
 pub use members::{Removals, removals};
 pub use rights::Ground;
 pub use tasks::{Task, tasks};
+pub use together::{Gate, Together, together};
 
 /// Facts that count, as of a stamp: valid ones, of each keyed request the lowest, up to the stamp.
 pub fn counted<'a>(reading: &'a Reading, at: Stamp) -> Vec<&'a Fact> {
@@ -80,6 +82,8 @@ pub struct Truth {
     pub marks: u64,
     /// Who is enrolled.
     pub agents: BTreeSet<AgentId>,
+    /// What is played together.
+    pub together: Together,
 }
 
 /// What every replica must show at a stamp.
@@ -96,5 +100,6 @@ pub fn truth(reading: &Reading, removals: &Removals, lease_ms_max: u64, at: Stam
         signals: signals(&facts, at),
         marks: marks(&facts),
         agents: enrols.map(|fact| fact.agent).collect(),
+        together: together(&facts, at),
     }
 }

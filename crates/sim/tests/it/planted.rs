@@ -52,4 +52,6 @@ planted! {
     planted_gaps_not_repaired "gaps-not-repaired",
     planted_fences_ignored "fences-ignored",
     planted_token_expiry_ignored "token-expiry-ignored",
+    planted_patience_ignored "patience-ignored",
+    planted_arrivals_doubled "arrivals-doubled",
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use unisono_model::{Action, Place, Stamp};
 
 use super::fact::Fact;
+use crate::sabotage::Sabotage;
 pub use barriers::{BARRIER_SHOWN_MS, Barrier, Barriers, Opening};
 pub use cues::{CUE_SHOWN_MS, Cues, Given, Told};
 pub use plays::{PLAYED_KEPT_MAX, Play, Plays};
@@ -29,12 +30,21 @@ pub struct Together {
 
 impl Together {
     /// Takes in a record. Returns whether it may be missing from what was pruned away up to a stamp.
-    pub fn insert(&mut self, fact: &Fact, pruned: Stamp) -> bool {
+    pub fn insert(&mut self, fact: &Fact, pruned: Stamp, sabotage: Sabotage) -> bool {
         let late = fact.place.stamp <= pruned;
         match &fact.body.action {
             Action::Tempo(tempo) => self.tempi.insert(fact.place, fact.agent, tempo),
             Action::Arrive(arrival) => {
-                self.barriers.insert(fact.place, fact.agent, arrival);
+                let mut arrival = arrival.clone();
+                let mut agent = fact.agent;
+                if sabotage.patience_ignored {
+                    arrival.patience_ms = unisono_model::limits::PATIENCE_MS_MAX;
+                }
+                if sabotage.arrivals_doubled {
+                    // Every arrival counts as somebody else's.
+                    agent = unisono_model::AgentId(fact.place.record.0);
+                }
+                self.barriers.insert(fact.place, agent, &arrival);
                 return late;
             }
             Action::Cue(cue) => {

@@ -158,7 +158,7 @@ fn what_is_no_map_is_refused_by_name() {
     let second = 1_000_000_000;
     let good = steady(START_NS, None, 60_000_000);
     let first = |lasts_ns: Option<u64>| steady(START_NS, lasts_ns, 60_000_000);
-    let then = |after_ns: u64| steady(START_NS + after_ns, None, 60_000_000);
+    let then = |after_ns: u64| steady(START_NS.saturating_add(after_ns), None, 60_000_000);
     let bent = |lasts_ns: Option<u64>, to_ubpm: u64| TempoSegment {
         curve: Curve::Linear { to_ubpm },
         ..first(lasts_ns)
