@@ -303,6 +303,9 @@ pub(crate) enum Command {
     /// Measures a cluster under load
     #[command(after_help = "Example:\n  unisono bench --writers 4 --seconds 10")]
     Bench(crate::bench::BenchArgs),
+    /// Draws a recorded run of `bench` as SVG
+    #[command(after_help = "Example:\n  unisono plot run.json > run.svg")]
+    Plot(command::plot::PlotArgs),
     /// Three regions, a cut network, a killed node: does it hold?
     #[command(after_help = "Example:\n  unisono demo")]
     Demo(crate::demo::DemoArgs),

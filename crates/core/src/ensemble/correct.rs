@@ -228,7 +228,9 @@ impl Corrector {
         } else {
             let chance = self.variance.max(1.0);
             let wider = variance + KALMAN_WANDER_SHARE * chance;
-            let gain = wider / (wider + chance);
+            // How wide chance is has to be learnt first: until then what stays is the plain mean.
+            let mean_of_all = 1.0 / f64::from(self.count);
+            let gain = (wider / (wider + chance)).max(mean_of_all);
             self.belief = (mean + gain * (seen_ns - mean), (1.0 - gain) * wider);
         }
         self.offset_ns = -self.belief.0;

@@ -73,8 +73,9 @@ pub const LEAD_FACTORS: [(f64, f64); 4] = [
 
 /// What a sum of errors lets pass at each action, sigmas: half the shift that is to be found.
 pub const CUSUM_SLACK: f64 = 0.5;
-/// Where the sum tells, sigmas.
-pub const CUSUM_ALARM: f64 = 8.0;
+/// Where the sum tells, sigmas: two more than where a known level would give one false alarm in 9,300
+/// actions, since levels are learnt from forty beats and are off themselves.
+pub const CUSUM_ALARM: f64 = 10.0;
 /// From how many actions a level and its spread are learnt before anything is told.
 pub const WATCH_LEARNS: u32 = 40;
 /// Over how many beats groups are looked for.

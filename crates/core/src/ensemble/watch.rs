@@ -96,8 +96,8 @@ pub enum Alarm {
 }
 
 impl Cusum {
-    /// An error in sigmas. By chance alone there is one alarm in 9,300 errors; a shift by one sigma
-    /// is found after 16, by two after 6.
+    /// An error in sigmas. By chance alone there is one alarm in 65,000 errors about a known level; a
+    /// shift by one sigma is found after 20, by two after 7.
     pub fn push(&mut self, sigmas: f64) -> Option<Alarm> {
         if !sigmas.is_finite() {
             return None;

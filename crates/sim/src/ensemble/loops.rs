@@ -12,8 +12,11 @@ const STAYS_NS: f64 = 40e6;
 const CHANCE_NS: f64 = 10e6;
 /// An error beyond this is divergence, ns.
 const DIVERGED_NS: f64 = 1e15;
-/// With so much more than chance alone nobody corrects well.
-const ABOVE_CHANCE_MAX: f64 = 1.25;
+/// What is left of a player's errors, over chance, where corrections do what they promise.
+const ALONE_MAX: f64 = 1.15;
+/// The same of players who correct towards one another at the best gain: each adds the chance of the
+/// action before to its own, the root of two, and a quarter for one seed's luck.
+const COUPLED_MAX: f64 = 1.25 * std::f64::consts::SQRT_2;
 
 /// Errors after the first hundred actions.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -119,23 +122,21 @@ pub fn judge_correction(seed: u64, fault: Option<CorrectionFault>) -> Judged {
     let players = 2 + (draw.uniform() * 49.0) as u32;
     let alone = fed_back(seed, delay, Ok(Rule::Kalman), fault);
     let all = coupled(seed, players, None, fault);
-    let broken = [
-        (alone, format!("alone, feedback {delay} actions late")),
-        (all, format!("{players} players")),
+    let promised = [
+        (
+            alone,
+            ALONE_MAX,
+            format!("alone, feedback {delay} actions late"),
+        ),
+        (all, COUPLED_MAX, format!("{players} players")),
     ];
-    let found = broken
-        .into_iter()
-        .find(|(spread, _)| spread.above_chance > ABOVE_CHANCE_MAX * bound(fault));
+    let mut promised = promised.into_iter();
+    let found = promised.find(|(spread, most, _)| spread.above_chance > *most);
     Judged {
-        violation: found.map(|(spread, what)| {
+        violation: found.map(|(spread, _, what)| {
             format!("{what}: {:.2} times what chance does", spread.above_chance)
         }),
     }
-}
-
-/// Coupled players add their neighbours' chance to their own: up to the root of two.
-fn bound(_: Option<CorrectionFault>) -> f64 {
-    std::f64::consts::SQRT_2
 }
 
 impl Spread {

@@ -14,16 +14,15 @@ const AIMS: [(&str, &str, f64, f64); 4] = [
 ];
 
 /// Figures by the words that they end with, and what they should be: at most, or at least.
-const SHOULD: [(&str, bool, f64); 10] = [
+const SHOULD: [(&str, bool, f64); 9] = [
     ("noise kalman over the floor ratio", true, 1.02),
     ("over steady ratio", true, 1.05),
     ("foretold inside the window share", false, 0.999),
-    ("sure and right share", false, 0.95),
     ("confidence off from truth share", true, 0.1),
     ("dragging 2 sigma found share", false, 1.0),
     ("split 3 sigma found share", false, 1.0),
     ("drift 0.1 sigma a beat found share", false, 1.0),
-    ("false alarms of players a million looks", true, 130.0),
+    ("false alarms of players a million looks", true, 300.0),
     ("false alarms of split a million looks", true, 1_000.0),
 ];
 

@@ -14,6 +14,7 @@ mod fire;
 pub(crate) mod mark;
 pub(crate) mod node;
 pub(crate) mod note;
+pub(crate) mod plot;
 pub(crate) mod record;
 pub(crate) mod session;
 pub(crate) mod signal;
@@ -68,6 +69,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Backup(args) => backup::backup(&args, &config, &global),
         Command::Restore(args) => backup::restore(&args, &config, &global),
         Command::Sim(args) => sim::run(&args, &global),
+        Command::Plot(args) => plot::run(&args),
         Command::Tier(args) => trust::tiers(&args, &global),
         Command::Token(token::TokenArgs { command })
             if !matches!(

@@ -2,6 +2,8 @@
 //! refused by name.
 
 use serde_json::{Value, json};
+use unisono_api::client::{Client, Config};
+use unisono_api::dto::Beat;
 
 use crate::process::{Place, Process};
 
@@ -168,4 +170,37 @@ fn a_cue_is_answered_and_played_and_one_in_the_past_is_refused() {
         (404, &json!("cue_unknown")),
         "{told}"
     );
+}
+
+#[test]
+fn beats_are_told_before_they_come_and_played_when_they_do() {
+    let place = Place::new();
+    let node = alone(&place);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let client = Client::offline(Config::new([node.url.as_str()])).unwrap();
+        let time = client.common_time().await.unwrap();
+        let mut beats = client.beats("main", 2, 3_000);
+        let first = beats.next().await.unwrap();
+        let second = beats.next().await.unwrap();
+        assert_eq!((first.beat % 2, second.beat), (0, first.beat + 2));
+        // Two beats a second, where nobody has set a tempo.
+        assert_eq!(second.at_ns.0 - first.at_ns.0, 1_000_000_000);
+        assert!(second.at_ns.0 > time.now_ns(), "told before it comes");
+        let mut played = Vec::new();
+        let play = |beat: &Beat| {
+            played.push((beat.beat, time.now_ns() - beat.at_ns.0));
+            played.len() < 3
+        };
+        client.on_beat("main", 1, play).await.unwrap();
+        assert_eq!(played.len(), 3);
+        assert!(
+            played.windows(2).all(|pair| pair[0].0 < pair[1].0),
+            "{played:?}"
+        );
+        assert!(
+            played.iter().all(|(_, late_ns)| *late_ns < 60_000_000),
+            "{played:?}"
+        );
+    });
 }

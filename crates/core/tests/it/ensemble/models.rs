@@ -127,9 +127,9 @@ fn sources_are_told_apart_and_low_confidence_waits() {
 fn sums_find_shifts_and_let_chance_pass() {
     let mut cusum = Cusum::default();
     let found = (1..).find(|_| cusum.push(1.0) == Some(Alarm::Late));
-    assert_eq!(found, Some(17), "one sigma, without chance");
+    assert_eq!(found, Some(21), "one sigma, without chance");
     let found = (1..).find(|_| cusum.push(-2.0) == Some(Alarm::Early));
-    assert_eq!(found, Some(6));
+    assert_eq!(found, Some(7));
     assert!((0..10_000).all(|action| {
         cusum
             .push(if action % 2 == 0 { 1.0 } else { -1.0 })
@@ -178,7 +178,7 @@ fn failures_are_told_with_cause_and_cure() {
     let first = told
         .iter()
         .find(|(_, failure)| *failure == Failure::Dragging { player: 3 });
-    assert!(first.is_some_and(|(after, _)| *after < 12), "{told:?}");
+    assert!(first.is_some_and(|(after, _)| *after < 14), "{told:?}");
     let dragging = Failure::Dragging { player: 3 };
     assert_eq!(
         (dragging.cause(), dragging.recovery()),
