@@ -64,13 +64,13 @@ pub enum GainError {
 impl Loop {
     /// The phase gain at which errors neither grow nor shrink: 2 sin(pi/(2(2d+1))), shared among the
     /// players. (A correction of all that was seen d actions ago; at d = 0 and alone it is 2.)
-    pub fn phase_bound(&self) -> f64 {
+    pub fn phase_bound(self) -> f64 {
         let late = 2.0 * f64::from(self.delay) + 1.0;
         2.0 * libm::sin(core::f64::consts::PI / (2.0 * late)) / f64::from(self.players.max(1))
     }
 
     /// The phase gain that brings an error down soonest without swinging: d^d/(d+1)^(d+1), shared.
-    pub fn phase_best(&self) -> f64 {
+    pub fn phase_best(self) -> f64 {
         let delay = f64::from(self.delay);
         let alone = libm::pow(delay, delay) / libm::pow(delay + 1.0, delay + 1.0);
         alone / f64::from(self.players.max(1))
@@ -78,7 +78,7 @@ impl Loop {
 
     /// The best gains. Four players without delay are the string quartet from which the seed's 0.25
     /// was read (Wing et al., 2014).
-    pub fn best(&self) -> Gains {
+    pub fn best(self) -> Gains {
         let phase = self.phase_best();
         let whole = phase * f64::from(self.players.max(1));
         // Critically damped beside the phase's correction is E a^2 / 4; half of that keeps clear of
@@ -94,8 +94,8 @@ impl Loop {
     ///
     /// # Errors
     /// Why they do not; the bound that was crossed.
-    pub fn check(&self, gains: Gains) -> Result<Gains, GainError> {
-        let Self { players, delay } = *self;
+    pub fn check(self, gains: Gains) -> Result<Gains, GainError> {
+        let Self { players, delay } = self;
         if players == 0 || players > PLAYERS_MAX || delay > DELAY_ACTIONS_MAX {
             return Err(GainError::Loop { players, delay });
         }
@@ -121,7 +121,7 @@ impl Loop {
     }
 
     /// Plays the loop without noise, from an error of one: whether it has become less in the end.
-    fn shrinks(&self, gains: Gains) -> bool {
+    fn shrinks(self, gains: Gains) -> bool {
         let players = f64::from(self.players);
         let (phase, period) = (gains.phase * players, gains.period * players);
         let delay = self.delay as usize;

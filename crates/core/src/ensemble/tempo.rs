@@ -321,9 +321,10 @@ impl Default for TempoMap {
 impl Change {
     fn segments(&self, rate_ubpm: u64) -> impl Iterator<Item = TempoSegment> {
         let to_ubpm = self.to_ubpm;
-        let curve = match self.exponential {
-            true => Curve::Exponential { to_ubpm },
-            false => Curve::Linear { to_ubpm },
+        let curve = if self.exponential {
+            Curve::Exponential { to_ubpm }
+        } else {
+            Curve::Linear { to_ubpm }
         };
         let bend = (self.over_ns > 0).then_some(TempoSegment {
             starts_ns: self.at_ns,
@@ -387,8 +388,8 @@ fn bent(whole: &Piece, rates: &[u128]) -> Vec<Piece> {
         let piece = Piece {
             starts_ns: whole.starts_ns + from_ns,
             starts,
-            rate: pair[0] as i128,
-            to: pair[1] as i128,
+            rate: pair[0].cast_signed(),
+            to: pair[1].cast_signed(),
             lasts_ns: Some(long_ns),
         };
         starts += piece.reached(long_ns);

@@ -47,7 +47,9 @@ impl Row {
             .iter()
             .map(|one| (one - mean) * (one - mean))
             .sum();
-        errors_ns.iter_mut().for_each(|one| *one = one.abs());
+        for one in &mut errors_ns {
+            *one = one.abs();
+        }
         errors_ns.sort_by(f64::total_cmp);
         let at = |place: usize| errors_ns.get(place).copied().unwrap_or(f64::NAN) / 1e6;
         let last = errors_ns.len().saturating_sub(1);
@@ -176,7 +178,7 @@ fn stages(seeds: &Range<u64>, path: Path, table: &mut Table) {
                 scheme: *scheme,
                 rule: *rule,
             };
-            let played = play_by(seed, &setup, &clocks);
+            let played = play_by(seed, setup, &clocks);
             sum.first_ns.extend(played.first_ns);
             sum.settled_ns.extend(played.settled_ns);
             sum.chance_ns.extend(played.chance_ns);
@@ -324,9 +326,9 @@ fn sources(seeds: &Range<u64>, table: &mut Table) {
         ("bursty", Pattern::Bursty),
     ] {
         let mut heard = Heard::default();
-        seeds
-            .clone()
-            .for_each(|seed| heard.add(&hear(seed, pattern)));
+        for seed in seeds.clone() {
+            heard.add(&hear(seed, pattern));
+        }
         let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
         let mut tell = |what: &str, value: f64| {
             table.figures.push((format!("{name} {what} share"), value));

@@ -76,6 +76,7 @@ pub struct Setup {
 
 /// What came of it.
 #[derive(Clone, Debug, Default)]
+#[allow(clippy::struct_field_names, reason = "a unit stands last in a name")]
 pub struct Played {
     /// Errors of the first action, ns.
     pub first_ns: Vec<f64>,
@@ -151,7 +152,7 @@ impl Music {
 }
 
 impl Agent {
-    fn new(seed: u64, place: usize, setup: &Setup) -> Self {
+    fn new(seed: u64, place: usize, setup: Setup) -> Self {
         let mut draw = Draw::new(seed, "ensemble agent", place as u64);
         let (mean, spread, _) = RESPONSE_NS;
         let response_ns = (mean + spread * draw.normal()).max(20e6);
@@ -200,10 +201,10 @@ impl Follower {
 /// Plays one seed.
 pub fn play(seed: u64, setup: &Setup) -> Played {
     let clocks = Clocks::new(seed, setup.path);
-    play_by(seed, setup, &clocks)
+    play_by(seed, *setup, &clocks)
 }
 
-pub(super) fn play_by(seed: u64, setup: &Setup, clocks: &Clocks) -> Played {
+pub(super) fn play_by(seed: u64, setup: Setup, clocks: &Clocks) -> Played {
     let map = setup.music.map();
     let mut agents: Vec<Agent> = (0..AGENTS)
         .map(|place| Agent::new(seed, place, setup))
@@ -259,7 +260,7 @@ struct Cued {
 }
 
 /// The action's error, and the part of it that nobody could have known (ns).
-fn act(agent: &mut Agent, setup: &Setup, cued: &Cued) -> (f64, f64) {
+fn act(agent: &mut Agent, setup: Setup, cued: &Cued) -> (f64, f64) {
     let works_ns = agent.works_ns();
     agent.profile.responded(cued.at_ns, works_ns as u64);
     let (own_ns, chance_ns) = match setup.noise {

@@ -142,14 +142,12 @@ async fn set(args: SetArgs, session: &Session) -> Result<(), Failure> {
     let clock = fire::ask(session, false).await?;
     let (map, _) = map(session).await?;
     let now_ns = clock.estimate().unwrap_or_default();
-    let at_ns = match &args.at {
-        Some(text) => at::target(session, &clock, at::read(text)?).await?,
-        None => {
-            let point = map.next(now_ns + AHEAD_NS, map.tempo().point_every);
-            point
-                .ok_or_else(|| wrong("no beat comes any more".to_owned()))?
-                .at_ns
-        }
+    let at_ns = if let Some(text) = &args.at {
+        at::target(session, &clock, at::read(text)?).await?
+    } else {
+        let point = map.next(now_ns + AHEAD_NS, map.tempo().point_every);
+        let point = point.ok_or_else(|| wrong("no beat comes any more".to_owned()))?;
+        point.at_ns
     };
     let change = Change {
         at_ns,
