@@ -3,4 +3,5 @@
 mod barriers;
 mod correction;
 mod models;
+mod nodes;
 mod tempo;
