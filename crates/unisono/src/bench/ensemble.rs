@@ -22,7 +22,7 @@ const SHOULD: [(&str, bool, f64); 9] = [
     ("dragging 2 sigma found share", false, 1.0),
     ("split 3 sigma found share", false, 1.0),
     ("drift 0.1 sigma a beat found share", false, 1.0),
-    ("false alarms of players a million looks", true, 300.0),
+    ("false alarms of players a million looks", true, 500.0),
     ("false alarms of split a million looks", true, 1_000.0),
 ];
 
