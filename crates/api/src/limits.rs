@@ -66,3 +66,10 @@ pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const LINE_BYTES_MAX: usize = 1024 * 1024;
 /// Tokens of a brief where nobody says how many: what is read in a moment.
 pub const BRIEF_TOKENS: u64 = 1_500;
+/// How long before it comes a beat is told when the request does not say (ms).
+pub const BEAT_AHEAD_MS: u64 = 1_000;
+/// The longest that a request may ask for (ms).
+pub const BEAT_AHEAD_MS_MAX: u64 = 60_000;
+/// How often a stream of beats looks whether the tempo was changed: a change is told at least a
+/// round trip before it begins.
+pub const TEMPO_LOOK_EVERY: Duration = Duration::from_millis(100);

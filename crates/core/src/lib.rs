@@ -11,6 +11,7 @@ pub mod capability;
 pub mod carriage;
 pub mod context;
 pub mod election;
+pub mod ensemble;
 pub mod journal;
 pub mod membership;
 pub mod node;

@@ -22,4 +22,6 @@ pub struct Sabotage {
     pub interference_by_arrival: bool,
     pub glob_by_prefix: bool,
     pub resolution_last: bool,
+    pub patience_ignored: bool,
+    pub arrivals_doubled: bool,
 }

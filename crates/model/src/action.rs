@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability::Tier;
 use crate::wire::{self, Blob};
-use crate::{Approve, Digest, Fence, Incarnation, Incident, LogId, NodeId, Plan, Write};
+use crate::{
+    Approve, Arrival, Cue, CueAnswer, Digest, Fence, Incarnation, Incident, LogId, NodeId, Plan,
+    Played, Tempo, Write,
+};
 
 /// One thing that an agent does.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -82,6 +85,16 @@ pub enum Action {
     Approve(Approve),
     /// Says how an interference between agents was resolved; the first by stamp stands.
     Resolve(Resolve),
+    /// Sets the tempo map; the latest by stamp stands.
+    Tempo(Tempo),
+    /// The agent waits at a barrier.
+    Arrive(Arrival),
+    /// Something is to be done together at a time.
+    Cue(Cue),
+    /// An answer to a cue.
+    Answer(CueAnswer),
+    /// How punctual an action was.
+    Played(Played),
 }
 
 /// Who holds an agent's private key.
@@ -414,6 +427,11 @@ impl Action {
             Self::Write(_) => "write",
             Self::Approve(_) => "approve",
             Self::Resolve(_) => "resolve",
+            Self::Tempo(_) => "tempo",
+            Self::Arrive(_) => "arrive",
+            Self::Cue(_) => "cue",
+            Self::Answer(_) => "answer",
+            Self::Played(_) => "played",
         }
     }
 
@@ -435,6 +453,7 @@ impl Action {
                 | Self::Plan(_)
                 | Self::Write(_)
                 | Self::Approve(_)
+                | Self::Tempo(_)
         )
     }
 }

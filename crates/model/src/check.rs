@@ -61,6 +61,11 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
         Action::Guard => Ok(()),
         Action::Fence(one) => fence(one),
         Action::Incident(one) => incident(one),
+        Action::Tempo(one) => one.check(),
+        Action::Arrive(one) => one.check(),
+        Action::Cue(one) => one.check(),
+        Action::Answer(one) => one.check(),
+        Action::Played(one) => one.check(),
         Action::Resolve(resolve) => text("outcome", &resolve.outcome, limits::TEXT_BYTES_MAX),
         Action::Plan(plan) => plan
             .check()
@@ -193,7 +198,7 @@ pub fn name(what: &'static str, name: &str) -> Result<(), Malformed> {
     Ok(())
 }
 
-fn text(what: &'static str, text: &str, max: usize) -> Result<(), Malformed> {
+pub(crate) fn text(what: &'static str, text: &str, max: usize) -> Result<(), Malformed> {
     if text.len() > max
         || text
             .chars()
@@ -210,7 +215,7 @@ fn tags(tags: &[String]) -> Result<(), Malformed> {
         .try_for_each(|tag| text("tag", tag, limits::NAME_BYTES_MAX))
 }
 
-fn count(what: &'static str, count: usize, max: usize) -> Result<(), Malformed> {
+pub(crate) fn count(what: &'static str, count: usize, max: usize) -> Result<(), Malformed> {
     if count > max {
         Err(Malformed::Limit(what))
     } else {

@@ -9,6 +9,7 @@ mod action;
 mod bundle;
 pub mod capability;
 pub mod check;
+mod ensemble;
 mod file;
 mod ids;
 pub mod limits;
@@ -28,6 +29,9 @@ pub use action::{
 pub use bundle::{
     BUNDLE_VERSION, BundleBody, BundleHeader, Carried, DocumentAppend, DocumentKind, DocumentName,
     ForkProof, LogEnd, SignedBundle,
+};
+pub use ensemble::{
+    Arrival, Cue, CueAnswer, CueWord, Curve, PARTS_PER_BEAT, Played, Tempo, TempoSegment,
 };
 pub use file::{Approve, Content, Judgement, Measure, Measured, Moved, Reviewed, Write};
 pub use ids::{

@@ -79,3 +79,23 @@ pub const PLAN_ENDINGS_MAX: usize = 32;
 pub const PLAN_ENDING_BYTES_MAX: usize = 16;
 /// Largest content that is measured and recorded (bytes).
 pub const CONTENT_BYTES_MAX: usize = 1024 * 1024;
+/// Most segments of a tempo map: what was is dropped when the map is made anew, so these are the
+/// changes to come.
+pub const TEMPO_SEGMENTS_MAX: usize = 64;
+/// Slowest and fastest tempo, millionths of a beat a minute: a beat every ten minutes, and every
+/// 10 ms, below which a beat is shorter than what an ordinary process can keep.
+pub const TEMPO_UBPM: core::ops::RangeInclusive<u64> = 100_000..=6_000_000_000;
+/// Highest number of a beat: what a tempo of 6000 comes to in a hundred thousand years.
+pub const BEAT_MAX: u64 = 1 << 50;
+/// Longest curve of the tempo (ns): a day, so that counting in parts of a beat stays within 128 bits.
+pub const CURVE_NS_MAX: u64 = 24 * 3_600_000_000_000;
+/// Latest time that a tempo, a cue or an action may name (ns since the Unix epoch): where stamps end.
+pub const TIME_NS_MAX: u64 = u32::MAX as u64 * 1_000_000_000;
+/// Most agents that one barrier may wait for.
+pub const PARTIES_MAX: u16 = 1_024;
+/// Most agents that one cue names.
+pub const CUE_PARTIES_MAX: usize = 256;
+/// Longest lead of a barrier, window of a cue and time to answer one (ms): an hour.
+pub const LEAD_MS_MAX: u32 = 3_600_000;
+/// Longest that an agent waits at a barrier (ms).
+pub const PATIENCE_MS_MAX: u64 = 24 * 3_600_000;

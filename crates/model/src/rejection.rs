@@ -166,6 +166,14 @@ codes! {
     InterferenceUnknown "interference_unknown" NotFound,
     /// Somebody has resolved it already.
     InterferenceResolved "interference_resolved" Conflict,
+    /// What is to be played lies in the past.
+    TimePast "time_past" Usage,
+    /// Not everybody could know of it in time.
+    LeadShort "lead_short" Usage,
+    /// No cue of this name, or it is long over.
+    CueUnknown "cue_unknown" NotFound,
+    /// At this barrier agents wait for another number.
+    BarrierCount "barrier_count" Conflict,
 }
 
 impl Rejection {

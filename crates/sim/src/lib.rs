@@ -14,6 +14,7 @@ pub mod checks;
 pub mod clock;
 pub mod counters;
 pub mod disk;
+pub mod ensemble;
 pub mod history;
 pub mod host;
 pub mod memo;

@@ -249,6 +249,14 @@ impl Planted {
             name: "resolution-last",
             breaks: &["I14"],
         },
+        Self {
+            name: "patience-ignored",
+            breaks: &["I1"],
+        },
+        Self {
+            name: "arrivals-doubled",
+            breaks: &["I1"],
+        },
     ];
 
     /// The one of this name.
@@ -282,6 +290,8 @@ impl Scenario {
             interference_by_arrival: name == "interference-by-arrival",
             glob_by_prefix: name == "glob-by-prefix",
             resolution_last: name == "resolution-last",
+            patience_ignored: name == "patience-ignored",
+            arrivals_doubled: name == "arrivals-doubled",
         }
     }
 

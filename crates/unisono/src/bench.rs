@@ -4,6 +4,7 @@
 mod clock;
 mod clock_processes;
 mod durable;
+mod ensemble;
 mod figures;
 mod history;
 mod inside;
@@ -51,6 +52,8 @@ enum What {
     Interference,
     /// The cluster's clock in simulated worlds, beside other estimators
     Clock,
+    /// Fifty agents who act together, in simulated worlds, beside other ways to do it
+    Ensemble,
     /// The cluster's clock between real processes whose clocks are off, against the machine's own
     ClockProcesses,
 }
@@ -76,7 +79,7 @@ pub(crate) struct BenchArgs {
     /// Records of one orchestra in one iteration (`memory`)
     #[arg(long, value_name = "N", default_value_t = 200)]
     iteration_records: u64,
-    /// How many seeds each world gets (`clock`)
+    /// How many seeds each world gets (`clock`, `ensemble`)
     #[arg(long, value_name = "N", default_value_t = 20)]
     clock_seeds: u64,
     /// The trace (`interference`)
@@ -160,6 +163,13 @@ async fn measure(
                     return Err(Failure::usage("which trace is not said").hint("--file FILE"));
                 };
                 figures.figures.extend(resonance::collisions(file)?.figures);
+            }
+            What::Ensemble => {
+                let seeds = CLOCK_SEED..CLOCK_SEED + args.clock_seeds.max(1);
+                let judged = tokio::task::spawn_blocking(move || ensemble::run(seeds)).await;
+                let judged = judged
+                    .map_err(|error| Failure::new(Exit::Failed, "internal", error.to_string()))?;
+                figures.figures.extend(judged.figures);
             }
             What::ClockProcesses => clock_processes::run(scratch, time, figures).await?,
             What::Clock => {

@@ -192,6 +192,18 @@ pub(crate) enum Command {
     /// Runs a command here at a time of the cluster
     #[command(after_help = "Example:\n  unisono at +2s -- echo now")]
     At(command::at::AtArgs),
+    /// The tempo that the orchestra plays at: show it, change it along a curve
+    #[command(after_help = "Example:\n  unisono tempo set 90 --over 10s --as ada")]
+    Tempo(command::tempo::TempoArgs),
+    /// Waits until so many agents wait, and goes on at one time; without a name, shows who waits
+    #[command(after_help = "Example:\n  unisono barrier deploy --of 3 --as ada -- ./switch")]
+    Barrier(command::barrier::BarrierArgs),
+    /// What is to be done together when: list it, give a cue, answer one, play one
+    #[command(after_help = "Example:\n  unisono schedule cue switch --at +10s --for ada --as eve")]
+    Schedule(command::ensemble::ScheduleArgs),
+    /// How punctual everybody is who told of an action
+    #[command(after_help = "Example:\n  unisono ensemble")]
+    Ensemble,
     /// Agents: enrol one, list them
     #[command(after_help = "Example:\n  unisono agent enrol ada --role builder")]
     Agent(command::agent::AgentArgs),
@@ -317,6 +329,9 @@ pub(crate) enum Command {
     /// Measures a cluster under load
     #[command(after_help = "Example:\n  unisono bench --writers 4 --seconds 10")]
     Bench(crate::bench::BenchArgs),
+    /// Draws a recorded run of `bench` as SVG
+    #[command(after_help = "Example:\n  unisono plot run.json > run.svg")]
+    Plot(command::plot::PlotArgs),
     /// Three regions, a cut network, a killed node: does it hold?
     #[command(after_help = "Example:\n  unisono demo")]
     Demo(crate::demo::DemoArgs),

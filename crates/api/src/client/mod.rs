@@ -1,6 +1,7 @@
 //! The client: finds the nearest node, fails over, remembers what it has seen, repeats safely.
 
 mod agent;
+mod beats;
 pub mod blocking;
 mod calls;
 mod error;
@@ -21,6 +22,7 @@ use unisono_core::replication::Cursor;
 use unisono_model::Stamp;
 
 pub use agent::SigningAgent;
+pub use beats::{Beats, CommonTime};
 pub use error::ClientError;
 pub use guard::{FencingGuard, FencingRefusal};
 pub use key::AgentKey;

@@ -86,7 +86,7 @@ impl Client {
         })
     }
 
-    async fn stream(
+    pub(super) async fn stream(
         &self,
         node: &str,
         path: String,
@@ -226,14 +226,14 @@ struct LastLine {
 }
 
 #[derive(Debug, Default)]
-struct SseEvent {
-    kind: String,
+pub(super) struct SseEvent {
+    pub(super) kind: String,
     id: String,
-    data: String,
+    pub(super) data: String,
 }
 
 /// Reads lines up to the blank one that ends an event; heartbeats are comments and pass.
-async fn sse_event(lines: &mut Lines) -> Result<Option<SseEvent>, ClientError> {
+pub(super) async fn sse_event(lines: &mut Lines) -> Result<Option<SseEvent>, ClientError> {
     let mut event = SseEvent::default();
     loop {
         let Some(line) = lines.next().await? else {
@@ -258,14 +258,14 @@ async fn sse_event(lines: &mut Lines) -> Result<Option<SseEvent>, ClientError> {
 
 /// A body's lines, bounded in length and in silence.
 #[derive(Debug)]
-struct Lines {
+pub(super) struct Lines {
     body: Incoming,
     buffer: BytesMut,
     silence_max: Duration,
 }
 
 impl Lines {
-    fn new(body: Incoming, silence_max: Duration) -> Self {
+    pub(super) fn new(body: Incoming, silence_max: Duration) -> Self {
         Self {
             body,
             buffer: BytesMut::new(),

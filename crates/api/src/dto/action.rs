@@ -7,6 +7,7 @@ use unisono_model::capability::Tier;
 use unisono_model::{Action, Digest, Enrol, Mark, Presence, Signal};
 use utoipa::ToSchema;
 
+use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody};
 use super::file::{ApproveBody, WriteBody};
 use super::plan::PlanBody;
 use super::resonance::ResolveBody;
@@ -60,6 +61,16 @@ pub enum ActionBody {
     Approve(ApproveBody),
     /// Says how an interference was resolved.
     Resolve(ResolveBody),
+    /// Sets the tempo map.
+    Tempo(TempoBody),
+    /// Waits at a barrier.
+    Arrive(ArriveBody),
+    /// Something is to be done together at a time.
+    Cue(CueBody),
+    /// An answer to a cue.
+    Answer(AnswerBody),
+    /// How punctual an action was.
+    Played(PlayedBody),
 }
 
 /// A resonance signal.
@@ -277,6 +288,11 @@ impl ActionBody {
             Self::Write(body) => Action::Write(Box::new(body.into_write(None, Digest::default()))),
             Self::Approve(body) => Action::Approve(body.into()),
             Self::Resolve(body) => Action::Resolve(body.into()),
+            Self::Tempo(body) => Action::Tempo(body.into()),
+            Self::Arrive(body) => Action::Arrive(body.into()),
+            Self::Cue(body) => Action::Cue(body.into()),
+            Self::Answer(body) => Action::Answer(body.into()),
+            Self::Played(body) => Action::Played(body.into()),
         }
     }
 }

@@ -5,12 +5,14 @@ mod action;
 mod answer;
 mod clock;
 mod cluster;
+mod ensemble;
 mod file;
 mod moment;
 mod plan;
 mod problem;
 mod record;
 mod resonance;
+mod score;
 mod task;
 mod trust;
 mod view;
@@ -29,6 +31,10 @@ pub use cluster::{
     Counted, Damage, Incarnated, LogRef, Member, Members, OrchestraSummary, Orchestras, Status,
     Version,
 };
+pub use ensemble::{
+    AnswerBody, ArriveBody, Bpm, CueAnswerWord, CueBody, CurveBody, Digits, PlayedBody,
+    SegmentBody, TempoBody,
+};
 pub use file::{
     AboutBody, ApprovalShown, Approvals, ApproveBody, ContentShown, FileShown, Files, HeldShown,
     JudgementWord, MeasureBody, MeasureShown, MeasuredContent, MeasuredShown, MovedBody, WorthWord,
@@ -43,6 +49,10 @@ pub use record::{
 pub use resonance::{
     Brief, BriefLineShown, Coherence, Drift, Gluing, Interference, Interferences, ResolutionShown,
     ResolveBody, Side, Term,
+};
+pub use score::{
+    BarrierList, BarrierShown, Beat, CueList, CueShown, Ensemble, HealthWord, OpeningShown,
+    PartyShown, Player, StressWord, TempoShown,
 };
 pub use task::{
     FieldHeads, LinkBody, LinkChange, Task, TaskBody, TaskNewBody, TaskPatchBody, Tasks,

@@ -14,6 +14,7 @@ use super::action::{
 };
 use super::answer::OpenBody;
 use super::cluster::{Incarnated, LogRef};
+use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody};
 use super::file::{ApproveBody, WriteShown};
 use super::moment::Moment;
 use super::plan::PlanBody;
@@ -117,6 +118,16 @@ pub enum ActionShown {
     Approve(ApproveBody),
     /// How an interference was resolved.
     Resolve(ResolveBody),
+    /// The tempo map.
+    Tempo(TempoBody),
+    /// An arrival at a barrier.
+    Arrive(ArriveBody),
+    /// Something to be done together at a time.
+    Cue(CueBody),
+    /// An answer to a cue.
+    Answer(AnswerBody),
+    /// How punctual an action was.
+    Played(PlayedBody),
 }
 
 /// A task's change, with what each value replaced.
@@ -281,6 +292,11 @@ impl From<Action> for ActionShown {
             Action::Write(write) => Self::Write((*write).into()),
             Action::Approve(approve) => Self::Approve(approve.into()),
             Action::Resolve(resolve) => Self::Resolve(resolve.into()),
+            Action::Tempo(tempo) => Self::Tempo(tempo.into()),
+            Action::Arrive(arrival) => Self::Arrive(arrival.into()),
+            Action::Cue(cue) => Self::Cue(cue.into()),
+            Action::Answer(answer) => Self::Answer(answer.into()),
+            Action::Played(played) => Self::Played(played.into()),
         }
     }
 }

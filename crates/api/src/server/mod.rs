@@ -1,5 +1,6 @@
 //! The server: HTTP in, calls to the node, JSON out.
 
+mod beats;
 mod bind;
 mod body;
 mod clock;
@@ -88,6 +89,12 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(writes::act))
         .routes(routes!(reads::session))
         .routes(routes!(writes::signed))
+        .routes(routes!(reads::tempo, writes::set_tempo))
+        .routes(routes!(reads::barriers, writes::arrive))
+        .routes(routes!(reads::cues, writes::cue))
+        .routes(routes!(writes::answer))
+        .routes(routes!(reads::ensemble, writes::played))
+        .routes(routes!(beats::beats))
         .routes(routes!(streams::events))
         .routes(routes!(streams::dump))
 }

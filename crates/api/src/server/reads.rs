@@ -65,6 +65,17 @@ views! {
         views => dto::ConfigValues { config: views.into_iter().map(Into::into).collect() };
     /// How far agents have come apart.
     coherence "/v1/orchestras/{o}/coherence" Coherence -> Coherence, view => view.into();
+    /// The tempo map that stands.
+    tempo "/v1/orchestras/{o}/tempo" Tempo -> TempoShown, view => view.into();
+    /// Who waits at which barrier, and when those open that have opened.
+    barriers "/v1/orchestras/{o}/barriers" Barriers -> BarrierList,
+        views => dto::BarrierList { barriers: views.into_iter().map(Into::into).collect() };
+    /// What is to be done together when, and who has answered.
+    cues "/v1/orchestras/{o}/cues" Cues -> CueList,
+        views => dto::CueList { cues: views.into_iter().map(Into::into).collect() };
+    /// How punctual everybody is.
+    ensemble "/v1/orchestras/{o}/ensemble" Players -> Ensemble,
+        views => dto::Ensemble { players: views.into_iter().map(Into::into).collect() };
     /// Digests that agree where replicas do.
     hash "/v1/orchestras/{o}/hash" Hash -> Hashes, view => view.into();
 }

@@ -142,6 +142,16 @@ actions! {
     approve post "/v1/orchestras/{o}/approvals" ApproveBody Approve;
     /// Says how an interference was resolved; the first by stamp stands.
     resolve post "/v1/orchestras/{o}/interference" ResolveBody Resolve;
+    /// Sets the tempo map.
+    set_tempo put "/v1/orchestras/{o}/tempo" TempoBody Tempo;
+    /// Waits at a barrier until so many wait there; when it opens is read at the same address.
+    arrive post "/v1/orchestras/{o}/barriers" ArriveBody Arrive;
+    /// Something is to be done together at a time.
+    cue post "/v1/orchestras/{o}/cues" CueBody Cue;
+    /// An answer to a cue.
+    answer post "/v1/orchestras/{o}/cues/answer" AnswerBody Answer;
+    /// How punctual an action was.
+    played post "/v1/orchestras/{o}/ensemble" PlayedBody Played;
 }
 
 /// Makes a task.

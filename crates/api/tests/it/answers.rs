@@ -69,7 +69,7 @@ async fn a_write_is_answered_with_all_that_a_reader_elsewhere_needs() {
 }
 
 /// One request for each kind of action, in the words of the friendly routes.
-fn friendly() -> [(&'static str, &'static str, Value); 14] {
+fn friendly() -> [(&'static str, &'static str, Value); 19] {
     let mark = "ab".repeat(32);
     [
         ("POST", "agents", json!({"name": "ada", "role": "builder"})),
@@ -142,6 +142,33 @@ fn friendly() -> [(&'static str, &'static str, Value); 14] {
             json!({"agent": "ada", "about": {"path": "src/a.rs"}, "content": mark,
                 "verdict": "approved"}),
         ),
+        (
+            "PUT",
+            "tempo",
+            json!({"agent": "ada", "beat": 8, "part": "0", "segments": [
+                {"starts_ns": "5", "lasts_ns": 9, "bpm": 99.5, "curve": {"linear": {"to_bpm": 120}}},
+                {"starts_ns": 14, "bpm": 120}]}),
+        ),
+        (
+            "POST",
+            "barriers",
+            json!({"agent": "ada", "barrier": "door", "of": 3}),
+        ),
+        (
+            "POST",
+            "cues",
+            json!({"agent": "ada", "name": "go", "target_ns": "1800000000000000000"}),
+        ),
+        (
+            "POST",
+            "cues/answer",
+            json!({"agent": "ada", "cue": mark, "word": "short_notice"}),
+        ),
+        (
+            "POST",
+            "ensemble",
+            json!({"agent": "ada", "target_ns": "1800000000000000000", "late_ns": -5}),
+        ),
     ]
 }
 
@@ -162,7 +189,8 @@ async fn every_action_has_its_friendly_route() {
     };
     let expected = [
         "enrol", "presence", "signal", "claim", "renew", "release", "mark", "task", "task",
-        "advance", "settings", "plan", "write", "approve",
+        "advance", "settings", "plan", "write", "approve", "tempo", "arrive", "cue", "answer",
+        "played",
     ];
     assert_eq!(names, expected);
     let world = node.world.lock().unwrap();
@@ -174,6 +202,11 @@ async fn every_action_has_its_friendly_route() {
         panic!("a release")
     };
     assert_eq!(claim.0, [0; 32], "left out: what stands");
+    let Action::Tempo(tempo) = &world.records[11].action else {
+        panic!("a tempo")
+    };
+    assert_eq!(tempo.segments[0].rate_ubpm, 99_500_000);
+    assert_eq!((tempo.point_every, tempo.major_every), (4, 64));
 }
 
 #[tokio::test]
@@ -319,7 +352,7 @@ async fn the_description_names_every_route() {
         .sum();
     assert_eq!(
         (paths.len(), operations),
-        (43, 59),
+        (49, 69),
         "{:?}",
         paths.keys().collect::<Vec<_>>()
     );

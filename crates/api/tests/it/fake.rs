@@ -10,10 +10,11 @@ use tokio::sync::{broadcast, mpsc, watch};
 use unisono_api::server::{
     Asked, BearerToken, Call, Check, Inspector, NodeHandle, Readiness, router, serve,
 };
+use unisono_core::ensemble::TempoMap;
 use unisono_core::node::{Answer, AnswerBody, Promise, Question, Recorded, Work};
 use unisono_core::orchestra::view::{
     ClaimStatus, ClaimView, Counters, DamageView, Phase, RecordView, RecordsView, SessionView,
-    StateView, StatusView, TaskView, Verdict, View,
+    StateView, StatusView, TaskView, TempoView, Verdict, View,
 };
 use unisono_core::replication::{Cursor, LogTag};
 use unisono_model::{
@@ -411,6 +412,10 @@ impl World {
                 counters: Counters::default(),
             }),
             Question::Orchestras => View::Orchestras(Vec::new()),
+            Question::Tempo => View::Tempo(TempoView {
+                tempo: TempoMap::default().tempo().clone(),
+                set: None,
+            }),
             _ => View::Notes(Vec::new()),
         };
         Ok(self.answer(AnswerBody::View(view)))

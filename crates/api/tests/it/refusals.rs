@@ -91,6 +91,50 @@ async fn malformed_requests_are_told_what_is_wrong_with_them() {
 }
 
 #[tokio::test]
+async fn a_tempo_of_nothing_and_no_number_is_refused_and_nothing_is_disturbed() {
+    let node = Fake::start(1, &World::shared()).await;
+    let to = node.address;
+    let tempo = "/v1/orchestras/opus/tempo";
+    let json_type = &["Content-Type: application/json"];
+    for (bpm, words) in [
+        ("0", "above 0"),
+        ("-120", "above 0"),
+        ("1e300", "above 0"),
+        ("1e999", "out of range"),
+        ("NaN", "expected"),
+        ("Infinity", "expected"),
+        ("null", "expected f64"),
+        ("\"NaN\"", "expected f64"),
+    ] {
+        let segments = format!("[{{\"starts_ns\": \"5\", \"bpm\": {bpm}}}]");
+        let body =
+            format!("{{\"agent\": \"ada\", \"beat\": 0, \"part\": 0, \"segments\": {segments}}}");
+        let seen = request(to, "PUT", tempo, json_type, body.as_bytes()).await;
+        assert_problem(&seen, 400, "malformed", words);
+    }
+    for (field, value) in [
+        ("target_ns", json!("NaN")),
+        ("target_ns", json!(-1)),
+        ("target_ns", json!(1.5)),
+        ("late_ns", json!(1e300)),
+        ("late_ns", json!("inf")),
+    ] {
+        let mut body = json!({"agent": "ada", "target_ns": "5", "late_ns": 0});
+        body[field] = value;
+        let seen = send(to, "POST", "/v1/orchestras/opus/ensemble", &body).await;
+        assert_problem(&seen, 400, "malformed", "");
+    }
+    let seen = get(to, "/v1/orchestras/opus/beats?every=0").await;
+    assert_problem(&seen, 400, "malformed", "from 1 to 65535");
+    let seen = get(to, "/v1/orchestras/opus/beats?ahead_ms=60001").await;
+    assert_problem(&seen, 400, "malformed", "from 0 to 60000");
+    assert!(
+        node.world.lock().unwrap().records.is_empty(),
+        "nothing was written"
+    );
+}
+
+#[tokio::test]
 async fn unknown_routes_and_methods_have_the_same_shape() {
     let node = Fake::start(1, &World::shared()).await;
     let seen = get(node.address, "/v2/anything").await;

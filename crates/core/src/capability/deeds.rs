@@ -32,8 +32,12 @@ pub fn need(action: &Action) -> Need {
         | Action::Release { .. }
         | Action::Mark(_)
         | Action::Task(_)
-        | Action::Resolve(_) => Need::Operation(Operations::COORDINATE),
-        Action::Settings(_) | Action::Advance { .. } | Action::Plan(_) => {
+        | Action::Resolve(_)
+        | Action::Arrive(_)
+        | Action::Cue(_)
+        | Action::Answer(_)
+        | Action::Played(_) => Need::Operation(Operations::COORDINATE),
+        Action::Settings(_) | Action::Advance { .. } | Action::Plan(_) | Action::Tempo(_) => {
             Need::Operation(Operations::WRITE_PLAN)
         }
         Action::Write(write) => Need::Operation(write.operations()),

@@ -158,6 +158,10 @@ impl Node {
             Question::Status => View::Status(self.status(context)),
             Question::Orchestras => View::Orchestras(self.orchestras()),
             Question::Records { .. } | Question::Proof { .. } => View::Proof(None),
+            Question::Tempo => View::Tempo(reading.tempo()),
+            Question::Barriers => View::Barriers(reading.barriers()),
+            Question::Cues => View::Cues(reading.cues()),
+            Question::Players => View::Players(reading.players()),
         })
     }
 

@@ -313,4 +313,12 @@ pub enum Question {
         /// Its digest.
         record: Digest,
     },
+    /// The tempo map.
+    Tempo,
+    /// Who waits at which barrier, and what has opened.
+    Barriers,
+    /// What is to be done together when, and who has answered.
+    Cues,
+    /// How punctual everybody is.
+    Players,
 }

@@ -85,3 +85,12 @@ pub const INCIDENT_KINDS_MAX: usize = 1_024;
 pub const PAGE_RECORDS_MAX: usize = 1_000;
 /// Silence after which a member counts as away for relaying and display (ms).
 pub const AWAY_AFTER_MS: u64 = 5_000;
+/// How long after its last arrival a barrier opens where nobody says, beside three times the longest
+/// round trip (ms): so much for the disks on the way, and for whoever sleeps until then.
+pub const BARRIER_LEAD_MS: u32 = 500;
+/// How long an agent waits at a barrier when it does not say (ms).
+pub const PATIENCE_MS: u64 = 10 * 60_000;
+/// A round trip above this is not waited for (ms): it was measured while something was broken.
+pub const SLOWEST_MS_MAX: u32 = 60_000;
+/// The furthest that a cue may lie ahead (ns): a day, as for `unisono at`.
+pub const CUE_AHEAD_NS_MAX: u64 = 24 * 3_600_000_000_000;

@@ -35,6 +35,7 @@ mod start;
 mod subjects;
 mod submit;
 mod tick;
+mod together;
 mod views;
 mod wait;
 

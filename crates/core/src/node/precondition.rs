@@ -67,6 +67,9 @@ impl Node {
                 };
                 resolve_precondition(&reading, resolve)
             }
+            Action::Tempo(_) | Action::Arrive(_) | Action::Cue(_) | Action::Answer(_) => {
+                self.precondition_together(context, orchestra, action)
+            }
             other => Ok(other),
         }
     }

@@ -240,7 +240,10 @@ pub(super) fn fact(log: LogId, bundle: u64, placed: &Placed) -> Option<Fact> {
 
 /// Whether an action makes the other members write a head at once.
 pub(super) fn urgent(action: &Action) -> bool {
-    matches!(action, Action::Claim { .. } | Action::Renew { .. })
+    matches!(
+        action,
+        Action::Claim { .. } | Action::Renew { .. } | Action::Arrive(_)
+    )
 }
 
 /// The agent that a node is when it acts for itself.

@@ -17,8 +17,10 @@ pub mod members;
 pub mod once;
 pub mod plans;
 mod read;
+mod score;
 pub mod signals;
 pub mod tasks;
+pub mod together;
 pub mod trust;
 pub mod view;
 pub mod views;
@@ -45,6 +47,7 @@ use once::{Once, Standing};
 use plans::Plans;
 use signals::Signals;
 use tasks::Tasks;
+use together::Together;
 use trust::{Awaited, Trust, Verdict};
 pub use window::READABLE_RECORDS_MAX;
 use window::Window;
@@ -74,6 +77,7 @@ pub struct Folds {
     pub(crate) files: Files,
     pub(crate) approvals: Approvals,
     pub(crate) interference: Interference,
+    pub(crate) together: Together,
     /// Which orchestra: rights may be for one alone.
     id: OrchestraId,
     /// The orchestra's name, once anybody has said it.
@@ -287,6 +291,7 @@ impl Folds {
             self.approvals.insert(fact, hands);
         }
         self.members.insert(fact, rules);
+        self.upset |= self.together.insert(fact, self.pruned, rules.sabotage);
         if rules.sabotage.claims_by_arrival {
             self.claims.insert_by_arrival(fact);
         } else {
@@ -304,6 +309,7 @@ impl Folds {
         self.signals.retract(place, action);
         self.interference.retract(place, action);
         self.tasks.retract(place, action);
+        self.together.retract(agent, place, action);
         self.claims.retract(place, action);
         self.plans.retract(place, action);
         self.files.retract(place, action);
@@ -389,6 +395,7 @@ impl Folds {
         let mut approvals = core::mem::take(&mut self.approvals);
         approvals.prune(frontier, |about| self.standing(about, frontier));
         self.approvals = approvals;
+        self.together.prune(frontier);
     }
 
     /// Below this stamp the folds cannot be read any more: the logs must be folded again.
@@ -425,6 +432,7 @@ impl Folds {
             + self.plans.weight()
             + self.files.weight()
             + self.approvals.weight()
+            + self.together.weight()
             + self.pending.values().map(Vec::len).sum::<usize>()
             + self.set_aside.len()
     }

@@ -378,6 +378,7 @@ impl Reading<'_> {
         for about in self.folds.approvals.tasks() {
             hash.add(&self.approvals(about));
         }
+        self.add_together(&mut hash);
         hash.finish()
     }
 
@@ -411,10 +412,10 @@ impl Reading<'_> {
     }
 }
 
-struct Hash(Vec<u8>);
+pub(super) struct Hash(Vec<u8>);
 
 impl Hash {
-    fn add<T: Serialize>(&mut self, value: &T) {
+    pub(super) fn add<T: Serialize>(&mut self, value: &T) {
         self.0.extend_from_slice(&wire::encode(value));
     }
 

@@ -23,6 +23,7 @@ use crate::replication::Cursor;
 
 mod files;
 
+pub use super::score::{BarrierView, CueView, OpeningView, PartyView, PlayerView, TempoView};
 pub use files::{ApprovalView, FileView, PlanView, WriteView};
 
 /// The answer to a question.
@@ -82,6 +83,14 @@ pub enum View {
     Orchestras(Vec<OrchestraView>),
     /// To `Proof`.
     Proof(Option<RecordView>),
+    /// To `Tempo`.
+    Tempo(TempoView),
+    /// To `Barriers`.
+    Barriers(Vec<BarrierView>),
+    /// To `Cues`.
+    Cues(Vec<CueView>),
+    /// To `Players`.
+    Players(Vec<PlayerView>),
 }
 
 /// Where an agent that signs itself continues.

@@ -7,9 +7,10 @@ use unisono_core::orchestra::horizon::Horizon;
 use unisono_core::orchestra::{FoldRules, Folds, Reading, Refold};
 use unisono_core::sabotage::Sabotage;
 use unisono_model::{
-    Action, AgentId, AgentKind, Approve, ClusterId, Content, Digest, Enrol, FieldChange,
-    FieldValue, IdempotencyKey, Incarnation, Judgement, LogId, Mark, Measure, Moved, NodeId, Plan,
-    Presence, Project, Reviewed, Stamp, Status, TaskChange, TaskStatus, Write,
+    Action, AgentId, AgentKind, Approve, Arrival, ClusterId, Content, Cue, CueAnswer, CueWord,
+    Curve, Digest, Enrol, FieldChange, FieldValue, IdempotencyKey, Incarnation, Judgement, LogId,
+    Mark, Measure, Moved, NodeId, Plan, Played, Presence, Project, Reviewed, Stamp, Status,
+    TaskChange, TaskStatus, Tempo, TempoSegment, Write,
 };
 
 use crate::facts;
@@ -49,6 +50,8 @@ pub(crate) const RULES: FoldRules = FoldRules {
         interference_by_arrival: false,
         glob_by_prefix: false,
         resolution_last: false,
+        patience_ignored: false,
+        arrivals_doubled: false,
     },
 };
 
@@ -133,6 +136,55 @@ fn file_action(kind: u8, subject: u8) -> Action {
     }
 }
 
+/// Something that is played together; a cue may be answered that is none.
+fn together(kind: u8, subject: u8, at_ms: u64, earlier: Digest) -> Action {
+    let target_ns = (at_ms + u64::from(subject) * 20) * 1_000_000;
+    match kind % 5 {
+        0 => Action::Arrive(Arrival {
+            barrier: format!("b{}", subject % 2),
+            of: 2 + u16::from(subject % 3),
+            lead_ms: u32::from(subject),
+            patience_ms: 1 + u64::from(subject) * 40,
+        }),
+        1 => Action::Cue(Cue {
+            name: format!("c{}", subject % 3),
+            target_ns,
+            window_ms: 5,
+            confidence_ppm: 1_000_000,
+            answer_ms: 10,
+            preparation: String::new(),
+            parties: vec![AgentId([1; 32])],
+        }),
+        2 => Action::Answer(CueAnswer {
+            cue: earlier,
+            word: if subject % 2 == 0 {
+                CueWord::Ready
+            } else {
+                CueWord::Declined
+            },
+            text: String::new(),
+        }),
+        3 => Action::Played(Played {
+            cue: Some(earlier),
+            target_ns,
+            late_ns: i64::from(subject) - 90,
+            unsure_ns: 7,
+        }),
+        _ => Action::Tempo(Tempo {
+            beat: u64::from(subject),
+            part: 0,
+            segments: vec![TempoSegment {
+                starts_ns: target_ns,
+                lasts_ns: None,
+                rate_ubpm: 1_000_000 * (1 + u64::from(subject)),
+                curve: Curve::Steady,
+            }],
+            point_every: 4,
+            major_every: 16,
+        }),
+    }
+}
+
 /// What an agent does, in numbers; names of earlier records are filled in from a history.
 fn build(steps: &[(u8, u8, u8, u16)]) -> Vec<Fact> {
     let mut facts: Vec<Fact> = (1..=4)
@@ -162,6 +214,12 @@ fn build(steps: &[(u8, u8, u8, u16)]) -> Vec<Fact> {
                 && fact.agent == AgentId([agent % 4 + 1; 32])
         });
         let claim = own.map_or_else(|| pick(0), |fact| fact.place.record);
+        if *kind >= 160 {
+            let who = agent % 4 + 1;
+            let action = together(*kind, *subject, at_ms, pick(4));
+            facts.push(fact(index as u64 + 10, who, at_ms, action));
+            continue;
+        }
         if kind % 8 >= 6 {
             facts.push(keyed(
                 index as u64 + 10,

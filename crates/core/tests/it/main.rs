@@ -4,6 +4,7 @@ mod backdating;
 mod bounds;
 mod capability;
 mod election;
+mod ensemble;
 mod facts;
 mod files;
 mod folds;

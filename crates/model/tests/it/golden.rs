@@ -4,11 +4,12 @@
 use ed25519_dalek::SigningKey;
 use unisono_model::wire::{self, Signature};
 use unisono_model::{
-    Action, AgentId, Approve, BUNDLE_VERSION, BundleBody, BundleHeader, Carried, ChainId,
-    ClusterId, Content, Digest, DocumentAppend, DocumentKind, DocumentName, FileScope, Held,
-    IdempotencyKey, Incarnation, Judgement, LogId, Measure, Measured, Moved, NodeId, OrchestraId,
-    PhaseState, Plan, PlanPhase, Project, RECORD_VERSION, RecordBody, RecordPlace, Resolution,
-    Resolve, Reviewed, SignedBundle, SignedRecord, Stamp, Who, Write,
+    Action, AgentId, Approve, Arrival, BUNDLE_VERSION, BundleBody, BundleHeader, Carried, ChainId,
+    ClusterId, Content, Cue, CueAnswer, CueWord, Curve, Digest, DocumentAppend, DocumentKind,
+    DocumentName, FileScope, Held, IdempotencyKey, Incarnation, Judgement, LogId, Measure,
+    Measured, Moved, NodeId, OrchestraId, PhaseState, Plan, PlanPhase, Played, Project,
+    RECORD_VERSION, RecordBody, RecordPlace, Resolution, Resolve, Reviewed, SignedBundle,
+    SignedRecord, Stamp, Tempo, TempoSegment, Who, Write, check,
 };
 
 pub(crate) fn record() -> (RecordPlace, SignedRecord) {
@@ -195,6 +196,69 @@ fn a_resolution_is_these_bytes() {
     assert_eq!(hex(&wire::encode(&action)), RESOLVE);
 }
 
+/// What is played together: the bytes of each action, number of the variant first.
+#[test]
+fn the_actions_of_the_ensemble_are_these_bytes() {
+    let tempo = Tempo {
+        beat: 7,
+        part: 5,
+        segments: vec![TempoSegment {
+            starts_ns: 9,
+            lasts_ns: None,
+            rate_ubpm: 120_000_000,
+            curve: Curve::Steady,
+        }],
+        point_every: 4,
+        major_every: 64,
+    };
+    let arrival = Arrival {
+        barrier: "door".into(),
+        of: 3,
+        lead_ms: 500,
+        patience_ms: 600_000,
+    };
+    let cue = Cue {
+        name: "go".into(),
+        target_ns: 1_800_000_000_000_000_000,
+        window_ms: 50,
+        confidence_ppm: 1_000_000,
+        answer_ms: 500,
+        preparation: String::new(),
+        parties: Vec::new(),
+    };
+    let answer = CueAnswer {
+        cue: Digest([0xaa; 32]),
+        word: CueWord::ShortNotice,
+        text: String::new(),
+    };
+    let played = Played {
+        cue: None,
+        target_ns: 9,
+        late_ns: -3,
+        unsure_ns: 7,
+    };
+    let aa = "aa".repeat(32);
+    for (action, bytes) in [
+        (
+            Action::Tempo(tempo),
+            "150705010900809c9c39000440".to_owned(),
+        ),
+        (
+            Action::Arrive(arrival),
+            "1604646f6f7203f403c0cf24".to_owned(),
+        ),
+        (
+            Action::Cue(cue),
+            "1702676f8080d09de9ceb8fd1832c0843df4030000".to_owned(),
+        ),
+        (Action::Answer(answer), format!("18{aa}0100")),
+        (Action::Played(played), "1900090507".to_owned()),
+    ] {
+        assert_eq!(hex(&wire::encode(&action)), bytes, "{}", action.name());
+        assert!(check::action(&action).is_ok(), "{}", action.name());
+    }
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
@@ -204,7 +268,7 @@ fn hex(bytes: &[u8]) -> String {
 const RECORD_DIGEST: &str = "5e1943545f9c3754ff79ad54b50a29c001a334f874940532914f195cf735a917";
 const RECORD_BODY: &str =
     "0100fbd095ffbc310101050505050505050505050505050505050000050b7372632f617574682f2a2ae0d403";
-const RESOLVE: &str = "110707070707070707070707070707070707070707070707070707070707070707\
+const RESOLVE: &str = "140707070707070707070707070707070707070707070707070707070707070707\
     020a6f6e65206d6f64756c6500";
 const BUNDLE_DIGEST: &str = "9ef08b0954bfc630a462ce9b20725c1fbf0cb9d991a15087efa5929cbce08268";
 const BUNDLE_BYTES: &str = "a4ce8304c9d5e6befb437d77e45287b3fb53f71c401160d6b8341a603a05749b";

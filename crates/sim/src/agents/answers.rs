@@ -130,6 +130,8 @@ impl Agent {
             View::Plan(view) => self.see_plan(view.as_ref()),
             View::File(view) => self.see_file(view.as_ref()),
             View::Interference(view) => self.take_interferences(&view),
+            View::Cues(cues) => self.score.learn_cues(&cues),
+            View::Tempo(tempo) => self.score.learn_tempo(tempo),
             View::Task(task) => {
                 if self
                     .made_task

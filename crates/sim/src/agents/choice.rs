@@ -61,6 +61,7 @@ impl Agent {
                 Setting::PresenceStaleMs,
                 self.chance.between(1, 600) * 1_000,
             )])),
+            88..=93 => self.play_together(now),
             _ => self.look(),
         }
     }

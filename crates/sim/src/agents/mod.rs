@@ -8,6 +8,7 @@ mod errand;
 mod files;
 mod resonance;
 pub mod rights;
+mod together;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,6 +81,7 @@ pub struct Agent {
     in_the_way: Vec<Digest>,
     made_task: Option<(String, Stamp)>,
     heads: Option<unisono_core::orchestra::view::TaskView>,
+    score: together::Score,
     last_as_of: Option<Stamp>,
     desk: files::Desk,
     old_letters: Vec<Vec<u8>>,
@@ -236,6 +238,7 @@ impl Agent {
             in_the_way: Vec::new(),
             made_task: None,
             heads: None,
+            score: together::Score::default(),
             last_as_of: None,
             desk: files::Desk::default(),
             old_letters: Vec::new(),

@@ -8,6 +8,7 @@ use unisono_core::orchestra::view::{
 };
 use unisono_model::{Digest, FieldValue, Place, Relation};
 
+use super::together::Score;
 use crate::oracle::{File, Held, Task, Truth};
 
 /// What one node shows at one stamp.
@@ -27,6 +28,8 @@ pub struct Shown {
     pub signals: Vec<SignalView>,
     /// The agents.
     pub agents: Vec<AgentView>,
+    /// What is played together.
+    pub score: Score,
 }
 
 /// Two nodes' digests at one stamp: where they hold the same, they must show the same.
@@ -53,6 +56,7 @@ impl Shown {
         let agents: BTreeSet<_> = self.agents.iter().map(|agent| agent.agent).collect();
         same("agents", &agents, &truth.agents)?;
         self.files_match(&truth.files)?;
+        same("played together", &self.score.told(), &truth.together)?;
         self.claims_match(&truth.claims)?;
         self.tasks_match(&truth.tasks)
     }

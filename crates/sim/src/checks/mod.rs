@@ -12,6 +12,7 @@ mod progress;
 pub mod rights;
 mod session;
 mod stamps;
+mod together;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,7 @@ pub use membership::Membership;
 pub use progress::{Progress, Waiting, Who};
 pub use session::covers;
 pub use stamps::Stamps;
+pub use together::Score;
 
 /// Most violations that are kept of one run: the first ones tell the story.
 const KEPT_MAX: usize = 20;

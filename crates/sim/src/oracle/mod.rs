@@ -9,6 +9,7 @@ mod logs;
 mod members;
 mod rights;
 mod tasks;
+mod together;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +23,7 @@ pub use logs::{Fact, Reading, proven, read};
 pub use members::{Removals, removals};
 pub use rights::Ground;
 pub use tasks::{Task, tasks};
+pub use together::{Gate, Together, together};
 
 /// Facts that count, as of a stamp: valid ones, of each keyed request the lowest, up to the stamp.
 pub fn counted<'a>(reading: &'a Reading, at: Stamp) -> Vec<&'a Fact> {
@@ -88,6 +90,8 @@ pub struct Truth {
     pub agents: BTreeSet<AgentId>,
     /// Who gets in whose way.
     pub interferences: Told,
+    /// What is played together.
+    pub together: Together,
 }
 
 /// What every replica must show at a stamp.
@@ -107,5 +111,6 @@ pub fn truth(reading: &Reading, removals: &Removals, lease_ms_max: u64, at: Stam
         files: files(&facts),
         marks: marks(&facts),
         agents: enrols.map(|fact| fact.agent).collect(),
+        together: together(&facts, at),
     }
 }

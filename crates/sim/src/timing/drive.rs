@@ -55,17 +55,17 @@ pub enum Contestant {
 
 /// What somebody told at one look.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
+pub(crate) struct Look {
     /// Which of those judged.
-    pub(super) who: usize,
+    pub(crate) who: usize,
     /// When, s.
-    pub(super) at_s: f64,
+    pub(crate) at_s: f64,
     /// Told minus true, ns.
-    pub(super) error_ns: f64,
+    pub(crate) error_ns: f64,
     /// One sigma, ns; NaN for a rival.
-    pub(super) deviation_ns: f64,
+    pub(crate) deviation_ns: f64,
     /// Whether the truth lay inside: hard, likely.
-    pub(super) inside: (bool, bool),
+    pub(crate) inside: (bool, bool),
 }
 
 /// The probes of a world, in the order of their arrival, with the true time of it.
@@ -108,7 +108,7 @@ pub(super) fn probes(
 }
 
 /// Drives one seed; `look` is told what everybody says on the grid. Names come back in their order.
-pub(super) fn drive(
+pub(crate) fn drive(
     world: &World,
     seed: u64,
     contestant: Contestant,

@@ -6,8 +6,8 @@
 //!
 //! **Invariant:** an estimator sees four readings of two clocks per probe and nothing else.
 
-mod draw;
-mod drive;
+pub(crate) mod draw;
+pub(crate) mod drive;
 mod leaders;
 mod local;
 mod mesh;

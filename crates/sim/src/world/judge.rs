@@ -8,7 +8,7 @@ use unisono_model::{Digest, OrchestraId, Stamp};
 
 use super::{Event, MS, SECOND, World};
 use crate::agents::{Letter, Request};
-use crate::checks::{Bounds, Shown, Who, agrees};
+use crate::checks::{Bounds, Score, Shown, Who, agrees};
 use crate::clock::EPOCH_NS;
 
 impl World {
@@ -117,6 +117,7 @@ impl World {
             return None;
         };
         let tasks = self.all_tasks(host, place, at);
+        let score = self.score(host, place, at)?;
         Some(Shown {
             hash,
             state,
@@ -125,6 +126,28 @@ impl World {
             files,
             signals,
             agents,
+            score,
+        })
+    }
+
+    fn score(&mut self, host: usize, place: OrchestraId, at: Option<Stamp>) -> Option<Score> {
+        let View::Tempo(tempo) = self.view(host, place, Question::Tempo, at)? else {
+            return None;
+        };
+        let View::Barriers(barriers) = self.view(host, place, Question::Barriers, at)? else {
+            return None;
+        };
+        let View::Cues(cues) = self.view(host, place, Question::Cues, at)? else {
+            return None;
+        };
+        let View::Players(players) = self.view(host, place, Question::Players, at)? else {
+            return None;
+        };
+        Some(Score {
+            tempo,
+            barriers,
+            cues,
+            players,
         })
     }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod disk;
+mod ensemble;
 mod leaders;
 mod network;
 mod planted;

@@ -58,4 +58,6 @@ planted! {
     planted_interference_by_arrival "interference-by-arrival",
     planted_glob_by_prefix "glob-by-prefix",
     planted_resolution_last "resolution-last",
+    planted_patience_ignored "patience-ignored",
+    planted_arrivals_doubled "arrivals-doubled",
 }

@@ -3,16 +3,20 @@
 pub(crate) mod agent;
 pub(crate) mod at;
 pub(crate) mod backup;
+pub(crate) mod barrier;
 pub(crate) mod claim;
 pub(crate) mod clock;
 pub(crate) mod config;
 pub(crate) mod doctor;
+pub(crate) mod ensemble;
 pub(crate) mod explain;
 pub(crate) mod file;
+mod fire;
 pub(crate) mod mark;
 pub(crate) mod node;
 pub(crate) mod note;
 pub(crate) mod plan;
+pub(crate) mod plot;
 pub(crate) mod record;
 pub(crate) mod resonance;
 pub(crate) mod session;
@@ -20,6 +24,7 @@ pub(crate) mod signal;
 pub(crate) mod sim;
 pub(crate) mod state;
 pub(crate) mod task;
+pub(crate) mod tempo;
 pub(crate) mod token;
 mod token_words;
 pub(crate) mod trust;
@@ -67,6 +72,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Backup(args) => backup::backup(&args, &config, &global),
         Command::Restore(args) => backup::restore(&args, &config, &global),
         Command::Sim(args) => sim::run(&args, &global),
+        Command::Plot(args) => plot::run(&args),
         Command::Tier(args) => trust::tiers(&args, &global),
         Command::Token(token::TokenArgs { command })
             if !matches!(
@@ -113,6 +119,10 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         Command::Members => state::members(&session).await,
         Command::Clock => clock::clock(&session).await,
         Command::At(args) => at::at(args, &session).await,
+        Command::Tempo(args) => tempo::run(args, &session).await,
+        Command::Barrier(args) => barrier::barrier(args, &session).await,
+        Command::Schedule(args) => ensemble::schedule(args, &session).await,
+        Command::Ensemble => ensemble::ensemble(&session).await,
         Command::Agent(args) => agent::run(args, &session).await,
         Command::Presence(args) => agent::presence(args, &session).await,
         Command::Sense(args) => signal::sense(args, &session).await,

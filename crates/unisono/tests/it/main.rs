@@ -11,6 +11,7 @@ mod crash;
 mod damage;
 mod demo;
 mod directory;
+mod ensemble;
 mod faults;
 mod first_run;
 mod harass;

@@ -1,7 +1,7 @@
 //! The one vocabulary of these tests: a place for data, a command, a serving process.
 
-use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, UdpSocket};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -156,6 +156,24 @@ impl Process {
         let mut all = vec!["--node", self.url.as_str()];
         all.extend(words);
         place.fails(code, &all)
+    }
+
+    /// Posts JSON as any program could; gives the status and the answer.
+    pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let address = self.url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address).unwrap();
+        let body = body.to_string();
+        let length = body.len();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        let (_, told) = answer.split_once("\r\n\r\n").unwrap();
+        (status, serde_json::from_str(told).unwrap_or_default())
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -1,0 +1,295 @@
+//! What is played together, as it is shown: tempo, beats, barriers, cues, punctuality.
+
+use serde::{Deserialize, Serialize};
+use unisono_core::ensemble::{Beat as CoreBeat, Health, Stress};
+use unisono_core::orchestra::view::{
+    BarrierView, CueView, OpeningView, PartyView, PlayerView, TempoView,
+};
+use unisono_model::{AgentId, Digest};
+use utoipa::ToSchema;
+
+use super::ensemble::{CueAnswerWord, CueBody, Digits, TempoBody};
+use super::moment::Moment;
+
+/// The tempo that stands.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TempoShown {
+    /// The map.
+    pub tempo: TempoBody,
+    /// The record that set it; none: what is played where nobody has.
+    #[schema(value_type = Option<String>)]
+    pub record: Option<Digest>,
+    /// When it was set.
+    pub set: Option<Moment>,
+    /// By whom.
+    pub by: Option<String>,
+}
+
+/// A beat, told before it comes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Beat {
+    /// Its number.
+    pub beat: i64,
+    /// When it comes by the cluster's clock (ns since the Unix epoch).
+    #[schema(value_type = String)]
+    pub at_ns: Digits,
+    /// What kind it is.
+    pub stress: StressWord,
+    /// The record of the tempo map by which it comes then; a later beat under another map takes
+    /// its place.
+    #[schema(value_type = Option<String>)]
+    pub tempo: Option<Digest>,
+}
+
+/// What kind of beat it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StressWord {
+    /// An ordinary one.
+    Beat,
+    /// A coordination point.
+    Point,
+    /// A major synchronisation.
+    Major,
+}
+
+/// Barriers at which somebody waits, or that opened in the last hour.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BarrierList {
+    /// By name.
+    pub barriers: Vec<BarrierShown>,
+}
+
+/// A barrier.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BarrierShown {
+    /// Its name.
+    pub barrier: String,
+    /// How many it takes.
+    pub of: u16,
+    /// The names of who waits.
+    pub waiting: Vec<String>,
+    /// What it opened last.
+    pub opened: Option<OpeningShown>,
+}
+
+/// A barrier that opened.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct OpeningShown {
+    /// The arrival that completed it.
+    #[schema(value_type = String)]
+    pub record: Digest,
+    /// When that arrived.
+    pub completed: Moment,
+    /// When it opens by the cluster's clock (ns since the Unix epoch).
+    #[schema(value_type = String)]
+    pub opens_ns: Digits,
+    /// The names of those for whom.
+    pub agents: Vec<String>,
+    /// The records of their arrivals, in the same order.
+    #[schema(value_type = Vec<String>)]
+    pub arrivals: Vec<Digest>,
+    /// Whether nothing can come any more that would make it another time.
+    pub confirmed: bool,
+}
+
+/// What is to be done together.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CueList {
+    /// The next first.
+    pub cues: Vec<CueShown>,
+}
+
+/// A cue, with who has answered.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CueShown {
+    /// Its record.
+    #[schema(value_type = String)]
+    pub record: Digest,
+    /// When it was given.
+    pub given: Moment,
+    /// By whom.
+    pub by: String,
+    /// What it says.
+    pub cue: CueBody,
+    /// How long before its target it was given (ms).
+    pub lead_ms: i64,
+    /// Who is meant or has answered.
+    pub parties: Vec<PartyShown>,
+    /// How many of those who are meant have not answered.
+    pub missing: u64,
+}
+
+/// One agent of a cue.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PartyShown {
+    /// Its key.
+    #[schema(value_type = String)]
+    pub agent: AgentId,
+    /// Its name.
+    pub name: String,
+    /// What it has answered.
+    pub word: Option<CueAnswerWord>,
+    /// Why.
+    pub text: String,
+    /// When it answered.
+    pub answered: Option<Moment>,
+    /// How late its action was, where it told (ns).
+    pub late_ns: Option<i64>,
+}
+
+/// How punctual everybody is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Ensemble {
+    /// By key.
+    pub players: Vec<Player>,
+}
+
+/// How punctual an agent's latest actions were (at most 64), by its own clock.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Player {
+    /// Its key.
+    #[schema(value_type = String)]
+    pub agent: AgentId,
+    /// Its name.
+    pub name: String,
+    /// How many actions.
+    pub actions: u32,
+    /// Mean lateness (ms).
+    pub mean_ms: f64,
+    /// Mean of what they were off by, early or late (ms).
+    pub off_ms: f64,
+    /// One standard deviation (ms).
+    pub spread_ms: f64,
+    /// The most that one was off by (ms).
+    pub worst_ms: f64,
+    /// By how much later they become in a minute (ms).
+    pub drift_ms_per_minute: f64,
+    /// Three sigma of its clock at the last one (ms).
+    pub unsure_ms: f64,
+    /// By the thresholds of mean (30, 100 ms), spread (20, 50 ms) and drift (10, 30 ms a minute).
+    pub health: HealthWord,
+}
+
+/// How somebody is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HealthWord {
+    /// As it should be.
+    Healthy,
+    /// To be watched.
+    Warning,
+    /// Somebody has to look.
+    Critical,
+}
+
+impl From<TempoView> for TempoShown {
+    fn from(view: TempoView) -> Self {
+        let place = view.set.as_ref().map(|(place, ..)| *place);
+        Self {
+            tempo: view.tempo.into(),
+            record: place.map(|place| place.record),
+            set: place.map(|place| place.stamp.into()),
+            by: view.set.map(|(_, _, name)| name),
+        }
+    }
+}
+
+impl Beat {
+    /// A beat of a map that a record has set.
+    pub fn of(beat: &CoreBeat, tempo: Option<Digest>) -> Self {
+        Self {
+            beat: beat.number,
+            at_ns: Digits(beat.at_ns),
+            stress: match beat.stress {
+                Stress::Beat => StressWord::Beat,
+                Stress::Point => StressWord::Point,
+                Stress::Major => StressWord::Major,
+            },
+            tempo,
+        }
+    }
+}
+
+impl From<BarrierView> for BarrierShown {
+    fn from(view: BarrierView) -> Self {
+        Self {
+            barrier: view.barrier,
+            of: view.of,
+            waiting: view.waiting.into_iter().map(|(_, name, _)| name).collect(),
+            opened: view.opened.map(Into::into),
+        }
+    }
+}
+
+impl From<OpeningView> for OpeningShown {
+    fn from(view: OpeningView) -> Self {
+        let each = view.agents.into_iter();
+        let (agents, arrivals) = each.map(|(_, name, place)| (name, place.record)).unzip();
+        Self {
+            record: view.last.record,
+            completed: view.last.stamp.into(),
+            opens_ns: Digits(view.opens_ns),
+            agents,
+            arrivals,
+            confirmed: view.settled,
+        }
+    }
+}
+
+impl From<CueView> for CueShown {
+    fn from(view: CueView) -> Self {
+        let given_ns = i128::from(view.place.stamp.as_ns());
+        let lead_ms = (i128::from(view.cue.target_ns) - given_ns) / 1_000_000;
+        let meant = |party: &&PartyView| view.cue.parties.contains(&party.agent);
+        let missing = view.parties.iter().filter(meant);
+        let missing = missing.filter(|party| party.answer.is_none()).count() as u64;
+        Self {
+            record: view.place.record,
+            given: view.place.stamp.into(),
+            by: view.name,
+            lead_ms: i64::try_from(lead_ms).unwrap_or(i64::MAX),
+            missing,
+            cue: view.cue.into(),
+            parties: view.parties.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<PartyView> for PartyShown {
+    fn from(view: PartyView) -> Self {
+        let answered = view.answer.as_ref().map(|(_, place, _)| place.stamp.into());
+        let word = view.answer.as_ref().map(|(word, ..)| (*word).into());
+        Self {
+            agent: view.agent,
+            name: view.name,
+            word,
+            answered,
+            text: view.answer.map(|(.., text)| text).unwrap_or_default(),
+            late_ns: view.late_ns,
+        }
+    }
+}
+
+impl From<PlayerView> for Player {
+    fn from(view: PlayerView) -> Self {
+        let punctuality = view.punctuality;
+        let ms = |ns: f64| (ns / 1e3).round() / 1e3;
+        Self {
+            agent: view.agent,
+            name: view.name,
+            actions: punctuality.actions,
+            mean_ms: ms(punctuality.mean_ns),
+            off_ms: ms(punctuality.off_ns),
+            spread_ms: ms(punctuality.spread_ns),
+            worst_ms: ms(punctuality.worst_ns),
+            drift_ms_per_minute: ms(punctuality.drift_ns_per_minute),
+            unsure_ms: ms(view.unsure_ns as f64),
+            health: match punctuality.health {
+                Health::Healthy => HealthWord::Healthy,
+                Health::Warning => HealthWord::Warning,
+                Health::Critical => HealthWord::Critical,
+            },
+        }
+    }
+}

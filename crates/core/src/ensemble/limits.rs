@@ -1,0 +1,105 @@
+//! Every limit and every tuned figure of the ensemble, in one place.
+//!
+//! `docs/timing.md` says in which worlds they were found, and in which they were judged.
+
+use unisono_model::PARTS_PER_BEAT;
+
+/// The tempo where nobody has set one: a beat every 500 ms (TIME-3), millionths of a beat a minute.
+pub const TEMPO_UBPM_DEFAULT: u64 = 120_000_000;
+/// Beats from coordination point to coordination point where nobody has said otherwise (TIME-3).
+pub const POINT_EVERY_DEFAULT: u16 = 4;
+/// Beats from major synchronisation to major synchronisation where nobody has said otherwise.
+pub const MAJOR_EVERY_DEFAULT: u16 = 64;
+/// An exponential curve is halved so often: 64 straight pieces follow a doubling of the rate to
+/// 15 millionths.
+pub const CURVE_HALVINGS: u32 = 6;
+/// Two maps that are a millionth of a beat apart are one: programs that speak JSON may round.
+pub const BEATS_APART_PARTS: u64 = PARTS_PER_BEAT / 1_000_000;
+
+/// From which mean asynchrony on somebody is to be watched, and looked after, ms (TIME-15).
+pub const MEAN_MS: (f64, f64) = (30.0, 100.0);
+/// The same for one standard deviation, ms.
+pub const SPREAD_MS: (f64, f64) = (20.0, 50.0);
+/// The same for drift, ms a minute.
+pub const DRIFT_MS_PER_MINUTE: (f64, f64) = (10.0, 30.0);
+/// A drift counts beyond so many of its standard errors: one false alarm in 700 looks.
+pub const DRIFT_SIGMAS: f64 = 3.0;
+
+/// The seed's phase gain (TIME-5).
+pub const PHASE_GAIN_SEED: f64 = 0.25;
+/// The seed's period gain (TIME-5).
+pub const PERIOD_GAIN_SEED: f64 = 0.1;
+/// Actions from one correction of the period to the next (TIME-5).
+pub const EPOCH_ACTIONS: u32 = 10;
+/// Most players that correct towards one another.
+pub const PLAYERS_MAX: u32 = 4_096;
+/// Latest feedback that is counted with, actions.
+pub const DELAY_ACTIONS_MAX: u32 = 64;
+/// Over how many epochs gains are tried before they are believed.
+pub const STABLE_EPOCHS: usize = 400;
+/// Actions whose error may be outstanding; older ones are given up.
+pub const PENDING_ACTIONS_MAX: usize = 256;
+/// Over how many actions the spread of errors is learnt.
+pub const SPREAD_ACTIONS: u32 = 64;
+/// How far what stays wanders from action to action, as a share of the variance of chance: a latency
+/// that is learnt over some hundred actions.
+pub const KALMAN_WANDER_SHARE: f64 = 1e-5;
+/// How gains change on swinging, drift and single large errors (TIME-6).
+pub const OSCILLATION_GAIN_LESS: f64 = 0.9;
+/// See above.
+pub const DRIFT_GAIN_MORE: f64 = 1.1;
+/// See above.
+pub const LARGE_GAIN_MORE: f64 = 1.05;
+/// Neighbouring errors whose product is below this share of the variance, with the other sign, swing.
+pub const OSCILLATION_SHARE: f64 = 0.5;
+/// Beyond so many sigmas a single error is large.
+pub const LARGE_ERROR_SIGMAS: f64 = 3.0;
+
+/// Samples of a profile that are kept.
+pub const PROFILE_SAMPLES_MAX: usize = 128;
+/// After so long a sample counts half, ns: an hour.
+pub const PROFILE_HALF_LIFE_NS: f64 = 3_600e9;
+/// What is assumed of the response of an agent that nobody knows, ns.
+pub const RESPONSE_NS_PRIOR: f64 = 500e6;
+/// In which share of cues everybody is to be punctual.
+pub const SHARE_PUNCTUAL: f64 = 0.999;
+/// Responses below so much (ns) need so many times as much notice (TIME-8).
+pub const LEAD_FACTORS: [(f64, f64); 4] = [
+    (100e6, 2.0),
+    (500e6, 2.5),
+    (2_000e6, 3.0),
+    (f64::INFINITY, 4.0),
+];
+
+/// What a sum of errors lets pass at each action, sigmas: half the shift that is to be found.
+pub const CUSUM_SLACK: f64 = 0.5;
+/// Where the sum tells, sigmas: two more than where a known level would give one false alarm in 9,300
+/// actions, since levels are learnt from forty beats and are off themselves.
+pub const CUSUM_ALARM: f64 = 10.0;
+/// From how many actions a level and its spread are learnt before anything is told.
+pub const WATCH_LEARNS: u32 = 40;
+/// Over how many beats groups are looked for.
+pub const SPLIT_BEATS: usize = 5;
+/// Among fewer players nobody can tell two groups from chance.
+pub const SPLIT_PLAYERS_MIN: usize = 6;
+/// The share of spread that is left when one normal group is cut in two at its best: 1 - 2/pi.
+pub const SPLIT_SHARE: f64 = 0.3634;
+/// Groups that are nearer than so many sigmas of a mean are one.
+pub const SPLIT_SIGMAS_MIN: f64 = 3.0;
+
+/// Intervals that a source is known by, at most and at least.
+pub const INTERVALS_MAX: usize = 64;
+/// See above.
+pub const INTERVALS_MIN: usize = 8;
+/// How much of the evidence for a pattern is kept from event to event.
+pub const PATTERN_FORGETS: f64 = 0.95;
+/// So many nats more are asked of a pattern that is less simple.
+pub const EVIDENCE_MORE: f64 = 2.0;
+/// A source whose longest interval is less than so many times its shortest is not bursty.
+pub const BURST_FACTOR: f64 = 3.0;
+/// Bins of the reliability curve.
+pub const CALIBRATION_BINS: usize = 10;
+/// How many cases the stated confidence is worth before the curve speaks.
+pub const CALIBRATION_PRIOR: f64 = 8.0;
+/// Below this confidence nobody prepares (TIME-4).
+pub const CONFIDENCE_MIN: f64 = 0.6;

@@ -1,0 +1,27 @@
+//! Playing together: the beat ([`TempoMap`]), when somebody has to be told ([`Lead`], [`Profile`]),
+//! how errors are corrected ([`Corrector`], [`Loop`]), what comes next ([`EventSource`]), what goes
+//! wrong ([`Watch`]), and how punctual everybody is ([`Punctuality`]).
+//!
+//! All of it is arithmetic over what it is handed: the beat in integers, the rest in floats from
+//! `libm`. `docs/timing.md` says how well it does, and why the seed's gains are not the default.
+//!
+//! **Invariant:** nothing here reads a clock; no input makes it panic or loop without end.
+
+mod correct;
+mod gain;
+mod health;
+mod lead;
+pub mod limits;
+mod profile;
+mod source;
+mod tempo;
+mod watch;
+
+pub use correct::{CorrectionFault, Corrector, Rule};
+pub use gain::{GainError, Gains, Loop};
+pub use health::{Health, Punctuality};
+pub use lead::{Lead, Notice, Together, window_ns};
+pub use profile::Profile;
+pub use source::{EventSource, Foretold, Pattern, Plan, Reliability};
+pub use tempo::{Beat, Change, Position, Stress, TempoError, TempoMap};
+pub use watch::{Alarm, Cause, Cusum, Failure, Recovery, Watch};

@@ -1,0 +1,152 @@
+//! What must be so before the orchestra is told what to play together: nothing in the past, nothing
+//! sooner than everybody can know of it.
+
+use alloc::format;
+
+use unisono_model::{Action, Arrival, Code, Cue, OrchestraId, Rejection, Tempo};
+
+use super::{Node, limits};
+use crate::context::Context;
+use crate::ensemble::TempoMap;
+use crate::orchestra::horizon::Horizon;
+
+impl Node {
+    /// Preconditions of tempo, arrivals, cues and answers to them; fills in lead and patience.
+    pub(super) fn precondition_together(
+        &self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        action: Action,
+    ) -> Result<Action, Rejection> {
+        match action {
+            Action::Tempo(tempo) => self.may_set(context, orchestra, tempo).map(Action::Tempo),
+            Action::Arrive(arrival) => self
+                .may_arrive(context, orchestra, arrival)
+                .map(Action::Arrive),
+            Action::Cue(cue) => self.may_cue(context, cue).map(Action::Cue),
+            Action::Answer(answer) => {
+                let at = self.now(context);
+                let space = self.spaces.get(&orchestra);
+                if space.is_none_or(|space| space.folds.together.cues.knows(&answer.cue, at)) {
+                    return Ok(Action::Answer(answer));
+                }
+                let words = format!("no cue {} is held here; nothing changed", answer.cue);
+                Err(Rejection::new(Code::CueUnknown, words)
+                    .hint("look at `unisono schedule`; a cue ends an hour after its target"))
+            }
+            other => Ok(other),
+        }
+    }
+
+    fn may_set(
+        &self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        tempo: Tempo,
+    ) -> Result<Tempo, Rejection> {
+        let map = TempoMap::new(tempo)?;
+        let at = self.now(context);
+        let horizon = Horizon::default();
+        let standing = self.reading(orchestra, at, &horizon);
+        let standing = standing.and_then(|reading| TempoMap::new(reading.tempo().tempo).ok());
+        let now_ns = context.wall_ns;
+        let Some(from_ns) = standing.unwrap_or_default().parts_from(&map, now_ns) else {
+            return Ok(map.tempo().clone());
+        };
+        if from_ns <= now_ns {
+            let words = "the map plays the present otherwise than the one that stands: what has been played cannot be changed; nothing was set";
+            return Err(Rejection::new(Code::TimePast, words)
+                .hint("let the change begin later; `unisono tempo set` makes such a map"));
+        }
+        self.check_lead("the tempo changes", from_ns, context)?;
+        Ok(map.tempo().clone())
+    }
+
+    fn may_arrive(
+        &self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        mut arrival: Arrival,
+    ) -> Result<Arrival, Rejection> {
+        let slowest_ms = self.slowest_ms(context);
+        if arrival.lead_ms == 0 {
+            arrival.lead_ms = limits::BARRIER_LEAD_MS.saturating_add(3 * slowest_ms);
+        }
+        if arrival.patience_ms == 0 {
+            arrival.patience_ms = limits::PATIENCE_MS;
+        }
+        arrival.check()?;
+        if arrival.lead_ms < slowest_ms {
+            return Err(lead_short(
+                "the barrier opens",
+                arrival.lead_ms.into(),
+                slowest_ms,
+            ));
+        }
+        let Some(space) = self.spaces.get(&orchestra) else {
+            return Ok(arrival);
+        };
+        let waiting = space.folds.together.barriers.read(self.now(context));
+        let other = waiting.iter().find(|one| {
+            one.name == arrival.barrier && one.of != arrival.of && !one.waiting.is_empty()
+        });
+        let Some(other) = other else {
+            return Ok(arrival);
+        };
+        let words = format!(
+            "at barrier {} agents wait for {} in all, not for {}; nothing changed",
+            arrival.barrier, other.of, arrival.of
+        );
+        let hint = format!(
+            "arrive for {} as well, or at a barrier of another name",
+            other.of
+        );
+        Err(Rejection::new(Code::BarrierCount, words).hint(hint))
+    }
+
+    fn may_cue(&self, context: &Context<'_>, cue: Cue) -> Result<Cue, Rejection> {
+        cue.check()?;
+        if cue.target_ns <= context.wall_ns {
+            let past_ms = (context.wall_ns - cue.target_ns) / 1_000_000;
+            let words = format!("the target is {past_ms} ms past; nothing changed");
+            return Err(Rejection::new(Code::TimePast, words).hint("name a time to come"));
+        }
+        if cue.target_ns - context.wall_ns > limits::CUE_AHEAD_NS_MAX {
+            let words = "the target is more than a day ahead; nothing changed";
+            return Err(Rejection::new(Code::Malformed, words).hint("give the cue later"));
+        }
+        self.check_lead("the target comes", cue.target_ns, context)?;
+        Ok(cue)
+    }
+
+    fn check_lead(&self, what: &str, at_ns: u64, context: &Context<'_>) -> Result<(), Rejection> {
+        let lead_ms = at_ns.saturating_sub(context.wall_ns) / 1_000_000;
+        let slowest_ms = self.slowest_ms(context);
+        if lead_ms < u64::from(slowest_ms) {
+            return Err(lead_short(what, lead_ms, slowest_ms));
+        }
+        Ok(())
+    }
+
+    /// The longest round trip to a member that is heard (ms, rounded up).
+    fn slowest_ms(&self, context: &Context<'_>) -> u32 {
+        let now_ms = context.now_ms();
+        let heard = self
+            .peers
+            .iter()
+            .filter(|(node, _)| self.seems_alive(node, now_ms));
+        let slowest_us = heard.filter_map(|(_, peer)| peer.round_trip_us).max();
+        let slowest_ms = slowest_us.unwrap_or_default().div_ceil(1_000);
+        u32::try_from(slowest_ms)
+            .unwrap_or(u32::MAX)
+            .min(limits::SLOWEST_MS_MAX)
+    }
+}
+
+fn lead_short(what: &str, lead_ms: u64, slowest_ms: u32) -> Rejection {
+    let words = format!(
+        "{what} in {lead_ms} ms, and the round trip to the slowest member takes {slowest_ms} ms: not everybody would know in time; nothing changed"
+    );
+    let hint = format!("a lead of {} ms and more is enough", 3 * slowest_ms);
+    Rejection::new(Code::LeadShort, words).hint(hint)
+}

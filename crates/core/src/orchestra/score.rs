@@ -1,0 +1,200 @@
+//! What is played together, as people see it: the tempo, barriers, cues, and how punctual everybody
+//! is.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use unisono_model::{AgentId, Cue, CueWord, Digest, Place, Tempo};
+
+use super::read::{Hash, Reading};
+use super::together::Play;
+use crate::ensemble::{Punctuality, TempoMap};
+
+/// The tempo that stands.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct TempoView {
+    /// The map.
+    pub tempo: Tempo,
+    /// Where it was set and by whom; nobody: it is what is played where nobody has.
+    pub set: Option<(Place, AgentId, String)>,
+}
+
+/// A barrier at which somebody waits, or that opened not long ago.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct BarrierView {
+    /// Its name.
+    pub barrier: String,
+    /// How many it takes.
+    pub of: u16,
+    /// Who waits: agent, name, arrival.
+    pub waiting: Vec<(AgentId, String, Place)>,
+    /// What it opened last.
+    pub opened: Option<OpeningView>,
+}
+
+/// A barrier that opened.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct OpeningView {
+    /// The arrival that completed it.
+    pub last: Place,
+    /// When it opens by the cluster's clock (ns since the Unix epoch).
+    pub opens_ns: u64,
+    /// For whom: agent, name, latest arrival.
+    pub agents: Vec<(AgentId, String, Place)>,
+    /// Whether no arrival can come any more that would make it another time.
+    pub settled: bool,
+}
+
+/// Something that is to be done together.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct CueView {
+    /// Its record.
+    pub place: Place,
+    /// Who gave it.
+    pub agent: AgentId,
+    /// The agent's name.
+    pub name: String,
+    /// What it says.
+    pub cue: Cue,
+    /// Everybody who is meant or has answered.
+    pub parties: Vec<PartyView>,
+}
+
+/// One agent of a cue.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct PartyView {
+    /// Who.
+    pub agent: AgentId,
+    /// Its name.
+    pub name: String,
+    /// What it has answered, and where; nothing yet.
+    pub answer: Option<(CueWord, Place, String)>,
+    /// How late its action was, where it told (ns).
+    pub late_ns: Option<i64>,
+}
+
+/// How punctual an agent is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlayerView {
+    /// Who.
+    pub agent: AgentId,
+    /// Its name.
+    pub name: String,
+    /// How its latest actions were.
+    pub punctuality: Punctuality,
+    /// Three sigma of its clock at the last one (ns).
+    pub unsure_ns: u64,
+}
+
+impl Reading<'_> {
+    /// The tempo that stands.
+    pub fn tempo(&self) -> TempoView {
+        match self.folds.together.tempi.read(self.at) {
+            Some((place, agent, tempo)) => TempoView {
+                tempo: tempo.clone(),
+                set: Some((place, agent, self.named(&agent))),
+            },
+            None => TempoView {
+                tempo: TempoMap::default().tempo().clone(),
+                set: None,
+            },
+        }
+    }
+
+    /// Barriers at which somebody waits, or that opened not long ago.
+    pub fn barriers(&self) -> Vec<BarrierView> {
+        let all = self.folds.together.barriers.read(self.at).into_iter();
+        all.map(|one| BarrierView {
+            barrier: one.name.into(),
+            of: one.of,
+            waiting: one
+                .waiting
+                .into_iter()
+                .map(|(agent, place)| (agent, self.named(&agent), place))
+                .collect(),
+            opened: one.opened.map(|opening| OpeningView {
+                last: opening.last,
+                opens_ns: opening.opens_ns,
+                settled: self.horizon.settled(opening.last.stamp),
+                agents: opening
+                    .agents
+                    .into_iter()
+                    .map(|(agent, place)| (agent, self.named(&agent), place))
+                    .collect(),
+            }),
+        })
+        .collect()
+    }
+
+    /// What is to be done together, the next first.
+    pub fn cues(&self) -> Vec<CueView> {
+        let plays = self.folds.together.plays.read(self.at);
+        let late = |agent: &AgentId, cue: &Digest| {
+            let told = plays.get(agent)?.iter().rev();
+            let mut of_cue = told.filter(|play| play.played.cue == Some(*cue));
+            of_cue.next().map(|play| play.played.late_ns)
+        };
+        let cues = self.folds.together.cues.read(self.at);
+        let mut views: Vec<CueView> = cues
+            .map(|(place, given, answers)| {
+                let mut agents: Vec<AgentId> = given.cue.parties.clone();
+                agents.extend(answers.keys());
+                agents.sort_unstable();
+                agents.dedup();
+                let party = |agent: AgentId| PartyView {
+                    agent,
+                    name: self.named(&agent),
+                    answer: answers
+                        .get(&agent)
+                        .map(|(at, told)| (told.word, *at, told.text.clone())),
+                    late_ns: late(&agent, &place.record),
+                };
+                CueView {
+                    place,
+                    agent: given.agent,
+                    name: self.named(&given.agent),
+                    cue: given.cue.clone(),
+                    parties: agents.into_iter().map(party).collect(),
+                }
+            })
+            .collect();
+        views.sort_by_key(|view| (view.cue.target_ns, view.place));
+        views
+    }
+
+    /// How punctual everybody is who told of an action.
+    pub fn players(&self) -> Vec<PlayerView> {
+        let plays = self.folds.together.plays.read(self.at);
+        let each = plays.into_iter().map(|(agent, latest)| PlayerView {
+            agent,
+            name: self.named(&agent),
+            punctuality: Punctuality::of(latest.iter().map(error)),
+            unsure_ns: latest.last().map_or(0, |play| play.played.unsure_ns),
+        });
+        each.collect()
+    }
+
+    /// All of it, without what depends on how far this node knows.
+    pub(super) fn add_together(&self, hash: &mut Hash) {
+        hash.add(&self.tempo());
+        for one in self.folds.together.barriers.read(self.at) {
+            let opened = one.opened.map(|one| (one.last, one.opens_ns, one.agents));
+            hash.add(&(one.name, one.of, one.waiting, opened));
+        }
+        for view in self.cues() {
+            hash.add(&view);
+        }
+        for (agent, latest) in self.folds.together.plays.read(self.at) {
+            hash.add(&(agent, latest));
+        }
+    }
+
+    fn named(&self, agent: &AgentId) -> String {
+        self.folds.agents.name(agent)
+    }
+}
+
+fn error(play: &Play) -> (u64, i64) {
+    (play.played.target_ns, play.played.late_ns)
+}

@@ -1,0 +1,73 @@
+//! How punctual actions were: the latest of each agent.
+
+use alloc::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use unisono_model::{AgentId, Place, Played, Stamp};
+
+/// So many actions of each agent are looked back on: enough for a spread, and for a trend.
+pub const PLAYED_KEPT_MAX: usize = 64;
+
+/// An action as its agent told it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Play {
+    /// Its record.
+    pub place: Place,
+    /// What was told.
+    pub played: Played,
+}
+
+/// The fold over actions.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Plays {
+    agents: BTreeMap<AgentId, BTreeMap<Place, Played>>,
+}
+
+impl Plays {
+    /// Takes in an action.
+    pub fn insert(&mut self, place: Place, agent: AgentId, played: Played) {
+        self.agents.entry(agent).or_default().insert(place, played);
+    }
+
+    /// Takes one out again.
+    pub fn retract(&mut self, place: Place, agent: AgentId) {
+        if let Some(plays) = self.agents.get_mut(&agent) {
+            plays.remove(&place);
+        }
+    }
+
+    /// The latest actions of each agent as of a stamp, the oldest first.
+    pub fn read(&self, at: Stamp) -> BTreeMap<AgentId, alloc::vec::Vec<Play>> {
+        let each = self.agents.iter().map(|(agent, plays)| {
+            let told = plays
+                .range(..=Place::end_of(at))
+                .rev()
+                .take(PLAYED_KEPT_MAX);
+            let mut latest: alloc::vec::Vec<Play> = told
+                .map(|(place, played)| Play {
+                    place: *place,
+                    played: *played,
+                })
+                .collect();
+            latest.reverse();
+            (*agent, latest)
+        });
+        each.filter(|(_, latest)| !latest.is_empty()).collect()
+    }
+
+    /// Keeps of each agent the latest at the frontier, and what came after it.
+    pub fn prune(&mut self, frontier: Stamp) {
+        let edge = Place::end_of(frontier);
+        for plays in self.agents.values_mut() {
+            let first = plays.range(..=edge).rev().nth(PLAYED_KEPT_MAX - 1);
+            if let Some(place) = first.map(|(place, _)| *place) {
+                *plays = plays.split_off(&place);
+            }
+        }
+    }
+
+    /// Actions kept in memory.
+    pub fn weight(&self) -> usize {
+        self.agents.values().map(BTreeMap::len).sum()
+    }
+}

@@ -1,0 +1,7 @@
+//! Playing together: the beat, corrections, notice, models, and what is refused.
+
+mod barriers;
+mod correction;
+mod models;
+mod nodes;
+mod tempo;

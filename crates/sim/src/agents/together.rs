@@ -1,0 +1,91 @@
+//! What an agent does together with others: waits at barriers, gives cues and answers them, tells how
+//! punctual it was, changes the tempo.
+
+use unisono_core::ensemble::{Change, TempoMap};
+use unisono_core::node::Question;
+use unisono_core::orchestra::view::{CueView, TempoView};
+use unisono_model::{Action, Arrival, Cue, CueAnswer, CueWord, Digest, Played};
+
+use super::{Agent, Wish};
+use crate::clock::EPOCH_NS;
+
+/// No round trip is longer in these worlds, so that no lead is too short (ms).
+const LEAD_MS: u32 = 60_000;
+/// A target that is so far ahead lies ahead by every clock that may write (ns).
+const AHEAD_NS: u64 = 2 * 3_600_000_000_000;
+
+/// What it has seen of what is played.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Score {
+    cues: Vec<Digest>,
+    tempo: Option<TempoMap>,
+}
+
+impl Score {
+    pub(super) fn learn_cues(&mut self, cues: &[CueView]) {
+        self.cues = cues.iter().map(|cue| cue.place.record).collect();
+    }
+
+    pub(super) fn learn_tempo(&mut self, view: TempoView) {
+        self.tempo = TempoMap::new(view.tempo).ok();
+    }
+}
+
+impl Agent {
+    pub(super) fn play_together(&mut self, now: u64) -> Wish {
+        let now_ns = EPOCH_NS + now;
+        let cue = self.chance.pick(&self.score.cues).copied();
+        match self.chance.below(12) {
+            0..=4 => {
+                let gate = self.chance.below(2);
+                Wish::Act(Action::Arrive(Arrival {
+                    barrier: format!("gate-{gate}"),
+                    of: 2 + gate as u16,
+                    lead_ms: LEAD_MS,
+                    patience_ms: self.chance.between(1_000, 120_000),
+                }))
+            }
+            5 => Wish::Act(Action::Cue(Cue {
+                name: format!("cue-{}", self.chance.below(3)),
+                target_ns: now_ns + AHEAD_NS,
+                window_ms: 50,
+                confidence_ppm: 1_000_000,
+                answer_ms: 500,
+                preparation: String::new(),
+                parties: vec![self.id],
+            })),
+            6 => Wish::Look(Question::Cues, None),
+            7 => Wish::Look(Question::Tempo, None),
+            8 => match self
+                .score
+                .tempo
+                .take()
+                .and_then(|map| self.change(&map, now_ns))
+            {
+                Some(tempo) => Wish::Act(tempo),
+                None => Wish::Look(Question::Barriers, None),
+            },
+            9 if cue.is_some() => Wish::Act(Action::Answer(CueAnswer {
+                cue: cue.unwrap_or_default(),
+                word: CueWord::Ready,
+                text: String::new(),
+            })),
+            _ => Wish::Act(Action::Played(Played {
+                cue,
+                target_ns: now_ns,
+                late_ns: self.chance.signed(20_000_000),
+                unsure_ns: 1_000,
+            })),
+        }
+    }
+
+    fn change(&mut self, map: &TempoMap, now_ns: u64) -> Option<Action> {
+        let change = Change {
+            at_ns: now_ns + AHEAD_NS,
+            to_ubpm: self.chance.between(60, 180) * 1_000_000,
+            over_ns: self.chance.below(20) * 1_000_000_000,
+            exponential: self.chance.percent(50),
+        };
+        map.changed(now_ns, change).ok().map(Action::Tempo)
+    }
+}

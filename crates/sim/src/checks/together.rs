@@ -1,0 +1,55 @@
+//! I1 for what is played together: what a node shows is what the logs say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use unisono_core::orchestra::view::{BarrierView, CueView, PlayerView, TempoView};
+use unisono_model::AgentId;
+
+use crate::oracle::Together;
+
+/// What one node shows of it.
+#[derive(Clone, Debug)]
+pub struct Score {
+    /// The tempo.
+    pub tempo: TempoView,
+    /// Barriers.
+    pub barriers: Vec<BarrierView>,
+    /// Cues.
+    pub cues: Vec<CueView>,
+    /// How punctual everybody is.
+    pub players: Vec<PlayerView>,
+}
+
+impl Score {
+    /// As the oracle says it.
+    pub(super) fn told(&self) -> Together {
+        let answered = |view: &CueView| -> BTreeSet<AgentId> {
+            let parties = view.parties.iter().filter(|party| party.answer.is_some());
+            parties.map(|party| party.agent).collect()
+        };
+        let barriers = self.barriers.iter().map(|view| {
+            let waiting = view.waiting.iter().map(|(agent, ..)| *agent).collect();
+            let opened = view.opened.as_ref();
+            let opened = opened.map(|one| (one.last, one.opens_ns, one.agents.len()));
+            ((view.barrier.clone(), view.of), (waiting, opened))
+        });
+        let plays = self.players.iter().map(|view| {
+            let punctuality = &view.punctuality;
+            let sum = punctuality.mean_ns * f64::from(punctuality.actions);
+            (
+                view.agent,
+                (punctuality.actions as usize, libm::round(sum) as i64),
+            )
+        });
+        Together {
+            tempo: self.tempo.set.as_ref().map(|(place, ..)| *place),
+            barriers: barriers.collect(),
+            cues: self
+                .cues
+                .iter()
+                .map(|view| (view.place, answered(view)))
+                .collect(),
+            plays: plays.collect::<BTreeMap<_, _>>(),
+        }
+    }
+}

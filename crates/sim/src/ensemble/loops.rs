@@ -1,0 +1,178 @@
+//! Correction alone: several players, late feedback, the seed's gains and the product's.
+
+use unisono_core::ensemble::{CorrectionFault, Corrector, Gains, Loop, Rule};
+
+use crate::timing::draw::Draw;
+
+/// Actions of a run, and from which on errors count.
+const ACTIONS: usize = 400;
+const SETTLED: usize = 100;
+/// What stays, and what is chance, ns.
+const STAYS_NS: f64 = 40e6;
+const CHANCE_NS: f64 = 10e6;
+/// An error beyond this is divergence, ns.
+const DIVERGED_NS: f64 = 1e15;
+/// What is left of a player's errors, over chance, where corrections do what they promise.
+const ALONE_MAX: f64 = 1.15;
+/// The same of players who correct towards one another at the best gain: each adds the chance of the
+/// action before to its own, the root of two, and a quarter for one seed's luck.
+const COUPLED_MAX: f64 = 1.25 * std::f64::consts::SQRT_2;
+
+/// Errors after the first hundred actions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    /// Mean of the absolute error, over that of chance alone; infinite where it diverged.
+    pub above_chance: f64,
+}
+
+/// What a judge said of one seed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// What was broken.
+    pub violation: Option<String>,
+}
+
+/// One player against the beat, whose errors are known so many actions late: the product's rule, or
+/// gains as they are, however unstable.
+pub fn fed_back(
+    seed: u64,
+    delay: u32,
+    by: Result<Rule, Gains>,
+    fault: Option<CorrectionFault>,
+) -> Spread {
+    let mut draw = Draw::new(seed, "ensemble loop", u64::from(delay));
+    let around = Loop { players: 1, delay };
+    let stays_ns = STAYS_NS * draw.normal();
+    let mut ours = by.ok().and_then(|rule| Corrector::new(rule, around).ok());
+    ours = ours.map(|corrector| corrector.with_fault(fault));
+    let gains = by.err().unwrap_or(Gains::SEED);
+    let mut plain = Plain::default();
+    let mut errors = Vec::with_capacity(ACTIONS);
+    let (mut off, mut chance) = (0.0, 0.0);
+    for action in 0..ACTIONS {
+        let moved_ns = match &mut ours {
+            Some(corrector) => corrector.correction_ns(action as u64),
+            None => plain.moved_ns(),
+        };
+        let chance_ns = CHANCE_NS * draw.normal();
+        errors.push(stays_ns + chance_ns + moved_ns);
+        if let Some(known) = action.checked_sub(delay as usize) {
+            match &mut ours {
+                Some(corrector) => corrector.was_late(known as u64, errors[known]),
+                None => plain.was_late(errors[known], gains),
+            }
+        }
+        if action >= SETTLED {
+            off += errors[action].abs();
+            chance += chance_ns.abs();
+        }
+    }
+    Spread::of(off, chance)
+}
+
+/// Players who correct towards one another alone, each pair by such a gain; none: the product's.
+pub fn coupled(
+    seed: u64,
+    players: u32,
+    gain: Option<f64>,
+    fault: Option<CorrectionFault>,
+) -> Spread {
+    let mut draw = Draw::new(seed, "ensemble coupled", u64::from(players));
+    let around = Loop { players, delay: 0 };
+    let count = players as usize;
+    let mut at: Vec<f64> = (0..count).map(|_| STAYS_NS * draw.normal()).collect();
+    let ours = |_| Corrector::new(Rule::Best, around).map(|one| one.with_fault(fault));
+    let mut correctors: Vec<Corrector> = (0..count).filter_map(|place| ours(place).ok()).collect();
+    let (mut off, mut chance) = (0.0, 0.0);
+    for action in 0..ACTIONS {
+        let noise: Vec<f64> = (0..count).map(|_| CHANCE_NS * draw.normal()).collect();
+        let shown: Vec<f64> = at
+            .iter()
+            .zip(&noise)
+            .map(|(at, noise)| at + noise)
+            .collect();
+        let sum: f64 = shown.iter().sum();
+        let noise_mean = noise.iter().sum::<f64>() / f64::from(players);
+        for (place, at) in at.iter_mut().enumerate() {
+            // How late it was against each of the others, all together.
+            let against = f64::from(players) * shown[place] - sum;
+            match (gain, correctors.get_mut(place)) {
+                (None, Some(corrector)) => {
+                    let before = corrector.correction_ns(action as u64);
+                    corrector.was_late(action as u64, against);
+                    let after = corrector.correction_ns(action as u64 + ACTIONS as u64);
+                    *at += after - before;
+                }
+                _ => *at -= gain.unwrap_or_default() * against,
+            }
+            if action >= SETTLED {
+                off += (against / f64::from(players)).abs();
+                chance += (noise[place] - noise_mean).abs();
+            }
+        }
+    }
+    Spread::of(off, chance)
+}
+
+/// Whether corrections hold what they promise on one seed: little more than chance is left, however
+/// many play and however late they know. With a fault planted, they should not.
+pub fn judge_correction(seed: u64, fault: Option<CorrectionFault>) -> Judged {
+    let mut draw = Draw::new(seed, "ensemble judge", 0);
+    let delay = (draw.uniform() * 8.0) as u32;
+    let players = 2 + (draw.uniform() * 49.0) as u32;
+    let alone = fed_back(seed, delay, Ok(Rule::Kalman), fault);
+    let all = coupled(seed, players, None, fault);
+    let promised = [
+        (
+            alone,
+            ALONE_MAX,
+            format!("alone, feedback {delay} actions late"),
+        ),
+        (all, COUPLED_MAX, format!("{players} players")),
+    ];
+    let mut promised = promised.into_iter();
+    let found = promised.find(|(spread, most, _)| spread.above_chance > *most);
+    Judged {
+        violation: found.map(|(spread, _, what)| {
+            format!("{what}: {:.2} times what chance does", spread.above_chance)
+        }),
+    }
+}
+
+impl Spread {
+    fn of(off: f64, chance: f64) -> Self {
+        let above_chance = off / chance;
+        let diverged = !above_chance.is_finite() || off > DIVERGED_NS * ACTIONS as f64;
+        Self {
+            above_chance: if diverged {
+                f64::INFINITY
+            } else {
+                above_chance
+            },
+        }
+    }
+}
+
+/// Gains as they are, without any of the product's care.
+#[derive(Debug, Default)]
+struct Plain {
+    offset_ns: f64,
+    rate_ns: f64,
+    epoch: (u32, f64),
+}
+
+impl Plain {
+    fn moved_ns(&mut self) -> f64 {
+        self.offset_ns += self.rate_ns;
+        self.offset_ns
+    }
+
+    fn was_late(&mut self, late_ns: f64, gains: Gains) {
+        self.offset_ns -= gains.phase * late_ns;
+        self.epoch = (self.epoch.0 + 1, self.epoch.1 + late_ns);
+        if self.epoch.0 == 10 {
+            self.rate_ns -= gains.period * self.epoch.1 / 100.0;
+            self.epoch = (0, 0.0);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The ensemble in worlds with a known truth: what is promised, and what gets worse when something is
+//! taken away.
+
+use unisono_core::ensemble::{CorrectionFault, Gains, Pattern, Rule};
+use unisono_sim::ensemble::{
+    Heard, Music, Noise, Path, Provoked, Scheme, Setup, coupled, fed_back, hear, judge_correction,
+    play, watch,
+};
+
+/// How many seeds a fault may take to be found.
+const SEEDS: u64 = 300;
+
+fn mean_ms(errors_ns: &[f64]) -> f64 {
+    errors_ns.iter().map(|one| one.abs()).sum::<f64>() / errors_ns.len().max(1) as f64 / 1e6
+}
+
+fn armed(music: Music, scheme: Scheme) -> Setup {
+    Setup {
+        path: Path::Lan,
+        music,
+        noise: Noise::Before,
+        scheme,
+        rule: None,
+    }
+}
+
+#[test]
+fn armed_agents_meet_within_what_a_wake_up_costs_at_any_tempo() {
+    let steady = play(1, &armed(Music::Steady, Scheme::Armed));
+    assert!(
+        mean_ms(&steady.settled_ns) < 0.15,
+        "{}",
+        mean_ms(&steady.settled_ns)
+    );
+    assert!(mean_ms(&steady.first_ns) < 0.15, "the first action too");
+    for music in [Music::Rubato, Music::Step] {
+        let changed = play(1, &armed(music, Scheme::Armed));
+        let over = mean_ms(&changed.settled_ns) / mean_ms(&steady.settled_ns);
+        assert!(over < 1.05, "{music:?}: {over}");
+    }
+}
+
+#[test]
+fn without_lead_or_map_it_gets_worse() {
+    let good = mean_ms(&play(2, &armed(Music::Rubato, Scheme::Armed)).settled_ns);
+    for scheme in [Scheme::ArmedLate, Scheme::Reactive, Scheme::Follower] {
+        let bad = mean_ms(&play(2, &armed(Music::Rubato, scheme)).settled_ns);
+        assert!(bad > 50.0 * good, "{scheme:?}: {bad} against {good}");
+    }
+}
+
+#[test]
+fn chance_after_the_release_is_all_that_is_left() {
+    let by = |rule: Option<Rule>| {
+        let setup = Setup {
+            noise: Noise::After,
+            rule,
+            ..armed(Music::Steady, Scheme::Armed)
+        };
+        let played = play(3, &setup);
+        mean_ms(&played.settled_ns) / mean_ms(&played.chance_ns)
+    };
+    let (nothing, seed, kalman) = (by(None), by(Some(Rule::Seed)), by(Some(Rule::Kalman)));
+    assert!(kalman < 1.02, "{kalman}");
+    assert!(seed > 1.05 && nothing > 2.0, "{seed} {nothing}");
+}
+
+#[test]
+fn the_quarter_falls_apart_where_the_product_does_not() {
+    let late = fed_back(4, 6, Err(Gains::SEED), None).above_chance;
+    let many = coupled(4, 50, Some(0.25), None).above_chance;
+    assert!(late > 2.0 && many.is_infinite(), "{late} {many}");
+    assert!(fed_back(4, 6, Ok(Rule::Best), None).above_chance < 1.2);
+    assert!(fed_back(4, 6, Ok(Rule::Kalman), None).above_chance < 1.2);
+    assert!(coupled(4, 50, None, None).above_chance < 1.5);
+}
+
+#[test]
+fn corrections_hold_what_they_promise_and_planted_faults_are_found() {
+    for seed in 0..100 {
+        let judged = judge_correction(seed, None);
+        assert_eq!(judged.violation, None, "seed {seed}");
+    }
+    for fault in [
+        CorrectionFault::GainNotShared,
+        CorrectionFault::StaleTakenForFresh,
+    ] {
+        let found =
+            (0..SEEDS).find(|seed| judge_correction(*seed, Some(fault)).violation.is_some());
+        assert!(found.is_some(), "{fault:?} was not found in {SEEDS} seeds");
+    }
+}
+
+#[test]
+fn what_goes_wrong_is_told_in_time() {
+    let cases = [
+        (Provoked::Dragging(2.0), 14),
+        (Provoked::Rushing(2.0), 14),
+        (Provoked::Drift(0.1), 20),
+        (Provoked::Split(3.0), 6),
+    ];
+    for (provoked, within) in cases {
+        for seed in 0..10 {
+            let after = watch(seed, provoked).found_after;
+            assert!(
+                after.is_some_and(|beats| beats <= within),
+                "{provoked:?} {seed}: {after:?}"
+            );
+        }
+    }
+    let calm: usize = (0..10)
+        .map(|seed| watch(seed, Provoked::Nothing).false_alarms[2])
+        .sum();
+    assert!(
+        calm <= 10,
+        "a split in one of a thousand looks: {calm} of 1800"
+    );
+}
+
+#[test]
+fn confidence_is_what_comes_true() {
+    let mut all = Heard::default();
+    for pattern in [Pattern::Periodic, Pattern::Alternating, Pattern::Bursty] {
+        for seed in 0..20 {
+            all.add(&hear(seed, pattern));
+        }
+    }
+    let off = Heard::miscalibration(&all.bins);
+    assert!(off < 0.1, "{off}");
+    assert!(all.sure_right as f64 > 0.75 * all.sure as f64, "{all:?}");
+}

@@ -1,0 +1,154 @@
+//! Waits until a time of the cluster, and does something then: armed on the local node's clock, on a
+//! thread that sleeps until an absolute time.
+
+use std::num::NonZeroU64;
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use rustix::thread::{ClockId, clock_nanosleep_absolute, set_current_timer_slack};
+use unisono_api::client::Reply;
+use unisono_api::dto::{Clock, SyncWord};
+
+use super::session::Session;
+use crate::failure::{Exit, Failure};
+use crate::timing::monotonic_ns;
+
+/// So long before its time the thread sleeps no longer and looks at the clock again and again: what a
+/// wake-up costs (`docs/timing.md`).
+const SPIN_NS: u64 = 80_000;
+/// So long before its time the node is asked once more what time it is, ns.
+const ASK_AGAIN_NS: u64 = 250_000_000;
+/// Beyond this the local node is on another machine, or counts another way: its steady clock and this
+/// program's must be one, ns.
+const APART_NS_MAX: u64 = 5_000_000_000;
+
+/// What came of it.
+pub(super) struct Fired {
+    /// When it was fired, by this machine's steady clock, ns.
+    pub(super) at_ns: u64,
+    /// How long after the target that was by the same clock, ns.
+    pub(super) late_ns: i64,
+    /// By how much the cluster's time and this machine's may differ beside that, three sigma, ns.
+    pub(super) unsure_ns: f64,
+    /// The epoch of the leader on whose time that stands.
+    pub(super) epoch: u64,
+    /// How the command ended, if there was one.
+    pub(super) status: Option<ExitStatus>,
+}
+
+/// Waits until the cluster's clock shows the target (ns), and runs the command, if there is one.
+pub(super) async fn at(
+    session: &Session,
+    clock: Clock,
+    target_ns: u64,
+    unsure: bool,
+    words: Vec<String>,
+) -> Result<Fired, Failure> {
+    let mut clock = clock;
+    let wait_ns = armed(&clock, target_ns)?.saturating_sub(monotonic_ns());
+    if wait_ns > 2 * ASK_AGAIN_NS {
+        tokio::time::sleep(Duration::from_nanos(wait_ns - ASK_AGAIN_NS)).await;
+        clock = ask(session, unsure).await?;
+    }
+    let fires_ns = armed(&clock, target_ns)?;
+    let unsure_ns = clock.three_sigma_ns.unwrap_or(f64::NAN);
+    fire(words, fires_ns, unsure_ns, clock.epoch).await
+}
+
+/// The cluster's clock, if it can be relied on.
+pub(super) async fn ask(session: &Session, unsure: bool) -> Result<Clock, Failure> {
+    let reply: Reply<Clock> = session.client.clock().await?;
+    let clock = reply.body;
+    let known = clock.estimate().is_some();
+    let sure = matches!(clock.state, SyncWord::Synchronised | SyncWord::Holdover);
+    if !known || !(sure || unsure) {
+        let words = "the cluster's clock is not synchronised here; nothing was run";
+        let failure = Failure::new(Exit::Unavailable, "clock_unsure", words);
+        return Err(failure
+            .hint("wait a second, or say --unsure")
+            .next("unisono clock"));
+    }
+    Ok(clock)
+}
+
+/// When it is on this machine's steady clock (ns) that the cluster's shows the target (ns).
+fn armed(clock: &Clock, target_ns: u64) -> Result<u64, Failure> {
+    let estimate_ns = clock.estimate().unwrap_or_default();
+    if clock.monotonic_ns.abs_diff(monotonic_ns()) > APART_NS_MAX {
+        let words = "the node that was asked runs on another machine, whose clock cannot be armed here; nothing was run";
+        return Err(Failure::new(Exit::Usage, "clock_elsewhere", words)
+            .hint("--node names a node of this machine"));
+    }
+    let ahead = i128::from(target_ns) - i128::from(estimate_ns);
+    let ahead_ns = ahead as f64 / (1.0 + clock.rate_ppb / 1e9);
+    Ok(clock
+        .monotonic_ns
+        .saturating_add_signed(ahead_ns.round() as i64))
+}
+
+/// Sleeps on a thread of its own until the steady clock shows the time (ns), and runs the command.
+async fn fire(
+    words: Vec<String>,
+    fires_ns: u64,
+    unsure_ns: f64,
+    epoch: u64,
+) -> Result<Fired, Failure> {
+    let mut command = words.split_first().map(|(program, arguments)| {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        command
+    });
+    let thread = std::thread::Builder::new().name("fire".to_owned());
+    let (done, finished) = tokio::sync::oneshot::channel();
+    let spawned = thread.spawn(move || {
+        sleep_until(fires_ns);
+        let at_ns = monotonic_ns();
+        let status = command.as_mut().map(Command::status).transpose();
+        // Whoever waits for it is there until it comes.
+        let _ = done.send((at_ns, status));
+    });
+    spawned.map_err(|error| Failure::system("the firing thread", &error))?;
+    let ended = |_| {
+        Failure::new(
+            Exit::Failed,
+            "internal",
+            "the firing thread ended by a fault of its own",
+        )
+    };
+    let (at_ns, status) = finished.await.map_err(ended)?;
+    let status = status.map_err(|error| {
+        Failure::new(
+            Exit::NotFound,
+            "command_failed",
+            format!("the command could not be run: {error}"),
+        )
+    })?;
+    Ok(Fired {
+        at_ns,
+        late_ns: at_ns.cast_signed().wrapping_sub(fires_ns.cast_signed()),
+        unsure_ns,
+        epoch,
+        status,
+    })
+}
+
+/// An absolute sleep does not add up what each wake-up costs; the last stretch is watched, since a
+/// wake-up comes late and never early.
+fn sleep_until(fires_ns: u64) {
+    let wakes_ns = fires_ns.saturating_sub(SPIN_NS);
+    let wakes = rustix::time::Timespec {
+        tv_sec: (wakes_ns / 1_000_000_000).cast_signed(),
+        tv_nsec: (wakes_ns % 1_000_000_000).cast_signed(),
+    };
+    // By default the kernel may be 50 us late to save wake-ups; where it refuses, it is.
+    let _ = set_current_timer_slack(NonZeroU64::new(1));
+    // A signal may wake it early; then it sleeps again.
+    while monotonic_ns() < wakes_ns {
+        if clock_nanosleep_absolute(ClockId::Monotonic, &wakes).is_ok() {
+            break;
+        }
+    }
+    while monotonic_ns() < fires_ns {
+        std::hint::spin_loop();
+    }
+}
