@@ -28,6 +28,19 @@ struct Kept {
     used_by: Option<NodeId>,
 }
 
+/// Whether anybody has joined with an invite of this node. What cannot be read is taken for used.
+pub(crate) fn has_admitted(home: &Home) -> bool {
+    let Ok(entries) = fs::read_dir(home.invites()) else {
+        return false;
+    };
+    let used = |entry: io::Result<fs::DirEntry>| {
+        let text = entry.and_then(|entry| fs::read_to_string(entry.path()));
+        let kept = text.map(|text| serde_json::from_str::<Kept>(&text));
+        !matches!(kept, Ok(Ok(Kept { used_by: None, .. })))
+    };
+    entries.into_iter().any(used)
+}
+
 /// Makes an invite, and remembers its public half.
 pub(crate) fn invite(
     home: &Home,

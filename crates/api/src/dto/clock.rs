@@ -17,7 +17,8 @@ pub enum SyncWord {
     Synchronised,
     /// No answer for a while; the frequency that was learnt carries the time on.
     Holdover,
-    /// The deviation is beyond what anybody should act on.
+    /// The deviation is beyond what anybody should act on, or the told time is still far from the best
+    /// guess.
     FreeRunning,
 }
 
@@ -55,7 +56,8 @@ pub struct Clock {
     pub likely_earliest_ns: Option<Nanoseconds>,
     /// To three sigma after it (ns since the Unix epoch).
     pub likely_latest_ns: Option<Nanoseconds>,
-    /// Three sigma, ns.
+    /// How far the likely interval reaches from the estimate, ns: three sigma, and what is still being
+    /// put right.
     pub three_sigma_ns: Option<f64>,
     /// The epoch of the leader on whose time this stands; grows with every change of leader.
     pub epoch: u64,
@@ -124,7 +126,7 @@ impl Clock {
             latest_ns: reading.map(|one| text(one.hard.latest_ns)),
             likely_earliest_ns: reading.map(|one| text(one.likely.earliest_ns)),
             likely_latest_ns: reading.map(|one| text(one.likely.latest_ns)),
-            three_sigma_ns: reading.map(|one| 3.0 * one.deviation_ns),
+            three_sigma_ns: reading.map(|one| one.reach_ns() as f64),
             epoch: reading.map_or(0, |one| one.epoch),
             epoch_known: status.epoch.number,
             leader: status.cluster.map(|claim| claim.leader),

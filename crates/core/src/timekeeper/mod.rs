@@ -110,6 +110,8 @@ pub struct Timekeeper {
     election: Election,
     witness: Witness,
     peers: BTreeMap<NodeId, Known>,
+    /// It has reached nobody yet, and listens from when it does.
+    listens: bool,
     sources: BTreeMap<NodeId, Source>,
     followed: Option<NodeId>,
     /// Counts whom the clock followed.
@@ -128,12 +130,12 @@ pub struct Timekeeper {
 
 impl Timekeeper {
     /// A timing plane that begins now (local ns). A node that knows of no others leads at once; others
-    /// listen first.
+    /// listen first, from when they reach somebody.
     pub fn new(config: Config, local_ns: u64, alone: bool) -> Self {
         let listens_ns = if alone {
             0
         } else {
-            election::limits::LISTEN_NS
+            election::limits::LISTEN_ALONE_NS
         };
         let listens_until_ns = local_ns.saturating_add(listens_ns);
         let fault = match config.fault {
@@ -148,6 +150,7 @@ impl Timekeeper {
             election: Election::new(config.node, listens_until_ns, fault),
             witness: Witness::default(),
             peers: BTreeMap::new(),
+            listens: !alone,
             sources: BTreeMap::new(),
             followed: None,
             turn: 0,
@@ -187,6 +190,11 @@ impl Timekeeper {
             self.steady_since_ns = now_ns;
             self.clock.noticed(jump);
             self.election.resign(now_ns);
+        }
+        if self.listens && !self.peers.is_empty() {
+            self.listens = false;
+            let until_ns = now_ns.saturating_add(election::limits::LISTEN_NS);
+            self.election.listen_until(until_ns);
         }
         let rank = self.rank(now_ns);
         let [cluster, region] = self.election.tick(now_ns, rank);

@@ -251,3 +251,24 @@ fn an_answer_of_an_older_epoch_is_fenced_and_ones_own_time_is_not_taken_back() {
     assert_eq!(pair.counted().refused_fenced, 1);
     assert_eq!(pair.counted().refused_loop, 1);
 }
+
+#[test]
+fn a_node_that_knows_of_others_listens_from_when_it_reaches_one() {
+    let mut plane = plane(2, FOLLOWER_NS, false);
+    plane.set_peers([]);
+    let peer = Peer {
+        near: true,
+        region: 0,
+    };
+    let mut led_ms = None;
+    for ms in (0..20_000).step_by(20) {
+        if ms == 10_000 {
+            plane.set_peers([(node(1), peer)]);
+        }
+        plane.tick(clocks(FOLLOWER_NS, ms * MS), &mut Vec::new());
+        if plane.role() == Role::ClusterLeader {
+            led_ms.get_or_insert(ms);
+        }
+    }
+    assert_eq!(led_ms, Some(10_000 + election::LISTEN_NS / MS));
+}
