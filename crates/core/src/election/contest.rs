@@ -32,8 +32,9 @@ pub struct Claim {
     pub backup: Option<NodeId>,
     /// How many it knows to follow it.
     pub followers: u16,
-    /// It took over from a leader that was there, being better for long enough.
-    pub unseats: bool,
+    /// It took over from the leader of this epoch, which was there, being better for long enough.
+    /// Nobody else is unseated by it: of two leaders that hear each other, followers count.
+    pub unseats: Option<Epoch>,
     /// How long ago the speaker heard it, ms; zero from the leader itself.
     pub age_ms: u32,
 }
@@ -243,7 +244,7 @@ impl Contest {
             // Its epoch must not fence those who are right.
             let above = leads && claim.epoch > self.epoch;
             let own = self.own.filter(|_| above)?;
-            return Some(self.lead(claim.epoch.next(self.me), own, false));
+            return Some(self.lead(claim.epoch.next(self.me), own, None));
         }
         if claim.epoch < self.epoch && self.fault != Some(Fault::EpochIgnored) {
             // Fenced: it will be told, and catches up.
@@ -259,7 +260,8 @@ impl Contest {
             return None;
         }
         let own_rank = self.own.map(|own| own.rank);
-        if leads && claim.unseats && own_rank.is_some_and(|own| claim.rank.displaces(&own)) {
+        let unseated = leads && claim.unseats == Some(self.epoch);
+        if unseated && own_rank.is_some_and(|own| claim.rank.displaces(&own)) {
             return Some(self.follow(claim, heard_ns));
         }
         if leads {
@@ -352,7 +354,7 @@ impl Contest {
             return None;
         }
         let held = now_ns.saturating_sub(since_ns) >= limits::HOLD_NS;
-        (held || !hysteresis).then(|| self.lead(self.epoch.next(self.me), own, true))
+        (held || !hysteresis).then(|| self.lead(self.epoch.next(self.me), own, Some(self.epoch)))
     }
 
     /// While nobody leads: is it this node's turn?
@@ -370,10 +372,10 @@ impl Contest {
         let since_ns = self.vacant_since_ns.max(self.listens_until_ns);
         let waited_ns = now_ns.saturating_sub(since_ns);
         (waited_ns >= before.saturating_mul(limits::TURN_NS))
-            .then(|| self.lead(self.epoch.next(self.me), own, false))
+            .then(|| self.lead(self.epoch.next(self.me), own, None))
     }
 
-    fn lead(&mut self, epoch: Epoch, own: Candidate, unseats: bool) -> Change {
+    fn lead(&mut self, epoch: Epoch, own: Candidate, unseats: Option<Epoch>) -> Change {
         self.epoch = epoch;
         self.better_since_ns = None;
         self.weighs_since_ns = None;
@@ -436,7 +438,8 @@ impl Contest {
         };
         let there = now_ns.saturating_sub(sitting.heard_ns) <= limits::LOST_AFTER_NS;
         let same = claim.leader == sitting.claim.leader || from == sitting.claim.leader;
-        let unseats = claim.unseats && claim.rank.displaces(&sitting.claim.rank);
+        let unseats =
+            claim.unseats == Some(sitting.claim.epoch) && claim.rank.displaces(&sitting.claim.rank);
         if !there || same || unseats || self.fault == Some(Fault::HysteresisOff) {
             return false;
         }
@@ -481,7 +484,7 @@ impl Contest {
         let insisted = if in_a_row { insisted } else { 0 };
         if stays && insisted < limits::INSISTS_MAX {
             self.insisted = (insisted + 1, now_ns);
-            let unseats = self.sitting.is_some_and(|sitting| sitting.claim.unseats);
+            let unseats = self.sitting.and_then(|sitting| sitting.claim.unseats);
             return Some(self.lead(claim.epoch.next(self.me), own, unseats));
         }
         Some(self.follow(claim, heard_ns))

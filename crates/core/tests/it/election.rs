@@ -41,7 +41,7 @@ fn claim(leader: u8, number: u64) -> Claim {
         rank: rank(leader),
         backup: None,
         followers: 3,
-        unseats: false,
+        unseats: None,
         age_ms: 0,
     }
 }
@@ -162,7 +162,7 @@ fn a_follower_stays_with_a_leader_that_is_there_until_that_one_decides() {
             priority: 1,
             ..rank(2)
         },
-        unseats: true,
+        unseats: Some(claim(1, 4).epoch),
         ..claim(2, 9)
     };
     let change = contest.hear(2 * MS, node(2), &word(2, Some(unseats)), Verdict::Agrees);
@@ -222,6 +222,29 @@ fn a_leader_that_another_one_never_gives_way_to_yields_in_the_end() {
         number += 2;
     }
     assert_eq!(contest.standing(), Standing::Follows(node(2)));
+}
+
+#[test]
+fn whoever_unseated_somebody_elsewhere_does_not_beat_the_heavier_part() {
+    let mut contest = Contest::new(node(5), 0, None);
+    let own = Candidate {
+        followers: 9,
+        ..candidate(5)
+    };
+    contest.tick(0, own);
+    contest.tick(20 * MS, own);
+    // Preferred, and it has unseated the leader of its part of the cluster.
+    let said = Claim {
+        rank: Rank {
+            priority: 1,
+            ..rank(2)
+        },
+        followers: 1,
+        unseats: Some(claim(1, 4).epoch),
+        ..claim(2, 7)
+    };
+    let change = contest.hear(30 * MS, node(2), &word(2, Some(said)), Verdict::Agrees);
+    assert!(matches!(change, Some(Change::Leads(epoch)) if epoch.number == 8));
 }
 
 #[test]
