@@ -131,7 +131,9 @@ impl Timekeeper {
         // Until then it tells the time from before, as well as that was known.
         if pushed.is_ok() && self.clock.is_settled() {
             self.clock.set_upstream(answer.deviation_ns as f64);
-            if let Some(source) = self.sources.get_mut(&from) {
+            if let Some(source) = self.sources.get_mut(&from)
+                && source.odd == 0
+            {
                 source.agreed_ns = Some(now_ns);
             }
         }
@@ -240,6 +242,12 @@ impl Timekeeper {
             return;
         };
         known.announced = Some((*announcement, now_ns));
+        // Whoever comes back is measured before anything is decided about it.
+        if self.followed != Some(from)
+            && let Some(source) = self.sources.get_mut(&from)
+        {
+            source.hurry(now_ns);
+        }
         let near = known.peer.near;
         let behind = announcement
             .cluster

@@ -272,3 +272,18 @@ fn a_node_that_knows_of_others_listens_from_when_it_reaches_one() {
     }
     assert_eq!(led_ms, Some(10_000 + election::LISTEN_NS / MS));
 }
+
+#[test]
+fn whoever_takes_over_still_knows_the_clock_that_it_followed() {
+    let mut pair = Pair::new();
+    pair.run(5_000);
+    for _ in 0..50 {
+        pair.now_ns += 20 * MS;
+        let clocks = clocks(FOLLOWER_NS, pair.now_ns);
+        pair.follower.tick(clocks, &mut Vec::new());
+    }
+    assert_eq!(pair.follower.role(), Role::ClusterLeader);
+    let status = pair.follower.status(FOLLOWER_NS + pair.now_ns);
+    let offset_ns = status.sources[0].offset_ns.expect("it was measured");
+    assert!(offset_ns.abs() < 50_000, "{offset_ns}");
+}
