@@ -35,6 +35,9 @@ pub struct Claim {
     /// It took over from the leader of this epoch, which was there, being better for long enough.
     /// Nobody else is unseated by it: of two leaders that hear each other, followers count.
     pub unseats: Option<Epoch>,
+    /// Counts the leader's life, tick by tick: only a beat that was never heard shows that it lives.
+    /// By age alone each hop would make it younger, by what the way takes.
+    pub beat: u64,
     /// How long ago the speaker heard it, ms; zero from the leader itself.
     pub age_ms: u32,
 }
@@ -117,6 +120,10 @@ pub struct Contest {
     epoch: Epoch,
     /// An epoch whose leader has said itself that it is over.
     ended: Option<Epoch>,
+    /// The last beat that was heard, and in which epoch.
+    heard: (Epoch, u64),
+    /// The own beats, while it leads.
+    beat: u64,
     /// Who is to take over first, by the word of the leader that was lost.
     heir: Option<NodeId>,
     vacant_since_ns: u64,
@@ -141,6 +148,8 @@ impl Contest {
             sitting: None,
             epoch: Epoch::default(),
             ended: None,
+            heard: (Epoch::default(), 0),
+            beat: 0,
             heir: None,
             vacant_since_ns: 0,
             listens_until_ns,
@@ -173,6 +182,7 @@ impl Contest {
         if claim.leader == self.me {
             claim.backup = self.backup(now_ns);
             claim.followers = self.own.map_or(0, |own| own.followers);
+            claim.beat = self.beat;
         } else {
             let age_ms = now_ns.saturating_sub(sitting.heard_ns) / 1_000_000;
             claim.age_ms = u32::try_from(age_ms).unwrap_or(u32::MAX);
@@ -284,6 +294,7 @@ impl Contest {
         self.distrusted.retain(|_, until_ns| *until_ns > now_ns);
         match self.standing() {
             Standing::Leads if own.may_lead => {
+                self.beat += 1;
                 if let Some(sitting) = &mut self.sitting {
                     sitting.claim.rank = own.rank;
                 }
@@ -388,6 +399,7 @@ impl Contest {
                 backup: None,
                 followers: own.followers,
                 unseats,
+                beat: self.beat,
                 age_ms: 0,
             },
             heard_ns: 0,
@@ -397,6 +409,7 @@ impl Contest {
 
     fn follow(&mut self, claim: &Claim, heard_ns: u64) -> Change {
         self.epoch = claim.epoch;
+        self.heard = (claim.epoch, claim.beat);
         self.better_since_ns = None;
         self.weighs_since_ns = None;
         self.defers_since_ns = None;
@@ -417,16 +430,18 @@ impl Contest {
 
     /// The epoch that is known already, by another mouth or once more.
     fn refresh(&mut self, claim: &Claim, heard_ns: u64, now_ns: u64) -> Option<Change> {
+        if (claim.epoch, claim.beat) <= self.heard {
+            return None;
+        }
         let Some(sitting) = &mut self.sitting else {
             let fresh = now_ns.saturating_sub(heard_ns) <= limits::LOST_AFTER_NS;
             return fresh.then(|| self.follow(claim, heard_ns));
         };
-        if heard_ns >= sitting.heard_ns {
-            *sitting = Sitting {
-                claim: *claim,
-                heard_ns,
-            };
-        }
+        self.heard = (claim.epoch, claim.beat);
+        *sitting = Sitting {
+            claim: *claim,
+            heard_ns: heard_ns.max(sitting.heard_ns),
+        };
         None
     }
 

@@ -42,6 +42,7 @@ fn claim(leader: u8, number: u64) -> Claim {
         backup: None,
         followers: 3,
         unseats: None,
+        beat: 1,
         age_ms: 0,
     }
 }
@@ -120,6 +121,7 @@ fn a_lost_leader_is_followed_by_its_backup_at_once_and_by_others_in_turn() {
     let mut contest = following();
     let backed = Claim {
         backup: Some(node(5)),
+        beat: 2,
         ..claim(1, 4)
     };
     contest.hear(0, node(1), &word(1, Some(backed)), Verdict::Agrees);
@@ -260,12 +262,11 @@ fn a_better_candidate_takes_over_only_after_it_has_been_better_for_a_while() {
     let mut led = None;
     for ms in (0..7_000).step_by(20) {
         if ms % 100 == 0 {
-            contest.hear(
-                ms * MS,
-                node(1),
-                &word(1, Some(claim(1, 4))),
-                Verdict::Agrees,
-            );
+            let beats = Claim {
+                beat: 2 + ms,
+                ..claim(1, 4)
+            };
+            contest.hear(ms * MS, node(1), &word(1, Some(beats)), Verdict::Agrees);
         }
         if let Some(Change::Leads(_)) = contest.tick(ms * MS, own) {
             led = Some(ms);
@@ -299,5 +300,27 @@ fn a_claim_that_is_passed_on_for_ever_keeps_nobody_alive() {
         contest.hear(ms * MS, node(2), &word(2, Some(passed_on)), Verdict::Agrees);
         contest.tick(ms * MS, candidate(5));
     }
+    assert_ne!(contest.standing(), Standing::Follows(node(1)));
+}
+
+/// Three that have their news from one another, over ways of which no age tells.
+#[test]
+fn hearsay_of_a_dead_leader_does_not_go_round() {
+    let mut contest = following();
+    let mut lost_ms = None;
+    for ms in (20..3_000).step_by(20) {
+        // As old as the one who says it believes, which is younger than it is.
+        let age_ms = u32::try_from(ms.min(300)).expect("few ms");
+        let passed_on = Claim {
+            age_ms,
+            ..claim(1, 4)
+        };
+        contest.hear(ms * MS, node(2), &word(2, Some(passed_on)), Verdict::Agrees);
+        contest.tick(ms * MS, candidate(5));
+        if contest.standing() != Standing::Follows(node(1)) {
+            lost_ms.get_or_insert(ms);
+        }
+    }
+    assert_eq!(lost_ms, Some(limits::LOST_AFTER_NS / MS + 20));
     assert_ne!(contest.standing(), Standing::Follows(node(1)));
 }
