@@ -95,6 +95,9 @@ pub enum Standing {
     Leads,
 }
 
+/// How many times longer somebody waits for a leader of which it has only heard.
+const HEARSAY_PATIENCE: u64 = 3;
+
 #[derive(Clone, Copy, Debug)]
 struct Rival {
     rank: Rank,
@@ -126,6 +129,10 @@ pub struct Contest {
     beat: u64,
     /// Who is to take over first, by the word of the leader that was lost.
     heir: Option<NodeId>,
+    /// Who led and is gone: it is not waited for.
+    lost: Option<NodeId>,
+    /// Since when it may lead here.
+    may_lead_since_ns: Option<u64>,
     vacant_since_ns: u64,
     listens_until_ns: u64,
     better_since_ns: Option<u64>,
@@ -151,6 +158,8 @@ impl Contest {
             heard: (Epoch::default(), 0),
             beat: 0,
             heir: None,
+            lost: None,
+            may_lead_since_ns: None,
             vacant_since_ns: 0,
             listens_until_ns,
             better_since_ns: None,
@@ -292,6 +301,9 @@ impl Contest {
             return self.wake(now_ns);
         }
         self.distrusted.retain(|_, until_ns| *until_ns > now_ns);
+        self.may_lead_since_ns = own
+            .may_lead
+            .then(|| self.may_lead_since_ns.unwrap_or(now_ns));
         match self.standing() {
             Standing::Leads if own.may_lead => {
                 self.beat += 1;
@@ -340,12 +352,16 @@ impl Contest {
     /// While it follows: is the leader there, and should it be?
     fn watch(&mut self, now_ns: u64, own: Candidate) -> Option<Change> {
         let sitting = self.sitting?;
-        // Whoever could not lead anyway has only heard of the leader, and waits for further word.
-        let patience = if own.may_lead { 1 } else { 3 };
+        // Whoever could not lead anyway has only heard of the leader, and waits for further word; when
+        // it may, it hears the leader itself, and the shorter patience begins.
         let silent_ns = now_ns.saturating_sub(sitting.heard_ns);
-        if silent_ns > patience * limits::LOST_AFTER_NS {
-            self.heir = sitting.claim.backup;
+        let may_lead_ns = self.may_lead_since_ns.map_or(0, |at_ns| now_ns - at_ns);
+        let patient = silent_ns <= HEARSAY_PATIENCE * limits::LOST_AFTER_NS;
+        let short = own.may_lead && silent_ns.min(may_lead_ns) > limits::LOST_AFTER_NS;
+        if short || !patient {
             self.vacate(now_ns);
+            self.heir = sitting.claim.backup;
+            self.lost = Some(sitting.claim.leader);
             return self.stand(now_ns, own).or(Some(Change::Vacant));
         }
         let hysteresis = self.fault != Some(Fault::HysteresisOff);
@@ -378,8 +394,15 @@ impl Contest {
         let mine = key(self.me, own.rank);
         let before = self
             .here(now_ns)
-            .filter(|(node, rival)| key(**node, rival.rank) < mine)
+            .filter(|(node, rival)| self.lost != Some(**node) && key(**node, rival.rank) < mine)
             .count() as u64;
+        // The heir has its turn even where it was never heard: others may hear it.
+        let unheard = |heir: &NodeId| {
+            *heir != self.me
+                && !self.distrusts(*heir, now_ns)
+                && self.here(now_ns).all(|(node, _)| node != heir)
+        };
+        let before = before + u64::from(self.heir.as_ref().is_some_and(unheard));
         let since_ns = self.vacant_since_ns.max(self.listens_until_ns);
         let waited_ns = now_ns.saturating_sub(since_ns);
         (waited_ns >= before.saturating_mul(limits::TURN_NS))
@@ -425,6 +448,7 @@ impl Contest {
         self.better_since_ns = None;
         self.weighs_since_ns = None;
         self.defers_since_ns = None;
+        self.lost = None;
         self.vacant_since_ns = now_ns;
     }
 
@@ -509,8 +533,10 @@ impl Contest {
     fn left_by(&mut self, from: NodeId, now_ns: u64) {
         if self.standing() == Standing::Follows(from) {
             self.ended = Some(self.epoch);
-            self.heir = self.sitting.and_then(|sitting| sitting.claim.backup);
+            let heir = self.sitting.and_then(|sitting| sitting.claim.backup);
             self.vacate(now_ns);
+            self.heir = heir;
+            self.lost = Some(from);
         }
     }
 

@@ -168,6 +168,9 @@ impl Timekeeper {
     /// measured of it is kept.
     pub fn set_peers(&mut self, peers: impl IntoIterator<Item = (NodeId, Peer)>) {
         let mut before = core::mem::take(&mut self.peers);
+        let mut peers: Vec<(NodeId, Peer)> = peers.into_iter().collect();
+        // A region's leader is followed in the region, so those stay where not all can.
+        peers.sort_by_key(|(_, peer)| !peer.near);
         for (node, peer) in peers.into_iter().take(limits::PEERS_MAX) {
             let fresh = Known {
                 peer,

@@ -270,6 +270,8 @@ impl ClusterClock {
         if matches!(news, News::Jumped { .. }) {
             self.may_leap = true;
             self.told_local_ns = 0;
+            // What was proven before the jump was proven of another clock.
+            self.told_earliest_ns = 0;
         }
         // A probe may be handed over late: what was told since then is told.
         let local_ns = local_ns.max(self.told_local_ns);

@@ -2,7 +2,7 @@
 
 use unisono_core::election::{Class, Epoch, Role, limits as election};
 use unisono_core::timekeeper::{
-    Answer, Clocks, Config, Counters, Frame, Outgoing, Peer, Timekeeper,
+    Answer, Clocks, Config, Counters, Frame, Outgoing, Peer, Timekeeper, limits,
 };
 use unisono_model::NodeId;
 
@@ -286,4 +286,22 @@ fn whoever_takes_over_still_knows_the_clock_that_it_followed() {
     let status = pair.follower.status(FOLLOWER_NS + pair.now_ns);
     let offset_ns = status.sources[0].offset_ns.expect("it was measured");
     assert!(offset_ns.abs() < 50_000, "{offset_ns}");
+}
+
+#[test]
+fn of_too_many_peers_those_of_the_own_region_stay() {
+    let mut plane = plane(2, FOLLOWER_NS, true);
+    let many = u32::try_from(limits::PEERS_MAX).expect("a limit is a small number") + 1;
+    let peers = (0..many).map(|number| {
+        let mut id = [7; 32];
+        id[..4].copy_from_slice(&number.to_be_bytes());
+        let near = number + 1 == many;
+        let region = u64::from(!near);
+        (NodeId(id), Peer { near, region })
+    });
+    let last = peers.clone().last().expect("there are many").0;
+    plane.set_peers(peers);
+    let mut out = Vec::new();
+    plane.tick(clocks(FOLLOWER_NS, 20 * MS), &mut out);
+    assert!(out.iter().any(|outgoing| outgoing.to == last));
 }
