@@ -30,7 +30,7 @@ pub struct Claim {
     pub rank: Rank,
     /// Who leads if it is lost.
     pub backup: Option<NodeId>,
-    /// How many it knows to follow it.
+    /// How many it knows to follow it, and in a region's contest to follow whom it follows.
     pub followers: u16,
     /// It took over from the leader of this epoch, which was there, being better for long enough.
     /// Nobody else is unseated by it: of two leaders that hear each other, followers count.
@@ -69,7 +69,7 @@ pub struct Candidate {
     pub rank: Rank,
     /// Whether it may lead in this scope at all.
     pub may_lead: bool,
-    /// How many are known to follow it.
+    /// How many are known to follow it, or whom it follows.
     pub followers: u16,
 }
 
