@@ -133,8 +133,10 @@ impl Timekeeper {
             .or_insert_with(|| Source::new(now_ns, burst))
     }
 
-    /// Asks whoever is due: whom the node follows, and those with whom it is compared.
-    pub(super) fn ask(&mut self, now_ns: u64, out: &mut Vec<Outgoing>) {
+    /// Asks whoever is due: whom the node follows, and those with whom it is compared. To be called
+    /// after each tick with a fresh reading (local ns), right before the questions are sent: what lies
+    /// between the reading and the network is in one way only, and no delay shows it.
+    pub fn ask(&mut self, now_ns: u64, out: &mut Vec<Outgoing>) {
         let leading = self.clock.is_leading();
         let followed = self.followed.filter(|_| !leading);
         let others = self.others(now_ns);

@@ -184,7 +184,7 @@ impl Timekeeper {
         }
     }
 
-    /// Lets time pass. To be called every [`limits::TICK_NS`].
+    /// Lets time pass. To be called every [`limits::TICK_NS`], and [`Self::ask`] after it.
     pub fn tick(&mut self, clocks: Clocks, out: &mut Vec<Outgoing>) {
         let now_ns = clocks.local_ns;
         self.wall_ns = clocks.wall_ns;
@@ -204,7 +204,6 @@ impl Timekeeper {
         self.counters.leader_changes += u64::from(cluster.is_some());
         self.tell_soon(&[cluster, region]);
         self.adopt(now_ns, clocks.wall_ns);
-        self.ask(now_ns, out);
         self.announce(now_ns, out);
     }
 

@@ -58,10 +58,12 @@ impl Pair {
             self.now_ns += 20 * MS;
             let mut out = Vec::new();
             self.leader.tick(clocks(LEADER_NS, self.now_ns), &mut out);
+            self.leader.ask(LEADER_NS + self.now_ns, &mut out);
             self.deliver(out, false);
             let mut out = Vec::new();
             self.follower
                 .tick(clocks(FOLLOWER_NS, self.now_ns), &mut out);
+            self.follower.ask(FOLLOWER_NS + self.now_ns, &mut out);
             self.deliver(out, true);
         }
     }
@@ -106,6 +108,14 @@ impl Pair {
             let mut out = Vec::new();
             let clocks = clocks(FOLLOWER_NS, self.now_ns);
             self.follower.tick(clocks, &mut out);
+            let questions = |out: &[Outgoing]| {
+                let frames = out.iter().map(|one| Frame::decode(&one.bytes));
+                frames
+                    .filter(|one| matches!(one, Ok(Frame::Question { .. })))
+                    .count()
+            };
+            assert_eq!(questions(&out), 0, "a tick asks nothing");
+            self.follower.ask(FOLLOWER_NS + self.now_ns, &mut out);
             for one in &out {
                 if let Ok(Frame::Question { nonce }) = Frame::decode(&one.bytes) {
                     return nonce;

@@ -130,6 +130,12 @@ impl Timing {
             plane.tick(self.clock.read(), &mut out);
             drop(plane);
             send(&transport, &out);
+            // Read anew and sent at once: what a tick and its announcements take is no part of the way.
+            out.clear();
+            let mut plane = self.lock();
+            plane.ask(self.clock.local_ns(monotonic_ns()), &mut out);
+            drop(plane);
+            send(&transport, &out);
         }
     }
 
