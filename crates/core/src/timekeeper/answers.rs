@@ -19,7 +19,6 @@ impl Timekeeper {
         now_ns: u64,
         out: &mut Vec<Outgoing>,
     ) {
-        let second = now_ns / 1_000_000_000;
         let (Some(known), Some((estimate_ns, upstream)), Some(of), Some(line)) = (
             self.peers.get_mut(&from),
             self.clock.answer(now_ns),
@@ -29,11 +28,8 @@ impl Timekeeper {
             self.counters.unanswered += 1;
             return;
         };
-        if known.answered.0 != second {
-            known.answered = (second, 0);
-        }
-        known.answered.1 += 1;
-        if known.answered.1 > limits::ANSWERS_PER_SECOND_MAX {
+        let most = limits::ANSWERS_PER_SECOND_MAX;
+        if super::too_many(&mut known.answered, now_ns, most) {
             self.counters.unanswered += 1;
             return;
         }
@@ -236,6 +232,14 @@ impl Timekeeper {
 
     /// Takes an announcement.
     pub(super) fn heard(&mut self, from: NodeId, announcement: &Announcement, now_ns: u64) {
+        let Some(known) = self.peers.get_mut(&from) else {
+            return;
+        };
+        let most = limits::ANNOUNCEMENTS_PER_SECOND_MAX;
+        if super::too_many(&mut known.heard, now_ns, most) {
+            self.counters.refused_too_many += 1;
+            return;
+        }
         self.counters.announcements += 1;
         let verdict = self.verdict(from, now_ns);
         let Some(known) = self.peers.get_mut(&from) else {

@@ -100,6 +100,8 @@ struct Known {
     owed: bool,
     /// The current second, and the questions answered in it.
     answered: (u64, u32),
+    /// The same for the announcements heard.
+    heard: (u64, u32),
 }
 
 /// The timing plane of one node.
@@ -178,6 +180,7 @@ impl Timekeeper {
                 tells_at_ns: 0,
                 owed: false,
                 answered: (0, 0),
+                heard: (0, 0),
             };
             let known = before.remove(&node).unwrap_or(fresh);
             self.peers.insert(node, Known { peer, ..known });
@@ -431,6 +434,16 @@ impl Timekeeper {
         word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         word ^ (word >> 31)
     }
+}
+
+/// Counts something in its second; says whether it is one too many.
+fn too_many(count: &mut (u64, u32), now_ns: u64, most: u32) -> bool {
+    let second = now_ns / 1_000_000_000;
+    if count.0 != second {
+        *count = (second, 0);
+    }
+    count.1 = count.1.saturating_add(1);
+    count.1 > most
 }
 
 fn whole(deviation_ns: f64) -> u64 {

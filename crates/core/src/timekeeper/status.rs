@@ -86,6 +86,8 @@ counters! {
     refused_fenced,
     /// Answers whose time comes from this node.
     refused_loop,
+    /// Announcements of a peer beyond what is heard in a second.
+    refused_too_many,
     /// Answers that contradict what is certain.
     contradictions,
     /// Nodes found to lie by a majority of those measured.

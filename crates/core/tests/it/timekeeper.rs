@@ -315,3 +315,26 @@ fn of_too_many_peers_those_of_the_own_region_stay() {
     plane.tick(clocks(FOLLOWER_NS, 20 * MS), &mut out);
     assert!(out.iter().any(|outgoing| outgoing.to == last));
 }
+
+#[test]
+fn a_peer_that_never_stops_announcing_is_heard_so_often_a_second_and_no_more() {
+    let mut pair = Pair::new();
+    pair.run(5_000);
+    let mut out = Vec::new();
+    while out.is_empty() {
+        pair.now_ns += 20 * MS;
+        pair.leader.tick(clocks(LEADER_NS, pair.now_ns), &mut out);
+    }
+    let before = pair.counted();
+    for _ in 0..1_000 {
+        pair.give(&out[0].bytes, pair.now_ns);
+    }
+    let after = pair.counted();
+    let heard = after.announcements - before.announcements;
+    assert!(heard <= u64::from(limits::ANNOUNCEMENTS_PER_SECOND_MAX));
+    assert_eq!(
+        after.refused_too_many - before.refused_too_many,
+        1_000 - heard
+    );
+    assert!(pair.error_ns().abs() < 50_000);
+}

@@ -112,10 +112,12 @@ impl Timing {
         let mut ticked = 0_u32;
         loop {
             let datagram = tokio::select! {
+                // In this order: whoever floods this node with datagrams keeps it neither from its
+                // ticks, which are few, nor from its end.
                 biased;
-                Some(datagram) = datagrams.recv() => Some(datagram),
-                _ = ticks.tick() => None,
                 _ = finish.wait_for(|finish| *finish) => return,
+                _ = ticks.tick() => None,
+                Some(datagram) = datagrams.recv() => Some(datagram),
             };
             if let Some(datagram) = datagram {
                 self.receive(&transport, &datagram);
