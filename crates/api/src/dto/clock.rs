@@ -59,10 +59,17 @@ pub struct Clock {
     /// How far the likely interval reaches from the estimate, ns: three sigma, and what is still being
     /// put right.
     pub three_sigma_ns: Option<f64>,
-    /// The epoch of the leader on whose time this stands; grows with every change of leader.
+    /// The number of the epoch on whose leader this stands. Two parts of a cut cluster may count the
+    /// same number: an epoch is its number and its node.
     pub epoch: u64,
-    /// The highest epoch that is known.
+    /// Who leads in that epoch.
+    #[schema(value_type = Option<String>)]
+    pub epoch_node: Option<NodeId>,
+    /// The number of the newest epoch that is known; at one process it never falls.
     pub epoch_known: u64,
+    /// Who leads in the newest.
+    #[schema(value_type = Option<String>)]
+    pub epoch_known_node: Option<NodeId>,
     /// Who leads the cluster's time.
     #[schema(value_type = Option<String>)]
     pub leader: Option<NodeId>,
@@ -128,7 +135,9 @@ impl Clock {
             likely_latest_ns: reading.map(|one| text(one.likely.latest_ns)),
             three_sigma_ns: reading.map(|one| one.reach_ns() as f64),
             epoch: reading.map_or(0, |one| one.epoch),
+            epoch_node: status.told_epoch.map(|epoch| epoch.node),
             epoch_known: status.epoch.number,
+            epoch_known_node: (status.epoch.number > 0).then_some(status.epoch.node),
             leader: status.cluster.map(|claim| claim.leader),
             region_leader: status.region.map(|claim| claim.leader),
             backup: status.cluster.and_then(|claim| claim.backup),

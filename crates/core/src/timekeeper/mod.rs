@@ -294,6 +294,7 @@ impl Timekeeper {
             rate_ppb: self.clock.rate_ppb(),
             role: self.role(),
             epoch: self.election.epoch(),
+            told_epoch: self.told_epoch,
             cluster: self.election.cluster_claim(local_ns),
             region: self.election.region_claim(local_ns),
             counters: self.counters,

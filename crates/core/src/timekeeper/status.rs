@@ -40,6 +40,8 @@ pub struct Status {
     pub role: Role,
     /// The cluster's epoch.
     pub epoch: Epoch,
+    /// The epoch on whose leader the told time stands.
+    pub told_epoch: Option<Epoch>,
     /// Who leads the cluster, and who would after it.
     pub cluster: Option<Claim>,
     /// The same of the region.
