@@ -82,6 +82,9 @@ pub struct Clock {
     /// `CLOCK_MONOTONIC` of the node's machine when this was read, ns: for programs on the same
     /// machine, which can count on from here.
     pub monotonic_ns: u64,
+    /// Which start of which machine that clock counts from (the kernel's `boot_id`): readings of equal
+    /// ones can be compared.
+    pub boot: Option<String>,
     /// By how much the cluster's time runs faster than that clock, ppb.
     pub rate_ppb: f64,
     /// Whose clocks are measured.
@@ -112,8 +115,9 @@ pub struct ClockSource {
 }
 
 impl Clock {
-    /// What a plane shows, with the machine's clock at that moment (ns) and the rate against it (ppb).
-    pub fn of(status: &Status, monotonic_ns: u64, rate_ppb: f64) -> Self {
+    /// What a plane shows, with the machine's clock at that moment (ns), which start of which machine
+    /// that counts from, and the rate against it (ppb).
+    pub fn of(status: &Status, monotonic_ns: u64, boot: Option<&str>, rate_ppb: f64) -> Self {
         let reading = status.reading.as_ref();
         let text = |time_ns: u64| time_ns.to_string();
         Self {
@@ -142,6 +146,7 @@ impl Clock {
             region_leader: status.region.map(|claim| claim.leader),
             backup: status.cluster.and_then(|claim| claim.backup),
             monotonic_ns,
+            boot: boot.map(str::to_owned),
             rate_ppb,
             sources: status.sources.iter().map(Into::into).collect(),
         }

@@ -17,6 +17,12 @@ pub(crate) fn monotonic_ns() -> u64 {
     nanoseconds(clock_gettime(ClockId::Monotonic))
 }
 
+/// Which start of which machine the clocks count from; nothing where the kernel does not say.
+pub(crate) fn boot() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(text.trim().to_owned()).filter(|boot| !boot.is_empty())
+}
+
 /// The machine's steady clock as the plane sees it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LocalClock {

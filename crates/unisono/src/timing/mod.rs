@@ -17,7 +17,7 @@ use unisono_model::NodeId;
 use unisono_quic::identity::Region;
 use unisono_quic::{TimingDatagram, TimingDatagrams, Transport};
 
-pub(crate) use local::{LocalClock, monotonic_ns};
+pub(crate) use local::{LocalClock, boot, monotonic_ns};
 
 use crate::failure::Failure;
 use crate::home::drawn;
@@ -43,6 +43,7 @@ pub(crate) struct Wishes {
 pub(crate) struct Timing {
     plane: Arc<Mutex<Timekeeper>>,
     clock: Arc<LocalClock>,
+    boot: Option<Arc<str>>,
 }
 
 impl Timing {
@@ -60,6 +61,7 @@ impl Timing {
         Ok(Self {
             plane: Arc::new(Mutex::new(plane)),
             clock: Arc::new(clock),
+            boot: boot().map(Arc::from),
         })
     }
 
@@ -72,6 +74,7 @@ impl Timing {
         drop(plane);
         ClockShown {
             monotonic_ns,
+            boot: self.boot.as_deref().map(str::to_owned),
             rate_ppb: self.clock.rate_ppb(status.rate_ppb),
             status,
         }
