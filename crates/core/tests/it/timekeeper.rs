@@ -309,7 +309,7 @@ fn of_too_many_peers_those_of_the_own_region_stay() {
         let region = u64::from(!near);
         (NodeId(id), Peer { near, region })
     });
-    let last = peers.clone().last().expect("there are many").0;
+    let last = peers.clone().next_back().expect("there are many").0;
     plane.set_peers(peers);
     let mut out = Vec::new();
     plane.tick(clocks(FOLLOWER_NS, 20 * MS), &mut out);
