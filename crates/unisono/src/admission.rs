@@ -28,6 +28,19 @@ struct Kept {
     used_by: Option<NodeId>,
 }
 
+/// Whether anybody has joined with an invite of this node. What cannot be read is taken for used.
+pub(crate) fn has_admitted(home: &Home) -> bool {
+    let Ok(entries) = fs::read_dir(home.invites()) else {
+        return false;
+    };
+    let used = |entry: io::Result<fs::DirEntry>| {
+        let text = entry.and_then(|entry| fs::read_to_string(entry.path()));
+        let kept = text.map(|text| serde_json::from_str::<Kept>(&text));
+        !matches!(kept, Ok(Ok(Kept { used_by: None, .. })))
+    };
+    entries.into_iter().any(used)
+}
+
 /// Makes an invite, and remembers its public half.
 pub(crate) fn invite(
     home: &Home,
@@ -177,4 +190,29 @@ fn keep(path: &Path, kept: &Kept) -> io::Result<()> {
 
 fn file_of(directory: &Path, invite: InviteId) -> PathBuf {
     directory.join(format!("{invite}.json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_founder_has_admitted_somebody_from_the_first_used_invite_on() {
+        let directory = tempfile::tempdir().expect("a place to write");
+        let home = Home::new(directory.path());
+        assert!(!has_admitted(&home));
+        fs::create_dir_all(home.invites()).expect("a directory of one's own");
+        let path = home.invites().join("one.json");
+        let mut kept = Kept {
+            expires_ms: 1,
+            used_by: None,
+        };
+        keep(&path, &kept).expect("written");
+        assert!(!has_admitted(&home));
+        kept.used_by = Some(NodeId::default());
+        keep(&path, &kept).expect("written");
+        assert!(has_admitted(&home));
+        fs::write(&path, "{").expect("written");
+        assert!(has_admitted(&home), "what cannot be read is taken for used");
+    }
 }

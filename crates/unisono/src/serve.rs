@@ -18,7 +18,7 @@ use unisono_model::{NodeId, OrchestraId};
 use unisono_quic::identity::{Credentials, Region};
 use unisono_quic::{Endpoint, Transport};
 
-use crate::admission::Invited;
+use crate::admission::{self, Invited};
 use crate::config::Config;
 use crate::driver::{Clock, Doors, Driver, History, Identity, Means, Metrics, Order};
 use crate::failure::{Exit, Failure};
@@ -154,7 +154,7 @@ fn begin(
     let reach = reach(&transport, &means, orders);
     let driver = Driver::new(identity.clone(), doors, means)?;
     let driving = drive(driver)?;
-    let timing = Timing::new(own.node, wishes.timing, membership.seeds.is_empty())?;
+    let timing = Timing::new(own.node, wishes.timing, alone(home, &membership))?;
     timing.serve(&transport, endpoint.timing, finish.subscribe(), region);
     let workspace = Workspace::new(wishes.workspace.as_deref())
         .map_err(|error| Failure::system("the workspace", &error))?;
@@ -186,6 +186,12 @@ fn begin(
         stop,
         finish,
     })
+}
+
+/// Whether no other member was ever there: a founder that starts again must not lead a time of its own
+/// before it has listened.
+fn alone(home: &Home, membership: &Membership) -> bool {
+    membership.seeds.is_empty() && !admission::has_admitted(home)
 }
 
 fn means(home: &Home, wishes: &Wishes, node: NodeId) -> Result<Means, Failure> {

@@ -17,7 +17,8 @@ pub enum SyncWord {
     Synchronised,
     /// No answer for a while; the frequency that was learnt carries the time on.
     Holdover,
-    /// The deviation is beyond what anybody should act on.
+    /// The deviation is beyond what anybody should act on, or the told time is still far from the best
+    /// guess.
     FreeRunning,
 }
 
@@ -55,12 +56,20 @@ pub struct Clock {
     pub likely_earliest_ns: Option<Nanoseconds>,
     /// To three sigma after it (ns since the Unix epoch).
     pub likely_latest_ns: Option<Nanoseconds>,
-    /// Three sigma, ns.
+    /// How far the likely interval reaches from the estimate, ns: three sigma, and what is still being
+    /// put right.
     pub three_sigma_ns: Option<f64>,
-    /// The epoch of the leader on whose time this stands; grows with every change of leader.
+    /// The number of the epoch on whose leader this stands. Two parts of a cut cluster may count the
+    /// same number: an epoch is its number and its node.
     pub epoch: u64,
-    /// The highest epoch that is known.
+    /// Who leads in that epoch.
+    #[schema(value_type = Option<String>)]
+    pub epoch_node: Option<NodeId>,
+    /// The number of the newest epoch that is known; at one process it never falls.
     pub epoch_known: u64,
+    /// Who leads in the newest.
+    #[schema(value_type = Option<String>)]
+    pub epoch_known_node: Option<NodeId>,
     /// Who leads the cluster's time.
     #[schema(value_type = Option<String>)]
     pub leader: Option<NodeId>,
@@ -73,6 +82,9 @@ pub struct Clock {
     /// `CLOCK_MONOTONIC` of the node's machine when this was read, ns: for programs on the same
     /// machine, which can count on from here.
     pub monotonic_ns: u64,
+    /// Which start of which machine that clock counts from (the kernel's `boot_id`): readings of equal
+    /// ones can be compared.
+    pub boot: Option<String>,
     /// By how much the cluster's time runs faster than that clock, ppb.
     pub rate_ppb: f64,
     /// Whose clocks are measured.
@@ -103,8 +115,9 @@ pub struct ClockSource {
 }
 
 impl Clock {
-    /// What a plane shows, with the machine's clock at that moment (ns) and the rate against it (ppb).
-    pub fn of(status: &Status, monotonic_ns: u64, rate_ppb: f64) -> Self {
+    /// What a plane shows, with the machine's clock at that moment (ns), which start of which machine
+    /// that counts from, and the rate against it (ppb).
+    pub fn of(status: &Status, monotonic_ns: u64, boot: Option<&str>, rate_ppb: f64) -> Self {
         let reading = status.reading.as_ref();
         let text = |time_ns: u64| time_ns.to_string();
         Self {
@@ -124,13 +137,16 @@ impl Clock {
             latest_ns: reading.map(|one| text(one.hard.latest_ns)),
             likely_earliest_ns: reading.map(|one| text(one.likely.earliest_ns)),
             likely_latest_ns: reading.map(|one| text(one.likely.latest_ns)),
-            three_sigma_ns: reading.map(|one| 3.0 * one.deviation_ns),
+            three_sigma_ns: reading.map(|one| one.reach_ns() as f64),
             epoch: reading.map_or(0, |one| one.epoch),
+            epoch_node: status.told_epoch.map(|epoch| epoch.node),
             epoch_known: status.epoch.number,
+            epoch_known_node: (status.epoch.number > 0).then_some(status.epoch.node),
             leader: status.cluster.map(|claim| claim.leader),
             region_leader: status.region.map(|claim| claim.leader),
             backup: status.cluster.and_then(|claim| claim.backup),
             monotonic_ns,
+            boot: boot.map(str::to_owned),
             rate_ppb,
             sources: status.sources.iter().map(Into::into).collect(),
         }

@@ -127,6 +127,8 @@ pub trait Inspector: Send + Sync {
 pub struct ClockShown {
     /// `CLOCK_MONOTONIC` of this machine at that moment, ns.
     pub monotonic_ns: u64,
+    /// Which machine, and since which of its starts, as far as it says so.
+    pub boot: Option<String>,
     /// By how much the cluster's time runs faster than it, ppb.
     pub rate_ppb: f64,
     /// What the timing plane shows.

@@ -554,6 +554,7 @@ fn unset() -> unisono_api::server::ClockShown {
     };
     unisono_api::server::ClockShown {
         monotonic_ns: 1,
+        boot: None,
         rate_ppb: 0.0,
         status: Timekeeper::new(config, 1, false).status(1),
     }

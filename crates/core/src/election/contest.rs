@@ -30,10 +30,14 @@ pub struct Claim {
     pub rank: Rank,
     /// Who leads if it is lost.
     pub backup: Option<NodeId>,
-    /// How many it knows to follow it.
+    /// How many it knows to follow it, and in a region's contest to follow whom it follows.
     pub followers: u16,
-    /// It took over from a leader that was there, being better for long enough.
-    pub unseats: bool,
+    /// It took over from the leader of this epoch, which was there, being better for long enough.
+    /// Nobody else is unseated by it: of two leaders that hear each other, followers count.
+    pub unseats: Option<Epoch>,
+    /// Counts the leader's life, tick by tick: only a beat that was never heard shows that it lives.
+    /// By age alone each hop would make it younger, by what the way takes.
+    pub beat: u64,
     /// How long ago the speaker heard it, ms; zero from the leader itself.
     pub age_ms: u32,
 }
@@ -65,7 +69,7 @@ pub struct Candidate {
     pub rank: Rank,
     /// Whether it may lead in this scope at all.
     pub may_lead: bool,
-    /// How many are known to follow it.
+    /// How many are known to follow it, or whom it follows.
     pub followers: u16,
 }
 
@@ -90,6 +94,9 @@ pub enum Standing {
     /// It leads.
     Leads,
 }
+
+/// How many times longer somebody waits for a leader of which it has only heard.
+const HEARSAY_PATIENCE: u64 = 3;
 
 #[derive(Clone, Copy, Debug)]
 struct Rival {
@@ -116,8 +123,16 @@ pub struct Contest {
     epoch: Epoch,
     /// An epoch whose leader has said itself that it is over.
     ended: Option<Epoch>,
+    /// The last beat that was heard, and in which epoch.
+    heard: (Epoch, u64),
+    /// The own beats, while it leads.
+    beat: u64,
     /// Who is to take over first, by the word of the leader that was lost.
     heir: Option<NodeId>,
+    /// Who led and is gone: it is not waited for.
+    lost: Option<NodeId>,
+    /// Since when it may lead here.
+    may_lead_since_ns: Option<u64>,
     vacant_since_ns: u64,
     listens_until_ns: u64,
     better_since_ns: Option<u64>,
@@ -140,7 +155,11 @@ impl Contest {
             sitting: None,
             epoch: Epoch::default(),
             ended: None,
+            heard: (Epoch::default(), 0),
+            beat: 0,
             heir: None,
+            lost: None,
+            may_lead_since_ns: None,
             vacant_since_ns: 0,
             listens_until_ns,
             better_since_ns: None,
@@ -172,6 +191,7 @@ impl Contest {
         if claim.leader == self.me {
             claim.backup = self.backup(now_ns);
             claim.followers = self.own.map_or(0, |own| own.followers);
+            claim.beat = self.beat;
         } else {
             let age_ms = now_ns.saturating_sub(sitting.heard_ns) / 1_000_000;
             claim.age_ms = u32::try_from(age_ms).unwrap_or(u32::MAX);
@@ -243,7 +263,7 @@ impl Contest {
             // Its epoch must not fence those who are right.
             let above = leads && claim.epoch > self.epoch;
             let own = self.own.filter(|_| above)?;
-            return Some(self.lead(claim.epoch.next(self.me), own, false));
+            return Some(self.lead(claim.epoch.next(self.me), own, None));
         }
         if claim.epoch < self.epoch && self.fault != Some(Fault::EpochIgnored) {
             // Fenced: it will be told, and catches up.
@@ -259,7 +279,8 @@ impl Contest {
             return None;
         }
         let own_rank = self.own.map(|own| own.rank);
-        if leads && claim.unseats && own_rank.is_some_and(|own| claim.rank.displaces(&own)) {
+        let unseated = leads && claim.unseats == Some(self.epoch);
+        if unseated && own_rank.is_some_and(|own| claim.rank.displaces(&own)) {
             return Some(self.follow(claim, heard_ns));
         }
         if leads {
@@ -280,8 +301,12 @@ impl Contest {
             return self.wake(now_ns);
         }
         self.distrusted.retain(|_, until_ns| *until_ns > now_ns);
+        self.may_lead_since_ns = own
+            .may_lead
+            .then(|| self.may_lead_since_ns.unwrap_or(now_ns));
         match self.standing() {
             Standing::Leads if own.may_lead => {
+                self.beat += 1;
                 if let Some(sitting) = &mut self.sitting {
                     sitting.claim.rank = own.rank;
                 }
@@ -327,12 +352,16 @@ impl Contest {
     /// While it follows: is the leader there, and should it be?
     fn watch(&mut self, now_ns: u64, own: Candidate) -> Option<Change> {
         let sitting = self.sitting?;
-        // Whoever could not lead anyway has only heard of the leader, and waits for further word.
-        let patience = if own.may_lead { 1 } else { 3 };
+        // Whoever could not lead anyway has only heard of the leader, and waits for further word; when
+        // it may, it hears the leader itself, and the shorter patience begins.
         let silent_ns = now_ns.saturating_sub(sitting.heard_ns);
-        if silent_ns > patience * limits::LOST_AFTER_NS {
-            self.heir = sitting.claim.backup;
+        let may_lead_ns = self.may_lead_since_ns.map_or(0, |at_ns| now_ns - at_ns);
+        let patient = silent_ns <= HEARSAY_PATIENCE * limits::LOST_AFTER_NS;
+        let short = own.may_lead && silent_ns.min(may_lead_ns) > limits::LOST_AFTER_NS;
+        if short || !patient {
             self.vacate(now_ns);
+            self.heir = sitting.claim.backup;
+            self.lost = Some(sitting.claim.leader);
             return self.stand(now_ns, own).or(Some(Change::Vacant));
         }
         let hysteresis = self.fault != Some(Fault::HysteresisOff);
@@ -352,7 +381,7 @@ impl Contest {
             return None;
         }
         let held = now_ns.saturating_sub(since_ns) >= limits::HOLD_NS;
-        (held || !hysteresis).then(|| self.lead(self.epoch.next(self.me), own, true))
+        (held || !hysteresis).then(|| self.lead(self.epoch.next(self.me), own, Some(self.epoch)))
     }
 
     /// While nobody leads: is it this node's turn?
@@ -365,15 +394,22 @@ impl Contest {
         let mine = key(self.me, own.rank);
         let before = self
             .here(now_ns)
-            .filter(|(node, rival)| key(**node, rival.rank) < mine)
+            .filter(|(node, rival)| self.lost != Some(**node) && key(**node, rival.rank) < mine)
             .count() as u64;
+        // The heir has its turn even where it was never heard: others may hear it.
+        let unheard = |heir: &NodeId| {
+            *heir != self.me
+                && !self.distrusts(*heir, now_ns)
+                && self.here(now_ns).all(|(node, _)| node != heir)
+        };
+        let before = before + u64::from(self.heir.as_ref().is_some_and(unheard));
         let since_ns = self.vacant_since_ns.max(self.listens_until_ns);
         let waited_ns = now_ns.saturating_sub(since_ns);
         (waited_ns >= before.saturating_mul(limits::TURN_NS))
-            .then(|| self.lead(self.epoch.next(self.me), own, false))
+            .then(|| self.lead(self.epoch.next(self.me), own, None))
     }
 
-    fn lead(&mut self, epoch: Epoch, own: Candidate, unseats: bool) -> Change {
+    fn lead(&mut self, epoch: Epoch, own: Candidate, unseats: Option<Epoch>) -> Change {
         self.epoch = epoch;
         self.better_since_ns = None;
         self.weighs_since_ns = None;
@@ -386,6 +422,7 @@ impl Contest {
                 backup: None,
                 followers: own.followers,
                 unseats,
+                beat: self.beat,
                 age_ms: 0,
             },
             heard_ns: 0,
@@ -395,6 +432,7 @@ impl Contest {
 
     fn follow(&mut self, claim: &Claim, heard_ns: u64) -> Change {
         self.epoch = claim.epoch;
+        self.heard = (claim.epoch, claim.beat);
         self.better_since_ns = None;
         self.weighs_since_ns = None;
         self.defers_since_ns = None;
@@ -410,21 +448,24 @@ impl Contest {
         self.better_since_ns = None;
         self.weighs_since_ns = None;
         self.defers_since_ns = None;
+        self.lost = None;
         self.vacant_since_ns = now_ns;
     }
 
     /// The epoch that is known already, by another mouth or once more.
     fn refresh(&mut self, claim: &Claim, heard_ns: u64, now_ns: u64) -> Option<Change> {
+        if (claim.epoch, claim.beat) <= self.heard {
+            return None;
+        }
         let Some(sitting) = &mut self.sitting else {
             let fresh = now_ns.saturating_sub(heard_ns) <= limits::LOST_AFTER_NS;
             return fresh.then(|| self.follow(claim, heard_ns));
         };
-        if heard_ns >= sitting.heard_ns {
-            *sitting = Sitting {
-                claim: *claim,
-                heard_ns,
-            };
-        }
+        self.heard = (claim.epoch, claim.beat);
+        *sitting = Sitting {
+            claim: *claim,
+            heard_ns: heard_ns.max(sitting.heard_ns),
+        };
         None
     }
 
@@ -436,7 +477,8 @@ impl Contest {
         };
         let there = now_ns.saturating_sub(sitting.heard_ns) <= limits::LOST_AFTER_NS;
         let same = claim.leader == sitting.claim.leader || from == sitting.claim.leader;
-        let unseats = claim.unseats && claim.rank.displaces(&sitting.claim.rank);
+        let unseats =
+            claim.unseats == Some(sitting.claim.epoch) && claim.rank.displaces(&sitting.claim.rank);
         if !there || same || unseats || self.fault == Some(Fault::HysteresisOff) {
             return false;
         }
@@ -481,7 +523,7 @@ impl Contest {
         let insisted = if in_a_row { insisted } else { 0 };
         if stays && insisted < limits::INSISTS_MAX {
             self.insisted = (insisted + 1, now_ns);
-            let unseats = self.sitting.is_some_and(|sitting| sitting.claim.unseats);
+            let unseats = self.sitting.and_then(|sitting| sitting.claim.unseats);
             return Some(self.lead(claim.epoch.next(self.me), own, unseats));
         }
         Some(self.follow(claim, heard_ns))
@@ -491,8 +533,10 @@ impl Contest {
     fn left_by(&mut self, from: NodeId, now_ns: u64) {
         if self.standing() == Standing::Follows(from) {
             self.ended = Some(self.epoch);
-            self.heir = self.sitting.and_then(|sitting| sitting.claim.backup);
+            let heir = self.sitting.and_then(|sitting| sitting.claim.backup);
             self.vacate(now_ns);
+            self.heir = heir;
+            self.lost = Some(from);
         }
     }
 

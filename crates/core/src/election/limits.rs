@@ -10,8 +10,11 @@ pub const LOST_AFTER_NS: u64 = 400_000_000;
 /// After a loss each further candidate waits so much longer than the one before, ns: longer than an
 /// announcement takes over a path of 80 ms with 20 ms of jitter.
 pub const TURN_NS: u64 = 150_000_000;
-/// How long a node that knows of others listens before it leads a time of its own, ns.
+/// How long a node that knows of others listens before it leads a time of its own, ns, once it has
+/// reached the first.
 pub const LISTEN_NS: u64 = 3_000_000_000;
+/// The same where it reaches nobody, ns: a member that was away has had time to come back.
+pub const LISTEN_ALONE_NS: u64 = 30_000_000_000;
 /// How long a node listens that slept, or whose leader was found to lie, ns.
 pub const LISTEN_AGAIN_NS: u64 = 800_000_000;
 /// A rival that was not heard for so long is not counted any more, ns.

@@ -148,6 +148,17 @@ impl Election {
     /// Lets time pass. `rank` is this node's own.
     pub fn tick(&mut self, now_ns: u64, rank: Rank) -> [Option<Change>; 2] {
         let near = self.region.followers(now_ns);
+        // On how many others the time stands that a region's leader brings: of two in one region the
+        // one of the larger part goes on, and a node that comes and goes takes its region with it
+        // only once it has unseated the leader.
+        let behind = match self.cluster.standing() {
+            Standing::Follows(_) => {
+                let claim = self.cluster.claim(now_ns);
+                claim.map_or(0, |claim| usize::from(claim.followers))
+            }
+            Standing::Leads => self.cluster.followers(now_ns),
+            Standing::Vacant => 0,
+        };
         let all = near + self.cluster.followers(now_ns);
         let count = |followers: usize| u16::try_from(followers).unwrap_or(u16::MAX);
         let region = self.region.tick(
@@ -155,7 +166,7 @@ impl Election {
             Candidate {
                 rank,
                 may_lead: true,
-                followers: count(near),
+                followers: count(near + behind),
             },
         );
         // The cluster's leader goes on when its region chooses another: that one may challenge it.

@@ -19,7 +19,6 @@ impl Timekeeper {
         now_ns: u64,
         out: &mut Vec<Outgoing>,
     ) {
-        let second = now_ns / 1_000_000_000;
         let (Some(known), Some((estimate_ns, upstream)), Some(of), Some(line)) = (
             self.peers.get_mut(&from),
             self.clock.answer(now_ns),
@@ -29,11 +28,8 @@ impl Timekeeper {
             self.counters.unanswered += 1;
             return;
         };
-        if known.answered.0 != second {
-            known.answered = (second, 0);
-        }
-        known.answered.1 += 1;
-        if known.answered.1 > limits::ANSWERS_PER_SECOND_MAX {
+        let most = limits::ANSWERS_PER_SECOND_MAX;
+        if super::too_many(&mut known.answered, now_ns, most) {
             self.counters.unanswered += 1;
             return;
         }
@@ -131,7 +127,9 @@ impl Timekeeper {
         // Until then it tells the time from before, as well as that was known.
         if pushed.is_ok() && self.clock.is_settled() {
             self.clock.set_upstream(answer.deviation_ns as f64);
-            if let Some(source) = self.sources.get_mut(&from) {
+            if let Some(source) = self.sources.get_mut(&from)
+                && source.odd == 0
+            {
                 source.agreed_ns = Some(now_ns);
             }
         }
@@ -234,12 +232,26 @@ impl Timekeeper {
 
     /// Takes an announcement.
     pub(super) fn heard(&mut self, from: NodeId, announcement: &Announcement, now_ns: u64) {
+        let Some(known) = self.peers.get_mut(&from) else {
+            return;
+        };
+        let most = limits::ANNOUNCEMENTS_PER_SECOND_MAX;
+        if super::too_many(&mut known.heard, now_ns, most) {
+            self.counters.refused_too_many += 1;
+            return;
+        }
         self.counters.announcements += 1;
         let verdict = self.verdict(from, now_ns);
         let Some(known) = self.peers.get_mut(&from) else {
             return;
         };
         known.announced = Some((*announcement, now_ns));
+        // Whoever comes back is measured before anything is decided about it.
+        if self.followed != Some(from)
+            && let Some(source) = self.sources.get_mut(&from)
+        {
+            source.hurry(now_ns);
+        }
         let near = known.peer.near;
         let behind = announcement
             .cluster

@@ -39,6 +39,7 @@ impl Timekeeper {
         }
         let guess = self.clock.answer(now_ns).map(|(guess_ns, _)| guess_ns);
         let known = guess.map(|_| self.told(now_ns));
+        self.keep_measurement(now_ns);
         // What it would still have put right it now leaves as it is.
         let reading = self.clock.now(now_ns);
         let told_ns = reading.map_or(0, |reading| reading.estimate_ns);
@@ -106,10 +107,10 @@ impl Timekeeper {
         let Some(before) = self.followed.filter(|_| !self.clock.is_leading()) else {
             return;
         };
-        let agreed = self.clock.is_settled();
+        let settled = self.clock.is_settled();
         if let Some(source) = self.sources.get_mut(&before) {
             source.filter = self.clock.filter().clone();
-            if agreed {
+            if settled && source.odd == 0 {
                 source.agreed_ns = Some(now_ns);
             }
         }
@@ -132,8 +133,10 @@ impl Timekeeper {
             .or_insert_with(|| Source::new(now_ns, burst))
     }
 
-    /// Asks whoever is due: whom the node follows, and those with whom it is compared.
-    pub(super) fn ask(&mut self, now_ns: u64, out: &mut Vec<Outgoing>) {
+    /// Asks whoever is due: whom the node follows, and those with whom it is compared. To be called
+    /// after each tick with a fresh reading (local ns), right before the questions are sent: what lies
+    /// between the reading and the network is in one way only, and no delay shows it.
+    pub fn ask(&mut self, now_ns: u64, out: &mut Vec<Outgoing>) {
         let leading = self.clock.is_leading();
         let followed = self.followed.filter(|_| !leading);
         let others = self.others(now_ns);

@@ -35,6 +35,8 @@ pub const ODD_MAX: u32 = 3;
 pub const ODD_ALONE_MAX: u32 = 10;
 /// Questions of one peer that are answered in a second: twice what a burst asks.
 pub const ANSWERS_PER_SECOND_MAX: u32 = 64;
+/// Announcements of one peer that are heard in a second: three times what a leader says.
+pub const ANNOUNCEMENTS_PER_SECOND_MAX: u32 = 32;
 /// Peers that are known at once, those of the own region first.
 pub const PEERS_MAX: usize = 4_096;
 /// Largest message (bytes): it has to fit a datagram.

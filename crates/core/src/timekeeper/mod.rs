@@ -100,6 +100,8 @@ struct Known {
     owed: bool,
     /// The current second, and the questions answered in it.
     answered: (u64, u32),
+    /// The same for the announcements heard.
+    heard: (u64, u32),
 }
 
 /// The timing plane of one node.
@@ -110,6 +112,8 @@ pub struct Timekeeper {
     election: Election,
     witness: Witness,
     peers: BTreeMap<NodeId, Known>,
+    /// It has reached nobody yet, and listens from when it does.
+    listens: bool,
     sources: BTreeMap<NodeId, Source>,
     followed: Option<NodeId>,
     /// Counts whom the clock followed.
@@ -128,12 +132,12 @@ pub struct Timekeeper {
 
 impl Timekeeper {
     /// A timing plane that begins now (local ns). A node that knows of no others leads at once; others
-    /// listen first.
+    /// listen first, from when they reach somebody.
     pub fn new(config: Config, local_ns: u64, alone: bool) -> Self {
         let listens_ns = if alone {
             0
         } else {
-            election::limits::LISTEN_NS
+            election::limits::LISTEN_ALONE_NS
         };
         let listens_until_ns = local_ns.saturating_add(listens_ns);
         let fault = match config.fault {
@@ -148,6 +152,7 @@ impl Timekeeper {
             election: Election::new(config.node, listens_until_ns, fault),
             witness: Witness::default(),
             peers: BTreeMap::new(),
+            listens: !alone,
             sources: BTreeMap::new(),
             followed: None,
             turn: 0,
@@ -165,6 +170,9 @@ impl Timekeeper {
     /// measured of it is kept.
     pub fn set_peers(&mut self, peers: impl IntoIterator<Item = (NodeId, Peer)>) {
         let mut before = core::mem::take(&mut self.peers);
+        let mut peers: Vec<(NodeId, Peer)> = peers.into_iter().collect();
+        // A region's leader is followed in the region, so those stay where not all can.
+        peers.sort_by_key(|(_, peer)| !peer.near);
         for (node, peer) in peers.into_iter().take(limits::PEERS_MAX) {
             let fresh = Known {
                 peer,
@@ -172,13 +180,14 @@ impl Timekeeper {
                 tells_at_ns: 0,
                 owed: false,
                 answered: (0, 0),
+                heard: (0, 0),
             };
             let known = before.remove(&node).unwrap_or(fresh);
             self.peers.insert(node, Known { peer, ..known });
         }
     }
 
-    /// Lets time pass. To be called every [`limits::TICK_NS`].
+    /// Lets time pass. To be called every [`limits::TICK_NS`], and [`Self::ask`] after it.
     pub fn tick(&mut self, clocks: Clocks, out: &mut Vec<Outgoing>) {
         let now_ns = clocks.local_ns;
         self.wall_ns = clocks.wall_ns;
@@ -188,12 +197,16 @@ impl Timekeeper {
             self.clock.noticed(jump);
             self.election.resign(now_ns);
         }
+        if self.listens && !self.peers.is_empty() {
+            self.listens = false;
+            let until_ns = now_ns.saturating_add(election::limits::LISTEN_NS);
+            self.election.listen_until(until_ns);
+        }
         let rank = self.rank(now_ns);
         let [cluster, region] = self.election.tick(now_ns, rank);
         self.counters.leader_changes += u64::from(cluster.is_some());
         self.tell_soon(&[cluster, region]);
         self.adopt(now_ns, clocks.wall_ns);
-        self.ask(now_ns, out);
         self.announce(now_ns, out);
     }
 
@@ -281,6 +294,7 @@ impl Timekeeper {
             rate_ppb: self.clock.rate_ppb(),
             role: self.role(),
             epoch: self.election.epoch(),
+            told_epoch: self.told_epoch,
             cluster: self.election.cluster_claim(local_ns),
             region: self.election.region_claim(local_ns),
             counters: self.counters,
@@ -421,6 +435,16 @@ impl Timekeeper {
         word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         word ^ (word >> 31)
     }
+}
+
+/// Counts something in its second; says whether it is one too many.
+fn too_many(count: &mut (u64, u32), now_ns: u64, most: u32) -> bool {
+    let second = now_ns / 1_000_000_000;
+    if count.0 != second {
+        *count = (second, 0);
+    }
+    count.1 = count.1.saturating_add(1);
+    count.1 > most
 }
 
 fn whole(deviation_ns: f64) -> u64 {

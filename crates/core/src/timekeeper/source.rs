@@ -16,6 +16,8 @@ pub(super) struct Source {
     pub(super) former: Option<OffsetFilter>,
     pub(super) asks_at_ns: u64,
     pub(super) burst: u32,
+    /// When a burst was last begun because nothing sound was known.
+    hurried_ns: Option<u64>,
     /// Whose time it told last, and on which line that lies.
     pub(super) of: Option<Epoch>,
     pub(super) line: Option<Epoch>,
@@ -42,6 +44,7 @@ impl Source {
             former: None,
             asks_at_ns: now_ns,
             burst,
+            hurried_ns: None,
             of: None,
             line: None,
             agreed_ns: None,
@@ -68,6 +71,18 @@ impl Source {
         self.burst = self.burst.saturating_sub(1);
         self.asks_at_ns = now_ns.saturating_add(after_ns);
         true
+    }
+
+    /// Asks soon and often, if nothing sound is known of it: four answers at the pace of every day take
+    /// longer than two leaders wait for one another.
+    pub(super) fn hurry(&mut self, now_ns: u64) {
+        let paced = |at_ns: u64| now_ns.saturating_sub(at_ns) < limits::ASK_OTHERS_NS;
+        if self.burst > 0 || self.hurried_ns.is_some_and(paced) || self.sound(now_ns).is_some() {
+            return;
+        }
+        self.hurried_ns = Some(now_ns);
+        self.burst = limits::BURST_OTHERS;
+        self.asks_at_ns = now_ns;
     }
 
     /// It tells another line of time from now on: what was measured of the old one is over. The rate

@@ -40,6 +40,8 @@ pub struct Status {
     pub role: Role,
     /// The cluster's epoch.
     pub epoch: Epoch,
+    /// The epoch on whose leader the told time stands.
+    pub told_epoch: Option<Epoch>,
     /// Who leads the cluster, and who would after it.
     pub cluster: Option<Claim>,
     /// The same of the region.
@@ -86,6 +88,8 @@ counters! {
     refused_fenced,
     /// Answers whose time comes from this node.
     refused_loop,
+    /// Announcements of a peer beyond what is heard in a second.
+    refused_too_many,
     /// Answers that contradict what is certain.
     contradictions,
     /// Nodes found to lie by a majority of those measured.

@@ -96,6 +96,9 @@ pub const RATE_NOTES_MAX: usize = 60;
 pub const STRAY_SHARE: f64 = 0.58;
 /// Without a probe for so long, a clock is in holdover, ns.
 pub const HOLDOVER_AFTER_NS: i64 = 5_000_000_000;
+/// Whose told time is further than this from its best guess is not synchronised, whatever the guess is
+/// worth, ns: half a second of putting it right.
+pub const TOLD_APART_NS_MAX: u64 = 10_000_000;
 /// With a deviation beyond this nobody is synchronised, ns.
 pub const DEVIATION_NS_MAX: f64 = 50_000_000.0;
 /// How much faster or slower than true the cluster's time runs while it is put right, parts per

@@ -31,7 +31,8 @@ pub enum Sync {
     /// No probe for a while: the frequency that was learnt carries the time on, and the interval
     /// widens.
     Holdover,
-    /// The deviation is beyond what anybody should act on.
+    /// The deviation is beyond what anybody should act on, or the told time still lies far from the
+    /// best guess.
     FreeRunning,
 }
 
@@ -50,6 +51,15 @@ pub struct Reading {
     pub epoch: u64,
     /// How far it can be trusted.
     pub sync: Sync,
+}
+
+impl Reading {
+    /// How far the likely interval reaches from the estimate (ns): three sigma, the stated asymmetry,
+    /// and what is still being put right.
+    pub fn reach_ns(&self) -> u64 {
+        let before_ns = self.estimate_ns.saturating_sub(self.likely.earliest_ns);
+        before_ns.max(self.likely.latest_ns.saturating_sub(self.estimate_ns))
+    }
 }
 
 /// How well somebody knows the time that it tells.
@@ -260,6 +270,8 @@ impl ClusterClock {
         if matches!(news, News::Jumped { .. }) {
             self.may_leap = true;
             self.told_local_ns = 0;
+            // What was proven before the jump was proven of another clock.
+            self.told_earliest_ns = 0;
         }
         // A probe may be handed over late: what was told since then is told.
         let local_ns = local_ns.max(self.told_local_ns);
@@ -317,7 +329,11 @@ impl ClusterClock {
             likely: within(likely, hard, estimate_ns),
             deviation_ns,
             epoch: self.epoch,
-            sync: self.sync(local_ns, deviation_ns),
+            sync: if target.abs_diff(estimate_ns) > limits::TOLD_APART_NS_MAX {
+                Sync::FreeRunning
+            } else {
+                self.sync(local_ns, deviation_ns)
+            },
         })
     }
 

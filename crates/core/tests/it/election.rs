@@ -41,7 +41,8 @@ fn claim(leader: u8, number: u64) -> Claim {
         rank: rank(leader),
         backup: None,
         followers: 3,
-        unseats: false,
+        unseats: None,
+        beat: 1,
         age_ms: 0,
     }
 }
@@ -120,6 +121,7 @@ fn a_lost_leader_is_followed_by_its_backup_at_once_and_by_others_in_turn() {
     let mut contest = following();
     let backed = Claim {
         backup: Some(node(5)),
+        beat: 2,
         ..claim(1, 4)
     };
     contest.hear(0, node(1), &word(1, Some(backed)), Verdict::Agrees);
@@ -134,11 +136,41 @@ fn a_lost_leader_is_followed_by_its_backup_at_once_and_by_others_in_turn() {
     contest.hear(0, node(2), &word(2, Some(claim(1, 4))), Verdict::Agrees);
     let changes = tick(&mut contest, 0, 1_000);
     assert!(matches!(changes[0], (420, Change::Vacant)), "{changes:?}");
-    // The lost leader is still counted among those who might come back, and node 2 is better.
+    // Node 2 is better; the lost leader is not waited for.
     assert!(
-        matches!(changes[1], (720..=740, Change::Leads(_))),
+        matches!(changes[1], (570..=590, Change::Leads(_))),
         "{changes:?}"
     );
+}
+
+#[test]
+fn an_heir_that_was_never_heard_has_its_turn() {
+    let mut contest = following();
+    let backed = Claim {
+        backup: Some(node(3)),
+        beat: 2,
+        ..claim(1, 4)
+    };
+    contest.hear(0, node(1), &word(1, Some(backed)), Verdict::Agrees);
+    let changes = tick(&mut contest, 0, 1_000);
+    assert!(
+        matches!(changes[1], (570..=590, Change::Leads(_))),
+        "{changes:?}"
+    );
+}
+
+#[test]
+fn whoever_may_lead_from_now_on_is_patient_with_the_leader_from_now_on() {
+    let mut contest = following();
+    let hears = Candidate {
+        may_lead: false,
+        ..candidate(5)
+    };
+    for ms in (0..=1_000).step_by(20) {
+        assert_eq!(contest.tick(ms * MS, hears), None);
+    }
+    assert_eq!(tick(&mut contest, 1_020, 1_180), []);
+    assert!(!tick(&mut contest, 1_200, 1_600).is_empty());
 }
 
 #[test]
@@ -162,7 +194,7 @@ fn a_follower_stays_with_a_leader_that_is_there_until_that_one_decides() {
             priority: 1,
             ..rank(2)
         },
-        unseats: true,
+        unseats: Some(claim(1, 4).epoch),
         ..claim(2, 9)
     };
     let change = contest.hear(2 * MS, node(2), &word(2, Some(unseats)), Verdict::Agrees);
@@ -225,6 +257,29 @@ fn a_leader_that_another_one_never_gives_way_to_yields_in_the_end() {
 }
 
 #[test]
+fn whoever_unseated_somebody_elsewhere_does_not_beat_the_heavier_part() {
+    let mut contest = Contest::new(node(5), 0, None);
+    let own = Candidate {
+        followers: 9,
+        ..candidate(5)
+    };
+    contest.tick(0, own);
+    contest.tick(20 * MS, own);
+    // Preferred, and it has unseated the leader of its part of the cluster.
+    let said = Claim {
+        rank: Rank {
+            priority: 1,
+            ..rank(2)
+        },
+        followers: 1,
+        unseats: Some(claim(1, 4).epoch),
+        ..claim(2, 7)
+    };
+    let change = contest.hear(30 * MS, node(2), &word(2, Some(said)), Verdict::Agrees);
+    assert!(matches!(change, Some(Change::Leads(epoch)) if epoch.number == 8));
+}
+
+#[test]
 fn a_better_candidate_takes_over_only_after_it_has_been_better_for_a_while() {
     let mut contest = following();
     let own = Candidate {
@@ -237,12 +292,11 @@ fn a_better_candidate_takes_over_only_after_it_has_been_better_for_a_while() {
     let mut led = None;
     for ms in (0..7_000).step_by(20) {
         if ms % 100 == 0 {
-            contest.hear(
-                ms * MS,
-                node(1),
-                &word(1, Some(claim(1, 4))),
-                Verdict::Agrees,
-            );
+            let beats = Claim {
+                beat: 2 + ms,
+                ..claim(1, 4)
+            };
+            contest.hear(ms * MS, node(1), &word(1, Some(beats)), Verdict::Agrees);
         }
         if let Some(Change::Leads(_)) = contest.tick(ms * MS, own) {
             led = Some(ms);
@@ -276,5 +330,29 @@ fn a_claim_that_is_passed_on_for_ever_keeps_nobody_alive() {
         contest.hear(ms * MS, node(2), &word(2, Some(passed_on)), Verdict::Agrees);
         contest.tick(ms * MS, candidate(5));
     }
+    assert_ne!(contest.standing(), Standing::Follows(node(1)));
+}
+
+/// Three that have their news from one another, over ways of which no age tells.
+#[test]
+fn hearsay_of_a_dead_leader_does_not_go_round() {
+    let mut contest = following();
+    let mut lost_ms = None;
+    for ms in (20..3_000).step_by(20) {
+        // As old as the one who says it believes, which is younger than it is.
+        let age_ms = u32::try_from(ms.min(300)).expect("few ms");
+        let passed_on = Claim {
+            age_ms,
+            ..claim(1, 4)
+        };
+        contest.hear(ms * MS, node(2), &word(2, Some(passed_on)), Verdict::Agrees);
+        contest.tick(ms * MS, candidate(5));
+        if contest.standing() != Standing::Follows(node(1)) {
+            lost_ms.get_or_insert(ms);
+        }
+    }
+    // A tick after, or two.
+    let after_ms = limits::LOST_AFTER_NS / MS;
+    assert!(lost_ms.is_some_and(|ms| ms <= after_ms + 40), "{lost_ms:?}");
     assert_ne!(contest.standing(), Standing::Follows(node(1)));
 }

@@ -2,7 +2,7 @@
 
 use unisono_core::election::{Class, Epoch, Role, limits as election};
 use unisono_core::timekeeper::{
-    Answer, Clocks, Config, Counters, Frame, Outgoing, Peer, Timekeeper,
+    Answer, Clocks, Config, Counters, Frame, Outgoing, Peer, Timekeeper, limits,
 };
 use unisono_model::NodeId;
 
@@ -58,10 +58,12 @@ impl Pair {
             self.now_ns += 20 * MS;
             let mut out = Vec::new();
             self.leader.tick(clocks(LEADER_NS, self.now_ns), &mut out);
+            self.leader.ask(LEADER_NS + self.now_ns, &mut out);
             self.deliver(out, false);
             let mut out = Vec::new();
             self.follower
                 .tick(clocks(FOLLOWER_NS, self.now_ns), &mut out);
+            self.follower.ask(FOLLOWER_NS + self.now_ns, &mut out);
             self.deliver(out, true);
         }
     }
@@ -106,6 +108,14 @@ impl Pair {
             let mut out = Vec::new();
             let clocks = clocks(FOLLOWER_NS, self.now_ns);
             self.follower.tick(clocks, &mut out);
+            let questions = |out: &[Outgoing]| {
+                let frames = out.iter().map(|one| Frame::decode(&one.bytes));
+                frames
+                    .filter(|one| matches!(one, Ok(Frame::Question { .. })))
+                    .count()
+            };
+            assert_eq!(questions(&out), 0, "a tick asks nothing");
+            self.follower.ask(FOLLOWER_NS + self.now_ns, &mut out);
             for one in &out {
                 if let Ok(Frame::Question { nonce }) = Frame::decode(&one.bytes) {
                     return nonce;
@@ -250,4 +260,81 @@ fn an_answer_of_an_older_epoch_is_fenced_and_ones_own_time_is_not_taken_back() {
     }
     assert_eq!(pair.counted().refused_fenced, 1);
     assert_eq!(pair.counted().refused_loop, 1);
+}
+
+#[test]
+fn a_node_that_knows_of_others_listens_from_when_it_reaches_one() {
+    let mut plane = plane(2, FOLLOWER_NS, false);
+    plane.set_peers([]);
+    let peer = Peer {
+        near: true,
+        region: 0,
+    };
+    let mut led_ms = None;
+    for ms in (0..20_000).step_by(20) {
+        if ms == 10_000 {
+            plane.set_peers([(node(1), peer)]);
+        }
+        plane.tick(clocks(FOLLOWER_NS, ms * MS), &mut Vec::new());
+        if plane.role() == Role::ClusterLeader {
+            led_ms.get_or_insert(ms);
+        }
+    }
+    assert_eq!(led_ms, Some(10_000 + election::LISTEN_NS / MS));
+}
+
+#[test]
+fn whoever_takes_over_still_knows_the_clock_that_it_followed() {
+    let mut pair = Pair::new();
+    pair.run(5_000);
+    for _ in 0..50 {
+        pair.now_ns += 20 * MS;
+        let clocks = clocks(FOLLOWER_NS, pair.now_ns);
+        pair.follower.tick(clocks, &mut Vec::new());
+    }
+    assert_eq!(pair.follower.role(), Role::ClusterLeader);
+    let status = pair.follower.status(FOLLOWER_NS + pair.now_ns);
+    let offset_ns = status.sources[0].offset_ns.expect("it was measured");
+    assert!(offset_ns.abs() < 50_000, "{offset_ns}");
+}
+
+#[test]
+fn of_too_many_peers_those_of_the_own_region_stay() {
+    let mut plane = plane(2, FOLLOWER_NS, true);
+    let many = u32::try_from(limits::PEERS_MAX).expect("a limit is a small number") + 1;
+    let peers = (0..many).map(|number| {
+        let mut id = [7; 32];
+        id[..4].copy_from_slice(&number.to_be_bytes());
+        let near = number + 1 == many;
+        let region = u64::from(!near);
+        (NodeId(id), Peer { near, region })
+    });
+    let last = peers.clone().next_back().expect("there are many").0;
+    plane.set_peers(peers);
+    let mut out = Vec::new();
+    plane.tick(clocks(FOLLOWER_NS, 20 * MS), &mut out);
+    assert!(out.iter().any(|outgoing| outgoing.to == last));
+}
+
+#[test]
+fn a_peer_that_never_stops_announcing_is_heard_so_often_a_second_and_no_more() {
+    let mut pair = Pair::new();
+    pair.run(5_000);
+    let mut out = Vec::new();
+    while out.is_empty() {
+        pair.now_ns += 20 * MS;
+        pair.leader.tick(clocks(LEADER_NS, pair.now_ns), &mut out);
+    }
+    let before = pair.counted();
+    for _ in 0..1_000 {
+        pair.give(&out[0].bytes, pair.now_ns);
+    }
+    let after = pair.counted();
+    let heard = after.announcements - before.announcements;
+    assert!(heard <= u64::from(limits::ANNOUNCEMENTS_PER_SECOND_MAX));
+    assert_eq!(
+        after.refused_too_many - before.refused_too_many,
+        1_000 - heard
+    );
+    assert!(pair.error_ns().abs() < 50_000);
 }

@@ -11,15 +11,15 @@ use unisono_api::dto::{Clock, SyncWord};
 
 use super::session::Session;
 use crate::failure::{Exit, Failure};
-use crate::timing::monotonic_ns;
+use crate::timing::{boot, monotonic_ns};
 
 /// So long before its time the thread sleeps no longer and looks at the clock again and again: what a
 /// wake-up costs (`docs/timing.md`).
 const SPIN_NS: u64 = 80_000;
 /// So long before its time the node is asked once more what time it is, ns.
 const ASK_AGAIN_NS: u64 = 250_000_000;
-/// Beyond this the local node is on another machine, or counts another way: its steady clock and this
-/// program's must be one, ns.
+/// Beyond this the local node's steady clock and this program's are not one, whatever the machine is: a
+/// container may count another way, ns.
 const APART_NS_MAX: u64 = 5_000_000_000;
 
 /// What came of it.
@@ -74,7 +74,7 @@ pub(super) async fn ask(session: &Session, unsure: bool) -> Result<Clock, Failur
 /// When it is on this machine's steady clock (ns) that the cluster's shows the target (ns).
 fn armed(clock: &Clock, target_ns: u64) -> Result<u64, Failure> {
     let estimate_ns = clock.estimate().unwrap_or_default();
-    if clock.monotonic_ns.abs_diff(monotonic_ns()) > APART_NS_MAX {
+    if is_elsewhere(clock, boot().as_deref(), monotonic_ns()) {
         let words = "the node that was asked runs on another machine, whose clock cannot be armed here; nothing was run";
         return Err(Failure::new(Exit::Usage, "clock_elsewhere", words)
             .hint("--node names a node of this machine"));
@@ -84,6 +84,13 @@ fn armed(clock: &Clock, target_ns: u64) -> Result<u64, Failure> {
     Ok(clock
         .monotonic_ns
         .saturating_add_signed(ahead_ns.round() as i64))
+}
+
+/// Whether the node that was asked counts from another start of another machine than this program. Two
+/// machines that were started within seconds of each other show nearly the same reading.
+fn is_elsewhere(clock: &Clock, boot: Option<&str>, monotonic_ns: u64) -> bool {
+    let other = boot.is_some_and(|own| clock.boot.as_deref().is_some_and(|boot| boot != own));
+    other || clock.monotonic_ns.abs_diff(monotonic_ns) > APART_NS_MAX
 }
 
 /// Sleeps on a thread of its own until the steady clock shows the time (ns), and runs the command.
@@ -150,5 +157,32 @@ fn sleep_until(fires_ns: u64) {
     }
     while monotonic_ns() < fires_ns {
         std::hint::spin_loop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_of_another_machine_is_told_by_its_boot_and_not_by_its_reading() {
+        let status = unisono_core::timekeeper::Timekeeper::new(
+            unisono_core::timekeeper::Config {
+                node: unisono_model::NodeId::default(),
+                priority: 128,
+                class: unisono_core::election::Class::Free,
+                seed: 1,
+                fault: None,
+            },
+            1,
+            true,
+        )
+        .status(1);
+        let shown = |boot| Clock::of(&status, 1_000, boot, 0.0);
+        assert!(!is_elsewhere(&shown(Some("one")), Some("one"), 2_000));
+        assert!(is_elsewhere(&shown(Some("other")), Some("one"), 2_000));
+        // Where either does not say, the reading is all there is.
+        assert!(!is_elsewhere(&shown(None), Some("one"), 2_000));
+        assert!(is_elsewhere(&shown(None), None, 2_000 + APART_NS_MAX));
     }
 }

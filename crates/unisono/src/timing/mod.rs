@@ -17,7 +17,7 @@ use unisono_model::NodeId;
 use unisono_quic::identity::Region;
 use unisono_quic::{TimingDatagram, TimingDatagrams, Transport};
 
-pub(crate) use local::{LocalClock, monotonic_ns};
+pub(crate) use local::{LocalClock, boot, monotonic_ns};
 
 use crate::failure::Failure;
 use crate::home::drawn;
@@ -43,6 +43,7 @@ pub(crate) struct Wishes {
 pub(crate) struct Timing {
     plane: Arc<Mutex<Timekeeper>>,
     clock: Arc<LocalClock>,
+    boot: Option<Arc<str>>,
 }
 
 impl Timing {
@@ -60,6 +61,7 @@ impl Timing {
         Ok(Self {
             plane: Arc::new(Mutex::new(plane)),
             clock: Arc::new(clock),
+            boot: boot().map(Arc::from),
         })
     }
 
@@ -72,6 +74,7 @@ impl Timing {
         drop(plane);
         ClockShown {
             monotonic_ns,
+            boot: self.boot.as_deref().map(str::to_owned),
             rate_ppb: self.clock.rate_ppb(status.rate_ppb),
             status,
         }
@@ -112,10 +115,12 @@ impl Timing {
         let mut ticked = 0_u32;
         loop {
             let datagram = tokio::select! {
+                // In this order: whoever floods this node with datagrams keeps it neither from its
+                // ticks, which are few, nor from its end.
                 biased;
-                Some(datagram) = datagrams.recv() => Some(datagram),
-                _ = ticks.tick() => None,
                 _ = finish.wait_for(|finish| *finish) => return,
+                _ = ticks.tick() => None,
+                Some(datagram) = datagrams.recv() => Some(datagram),
             };
             if let Some(datagram) = datagram {
                 self.receive(&transport, &datagram);
@@ -128,6 +133,12 @@ impl Timing {
             let mut out = Vec::new();
             let mut plane = self.lock();
             plane.tick(self.clock.read(), &mut out);
+            drop(plane);
+            send(&transport, &out);
+            // Read anew and sent at once: what a tick and its announcements take is no part of the way.
+            out.clear();
+            let mut plane = self.lock();
+            plane.ask(self.clock.local_ns(monotonic_ns()), &mut out);
             drop(plane);
             send(&transport, &out);
         }

@@ -214,3 +214,20 @@ fn a_probe_that_is_handed_over_late_moves_nothing_ahead() {
         clock.push(&regular(&machine, number)).expect("taken");
     }
 }
+
+/// A founder that starts again with a wall clock of its own, and finds the others.
+#[test]
+fn a_time_that_is_far_from_the_best_guess_is_not_called_synchronised() {
+    let machine = Machine::new(0);
+    let ahead_ns = cluster_ns(SECOND);
+    let mut clock = ClusterClock::founding(1, machine.local_ns(0), ahead_ns);
+    assert!(clock.follow(2));
+    for number in 0..40 {
+        clock.push(&regular(&machine, number)).expect("taken");
+    }
+    let reading = clock.now(machine.local_ns(8 * SECOND)).expect("it led");
+    let off_ns = reading.estimate_ns - cluster_ns(8 * SECOND);
+    assert!(off_ns > SECOND / 2, "nothing leaps back: {off_ns}");
+    assert_eq!(reading.sync, Sync::FreeRunning);
+    assert!(reading.reach_ns() >= off_ns, "{reading:?}");
+}

@@ -78,7 +78,10 @@ pub(super) struct Judge {
     regions: Vec<u64>,
     disturbed_ns: i64,
     before: Vec<Option<u64>>,
-    epochs: BTreeMap<(u64, Epoch), NodeId>,
+    /// In which epochs the cluster and the regions were led.
+    epochs: BTreeSet<(u64, Epoch)>,
+    /// The epochs of the cluster and of the region that each node knew last.
+    known: BTreeMap<usize, (Option<Epoch>, Option<Epoch>)>,
     /// Who led last, when it was seen, and what it told then.
     leading: Option<(NodeId, i64, u64)>,
     lost: Option<(NodeId, i64)>,
@@ -113,7 +116,8 @@ impl Judge {
             regions: plan.regions.clone(),
             disturbed_ns: STARTED_NS,
             before: vec![None; nodes],
-            epochs: BTreeMap::new(),
+            epochs: BTreeSet::new(),
+            known: BTreeMap::new(),
             leading: None,
             lost: None,
             liar: None,
@@ -134,7 +138,7 @@ impl Judge {
             let words = format!("I6: a lie moved nodes {nodes:?}, by {worst} ns at the worst");
             self.found.violations.push(words);
         }
-        let clusters = self.epochs.keys().filter(|(scope, _)| *scope == u64::MAX);
+        let clusters = self.epochs.iter().filter(|(scope, _)| *scope == u64::MAX);
         self.found.leaderships = clusters.count();
         self.found
     }
@@ -146,6 +150,7 @@ impl Judge {
     pub(super) fn crashed(&mut self, node: usize, now_ns: i64) {
         // Another process: another promise.
         self.before[node] = None;
+        self.known.remove(&node);
         if let Some((leader, ..)) = self.leading {
             self.lost = Some((leader, now_ns));
         }
@@ -227,11 +232,19 @@ impl Judge {
         let region = one.region_epoch.filter(|_| leads_region);
         let region = region.map(|epoch| (self.regions[place], epoch));
         for key in cluster.into_iter().chain(region) {
-            let leader = *self.epochs.entry(key).or_insert(one.id);
-            if leader != one.id {
-                let epoch = key.1.number;
-                self.violated("I4", format!("two leaders in epoch {epoch}"));
+            if key.1.node != one.id {
+                let words = format!("node {place} leads in the epoch of {}", key.1.node);
+                self.violated("I4", words);
             }
+            self.epochs.insert(key);
+        }
+        let epochs = (Some(one.epoch), one.region_epoch);
+        let before = self.known.insert(place, epochs).unwrap_or_default();
+        // Whoever knows no leader of its region shows no epoch of it.
+        let fell =
+            |before: Option<Epoch>, now: Option<Epoch>| now.is_some_and(|now| before > Some(now));
+        if fell(before.0, epochs.0) || fell(before.1, epochs.1) {
+            self.violated("I4", format!("an epoch fell at node {place}"));
         }
     }
 

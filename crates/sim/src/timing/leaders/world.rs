@@ -145,6 +145,7 @@ impl World {
         plane.set_peers(peers);
         let mut out = Vec::new();
         plane.tick(clocks, &mut out);
+        plane.ask(clocks.local_ns, &mut out);
         self.send(node, out, now_ns);
         self.push(now_ns + limits::TICK_NS.cast_signed(), Event::Tick(node));
     }
