@@ -93,7 +93,7 @@ impl Reading<'_> {
         match self.folds.together.tempi.read(self.at) {
             Some((place, agent, tempo)) => TempoView {
                 tempo: tempo.clone(),
-                set: Some((place, agent, self.named(&agent))),
+                set: Some((place, agent, self.name_of(&agent))),
             },
             None => TempoView {
                 tempo: TempoMap::default().tempo().clone(),
@@ -111,7 +111,7 @@ impl Reading<'_> {
             waiting: one
                 .waiting
                 .into_iter()
-                .map(|(agent, place)| (agent, self.named(&agent), place))
+                .map(|(agent, place)| (agent, self.name_of(&agent), place))
                 .collect(),
             opened: one.opened.map(|opening| OpeningView {
                 last: opening.last,
@@ -120,7 +120,7 @@ impl Reading<'_> {
                 agents: opening
                     .agents
                     .into_iter()
-                    .map(|(agent, place)| (agent, self.named(&agent), place))
+                    .map(|(agent, place)| (agent, self.name_of(&agent), place))
                     .collect(),
             }),
         })
@@ -144,7 +144,7 @@ impl Reading<'_> {
                 agents.dedup();
                 let party = |agent: AgentId| PartyView {
                     agent,
-                    name: self.named(&agent),
+                    name: self.name_of(&agent),
                     answer: answers
                         .get(&agent)
                         .map(|(at, told)| (told.word, *at, told.text.clone())),
@@ -153,7 +153,7 @@ impl Reading<'_> {
                 CueView {
                     place,
                     agent: given.agent,
-                    name: self.named(&given.agent),
+                    name: self.name_of(&given.agent),
                     cue: given.cue.clone(),
                     parties: agents.into_iter().map(party).collect(),
                 }
@@ -168,7 +168,7 @@ impl Reading<'_> {
         let plays = self.folds.together.plays.read(self.at);
         let each = plays.into_iter().map(|(agent, latest)| PlayerView {
             agent,
-            name: self.named(&agent),
+            name: self.name_of(&agent),
             punctuality: Punctuality::of(latest.iter().map(error)),
             unsure_ns: latest.last().map_or(0, |play| play.played.unsure_ns),
         });
@@ -190,7 +190,7 @@ impl Reading<'_> {
         }
     }
 
-    fn named(&self, agent: &AgentId) -> String {
+    fn name_of(&self, agent: &AgentId) -> String {
         self.folds.agents.name(agent)
     }
 }

@@ -289,7 +289,7 @@ impl Tasks {
 
     /// The last change of a task as of a stamp: its name says how the task stands.
     pub fn last_change(&self, name: &str, at: Stamp) -> Option<Place> {
-        let changed = &self.tasks.get(name)?.changed;
+        let changed = &self.by_name.get(name)?.changed;
         changed.range(..=Place::end_of(at)).next_back().copied()
     }
 
