@@ -29,6 +29,7 @@ pub(crate) fn timing_frames() -> Vec<Seed> {
         hard_ns: 40_000_000,
         deviation_ns: 36_000,
         of: Epoch::default(),
+        line: Epoch::default(),
         epoch: Epoch::default(),
     });
     vec![("question", question.encode()), ("answer", answer.encode())]
