@@ -143,7 +143,7 @@ fn what_is_said_about_files_is_these_bytes() {
     let told: Vec<String> = about_files()
         .iter()
         .map(|action| {
-            unisono_model::check::action(action).expect("within its limits");
+            check::action(action).expect("within its limits");
             hex(&wire::encode(action))
         })
         .collect();
