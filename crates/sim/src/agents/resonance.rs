@@ -37,7 +37,7 @@ impl Agent {
 
     /// A path instead of a topic that everybody wants, now and then.
     pub(super) fn path_or(&self, topic: String) -> String {
-        if self.whim(1) % 3 == 0 {
+        if self.whim(1).is_multiple_of(3) {
             let index = (self.whim(2) % PATHS.len() as u64) as usize;
             return PATHS[index].to_owned();
         }
@@ -83,7 +83,7 @@ impl Agent {
                 },
                 None,
             )),
-            8 if self.whim(8) % 4 == 0 => Some(Wish::Act(Action::Settings(vec![
+            8 if self.whim(8).is_multiple_of(4) => Some(Wish::Act(Action::Settings(vec![
                 (Setting::NeedPatienceMs, self.whim(9) % 20_000),
                 (Setting::CollisionPermille, self.whim(10) % 700),
             ]))),

@@ -65,8 +65,8 @@ fn setting(facts: &[&Fact], wanted: Setting, default: u64) -> u64 {
         Action::Settings(changes) => changes.as_slice(),
         _ => &[],
     });
-    let values = said.filter(|(setting, _)| *setting == wanted);
-    values.last().map_or(default, |(_, value)| *value)
+    let mut values = said.filter(|(setting, _)| *setting == wanted);
+    values.next_back().map_or(default, |(_, value)| *value)
 }
 
 fn said(facts: &[&Fact], kind: SignalKind) -> Vec<Said> {

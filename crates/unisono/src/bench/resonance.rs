@@ -158,11 +158,11 @@ fn step(task: u64, step: u64) -> Action {
             lease_ms: 1_800_000,
         },
         4 => signal(SignalKind::Need, format!("part{}", task % 97), words),
-        5 | 6 | 7 => Action::Mark(Mark {
+        5..=7 => Action::Mark(Mark {
             about: format!("task-{task:07}"),
             text: format!("step {step}: {words} in {path}"),
             reasoning: String::new(),
-            tags: if task % 5_000 == 0 {
+            tags: if task.is_multiple_of(5_000) {
                 vec!["decision".to_owned()]
             } else {
                 Vec::new()
@@ -206,7 +206,7 @@ fn long_history(records: u64) -> (Folds, Stamp) {
         folds.insert(fact(task % AGENTS, made, at_ms, action), &rules);
         made += 1;
         stamps.push(Stamp::from_ms(at_ms));
-        if made % 8_192 == 0 && made > READABLE {
+        if made.is_multiple_of(8_192) && made > READABLE {
             let frontier = stamps[stamps.len() - READABLE as usize];
             folds.prune(frontier, &claim_rules());
         }

@@ -1,6 +1,8 @@
 //! Where agents get in each other's way, how far they have come apart, and what one needs to know to
 //! go on.
 
+use std::fmt::Write as _;
+
 use clap::{Args, Subcommand};
 use unisono_api::client::Reply;
 use unisono_api::dto::{ActionBody, Brief, Coherence, ResolutionWord, ResolveBody};
@@ -104,36 +106,35 @@ pub(crate) async fn coherence(session: &Session) -> Result<(), Failure> {
     }
     let reply: Reply<Coherence> = session.read("coherence", &[]).await?;
     let body = &reply.body;
+    // Writing to a string cannot fail.
     let mut text = format!(
         "coherence {:.3} of {} agents\n",
         body.coherence, body.agents
     );
     for term in &body.terms {
-        text.push_str(&format!(
-            "  {:<10} {:>4} ‰ × {:>4} ‰{}\n",
+        let _ = writeln!(
+            text,
+            "  {:<10} {:>4} ‰ × {:>4} ‰{}",
             shown(&term.term),
             term.weight,
             term.share,
             by(&term.breakers)
-        ));
+        );
     }
     for one in &body.gluing {
         let mark = if one.holds { "holds" } else { "broken" };
-        text.push_str(&format!(
-            "  {mark:<7} {}{}\n",
-            one.condition,
-            by(&one.breakers)
-        ));
+        let _ = writeln!(text, "  {mark:<7} {}{}", one.condition, by(&one.breakers));
     }
     for one in &body.drift {
-        text.push_str(&format!(
-            "  {} {} {}: {}; ends with {}\n",
+        let _ = writeln!(
+            text,
+            "  {} {} {}: {}; ends with {}",
             shown(&one.severity),
             shown(&one.kind),
             one.agents.join(", "),
             one.evidence,
             one.remedy
-        ));
+        );
     }
     output::raw(&text)
 }
