@@ -48,7 +48,7 @@ fn the_tempo_changes_along_a_curve_for_everybody_and_nonsense_changes_nothing() 
     }
     assert!(tempo()["record"].is_null(), "nothing was changed");
     let words = [
-        "tempo", "set", "90", "--over", "2s", "--at", "+1s", "--as", "ada",
+        "tempo", "set", "90", "--over", "30s", "--at", "+1s", "--as", "ada",
     ];
     node.json(&place, &words);
     let set = tempo();
