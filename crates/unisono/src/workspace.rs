@@ -83,7 +83,7 @@ impl Inspector for Workspace {
             return Ok(());
         }
         let words = match there {
-            Some(digest) => format!("the workspace has {digest} at {path}"),
+            Some(_) => format!("the workspace has another content at {path}"),
             None => format!("the workspace has nothing at {path}"),
         };
         Err(Rejection::new(Code::ContentMismatch, words)

@@ -111,8 +111,14 @@ impl Client {
         mut play: impl FnMut(&dto::Beat) -> bool,
     ) -> Result<(), ClientError> {
         let mut beats = self.beats(orchestra, every, ON_BEAT_AHEAD_MS);
+        let mut played = None;
         loop {
             let beat = beats.next().await?;
+            // After a change of tempo a beat that was told already is told again.
+            if played.is_some_and(|last| beat.beat <= last) {
+                continue;
+            }
+            played = Some(beat.beat);
             let time = self.common_time().await?;
             tokio::time::sleep_until(time.instant(beat.at_ns.0).into()).await;
             let late = time.now_ns().saturating_sub(beat.at_ns.0);

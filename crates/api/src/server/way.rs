@@ -49,6 +49,13 @@ impl Way {
             .map(|one| (one.id, one.is_open()))
             .collect();
         let told = std::mem::replace(&mut self.told, now);
+        // What is merely beyond the page has not ended.
+        let whole = view.open + view.resolved <= view.interferences.len() as u64;
+        if !whole {
+            for (id, open) in &told {
+                self.told.entry(*id).or_insert(*open);
+            }
+        }
         let ended = told.keys().filter(|id| !self.told.contains_key(*id));
         let ended = ended.map(|id| {
             let data = serde_json::json!({ "id": id.to_string() });

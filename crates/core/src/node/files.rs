@@ -71,8 +71,7 @@ impl Node {
         edge.no_tier_forbids(&body.action)?;
         match &body.action {
             Action::Write(write) => {
-                is_as_seen(write, seen)?;
-                let plan = edge.write(write)?;
+                let plan = edge.write(write, seen)?;
                 let write = Write {
                     plan,
                     ..Write::clone(write)
@@ -131,8 +130,9 @@ impl Edge<'_> {
         Ok(())
     }
 
-    /// Plan, phase, scope, measure, base. Says which plan stands.
-    fn write(&self, write: &Write) -> Result<Digest, Rejection> {
+    /// Plan, phase, scope; then what was seen of the content, so that nobody is told of files that they
+    /// may not write; measure, base. Says which plan stands.
+    fn write(&self, write: &Write, seen: Option<&Seen>) -> Result<Digest, Rejection> {
         let folds = &self.space.folds;
         let Some((place, planned)) = folds.plans.at(self.at) else {
             return Err(
@@ -145,6 +145,7 @@ impl Edge<'_> {
             return Err(Rejection::new(Code::PlanStale, detail).hint("look at it, and try again"));
         }
         let project = self.in_phase(&planned.plan, write)?;
+        is_as_seen(write, seen)?;
         self.measured(project, write)?;
         self.replaces(write)?;
         Ok(place.record)
@@ -207,7 +208,8 @@ impl Edge<'_> {
     fn replaces(&self, write: &Write) -> Result<(), Rejection> {
         let files = &self.space.folds.files;
         for (path, base) in bases(write) {
-            if files.has_twin(path) {
+            let moved = write.moved_from.as_ref().map(|moved| moved.path.as_str());
+            if files.has_twin(path, self.at, moved) {
                 return Err(Rejection::new(
                     Code::PathNotPlain,
                     "a file of this name is there, but for the case of its letters",

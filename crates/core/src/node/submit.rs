@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 
 use unisono_model::wire::Malformed;
 use unisono_model::{
-    Action, AgentId, Code, Digest, Held, IdempotencyKey, OrchestraId, RECORD_VERSION, RecordBody,
-    Rejection, SignedRecord, check, limits, wire,
+    Action, AgentId, Category, Code, Digest, Held, IdempotencyKey, OrchestraId, RECORD_VERSION,
+    RecordBody, Rejection, SignedRecord, check, limits, wire,
 };
 
 use super::batch::{Made, Source, Subject};
@@ -358,7 +358,11 @@ impl Node {
             }
             action => return self.precondition(context, orchestra, agent, action.clone()),
         };
-        if let Err(rejection) = &prepared {
+        // Who was overtaken, or came before the plan, has done nothing that others should look at.
+        if let Err(rejection) = &prepared
+            && rejection.code.category() != Category::Conflict
+            && rejection.code != Code::PlanMissing
+        {
             self.note_incident(context, orchestra, agent, body, rejection);
         }
         prepared

@@ -132,6 +132,18 @@ impl Approvals {
             .filter(|about| matches!(about, Reviewed::Task(_)))
     }
 
+    /// Whether what an action changes is a file, or a task of which somebody has said what they think.
+    pub fn concern(&self, action: &Action) -> bool {
+        match action {
+            Action::Task(change) => {
+                let about = Reviewed::Task(change.task.clone());
+                let review = self.reviews.get(&about);
+                review.is_some_and(|review| !review.opinions.is_empty())
+            }
+            _ => true,
+        }
+    }
+
     /// Whether somebody with these keys in their chain of grants has a hand in a thing.
     pub fn had_a_hand(&self, about: &Reviewed, at: Stamp, hands: &[AgentId]) -> bool {
         let review = self.reviews.get(about);

@@ -99,15 +99,17 @@ impl Files {
         paths.map(|(path, _)| path.as_str())
     }
 
-    /// Whether a path is new, but for the case of its letters: one file where disks fold case.
-    pub fn has_twin(&self, path: &str) -> bool {
+    /// Whether a path is new, but for the case of its letters, as of a stamp: one file where disks fold
+    /// case. What is gone is no twin, nor is what the same write moves away.
+    pub fn has_twin(&self, path: &str, at: Stamp, moved: Option<&str>) -> bool {
         if self.trails.contains_key(path) {
             return false;
         }
         let folded = path.to_lowercase();
-        self.trails.keys().any(|known| {
+        self.trails.iter().any(|(known, trail)| {
             let alike = known.len() == path.len() || !known.is_ascii() || !path.is_ascii();
-            alike && known.to_lowercase() == folded
+            let is_twin = alike && moved != Some(known.as_str()) && known.to_lowercase() == folded;
+            is_twin && heads(trail, at).any(|(_, written)| written.digest().is_some())
         })
     }
 

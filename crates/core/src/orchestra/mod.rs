@@ -280,9 +280,11 @@ impl Folds {
         self.tasks.insert(fact);
         self.plans.insert(fact);
         self.files.insert(fact);
-        // What it replaced, or what replaced it, may be forgotten, but the logs have it.
-        self.upset |=
-            matches!(fact.body.action, Action::Write(_)) && fact.place.stamp <= self.pruned;
+        // What it replaced, or what replaced it, may be forgotten, and opinions of it, but the logs
+        // have all of them.
+        self.upset |= matches!(fact.body.action, Action::Write(_) | Action::Task(_))
+            && self.approvals.concern(&fact.body.action)
+            && fact.place.stamp <= self.pruned;
         if matches!(
             fact.body.action,
             Action::Write(_) | Action::Task(_) | Action::Approve(_)

@@ -176,6 +176,7 @@ fn digest(action: &Action) -> Digest {
         Action::Release { claim, .. } => *claim = Digest::default(),
         Action::Signal(signal) => signal.lifetime_ms = 0,
         Action::Write(write) => write.plan = Digest::default(),
+        Action::Arrive(arrival) => (arrival.lead_ms, arrival.patience_ms) = (0, 0),
         Action::Task(change) => {
             for field in &mut change.fields {
                 field.replaces.clear();

@@ -111,7 +111,7 @@ fn an_enrolment_behind_ten_thousand_records_is_known_to_the_next_walk() {
 #[test]
 fn what_waits_from_below_the_frontier_is_left_to_the_logs() {
     let waiting = elsewhere(presence(2, 2_000));
-    let mut folds = inserted(&[waiting.clone()]);
+    let mut folds = inserted(std::slice::from_ref(&waiting));
     folds.prune(Stamp::from_ms(5_000), &claim_rules());
     assert_eq!(folds.pending(), 1, "it is counted still");
     let facts = [enrolled(1, 1_000, "builder"), waiting];

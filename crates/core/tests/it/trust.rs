@@ -333,12 +333,8 @@ fn two_executives_that_end_each_other_are_both_ended_and_a_root_ends_fences() {
     let stands = folded(&history.facts);
     assert_eq!(rules_of(&stands), ["token_fenced"]);
     // The root ends the executive from before that fence on: the fence is void, the work counts.
-    history.fence(
-        root(),
-        300,
-        FenceTarget::Key(executive()),
-        &[(executive(), 1, 2)],
-    );
+    let kept = [(executive(), 1, 2)];
+    history.fence(root(), 300, FenceTarget::Key(executive()), &kept);
     let recovered = folded(&history.facts);
     assert_eq!(rules_of(&recovered), ["token_fenced"]);
     assert_eq!(recovered.voided[0].0, history.facts[5].place);

@@ -77,6 +77,10 @@ pub(crate) async fn barrier(args: BarrierArgs, session: &Session) -> Result<(), 
     let opening = opening?;
     let target_ns = opening.opens_ns.0;
     let clock = fire::ask(session, args.unsure).await?;
+    let now_ns = clock.estimate().unwrap_or_default();
+    if now_ns > target_ns && !args.unsure {
+        return Err(late(&name, now_ns - target_ns));
+    }
     let fired = fire::at(session, clock, target_ns, args.unsure, args.command).await?;
     if args.tell {
         at::tell(session, None, target_ns, &fired).await?;
@@ -92,6 +96,15 @@ pub(crate) async fn barrier(args: BarrierArgs, session: &Session) -> Result<(), 
     });
     output::answer(session.global.output, &told, None)?;
     at::ended(&fired)
+}
+
+fn late(name: &str, by_ns: u64) -> Failure {
+    let late_ms = by_ns as f64 / 1e6;
+    let words = format!(
+        "{name} opened {late_ms:.0} ms ago, before this agent knew; the others have gone on"
+    );
+    Failure::new(Exit::TimedOut, "barrier_late", words)
+        .hint("a longer --lead-ms leaves time to be sure; --unsure goes on at once")
 }
 
 /// Looks until the barrier has opened for this agent.

@@ -431,7 +431,7 @@ fn rights(rights: &Rights) -> Value {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    data_encoding::HEXLOWER.encode(bytes)
 }
 
 /// The bytes of a token that is named by its text, or by a file that holds it.
