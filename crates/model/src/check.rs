@@ -4,8 +4,8 @@ use alloc::string::String;
 
 use crate::capability::Tier;
 use crate::{
-    Action, Fence, FieldValue, Incident, Measure, NodeId, Reviewed, Signal, TaskChange, Write,
-    limits, path, wire::Malformed,
+    Action, Approve, Fence, FieldValue, Incident, Measure, NodeId, Reviewed, Signal, TaskChange,
+    Write, limits, path, wire::Malformed,
 };
 
 /// Whether an action is within its limits.
@@ -71,14 +71,16 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
             .check()
             .map_err(|_| Malformed::Contradiction("a plan that cannot stand")),
         Action::Write(one) => write(one),
-        Action::Approve(one) => {
-            match &one.about {
-                Reviewed::Path(path) => path::check(path)?,
-                Reviewed::Task(task) => name("task name", task)?,
-            }
-            text("reason", &one.reason, limits::REASON_BYTES_MAX)
-        }
+        Action::Approve(one) => approve(one),
     }
+}
+
+fn approve(approve: &Approve) -> Result<(), Malformed> {
+    match &approve.about {
+        Reviewed::Path(path) => path::check(path)?,
+        Reviewed::Task(task) => name("task name", task)?,
+    }
+    text("reason", &approve.reason, limits::REASON_BYTES_MAX)
 }
 
 fn write(write: &Write) -> Result<(), Malformed> {

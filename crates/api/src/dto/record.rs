@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use unisono_core::orchestra::view::RecordView;
 use unisono_model::{
-    Action, Admit, AgentId, Digest, FieldChange, FieldValue, IdempotencyKey, NodeId, TaskChange,
-    ViewVote,
+    Action, Admit, AgentId, Digest, FieldChange, FieldValue, IdempotencyKey, Mark, NodeId,
+    TaskChange, ViewVote,
 };
 use utoipa::ToSchema;
 
@@ -273,13 +273,7 @@ impl From<Action> for ActionShown {
                 topic,
                 claim: Some(claim),
             }),
-            Action::Mark(mark) => Self::Mark(MarkBody {
-                about: mark.about,
-                text: mark.text,
-                reasoning: mark.reasoning,
-                tags: mark.tags,
-                evidence: mark.evidence,
-            }),
+            Action::Mark(mark) => Self::Mark(mark.into()),
             Action::Advance { from } => Self::Advance(AdvanceBody { from }),
             Action::Task(change) => Self::Task(change.into()),
             Action::Admit(admit) => Self::Admit(admit.into()),
@@ -297,6 +291,18 @@ impl From<Action> for ActionShown {
             Action::Cue(cue) => Self::Cue(cue.into()),
             Action::Answer(answer) => Self::Answer(answer.into()),
             Action::Played(played) => Self::Played(played.into()),
+        }
+    }
+}
+
+impl From<Mark> for MarkBody {
+    fn from(mark: Mark) -> Self {
+        Self {
+            about: mark.about,
+            text: mark.text,
+            reasoning: mark.reasoning,
+            tags: mark.tags,
+            evidence: mark.evidence,
         }
     }
 }

@@ -13,7 +13,7 @@ use super::wait::Waiter;
 use super::{Node, Space};
 use crate::context::Context;
 use crate::orchestra::Reading;
-use crate::orchestra::view::{HashView, OrchestraView, SessionView, View};
+use crate::orchestra::view::{HashView, OrchestraView, SessionView, StateView, View};
 
 impl Node {
     pub(super) fn ask(&mut self, context: &mut Context<'_>, ask: Ask, out: &mut Vec<Output>) {
@@ -98,13 +98,7 @@ impl Node {
     ) -> Result<View, Rejection> {
         Ok(match &ask.question {
             Question::Session(agent) => View::Session(self.session(context, ask.orchestra, *agent)),
-            Question::State => {
-                let mut state = reading.state();
-                if let Some(space) = self.spaces.get(&ask.orchestra) {
-                    state.name.clone_from(&space.folds.name);
-                }
-                View::State(state)
-            }
+            Question::State => View::State(self.state(ask.orchestra, reading)),
             Question::Agents => View::Agents(reading.agents()),
             Question::Presences => View::Presences(reading.presences()),
             Question::Sense { topic, agent } => {
@@ -163,6 +157,14 @@ impl Node {
             Question::Cues => View::Cues(reading.cues()),
             Question::Players => View::Players(reading.players()),
         })
+    }
+
+    fn state(&self, orchestra: OrchestraId, reading: &Reading<'_>) -> StateView {
+        let mut state = reading.state();
+        if let Some(space) = self.spaces.get(&orchestra) {
+            state.name.clone_from(&space.folds.name);
+        }
+        state
     }
 
     fn session(

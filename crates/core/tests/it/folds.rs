@@ -157,7 +157,7 @@ fn together(kind: u8, subject: u8, at_ms: u64, earlier: Digest) -> Action {
         }),
         2 => Action::Answer(CueAnswer {
             cue: earlier,
-            word: if subject % 2 == 0 {
+            word: if subject.is_multiple_of(2) {
                 CueWord::Ready
             } else {
                 CueWord::Declined
