@@ -288,8 +288,9 @@ impl SigningAgent {
                 Err(error) => return Err(error),
             };
             let mut chain = Chain { node, session };
-            // One that is enrolled for no tier yet enrols once more, for its own.
-            let bound = introduction.tier.is_none() || chain.session.tier.is_some();
+            // One that is enrolled for no tier yet enrols once more, for its own; for a second one the
+            // node refuses it.
+            let bound = introduction.tier.is_none() || chain.session.tier == introduction.tier;
             if chain.session.enrolled && bound {
                 return Ok(chain);
             }

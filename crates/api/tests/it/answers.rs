@@ -202,7 +202,7 @@ async fn every_action_has_its_friendly_route() {
         panic!("a release")
     };
     assert_eq!(claim.0, [0; 32], "left out: what stands");
-    let Action::Tempo(tempo) = &world.records[11].action else {
+    let Action::Tempo(tempo) = &world.records[14].action else {
         panic!("a tempo")
     };
     assert_eq!(tempo.segments[0].rate_ubpm, 99_500_000);

@@ -221,22 +221,7 @@ impl World {
             if self.lies(host) {
                 continue;
             }
-            let verdict = match self.trust(host, self.workplace, at) {
-                Some(trust) => checks::rights::check(&trust, &work.void, at),
-                None => Err("it does not answer".to_owned()),
-            };
-            let verdict = verdict.map_err(|why| format!("machine {host} at {at}: {why}"));
-            self.checks.say(self.now, "I7", verdict);
-            let verdict = match self.shown(host, self.workplace, at) {
-                Some(shown) => shown.matches(&truth),
-                None => Err("it does not answer".to_owned()),
-            };
-            let verdict = verdict.map_err(|why| format!("machine {host} at {at}: {why}"));
-            self.checks.say(self.now, "I1", verdict);
-            self.judge_interferences(host, at, &truth.interferences);
-            for earlier in &earlier {
-                self.judge_interferences(host, earlier.at, &earlier.interferences);
-            }
+            self.judge_host(host, &work, &truth, &earlier);
             // A last look at all claims, so that whoever lost has been told.
             self.ask(host, self.workplace, Question::Claims { topic: None }, None);
         }
@@ -264,6 +249,33 @@ impl World {
         }
         self.counters
             .add_many("claims lost by the logs", story.lost.len() as u64);
+    }
+
+    /// What one node shows of rights, of everything, and of who gets in whose way.
+    fn judge_host(
+        &mut self,
+        host: usize,
+        work: &Reading,
+        truth: &oracle::Truth,
+        earlier: &[oracle::Truth],
+    ) {
+        let at = truth.at;
+        let verdict = match self.trust(host, self.workplace, at) {
+            Some(trust) => checks::rights::check(&trust, &work.void, at),
+            None => Err("it does not answer".to_owned()),
+        };
+        let verdict = verdict.map_err(|why| format!("machine {host} at {at}: {why}"));
+        self.checks.say(self.now, "I7", verdict);
+        let verdict = match self.shown(host, self.workplace, at) {
+            Some(shown) => shown.matches(&truth),
+            None => Err("it does not answer".to_owned()),
+        };
+        let verdict = verdict.map_err(|why| format!("machine {host} at {at}: {why}"));
+        self.checks.say(self.now, "I1", verdict);
+        self.judge_interferences(host, at, &truth.interferences);
+        for earlier in earlier {
+            self.judge_interferences(host, earlier.at, &earlier.interferences);
+        }
     }
 
     fn judge_interferences(&mut self, host: usize, at: Stamp, truth: &oracle::Told) {

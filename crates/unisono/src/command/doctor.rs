@@ -5,6 +5,7 @@
 
 use std::net::TcpListener;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
@@ -25,6 +26,8 @@ const ROOM_LOW_BYTES: u64 = 1 << 30;
 const ROOM_NONE_BYTES: u64 = 64 << 20;
 /// A certificate that ends within this is worth a word (ms).
 const CERTIFICATE_SOON_MS: u64 = 30 * 24 * 3_600_000;
+/// A node that is there answers within this.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// A clock that is so far off is worth a word (ms): beyond 500 ms other nodes refuse its stamps.
 const CLOCK_OFF_MS: i64 = 250;
 
@@ -83,9 +86,13 @@ pub(crate) async fn run(config: Config, global: Global) -> Result<(), Failure> {
     let home = Home::new(config.data());
     directory(&home, &mut findings);
     let client = connect(&config).await?;
-    match client.status().await {
-        Ok(status) => node(&client, &status.body, &mut findings).await,
-        Err(error) => silent(&home, &config, &error.to_string(), &mut findings),
+    match tokio::time::timeout(ANSWERS_WITHIN, client.status()).await {
+        Ok(Ok(status)) => node(&client, &status.body, &mut findings).await,
+        Ok(Err(error)) => silent(&home, &config, &error.to_string(), &mut findings),
+        Err(_) => {
+            let words = "what listens there does not answer";
+            silent(&home, &config, words, &mut findings);
+        }
     }
     let bad = findings.0.iter().filter(|one| one.state == State::Bad);
     let bad = bad.count();
