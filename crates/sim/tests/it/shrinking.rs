@@ -37,7 +37,7 @@ fn a_failure_that_does_not_come_again_is_not_called_shortened() {
 #[test]
 fn a_failure_that_needs_a_crash_keeps_one_and_fails_again() {
     let scenario = planted("acknowledge-before-fsync");
-    let failed = (0..40)
+    let failed = (0..200)
         .map(|seed| run(&scenario, seed))
         .find(|outcome| outcome.verdicts.iter().any(|v| v.invariant == "I2"))
         .unwrap();
