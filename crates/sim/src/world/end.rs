@@ -267,7 +267,7 @@ impl World {
         let verdict = verdict.map_err(|why| format!("machine {host} at {at}: {why}"));
         self.checks.say(self.now, "I7", verdict);
         let verdict = match self.shown(host, self.workplace, at) {
-            Some(shown) => shown.matches(&truth),
+            Some(shown) => shown.matches(truth),
             None => Err("it does not answer".to_owned()),
         };
         let verdict = verdict.map_err(|why| format!("machine {host} at {at}: {why}"));
