@@ -15,7 +15,7 @@ use unisono_model::{
 
 use crate::facts;
 
-struct NobodyLate;
+pub(crate) struct NobodyLate;
 
 impl Standing for NobodyLate {
     fn is_late(&self, _: &LogId, _: Stamp) -> bool {

@@ -2,7 +2,7 @@
 //! cheap however much is said; and nothing that agents write makes it panic.
 
 use proptest::prelude::*;
-use unisono_core::orchestra::claims::{Rules, Standing};
+use unisono_core::orchestra::claims::Rules;
 use unisono_core::orchestra::fact::Fact;
 use unisono_core::orchestra::horizon::Horizon;
 use unisono_core::orchestra::view::{InterferenceKind, InterferenceView};
@@ -14,18 +14,7 @@ use unisono_model::{
 };
 
 use crate::facts;
-
-struct NobodyLate;
-
-impl Standing for NobodyLate {
-    fn is_late(&self, _: &LogId, _: Stamp) -> bool {
-        false
-    }
-
-    fn fence_after(&self, _: Stamp) -> Option<Stamp> {
-        None
-    }
-}
+use crate::folds::NobodyLate;
 
 const LATER: u64 = 1 << 40;
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use unisono_core::orchestra::claims::{Rules, Standing};
+use unisono_core::orchestra::claims::Rules;
 use unisono_core::orchestra::fact::Fact;
 use unisono_core::orchestra::horizon::Horizon;
 use unisono_core::orchestra::{FoldRules, Folds, Reading, Refold};
@@ -18,19 +18,7 @@ use unisono_model::{
 
 use crate::capability::{CLUSTER, HOUR_MS, NOW_MS, chain, key, links, name};
 use crate::facts;
-
-/// Nobody was ever left out of this cluster.
-struct Everybody;
-
-impl Standing for Everybody {
-    fn is_late(&self, _: &LogId, _: Stamp) -> bool {
-        false
-    }
-
-    fn fence_after(&self, _: Stamp) -> Option<Stamp> {
-        None
-    }
-}
+use crate::folds::NobodyLate;
 
 fn orchestra() -> OrchestraId {
     OrchestraId::of(CLUSTER, "alpha")
@@ -195,7 +183,7 @@ fn folded(facts: &[Fact]) -> Shown {
         at: Stamp::MAX,
         horizon: &horizon,
         rules: Rules {
-            standing: &Everybody,
+            standing: &NobodyLate,
             lease_ms_max: 60_000,
             expiry_ignored: false,
         },

@@ -1,8 +1,6 @@
 //! Plans on real nodes: who may write which file in which phase, what the node measures of it, who
 //! may approve it; the story of it, and each trick with its stable code.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -37,6 +35,16 @@ name = "whole"
 paths = ["src/**"]
 "#;
 
+/// The words that remove the file.
+const REMOVAL: [&str; 7] = [
+    "write",
+    "src/a.rs",
+    "--project",
+    "engine",
+    "--phase",
+    "1",
+    "--remove",
+];
 const GOOD: &str = "fn a(x: u32) -> u32 {\n    if x > 1 { x } else { 1 }\n}\n";
 
 /// An orchestra that is guarded and has a plan, with an executive, an implementer and a validator.
@@ -192,24 +200,6 @@ fn branches(decisions: usize) -> String {
     format!("fn tangled(x: u32) -> u32 {{\n{lines}    x\n}}\n")
 }
 
-/// Posts JSON to a node; gives the status and the answer.
-fn post(node: &Process, path: &str, body: &Value) -> (u16, Value) {
-    let address = node.url.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(address).unwrap();
-    let body = body.to_string();
-    let length = body.len();
-    let request = format!(
-        "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
-         content-length: {length}\r\nconnection: close\r\n\r\n{body}"
-    );
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-    let json = answer.split_once("\r\n\r\n").unwrap().1;
-    (status, serde_json::from_str(json).unwrap_or_default())
-}
-
 /// The story: an implementer with two files does what it may, tries what it may not, and is seen;
 /// an approval ends with what it was about; a cut, a revocation on one side, and one state after it.
 #[test]
@@ -222,18 +212,9 @@ fn an_implementer_keeps_to_the_plan_and_an_approval_to_what_it_was_about() {
     let first = stage.holds("src/a.rs");
     let base = ["--base", first.as_str()];
 
-    let removal = [
-        "write",
-        "src/a.rs",
-        "--project",
-        "engine",
-        "--phase",
-        "1",
-        "--remove",
-    ];
     let tries: [(&str, Vec<&str>); 4] = [
         ("file_not_allowed", stage.file("src/c.rs", GOOD, &[])),
-        ("deletion_not_allowed", [&removal[..], &base].concat()),
+        ("deletion_not_allowed", [&REMOVAL[..], &base].concat()),
         ("measure_refused", stage.file("src/b.rs", &branches(8), &[])),
         (
             "phase_not_active",
@@ -325,7 +306,7 @@ fn a_path_has_one_spelling_and_no_other_is_taken() {
     let write = |path: &str| {
         let body = json!({ "agent": "kim", "project": "engine", "phase": 1, "path": path,
             "text": GOOD });
-        post(&node, "/v1/orchestras/main/files", &body)
+        node.post("/v1/orchestras/main/files", &body)
     };
     assert_eq!(write("src/größe.rs").0, 201);
     assert_eq!(write("src/a.rs").0, 201);
@@ -377,7 +358,7 @@ fn no_link_leads_a_node_out_of_its_workspace() {
     let write = |path: &str, text: &str| {
         let body = json!({ "agent": "kim", "project": "engine", "phase": 1, "path": path,
             "text": text });
-        post(&node, "/v1/orchestras/main/files", &body).1
+        node.post("/v1/orchestras/main/files", &body).1
     };
     std::fs::write(src.join("a.rs"), GOOD).unwrap();
     assert_eq!(
@@ -405,18 +386,9 @@ fn to_remove_to_move_away_and_to_empty_are_to_delete() {
     stage.does("ivy", &stage.file("src/a.rs", GOOD, &[]));
     let holds = stage.holds("src/a.rs");
     let base = ["--base", holds.as_str()];
-    let removal = [
-        "write",
-        "src/a.rs",
-        "--project",
-        "engine",
-        "--phase",
-        "1",
-        "--remove",
-    ];
     let moved = ["--moved-from", "src/a.rs", "--moved-base", holds.as_str()];
     for words in [
-        [&removal[..], &base].concat(),
+        [&REMOVAL[..], &base].concat(),
         stage.file("src/b.rs", GOOD, &moved),
         stage.file("src/a.rs", "", &base),
         stage.file("src/a.rs", " \n\t\n", &base),
