@@ -374,6 +374,7 @@ impl Node {
             if topics {
                 space.folds.adopt_topics(folds);
             } else {
+                folds.settle();
                 // Proofs that came while the logs were walked.
                 for proof in space.logs.proofs() {
                     if logs.prove_fork(proof.clone()) {
@@ -381,7 +382,6 @@ impl Node {
                     }
                 }
                 folds.name.clone_from(&space.folds.name);
-                folds.settle();
                 space.folds = folds;
                 space.logs = logs;
                 // Changes that no batch had taken yet were made upon the former document.
