@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use ed25519_dalek::SigningKey;
 use unisono_core::context::Context;
 use unisono_core::journal::{Entry, Proof};
+use unisono_core::node::revival::Revival;
 use unisono_core::node::{BatchId, Config, Node};
 use unisono_model::{ClusterId, Digest, Incarnation, LogId, NodeId};
 
@@ -46,6 +47,10 @@ pub struct Host {
     pub highest_wall_ns: u64,
     /// Until when the latest power failure lasts.
     pub down_until: u64,
+    /// When its node began its present life (ns).
+    pub began_at: u64,
+    /// The pauses between lives that end of themselves.
+    pub revival: Revival,
     /// Whether its disk once went back in time, so that it cannot know all that it wrote.
     pub forgetful: bool,
     /// Frames sent in the present virtual second.
@@ -121,6 +126,8 @@ impl Host {
             knows: vec![false; machines],
             highest_wall_ns: 0,
             down_until: 0,
+            began_at: 0,
+            revival: Revival::default(),
             forgetful: false,
             frames: (0, 0),
             batches: (0, 0),
@@ -183,6 +190,7 @@ impl Host {
             checkpoint_records: common.checkpoint_records,
             sabotage: common.sabotage,
         };
+        self.began_at = now;
         self.tick_at = u64::MAX;
         self.highest_wall_ns = self.highest_wall_ns.max(self.clock.wall_ns(now));
         let mut context = Context {

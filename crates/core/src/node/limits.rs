@@ -94,3 +94,9 @@ pub const PATIENCE_MS: u64 = 10 * 60_000;
 pub const SLOWEST_MS_MAX: u32 = 60_000;
 /// The furthest that a cue may lie ahead (ns): a day, as for `unisono at`.
 pub const CUE_AHEAD_NS_MAX: u64 = 24 * 3_600_000_000_000;
+/// The first pause before a node that ended of itself soon after it began is made anew (ms).
+pub const REVIVAL_PAUSE_MS_MIN: u64 = 100;
+/// The longest such pause (ms): a node that is away no longer than this is hardly missed.
+pub const REVIVAL_PAUSE_MS_MAX: u64 = 30_000;
+/// A life that lasted so long (ms) is no sign that the next one will be short.
+pub const REVIVED_FOR_GOOD_MS: u64 = 60_000;

@@ -28,6 +28,7 @@ mod precondition;
 mod prune;
 mod pursuit;
 mod repair;
+pub mod revival;
 mod rights;
 mod scan;
 mod space;

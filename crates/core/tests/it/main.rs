@@ -15,6 +15,7 @@ mod mending;
 mod nodes;
 mod patience;
 mod refolding;
+mod revival;
 mod timekeeper;
 mod timing;
 mod trust;

@@ -324,8 +324,10 @@ impl World {
         self.stop(host);
         // What was written but not synced stays with the machine: it has not lost power.
         self.hosts[host].store.close();
-        self.hosts[host].down_until = self.now + 100 * MS;
-        let at = self.now + 100 * MS;
+        let machine = &mut self.hosts[host];
+        let pause_ms = machine.revival.pause_ms((self.now - machine.began_at) / MS);
+        let at = self.now + pause_ms.max(100) * MS;
+        machine.down_until = at;
         self.push(at, Event::Fault(crate::plan::Fault::Start { host }));
     }
 }

@@ -30,6 +30,13 @@ impl Driver {
         self.following.clear();
         self.outputs.clear();
         self.life += 1;
+        let lived_ms = (self.clock.monotonic_ns() - self.began_ns) / 1_000_000;
+        let pause_ms = self.revival.pause_ms(lived_ms);
+        if pause_ms > 0 {
+            self.refuse_for(Duration::from_millis(pause_ms), reason)
+                .await;
+        }
+        self.began_ns = self.clock.monotonic_ns();
         loop {
             let made = self.disk.reopen(self.life).and_then(|()| {
                 make_node(

@@ -29,6 +29,7 @@ use rand_core::SeedableRng;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use unisono_api::server::{Call, Readiness};
 use unisono_core::context::{Context, PracticedVerifier};
+use unisono_core::node::revival::Revival;
 use unisono_core::node::{Answer, Input, Node, Output, Ticket};
 use unisono_core::sabotage::Sabotage;
 use unisono_model::{OrchestraId, Rejection};
@@ -129,6 +130,9 @@ pub(crate) struct Driver {
     done: mpsc::UnboundedReceiver<Done>,
     node: Node,
     life: u64,
+    /// When this life began, on the clock that never jumps (ns).
+    began_ns: u64,
+    revival: Revival,
     rng: ChaCha12Rng,
     verifier: PracticedVerifier,
     waiting: BTreeMap<Ticket, oneshot::Sender<Result<Answer, Rejection>>>,
@@ -171,6 +175,7 @@ impl Driver {
             Arc::clone(&metrics),
         )?;
         let mut rng = ChaCha12Rng::from_seed(drawn()?);
+        let began_ns = clock.monotonic_ns();
         let node = make_node(&identity, sabotage, &disk, &clock, &mut rng)?;
         let mut driver = Self {
             identity,
@@ -183,6 +188,8 @@ impl Driver {
             done,
             node,
             life: 0,
+            began_ns,
+            revival: Revival::default(),
             rng,
             verifier: PracticedVerifier::default(),
             waiting: BTreeMap::new(),
