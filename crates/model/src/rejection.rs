@@ -40,10 +40,10 @@ pub enum Category {
 }
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident $text:literal $category:ident,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident $text:literal $category:ident,)*) => {
         /// The rules by which something can be refused.
         #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-        pub enum Code { $($(#[$doc])* $name,)* }
+        pub enum Code { $($(#[doc = $doc])* $name,)* }
 
         impl Code {
             /// Every rule.
@@ -52,6 +52,11 @@ macro_rules! codes {
             /// The stable word.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
+            }
+
+            /// What the rule is, in words.
+            pub fn about(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),*).trim_ascii(),)* }
             }
 
             /// What it means for whoever asked.

@@ -350,6 +350,12 @@ pub(crate) enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// A page of the reference, as Markdown: what this program knows about itself
+    #[command(after_help = "Example:\n  unisono reference codes")]
+    Reference {
+        /// Which page
+        page: command::reference::Page,
+    },
 }
 
 impl Global {

@@ -192,6 +192,13 @@ impl Config {
             .filter_map(|key| Some((key.name, key.about, self.settings.get(key.name)?)))
     }
 
+    /// Each setting: its name, its variable in the environment, its default, and what it is about.
+    pub(crate) fn keys() -> impl Iterator<Item = (&'static str, String, &'static str, &'static str)>
+    {
+        let keys = KEYS.iter();
+        keys.map(|key| (key.name, variable(key), key.default, key.about))
+    }
+
     /// The value of a setting, where it has one.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.settings.get(name)?.values.first().map(String::as_str)

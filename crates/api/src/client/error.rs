@@ -41,21 +41,26 @@ impl ClientError {
     /// 6 unavailable, 7 timed out, 8 verification failed, 1 anything else.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Refused(problem) => match problem.status {
-                400 | 405 | 413 | 415 => 2,
-                404 => 3,
-                401 | 403 | 421 => 4,
-                409 => 5,
-                429 | 503 => 6,
-                408 | 504 => 7,
-                422 => 8,
-                _ => 1,
-            },
+            Self::Refused(problem) => exit_of(problem.status),
             Self::Unreachable(_) => 6,
             Self::Unknown(_) => 7,
             Self::Unreadable(_) => 1,
             Self::Usage(_) => 2,
         }
+    }
+}
+
+/// The exit code of a command that was refused with this HTTP status.
+pub fn exit_of(status: u16) -> u8 {
+    match status {
+        400 | 405 | 413 | 415 => 2,
+        404 => 3,
+        401 | 403 | 421 => 4,
+        409 => 5,
+        429 | 503 => 6,
+        408 | 504 => 7,
+        422 => 8,
+        _ => 1,
     }
 }
 

@@ -23,7 +23,7 @@ use unisono_model::Stamp;
 
 pub use agent::SigningAgent;
 pub use beats::{Beats, CommonTime};
-pub use error::ClientError;
+pub use error::{ClientError, exit_of};
 pub use guard::{FencingGuard, FencingRefusal};
 pub use key::AgentKey;
 pub use streams::{Dump, Events, Followed};

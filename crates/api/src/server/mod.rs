@@ -27,6 +27,7 @@ use utoipa_axum::routes;
 pub use bind::{BearerToken, BindError, TokenError, bind};
 pub use description::openapi_json;
 pub use handle::{Asked, Call, Check, ClockShown, Inspector, NodeHandle, Readiness};
+pub use refusal::status;
 pub use serve::serve;
 
 use edge::Edge;

@@ -72,16 +72,7 @@ impl Refusal {
 
 impl From<Rejection> for Refusal {
     fn from(rejection: Rejection) -> Self {
-        let status = match rejection.code.category() {
-            Category::Usage => StatusCode::BAD_REQUEST,
-            Category::NotFound => StatusCode::NOT_FOUND,
-            Category::Denied => StatusCode::FORBIDDEN,
-            Category::Conflict => StatusCode::CONFLICT,
-            Category::TooMany => StatusCode::TOO_MANY_REQUESTS,
-            Category::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Category::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            Category::Verification => StatusCode::UNPROCESSABLE_ENTITY,
-        };
+        let status = status(rejection.code.category());
         let mut refusal = Self::new(status, rejection.code.as_str(), rejection.detail);
         refusal.0.hint = rejection.hint;
         refusal.0.next = next(rejection.code);
@@ -89,6 +80,20 @@ impl From<Rejection> for Refusal {
         // Only here may the asked-for thing have happened all the same.
         refusal.0.changed = (rejection.code != Code::Unknown).then_some(false);
         refusal
+    }
+}
+
+/// The HTTP status of a refusal.
+pub fn status(category: Category) -> StatusCode {
+    match category {
+        Category::Usage => StatusCode::BAD_REQUEST,
+        Category::NotFound => StatusCode::NOT_FOUND,
+        Category::Denied => StatusCode::FORBIDDEN,
+        Category::Conflict => StatusCode::CONFLICT,
+        Category::TooMany => StatusCode::TOO_MANY_REQUESTS,
+        Category::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Category::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        Category::Verification => StatusCode::UNPROCESSABLE_ENTITY,
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) mod note;
 pub(crate) mod plan;
 pub(crate) mod plot;
 pub(crate) mod record;
+pub(crate) mod reference;
 pub(crate) mod resonance;
 pub(crate) mod session;
 pub(crate) mod signal;
@@ -54,6 +55,9 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         let mut text = Vec::new();
         clap_complete::generate(*shell, &mut Cli::command(), "unisono", &mut text);
         return output::raw(&String::from_utf8_lossy(&text));
+    }
+    if let Command::Reference { page } = command {
+        return reference::run(page);
     }
     let config = config.checked()?;
     match command {

@@ -17,6 +17,7 @@ mod first_run;
 mod harass;
 mod plans;
 mod process;
+mod reference;
 mod replay;
 mod resonance;
 mod rights;
