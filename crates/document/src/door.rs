@@ -2,6 +2,7 @@
 //! are parsed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use automerge::transaction::Transactable;
@@ -23,6 +24,16 @@ pub(crate) struct Door {
 }
 
 impl Door {
+    /// The empty document of facts. It is made once: its 256 maps cost as much as a hundred entries.
+    pub(crate) fn empty() -> Self {
+        static EMPTY: OnceLock<Automerge> = OnceLock::new();
+        let empty = EMPTY.get_or_init(|| Self::new(crate::genesis::facts()).automerge);
+        Self {
+            automerge: empty.clone(),
+            poisoned: AtomicBool::new(false),
+        }
+    }
+
     /// A document that consists of this change.
     pub(crate) fn new(genesis: Change) -> Self {
         let automerge = Automerge::new().with_actor(automerge::ActorId::from([0u8; 16]));

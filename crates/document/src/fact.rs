@@ -14,7 +14,7 @@ use crate::held::Held;
 use crate::history::{History, Place};
 use crate::id::{Actor, DocumentId};
 use crate::key::Key;
-use crate::limits::{CHUNK_COLD, CHUNK_WARM, COLD_CHANGES, WARM_ENTRIES_MIN};
+use crate::limits::{CHUNK_COLD, CHUNK_WARM, COLD_CHANGES, COMPANY_BYTES_MAX, WARM_ENTRIES_MIN};
 use crate::plan::{Appended, Applied, ChangePlan, ChangeStamp, build, check_entries};
 
 const BUCKETS: u64 = 256;
@@ -28,6 +28,8 @@ pub struct FactDocument {
     door: Door,
     history: History,
     held: Held<ChangePlan>,
+    /// Part of the document already, and on the way to Automerge.
+    company: Company,
     /// How many more changes are applied in small chunks.
     cold: usize,
     entries: usize,
@@ -64,9 +66,10 @@ impl FactDocument {
         history.note(genesis::GENESIS, 1, hash, &[], BUCKETS);
         Self {
             id,
-            door: Door::new(genesis),
+            door: Door::empty(),
             history,
             held: Held::new(),
+            company: Company::default(),
             cold: 0,
             entries: 0,
             value_bytes: 0,
@@ -98,6 +101,7 @@ impl FactDocument {
             door,
             history,
             held,
+            company: Company::default(),
             cold: COLD_CHANGES,
             entries,
             value_bytes,
@@ -105,7 +109,8 @@ impl FactDocument {
     }
 
     /// The document as bytes for [`Self::load`], compressed. Costs 6 to 10 µs per entry.
-    pub fn save(&self) -> Result<Vec<u8>, Poisoned> {
+    pub fn save(&mut self) -> Result<Vec<u8>, Poisoned> {
+        self.settle()?;
         self.door
             .save(&self.id, [self.entries as u64, self.value_bytes])
     }
@@ -190,7 +195,8 @@ impl FactDocument {
         let change = build(actor, seq, start_op, &dependencies, pairs(entries));
         let hash = digest(change.hash());
         self.note(actor, seq, hash, &dependencies, start_op, pairs(entries));
-        self.apply_chunk(vec![change])?;
+        self.company.join(actor, change, pairs(entries));
+        self.settle_if_full()?;
         Ok(Appended {
             seq,
             dependencies,
@@ -200,6 +206,9 @@ impl FactDocument {
 
     /// Takes changes from elsewhere, in any order. Each is judged by itself: a refused one leaves
     /// no trace and does not stop the others.
+    ///
+    /// What is taken counts at once. Automerge gets it in company, since several changes at once
+    /// cost it little more than one: that it broke may so show later.
     pub fn apply(&mut self, plans: &[ChangePlan]) -> Result<Applied, Poisoned> {
         if self.door.is_poisoned() {
             return Err(Poisoned);
@@ -211,12 +220,11 @@ impl FactDocument {
                 self.consider(&plan, &mut batch)?;
             }
         }
-        self.flush(&mut batch)?;
         Ok(batch.outcome)
     }
 
     fn consider(&mut self, plan: &ChangePlan, batch: &mut Batch) -> Result<(), Poisoned> {
-        match self.judge(plan, batch) {
+        match self.judge(plan) {
             Ok(Judgement::Duplicate) => batch.outcome.duplicates += 1,
             Ok(Judgement::After(missing)) => self.hold(plan, missing, batch),
             Ok(Judgement::Next(change)) => self.stage(plan, change, batch)?,
@@ -226,7 +234,7 @@ impl FactDocument {
         Ok(())
     }
 
-    fn judge(&self, plan: &ChangePlan, batch: &Batch) -> Result<Judgement, WriteError> {
+    fn judge(&self, plan: &ChangePlan) -> Result<Judgement, WriteError> {
         check_entries(plan_pairs(plan))?;
         let (actor, seq) = (&plan.actor, plan.seq);
         let rebuild = |start_op| build(actor, seq, start_op, &plan.dependencies, plan_pairs(plan));
@@ -244,12 +252,8 @@ impl FactDocument {
             }
             Place::After(missing) => Ok(Judgement::After(missing)),
             Place::Next(start_op) => {
-                let mut keys = plan.entries.iter().map(|(key, _)| key);
-                let staged = !batch.keys.is_empty()
-                    && keys
-                        .clone()
-                        .any(|key| batch.keys.contains(&(*actor, key.clone())));
-                if staged || (seq > 1 && self.any_written(actor, keys.by_ref())?) {
+                let keys = plan.entries.iter().map(|(key, _)| key);
+                if seq > 1 && self.any_written(actor, keys)? {
                     return Err(Refusal::KeyTwice.into());
                 }
                 Ok(Judgement::Next(rebuild(start_op)))
@@ -289,31 +293,32 @@ impl FactDocument {
             start_op,
             plan_pairs(plan),
         );
-        batch
-            .keys
-            .extend(plan.entries.iter().map(|(key, _)| (actor, key.clone())));
         batch.outcome.applied.push(ChangeStamp { actor, seq, hash });
-        batch.changes.push(change);
+        self.company.join(&actor, change, plan_pairs(plan));
         batch.released.extend(self.held.release(&hash));
+        self.settle_if_full()
+    }
+
+    fn settle_if_full(&mut self) -> Result<(), Poisoned> {
         let full = if self.cold > 0 {
             CHUNK_COLD
         } else {
             CHUNK_WARM
         };
-        if batch.changes.len() >= full {
-            self.flush(batch)
+        if self.company.changes.len() >= full || self.company.bytes >= COMPANY_BYTES_MAX {
+            self.settle()
         } else {
             Ok(())
         }
     }
 
-    fn flush(&mut self, batch: &mut Batch) -> Result<(), Poisoned> {
-        batch.keys.clear();
-        let changes = std::mem::take(&mut batch.changes);
-        if changes.is_empty() {
+    /// Hands Automerge what is on the way to it.
+    pub(super) fn settle(&mut self) -> Result<(), Poisoned> {
+        let company = std::mem::take(&mut self.company);
+        if company.changes.is_empty() {
             Ok(())
         } else {
-            self.apply_chunk(changes)
+            self.apply_chunk(company.changes)
         }
     }
 
@@ -347,14 +352,35 @@ impl FactDocument {
     }
 }
 
-/// The changes of one call on their way into the document.
-#[derive(Default)]
-struct Batch {
-    outcome: Applied,
-    /// Noted, but not yet in Automerge.
+/// Changes that are noted and judged, and go to Automerge together.
+#[derive(Debug, Default)]
+struct Company {
     changes: Vec<Change>,
     /// The keys of those.
     keys: BTreeSet<(Actor, Key)>,
+    /// What their values weigh, in bytes.
+    bytes: usize,
+}
+
+impl Company {
+    fn join<'a>(
+        &mut self,
+        actor: &Actor,
+        change: Change,
+        entries: impl Iterator<Item = (&'a Key, &'a [u8])>,
+    ) {
+        self.changes.push(change);
+        for (key, value) in entries {
+            self.keys.insert((*actor, key.clone()));
+            self.bytes += value.len();
+        }
+    }
+}
+
+/// What has become of the changes of one call so far.
+#[derive(Default)]
+struct Batch {
+    outcome: Applied,
     /// Were waiting for a change that has come.
     released: VecDeque<ChangePlan>,
 }

@@ -27,6 +27,10 @@ pub const CHUNK_WARM: usize = 100;
 /// How many changes go into one call of a freshly loaded document: larger batches take gigabytes.
 pub const CHUNK_COLD: usize = 20;
 
+/// How many bytes of values may be on the way to Automerge in one document: as much as a few of the
+/// largest entries, so that many open documents cost little.
+pub const COMPANY_BYTES_MAX: usize = 256 * 1024;
+
 /// From how many entries on a loaded document is prepared for being written: below, the preparation
 /// costs more than it spares.
 pub const WARM_ENTRIES_MIN: usize = 512;

@@ -39,7 +39,39 @@ pub enum Malformed {
 
 /// The canonical bytes of a value.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_allocvec(value).expect("every type of the vocabulary has a length known to serde")
+    encode_onto(value, Vec::with_capacity(ENCODED_BYTES))
+}
+
+/// The same behind what is there already.
+pub fn encode_onto<T: Serialize>(value: &T, bytes: Vec<u8>) -> Vec<u8> {
+    postcard::serialize_with_flavor(value, Written(bytes))
+        .expect("every type of the vocabulary has a length known to serde")
+}
+
+/// Room for most values from the start: growing from nothing copies them five times.
+const ENCODED_BYTES: usize = 256;
+
+/// Keeps what is written.
+struct Written(Vec<u8>);
+
+impl postcard::ser_flavors::Flavor for Written {
+    type Output = Vec<u8>;
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, written: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(written);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Vec<u8>> {
+        Ok(self.0)
+    }
 }
 
 /// Reads a value from its canonical bytes, and from nothing else.
@@ -64,10 +96,19 @@ impl postcard::ser_flavors::Flavor for Same<'_> {
     /// Whether nothing is left over.
     type Output = bool;
 
+    #[inline]
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.try_extend(&[byte])
+        // Most of what is compared are the single bytes of names.
+        match self.0.split_first() {
+            Some((same, rest)) if *same == byte => {
+                self.0 = rest;
+                Ok(())
+            }
+            _ => Err(postcard::Error::SerializeBufferFull),
+        }
     }
 
+    #[inline]
     fn try_extend(&mut self, written: &[u8]) -> postcard::Result<()> {
         let rest = self.0.strip_prefix(written);
         self.0 = rest.ok_or(postcard::Error::SerializeBufferFull)?;

@@ -3,10 +3,15 @@
 
 use unisono_model::Digest;
 
+/// How much is hashed at once: a power of two, which the hasher likes best.
+const PIECE_BYTES: usize = 128 << 10;
+
 /// The running digest of everything that happened, and its lines.
 #[derive(Clone, Debug)]
 pub struct Trace {
     hasher: blake3::Hasher,
+    /// What goes to the hasher next: in long pieces it takes many blocks side by side.
+    waiting: Vec<u8>,
     lines: Option<Vec<String>>,
     /// How many things happened.
     pub events: u64,
@@ -17,6 +22,7 @@ impl Trace {
     pub fn new(lines: bool) -> Self {
         Self {
             hasher: blake3::Hasher::new_derive_key("unisono/sim-trace/v1"),
+            waiting: Vec::with_capacity(2 * PIECE_BYTES),
             lines: lines.then(Vec::new),
             events: 0,
         }
@@ -25,10 +31,14 @@ impl Trace {
     /// Something happened to somebody.
     pub fn event(&mut self, now: u64, what: &str, whom: usize, bytes: &[u8]) {
         self.events += 1;
-        self.hasher.update(&now.to_le_bytes());
-        self.hasher.update(what.as_bytes());
-        self.hasher.update(&(whom as u64).to_le_bytes());
-        self.hasher.update(bytes);
+        self.waiting.extend_from_slice(&now.to_le_bytes());
+        self.waiting.extend_from_slice(what.as_bytes());
+        self.waiting.extend_from_slice(&(whom as u64).to_le_bytes());
+        self.waiting.extend_from_slice(bytes);
+        if self.waiting.len() >= PIECE_BYTES {
+            self.hasher.update(&self.waiting);
+            self.waiting.clear();
+        }
         if let Some(lines) = &mut self.lines {
             let line = serde_json::json!({
                 "ns": now, "what": what, "whom": whom, "bytes": bytes.len(),
@@ -48,7 +58,8 @@ impl Trace {
 
     /// The digest so far.
     pub fn digest(&self) -> Digest {
-        Digest(*self.hasher.finalize().as_bytes())
+        let mut whole = self.hasher.clone();
+        Digest(*whole.update(&self.waiting).finalize().as_bytes())
     }
 
     /// The lines, where they were kept (JSON lines).

@@ -348,7 +348,7 @@ impl Documents {
             };
             let idle = now_ms.saturating_sub(slot.touched_ms) >= idle_ms || slot.is_sealed();
             let idle = idle || core::mem::take(&mut slot.surplus);
-            let Some(document) = &slot.document else {
+            let Some(document) = &mut slot.document else {
                 continue;
             };
             if slot.dirty {

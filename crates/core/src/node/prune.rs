@@ -19,11 +19,16 @@ impl Node {
     /// Up to where the views of an orchestra may be pruned: what everybody is past, and what is
     /// read from the logs because it is old or because too much has come since.
     fn prunable(&self, context: &Context<'_>, orchestra: OrchestraId) -> Stamp {
+        let past = self.past(context, orchestra);
+        self.horizon(orchestra).frontier().min(past)
+    }
+
+    /// Up to where nobody needs to look at the past, settled or not.
+    fn past(&self, context: &Context<'_>, orchestra: OrchestraId) -> Stamp {
         let now = self.now(context);
         let old = Stamp::from_ms(now.as_ms().saturating_sub(self.config.readable_ms));
         let space = self.spaces.get(&orchestra);
-        let crowded = space.map_or(Stamp::MIN, |space| space.folds.crowded_from());
-        self.horizon(orchestra).frontier().min(old.max(crowded))
+        old.max(space.map_or(Stamp::MIN, |space| space.folds.crowded_from()))
     }
 
     /// Prunes the views of orchestras in which nothing happens any more, where no checkpoint will,
@@ -31,7 +36,7 @@ impl Node {
     pub(super) fn prune_quiet(&mut self, context: &Context<'_>) {
         let changed = self.spaces.values().filter(|space| {
             // Cheap first: the horizon is asked for only where anything is left to prune.
-            !space.refolding && space.folds.is_all_below(Stamp::MAX)
+            !space.refolding && space.folds.is_all_below(self.past(context, space.id))
         });
         let changed: Vec<OrchestraId> = changed.map(|space| space.id).collect();
         for orchestra in changed {

@@ -222,7 +222,7 @@ impl Node {
             self.scan_bundle(context, orchestra, &mut scan, log, &carried);
             next = entry.key.seq + 1;
         }
-        for (name, document) in scan.documents.take_full() {
+        for (name, mut document) in scan.documents.take_full() {
             let saved = document.save().ok();
             out.extend(saved.map(|bytes| Output::SaveBlob { name, bytes }));
         }

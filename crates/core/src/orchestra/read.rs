@@ -416,7 +416,7 @@ pub(super) struct Hash(Vec<u8>);
 
 impl Hash {
     pub(super) fn add<T: Serialize>(&mut self, value: &T) {
-        self.0.extend_from_slice(&wire::encode(value));
+        self.0 = wire::encode_onto(value, core::mem::take(&mut self.0));
     }
 
     fn finish(self) -> Digest {

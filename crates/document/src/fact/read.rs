@@ -10,7 +10,8 @@ use crate::key::Key;
 
 impl FactDocument {
     /// The value under a key; the same one on every replica if several actors wrote it.
-    pub fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, Poisoned> {
+    pub fn get(&mut self, key: &Key) -> Result<Option<Vec<u8>>, Poisoned> {
+        self.settle()?;
         self.door.read(|automerge| {
             let found = automerge.get(bucket_map(key.bucket()), key.as_str());
             found.ok().flatten().and_then(|(value, _)| bytes_of(value))
@@ -18,14 +19,17 @@ impl FactDocument {
     }
 
     /// All values under a key with their actors: more than one if several actors wrote it.
-    pub fn get_all(&self, key: &Key) -> Result<Vec<(Actor, Vec<u8>)>, Poisoned> {
+    pub fn get_all(&mut self, key: &Key) -> Result<Vec<(Actor, Vec<u8>)>, Poisoned> {
+        self.settle()?;
         self.door
             .read(|automerge| written(automerge, key).collect())
     }
 
     /// All entries, in the order of bucket and key. One bucket at a time is in memory. Ends with an
     /// error if the document breaks.
-    pub fn iter(&self) -> impl Iterator<Item = Result<(Key, Vec<u8>), Poisoned>> + '_ {
+    pub fn iter(&mut self) -> impl Iterator<Item = Result<(Key, Vec<u8>), Poisoned>> + '_ {
+        // Where that breaks the document, each bucket says so.
+        let _ = self.settle();
         (0..=255u8).flat_map(|bucket| {
             let entries = self
                 .door
@@ -43,8 +47,16 @@ impl FactDocument {
     pub(super) fn any_written<'a>(
         &self,
         actor: &Actor,
-        mut keys: impl Iterator<Item = &'a Key>,
+        mut keys: impl Iterator<Item = &'a Key> + Clone,
     ) -> Result<bool, Poisoned> {
+        let on_the_way = &self.company.keys;
+        if !on_the_way.is_empty()
+            && keys
+                .clone()
+                .any(|key| on_the_way.contains(&(*actor, key.clone())))
+        {
+            return Ok(true);
+        }
         self.door.read(|automerge| {
             keys.any(|key| written(automerge, key).any(|(writer, _)| writer == *actor))
         })

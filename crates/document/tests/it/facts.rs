@@ -30,7 +30,7 @@ fn three_nodes_write(rounds: usize, seed: u64) -> (Vec<ChangePlan>, Vec<FactDocu
     (plans, documents)
 }
 
-fn contents(document: &FactDocument) -> Vec<(Key, Vec<u8>)> {
+fn contents(document: &mut FactDocument) -> Vec<(Key, Vec<u8>)> {
     document.iter().map(Result::unwrap).collect()
 }
 
@@ -83,11 +83,16 @@ fn the_bytes_of_a_change_never_change() {
 
 #[test]
 fn any_order_and_repetition_of_delivery_ends_in_the_same_document() {
-    let (plans, documents) = three_nodes_write(120, 1);
-    for document in &documents[1..] {
-        assert_eq!(document.heads(), documents[0].heads());
-        assert_eq!(contents(document), contents(&documents[0]));
+    let (plans, mut documents) = three_nodes_write(120, 1);
+    let whole = contents(&mut documents[0]);
+    for document in &mut documents[1..] {
+        assert_eq!(contents(document), whole);
     }
+    assert!(
+        documents
+            .windows(2)
+            .all(|two| two[0].heads() == two[1].heads())
+    );
     for seed in 2..12 {
         let mut dice = Dice::new(seed);
         let mut delivery: Vec<_> = plans.iter().chain(&plans[..40]).cloned().collect();
@@ -100,14 +105,14 @@ fn any_order_and_repetition_of_delivery_ends_in_the_same_document() {
             rest = later;
         }
         assert_eq!(late.heads(), documents[0].heads());
-        assert_eq!(contents(&late), contents(&documents[0]));
+        assert_eq!(contents(&mut late), whole);
         assert_eq!(late.figures().held, 0);
     }
 }
 
 #[test]
 fn a_saved_document_loads_and_goes_on() {
-    let (plans, documents) = three_nodes_write(150, 3);
+    let (plans, mut documents) = three_nodes_write(150, 3);
     let mut loaded = FactDocument::new(score());
     loaded.apply(&plans[..70]).unwrap();
     for cut in [80, 150] {
@@ -116,7 +121,7 @@ fn a_saved_document_loads_and_goes_on() {
         loaded.apply(&plans[..cut]).unwrap();
     }
     assert_eq!(loaded.heads(), documents[0].heads());
-    assert_eq!(contents(&loaded), contents(&documents[0]));
+    assert_eq!(contents(&mut loaded), contents(&mut documents[0]));
     let (left, right) = (loaded.figures(), documents[0].figures());
     assert_eq!(
         (left.entries, left.value_bytes),
@@ -139,7 +144,7 @@ fn a_saved_document_loads_and_goes_on() {
 
 #[test]
 fn damaged_or_foreign_saves_are_not_loaded() {
-    let (_, documents) = three_nodes_write(20, 4);
+    let (_, mut documents) = three_nodes_write(20, 4);
     let (saved, heads) = (documents[0].save().unwrap(), documents[0].heads());
     for at in 0..saved.len() {
         let mut damaged = saved.clone();
@@ -238,12 +243,20 @@ fn contradictions_are_refused_and_leave_no_trace() {
             Refusal::KeyTwice,
         ),
     ];
-    let before = (document.heads(), contents(&document), document.figures());
+    let before = (
+        document.heads(),
+        contents(&mut document),
+        document.figures(),
+    );
     for (plan, refusal) in cases {
         let applied = document.apply(std::slice::from_ref(&plan)).unwrap();
         assert_eq!(applied.refused, [(plan.actor, plan.seq, refusal)]);
         assert_eq!(
-            (document.heads(), contents(&document), document.figures()),
+            (
+                document.heads(),
+                contents(&mut document),
+                document.figures()
+            ),
             before
         );
     }
@@ -258,6 +271,13 @@ fn contradictions_are_refused_and_leave_no_trace() {
     assert_eq!((applied.applied.len(), applied.refused.len()), (1, 3));
     assert_eq!(applied.refused[2].2, Refusal::KeyTwice);
     assert_eq!(document.entries(), 3);
+    // Nor does it take a reader in between for that, as `contents` was above.
+    let mut fifth = append(&mut writer, actor, &["a/5".to_owned()]);
+    fifth.seq = 4;
+    fifth.dependencies.clone_from(&document.heads());
+    fifth.entries[0].0 = key("a/3");
+    let applied = document.apply(std::slice::from_ref(&fifth)).unwrap();
+    assert_eq!(applied.refused, [(actor, 4, Refusal::KeyTwice)]);
     let saved = document.save().unwrap();
     FactDocument::load(score(), &saved, &document.heads()).unwrap();
 }

@@ -116,7 +116,8 @@ pub struct World {
     agents: Vec<Agent>,
     /// Per agent: its present conversation, and its present sleep.
     talks: Vec<(u64, u64)>,
-    queue: BTreeMap<(u64, u64), Event>,
+    /// What will happen: in boxes, since what is queued early moves aside again and again.
+    queue: BTreeMap<(u64, u64), Box<Event>>,
     next_event: u64,
     memo: Memo,
     chance: Chance,
@@ -290,7 +291,7 @@ impl World {
     fn push(&mut self, at: u64, event: Event) {
         self.next_event += 1;
         self.queue
-            .insert((at.max(self.now), self.next_event), event);
+            .insert((at.max(self.now), self.next_event), Box::new(event));
     }
 
     /// Lets everything happen up to a virtual time. False where going on makes no sense.
@@ -304,7 +305,7 @@ impl World {
                 break;
             };
             self.now = at;
-            self.happen(event);
+            self.happen(*event);
         }
         self.now = self.now.max(end);
         !self.broken

@@ -216,8 +216,10 @@ impl World {
                     self.counters.add("answer final");
                 }
                 let verdict = covers(&answer.cursor, waiting.min_cursor.as_ref());
-                let to = kind(&answer.body);
-                let verdict = verdict.map_err(|why| format!("machine {host}, {to}: {why}"));
+                let verdict = verdict.map_err(|why| {
+                    let to = kind(&answer.body);
+                    format!("machine {host}, {to}: {why}")
+                });
                 self.checks.say(now, "session", verdict);
                 self.judge_body(host, waiting, answer);
             }
