@@ -311,9 +311,12 @@ pub(crate) enum Command {
     /// Every record, one JSON object a line, in the order of everything
     #[command(after_help = "Example:\n  unisono dump > records.ndjson")]
     Dump(command::record::DumpArgs),
-    /// Verifies a data directory or a dump, without a node
+    /// Verifies a data directory, an export of one or a dump, without a node
     #[command(after_help = "Example:\n  unisono verify ./.unisono")]
     Verify(command::verify::VerifyArgs),
+    /// Every signed byte, exported and verified without a node
+    #[command(after_help = "Example:\n  unisono audit export > audit.jsonl")]
+    Audit(command::audit::AuditArgs),
     /// Copies a data directory that may be in use, verified on the way
     #[command(after_help = "Example:\n  unisono backup ./backup-1")]
     Backup(command::backup::BackupArgs),

@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod at;
+pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod barrier;
 pub(crate) mod claim;
@@ -73,6 +74,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             command: mark::MarkCommand::Verify { file },
         }) => mark::verify(&file, &global),
         Command::Verify(args) => verify::run(&args, &global),
+        Command::Audit(args) => audit::run(&args, &config, &global),
         Command::Backup(args) => backup::backup(&args, &config, &global),
         Command::Restore(args) => backup::restore(&args, &config, &global),
         Command::Sim(args) => sim::run(&args, &global),

@@ -1,8 +1,8 @@
 //! Verification without a node: of a data directory (every byte, signature and chain), of a dump
-//! (order and completeness of chains), of a mark.
+//! (order and completeness of chains), of an export (the same as of a directory), of a mark.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -14,6 +14,7 @@ use unisono_core::journal::Journal;
 use unisono_core::replication::LogState;
 use unisono_model::{AgentId, ClusterId, Digest, LogId, OrchestraId, Stamp};
 
+use super::audit;
 use crate::cli::Global;
 use crate::failure::{Exit, Failure};
 use crate::home::Home;
@@ -21,30 +22,46 @@ use crate::offline::{self, Overlay};
 use crate::output;
 
 /// How much of a log is read at once (bytes).
-const STEP_BYTES: usize = 4 << 20;
+pub(super) const STEP_BYTES: usize = 4 << 20;
 /// Most faults that are told one by one.
 const FAULTS_MAX: usize = 20;
 
 /// `verify`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// A data directory, also one in use, or a file: a dump, or a mark that `mark export` printed
+    /// A data directory, also one in use, or a file that `audit export`, `dump` or
+    /// `mark export` printed
     path: PathBuf,
 }
 
-/// What was found in a data directory.
+/// What was found in a data directory, or in an export of one.
 #[derive(Clone, Debug, Default, Serialize)]
-struct Found {
+pub(super) struct Found {
     ok: bool,
     what: &'static str,
-    orchestras: u64,
-    logs: u64,
-    bundles: u64,
-    records: u64,
+    pub(super) orchestras: u64,
+    pub(super) logs: u64,
+    pub(super) bundles: u64,
+    pub(super) records: u64,
     /// Records that their agents' signatures or chains do not bear out: kept, and never counted.
-    inert: u64,
-    bytes: u64,
+    pub(super) inert: u64,
+    pub(super) bytes: u64,
     faults: Vec<String>,
+}
+
+impl Found {
+    /// One more fault, of which the first ones are told.
+    pub(super) fn fault(&mut self, words: String) {
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(words);
+        }
+    }
+
+    fn told(mut self, shown: &str, global: &Global) -> Result<(), Failure> {
+        self.ok = self.faults.is_empty();
+        output::answer(global.output, &self, None)?;
+        verdict(self.ok, &self.faults, shown)
+    }
 }
 
 /// What was found in a dump.
@@ -68,12 +85,12 @@ pub(crate) fn run(args: &VerifyArgs, global: &Global) -> Result<(), Failure> {
     let shown = args.path.display().to_string();
     let file = std::fs::File::open(&args.path).map_err(|error| {
         let exit = match error.kind() {
-            std::io::ErrorKind::NotFound => Exit::NotFound,
+            io::ErrorKind::NotFound => Exit::NotFound,
             _ => Exit::Failed,
         };
         Failure::new(exit, "unreadable", format!("{shown}: {error}"))
     })?;
-    let mut lines = BufReader::new(file).lines();
+    let mut lines = lines(BufReader::new(file));
     let first = lines
         .next()
         .transpose()
@@ -82,8 +99,38 @@ pub(crate) fn run(args: &VerifyArgs, global: &Global) -> Result<(), Failure> {
         Some(line) if super::mark::is_proof(&line, &args.path) => {
             super::mark::verify(&args.path, global)
         }
+        Some(line) if audit::is_export(&line) => {
+            let mut found = Found {
+                what: "audit export",
+                ..Found::default()
+            };
+            audit::check(&line, lines, &mut found)
+                .map_err(|error| Failure::system(&shown, &error))?;
+            found.told(&shown, global)
+        }
         first => dump(first.into_iter().map(Ok).chain(lines), &shown, global),
     }
+}
+
+/// The lines of a file, none longer than any line that is good: what is meant to fill the memory
+/// ends in an error.
+fn lines(mut file: impl BufRead) -> impl Iterator<Item = io::Result<String>> {
+    std::iter::from_fn(move || {
+        let mut bytes = Vec::new();
+        let mut bounded = (&mut file).take(audit::LINE_BYTES_MAX as u64);
+        let line = match bounded.read_until(b'\n', &mut bytes) {
+            Ok(0) => return None,
+            Ok(count) if count == audit::LINE_BYTES_MAX => {
+                let words = format!("a line of more than {count} bytes");
+                Err(io::Error::new(io::ErrorKind::InvalidData, words))
+            }
+            Ok(_) => String::from_utf8(bytes)
+                .map(|line| line.trim_end_matches(['\n', '\r']).to_owned())
+                .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "no UTF-8")),
+            Err(error) => Err(error),
+        };
+        Some(line)
+    })
 }
 
 fn directory(path: &Path, global: &Global) -> Result<(), Failure> {
@@ -100,23 +147,20 @@ fn directory(path: &Path, global: &Global) -> Result<(), Failure> {
     found.bytes = verified.bytes;
     // What was fetched from a peer and written again is no fault any more.
     let damage = journal.damage();
-    found.faults.extend(damage.iter().map(ToString::to_string));
+    for fault in damage {
+        found.fault(fault.to_string());
+    }
     for orchestra in journal.orchestras() {
         found.orchestras += 1;
         for log in journal.holdings(orchestra).into_keys() {
             found.logs += 1;
             if let Err(fault) = check_log(&journal, membership.cluster, orchestra, log, &mut found)
             {
-                found
-                    .faults
-                    .push(format!("orchestra {orchestra}, log {log:?}: {fault}"));
+                found.fault(format!("orchestra {orchestra}, log {log:?}: {fault}"));
             }
         }
     }
-    found.ok = found.faults.is_empty();
-    found.faults.truncate(FAULTS_MAX);
-    output::answer(global.output, &found, None)?;
-    verdict(found.ok, &found.faults, &path.display().to_string())
+    found.told(&path.display().to_string(), global)
 }
 
 fn check_log(
@@ -160,7 +204,7 @@ fn check_log(
 }
 
 fn dump(
-    lines: impl Iterator<Item = std::io::Result<String>>,
+    lines: impl Iterator<Item = io::Result<String>>,
     shown: &str,
     global: &Global,
 ) -> Result<(), Failure> {

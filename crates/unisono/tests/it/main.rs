@@ -4,6 +4,7 @@
     reason = "a test that cannot go on has failed, and says where"
 )]
 
+mod audit;
 mod clock;
 mod cluster;
 mod commands;

@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""Checks a file of `unisono audit export`, written apart from the product and with nothing but
+Python's own library: every bundle's form, body and node's signature, every log from its beginning,
+every record's chain and agent's signature, and that nothing was left out of the file.
+
+    verify_audit.py FILE          prints what was found; exit code 0 only if all of it is good
+
+Formats: docs/protocol.md, "Bytes" and "Audit". A record's body is not read, only its signature.
+"""
+import base64
+import json
+import pathlib
+import struct
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "core/tests/vectors"))
+from verify_tokens import Bad, Reader, derive, signed  # noqa: E402
+
+KIND = "unisono/audit/v1"
+NOTHING = bytes(32)
+
+
+class Wrong(Exception):
+    """A rule that is broken."""
+
+
+def need(holds, what):
+    if not holds:
+        raise Wrong(what)
+
+
+def header(r):
+    start = r.at
+    read = {
+        "version": r.take(1)[0], "cluster": r.take(16), "orchestra": r.take(16), "node": r.take(32),
+        "started": r.number(64), "nonce": r.number(64), "seq": r.number(64), "prev": r.take(32),
+        "stamp": r.number(64), "body": r.take(32),
+    }
+    read["digest"] = derive("unisono/bundle/v1", r.data[start:r.at])
+    return read
+
+
+def body(data):
+    r = Reader(data)
+    agents = r.many(lambda: r.take(32))
+    records = r.many(lambda: {
+        "agent": r.number(32), "seq": r.number(64), "prev": r.take(32), "stamp": r.number(64),
+        "body": r.octets(), "signature": r.take(64),
+    })
+
+    def document():
+        if r.number(32):
+            r.number(32)
+        r.number(32)
+        return r.many(lambda: r.take(32))
+
+    r.many(document)
+    r.many(r.octets)
+    r.many(lambda: (r.number(64), r.number(64), r.number(64)))
+    r.end()
+    return agents, records
+
+
+def record_digest(head, agent, record):
+    return derive("unisono/record/v1", b"".join([
+        head["cluster"], head["orchestra"], agent, head["node"],
+        struct.pack("<QQQ", head["started"], head["nonce"], record["seq"]), record["prev"], record["body"],
+    ]))
+
+
+class Audit:
+    def __init__(self, line):
+        first = json.loads(line)
+        need(first.get("kind") == KIND, "no export begins like this")
+        self.cluster, self.node = bytes.fromhex(first["cluster"]), bytes.fromhex(first["node"])
+        self.logs, self.chains, self.over = {}, {}, NOTHING
+        self.bundles = self.records = self.inert = 0
+        self.ended = False
+
+    def take(self, line):
+        need(not self.ended, "something follows the end")
+        line = json.loads(line)
+        if "bundle" in line:
+            self.bundle(base64.b64decode(line["bundle"], validate=True))
+        else:
+            self.end(line)
+
+    def bundle(self, data):
+        r = Reader(data)
+        head = header(r)
+        signature, inner = r.take(64), r.octets()
+        r.end()
+        need(head["version"] == 1 and head["cluster"] == self.cluster, "another version or cluster")
+        need(derive("unisono/bundle-body/v1", inner) == head["body"], "another body than was signed")
+        need(signed(head["node"], head["digest"], signature), "the node has not signed this bundle")
+        self.bundles += 1
+        self.over = derive(KIND, self.cluster + self.node + self.over + head["digest"])
+        log = (head["orchestra"], head["node"], head["started"], head["nonce"])
+        seq, prev, stamp = self.logs.get(log, (0, NOTHING, 0))
+        need(head["seq"] == seq + 1 and head["prev"] == prev, "not the next bundle of its log")
+        agents, records = body(inner)
+        last = stamp
+        for record in records:
+            need(last < record["stamp"] <= head["stamp"], "stamps do not rise")
+            last = record["stamp"]
+            self.record(log, head, agents[record["agent"]], record)
+        need(head["stamp"] > stamp, "stamps do not rise")
+        self.logs[log] = (head["seq"], head["digest"], head["stamp"])
+
+    def record(self, log, head, agent, record):
+        self.records += 1
+        seq, prev, broken = self.chains.get((log, agent), (0, NOTHING, False))
+        follows = record["seq"] == seq + 1 and record["prev"] == prev
+        digest = record_digest(head, agent, record)
+        good = follows and not broken and signed(agent, digest, record["signature"])
+        self.inert += not good
+        if follows:
+            self.chains[(log, agent)] = (record["seq"], digest, broken or not good)
+        elif record["seq"] > seq:
+            self.chains[(log, agent)] = (seq, prev, True)
+
+    def end(self, line):
+        self.ended = True
+        closed = (line["bundles"], bytes.fromhex(line["digest"]))
+        need(closed == (self.bundles, self.over), "it was closed with other bundles")
+        signature = base64.b64decode(line["signature"], validate=True)
+        need(signed(self.node, self.over, signature), "the exporting node has not signed this")
+
+
+def main():
+    number = 1
+    try:
+        with open(sys.argv[1], encoding="utf-8") as lines:
+            audit = Audit(next(lines, ""))
+            for number, line in enumerate(lines, 2):
+                audit.take(line)
+        need(audit.ended, "the last line is missing")
+    except (Wrong, Bad, ValueError, KeyError, IndexError) as wrong:
+        print(f"{sys.argv[1]}:{number}: {wrong}")
+        sys.exit(1)
+    print(json.dumps({
+        "ok": True, "logs": len(audit.logs), "bundles": audit.bundles,
+        "records": audit.records, "inert": audit.inert,
+    }))
+
+
+if __name__ == "__main__":
+    main()
