@@ -283,7 +283,7 @@ impl Reading<'_> {
     fn brief_held(&self, agents: &BTreeSet<AgentId>, lines: &mut Lines) -> BTreeSet<String> {
         let mut held = BTreeSet::new();
         for agent in agents {
-            for topic in self.folds.interference.topics_of(agent, self.at) {
+            for topic in self.held_by(agent) {
                 let state = self.topic(topic);
                 let Some(holding) = state.holding.filter(|held| held.agent == *agent) else {
                     continue;
@@ -374,12 +374,14 @@ impl Reading<'_> {
                     (one.first_agent, one.first)
                 };
                 debug_assert!(one.likeness >= LIKENESS_FLOOR, "less alike is not kept");
-                let said = self.folds.signals.get(&place);
-                let words = said.map_or_else(String::new, |said| {
-                    let (topic, text) = (&said.signal.topic, clipped(&said.signal.text));
-                    format!("means to work on {topic}: {text}")
+                near.entry(agent).or_insert_with(|| {
+                    let said = self.folds.signals.get(&place);
+                    let words = said.map_or_else(String::new, |said| {
+                        let (topic, text) = (&said.signal.topic, clipped(&said.signal.text));
+                        format!("means to work on {topic}: {text}")
+                    });
+                    (place, words)
                 });
-                near.entry(agent).or_insert((place, words));
             }
         }
         for topic in held {
@@ -401,19 +403,23 @@ impl Reading<'_> {
 
     fn brief_next(&self, own: &BTreeSet<String>, lines: &mut Lines) {
         let none = Circles::new();
-        let open = self.folds.tasks.may_be_open().take(NEXT_LOOKED_MAX);
+        // The index remembers what was open once, on some nodes longer than on others.
+        let open = self.folds.tasks.may_be_open();
+        let open = open.filter(|(priority, name)| {
+            self.folds.tasks.status(name, self.at) == Some(TaskStatus::Open)
+                && self.folds.tasks.priority(name, self.at).unwrap_or(u8::MAX) == *priority
+        });
+        let open = open.take(NEXT_LOOKED_MAX);
         let mut told = BTreeSet::new();
-        for (priority, name) in open {
+        for (_, name) in open {
             if told.len() >= NEXT_TOLD_MAX {
                 break;
             }
             let Some(view) = self.folds.tasks.read(name, self.at, &none) else {
                 continue;
             };
-            let as_said = view.priority.unwrap_or(u8::MAX) == priority;
             let free = view.assignee.is_empty() && view.blocked_by.is_empty();
-            let open = view.status == Some(TaskStatus::Open);
-            if as_said && free && open && !own.contains(name) && told.insert(name) {
+            if free && !own.contains(name) && told.insert(name) {
                 let words = format!("{name}: {}", task_words(&view));
                 lines.add(BriefPart::Next, words, view.changed);
             }

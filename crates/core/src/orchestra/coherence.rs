@@ -14,12 +14,15 @@ use serde::{Deserialize, Serialize};
 use unisono_model::{AgentId, AgentKind, Setting, Stamp, Status};
 
 use super::Reading;
-use super::interference::view::{InterferenceKind, InterferenceView};
+use super::interference::view::{InterferenceKind, InterferencesView};
 
 /// How many times the stale time an agent may be silent before it no longer takes part.
 pub const PATIENCE: u64 = 6;
 /// The score above which an orchestra is coherent (‰).
 pub const COHERENT: u64 = 700;
+
+/// Most collisions that are told one by one: whoever wants to see more asks for interferences.
+pub const COLLISIONS_TOLD_MAX: usize = 100;
 
 /// The kinds of drift.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -137,16 +140,24 @@ impl Reading<'_> {
     /// How coherent the orchestra is.
     pub fn coherence(&self) -> CoherenceView {
         let members = self.taking_part();
-        let interferences = self.interferences(None, usize::MAX).interferences;
-        let open: Vec<&InterferenceView> =
-            interferences.iter().filter(|one| one.is_open()).collect();
+        let (mut blocked, mut colliding) = (BTreeSet::new(), BTreeSet::new());
+        let collisions = self.interferences_where(None, COLLISIONS_TOLD_MAX, &mut |one, open| {
+            let collides = open && one.kind == InterferenceKind::Collision;
+            if open && one.blocking {
+                blocked.extend(one.agents());
+            }
+            if collides {
+                colliding.extend(one.agents());
+            }
+            collides
+        });
         let mut drift: Vec<DriftView> = Vec::new();
         for member in &members {
             self.course_drift(member, &mut drift);
             stale_drift(member, &mut drift);
         }
         self.context_drift(&members, &mut drift);
-        intent_drift(&open, &mut drift);
+        self.intent_drift(&self.show(&collisions), &colliding, &mut drift);
         let order = |one: &DriftView| {
             (
                 core::cmp::Reverse(one.severity),
@@ -155,11 +166,6 @@ impl Reading<'_> {
             )
         };
         drift.sort_by_key(order);
-        let blocked: BTreeSet<AgentId> = open
-            .iter()
-            .filter(|one| one.blocking)
-            .flat_map(|one| one.sides.iter().map(|side| side.agent))
-            .collect();
         let terms = terms(&members, &drift, &blocked);
         let score = terms
             .iter()
@@ -266,6 +272,40 @@ impl Reading<'_> {
             });
         }
     }
+
+    /// The newest collisions, and one more for all the others: the agents of all are in it.
+    fn intent_drift(
+        &self,
+        found: &InterferencesView,
+        colliding: &BTreeSet<AgentId>,
+        drift: &mut Vec<DriftView>,
+    ) {
+        for one in &found.interferences {
+            let topics: Vec<&str> = one.sides.iter().map(|side| side.topic.as_str()).collect();
+            drift.push(DriftView {
+                kind: DriftKind::IntentCollision,
+                severity: Severity::Warning,
+                agents: one.sides.iter().map(|side| side.agent).collect(),
+                names: one.sides.iter().map(|side| side.name.clone()).collect(),
+                evidence: format!("{} are alike by {} ‰", topics.join(" and "), one.likeness),
+                remedy: format!("a resolution of {}, or the end of one of them", one.id),
+                resolves_itself: true,
+            });
+        }
+        let more = found.open - found.interferences.len() as u64;
+        if more > 0 {
+            let name = |agent: &AgentId| self.folds.agents.name(agent);
+            drift.push(DriftView {
+                kind: DriftKind::IntentCollision,
+                severity: Severity::Warning,
+                agents: colliding.iter().copied().collect(),
+                names: colliding.iter().map(name).collect(),
+                evidence: format!("{more} older pairs of INTENTs are alike too"),
+                remedy: "resolutions of them, or their ends".to_string(),
+                resolves_itself: true,
+            });
+        }
+    }
 }
 
 fn stale_drift(member: &Member, drift: &mut Vec<DriftView>) {
@@ -291,24 +331,6 @@ fn stale_drift(member: &Member, drift: &mut Vec<DriftView>) {
         remedy: "its next record, or the end of its lease".to_string(),
         resolves_itself: true,
     });
-}
-
-fn intent_drift(open: &[&InterferenceView], drift: &mut Vec<DriftView>) {
-    let collisions = open
-        .iter()
-        .filter(|one| one.kind == InterferenceKind::Collision);
-    for one in collisions {
-        let topics: Vec<&str> = one.sides.iter().map(|side| side.topic.as_str()).collect();
-        drift.push(DriftView {
-            kind: DriftKind::IntentCollision,
-            severity: Severity::Warning,
-            agents: one.sides.iter().map(|side| side.agent).collect(),
-            names: one.sides.iter().map(|side| side.name.clone()).collect(),
-            evidence: format!("{} are alike by {} ‰", topics.join(" and "), one.likeness),
-            remedy: format!("a resolution of {}, or the end of one of them", one.id),
-            resolves_itself: true,
-        });
-    }
 }
 
 fn terms(members: &[Member], drift: &[DriftView], blocked: &BTreeSet<AgentId>) -> Vec<TermView> {

@@ -210,8 +210,7 @@ impl Reading<'_> {
             for pair in self.folds.interference.alike(one, self.at) {
                 near.extend([pair.first.record, pair.second.record]);
             }
-            let held = self.folds.interference.topics_of(one, self.at);
-            topics.extend(held.map(String::from));
+            topics.extend(self.held_by(one).into_iter().map(String::from));
         }
         topics.extend(self.folds.tasks.assigned(agent).map(String::from));
         let needed = views.iter().filter(|view| agents.contains(&view.agent));
@@ -346,7 +345,7 @@ impl Reading<'_> {
     /// The digest of all that can be seen at this stamp. What depends on how far this node knows
     /// (provisional or confirmed, pending, pruned) is left out: equal records, equal digest.
     pub fn digest(&self) -> Digest {
-        let mut hash = Hash(Vec::new());
+        let mut hash = Hash::new();
         hash.add(&self.iteration());
         hash.add(&self.folds.course.settings(self.at));
         for view in self.presences() {
@@ -369,7 +368,7 @@ impl Reading<'_> {
             hash.add(&self.folds.tasks.read(name, self.at, &none));
         }
         hash.add(&self.folds.tasks.circular(self.at));
-        hash.add(&self.interferences(None, usize::MAX));
+        self.hash_interferences(&mut hash);
         hash.add(&self.folds.agents.marks_count(self.at));
         hash.add(&self.plan());
         for path in self.folds.files.paths_after(None) {
@@ -412,14 +411,33 @@ impl Reading<'_> {
     }
 }
 
-pub(super) struct Hash(Vec<u8>);
+/// The digest of all that is added: however much that is, little of it is in memory at a time.
+pub(super) struct Hash {
+    hasher: blake3::Hasher,
+    waiting: Vec<u8>,
+}
+
+/// How much is hashed at once (bytes).
+const PIECE_BYTES: usize = 64 * 1024;
 
 impl Hash {
-    pub(super) fn add<T: Serialize>(&mut self, value: &T) {
-        self.0 = wire::encode_onto(value, core::mem::take(&mut self.0));
+    fn new() -> Self {
+        Self {
+            hasher: blake3::Hasher::new_derive_key("unisono/views/v1"),
+            waiting: Vec::new(),
+        }
     }
 
-    fn finish(self) -> Digest {
-        Digest::of("unisono/views/v1", &[&self.0])
+    pub(super) fn add<T: Serialize>(&mut self, value: &T) {
+        self.waiting = wire::encode_onto(value, core::mem::take(&mut self.waiting));
+        if self.waiting.len() >= PIECE_BYTES {
+            self.hasher.update(&self.waiting);
+            self.waiting.clear();
+        }
+    }
+
+    fn finish(mut self) -> Digest {
+        self.hasher.update(&self.waiting);
+        Digest(*self.hasher.finalize().as_bytes())
     }
 }

@@ -287,6 +287,14 @@ impl Tasks {
         }
     }
 
+    /// A task's priority as of a stamp, if it has one.
+    pub fn priority(&self, name: &str, at: Stamp) -> Option<u8> {
+        match first(self.by_name.get(name)?, &Field::Priority, at)? {
+            FieldValue::Priority(priority) => Some(*priority),
+            _ => None,
+        }
+    }
+
     /// The last change of a task as of a stamp: its name says how the task stands.
     pub fn last_change(&self, name: &str, at: Stamp) -> Option<Place> {
         let changed = &self.by_name.get(name)?.changed;

@@ -16,9 +16,9 @@ use unisono_model::{
 use crate::facts;
 use crate::folds::NobodyLate;
 
-const LATER: u64 = 1 << 40;
+pub(crate) const LATER: u64 = 1 << 40;
 
-fn rules() -> FoldRules {
+pub(crate) fn rules() -> FoldRules {
     FoldRules {
         cluster: ClusterId([0; 16]),
         root: None,
@@ -36,7 +36,7 @@ fn claim_rules() -> Rules<'static> {
     }
 }
 
-fn fact(number: u64, agent: u8, at_ms: u64, action: Action) -> Fact {
+pub(crate) fn fact(number: u64, agent: u8, at_ms: u64, action: Action) -> Fact {
     let record = Digest::of("test", &[&number.to_le_bytes()]);
     let log = LogId {
         node: NodeId([agent % 3; 32]),
@@ -45,7 +45,7 @@ fn fact(number: u64, agent: u8, at_ms: u64, action: Action) -> Fact {
     facts::fact(record, (log, number), agent, at_ms, action)
 }
 
-fn enrolments(agents: u8) -> Vec<Fact> {
+pub(crate) fn enrolments(agents: u8) -> Vec<Fact> {
     (1..=agents)
         .map(|agent| {
             let enrol = Enrol {
@@ -59,7 +59,7 @@ fn enrolments(agents: u8) -> Vec<Fact> {
         .collect()
 }
 
-fn signal(kind: SignalKind, topic: &str, text: &str, lifetime_ms: u64) -> Action {
+pub(crate) fn signal(kind: SignalKind, topic: &str, text: &str, lifetime_ms: u64) -> Action {
     Action::Signal(Signal {
         kind,
         topic: topic.into(),
@@ -70,7 +70,7 @@ fn signal(kind: SignalKind, topic: &str, text: &str, lifetime_ms: u64) -> Action
     })
 }
 
-fn claim(topic: &str) -> Action {
+pub(crate) fn claim(topic: &str) -> Action {
     Action::Claim {
         topic: topic.into(),
         lease_ms: 3_000_000,
@@ -115,7 +115,7 @@ fn build(steps: &[(u8, u8, u8, u16)]) -> Vec<Fact> {
     facts
 }
 
-fn folded<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Folds {
+pub(crate) fn folded<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Folds {
     let mut folds = Folds::default();
     for fact in facts {
         folds.insert(fact.clone(), &rules());
@@ -123,7 +123,7 @@ fn folded<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Folds {
     folds
 }
 
-fn read<T>(folds: &Folds, at_ms: u64, what: impl FnOnce(&Reading<'_>) -> T) -> T {
+pub(crate) fn read<T>(folds: &Folds, at_ms: u64, what: impl FnOnce(&Reading<'_>) -> T) -> T {
     let horizon = Horizon::default();
     what(&Reading {
         folds,

@@ -3,6 +3,7 @@
 mod backdating;
 mod bounds;
 mod capability;
+mod crowds;
 mod election;
 mod ensemble;
 mod facts;

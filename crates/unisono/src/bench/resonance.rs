@@ -410,7 +410,9 @@ fn judge(labelled: &Labelled, prefix: &str, figures: &mut Figures) {
     figures.tell(format!("{prefix}_detection_p50_us"), p50);
     figures.tell(format!("{prefix}_detection_p99_us"), p99);
     figures.tell(format!("{prefix}_detection_worst_us"), worst);
-    let found = fold.pairs(Stamp::from_ms(2_000 + intents as u64), LIKENESS_FLOOR);
+    let found: Vec<_> = fold
+        .pairs(Stamp::from_ms(2_000 + intents as u64), LIKENESS_FLOOR)
+        .collect();
     let number = |agent: &AgentId| {
         let bytes = agent.0[..8].try_into().expect("a key has 32 bytes");
         u64::from_le_bytes(bytes) as usize

@@ -197,27 +197,25 @@ impl Intents {
         }
     }
 
-    /// The pairs that collide at a stamp, at least so alike (‰).
-    pub fn all(&self, at: Stamp, least: u64) -> Vec<Collision> {
-        let seen = self.standing.range(..=Place::end_of(at));
-        seen.flat_map(|(place, _)| self.before(*place, at, least))
-            .collect()
+    /// The pairs that collide at a stamp, at least so alike (‰), newest first.
+    pub fn all(&self, at: Stamp, least: u64) -> impl Iterator<Item = Collision> + '_ {
+        let seen = self.standing.range(..=Place::end_of(at)).rev();
+        seen.flat_map(move |(place, _)| self.before(*place, at, least))
     }
 
-    /// The same, of one agent.
-    pub fn of(&self, agent: &AgentId, at: Stamp, least: u64) -> Vec<Collision> {
-        let Some(own) = self.by_agent.get(agent) else {
-            return Vec::new();
-        };
-        let mut found = Vec::new();
-        for place in own.range(..=Place::end_of(at)) {
-            found.extend(self.before(*place, at, least));
-            if let Some(one) = self.standing.get(place) {
-                let later = one.liked_by.range(..=Place::end_of(at));
-                found.extend(later.filter_map(|later| self.collision(*place, *later, at, least)));
-            }
-        }
-        found
+    /// The same, of one agent, in the order of its INTENTs.
+    pub fn of(
+        &self,
+        agent: &AgentId,
+        at: Stamp,
+        least: u64,
+    ) -> impl Iterator<Item = Collision> + '_ {
+        let own = self.by_agent.get(agent).into_iter();
+        let own = own.flat_map(move |own| own.range(..=Place::end_of(at)));
+        own.flat_map(move |place| {
+            let before = self.before(*place, at, least);
+            before.chain(self.behind(*place, at, least))
+        })
     }
 
     fn before(&self, place: Place, at: Stamp, least: u64) -> impl Iterator<Item = Collision> + '_ {
@@ -225,6 +223,14 @@ impl Intents {
         like.into_iter()
             .flat_map(BTreeMap::keys)
             .filter_map(move |earlier| self.collision(*earlier, place, at, least))
+    }
+
+    fn behind(&self, place: Place, at: Stamp, least: u64) -> impl Iterator<Item = Collision> + '_ {
+        let liked_by = self.standing.get(&place).map(|one| &one.liked_by);
+        liked_by
+            .into_iter()
+            .flat_map(move |later| later.range(..=Place::end_of(at)))
+            .filter_map(move |later| self.collision(place, *later, at, least))
     }
 
     fn collision(&self, first: Place, second: Place, at: Stamp, least: u64) -> Option<Collision> {

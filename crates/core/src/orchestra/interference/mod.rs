@@ -101,18 +101,28 @@ impl Interference {
     }
 
     /// All pairs of INTENTs that stand and are at least so alike (‰).
-    pub fn pairs(&self, at: Stamp, least: u16) -> Vec<intents::Collision> {
+    pub fn pairs(&self, at: Stamp, least: u16) -> impl Iterator<Item = intents::Collision> + '_ {
         self.intents.all(at, u64::from(least))
     }
 
     /// INTENTs of others that are anything like those of an agent.
-    pub fn alike(&self, agent: &AgentId, at: Stamp) -> Vec<intents::Collision> {
+    pub fn alike(
+        &self,
+        agent: &AgentId,
+        at: Stamp,
+    ) -> impl Iterator<Item = intents::Collision> + '_ {
         self.intents.of(agent, at, 0)
     }
 
-    /// Topics that an agent may hold at a stamp, by name.
-    pub fn topics_of(&self, agent: &AgentId, at: Stamp) -> impl Iterator<Item = &str> {
-        self.topics.of(agent, at)
+    /// Topics that an agent has claimed and may hold at a stamp, at most so many of those that
+    /// `counts` is true of, by name.
+    pub fn topics_of(
+        &self,
+        agent: &AgentId,
+        at: Stamp,
+        counts: &dyn Fn(&str) -> bool,
+    ) -> Vec<&str> {
+        self.topics.of(agent, at, counts)
     }
 
     /// Drops what can no longer be the answer to anything above the frontier.

@@ -95,8 +95,10 @@ impl Needs {
         let topics = self.topics.iter();
         topics
             .flat_map(|(name, topic)| {
+                // Once for all who need it: they may be as many as those who offered it.
+                let offered = topic.offered(&moment);
                 let agents = topic.needs.keys();
-                agents.filter_map(move |agent| topic.unanswered(name, agent, &moment))
+                agents.filter_map(move |agent| topic.unanswered(name, agent, offered, &moment))
             })
             .collect()
     }
@@ -106,7 +108,7 @@ impl Needs {
         let own = self.by_agent.get(agent).into_iter().flatten();
         own.filter_map(|name| {
             let topic = self.topics.get(name)?;
-            topic.unanswered(name, agent, &moment)
+            topic.unanswered(name, agent, topic.offered(&moment), &moment)
         })
         .collect()
     }
@@ -162,10 +164,21 @@ impl Needs {
 }
 
 impl Topic {
+    /// The first two that offer it: of two, one is somebody else than whoever needs it.
+    fn offered(&self, moment: &Moment) -> [Option<AgentId>; 2] {
+        let offers = self.offers.iter().filter(|(_, said)| {
+            let mut said = said.iter();
+            said.any(|(place, offer)| offer.stands(place, moment))
+        });
+        let mut agents = offers.map(|(agent, _)| *agent);
+        [agents.next(), agents.next()]
+    }
+
     fn unanswered<'a>(
         &self,
         name: &'a str,
         agent: &AgentId,
+        offered: [Option<AgentId>; 2],
         moment: &Moment,
     ) -> Option<Unanswered<'a>> {
         let own = self.needs.get(agent)?.iter();
@@ -174,9 +187,7 @@ impl Topic {
         if place.stamp.plus_ms(moment.patience_ms) > moment.at {
             return None;
         }
-        let others = self.offers.iter().filter(|(other, _)| *other != agent);
-        let mut offers = others.flat_map(|(_, said)| said);
-        if offers.any(|(place, offer)| offer.stands(place, moment)) {
+        if offered.iter().flatten().any(|other| other != agent) {
             return None;
         }
         Some(Unanswered {

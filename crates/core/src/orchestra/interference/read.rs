@@ -1,10 +1,16 @@
 //! Reading interferences as of a stamp.
+//!
+//! ```text
+//!   folds ──► each, one after the other ──► counted ──► the first of a page ──► shown with texts
+//! ```
+//! Agents can make far more interferences than anybody looks at, so nothing is copied for one that
+//! is not shown.
 
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::string::String;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
-use unisono_model::{AgentId, Digest, Place, Setting, Stamp};
+use unisono_model::{AgentId, Digest, Place, Resolve, Setting, Stamp};
 
 use super::intents::Collision;
 use super::needs::{Moment, Unanswered};
@@ -14,79 +20,194 @@ use super::view::{
 };
 use crate::orchestra::Reading;
 use crate::orchestra::claims::{Holding, TopicState};
+use crate::orchestra::read::Hash;
+
+/// An interference, with nothing copied.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::orchestra) struct Found<'a> {
+    pub(in crate::orchestra) kind: InterferenceKind,
+    pub(in crate::orchestra) blocking: bool,
+    /// The earlier one.
+    first: Side<'a>,
+    /// A NEED has none.
+    second: Option<Side<'a>>,
+    since: Stamp,
+    until: Stamp,
+    likeness: u16,
+    decided_for: Option<AgentId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Side<'a> {
+    place: Place,
+    agent: AgentId,
+    /// Of a claim or a NEED; that of an INTENT stands in its signal.
+    topic: &'a str,
+}
+
+/// Open ones first, then those that block, then the newest.
+type Order = (bool, bool, Reverse<Stamp>, Digest);
+
+type Resolved<'a> = (Place, AgentId, &'a Resolve);
+
+/// The first of those that are wanted, and how many there are of these.
+#[derive(Default)]
+pub(in crate::orchestra) struct Page<'a> {
+    most: usize,
+    kept: BTreeMap<Order, (Found<'a>, Option<Resolved<'a>>)>,
+    pub(in crate::orchestra) open: u64,
+    resolved: u64,
+}
+
+impl Found<'_> {
+    fn id(&self) -> Digest {
+        let second = self.second.as_ref().unwrap_or(&self.first);
+        let (one, other) = (&self.first.place.record, &second.place.record);
+        self.kind.id(one, other)
+    }
+
+    /// Whom it names.
+    pub(in crate::orchestra) fn agents(&self) -> impl Iterator<Item = AgentId> {
+        let second = self.second.map(|side| side.agent);
+        core::iter::once(self.first.agent).chain(second)
+    }
+}
+
+impl<'a> Page<'a> {
+    /// Whether nothing that begins like this can come onto it any more.
+    fn is_beyond(&self, open: bool, one: &Found<'_>) -> bool {
+        self.kept.len() >= self.most
+            && self.kept.last_key_value().is_none_or(|(last, _)| {
+                (!open, !one.blocking, Reverse(one.since)) > (last.0, last.1, last.2)
+            })
+    }
+
+    fn keep(&mut self, id: Digest, one: Found<'a>, resolved: Option<Resolved<'a>>) {
+        let order = (resolved.is_some(), !one.blocking, Reverse(one.since), id);
+        self.kept.insert(order, (one, resolved));
+        if self.kept.len() > self.most {
+            self.kept.pop_last();
+        }
+    }
+}
 
 impl Reading<'_> {
     /// Interferences that stand, at most so many; all, or those that name one of some agents.
     pub fn interferences(&self, of: Option<&BTreeSet<AgentId>>, limit: usize) -> InterferencesView {
-        let mut found = self.interferences_found(of);
-        let open = found.iter().filter(|one| one.is_open()).count();
-        let resolved = found.len() - open;
-        let order = |one: &InterferenceView| {
-            let newest = core::cmp::Reverse(one.since);
-            (!one.is_open(), !one.blocking, newest, one.id)
+        self.show(&self.interferences_where(of, limit, &mut |_, _| true))
+    }
+
+    /// Those that stand and that `wanted` is true of, which also hears whether each is open. It
+    /// sees every one of them, so it may count by itself.
+    pub(in crate::orchestra) fn interferences_where<'a>(
+        &'a self,
+        of: Option<&BTreeSet<AgentId>>,
+        limit: usize,
+        wanted: &mut dyn FnMut(&Found<'a>, bool) -> bool,
+    ) -> Page<'a> {
+        let resolutions = &self.folds.interference.resolutions;
+        let begins = resolutions.begins(self.at);
+        let last = self.folds.interference.sabotage.resolution_last;
+        let mut page = Page {
+            most: limit,
+            ..Page::default()
         };
-        if found.len() > limit && limit > 0 {
-            found.select_nth_unstable_by_key(limit - 1, order);
-            found.truncate(limit);
-        }
-        found.sort_by_key(order);
-        found.truncate(limit);
+        self.each_interference(of, &mut |one| {
+            // A name costs more than all else here, and most of them are not asked for.
+            let id = (!resolutions.is_empty()).then(|| one.id());
+            let resolved = id.and_then(|id| resolutions.read(&id, self.at, begins, last));
+            let open = resolved.is_none();
+            if !wanted(&one, open) {
+                return;
+            }
+            page.open += u64::from(open);
+            page.resolved += u64::from(!open);
+            if !page.is_beyond(open, &one) {
+                page.keep(id.unwrap_or_else(|| one.id()), one, resolved);
+            }
+        });
+        page
+    }
+
+    /// What a page looks like to people.
+    pub(in crate::orchestra) fn show(&self, page: &Page<'_>) -> InterferencesView {
+        let kept = page.kept.iter();
         InterferencesView {
-            interferences: found,
-            open: open as u64,
-            resolved: resolved as u64,
+            interferences: kept
+                .map(|(order, (one, resolved))| self.show_one(order.3, one, resolved.as_ref()))
+                .collect(),
+            open: page.open,
+            resolved: page.resolved,
         }
+    }
+
+    /// All of them as [`InterferencesView`] would be written, of which one at a time is shown.
+    pub(in crate::orchestra) fn hash_interferences(&self, hash: &mut Hash) {
+        let page = self.interferences_where(None, usize::MAX, &mut |_, _| true);
+        hash.add(&page.kept.len());
+        for (order, (one, resolved)) in &page.kept {
+            hash.add(&self.show_one(order.3, one, resolved.as_ref()));
+        }
+        hash.add(&(page.open, page.resolved));
     }
 
     /// One of those that stand.
     pub fn interference(&self, id: &Digest) -> Option<InterferenceView> {
-        let found = self.interferences_found(None);
-        found.into_iter().find(|one| one.id == *id)
-    }
-
-    fn interferences_found(&self, of: Option<&BTreeSet<AgentId>>) -> Vec<InterferenceView> {
-        let fold = &self.folds.interference;
-        let mut found: BTreeMap<Digest, InterferenceView> = BTreeMap::new();
-        let mut add = |one: InterferenceView| drop(found.insert(one.id, one));
-        self.collisions(of).into_iter().for_each(|one| {
-            if let Some(view) = self.show_collision(&one) {
-                add(view);
+        let mut known = None;
+        self.each_interference(None, &mut |one| {
+            if known.is_none() && one.id() == *id {
+                known = Some(one);
             }
         });
-        self.unanswered(of)
-            .into_iter()
-            .for_each(|one| add(self.show_unanswered(&one)));
-        self.contested(of, &mut add);
-        self.overlaps(of, &mut add);
-        let mut found: Vec<InterferenceView> = found.into_values().collect();
-        if let Some(agents) = of {
-            found.retain(|one| agents.iter().any(|agent| one.names(agent)));
-        }
-        let begins = fold.resolutions.begins(self.at);
-        let last = fold.sabotage.resolution_last;
-        for one in &mut found {
-            let known = fold.resolutions.read(&one.id, self.at, begins, last);
-            one.resolution = known.map(|(place, agent, resolve)| ResolutionView {
-                place,
-                agent,
-                name: self.folds.agents.name(&agent),
-                how: resolve.how,
-                outcome: resolve.outcome.clone(),
-                mark: resolve.mark,
-            });
-        }
-        found
+        let resolutions = &self.folds.interference.resolutions;
+        let begins = resolutions.begins(self.at);
+        let last = self.folds.interference.sabotage.resolution_last;
+        let resolved = resolutions.read(id, self.at, begins, last);
+        known.map(|one| self.show_one(*id, &one, resolved.as_ref()))
     }
 
-    fn collisions(&self, of: Option<&BTreeSet<AgentId>>) -> Vec<Collision> {
+    /// Hands over each interference once.
+    fn each_interference<'a>(
+        &'a self,
+        of: Option<&BTreeSet<AgentId>>,
+        see: &mut dyn FnMut(Found<'a>),
+    ) {
+        self.collisions(of, see);
+        for one in self.unanswered(of) {
+            see(self.found_unanswered(&one));
+        }
+        // Two that an agent holds, or two agents of one name, are found from both sides.
+        let mut seen = BTreeSet::new();
+        let mut add = |one: Found<'a>| {
+            let named = of.is_none_or(|agents| one.agents().any(|agent| agents.contains(&agent)));
+            if named && seen.insert((one.kind, one.first.place, one.second.map(|two| two.place))) {
+                see(one);
+            }
+        };
+        self.contested(of, &mut add);
+        self.overlaps(of, &mut add);
+    }
+
+    fn collisions<'a>(&'a self, of: Option<&BTreeSet<AgentId>>, see: &mut dyn FnMut(Found<'a>)) {
         let intents = &self.folds.interference.intents;
         let least = self.setting(Setting::CollisionPermille);
-        match of {
-            None => intents.all(self.at, least),
-            Some(agents) => agents
-                .iter()
-                .flat_map(|agent| intents.of(agent, self.at, least))
-                .collect(),
+        let mut found = |one: Collision| {
+            // What has ended may be forgotten here and not elsewhere.
+            let known = |place| self.folds.signals.get(place).is_some();
+            if known(&one.first) && known(&one.second) {
+                see(found_collision(&one));
+            }
+        };
+        let Some(agents) = of else {
+            return intents.all(self.at, least).for_each(found);
+        };
+        for agent in agents {
+            for one in intents.of(agent, self.at, least) {
+                // Between two of them it is found from both sides.
+                if one.second_agent == *agent || !agents.contains(&one.second_agent) {
+                    found(one);
+                }
+            }
         }
     }
 
@@ -108,16 +229,30 @@ impl Reading<'_> {
 
     fn topics(&self, of: Option<&BTreeSet<AgentId>>) -> BTreeSet<&str> {
         let topics = &self.folds.interference.topics;
-        match of {
-            None => topics.live(self.at).collect(),
-            Some(agents) => agents
-                .iter()
-                .flat_map(|agent| topics.of(agent, self.at))
-                .collect(),
-        }
+        let Some(agents) = of else {
+            return topics.live(self.at).collect();
+        };
+        let own = agents.iter().flat_map(|agent| {
+            topics.of(agent, self.at, &|topic| {
+                let state = self.topic(topic);
+                let holds = state.holding.is_some_and(|held| held.agent == *agent);
+                holds || state.losers.iter().any(|loser| loser.agent == *agent)
+            })
+        });
+        own.collect()
     }
 
-    fn contested(&self, of: Option<&BTreeSet<AgentId>>, add: &mut dyn FnMut(InterferenceView)) {
+    /// What an agent holds, by name, at most so much as is looked at.
+    pub(in crate::orchestra) fn held_by(&self, agent: &AgentId) -> Vec<&str> {
+        let holds = |topic: &str| {
+            self.topic(topic)
+                .holding
+                .is_some_and(|held| held.agent == *agent)
+        };
+        self.folds.interference.topics_of(agent, self.at, &holds)
+    }
+
+    fn contested<'a>(&'a self, of: Option<&BTreeSet<AgentId>>, add: &mut dyn FnMut(Found<'a>)) {
         for topic in self.topics(of) {
             let TopicState {
                 holding, losers, ..
@@ -129,37 +264,27 @@ impl Reading<'_> {
                 if decided || loser.agent == holding.agent {
                     continue;
                 }
-                let (winner, lost) = (holding.claim, loser.claim);
-                let mut sides = Vec::from([
-                    self.claim_side(topic, winner, holding.agent),
-                    self.claim_side(topic, lost, loser.agent),
-                ]);
-                sides.sort_by_key(|side| side.place);
-                add(InterferenceView {
-                    id: InterferenceKind::Contested.id(&winner.record, &lost.record),
-                    kind: InterferenceKind::Contested,
-                    blocking: true,
-                    sides,
-                    since: winner.stamp.max(lost.stamp),
+                let won = side(topic, holding.claim, holding.agent);
+                let lost = side(topic, loser.claim, loser.agent);
+                add(Found {
                     until: holding.until.min(loser.until),
-                    likeness: 1_000,
-                    decided_for: Some(self.folds.agents.name(&holding.agent)),
-                    resolution: None,
+                    decided_for: Some(holding.agent),
+                    ..of_claims(InterferenceKind::Contested, won, lost)
                 });
             }
         }
     }
 
-    fn overlaps(&self, of: Option<&BTreeSet<AgentId>>, add: &mut dyn FnMut(InterferenceView)) {
-        let topics = &self.folds.interference.topics;
-        let held = |topic: &str| self.topic(topic).holding.is_some();
+    fn overlaps<'a>(&'a self, of: Option<&BTreeSet<AgentId>>, add: &mut dyn FnMut(Found<'a>)) {
+        let ask = |topic: &str| self.topic(topic).holding.is_some();
+        let mut walk = self.folds.interference.topics.walk(&ask);
         for topic in self.topics(of) {
             let Some(holding) = self.topic(topic).holding else {
                 continue;
             };
-            let mut others = topics.over(topic, &held);
+            let mut others = walk.over(topic);
             if of.is_some() {
-                others.extend(topics.under(topic, &held));
+                others.extend(walk.under(topic));
             }
             if self.folds.interference.sabotage.glob_by_prefix {
                 others.extend(self.begin_alike(topic));
@@ -168,7 +293,8 @@ impl Reading<'_> {
                 if let Some(theirs) = self.topic(other).holding
                     && theirs.agent != holding.agent
                 {
-                    add(self.overlap((topic, &holding), (other, &theirs)));
+                    let one = (topic, &holding);
+                    add(found_overlap(one, (other, &theirs)));
                 }
             }
         }
@@ -184,82 +310,112 @@ impl Reading<'_> {
         .collect()
     }
 
-    fn overlap(&self, one: (&str, &Holding), two: (&str, &Holding)) -> InterferenceView {
-        let mut sides: Vec<SideView> = [one, two]
-            .iter()
-            .map(|(topic, held)| self.claim_side(topic, held.claim, held.agent))
-            .collect();
-        sides.sort_by_key(|side| side.place);
-        let (one, two) = (one.1, two.1);
-        InterferenceView {
-            id: InterferenceKind::Overlap.id(&one.claim.record, &two.claim.record),
-            kind: InterferenceKind::Overlap,
-            blocking: true,
-            sides,
-            since: one.claim.stamp.max(two.claim.stamp),
-            until: one.until.min(two.until),
-            likeness: 1_000,
-            decided_for: None,
-            resolution: None,
-        }
-    }
-
-    fn claim_side(&self, topic: &str, place: Place, agent: AgentId) -> SideView {
-        SideView {
-            place,
-            agent,
-            name: self.folds.agents.name(&agent),
-            topic: topic.into(),
-            text: String::new(),
-        }
-    }
-
-    fn signal_side(&self, place: Place) -> Option<SideView> {
-        let emitted = self.folds.signals.get(&place)?;
-        Some(SideView {
-            place,
-            agent: emitted.agent,
-            name: self.folds.agents.name(&emitted.agent),
-            topic: emitted.signal.topic.clone(),
-            text: emitted.signal.text.clone(),
-        })
-    }
-
-    fn show_collision(&self, one: &Collision) -> Option<InterferenceView> {
-        let sides = Vec::from([self.signal_side(one.first)?, self.signal_side(one.second)?]);
-        Some(InterferenceView {
-            id: InterferenceKind::Collision.id(&one.first.record, &one.second.record),
-            kind: InterferenceKind::Collision,
-            blocking: false,
-            sides,
-            since: one.second.stamp,
-            until: one.until,
-            likeness: one.likeness,
-            decided_for: None,
-            resolution: None,
-        })
-    }
-
-    fn show_unanswered(&self, one: &Unanswered<'_>) -> InterferenceView {
+    fn found_unanswered<'a>(&self, one: &Unanswered<'a>) -> Found<'a> {
         let patience_ms = self.setting(Setting::NeedPatienceMs);
-        let side = self.signal_side(one.need).unwrap_or_else(|| SideView {
-            place: one.need,
-            agent: one.agent,
-            name: self.folds.agents.name(&one.agent),
-            topic: one.topic.into(),
-            text: String::new(),
-        });
-        let since: Stamp = one.need.stamp.plus_ms(patience_ms);
-        InterferenceView {
-            id: InterferenceKind::Unanswered.id(&one.need.record, &one.need.record),
+        Found {
             kind: InterferenceKind::Unanswered,
             blocking: one.blocking,
-            sides: Vec::from([side]),
-            since,
+            first: side(one.topic, one.need, one.agent),
+            second: None,
+            since: one.need.stamp.plus_ms(patience_ms),
             until: one.until,
             likeness: 1_000,
             decided_for: None,
-            resolution: None,
         }
+    }
+
+    fn show_one(
+        &self,
+        id: Digest,
+        one: &Found<'_>,
+        resolved: Option<&Resolved<'_>>,
+    ) -> InterferenceView {
+        let name = |agent: &AgentId| self.folds.agents.name(agent);
+        let sides = core::iter::once(&one.first).chain(&one.second);
+        InterferenceView {
+            id,
+            kind: one.kind,
+            blocking: one.blocking,
+            sides: sides.map(|side| self.show_side(one.kind, side)).collect(),
+            since: one.since,
+            until: one.until,
+            likeness: one.likeness,
+            decided_for: one.decided_for.as_ref().map(name),
+            resolution: resolved.map(|(place, agent, resolve)| ResolutionView {
+                place: *place,
+                agent: *agent,
+                name: name(agent),
+                how: resolve.how,
+                outcome: resolve.outcome.clone(),
+                mark: resolve.mark,
+            }),
+        }
+    }
+
+    fn show_side(&self, kind: InterferenceKind, side: &Side<'_>) -> SideView {
+        let said = match kind {
+            InterferenceKind::Contested | InterferenceKind::Overlap => None,
+            InterferenceKind::Unanswered | InterferenceKind::Collision => {
+                self.folds.signals.get(&side.place)
+            }
+        };
+        let (topic, text) = said.map_or((side.topic, ""), |said| {
+            (&said.signal.topic, &said.signal.text)
+        });
+        SideView {
+            place: side.place,
+            agent: side.agent,
+            name: self.folds.agents.name(&side.agent),
+            topic: topic.into(),
+            text: text.into(),
+        }
+    }
+}
+
+fn side(topic: &str, place: Place, agent: AgentId) -> Side<'_> {
+    Side {
+        place,
+        agent,
+        topic,
+    }
+}
+
+fn of_claims<'a>(kind: InterferenceKind, one: Side<'a>, other: Side<'a>) -> Found<'a> {
+    let (first, second) = if one.place <= other.place {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    Found {
+        kind,
+        blocking: true,
+        first,
+        second: Some(second),
+        since: second.place.stamp,
+        until: Stamp::MAX,
+        likeness: 1_000,
+        decided_for: None,
+    }
+}
+
+fn found_overlap<'a>(one: (&'a str, &Holding), two: (&'a str, &Holding)) -> Found<'a> {
+    let until = one.1.until.min(two.1.until);
+    let [one, two] = [one, two].map(|(topic, held)| side(topic, held.claim, held.agent));
+    Found {
+        until,
+        ..of_claims(InterferenceKind::Overlap, one, two)
+    }
+}
+
+fn found_collision<'a>(one: &Collision) -> Found<'a> {
+    Found {
+        kind: InterferenceKind::Collision,
+        blocking: false,
+        first: side("", one.first, one.first_agent),
+        second: Some(side("", one.second, one.second_agent)),
+        since: one.second.stamp,
+        until: one.until,
+        likeness: one.likeness,
+        decided_for: None,
     }
 }

@@ -34,6 +34,11 @@ impl Resolutions {
         }
     }
 
+    /// Whether nothing was resolved.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
     /// Where those that count at a stamp begin.
     pub fn begins(&self, at: Stamp) -> Place {
         if self.order.len() <= RESOLUTIONS_MAX {

@@ -58,11 +58,16 @@ impl Topics {
         live.map(|(topic, _)| topic.as_str())
     }
 
-    /// Those that an agent has claimed, at most [`OWN_TOPICS_MAX`], by name.
-    pub fn of(&self, agent: &AgentId, at: Stamp) -> impl Iterator<Item = &str> {
+    /// Those that an agent has claimed and that `counts` is true of, at most [`OWN_TOPICS_MAX`], by
+    /// name. What it has claimed and given back takes no room.
+    pub fn of(&self, agent: &AgentId, at: Stamp, counts: &dyn Fn(&str) -> bool) -> Vec<&str> {
         let own = self.by_agent.get(agent).into_iter().flatten();
-        let live = move |topic: &&String| self.live.get(*topic).is_some_and(|until| *until >= at);
-        own.filter(live).map(String::as_str).take(OWN_TOPICS_MAX)
+        let live = |topic: &&String| self.live.get(*topic).is_some_and(|until| *until >= at);
+        own.filter(live)
+            .map(String::as_str)
+            .filter(|topic| counts(topic))
+            .take(OWN_TOPICS_MAX)
+            .collect()
     }
 
     /// Those in the directory of a path, at most [`UNDER_GLOB_MAX`], by name.
@@ -70,65 +75,24 @@ impl Topics {
         let Some((directory, _)) = path.trim_end_matches('/').rsplit_once('/') else {
             return Vec::new();
         };
-        let below = self.live.range(String::from(directory)..);
+        let directory = alloc::format!("{directory}/");
+        let below = self.live.range(directory.clone()..);
         below
-            .take_while(|(topic, _)| topic.starts_with(directory))
+            .take_while(|(topic, _)| topic.starts_with(&directory))
+            .filter(|(topic, until)| **until >= at && topic.as_str() != path)
             .take(UNDER_GLOB_MAX)
-            .filter(|(topic, until)| {
-                let rest = topic[directory.len()..].strip_prefix('/');
-                **until >= at && rest.is_some() && topic.as_str() != path
-            })
             .map(|(topic, _)| topic.as_str())
             .collect()
     }
 
-    /// The globs over a topic, of those that are held: of two globs that stand under the same names,
-    /// the second finds the first.
-    pub fn over<'a>(&'a self, topic: &'a str, held: &dyn Fn(&str) -> bool) -> Vec<&'a str> {
-        let pattern = Pattern::of(topic);
-        let own = pattern.beginning();
-        let mut found = Vec::new();
-        for place in pattern.beginnings() {
-            let alone = place == own && pattern.is_glob();
-            for glob in self.held_globs(&place, held) {
-                if (!alone || glob < topic) && glob != topic && Pattern::of(glob).overlaps(&pattern)
-                {
-                    found.push(glob);
-                }
-            }
+    /// Begins to look for globs over topics, where `ask` says which topics are held.
+    pub fn walk<'a, 'f>(&'a self, ask: &'f dyn Fn(&str) -> bool) -> Walk<'a, 'f> {
+        Walk {
+            topics: self,
+            ask,
+            held: BTreeMap::new(),
+            globs: BTreeMap::new(),
         }
-        found
-    }
-
-    fn held_globs<'a>(&'a self, place: &str, held: &dyn Fn(&str) -> bool) -> Vec<&'a str> {
-        let globs = self.globs.get(place).into_iter().flatten();
-        let globs = globs.map(String::as_str).filter(|glob| held(glob));
-        globs.take(GLOBS_PER_PLACE_MAX).collect()
-    }
-
-    /// The topics that a glob is over, of those that are held: those that find it by
-    /// [`Topics::over`], as far as they are among the first [`UNDER_GLOB_MAX`] by name.
-    pub fn under<'a>(&'a self, glob: &str, held: &dyn Fn(&str) -> bool) -> Vec<&'a str> {
-        let pattern = Pattern::of(glob);
-        if !pattern.is_glob() {
-            return Vec::new();
-        }
-        let beginning = pattern.beginning();
-        if !self.held_globs(&beginning, held).contains(&glob) {
-            return Vec::new();
-        }
-        let below = self.live.range(beginning.clone()..);
-        let below = below.take_while(|(topic, _)| topic.starts_with(&beginning));
-        below
-            .map(|(topic, _)| topic.as_str())
-            .filter(|topic| held(topic))
-            .take(UNDER_GLOB_MAX)
-            .filter(|topic| {
-                let other = Pattern::of(topic);
-                let finds = !other.is_glob() || other.beginning() != beginning || glob < *topic;
-                finds && *topic != glob && pattern.overlaps(&other)
-            })
-            .collect()
     }
 
     /// Drops what nobody can hold any more at the frontier.
@@ -152,5 +116,83 @@ impl Topics {
     /// Values kept in memory.
     pub fn weight(&self) -> usize {
         self.live.len()
+    }
+}
+
+/// What one read has found out about topics: each is asked for once, however many others it may
+/// have to do with.
+pub struct Walk<'a, 'f> {
+    topics: &'a Topics,
+    ask: &'f dyn Fn(&str) -> bool,
+    held: BTreeMap<&'a str, bool>,
+    globs: BTreeMap<&'a str, Vec<&'a str>>,
+}
+
+impl<'a> Walk<'a, '_> {
+    /// The globs over a topic, of those that are held: of two globs that stand under the same names,
+    /// the second finds the first.
+    pub fn over(&mut self, topic: &str) -> Vec<&'a str> {
+        let pattern = Pattern::of(topic);
+        let own = pattern.beginning();
+        let mut found = Vec::new();
+        for place in pattern.beginnings() {
+            let alone = place == own && pattern.is_glob();
+            for glob in self.held_globs(&place) {
+                if (!alone || *glob < topic)
+                    && *glob != topic
+                    && Pattern::of(glob).overlaps(&pattern)
+                {
+                    found.push(*glob);
+                }
+            }
+        }
+        found
+    }
+
+    fn is_held(&mut self, topic: &'a str) -> bool {
+        let ask = self.ask;
+        *self.held.entry(topic).or_insert_with(|| ask(topic))
+    }
+
+    fn held_globs(&mut self, place: &str) -> &[&'a str] {
+        let Some((place, all)) = self.topics.globs.get_key_value(place) else {
+            return &[];
+        };
+        if !self.globs.contains_key(place.as_str()) {
+            let mut held = Vec::new();
+            for glob in all {
+                if held.len() < GLOBS_PER_PLACE_MAX && self.is_held(glob) {
+                    held.push(glob.as_str());
+                }
+            }
+            self.globs.insert(place, held);
+        }
+        self.globs.get(place.as_str()).map_or(&[], Vec::as_slice)
+    }
+
+    /// The topics that a glob is over, of those that are held: those that find it by
+    /// [`Walk::over`], as far as they are among the first [`UNDER_GLOB_MAX`] by name.
+    pub fn under(&mut self, glob: &str) -> Vec<&'a str> {
+        let pattern = Pattern::of(glob);
+        if !pattern.is_glob() {
+            return Vec::new();
+        }
+        let beginning = pattern.beginning();
+        if !self.held_globs(&beginning).contains(&glob) {
+            return Vec::new();
+        }
+        let topics = self.topics;
+        let below = topics.live.range(beginning.clone()..);
+        let below = below.take_while(|(topic, _)| topic.starts_with(&beginning));
+        below
+            .map(|(topic, _)| topic.as_str())
+            .filter(|topic| self.is_held(topic))
+            .take(UNDER_GLOB_MAX)
+            .filter(|topic| {
+                let other = Pattern::of(topic);
+                let finds = !other.is_glob() || other.beginning() != beginning || glob < *topic;
+                finds && *topic != glob && pattern.overlaps(&other)
+            })
+            .collect()
     }
 }
