@@ -125,7 +125,7 @@ impl Living {
             let values = conflict.values.iter().map(|(actor, value)| {
                 let writer = self.writers.get(&actor.0);
                 let writer = writer.map_or_else(|| format!("{actor:?}"), String::clone);
-                (writer, shown(value))
+                (shown(value), writer)
             });
             view.concurrent = values.collect();
         }
@@ -230,6 +230,14 @@ impl Node {
         let Some(space) = self.spaces.get(&ask.orchestra) else {
             return Err(super::answer::unknown_orchestra());
         };
+        if ask.as_of.is_some() {
+            // An answer that bore the time asked for and today's text would be a lie.
+            return Err(Rejection::new(
+                Code::TooOld,
+                "notes and configuration are shown as they are now, not as of a time",
+            )
+            .hint("ask without a time"));
+        }
         let document = &space.living.document;
         let view = match &ask.question {
             Question::Note(name) => document.note(name).map(|text| {
