@@ -75,6 +75,9 @@ pub const LOSSES_TOLD_MAX: usize = 4_096;
 pub const VIEW_DELAY_MS: u64 = 3_000;
 /// How far this node's clock may be from the other members' before it refuses to write (ms).
 pub const CLOCK_OFF_MS: i64 = 2_000;
+/// How far this node's stamps may be ahead of its own clock, after that was set back, before it
+/// refuses to write (ms): so long, nobody else sees what it has acknowledged.
+pub const STAMPS_AHEAD_MS_MAX: u64 = 30_000;
 /// Heads of foreign logs remembered to find forks without the disk.
 pub const HEADERS_KEPT_MAX: usize = 64;
 /// How often the same refusal of the same agent is told (ms): in between it is counted.

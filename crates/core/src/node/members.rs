@@ -53,6 +53,16 @@ impl Node {
         (now <= since).then(|| since.as_ms().saturating_sub(now.as_ms()).max(1))
     }
 
+    /// By how much this node has stamped ahead of its clock (ms), if that is too much: its clock was
+    /// ahead for a while, and stamps never go back. What it wrote now would be acknowledged, and
+    /// shown nowhere else until the others' clocks have come so far (a step of an hour for ten
+    /// seconds hid a node's writes for an hour).
+    pub(super) fn stamps_ahead_ms(&self, context: &Context<'_>) -> Option<u64> {
+        let stamped_ms = self.clock.now(context.wall_ns).as_ms();
+        let ahead_ms = stamped_ms.saturating_sub(context.wall_ms());
+        (ahead_ms > limits::STAMPS_AHEAD_MS_MAX).then_some(ahead_ms)
+    }
+
     /// Sees to it that this life becomes a member: a founder, and a member that starts again, say
     /// so themselves; anybody else knocks, again and again, because a knock can be lost.
     pub(super) fn join(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {

@@ -114,6 +114,9 @@ impl Node {
         if let Some(offset_ms) = self.clock_off() {
             return Err(clock_off(offset_ms));
         }
+        if let Some(ahead_ms) = self.stamps_ahead_ms(context) {
+            return Err(stamps_ahead(ahead_ms));
+        }
         if let Some(ahead_ms) = self.admitted_ahead_ms(context) {
             return Err(before_admission(ahead_ms));
         }
@@ -557,6 +560,16 @@ fn before_admission(ahead_ms: u64) -> Rejection {
     )
     .hint("other nodes take writes meanwhile, and this one does when its clock has come there")
     .retry_after(ahead_ms.min(5_000))
+}
+
+fn stamps_ahead(ahead_ms: u64) -> Rejection {
+    let detail = format!(
+        "this node's clock was ahead, and it has stamped {ahead_ms} ms further than its clock is \
+         now: others would see what it writes only then; nothing was written"
+    );
+    Rejection::new(Code::ClockOff, detail)
+        .hint("other nodes take writes; this one does when its clock has come so far")
+        .retry_after(ahead_ms.min(60_000))
 }
 
 fn clock_off(offset_ms: i64) -> Rejection {
