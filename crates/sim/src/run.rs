@@ -100,7 +100,7 @@ impl Outcome {
             .any(|verdict| named(&verdict.invariant))
     }
 
-    /// How to run it again.
+    /// How to run it again. A scenario that came from a file has to be named beside this.
     pub fn replay(&self, scenario: &Scenario) -> String {
         let sabotage = scenario
             .sabotage

@@ -120,6 +120,16 @@ fn listening(command: &Command) -> crate::config::Flags {
 
 /// Commands that ask a node.
 async fn ask(command: Command, session: Session) -> Result<(), Failure> {
+    let present = matches!(
+        command,
+        Command::Status | Command::Members | Command::Log(_) | Command::Dump(_)
+    );
+    if present && session.as_of().is_some() {
+        return Err(
+            Failure::usage("this command knows no --as-of: it shows what is there now")
+                .hint("`log` and `dump` take --after CURSOR; views of an orchestra take --as-of"),
+        );
+    }
     match command {
         Command::Status => state::status(&session).await,
         Command::Members => state::members(&session).await,

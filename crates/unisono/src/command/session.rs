@@ -29,6 +29,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// The moment that reads are asked to speak of, if one was named.
+    pub(crate) fn as_of(&self) -> Option<&str> {
+        self.global.as_of.as_deref()
+    }
+
     /// Finds a node to speak to.
     pub(crate) async fn new(config: Config, global: Global) -> Result<Self, Failure> {
         let client = connect(&config).await?;

@@ -26,7 +26,7 @@ pub(crate) struct SimArgs {
     /// Breaks a rule on purpose; `list` shows the names
     #[arg(long, value_name = "NAME")]
     sabotage: Option<String>,
-    /// Writes the traces of failing seeds here
+    /// Writes the traces of failing seeds here [default: unisono-sim-traces, without a sabotage]
     #[arg(long, value_name = "DIR")]
     traces: Option<PathBuf>,
     /// Stops at the first seed that fails; with a sabotage, at the first that fails as it should
@@ -39,6 +39,9 @@ pub(crate) struct SimArgs {
     #[arg(long)]
     short: bool,
 }
+
+/// Where traces go when nobody says.
+const TRACES: &str = "unisono-sim-traces";
 
 /// Runs seeds; fails if anything did not hold, or if something never happened.
 pub(crate) fn run(args: &SimArgs, global: &Global) -> Result<(), Failure> {
@@ -57,40 +60,64 @@ pub(crate) fn run(args: &SimArgs, global: &Global) -> Result<(), Failure> {
     let scenario = scenario(args)?;
     let planted = args.sabotage.as_deref().and_then(Planted::named);
     let started = std::time::Instant::now();
+    let traces = args.traces.clone();
+    let traces = traces.or_else(|| planted.is_none().then(|| PathBuf::from(TRACES)));
+    let mut runs = Vec::new();
     let result = campaign(&scenario, args.seeds.clone(), |outcome| {
         if !outcome.is_ok() {
+            let file = args.scenario.iter();
+            let file: String = file
+                .map(|path| format!(" --scenario {}", path.display()))
+                .collect();
+            let again = outcome.replay(&scenario);
             output::say(&format!(
-                "seed {} failed; again: {}",
-                outcome.seed,
-                outcome.replay(&scenario)
+                "seed {} failed; again: {again}{file}",
+                outcome.seed
             ));
+            // At once: whoever ends a long campaign has what it has found.
+            let written = traces
+                .iter()
+                .try_for_each(|to| write_trace(to, &scenario, outcome));
+            if let Err(failure) = written {
+                output::say(&failure.report().error);
+            }
         }
-        if global.output != Format::Json
-            && let Ok(line) = serde_json::to_string(&outcome.summary())
-        {
+        if global.output == Format::Json {
+            runs.extend(serde_json::to_value(outcome.summary()).ok());
+        } else if let Ok(line) = serde_json::to_string(&outcome.summary()) {
             // A reader that has gone away ends the process by itself.
             let _ = output::raw(&format!("{line}\n"));
         }
         let found = planted.map_or(!outcome.is_ok(), |planted| outcome.breaks(planted.breaks));
         !(args.first && found)
     });
-    if let Some(directory) = &args.traces {
-        write_traces(directory, &scenario, &result.failed)?;
-    }
     if args.shrink {
         for outcome in &result.failed {
-            shorten(args.traces.as_deref(), &scenario, outcome)?;
+            shorten(traces.as_deref(), &scenario, outcome)?;
         }
     }
-    tell(&result, args.short, started.elapsed().as_secs_f64(), global)
+    tell(
+        &result,
+        runs,
+        args.short,
+        started.elapsed().as_secs_f64(),
+        global,
+    )
 }
 
-fn tell(result: &Campaign, short: bool, seconds: f64, global: &Global) -> Result<(), Failure> {
+fn tell(
+    result: &Campaign,
+    runs: Vec<serde_json::Value>,
+    short: bool,
+    seconds: f64,
+    global: &Global,
+) -> Result<(), Failure> {
     let never = result.never();
     let failed: Vec<_> = result.failed.iter().map(Outcome::summary).collect();
     let body = json!({
         "seeds": result.seeds,
         "failed": failed,
+        "runs": runs,
         "never": never,
         "counters": result.counters.all(),
         "virtual_hours": result.virtual_ns as f64 / 3.6e12,
@@ -145,19 +172,16 @@ fn scenario(args: &SimArgs) -> Result<Scenario, Failure> {
     Ok(scenario)
 }
 
-fn write_traces(
+fn write_trace(
     directory: &std::path::Path,
     scenario: &Scenario,
-    failed: &[Outcome],
+    failed: &Outcome,
 ) -> Result<(), Failure> {
     let shown = directory.display().to_string();
     std::fs::create_dir_all(directory).map_err(|error| Failure::system(&shown, &error))?;
-    for outcome in failed {
-        let path = directory.join(format!("seed-{}.jsonl", outcome.seed));
-        let lines = run_with_trace(scenario, outcome.seed).lines.join("\n");
-        std::fs::write(&path, lines).map_err(|error| Failure::system(&shown, &error))?;
-    }
-    Ok(())
+    let path = directory.join(format!("seed-{}.jsonl", failed.seed));
+    let lines = run_with_trace(scenario, failed.seed).lines.join("\n");
+    std::fs::write(&path, lines).map_err(|error| Failure::system(&shown, &error))
 }
 
 /// Most runs that are spent on one seed's list of faults.
