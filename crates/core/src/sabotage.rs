@@ -24,4 +24,6 @@ pub struct Sabotage {
     pub resolution_last: bool,
     pub patience_ignored: bool,
     pub arrivals_doubled: bool,
+    pub supersession_by_arrival: bool,
+    pub outcomes_doubled: bool,
 }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::capability::Tier;
 use crate::wire::{self, Blob};
 use crate::{
-    Approve, Arrival, Cue, CueAnswer, Digest, Fence, Incarnation, Incident, LogId, NodeId, Plan,
-    Played, Tempo, Write,
+    Approve, Arrival, Cue, CueAnswer, Decide, Digest, Fence, Incarnation, Incident, LogId, NodeId,
+    Outcome, Plan, Played, Remedy, Tempo, Write,
 };
 
 /// One thing that an agent does.
@@ -95,6 +95,12 @@ pub enum Action {
     Answer(CueAnswer),
     /// How punctual an action was.
     Played(Played),
+    /// Something was decided, or was found to lead nowhere.
+    Decide(Box<Decide>),
+    /// What helps against an error.
+    Remedy(Box<Remedy>),
+    /// Whether a remedy helped.
+    Outcome(Outcome),
 }
 
 /// Who holds an agent's private key.
@@ -432,6 +438,9 @@ impl Action {
             Self::Cue(_) => "cue",
             Self::Answer(_) => "answer",
             Self::Played(_) => "played",
+            Self::Decide(_) => "decide",
+            Self::Remedy(_) => "remedy",
+            Self::Outcome(_) => "outcome",
         }
     }
 
@@ -454,6 +463,9 @@ impl Action {
                 | Self::Write(_)
                 | Self::Approve(_)
                 | Self::Tempo(_)
+                | Self::Decide(_)
+                | Self::Remedy(_)
+                | Self::Outcome(_)
         )
     }
 }

@@ -66,6 +66,9 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
         Action::Cue(one) => one.check(),
         Action::Answer(one) => one.check(),
         Action::Played(one) => one.check(),
+        Action::Decide(one) => one.check(),
+        Action::Remedy(one) => one.check(),
+        Action::Outcome(one) => one.check(),
         Action::Resolve(resolve) => text("outcome", &resolve.outcome, limits::TEXT_BYTES_MAX),
         Action::Plan(plan) => plan
             .check()

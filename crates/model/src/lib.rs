@@ -12,6 +12,7 @@ pub mod check;
 mod ensemble;
 mod file;
 mod ids;
+mod lesson;
 pub mod limits;
 pub mod path;
 mod plan;
@@ -38,6 +39,7 @@ pub use ids::{
     AgentId, ChainId, ClusterId, Digest, IdempotencyKey, Incarnation, LogId, NodeId,
     NotHexadecimal, OrchestraId, from_hex,
 };
+pub use lesson::{Decide, DecideKind, Importance, Outcome, Rejected, Remedy};
 pub use plan::{FileScope, PhaseState, Plan, PlanFault, PlanPhase, Project, Who};
 pub use record::{ChainHead, RECORD_VERSION, RecordBody, RecordPlace, SignedRecord};
 pub use rejection::{Category, Code, Rejection};

@@ -99,3 +99,13 @@ pub const CUE_PARTIES_MAX: usize = 256;
 pub const LEAD_MS_MAX: u32 = 3_600_000;
 /// Longest that an agent waits at a barrier (ms).
 pub const PATIENCE_MS_MAX: u64 = 24 * 3_600_000;
+/// Longest text of a decision or of a remedy (bytes): what is read again and again is short.
+pub const LESSON_BYTES_MAX: usize = 4 * 1024;
+/// Most alternatives that one decision rejects.
+pub const REJECTED_MAX: usize = 16;
+/// Most decisions that one takes the place of.
+pub const SUPERSEDES_MAX: usize = 16;
+/// Longest normal form of an error's text (bytes): its salient lines.
+pub const ERROR_FORM_BYTES_MAX: usize = 2 * 1024;
+/// Most files that one remedy names.
+pub const REMEDY_FILES_MAX: usize = 32;

@@ -179,6 +179,12 @@ codes! {
     CueUnknown "cue_unknown" NotFound,
     /// At this barrier agents wait for another number.
     BarrierCount "barrier_count" Conflict,
+    /// No decision of this name is held.
+    DecisionUnknown "decision_unknown" NotFound,
+    /// Another decision has taken its place already.
+    DecisionSuperseded "decision_superseded" Conflict,
+    /// No remedy of this name is held.
+    RemedyUnknown "remedy_unknown" NotFound,
 }
 
 impl Rejection {

@@ -292,6 +292,8 @@ impl Scenario {
             resolution_last: name == "resolution-last",
             patience_ignored: name == "patience-ignored",
             arrivals_doubled: name == "arrivals-doubled",
+            supersession_by_arrival: name == "supersession-by-arrival",
+            outcomes_doubled: name == "outcomes-doubled",
         }
     }
 

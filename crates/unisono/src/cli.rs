@@ -229,6 +229,14 @@ pub(crate) enum Command {
     /// What an agent needs to know to go on, in a budget of tokens
     #[command(after_help = "Example:\n  unisono continue --as ada --max-tokens 600")]
     Continue(command::resonance::ContinueArgs),
+    /// Records what was decided, or what leads nowhere
+    #[command(
+        after_help = "Example:\n  unisono decide storage \"one file a segment\" --reason \"fsync is per file\" --rejected \"a database=too large\" --as ada"
+    )]
+    Decide(command::lesson::DecideArgs),
+    /// What was decided, and what leads nowhere
+    #[command(after_help = "Example:\n  unisono decisions --topic storage")]
+    Decisions(command::lesson::DecisionsArgs),
     /// Claims a topic; without one, shows who holds what
     #[command(after_help = "Example:\n  unisono claim index --as ada --confirm --wait-ms 2000")]
     Claim(command::claim::ClaimArgs),

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody};
 use super::file::{ApproveBody, WriteBody};
+use super::lesson::{DecideBody, OutcomeBody};
 use super::plan::PlanBody;
 use super::resonance::ResolveBody;
 use super::task::TaskBody;
@@ -71,6 +72,10 @@ pub enum ActionBody {
     Answer(AnswerBody),
     /// How punctual an action was.
     Played(PlayedBody),
+    /// Something was decided, or was found to lead nowhere.
+    Decide(DecideBody),
+    /// Whether a remedy helped.
+    Outcome(OutcomeBody),
 }
 
 /// A resonance signal.
@@ -293,6 +298,8 @@ impl ActionBody {
             Self::Cue(body) => Action::Cue(body.into()),
             Self::Answer(body) => Action::Answer(body.into()),
             Self::Played(body) => Action::Played(body.into()),
+            Self::Decide(body) => Action::Decide(Box::new(body.into())),
+            Self::Outcome(body) => Action::Outcome(body.into()),
         }
     }
 }

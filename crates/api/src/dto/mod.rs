@@ -7,6 +7,7 @@ mod clock;
 mod cluster;
 mod ensemble;
 mod file;
+mod lesson;
 mod moment;
 mod plan;
 mod problem;
@@ -40,6 +41,7 @@ pub use file::{
     JudgementWord, MeasureBody, MeasureShown, MeasuredContent, MeasuredShown, MovedBody, WorthWord,
     WriteBody, WriteShown, content_fields,
 };
+pub use lesson::{DecideBody, DecisionShown, Decisions, OutcomeBody, RejectedBody, RemedyBody};
 pub use moment::{BadMoment, Moment, parse_stamp};
 pub use plan::{PhaseBody, PhaseStateWord, PlanBody, PlanShown, ProjectBody, ScopeBody};
 pub use problem::{HeldBy, Problem};
@@ -67,7 +69,7 @@ pub use view::{
     Signals, State,
 };
 pub use words::{
-    AgentKindWord, BriefPartWord, ClaimStatusWord, DriftWord, HeldWord, InterferenceWord,
-    PhaseWord, RelationWord, ResolutionWord, SettingWord, SeverityWord, SignalKindWord, StatusWord,
-    TaskStatusWord, TermWord, UrgencyWord, VerdictWord,
+    AgentKindWord, BriefPartWord, ClaimStatusWord, DecideWord, DriftWord, HeldWord, ImportanceWord,
+    InterferenceWord, PhaseWord, RelationWord, ResolutionWord, SettingWord, SeverityWord,
+    SignalKindWord, StatusWord, TaskStatusWord, TermWord, UrgencyWord, VerdictWord,
 };

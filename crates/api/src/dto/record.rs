@@ -16,6 +16,7 @@ use super::answer::OpenBody;
 use super::cluster::{Incarnated, LogRef};
 use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody};
 use super::file::{ApproveBody, WriteShown};
+use super::lesson::{DecideBody, OutcomeBody, RemedyBody};
 use super::moment::Moment;
 use super::plan::PlanBody;
 use super::resonance::ResolveBody;
@@ -128,6 +129,12 @@ pub enum ActionShown {
     Answer(AnswerBody),
     /// How punctual an action was.
     Played(PlayedBody),
+    /// Something was decided, or was found to lead nowhere.
+    Decide(DecideBody),
+    /// What helps against an error.
+    Remedy(RemedyBody),
+    /// Whether a remedy helped.
+    Outcome(OutcomeBody),
 }
 
 /// A task's change, with what each value replaced.
@@ -291,6 +298,9 @@ impl From<Action> for ActionShown {
             Action::Cue(cue) => Self::Cue(cue.into()),
             Action::Answer(answer) => Self::Answer(answer.into()),
             Action::Played(played) => Self::Played(played.into()),
+            Action::Decide(decide) => Self::Decide((*decide).into()),
+            Action::Remedy(remedy) => Self::Remedy((*remedy).into()),
+            Action::Outcome(outcome) => Self::Outcome(outcome.into()),
         }
     }
 }

@@ -66,9 +66,13 @@ words! {
     SeverityWord = core::Severity { Info, Warning, Error }
     /// The terms of coherence.
     TermWord = core::TermKind { Iteration, Phase, Context, Fresh, Intent, Unblocked }
+    /// What is decided.
+    DecideWord = model::DecideKind { Decision, DeadEnd }
+    /// How much a decision matters.
+    ImportanceWord = model::Importance { Low, Normal, High, Critical }
     /// The parts of a brief.
     BriefPartWord = core::BriefPart {
-        You, Decisions, Task, Held, Blockers, Interferences, Asked, Done, Files, Near, Next,
+        You, Decisions, DeadEnds, Task, Held, Blockers, Interferences, Asked, Done, Files, Near, Next,
     }
 }
 

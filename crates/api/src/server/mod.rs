@@ -9,6 +9,7 @@ mod edge;
 mod files;
 mod gate;
 mod handle;
+mod lessons;
 mod metrics;
 mod probes;
 mod reads;
@@ -95,6 +96,8 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(reads::cues, writes::cue))
         .routes(routes!(writes::answer))
         .routes(routes!(reads::ensemble, writes::played))
+        .routes(routes!(lessons::decisions, writes::decide))
+        .routes(routes!(writes::outcome))
         .routes(routes!(beats::beats))
         .routes(routes!(streams::events))
         .routes(routes!(streams::dump))

@@ -488,7 +488,7 @@ pub(super) fn asking(terms: &mut Terms) -> Result<Option<String>, Refusal> {
     Ok(agent)
 }
 
-fn topic(terms: &mut Terms) -> Result<Option<String>, Refusal> {
+pub(super) fn topic(terms: &mut Terms) -> Result<Option<String>, Refusal> {
     let topic = terms.text("topic")?;
     if let Some(topic) = &topic {
         checked_name("topic", topic)?;

@@ -103,6 +103,7 @@ fn next(code: Code) -> Vec<String> {
         Code::OrchestraUnknown => &["unisono state --help"],
         Code::AgentUnknown | Code::NotHeld | Code::NameTaken => &["unisono agent --help"],
         Code::InterferenceUnknown | Code::InterferenceResolved => &["unisono interference"],
+        Code::DecisionUnknown | Code::DecisionSuperseded => &["unisono decisions"],
         Code::TaskUnknown | Code::TaskExists => &["unisono task list"],
         Code::EvidenceMissing => &["unisono mark --help"],
         Code::ClaimUnknown | Code::ClaimExpired => &["unisono claim --help"],

@@ -139,6 +139,15 @@ impl Terms {
         }
     }
 
+    /// Whether one name of the query is said to be so.
+    pub(crate) fn flag(&mut self, name: &str) -> Result<bool, Refusal> {
+        match self.text(name)?.as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true" | "") => Ok(true),
+            Some(_) => Err(Refusal::malformed(format!("`{name}` is true or false"))),
+        }
+    }
+
     /// A cursor of the query.
     pub(crate) fn cursor(&mut self, name: &str) -> Result<Option<Cursor>, Refusal> {
         self.text(name)?.map(|text| cursor(&text)).transpose()
@@ -172,11 +181,7 @@ impl Terms {
     /// Ends the query of a write.
     pub(crate) fn write(mut self) -> Result<(Promise, Option<IdempotencyKey>), Refusal> {
         let durable_on = self.number("durable_on", 1..=DURABLE_ON_MAX)?.unwrap_or(1);
-        let confirm = match self.text("confirm")?.as_deref() {
-            None | Some("false") => false,
-            Some("true" | "") => true,
-            Some(_) => return Err(Refusal::malformed("`confirm` is true or false")),
-        };
+        let confirm = self.flag("confirm")?;
         let deadline_ms = self.wait_ms()?;
         let promise = Promise {
             durable_on,

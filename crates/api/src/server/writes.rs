@@ -152,6 +152,10 @@ actions! {
     answer post "/v1/orchestras/{o}/cues/answer" AnswerBody Answer;
     /// How punctual an action was.
     played post "/v1/orchestras/{o}/ensemble" PlayedBody Played;
+    /// Something was decided, or was found to lead nowhere.
+    decide post "/v1/orchestras/{o}/decisions" DecideBody Decide;
+    /// Whether a remedy helped.
+    outcome post "/v1/orchestras/{o}/fixes/outcome" OutcomeBody Outcome;
 }
 
 /// Makes a task.

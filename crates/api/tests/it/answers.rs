@@ -169,6 +169,17 @@ fn friendly() -> [(&'static str, &'static str, Value); 19] {
             "ensemble",
             json!({"agent": "ada", "target_ns": "1800000000000000000", "late_ns": -5}),
         ),
+        (
+            "POST",
+            "decisions",
+            json!({"agent": "ada", "kind": "dead_end", "topic": "storage", "text": "no database",
+                "supersedes": [mark]}),
+        ),
+        (
+            "POST",
+            "fixes/outcome",
+            json!({"agent": "ada", "remedy": mark, "helped": true}),
+        ),
     ]
 }
 
@@ -190,7 +201,7 @@ async fn every_action_has_its_friendly_route() {
     let expected = [
         "enrol", "presence", "signal", "claim", "renew", "release", "mark", "task", "task",
         "advance", "settings", "plan", "write", "approve", "tempo", "arrive", "cue", "answer",
-        "played",
+        "played", "decide", "outcome",
     ];
     assert_eq!(names, expected);
     let world = node.world.lock().unwrap();

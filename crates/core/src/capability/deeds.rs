@@ -36,7 +36,10 @@ pub fn need(action: &Action) -> Need {
         | Action::Arrive(_)
         | Action::Cue(_)
         | Action::Answer(_)
-        | Action::Played(_) => Need::Operation(Operations::COORDINATE),
+        | Action::Played(_)
+        | Action::Decide(_)
+        | Action::Remedy(_)
+        | Action::Outcome(_) => Need::Operation(Operations::COORDINATE),
         Action::Settings(_) | Action::Advance { .. } | Action::Plan(_) | Action::Tempo(_) => {
             Need::Operation(Operations::WRITE_PLAN)
         }

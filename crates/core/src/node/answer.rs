@@ -156,6 +156,7 @@ impl Node {
             Question::Barriers => View::Barriers(reading.barriers()),
             Question::Cues => View::Cues(reading.cues()),
             Question::Players => View::Players(reading.players()),
+            Question::Decisions(wanted) => View::Decisions(reading.decisions(wanted)),
         })
     }
 

@@ -9,6 +9,7 @@ use unisono_model::{
 };
 
 use crate::journal::Stretch;
+use crate::orchestra::view::DecisionsWanted;
 use crate::replication::Cursor;
 
 /// Something that happened.
@@ -321,4 +322,6 @@ pub enum Question {
     Cues,
     /// How punctual everybody is.
     Players,
+    /// What was decided, and what leads nowhere.
+    Decisions(DecisionsWanted),
 }

@@ -15,6 +15,7 @@ mod files;
 mod incoming;
 mod input;
 mod jobs;
+mod lessons;
 pub mod limits;
 mod living;
 mod losers;

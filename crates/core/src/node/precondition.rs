@@ -9,6 +9,7 @@ use unisono_model::{
 };
 
 use super::Node;
+use super::lessons::lesson_precondition;
 use crate::context::Context;
 use crate::orchestra::Reading;
 use crate::orchestra::horizon::Horizon;
@@ -69,6 +70,12 @@ impl Node {
             }
             Action::Tempo(_) | Action::Arrive(_) | Action::Cue(_) | Action::Answer(_) => {
                 self.precondition_together(context, orchestra, action)
+            }
+            Action::Decide(_) | Action::Outcome(_) => {
+                let Some(reading) = self.reading(orchestra, at, &horizon) else {
+                    return Ok(action);
+                };
+                lesson_precondition(&reading, action)
             }
             other => Ok(other),
         }

@@ -46,6 +46,8 @@ pub enum BriefPart {
     You,
     /// What is decided and binds everybody.
     Decisions,
+    /// What was tried and leads nowhere.
+    DeadEnds,
     /// The task at hand.
     Task,
     /// What the agent holds, and for how long.
@@ -72,6 +74,7 @@ impl BriefPart {
         match self {
             Self::You => "You",
             Self::Decisions => "Decided",
+            Self::DeadEnds => "Leads nowhere",
             Self::Task => "Task at hand",
             Self::Held => "You hold",
             Self::Blockers => "Blocked by",
@@ -94,6 +97,7 @@ impl BriefPart {
             Self::Blockers => 750,
             Self::Asked => 700,
             Self::Decisions => 650,
+            Self::DeadEnds => 600,
             Self::Done => 500,
             Self::Near => 400,
             Self::Next => 350,
@@ -167,10 +171,10 @@ fn shown(text: &str) -> String {
 
 /// What is gathered.
 #[derive(Default)]
-struct Lines(Vec<BriefLine>);
+pub(super) struct Lines(Vec<BriefLine>);
 
 impl Lines {
-    fn add(&mut self, part: BriefPart, text: String, place: Option<Place>) {
+    pub(super) fn add(&mut self, part: BriefPart, text: String, place: Option<Place>) {
         self.0.push(BriefLine {
             part,
             text: one_line(&text, 2 * TEXT_CHARS_MAX),
@@ -178,6 +182,13 @@ impl Lines {
             record: place.map(|place| place.record),
             since: place.map_or(Stamp::MIN, |place| place.stamp),
         });
+    }
+
+    /// The line that was added last goes in before all that is not pinned.
+    pub(super) fn pin(&mut self) {
+        if let Some(line) = self.0.last_mut() {
+            line.pinned = true;
+        }
     }
 }
 
@@ -233,22 +244,6 @@ impl Reading<'_> {
             }
         }
         lines.add(BriefPart::You, words, None);
-    }
-
-    /// Until decisions are an action of their own, marks with certain tags are what binds: this is
-    /// the seam.
-    fn brief_decisions(&self, lines: &mut Lines) {
-        for (place, one) in self.folds.agents.pinned(self.at) {
-            let why = match one.mark.reasoning.as_str() {
-                "" => String::new(),
-                why => format!(", because {}", clipped(why)),
-            };
-            let words = format!("{}{why} ({})", clipped(&one.mark.text), one.mark.about);
-            lines.add(BriefPart::Decisions, words, Some(place));
-            if let Some(line) = lines.0.last_mut() {
-                line.pinned = true;
-            }
-        }
     }
 
     /// The tasks at hand; gives their names.
@@ -517,7 +512,7 @@ fn pack(lines: Vec<BriefLine>, tokens_max: u64) -> BriefView {
 }
 
 /// The beginning of a text, on one line.
-fn clipped(text: &str) -> String {
+pub(super) fn clipped(text: &str) -> String {
     one_line(text, TEXT_CHARS_MAX)
 }
 

@@ -13,6 +13,7 @@ pub mod fact;
 pub mod files;
 pub mod horizon;
 pub mod interference;
+pub mod lessons;
 pub mod members;
 pub mod once;
 pub mod plans;
@@ -42,6 +43,7 @@ use course::Course;
 use fact::Fact;
 use files::Files;
 use interference::Interference;
+use lessons::Lessons;
 use members::{Footing, Members};
 use once::{Once, Standing};
 use plans::Plans;
@@ -78,6 +80,7 @@ pub struct Folds {
     pub(crate) approvals: Approvals,
     pub(crate) interference: Interference,
     pub(crate) together: Together,
+    pub(crate) lessons: Lessons,
     /// Which orchestra: rights may be for one alone.
     id: OrchestraId,
     /// The orchestra's name, once anybody has said it.
@@ -297,6 +300,7 @@ impl Folds {
         }
         self.members.insert(fact, rules);
         self.upset |= self.together.insert(fact, self.pruned, rules.sabotage);
+        self.upset |= self.lessons.insert(fact, self.pruned, rules.sabotage);
         if rules.sabotage.claims_by_arrival {
             self.claims.insert_by_arrival(fact);
         } else {
@@ -315,6 +319,7 @@ impl Folds {
         self.interference.retract(place, action);
         self.tasks.retract(place, action);
         self.together.retract(agent, place, action);
+        self.lessons.retract(place, action);
         self.claims.retract(place, action);
         self.plans.retract(place, action);
         self.files.retract(place, action);
@@ -401,6 +406,7 @@ impl Folds {
         approvals.prune(frontier, |about| self.standing(about, frontier));
         self.approvals = approvals;
         self.together.prune(frontier);
+        self.lessons.prune(frontier);
     }
 
     /// Below this stamp the folds cannot be read any more: the logs must be folded again.
@@ -438,6 +444,7 @@ impl Folds {
             + self.files.weight()
             + self.approvals.weight()
             + self.together.weight()
+            + self.lessons.weight()
             + self.pending.values().map(Vec::len).sum::<usize>()
             + self.set_aside.len()
     }

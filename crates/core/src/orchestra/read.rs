@@ -378,6 +378,7 @@ impl Reading<'_> {
             hash.add(&self.approvals(about));
         }
         self.add_together(&mut hash);
+        self.add_lessons(&mut hash);
         hash.finish()
     }
 

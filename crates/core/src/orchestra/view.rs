@@ -19,6 +19,8 @@ pub use super::coherence::{
 pub use super::interference::view::{
     InterferenceKind, InterferenceView, InterferencesView, ResolutionView, SideView,
 };
+pub use super::lessons::Tally;
+pub use super::lessons::view::{DecisionView, DecisionsWanted, RemedyView};
 use crate::replication::Cursor;
 
 mod files;
@@ -91,6 +93,8 @@ pub enum View {
     Cues(Vec<CueView>),
     /// To `Players`.
     Players(Vec<PlayerView>),
+    /// To `Decisions`.
+    Decisions(Vec<DecisionView>),
 }
 
 /// Where an agent that signs itself continues.

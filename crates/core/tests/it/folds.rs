@@ -52,6 +52,8 @@ pub(crate) const RULES: FoldRules = FoldRules {
         resolution_last: false,
         patience_ignored: false,
         arrivals_doubled: false,
+        supersession_by_arrival: false,
+        outcomes_doubled: false,
     },
 };
 

@@ -13,6 +13,7 @@ pub(crate) mod ensemble;
 pub(crate) mod explain;
 pub(crate) mod file;
 mod fire;
+pub(crate) mod lesson;
 pub(crate) mod mark;
 pub(crate) mod node;
 pub(crate) mod note;
@@ -146,6 +147,8 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         Command::Coherence => resonance::coherence(&session).await,
         Command::Continue(args) => resonance::go_on(args, &session).await,
         Command::Emit(args) => signal::emit(args, &session).await,
+        Command::Decide(args) => lesson::decide(args, &session).await,
+        Command::Decisions(args) => lesson::decisions(args, &session).await,
         Command::Claim(args) => claim::claim(args, &session).await,
         Command::Renew(args) => claim::renew(args, &session).await,
         Command::Release(args) => claim::release(args, &session).await,

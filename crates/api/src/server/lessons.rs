@@ -1,0 +1,60 @@
+//! Reading what an orchestra has learned.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use unisono_core::node::Question;
+use unisono_core::orchestra::view::{DecisionsWanted, View};
+
+use super::edge::Edge;
+use super::reads::topic;
+use super::refusal::Refusal;
+use super::terms::{Names, ReadParams, Terms};
+use crate::dto::{self, DecideWord};
+use crate::limits::{MARKS_PAGE, MARKS_PAGE_MAX};
+
+type Answered = Result<Response, Refusal>;
+
+/// Decisions and dead ends that bind: what matters most first, newest first among these.
+#[utoipa::path(get, path = "/v1/orchestras/{o}/decisions", tag = "reads",
+    params(("o" = String, Path, description = "The orchestra's name"),
+        ("topic" = Option<String>, Query, description = "Only about this topic"),
+        ("kind" = Option<String>, Query, description = "Only `decision`, or only `dead_end`"),
+        ("all" = Option<bool>, Query, description = "Also those whose place others have taken"),
+        ("limit" = Option<usize>, Query, description = "At most so many, 1 to 1000"), ReadParams),
+    responses((status = 200, body = dto::Decisions)))]
+pub(crate) async fn decisions(
+    State(edge): State<Edge>,
+    Names(o): Names<String>,
+    mut terms: Terms,
+) -> Answered {
+    let topic = topic(&mut terms)?;
+    let kind = kind(&mut terms)?;
+    let all = terms.flag("all")?;
+    let limit = terms
+        .number("limit", 1..=MARKS_PAGE_MAX)?
+        .unwrap_or(MARKS_PAGE);
+    let question = Question::Decisions(DecisionsWanted {
+        topic,
+        kind: kind.map(Into::into),
+        all,
+        limit,
+    });
+    let (told, view) = edge
+        .ask(edge.orchestra(&o)?, question, terms.read()?)
+        .await?;
+    let View::Decisions(views) = view else {
+        return Err(Refusal::mismatch());
+    };
+    let decisions = views.into_iter().map(Into::into).collect();
+    Ok(told.json(StatusCode::OK, &dto::Decisions { decisions }))
+}
+
+fn kind(terms: &mut Terms) -> Result<Option<DecideWord>, Refusal> {
+    match terms.text("kind")?.as_deref() {
+        None => Ok(None),
+        Some("decision") => Ok(Some(DecideWord::Decision)),
+        Some("dead_end") => Ok(Some(DecideWord::DeadEnd)),
+        Some(_) => Err(Refusal::malformed("`kind` is decision or dead_end")),
+    }
+}

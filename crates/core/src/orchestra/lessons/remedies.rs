@@ -1,0 +1,158 @@
+//! Remedies for errors, and what agents say came of them.
+
+use alloc::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use unisono_model::{Action, AgentId, Digest, Outcome, Place, Remedy, Stamp};
+
+use super::limits::REMEDIES_KEPT_MAX;
+use crate::orchestra::fact::Fact;
+
+/// The fold over remedies and their outcomes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Remedies {
+    held: BTreeMap<Place, Known>,
+    /// By the remedy's record.
+    outcomes: BTreeMap<Digest, BTreeMap<Place, Told>>,
+}
+
+/// A remedy with its origin.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Known {
+    /// By whom.
+    pub agent: AgentId,
+    /// In which iteration.
+    pub iteration: u32,
+    /// What it says.
+    pub remedy: Remedy,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Told {
+    agent: AgentId,
+    helped: bool,
+}
+
+/// How many agents say that a remedy helped, and how many that it did not.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Tally {
+    /// It helped.
+    pub helped: u32,
+    /// It did not.
+    pub failed: u32,
+}
+
+impl Tally {
+    /// How far a remedy can be trusted (‰): (helped + 1) / (helped + failed + 2), the mean of what
+    /// is still likely where nothing was known before (Laplace's rule of succession).
+    pub fn trust_permille(self) -> u16 {
+        let (helped, failed) = (u64::from(self.helped), u64::from(self.failed));
+        ((helped + 1) * 1_000 / (helped + failed + 2)) as u16
+    }
+}
+
+impl Remedies {
+    /// Takes in a remedy.
+    pub fn insert(&mut self, fact: &Fact) {
+        let Action::Remedy(remedy) = &fact.body.action else {
+            return;
+        };
+        let known = Known {
+            agent: fact.agent,
+            iteration: fact.body.iteration,
+            remedy: Remedy::clone(remedy),
+        };
+        self.held.insert(fact.place, known);
+    }
+
+    /// Takes in an outcome, whether or not its remedy is held yet.
+    pub fn note(&mut self, fact: &Fact, each_counts: bool) {
+        let Action::Outcome(outcome) = &fact.body.action else {
+            return;
+        };
+        let agent = if each_counts {
+            // Every outcome counts as somebody else's.
+            AgentId(fact.place.record.0)
+        } else {
+            fact.agent
+        };
+        let helped = outcome.helped;
+        let told = self.outcomes.entry(outcome.remedy).or_default();
+        told.insert(fact.place, Told { agent, helped });
+    }
+
+    /// Takes a remedy out again.
+    pub fn retract(&mut self, place: Place) {
+        self.held.remove(&place);
+    }
+
+    /// Takes an outcome out again.
+    pub fn forget(&mut self, place: Place, outcome: &Outcome) {
+        if let Some(told) = self.outcomes.get_mut(&outcome.remedy) {
+            told.remove(&place);
+            if told.is_empty() {
+                self.outcomes.remove(&outcome.remedy);
+            }
+        }
+    }
+
+    /// The latest remedies at a stamp, newest first.
+    pub fn read(&self, at: Stamp) -> impl Iterator<Item = (Place, &Known)> {
+        let seen = self.held.range(..=Place::end_of(at)).rev();
+        seen.take(REMEDIES_KEPT_MAX)
+            .map(|(place, one)| (*place, one))
+    }
+
+    /// Whether a remedy is held at a stamp.
+    pub fn knows(&self, record: &Digest, at: Stamp) -> bool {
+        self.read(at).any(|(place, _)| place.record == *record)
+    }
+
+    /// What is said of a remedy at a stamp: the latest word of each agent, one voice each. Whoever
+    /// made it can say that it failed after all, but praises nothing of its own.
+    pub fn tally(&self, place: &Place, author: AgentId, at: Stamp) -> Tally {
+        let told = self.outcomes.get(&place.record).into_iter().flatten();
+        let said: BTreeMap<AgentId, bool> = told
+            .filter(|(other, _)| *other > place && other.stamp <= at)
+            .map(|(_, told)| (told.agent, told.helped))
+            .collect();
+        let mut tally = Tally::default();
+        for (agent, helped) in said {
+            if !helped {
+                tally.failed += 1;
+            } else if agent != author {
+                tally.helped += 1;
+            }
+        }
+        tally
+    }
+
+    /// Drops what can no longer be told above the frontier.
+    pub fn prune(&mut self, frontier: Stamp) {
+        let edge = Place::end_of(frontier);
+        let kept: BTreeMap<Digest, Place> = self
+            .read(frontier)
+            .map(|(place, _)| (place.record, place))
+            .collect();
+        self.held
+            .retain(|place, _| *place > edge || kept.contains_key(&place.record));
+        self.outcomes.retain(|remedy, told| {
+            let mut last = BTreeMap::new();
+            for (place, one) in told.range(..=edge) {
+                last.insert(one.agent, *place);
+            }
+            // What is not held below the frontier cannot come to stand there.
+            let stands = |place: &Place, one: &Told| {
+                let after = kept.get(remedy).is_some_and(|remedy| place > remedy);
+                after && last[&one.agent] == *place
+            };
+            told.retain(|place, one| *place > edge || stands(place, one));
+            !told.is_empty()
+        });
+    }
+
+    /// Remedies and outcomes kept in memory.
+    pub fn weight(&self) -> usize {
+        self.held.len() + self.outcomes.values().map(BTreeMap::len).sum::<usize>()
+    }
+}
