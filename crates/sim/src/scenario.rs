@@ -257,6 +257,14 @@ impl Planted {
             name: "arrivals-doubled",
             breaks: &["I1"],
         },
+        Self {
+            name: "supersession-by-arrival",
+            breaks: &["I1"],
+        },
+        Self {
+            name: "outcomes-doubled",
+            breaks: &["I1"],
+        },
     ];
 
     /// The one of this name.

@@ -7,10 +7,11 @@ use unisono_core::replication::{Cursor, Frame, LogTag};
 use unisono_model::wire::{Blob, decode, encode};
 use unisono_model::{
     Action, AgentId, AgentKind, BUNDLE_VERSION, BundleBody, BundleHeader, ChainCut, ChainHead,
-    ChainId, ClusterId, Digest, DocumentAppend, DocumentKind, DocumentName, Enrol, Fence,
-    FenceTarget, FieldChange, FieldValue, ForkProof, Held, IdempotencyKey, Incarnation, Incident,
-    LogId, Mark, NodeId, OrchestraId, RECORD_VERSION, RecordBody, RecordPlace, Relation,
-    SignedBundle, SignedRecord, Stamp, TaskChange, TaskStatus, limits,
+    ChainId, ClusterId, Decide, DecideKind, Digest, DocumentAppend, DocumentKind, DocumentName,
+    Enrol, Fence, FenceTarget, FieldChange, FieldValue, ForkProof, Held, IdempotencyKey,
+    Importance, Incarnation, Incident, LogId, Mark, NodeId, OrchestraId, Outcome, RECORD_VERSION,
+    RecordBody, RecordPlace, Rejected, Relation, Remedy, SignedBundle, SignedRecord, Stamp,
+    TaskChange, TaskStatus, limits,
 };
 
 use crate::Seed;
@@ -147,6 +148,41 @@ fn body(action: Action) -> RecordBody {
     }
 }
 
+fn decide() -> Decide {
+    Decide {
+        kind: DecideKind::Decision,
+        topic: "storage".into(),
+        question: "one file or many?".into(),
+        text: "one file a segment".into(),
+        reason: "fsync is per file".into(),
+        importance: Importance::High,
+        confidence_permille: 900,
+        rejected: vec![Rejected {
+            option: "a database".into(),
+            reason: "too large".into(),
+        }],
+        supersedes: vec![Digest([8; 32])],
+    }
+}
+
+fn outcome() -> Outcome {
+    Outcome {
+        remedy: Digest([8; 32]),
+        helped: true,
+        text: "it did".into(),
+    }
+}
+
+fn remedy() -> Remedy {
+    Remedy {
+        form: 1,
+        error: "error e0382 borrow of moved value".into(),
+        text: "clone it".into(),
+        cause: "it was moved into the loop".into(),
+        files: vec!["src/main.rs".into()],
+    }
+}
+
 /// One action of each shape that matters to a reader: plain, nested, lists, options.
 fn actions() -> Vec<(&'static str, Action)> {
     let kind = AgentKind::Ai;
@@ -212,6 +248,9 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("advance", Action::Advance { from: 3 }),
         ("fence", Action::Fence(fence)),
         ("incident", Action::Incident(incident)),
+        ("decide", Action::Decide(Box::new(decide()))),
+        ("remedy", Action::Remedy(Box::new(remedy()))),
+        ("outcome", Action::Outcome(outcome())),
     ]
 }
 

@@ -157,6 +157,7 @@ impl Node {
             Question::Cues => View::Cues(reading.cues()),
             Question::Players => View::Players(reading.players()),
             Question::Decisions(wanted) => View::Decisions(reading.decisions(wanted)),
+            Question::Remedies { limit } => View::Remedies(reading.remedies(*limit)),
         })
     }
 

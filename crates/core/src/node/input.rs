@@ -324,4 +324,9 @@ pub enum Question {
     Players,
     /// What was decided, and what leads nowhere.
     Decisions(DecisionsWanted),
+    /// The latest remedies.
+    Remedies {
+        /// At most so many.
+        limit: usize,
+    },
 }

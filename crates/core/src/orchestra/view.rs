@@ -19,8 +19,7 @@ pub use super::coherence::{
 pub use super::interference::view::{
     InterferenceKind, InterferenceView, InterferencesView, ResolutionView, SideView,
 };
-pub use super::lessons::Tally;
-pub use super::lessons::view::{DecisionView, DecisionsWanted, RemedyView};
+pub use super::lessons::view::{DecisionView, DecisionsWanted, RemedyView, Tally};
 use crate::replication::Cursor;
 
 mod files;
@@ -95,6 +94,8 @@ pub enum View {
     Players(Vec<PlayerView>),
     /// To `Decisions`.
     Decisions(Vec<DecisionView>),
+    /// To `Remedies`.
+    Remedies(Vec<RemedyView>),
 }
 
 /// Where an agent that signs itself continues.

@@ -11,6 +11,7 @@ mod files;
 mod folds;
 mod forwarding;
 mod interference;
+mod lessons;
 mod loopback;
 mod mending;
 mod nodes;

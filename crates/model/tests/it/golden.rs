@@ -5,11 +5,12 @@ use ed25519_dalek::SigningKey;
 use unisono_model::wire::{self, Signature};
 use unisono_model::{
     Action, AgentId, Approve, Arrival, BUNDLE_VERSION, BundleBody, BundleHeader, Carried, ChainId,
-    ClusterId, Content, Cue, CueAnswer, CueWord, Curve, Digest, DocumentAppend, DocumentKind,
-    DocumentName, FileScope, Held, IdempotencyKey, Incarnation, Judgement, LogId, Measure,
-    Measured, Moved, NodeId, OrchestraId, PhaseState, Plan, PlanPhase, Played, Project,
-    RECORD_VERSION, RecordBody, RecordPlace, Resolution, Resolve, Reviewed, SignedBundle,
-    SignedRecord, Stamp, Tempo, TempoSegment, Who, Write, check,
+    ClusterId, Content, Cue, CueAnswer, CueWord, Curve, Decide, DecideKind, Digest, DocumentAppend,
+    DocumentKind, DocumentName, FileScope, Held, IdempotencyKey, Importance, Incarnation,
+    Judgement, LogId, Measure, Measured, Moved, NodeId, OrchestraId, Outcome, PhaseState, Plan,
+    PlanPhase, Played, Project, RECORD_VERSION, RecordBody, RecordPlace, Rejected, Remedy,
+    Resolution, Resolve, Reviewed, SignedBundle, SignedRecord, Stamp, Tempo, TempoSegment, Who,
+    Write, check,
 };
 
 pub(crate) fn record() -> (RecordPlace, SignedRecord) {
@@ -257,6 +258,81 @@ fn the_actions_of_the_ensemble_are_these_bytes() {
         assert_eq!(hex(&wire::encode(&action)), bytes, "{}", action.name());
         assert!(check::action(&action).is_ok(), "{}", action.name());
     }
+}
+
+#[test]
+fn what_an_orchestra_learns_is_these_bytes() {
+    let decide = Decide {
+        kind: DecideKind::DeadEnd,
+        topic: "db".into(),
+        question: String::new(),
+        text: "one".into(),
+        reason: "r".into(),
+        importance: Importance::High,
+        confidence_permille: 900,
+        rejected: vec![Rejected {
+            option: "two".into(),
+            reason: String::new(),
+        }],
+        supersedes: vec![Digest([0xaa; 32])],
+    };
+    let remedy = Remedy {
+        form: 1,
+        error: "e".into(),
+        text: "t".into(),
+        cause: String::new(),
+        files: vec!["f".into()],
+    };
+    let outcome = Outcome {
+        remedy: Digest([0xaa; 32]),
+        helped: true,
+        text: String::new(),
+    };
+    let aa = "aa".repeat(32);
+    for (action, bytes) in [
+        (
+            Action::Decide(Box::new(decide)),
+            format!("1a0102646200036f6e650172028407010374776f0001{aa}"),
+        ),
+        (
+            Action::Remedy(Box::new(remedy)),
+            "1b010165017400010166".to_owned(),
+        ),
+        (Action::Outcome(outcome), format!("1c{aa}0100")),
+    ] {
+        assert_eq!(hex(&wire::encode(&action)), bytes, "{}", action.name());
+        assert!(check::action(&action).is_ok(), "{}", action.name());
+    }
+}
+
+#[test]
+fn a_lesson_outside_its_limits_is_no_record() {
+    let decide = Decide {
+        kind: DecideKind::Decision,
+        topic: "db".into(),
+        question: String::new(),
+        text: "one".into(),
+        reason: String::new(),
+        importance: Importance::Low,
+        confidence_permille: 1_000,
+        rejected: Vec::new(),
+        supersedes: vec![Digest([1; 32]), Digest([2; 32])],
+    };
+    let checked = |change: fn(&mut Decide)| {
+        let mut decide = decide.clone();
+        change(&mut decide);
+        check::action(&Action::Decide(Box::new(decide))).is_ok()
+    };
+    assert!(checked(|_| {}));
+    assert!(!checked(|decide| decide.text.clear()));
+    assert!(!checked(|decide| decide.topic.push('\u{202e}')));
+    assert!(!checked(|decide| decide.text.push('\0')));
+    assert!(!checked(|decide| decide.confidence_permille = 1_001));
+    assert!(!checked(|decide| decide.supersedes.reverse()));
+    assert!(!checked(
+        |decide| decide.supersedes = vec![Digest([1; 32]); 2]
+    ));
+    assert!(!checked(|decide| decide.reason = "x".repeat(5_000)));
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -132,6 +132,8 @@ impl Agent {
             View::Interference(view) => self.take_interferences(&view),
             View::Cues(cues) => self.score.learn_cues(&cues),
             View::Tempo(tempo) => self.score.learn_tempo(tempo),
+            View::Decisions(views) => self.known.take_decisions(&views),
+            View::Remedies(views) => self.known.take_remedies(&views),
             View::Task(task) => {
                 if self
                     .made_task

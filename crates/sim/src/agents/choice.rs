@@ -33,6 +33,9 @@ impl Agent {
         if let Some(wish) = self.clear_the_way() {
             return wish;
         }
+        if let Some(wish) = self.pass_on() {
+            return wish;
+        }
         if self.chance.percent(4) {
             // Agents move: that is what cursors are for.
             self.move_on();

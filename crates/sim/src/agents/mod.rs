@@ -6,6 +6,7 @@ mod character;
 mod choice;
 mod errand;
 mod files;
+mod lessons;
 mod resonance;
 pub mod rights;
 mod together;
@@ -82,6 +83,7 @@ pub struct Agent {
     made_task: Option<(String, Stamp)>,
     heads: Option<unisono_core::orchestra::view::TaskView>,
     score: together::Score,
+    known: lessons::Known,
     last_as_of: Option<Stamp>,
     desk: files::Desk,
     old_letters: Vec<Vec<u8>>,
@@ -239,6 +241,7 @@ impl Agent {
             made_task: None,
             heads: None,
             score: together::Score::default(),
+            known: lessons::Known::default(),
             last_as_of: None,
             desk: files::Desk::default(),
             old_letters: Vec::new(),

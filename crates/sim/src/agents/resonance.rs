@@ -25,7 +25,7 @@ const WORDS: [&str; 10] = [
 
 impl Agent {
     /// A number that follows from the agent and what it has done, and from nothing else.
-    fn whim(&self, salt: u64) -> u64 {
+    pub(super) fn whim(&self, salt: u64) -> u64 {
         let words = [
             self.name.as_bytes(),
             &self.next_operation.to_le_bytes(),

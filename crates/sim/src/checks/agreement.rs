@@ -8,6 +8,7 @@ use unisono_core::orchestra::view::{
 };
 use unisono_model::{Digest, FieldValue, Place, Relation};
 
+use super::lessons::Learned;
 use super::together::Score;
 use crate::oracle::{File, Held, Task, Truth};
 
@@ -30,6 +31,8 @@ pub struct Shown {
     pub agents: Vec<AgentView>,
     /// What is played together.
     pub score: Score,
+    /// What was learned.
+    pub learned: Learned,
 }
 
 /// Two nodes' digests at one stamp: where they hold the same, they must show the same.
@@ -56,6 +59,7 @@ impl Shown {
         let agents: BTreeSet<_> = self.agents.iter().map(|agent| agent.agent).collect();
         same("agents", &agents, &truth.agents)?;
         self.files_match(&truth.files)?;
+        same("learned", &self.learned.told(), &truth.lessons)?;
         same("played together", &self.score.told(), &truth.together)?;
         self.claims_match(&truth.claims)?;
         self.tasks_match(&truth.tasks)

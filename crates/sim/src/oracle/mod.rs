@@ -5,6 +5,7 @@ mod claims;
 mod course;
 mod files;
 mod interference;
+mod lessons;
 mod logs;
 mod members;
 mod rights;
@@ -19,6 +20,7 @@ pub use claims::{Held, Loss, Story, claims, story};
 pub use course::iteration;
 pub use files::{File, beyond_the_plan, files};
 pub use interference::{Told, interferences, meet};
+pub use lessons::{Lessons, lessons};
 pub use logs::{Fact, Reading, proven, read};
 pub use members::{Removals, removals};
 pub use rights::Ground;
@@ -92,6 +94,8 @@ pub struct Truth {
     pub interferences: Told,
     /// What is played together.
     pub together: Together,
+    /// What was learned.
+    pub lessons: Lessons,
 }
 
 /// What every replica must show at a stamp.
@@ -112,5 +116,6 @@ pub fn truth(reading: &Reading, removals: &Removals, lease_ms_max: u64, at: Stam
         marks: marks(&facts),
         agents: enrols.map(|fact| fact.agent).collect(),
         together: together(&facts, at),
+        lessons: lessons(&facts),
     }
 }

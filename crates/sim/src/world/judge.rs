@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use unisono_core::node::{Answer, AnswerBody, Promise, Question};
-use unisono_core::orchestra::view::{HashView, StatusView, TaskView, TrustView, View};
+use unisono_core::orchestra::view::{
+    DecisionsWanted, HashView, StatusView, TaskView, TrustView, View,
+};
 use unisono_model::{Digest, OrchestraId, Stamp};
 
 use super::{Event, MS, SECOND, World};
 use crate::agents::{Letter, Request};
-use crate::checks::{Bounds, Score, Shown, Who, agrees};
+use crate::checks::{Bounds, Learned, Score, Shown, Who, agrees};
 use crate::clock::EPOCH_NS;
 
 impl World {
@@ -118,6 +120,7 @@ impl World {
         };
         let tasks = self.all_tasks(host, place, at);
         let score = self.score(host, place, at)?;
+        let learned = self.learned(host, place, at)?;
         Some(Shown {
             hash,
             state,
@@ -127,6 +130,7 @@ impl World {
             signals,
             agents,
             score,
+            learned,
         })
     }
 
@@ -148,6 +152,25 @@ impl World {
             barriers,
             cues,
             players,
+        })
+    }
+
+    fn learned(&mut self, host: usize, place: OrchestraId, at: Option<Stamp>) -> Option<Learned> {
+        let all = Question::Decisions(DecisionsWanted {
+            all: true,
+            limit: usize::MAX,
+            ..DecisionsWanted::default()
+        });
+        let View::Decisions(decisions) = self.view(host, place, all, at)? else {
+            return None;
+        };
+        let all = Question::Remedies { limit: usize::MAX };
+        let View::Remedies(remedies) = self.view(host, place, all, at)? else {
+            return None;
+        };
+        Some(Learned {
+            decisions,
+            remedies,
         })
     }
 

@@ -60,4 +60,6 @@ planted! {
     planted_resolution_last "resolution-last",
     planted_patience_ignored "patience-ignored",
     planted_arrivals_doubled "arrivals-doubled",
+    planted_supersession_by_arrival "supersession-by-arrival",
+    planted_outcomes_doubled "outcomes-doubled",
 }

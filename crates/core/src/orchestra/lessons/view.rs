@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use unisono_model::{AgentId, Decide, DecideKind, Place, Remedy};
 
-use super::Tally;
+pub use super::remedies::Tally;
 
 /// Which decisions are asked for.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

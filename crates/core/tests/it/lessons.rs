@@ -1,0 +1,359 @@
+//! The laws of what an orchestra learns: any order, any repetition, pruned or not, the same view;
+//! what is superseded binds no more; each agent has one voice about a remedy.
+
+use proptest::prelude::*;
+use unisono_core::orchestra::brief::BriefPart;
+use unisono_core::orchestra::fact::Fact;
+use unisono_core::orchestra::horizon::Horizon;
+use unisono_core::orchestra::lessons::limits::DECISIONS_KEPT_MAX;
+use unisono_core::orchestra::view::{DecisionView, DecisionsWanted, Tally};
+use unisono_core::orchestra::{Folds, Reading, Refold};
+use unisono_core::sabotage::Sabotage;
+use unisono_model::{
+    Action, AgentKind, Decide, DecideKind, Digest, Enrol, IdempotencyKey, Importance, Outcome,
+    Remedy, Stamp, wire,
+};
+
+use crate::folds::{RULES, claim_rules, digest, fact, folded};
+
+const LATER: u64 = 1 << 40;
+
+fn decide(topic: &str, kind: DecideKind, importance: Importance, supersedes: &[&Fact]) -> Action {
+    let mut supersedes: Vec<Digest> = supersedes.iter().map(|fact| fact.place.record).collect();
+    supersedes.sort_unstable();
+    supersedes.dedup();
+    Action::Decide(Box::new(Decide {
+        kind,
+        topic: topic.into(),
+        question: String::new(),
+        text: format!("as {topic} is"),
+        reason: String::new(),
+        importance,
+        confidence_permille: 900,
+        rejected: Vec::new(),
+        supersedes,
+    }))
+}
+
+fn remedy(error: &str) -> Action {
+    Action::Remedy(Box::new(Remedy {
+        form: 1,
+        error: error.into(),
+        text: "do this".into(),
+        cause: String::new(),
+        files: Vec::new(),
+    }))
+}
+
+fn outcome(remedy: &Fact, helped: bool) -> Action {
+    Action::Outcome(Outcome {
+        remedy: remedy.place.record,
+        helped,
+        text: String::new(),
+    })
+}
+
+fn enrolments() -> Vec<Fact> {
+    let enrol = |agent: u8| {
+        let enrol = Enrol {
+            name: format!("a{agent}"),
+            role: String::new(),
+            kind: AgentKind::Ai,
+            tier: None,
+        };
+        fact(agent.into(), agent, 1_000, Action::Enrol(enrol))
+    };
+    (1..=4).map(enrol).collect()
+}
+
+fn read<T>(folds: &Folds, at_ms: u64, what: impl FnOnce(&Reading<'_>) -> T) -> T {
+    let horizon = Horizon::default();
+    what(&Reading {
+        folds,
+        at: Stamp::from_ms(at_ms),
+        horizon: &horizon,
+        rules: claim_rules(),
+    })
+}
+
+fn decisions(folds: &Folds, at_ms: u64, all: bool) -> Vec<DecisionView> {
+    let wanted = DecisionsWanted {
+        all,
+        limit: usize::MAX,
+        ..DecisionsWanted::default()
+    };
+    read(folds, at_ms, |reading| reading.decisions(&wanted))
+}
+
+fn tally(folds: &Folds, at_ms: u64) -> Tally {
+    read(folds, at_ms, |reading| reading.remedies(1)[0].tally)
+}
+
+/// What agents learn, in numbers; some of it names what is later, or no lesson at all.
+fn build(steps: &[(u8, u8, u8, u16)]) -> Vec<Fact> {
+    let mut facts = enrolments();
+    let mut at_ms = 2_000;
+    for (index, (agent, kind, subject, gap)) in steps.iter().enumerate() {
+        at_ms += u64::from(*gap);
+        let pick = |salt: usize| &facts[(index * 7 + salt * 3 + 1) % facts.len()];
+        let importance = [Importance::Low, Importance::High][usize::from(subject % 2)];
+        let topic = format!("t{}", subject % 3);
+        let action = match kind % 6 {
+            0 => decide(&topic, DecideKind::Decision, importance, &[]),
+            1 => decide(&topic, DecideKind::DeadEnd, importance, &[pick(1)]),
+            2 => decide(
+                &topic,
+                DecideKind::Decision,
+                importance,
+                &[pick(2), pick(3)],
+            ),
+            3 => remedy(&topic),
+            _ => outcome(pick(usize::from(*subject)), subject % 4 < 2),
+        };
+        // Stamps are not in the order of numbers: what is named may be later.
+        let stamp_ms = if subject % 7 == 0 { at_ms - 600 } else { at_ms };
+        let mut made = fact(index as u64 + 10, agent % 4 + 1, stamp_ms, action);
+        if subject % 3 == 0 {
+            // Whoever asks for the same again does so under the same key.
+            let words = Digest::of("key", &[&wire::encode(&made.body.action)]);
+            let key = words.0[..16].try_into().expect("half of a digest");
+            made.body.key = Some(IdempotencyKey(key));
+        }
+        facts.push(made);
+    }
+    facts
+}
+
+fn steps() -> impl Strategy<Value = Vec<(u8, u8, u8, u16)>> {
+    prop::collection::vec((any::<u8>(), any::<u8>(), any::<u8>(), 0_u16..900), 1..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_order_and_any_repetition_teach_the_same(steps in steps(), order in any::<u64>()) {
+        let facts = build(&steps);
+        let straight = folded(facts.iter());
+        let mut shuffled: Vec<&Fact> = facts.iter().chain(facts.iter().step_by(3)).collect();
+        shuffled.sort_by_key(|fact| Digest::of("o", &[&fact.place.record.0, &order.to_le_bytes()]));
+        let other = folded(shuffled.into_iter());
+        for at_ms in [3_000, 12_000, LATER] {
+            let at = Stamp::from_ms(at_ms);
+            prop_assert_eq!(digest(&straight, at), digest(&other, at));
+        }
+    }
+
+    #[test]
+    fn pruning_forgets_nothing_that_can_still_be_told(
+        steps in steps(),
+        frontier in 1_000_u64..40_000,
+    ) {
+        let facts = build(&steps);
+        let edge = Stamp::from_ms(frontier);
+        let (below, above): (Vec<&Fact>, Vec<&Fact>) =
+            facts.iter().partition(|fact| fact.place.stamp <= edge);
+        let mut pruned = folded(below.into_iter());
+        pruned.prune(edge, &claim_rules());
+        for fact in above {
+            pruned.insert(fact.clone(), &RULES);
+        }
+        let whole = folded(facts.iter());
+        if pruned.needs_refold().is_none() {
+            for at in [edge, Stamp::from_ms(frontier + 700), Stamp::from_ms(LATER)] {
+                prop_assert_eq!(digest(&whole, at), digest(&pruned, at));
+            }
+        }
+    }
+
+    #[test]
+    fn a_lesson_from_below_a_checkpoint_is_folded_again(
+        steps in steps(),
+        late in any::<prop::sample::Index>(),
+    ) {
+        let facts = build(&steps);
+        let late = late.index(facts.len());
+        let mut pruned = folded(facts.iter().enumerate().filter(|(i, _)| *i != late).map(|(_, f)| f));
+        pruned.prune(Stamp::from_ms(LATER - 1), &claim_rules());
+        pruned.insert(facts[late].clone(), &RULES);
+        let again = match pruned.needs_refold() {
+            Some(Refold::Everything) => folded(facts.iter()),
+            Some(Refold::Topics(_)) | None => pruned,
+        };
+        let at = Stamp::from_ms(LATER);
+        prop_assert_eq!(digest(&folded(facts.iter()), at), digest(&again, at));
+    }
+}
+
+#[test]
+fn a_superseded_decision_binds_until_then_and_not_after() {
+    let mut facts = enrolments();
+    let first = fact(
+        10,
+        1,
+        2_000,
+        decide("db", DecideKind::Decision, Importance::High, &[]),
+    );
+    let second = fact(
+        11,
+        2,
+        3_000,
+        decide("db", DecideKind::Decision, Importance::Low, &[&first]),
+    );
+    let dead = fact(
+        12,
+        2,
+        3_500,
+        decide("mmap", DecideKind::DeadEnd, Importance::Normal, &[]),
+    );
+    facts.extend([first.clone(), second.clone(), dead.clone()]);
+    let folds = folded(facts.iter());
+    let records = |at_ms, all| -> Vec<Digest> {
+        let views = decisions(&folds, at_ms, all);
+        views.iter().map(|view| view.place.record).collect()
+    };
+    assert_eq!(records(2_500, false), [first.place.record]);
+    assert_eq!(
+        records(4_000, false),
+        [dead.place.record, second.place.record]
+    );
+    let all = decisions(&folds, 4_000, true);
+    assert_eq!(all[0].place, first.place);
+    assert_eq!(all[0].superseded_by, [second.place]);
+    let brief = read(&folds, 4_000, |reading| reading.brief("a1", 900, None));
+    let told: Vec<(BriefPart, &str)> = brief
+        .lines
+        .iter()
+        .map(|line| (line.part, line.text.as_str()))
+        .filter(|(part, _)| *part != BriefPart::You)
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (BriefPart::Decisions, "db: as db is"),
+            (BriefPart::DeadEnds, "mmap: as mmap is"),
+        ]
+    );
+}
+
+#[test]
+fn what_stands_before_a_decision_takes_no_place_of_it() {
+    let mut facts = enrolments();
+    let later = fact(
+        10,
+        1,
+        5_000,
+        decide("db", DecideKind::Decision, Importance::High, &[]),
+    );
+    let before = fact(
+        11,
+        2,
+        3_000,
+        decide("db", DecideKind::Decision, Importance::High, &[&later]),
+    );
+    facts.extend([later.clone(), before.clone()]);
+    assert_eq!(decisions(&folded(facts.iter()), LATER, false).len(), 2);
+}
+
+#[test]
+fn two_that_took_one_place_without_knowing_of_each_other_are_both_shown() {
+    let mut facts = enrolments();
+    let first = fact(
+        10,
+        1,
+        2_000,
+        decide("db", DecideKind::Decision, Importance::High, &[]),
+    );
+    let left = fact(
+        11,
+        2,
+        3_000,
+        decide("db", DecideKind::Decision, Importance::High, &[&first]),
+    );
+    let right = fact(
+        12,
+        3,
+        3_001,
+        decide("db", DecideKind::Decision, Importance::High, &[&first]),
+    );
+    facts.extend([first, left.clone(), right.clone()]);
+    let folds = folded(facts.iter());
+    assert_eq!(decisions(&folds, LATER, false).len(), 2);
+    let all = decisions(&folds, LATER, true);
+    let old = all.iter().find(|view| !view.superseded_by.is_empty());
+    assert_eq!(old.unwrap().superseded_by, [left.place, right.place]);
+}
+
+#[test]
+fn a_flood_of_trifles_pushes_out_nothing_that_matters() {
+    let mut facts = enrolments();
+    facts.push(fact(
+        9,
+        1,
+        1_500,
+        decide("key", DecideKind::Decision, Importance::Critical, &[]),
+    ));
+    let flood = DECISIONS_KEPT_MAX as u64 + 50;
+    for number in 0..flood {
+        let trifle = decide("t", DecideKind::Decision, Importance::Low, &[]);
+        facts.push(fact(10 + number, 2, 2_000 + number, trifle));
+    }
+    let whole = folded(facts.iter());
+    let found = decisions(&whole, LATER, false);
+    assert_eq!(found.len(), DECISIONS_KEPT_MAX + 1);
+    assert_eq!(found[0].decide.topic, "key");
+    // The same where the past was dropped half-way.
+    let edge = Stamp::from_ms(2_000 + flood - 30);
+    let mut pruned = folded(facts.iter().filter(|fact| fact.place.stamp <= edge));
+    pruned.prune(edge, &claim_rules());
+    let weight = pruned.weight();
+    for fact in facts.iter().filter(|fact| fact.place.stamp > edge) {
+        pruned.insert(fact.clone(), &RULES);
+    }
+    assert!(weight < whole.weight());
+    assert_eq!(found, decisions(&pruned, LATER, false));
+}
+
+#[test]
+fn each_agent_has_one_voice_and_the_author_praises_nothing() {
+    let mut facts = enrolments();
+    let made = fact(10, 1, 2_000, remedy("e"));
+    facts.push(made.clone());
+    let said = [
+        (1, 2_100, true),
+        (2, 2_200, true),
+        (2, 2_300, true),
+        (3, 2_400, false),
+    ];
+    for (number, (agent, at_ms, helped)) in said.into_iter().enumerate() {
+        facts.push(fact(
+            20 + number as u64,
+            agent,
+            at_ms,
+            outcome(&made, helped),
+        ));
+    }
+    let folds = folded(facts.iter());
+    let (helped, failed) = (1, 1);
+    assert_eq!(tally(&folds, LATER), Tally { helped, failed });
+    assert_eq!(tally(&folds, LATER).trust_permille(), 500);
+    // Whoever changes its mind is heard with its latest word; the author may say that it failed.
+    facts.push(fact(30, 3, 2_500, outcome(&made, true)));
+    facts.push(fact(31, 1, 2_600, outcome(&made, false)));
+    let (helped, failed) = (2, 1);
+    assert_eq!(
+        tally(&folded(facts.iter()), LATER),
+        Tally { helped, failed }
+    );
+    // The planted fault counts every word.
+    let mut rules = RULES;
+    rules.sabotage = Sabotage {
+        outcomes_doubled: true,
+        ..Sabotage::default()
+    };
+    let mut broken = Folds::default();
+    for fact in &facts {
+        broken.insert(fact.clone(), &rules);
+    }
+    assert_ne!(tally(&broken, LATER), Tally { helped, failed });
+}
