@@ -187,7 +187,7 @@ fn configuration() -> String {
     let mut out = String::from(
         "# Configuration\n\n\
          Files first, then the environment, then flags: what stands later counts more.\n\
-         Files are `~/.config/unisono/unisono.toml` and `./unisono.toml`, or the one that `--config` names.\n\
+         Files are `/etc/unisono/unisono.toml`, `~/.config/unisono/unisono.toml` and `./unisono.toml`, or the one that `--config` names.\n\
          `unisono config show --origin` says where each value came from.\n\n\
          | setting | environment | default | what it is |\n|---|---|---|---|\n",
     );

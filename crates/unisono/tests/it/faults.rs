@@ -92,3 +92,67 @@ fn a_node_that_is_made_anew_begins_another_life_and_serves_on() {
     assert!(node.pid() > 0);
     assert_eq!(node.stop(), 0);
 }
+
+/// Value and writer had been swapped on the way to the answer, and a note asked for as of a time
+/// came with today's text.
+#[test]
+fn settings_of_both_sides_are_shown_with_their_values_and_not_as_of_a_time() {
+    let place = Place::new();
+    let nodes = three(&place, &["--test-faults"]);
+    nodes[0].json(&place, &["agent", "enrol", "ada"]);
+    nodes[2].json(&place, &["agent", "enrol", "cyd"]);
+    let id = |node: &Process| node.json(&place, &["status"])["node"].clone();
+    let others = [id(&nodes[0]), id(&nodes[1])];
+    assert_eq!(inject(&nodes[2], &json!({ "block": others })), 200);
+    let set = |node: &Process, value: &str, by: &str| {
+        node.json(&place, &["conf", "set", "colour", value, "--as", by]);
+    };
+    set(&nodes[0], "red", "ada");
+    set(&nodes[2], "blue", "cyd");
+    assert_eq!(inject(&nodes[2], &json!({ "unblock": others })), 200);
+    let shown = || nodes[1].json(&place, &["conf", "get"])["config"][0]["concurrent"].clone();
+    until("both values", || {
+        shown().as_array().is_some_and(|all| all.len() == 2)
+    });
+    let values: Vec<Value> = shown()
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["value"].clone())
+        .collect();
+    assert!(
+        values.contains(&json!("red")) && values.contains(&json!("blue")),
+        "{values:?}"
+    );
+    nodes[0].json(&place, &["note", "set", "plan", "today", "--as", "ada"]);
+    let past = ["note", "show", "plan", "--as-of", "2026-01-01T00:00:00Z"];
+    assert_eq!(nodes[0].fails(&place, 3, &past)["code"], "too_old");
+    let present = ["log", "--as-of", "2026-01-01T00:00:00Z"];
+    assert_eq!(nodes[0].fails(&place, 2, &present)["code"], "usage");
+}
+
+/// A step of an hour that lasted a moment: what the node acknowledged after it was back was seen by
+/// nobody else for an hour.
+#[test]
+fn a_node_that_has_stamped_an_hour_ahead_says_so_and_takes_no_writes() {
+    let place = Place::new();
+    place.found("a");
+    let node = place.serve("a", &["--test-faults"]);
+    node.json(&place, &["state", "--create"]);
+    node.json(&place, &["agent", "enrol", "ada"]);
+    assert_eq!(inject(&node, &json!({ "clock_offset_ms": 3_600_000 })), 200);
+    node.json(&place, &["claim", "door", "--as", "ada"]);
+    assert_eq!(inject(&node, &json!({ "clock_offset_ms": 0 })), 200);
+    let refused = node.fails(&place, 6, &["claim", "window", "--as", "ada"]);
+    assert_eq!(
+        (&refused["code"], &refused["changed"]),
+        (&json!("clock_off"), &json!(false))
+    );
+    let words = refused["error"].as_str().unwrap();
+    assert!(words.contains("ahead"), "{words}");
+    // Reads go on, and what it has acknowledged is there.
+    assert_eq!(node.json(&place, &["claim"])["claims"][0]["topic"], "door");
+    // A step that others hardly notice refuses nobody.
+    assert_eq!(inject(&node, &json!({ "clock_offset_ms": 3_580_000 })), 200);
+    node.json(&place, &["claim", "window", "--as", "ada"]);
+}

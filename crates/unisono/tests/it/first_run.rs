@@ -80,12 +80,12 @@ fn the_commands_of_the_readme_work() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let begin = readme.find("<!-- six commands").unwrap();
     let end = readme.find("<!-- /six commands").unwrap();
-    let shown = readme[begin..end].lines();
-    let commands = shown.filter_map(|line| line.trim().strip_prefix("$ unisono "));
+    let shown = readme[begin..end].split("\n$ unisono ").skip(1);
+    let commands = shown.map(|one| one.split_once('\n').unwrap());
     let place = Place::new();
     let (http, peer) = (free_address(), free_address());
     let mut node = None;
-    for command in commands {
+    for (command, output) in commands {
         let command = command.split("  #").next().unwrap_or(command).trim();
         if let Some(up) = command.strip_suffix('&') {
             assert_eq!(up.trim(), "up", "only a node stays in the background");
@@ -120,6 +120,34 @@ fn the_commands_of_the_readme_work() {
             "{command}: {}",
             said.err
         );
+        let shown = output.split("```").next().unwrap();
+        assert_eq!(
+            shape(shown),
+            shape(&format!("{}{}", said.out, said.err)),
+            "the README shows something else for: unisono {command}"
+        );
     }
     drop(node);
+}
+
+/// What an output says, without what differs from run to run: keys, times, ports, figures.
+fn shape(text: &str) -> Vec<String> {
+    let word = |word: &str| {
+        let varies = word.contains(|letter: char| letter.is_ascii_digit());
+        if varies && word != "1" {
+            "#".to_owned()
+        } else {
+            word.to_owned()
+        }
+    };
+    let line = |line: &str| {
+        line.split_whitespace()
+            .map(word)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    text.lines()
+        .map(line)
+        .filter(|line| !line.is_empty())
+        .collect()
 }
