@@ -363,7 +363,7 @@ async fn the_description_names_every_route() {
         .sum();
     assert_eq!(
         (paths.len(), operations),
-        (49, 69),
+        (51, 72),
         "{:?}",
         paths.keys().collect::<Vec<_>>()
     );
