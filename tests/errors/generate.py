@@ -17,8 +17,8 @@ import subprocess
 import sys
 import tempfile
 
-VARIANTS = 5
-TEXT_CHARS_MAX = 700
+VARIANTS = 4
+HALF_CHARS_MAX = 450
 WORDS = ("queue user index parser buffer session config token cache order report shard ledger "
          "planner window packet cursor bucket merge invoice tenant graph lexer socket").split()
 DIRS = "/src/app /build/job-{n} /opt/{w}/core /{w}/v{n} /tmp/tmp{h} /{w}-{n}/lib".split()
@@ -42,7 +42,7 @@ class Variant:
         title = [word.title() for word in words]
         self.names |= {letter: title[i] + title[i + 3] for i, letter in enumerate("ABC")}
         self.names |= {
-            "f": make(words[6], words[7]),
+            "f": make(words[6], words[7]).lower(),
             "n": str(chance.randint(2, 60)),
             "m": str(chance.randint(61, 4000)),
             "h": f"{chance.getrandbits(40):010x}",
@@ -62,7 +62,7 @@ class Variant:
 def run(command, directory, **given):
     environment = {"PATH": os.environ["PATH"], "HOME": directory, "LC_ALL": "C.UTF-8"}
     for name in ("RUSTUP_HOME", "CARGO_HOME"):
-        home = os.path.join(os.path.expanduser("~"), "." + name[:5].lower())
+        home = os.path.join(os.path.expanduser("~"), "." + name.split("_")[0].lower())
         environment[name] = os.environ.get(name, home)
     environment |= given.pop("env", {})
     done = subprocess.run(command, cwd=directory, env=environment, stdin=subprocess.DEVNULL,
@@ -78,7 +78,7 @@ def in_file(name, *command):
         comment = {"py": "#", "sh": "#", "pl": "#", "awk": "#", "sql": "--"}.get(path.split(".")[-1], "//")
         with open(os.path.join(directory, path), "w") as file:
             file.write(variant.fill(source, comment))
-        return run([part.replace("{}", path) for part in command], directory)
+        return run([variant.fill(part.replace("{}", path), "") for part in command], directory)
 
     return make
 
@@ -95,7 +95,7 @@ def make_file(variant, source, directory):
 
 
 GIT = "export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b; "
-REPO = GIT + "git init -q -b main . && echo <a> > <a>.txt && git add . && git commit -qm <s> && "
+REPO = GIT + "git init -q -b main . && echo <a> > <a>.txt && git add . && git commit -qm '<s>' && "
 
 CHAINS = {
     "rustc": in_file("<f>.rs", "rustc", "--edition=2021", "--emit=metadata", "{}"),
@@ -121,6 +121,14 @@ CHAINS = {
 }
 
 
+def shortened(text):
+    """The beginning and the end, where errors say what they are."""
+    if len(text) <= 2 * HALF_CHARS_MAX:
+        return text
+    head, tail = text[:HALF_CHARS_MAX], text[-HALF_CHARS_MAX:]
+    return head[:head.rfind("\n") + 1] + "...\n" + tail[tail.find("\n") + 1:]
+
+
 def unittest_of(body):
     return f"@pad\nimport unittest\nclass <A>(unittest.TestCase):\n    def test_<a>(self):\n        {body}\n"
 
@@ -141,7 +149,8 @@ WRAPPED = {"unittest": unittest_of, "rust-run": rust_main, "java": java_main}
 def main():
     random.seed(1)
     missing = set()
-    for chain, kinds in KINDS.items():
+    for chain in sys.argv[1:] or KINDS:
+        kinds = KINDS[chain]
         make = CHAINS[chain]
         for kind, source in kinds.items():
             if chain in WRAPPED:
@@ -162,11 +171,12 @@ def main():
                 finally:
                     shutil.rmtree(root, ignore_errors=True)
                 # The directory under which this was made is a place of this machine.
-                text = text.replace(root, "/home/" + variant.names["a"] if number % 2 else "")
+                text = text.replace(root, "/srv/" + variant.names["a"] if number % 2 else "")
+                text = text.replace(os.path.expanduser("~"), "/srv/tools")
                 if code == 0 and chain not in ("jq", "awk"):
                     print(f"{chain}/{kind}: no error\n{text}", file=sys.stderr)
                     continue
-                print(json.dumps({"chain": chain, "kind": kind, "text": text[:TEXT_CHARS_MAX]}))
+                print(json.dumps({"chain": chain, "kind": kind, "text": shortened(text)}))
     for what in missing:
         print(f"left out: {what}", file=sys.stderr)
 

@@ -237,6 +237,9 @@ pub(crate) enum Command {
     /// What was decided, and what leads nowhere
     #[command(after_help = "Example:\n  unisono decisions --topic storage")]
     Decisions(command::lesson::DecisionsArgs),
+    /// What may help against an error; records what does, and whether it did
+    #[command(after_help = "Example:\n  cargo build 2>&1 | unisono fix -")]
+    Fix(command::lesson::FixArgs),
     /// Claims a topic; without one, shows who holds what
     #[command(after_help = "Example:\n  unisono claim index --as ada --confirm --wait-ms 2000")]
     Claim(command::claim::ClaimArgs),

@@ -41,6 +41,8 @@ impl Client {
         interference "interference" -> Interferences;
         /// How far agents have come apart.
         coherence "coherence" -> Coherence;
+        /// What was decided, and what leads nowhere.
+        decisions "decisions" -> Decisions;
         /// Who holds what.
         claims "claims" -> Claims;
         /// The latest marks.
@@ -111,6 +113,15 @@ impl Client {
     ) -> Result<Reply<dto::Records>, ClientError> {
         self.read(orchestra, &format!("tasks/{}/history", encoded(task)), &[])
             .await
+    }
+
+    /// What may help against an error.
+    pub async fn fixes(
+        &self,
+        orchestra: &str,
+        error: &str,
+    ) -> Result<Reply<dto::Fixes>, ClientError> {
+        self.read(orchestra, "fixes", &[("error", error)]).await
     }
 
     /// One note.

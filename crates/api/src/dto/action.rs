@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody};
 use super::file::{ApproveBody, WriteBody};
-use super::lesson::{DecideBody, OutcomeBody};
+use super::lesson::{DecideBody, OutcomeBody, RemedyBody};
 use super::plan::PlanBody;
 use super::resonance::ResolveBody;
 use super::task::TaskBody;
@@ -74,6 +74,8 @@ pub enum ActionBody {
     Played(PlayedBody),
     /// Something was decided, or was found to lead nowhere.
     Decide(DecideBody),
+    /// What helps against an error.
+    Remedy(RemedyBody),
     /// Whether a remedy helped.
     Outcome(OutcomeBody),
 }
@@ -299,6 +301,7 @@ impl ActionBody {
             Self::Answer(body) => Action::Answer(body.into()),
             Self::Played(body) => Action::Played(body.into()),
             Self::Decide(body) => Action::Decide(Box::new(body.into())),
+            Self::Remedy(body) => Action::Remedy(Box::new(body.into())),
             Self::Outcome(body) => Action::Outcome(body.into()),
         }
     }

@@ -1,12 +1,13 @@
 //! What an orchestra learns, as it is said and shown: decisions, dead ends, remedies, outcomes.
 
 use serde::{Deserialize, Serialize};
+use unisono_core::orchestra::lessons::error::{ErrorForm, FORM_VERSION};
 use unisono_core::orchestra::view as core;
 use unisono_model::{AgentId, Decide, Digest, Outcome, Rejected, Remedy};
 use utoipa::ToSchema;
 
 use super::answer::HeadBody;
-use super::words::{DecideWord, ImportanceWord};
+use super::words::{DecideWord, FixMatchWord, ImportanceWord};
 
 /// Something was decided, or was found to lead nowhere.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -55,7 +56,7 @@ pub struct RejectedBody {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RemedyBody {
-    /// The error, in its normal form.
+    /// What the tool said; it is recorded in its normal form.
     pub error: String,
     /// What to do.
     pub text: String,
@@ -125,6 +126,45 @@ pub struct DecisionShown {
     /// What has taken its place, the first to do so first. Several were decided without knowing of
     /// each other.
     pub superseded_by: Vec<HeadBody>,
+}
+
+/// What may help against an error.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Fixes {
+    /// The error in its normal form.
+    pub error: String,
+    /// The name of its kind.
+    #[schema(value_type = String)]
+    pub fingerprint: Digest,
+    /// Remedies, the most promising first.
+    pub fixes: Vec<Fix>,
+}
+
+/// A remedy that may help.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Fix {
+    /// The remedy's record.
+    #[serde(flatten)]
+    pub place: HeadBody,
+    /// By whom.
+    #[schema(value_type = String)]
+    pub agent: AgentId,
+    /// The agent's name.
+    pub name: String,
+    /// In which iteration.
+    pub iteration: u32,
+    /// How the error was recognised.
+    pub how: FixMatchWord,
+    /// How alike the errors are (‰).
+    pub likeness_permille: u16,
+    /// How far it can be relied on (‰).
+    pub confidence_permille: u16,
+    /// How many agents say that it helped.
+    pub helped: u32,
+    /// How many say that it did not.
+    pub failed: u32,
+    /// The remedy.
+    pub remedy: RemedyBody,
 }
 
 fn decision() -> DecideWord {
@@ -199,6 +239,46 @@ impl From<Remedy> for RemedyBody {
             text: remedy.text,
             cause: remedy.cause,
             files: remedy.files,
+        }
+    }
+}
+
+impl From<RemedyBody> for Remedy {
+    fn from(body: RemedyBody) -> Self {
+        Self {
+            form: FORM_VERSION,
+            error: ErrorForm::of(&body.error).text(),
+            text: body.text,
+            cause: body.cause,
+            files: body.files,
+        }
+    }
+}
+
+impl From<core::FixesView> for Fixes {
+    fn from(view: core::FixesView) -> Self {
+        Self {
+            error: view.error,
+            fingerprint: view.fingerprint,
+            fixes: view.fixes.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<core::FixView> for Fix {
+    fn from(view: core::FixView) -> Self {
+        let remedy = view.remedy;
+        Self {
+            place: remedy.place.into(),
+            agent: remedy.agent,
+            name: remedy.name,
+            iteration: remedy.iteration,
+            how: view.how.into(),
+            likeness_permille: view.likeness_permille,
+            confidence_permille: view.confidence_permille,
+            helped: remedy.tally.helped,
+            failed: remedy.tally.failed,
+            remedy: remedy.remedy.into(),
         }
     }
 }

@@ -41,7 +41,9 @@ pub use file::{
     JudgementWord, MeasureBody, MeasureShown, MeasuredContent, MeasuredShown, MovedBody, WorthWord,
     WriteBody, WriteShown, content_fields,
 };
-pub use lesson::{DecideBody, DecisionShown, Decisions, OutcomeBody, RejectedBody, RemedyBody};
+pub use lesson::{
+    DecideBody, DecisionShown, Decisions, Fix, Fixes, OutcomeBody, RejectedBody, RemedyBody,
+};
 pub use moment::{BadMoment, Moment, parse_stamp};
 pub use plan::{PhaseBody, PhaseStateWord, PlanBody, PlanShown, ProjectBody, ScopeBody};
 pub use problem::{HeldBy, Problem};
@@ -69,7 +71,7 @@ pub use view::{
     Signals, State,
 };
 pub use words::{
-    AgentKindWord, BriefPartWord, ClaimStatusWord, DecideWord, DriftWord, HeldWord, ImportanceWord,
-    InterferenceWord, PhaseWord, RelationWord, ResolutionWord, SettingWord, SeverityWord,
-    SignalKindWord, StatusWord, TaskStatusWord, TermWord, UrgencyWord, VerdictWord,
+    AgentKindWord, BriefPartWord, ClaimStatusWord, DecideWord, DriftWord, FixMatchWord, HeldWord,
+    ImportanceWord, InterferenceWord, PhaseWord, RelationWord, ResolutionWord, SettingWord,
+    SeverityWord, SignalKindWord, StatusWord, TaskStatusWord, TermWord, UrgencyWord, VerdictWord,
 };

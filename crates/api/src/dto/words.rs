@@ -70,6 +70,8 @@ words! {
     DecideWord = model::DecideKind { Decision, DeadEnd }
     /// How much a decision matters.
     ImportanceWord = model::Importance { Low, Normal, High, Critical }
+    /// How an error was recognised.
+    FixMatchWord = core::FixMatch { Same, Kind, Alike }
     /// The parts of a brief.
     BriefPartWord = core::BriefPart {
         You, Decisions, DeadEnds, Task, Held, Blockers, Interferences, Asked, Done, Files, Near, Next,

@@ -20,6 +20,7 @@ type Answered = Result<Response, Refusal>;
     params(("o" = String, Path, description = "The orchestra's name"),
         ("topic" = Option<String>, Query, description = "Only about this topic"),
         ("kind" = Option<String>, Query, description = "Only `decision`, or only `dead_end`"),
+        ("search" = Option<String>, Query, description = "Those first that speak of these words"),
         ("all" = Option<bool>, Query, description = "Also those whose place others have taken"),
         ("limit" = Option<usize>, Query, description = "At most so many, 1 to 1000"), ReadParams),
     responses((status = 200, body = dto::Decisions)))]
@@ -30,6 +31,7 @@ pub(crate) async fn decisions(
 ) -> Answered {
     let topic = topic(&mut terms)?;
     let kind = kind(&mut terms)?;
+    let search = terms.text("search")?;
     let all = terms.flag("all")?;
     let limit = terms
         .number("limit", 1..=MARKS_PAGE_MAX)?
@@ -37,6 +39,7 @@ pub(crate) async fn decisions(
     let question = Question::Decisions(DecisionsWanted {
         topic,
         kind: kind.map(Into::into),
+        search,
         all,
         limit,
     });
@@ -48,6 +51,33 @@ pub(crate) async fn decisions(
     };
     let decisions = views.into_iter().map(Into::into).collect();
     Ok(told.json(StatusCode::OK, &dto::Decisions { decisions }))
+}
+
+/// What may help against an error, the most promising first.
+#[utoipa::path(get, path = "/v1/orchestras/{o}/fixes", tag = "reads",
+    params(("o" = String, Path, description = "The orchestra's name"),
+        ("error" = String, Query, description = "What the tool said, at most 64 KiB"),
+        ("limit" = Option<usize>, Query, description = "At most so many, 1 to 1000"), ReadParams),
+    responses((status = 200, body = dto::Fixes)))]
+pub(crate) async fn fixes(
+    State(edge): State<Edge>,
+    Names(o): Names<String>,
+    mut terms: Terms,
+) -> Answered {
+    let Some(error) = terms.text("error")? else {
+        return Err(Refusal::malformed("`error` is what the tool said"));
+    };
+    let limit = terms
+        .number("limit", 1..=MARKS_PAGE_MAX)?
+        .unwrap_or(MARKS_PAGE);
+    let question = Question::Fixes { error, limit };
+    let (told, view) = edge
+        .ask(edge.orchestra(&o)?, question, terms.read()?)
+        .await?;
+    let View::Fixes(view) = view else {
+        return Err(Refusal::mismatch());
+    };
+    Ok(told.json::<dto::Fixes>(StatusCode::OK, &view.into()))
 }
 
 fn kind(terms: &mut Terms) -> Result<Option<DecideWord>, Refusal> {

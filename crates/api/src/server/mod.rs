@@ -97,6 +97,7 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(writes::answer))
         .routes(routes!(reads::ensemble, writes::played))
         .routes(routes!(lessons::decisions, writes::decide))
+        .routes(routes!(lessons::fixes, writes::remedy))
         .routes(routes!(writes::outcome))
         .routes(routes!(beats::beats))
         .routes(routes!(streams::events))

@@ -104,6 +104,7 @@ fn next(code: Code) -> Vec<String> {
         Code::AgentUnknown | Code::NotHeld | Code::NameTaken => &["unisono agent --help"],
         Code::InterferenceUnknown | Code::InterferenceResolved => &["unisono interference"],
         Code::DecisionUnknown | Code::DecisionSuperseded => &["unisono decisions"],
+        Code::RemedyUnknown => &["unisono fix --help"],
         Code::TaskUnknown | Code::TaskExists => &["unisono task list"],
         Code::EvidenceMissing => &["unisono mark --help"],
         Code::ClaimUnknown | Code::ClaimExpired => &["unisono claim --help"],

@@ -154,6 +154,8 @@ actions! {
     played post "/v1/orchestras/{o}/ensemble" PlayedBody Played;
     /// Something was decided, or was found to lead nowhere.
     decide post "/v1/orchestras/{o}/decisions" DecideBody Decide;
+    /// What helps against an error.
+    remedy post "/v1/orchestras/{o}/fixes" RemedyBody Remedy;
     /// Whether a remedy helped.
     outcome post "/v1/orchestras/{o}/fixes/outcome" OutcomeBody Outcome;
 }

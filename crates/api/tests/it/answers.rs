@@ -177,6 +177,11 @@ fn friendly() -> [(&'static str, &'static str, Value); 21] {
         ),
         (
             "POST",
+            "fixes",
+            json!({"agent": "ada", "error": "main.c:3:5: error: 'x' undeclared", "text": "declare it"}),
+        ),
+        (
+            "POST",
             "fixes/outcome",
             json!({"agent": "ada", "remedy": mark, "helped": true}),
         ),
@@ -201,7 +206,7 @@ async fn every_action_has_its_friendly_route() {
     let expected = [
         "enrol", "presence", "signal", "claim", "renew", "release", "mark", "task", "task",
         "advance", "settings", "plan", "write", "approve", "tempo", "arrive", "cue", "answer",
-        "played", "decide", "outcome",
+        "played", "decide", "remedy", "outcome",
     ];
     assert_eq!(names, expected);
     let world = node.world.lock().unwrap();

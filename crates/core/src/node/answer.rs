@@ -8,6 +8,7 @@ use unisono_model::wire::encode;
 use unisono_model::{AgentId, Code, Digest, OrchestraId, Rejection};
 
 use super::input::{Ask, Question};
+use super::lessons::learned;
 use super::output::{AnswerBody, Output};
 use super::wait::Waiter;
 use super::{Node, Space};
@@ -115,8 +116,7 @@ impl Node {
                 tokens_max,
                 since,
             } => {
-                let space = self.spaces.get(&ask.orchestra);
-                let since = since.as_ref().zip(space);
+                let since = since.as_ref().zip(self.spaces.get(&ask.orchestra));
                 let since = since.and_then(|(cursor, space)| space.unseen_from(cursor));
                 View::Continue(reading.brief(agent, *tokens_max, since))
             }
@@ -156,8 +156,9 @@ impl Node {
             Question::Barriers => View::Barriers(reading.barriers()),
             Question::Cues => View::Cues(reading.cues()),
             Question::Players => View::Players(reading.players()),
-            Question::Decisions(wanted) => View::Decisions(reading.decisions(wanted)),
-            Question::Remedies { limit } => View::Remedies(reading.remedies(*limit)),
+            Question::Decisions(_) | Question::Fixes { .. } | Question::Remedies { .. } => {
+                return learned(&ask.question, reading);
+            }
         })
     }
 

@@ -324,6 +324,13 @@ pub enum Question {
     Players,
     /// What was decided, and what leads nowhere.
     Decisions(DecisionsWanted),
+    /// What may help against an error.
+    Fixes {
+        /// What the tool said.
+        error: String,
+        /// At most so many.
+        limit: usize,
+    },
     /// The latest remedies.
     Remedies {
         /// At most so many.

@@ -5,7 +5,11 @@ use alloc::format;
 
 use unisono_model::{Action, Code, Decide, Outcome, Rejection};
 
+use super::input::Question;
 use crate::orchestra::Reading;
+use crate::orchestra::lessons::error::ErrorForm;
+use crate::orchestra::lessons::limits::ASKED_BYTES_MAX;
+use crate::orchestra::view::{DecisionsWanted, View};
 
 /// Whether a decision or an outcome may be recorded now.
 pub(super) fn lesson_precondition(
@@ -14,6 +18,7 @@ pub(super) fn lesson_precondition(
 ) -> Result<Action, Rejection> {
     match &action {
         Action::Decide(decide) => may_decide(reading, decide)?,
+        Action::Remedy(remedy) => may_ask(&remedy.error)?,
         Action::Outcome(outcome) => may_tell(reading, outcome)?,
         _ => {}
     }
@@ -49,4 +54,60 @@ fn may_tell(reading: &Reading<'_>, outcome: &Outcome) -> Result<(), Rejection> {
     let words = format!("no remedy {} is held here; nothing changed", outcome.remedy);
     Err(Rejection::new(Code::RemedyUnknown, words)
         .hint("`unisono fix \"<the error>\"` lists those that may help, with their ids"))
+}
+
+/// What was learned, as far as a question asks for it.
+pub(super) fn learned(question: &Question, reading: &Reading<'_>) -> Result<View, Rejection> {
+    match question {
+        Question::Fixes { error, limit } => {
+            may_ask(error)?;
+            Ok(View::Fixes(reading.fixes(error, *limit)))
+        }
+        Question::Decisions(wanted) => {
+            may_search(wanted)?;
+            Ok(View::Decisions(reading.decisions(wanted)))
+        }
+        Question::Remedies { limit } => Ok(View::Remedies(reading.remedies(*limit))),
+        _ => Err(Rejection::new(
+            Code::Malformed,
+            "not about what was learned",
+        )),
+    }
+}
+
+/// Whether a text says of an error what it is.
+fn may_ask(error: &str) -> Result<(), Rejection> {
+    bounded("the error", error)?;
+    if ErrorForm::of(error).is_empty() {
+        let words = "nothing in this text says what went wrong; nothing changed";
+        return Err(Rejection::new(Code::Malformed, words)
+            .hint("give what the tool printed, with the line that names the error"));
+    }
+    Ok(())
+}
+
+/// Whether there is anything to search for.
+fn may_search(wanted: &DecisionsWanted) -> Result<(), Rejection> {
+    let Some(words) = &wanted.search else {
+        return Ok(());
+    };
+    bounded("the question", words)?;
+    if words.chars().any(char::is_alphanumeric) {
+        return Ok(());
+    }
+    Err(Rejection::new(
+        Code::Malformed,
+        "there is no word in the question",
+    ))
+}
+
+fn bounded(what: &str, text: &str) -> Result<(), Rejection> {
+    if text.len() <= ASKED_BYTES_MAX {
+        return Ok(());
+    }
+    let words = format!(
+        "{what} has {} bytes; at most {ASKED_BYTES_MAX} are looked at",
+        text.len()
+    );
+    Err(Rejection::new(Code::Malformed, words).hint("give the lines that matter"))
 }

@@ -71,7 +71,7 @@ impl Node {
             Action::Tempo(_) | Action::Arrive(_) | Action::Cue(_) | Action::Answer(_) => {
                 self.precondition_together(context, orchestra, action)
             }
-            Action::Decide(_) | Action::Outcome(_) => {
+            Action::Decide(_) | Action::Remedy(_) | Action::Outcome(_) => {
                 let Some(reading) = self.reading(orchestra, at, &horizon) else {
                     return Ok(action);
                 };

@@ -466,6 +466,7 @@ impl Folds {
     pub fn restored(&mut self, rules: &FoldRules, highest: Stamp) {
         self.members.derive(rules);
         self.window.restored(highest);
+        self.lessons.restored();
     }
 }
 

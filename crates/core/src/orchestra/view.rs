@@ -13,19 +13,16 @@ use unisono_model::{
 };
 
 pub use super::brief::{BriefLine, BriefPart, BriefView};
-pub use super::coherence::{
-    CoherenceView, DriftKind, DriftView, GluingView, Severity, TermKind, TermView,
-};
+pub use super::coherence::*;
 pub use super::interference::view::{
     InterferenceKind, InterferenceView, InterferencesView, ResolutionView, SideView,
 };
-pub use super::lessons::view::{DecisionView, DecisionsWanted, RemedyView, Tally};
+pub use super::lessons::view::*;
+pub use super::score::{BarrierView, CueView, OpeningView, PartyView, PlayerView, TempoView};
 use crate::replication::Cursor;
+pub use files::{ApprovalView, FileView, PlanView, WriteView};
 
 mod files;
-
-pub use super::score::{BarrierView, CueView, OpeningView, PartyView, PlayerView, TempoView};
-pub use files::{ApprovalView, FileView, PlanView, WriteView};
 
 /// The answer to a question.
 #[derive(Clone, Debug)]
@@ -96,6 +93,8 @@ pub enum View {
     Decisions(Vec<DecisionView>),
     /// To `Remedies`.
     Remedies(Vec<RemedyView>),
+    /// To `Fixes`.
+    Fixes(FixesView),
 }
 
 /// Where an agent that signs itself continues.

@@ -6,6 +6,7 @@ mod capability;
 mod crowds;
 mod election;
 mod ensemble;
+mod errors;
 mod facts;
 mod files;
 mod folds;

@@ -1,13 +1,23 @@
-//! What the orchestra has learned: decisions and dead ends.
+//! What the orchestra has learned: decisions, dead ends, and what helps against errors.
+
+use std::io::Read;
 
 use clap::Args;
-use unisono_api::dto::{ActionBody, DecideBody, DecideWord, ImportanceWord, RejectedBody};
+use unisono_api::client::Reply;
+use unisono_api::dto::{
+    ActionBody, DecideBody, DecideWord, Fixes, ImportanceWord, OutcomeBody, RejectedBody,
+    RemedyBody,
+};
+use unisono_core::orchestra::lessons::error::ErrorForm;
 use unisono_model::Digest;
 
 use super::session::Session;
 use super::word::word;
 use crate::failure::Failure;
-use crate::output::Table;
+use crate::output::{Format, Table, raw};
+
+/// Most bytes of an error that are read from standard input.
+const ERROR_BYTES_MAX: u64 = 1024 * 1024;
 
 /// `decide`.
 #[derive(Clone, Debug, Args)]
@@ -48,12 +58,142 @@ pub(crate) struct DecisionsArgs {
     /// Only this kind: decision, dead-end
     #[arg(long, value_parser = word::<DecideWord>)]
     kind: Option<DecideWord>,
+    /// Those first that speak of these words, and no others
+    #[arg(long, value_name = "WORDS")]
+    search: Option<String>,
     /// Also those whose place others have taken
     #[arg(long)]
     all: bool,
     /// At most so many
     #[arg(long, default_value_t = 100)]
     limit: usize,
+}
+
+/// `fix`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct FixArgs {
+    /// What the tool said; `-` reads it from standard input
+    #[arg(required_unless_present_any = ["helped", "failed"])]
+    error: Option<String>,
+    /// Records that this helps against it
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["helped", "failed"])]
+    record: Option<String>,
+    /// What it comes from
+    #[arg(long, default_value = "", requires = "record")]
+    cause: String,
+    /// A file that it is done to; may stand several times
+    #[arg(long, value_name = "PATH", requires = "record")]
+    file: Vec<String>,
+    /// The remedy of this record helped
+    #[arg(long, value_name = "RECORD", conflicts_with_all = ["failed", "error"])]
+    helped: Option<Digest>,
+    /// The remedy of this record did not help
+    #[arg(long, value_name = "RECORD", conflicts_with = "error")]
+    failed: Option<Digest>,
+    /// Looks in all orchestras of the node
+    #[arg(long, conflicts_with_all = ["record", "helped", "failed"])]
+    everywhere: bool,
+    /// At most so many
+    #[arg(long, default_value_t = 5)]
+    limit: usize,
+}
+
+/// Tells what may help against an error, records what does, or says what came of it.
+pub(crate) async fn fix(args: FixArgs, session: &Session) -> Result<(), Failure> {
+    if let Some(remedy) = args.helped.or(args.failed) {
+        let body = OutcomeBody {
+            remedy,
+            helped: args.helped.is_some(),
+            text: String::new(),
+        };
+        return session.show_act(ActionBody::Outcome(body)).await;
+    }
+    // Only what went wrong is sent: the form of the form is the form.
+    let error = ErrorForm::of(&error_text(args.error)?).text();
+    if error.is_empty() {
+        return Err(Failure::usage("nothing in this text says what went wrong")
+            .hint("give what the tool printed, with the line that names the error"));
+    }
+    if let Some(text) = args.record {
+        let body = RemedyBody {
+            error,
+            text,
+            cause: args.cause,
+            files: args.file,
+        };
+        return session.show_act(ActionBody::Remedy(body)).await;
+    }
+    let limit = args.limit.to_string();
+    let query = [("error", error.as_str()), ("limit", limit.as_str())];
+    if args.everywhere {
+        return fix_everywhere(&query, session).await;
+    }
+    let columns = &[
+        ("SURE", "confidence_permille"),
+        ("HOW", "how"),
+        ("HELPED", "helped"),
+        ("FAILED", "failed"),
+        ("DO", "remedy.text"),
+        ("CAUSE", "remedy.cause"),
+        ("BY", "name"),
+        ("RECORD", "record"),
+    ];
+    let list = "fixes";
+    session
+        .show_read("fixes", &query, Some(Table { list, columns }))
+        .await
+}
+
+/// Asks every orchestra that the node shows; one that may not be read is passed over.
+async fn fix_everywhere(query: &[(&str, &str)], session: &Session) -> Result<(), Failure> {
+    let all = session.client.orchestras().await?;
+    let mut found = Vec::new();
+    for one in all.body.orchestras {
+        let read = session.client.read(&one.name, "fixes", query).await;
+        let Ok(reply): Result<Reply<Fixes>, _> = read else {
+            continue;
+        };
+        found.extend(
+            reply
+                .body
+                .fixes
+                .into_iter()
+                .map(|fix| (one.name.clone(), fix)),
+        );
+    }
+    found.sort_by_key(|(_, fix)| std::cmp::Reverse(fix.confidence_permille));
+    let lines = found
+        .iter()
+        .map(|(orchestra, fix)| match session.global.output {
+            Format::Table => format!(
+                "{:>4} ‰  {orchestra}: {} ({} helped, {} failed, by {})\n",
+                fix.confidence_permille, fix.remedy.text, fix.helped, fix.failed, fix.name
+            ),
+            Format::Json | Format::Ndjson => {
+                format!(
+                    "{}\n",
+                    serde_json::json!({"orchestra": orchestra, "fix": fix})
+                )
+            }
+        });
+    raw(&lines.collect::<String>())
+}
+
+fn error_text(error: Option<String>) -> Result<String, Failure> {
+    let error = error.unwrap_or_default();
+    if error != "-" {
+        return Ok(error);
+    }
+    let mut bytes = Vec::new();
+    let read = std::io::stdin()
+        .take(ERROR_BYTES_MAX + 1)
+        .read_to_end(&mut bytes);
+    read.map_err(|error| Failure::system("standard input", &error))?;
+    if bytes.len() as u64 > ERROR_BYTES_MAX {
+        return Err(Failure::usage("more than 1 MiB of error")
+            .hint("give the lines that matter: `… 2>&1 | head -c 100000 | unisono fix -`"));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Records a decision or a dead end.
@@ -83,6 +223,7 @@ pub(crate) async fn decisions(args: DecisionsArgs, session: &Session) -> Result<
     let limit = args.limit.to_string();
     let mut query = vec![("limit", limit.as_str())];
     query.extend(args.topic.as_deref().map(|topic| ("topic", topic)));
+    query.extend(args.search.as_deref().map(|words| ("search", words)));
     query.extend(args.kind.map(|kind| {
         let word = match kind {
             DecideWord::Decision => "decision",

@@ -149,6 +149,7 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         Command::Emit(args) => signal::emit(args, &session).await,
         Command::Decide(args) => lesson::decide(args, &session).await,
         Command::Decisions(args) => lesson::decisions(args, &session).await,
+        Command::Fix(args) => lesson::fix(args, &session).await,
         Command::Claim(args) => claim::claim(args, &session).await,
         Command::Renew(args) => claim::renew(args, &session).await,
         Command::Release(args) => claim::release(args, &session).await,

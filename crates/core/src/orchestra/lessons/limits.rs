@@ -7,6 +7,16 @@ pub const DECISIONS_KEPT_MAX: usize = 512;
 pub const SUPERSEDERS_MAX: usize = 8;
 /// Remedies that are kept: the latest.
 pub const REMEDIES_KEPT_MAX: usize = 2_048;
+/// Longest text of an error, or of a question, that is looked at (bytes): what went wrong stands in a
+/// few lines.
+pub const ASKED_BYTES_MAX: usize = 64 * 1024;
+/// How alike an error has to be to one of another kind for its remedy to be told (‰). Chosen on one
+/// half of the kinds of `tests/errors`, judged on the other.
+pub const LIKENESS_MIN: u16 = 650;
+/// What a remedy for the same kind of error counts for where the names differ (‰).
+pub const KIND_PERMILLE: u64 = 800;
+/// What one for an error that is only alike counts for, times its likeness (‰).
+pub const ALIKE_PERMILLE: u64 = 600;
 /// Decisions of high importance that a brief tells: as many as marks that bind.
 pub const BINDING_TOLD_MAX: usize = 128;
 /// Decisions of less importance that a brief tells.

@@ -1,8 +1,10 @@
 //! What an orchestra has learned: decisions and dead ends, remedies for errors, and whether they
 //! helped.
 
+mod bm25;
 mod brief;
 mod decisions;
+pub mod error;
 pub mod limits;
 mod read;
 mod remedies;
@@ -54,6 +56,11 @@ impl Lessons {
     pub fn prune(&mut self, frontier: Stamp) {
         self.decisions.prune(frontier);
         self.remedies.prune(frontier);
+    }
+
+    /// After loading from a checkpoint: makes again what follows from the rest.
+    pub fn restored(&mut self) {
+        self.remedies.restored();
     }
 
     /// Values kept in memory.

@@ -1,11 +1,15 @@
 //! Reading what was learned as of a stamp.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use unisono_model::{AgentId, Importance, Place};
 
-use super::view::{DecisionView, DecisionsWanted, RemedyView};
+use super::bm25;
+use super::error::ErrorForm;
+use super::limits::{ALIKE_PERMILLE, KIND_PERMILLE, LIKENESS_MIN};
+use super::view::{DecisionView, DecisionsWanted, FixMatch, FixView, FixesView, RemedyView};
 use super::{Decided, Known};
 use crate::orchestra::Reading;
 use crate::orchestra::read::Hash;
@@ -22,7 +26,10 @@ impl Reading<'_> {
                     && (wanted.all || self.binds(place))
             })
             .collect();
-        found.sort_by_key(|(place, one)| Reverse((one.decide.importance, *place)));
+        match &wanted.search {
+            None => found.sort_by_key(|(place, one)| Reverse((one.decide.importance, *place))),
+            Some(words) => found = by_words(words, found),
+        }
         found.truncate(wanted.limit);
         let views = found.into_iter();
         views
@@ -55,6 +62,41 @@ impl Reading<'_> {
         known
             .map(|(place, one)| self.remedy_view(place, one))
             .collect()
+    }
+
+    /// What may help against an error, the most promising first.
+    pub fn fixes(&self, error: &str, limit: usize) -> FixesView {
+        let form = ErrorForm::of(error);
+        let fingerprint = form.fingerprint();
+        let remedies = &self.folds.lessons.remedies;
+        let mut fixes: Vec<FixView> = remedies
+            .read(self.at)
+            .filter_map(|(place, one)| {
+                let known = remedies.form(&place)?;
+                let (how, likeness_permille, counts) = matched(&form, known)?;
+                let remedy = self.remedy_view(place, one);
+                let trust = u64::from(remedy.tally.trust_permille());
+                Some(FixView {
+                    remedy,
+                    how,
+                    likeness_permille,
+                    confidence_permille: (counts * trust / 1_000) as u16,
+                })
+            })
+            .collect();
+        fixes.sort_by_key(|fix| {
+            Reverse((
+                fix.confidence_permille,
+                fix.likeness_permille,
+                fix.remedy.place,
+            ))
+        });
+        fixes.truncate(limit);
+        FixesView {
+            error: form.text(),
+            fingerprint,
+            fixes,
+        }
     }
 
     fn decision_view(&self, place: Place, one: &Decided) -> DecisionView {
@@ -90,4 +132,53 @@ impl Reading<'_> {
             hash.add(&self.remedy_view(place, one));
         }
     }
+}
+
+/// What a remedy for a known error is to another one: how alike they are (‰), and what that counts
+/// for (‰); none where it is nothing.
+fn matched(asked: &ErrorForm, known: &ErrorForm) -> Option<(FixMatch, u16, u64)> {
+    if asked.is_empty() {
+        return None;
+    }
+    let likeness = asked.likeness(known);
+    if asked == known {
+        Some((FixMatch::Same, likeness, 1_000))
+    } else if asked.kind() == known.kind() {
+        Some((FixMatch::Kind, likeness, KIND_PERMILLE))
+    } else if likeness >= LIKENESS_MIN {
+        let counts = u64::from(likeness) * ALIKE_PERMILLE / 1_000;
+        Some((FixMatch::Alike, likeness, counts))
+    } else {
+        None
+    }
+}
+
+/// Those that speak of some words, first the ones that do so most.
+fn by_words<'a>(words: &str, found: Vec<(Place, &'a Decided)>) -> Vec<(Place, &'a Decided)> {
+    let texts: Vec<String> = found.iter().map(|(_, one)| said(one)).collect();
+    let scores = bm25::scores(words, &texts);
+    let scored = found.into_iter().zip(scores);
+    let mut scored: Vec<((Place, &Decided), u64)> =
+        scored.filter(|(_, score)| *score > 0).collect();
+    scored.sort_by_key(|((place, _), score)| Reverse((*score, *place)));
+    scored.into_iter().map(|(one, _)| one).collect()
+}
+
+fn said(one: &Decided) -> String {
+    let decide = &one.decide;
+    let mut text = [
+        &decide.topic,
+        &decide.question,
+        &decide.text,
+        &decide.reason,
+    ]
+    .map(String::as_str)
+    .join(" ");
+    for rejected in &decide.rejected {
+        text.push(' ');
+        text.push_str(&rejected.option);
+        text.push(' ');
+        text.push_str(&rejected.reason);
+    }
+    text
 }

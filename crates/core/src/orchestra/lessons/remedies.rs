@@ -5,6 +5,7 @@ use alloc::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use unisono_model::{Action, AgentId, Digest, Outcome, Place, Remedy, Stamp};
 
+use super::error::ErrorForm;
 use super::limits::REMEDIES_KEPT_MAX;
 use crate::orchestra::fact::Fact;
 
@@ -12,6 +13,9 @@ use crate::orchestra::fact::Fact;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Remedies {
     held: BTreeMap<Place, Known>,
+    /// The errors' forms: they follow from the rest.
+    #[serde(skip)]
+    forms: BTreeMap<Place, ErrorForm>,
     /// By the remedy's record.
     outcomes: BTreeMap<Digest, BTreeMap<Place, Told>>,
 }
@@ -62,6 +66,8 @@ impl Remedies {
             iteration: fact.body.iteration,
             remedy: Remedy::clone(remedy),
         };
+        let form = ErrorForm::of(&known.remedy.error);
+        self.forms.insert(fact.place, form);
         self.held.insert(fact.place, known);
     }
 
@@ -84,6 +90,7 @@ impl Remedies {
     /// Takes a remedy out again.
     pub fn retract(&mut self, place: Place) {
         self.held.remove(&place);
+        self.forms.remove(&place);
     }
 
     /// Takes an outcome out again.
@@ -101,6 +108,18 @@ impl Remedies {
         let seen = self.held.range(..=Place::end_of(at)).rev();
         seen.take(REMEDIES_KEPT_MAX)
             .map(|(place, one)| (*place, one))
+    }
+
+    /// The form of a remedy's error.
+    pub fn form(&self, place: &Place) -> Option<&ErrorForm> {
+        self.forms.get(place)
+    }
+
+    /// After loading from a checkpoint.
+    pub fn restored(&mut self) {
+        let forms = self.held.iter();
+        let forms = forms.map(|(place, one)| (*place, ErrorForm::of(&one.remedy.error)));
+        self.forms = forms.collect();
     }
 
     /// Whether a remedy is held at a stamp.
@@ -136,6 +155,7 @@ impl Remedies {
             .collect();
         self.held
             .retain(|place, _| *place > edge || kept.contains_key(&place.record));
+        self.forms.retain(|place, _| self.held.contains_key(place));
         self.outcomes.retain(|remedy, told| {
             let mut last = BTreeMap::new();
             for (place, one) in told.range(..=edge) {

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{AgentId, Decide, DecideKind, Place, Remedy};
+use unisono_model::{AgentId, Decide, DecideKind, Digest, Place, Remedy};
 
 pub use super::remedies::Tally;
 
@@ -15,6 +15,8 @@ pub struct DecisionsWanted {
     pub topic: Option<String>,
     /// Only of this kind.
     pub kind: Option<DecideKind>,
+    /// Those first that speak of these words, and no others.
+    pub search: Option<String>,
     /// Also those whose place others have taken.
     pub all: bool,
     /// At most so many.
@@ -53,4 +55,40 @@ pub struct RemedyView {
     pub remedy: Remedy,
     /// What came of it.
     pub tally: Tally,
+}
+
+/// What may help against an error.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct FixesView {
+    /// The error in its normal form.
+    pub error: String,
+    /// The name of its kind.
+    pub fingerprint: Digest,
+    /// Remedies, the most promising first.
+    pub fixes: Vec<FixView>,
+}
+
+/// A remedy that may help.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct FixView {
+    /// The remedy.
+    pub remedy: RemedyView,
+    /// How its error was recognised.
+    pub how: FixMatch,
+    /// How alike the errors are (‰).
+    pub likeness_permille: u16,
+    /// How far it can be relied on (‰): what the match counts for, times how far the remedy is to be
+    /// trusted.
+    pub confidence_permille: u16,
+}
+
+/// How an error was recognised.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub enum FixMatch {
+    /// The same kind, of the same things.
+    Same,
+    /// The same kind, of other things.
+    Kind,
+    /// Another kind that is told in much the same words.
+    Alike,
 }
