@@ -69,7 +69,7 @@ async fn a_write_is_answered_with_all_that_a_reader_elsewhere_needs() {
 }
 
 /// One request for each kind of action, in the words of the friendly routes.
-fn friendly() -> [(&'static str, &'static str, Value); 21] {
+fn friendly() -> [(&'static str, &'static str, Value); 22] {
     let mark = "ab".repeat(32);
     [
         ("POST", "agents", json!({"name": "ada", "role": "builder"})),
@@ -368,7 +368,7 @@ async fn the_description_names_every_route() {
         .sum();
     assert_eq!(
         (paths.len(), operations),
-        (51, 72),
+        (52, 74),
         "{:?}",
         paths.keys().collect::<Vec<_>>()
     );
