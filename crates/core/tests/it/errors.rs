@@ -28,6 +28,7 @@ struct Count {
 
 fn corpus() -> Vec<Made> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/errors/corpus.jsonl");
+    #[allow(clippy::disallowed_methods, reason = "a test reads its corpus")]
     let text = std::fs::read_to_string(path).expect("the corpus is in the repository");
     let lines = text.lines().map(|line| {
         let value: serde_json::Value = serde_json::from_str(line).expect("a line is JSON");

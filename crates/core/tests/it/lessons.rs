@@ -281,7 +281,10 @@ fn two_that_took_one_place_without_knowing_of_each_other_are_both_shown() {
     assert_eq!(decisions(&folds, LATER, false).len(), 2);
     let all = decisions(&folds, LATER, true);
     let old = all.iter().find(|view| !view.superseded_by.is_empty());
-    assert_eq!(old.unwrap().superseded_by, [left.place, right.place]);
+    assert_eq!(
+        old.expect("it is there").superseded_by,
+        [left.place, right.place]
+    );
 }
 
 #[test]

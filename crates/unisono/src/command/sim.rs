@@ -65,10 +65,10 @@ pub(crate) fn run(args: &SimArgs, global: &Global) -> Result<(), Failure> {
     let mut runs = Vec::new();
     let result = campaign(&scenario, args.seeds.clone(), |outcome| {
         if !outcome.is_ok() {
-            let file = args.scenario.iter();
-            let file: String = file
-                .map(|path| format!(" --scenario {}", path.display()))
-                .collect();
+            let file = args.scenario.as_ref();
+            let file = file.map_or_else(String::new, |path| {
+                format!(" --scenario {}", path.display())
+            });
             let again = outcome.replay(&scenario);
             output::say(&format!(
                 "seed {} failed; again: {again}{file}",

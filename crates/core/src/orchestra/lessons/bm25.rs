@@ -88,7 +88,7 @@ mod tests {
             "the mmap of the log tears",
             "nothing",
         ];
-        let texts = texts.map(|text| text.to_string());
+        let texts = texts.map(ToString::to_string);
         let found = scores("MMAP log", &texts);
         assert!(found[2] > found[0] && found[0] > 0, "{found:?}");
         assert_eq!((found[1], found[3]), (0, 0));

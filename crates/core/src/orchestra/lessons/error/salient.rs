@@ -205,8 +205,8 @@ fn with_rest(lines: &[String], index: usize) -> Vec<String> {
         next(&mut found, index + 1);
     }
     // javac says in the lines below what it has not found.
-    for at in index + 1..(index + 6).min(lines.len()) {
-        let below = lines[at].trim_start();
+    for line in lines.iter().skip(index + 1).take(5) {
+        let below = line.trim_start();
         if below.starts_with("symbol:") {
             found.push(String::from(below.trim()));
         }

@@ -102,11 +102,10 @@ impl Scanner<'_> {
             self.at += 1;
         }
         let chunk: String = self.chars[from..self.at].iter().collect();
-        let opens = self.chars.get(self.at) == Some(&'(');
         let bare = chunk.trim_end_matches(['.', ':', '!', '?']);
         let ends_segment = chunk.ends_with(':');
         let ends_sentence = chunk.ends_with(['.', '!', '?']);
-        self.word(bare, opens, ends_segment);
+        self.word(bare, ends_segment);
         if ends_segment {
             self.segments.push(Segment::default());
             self.fresh = true;
@@ -114,7 +113,7 @@ impl Scanner<'_> {
         self.fresh |= ends_sentence;
     }
 
-    fn word(&mut self, chunk: &str, opens: bool, ends_segment: bool) {
+    fn word(&mut self, chunk: &str, ends_segment: bool) {
         if chunk.is_empty() || !chunk.chars().any(char::is_alphanumeric) {
             if chunk == "->" {
                 self.arrow();
@@ -150,26 +149,23 @@ impl Scanner<'_> {
             self.compound(chunk);
         } else {
             for part in chunk.split(['-', ':', '/', '+', '|', '~', '#', '%', '\\']) {
-                self.part(part, opens);
+                self.part(part);
             }
         }
     }
 
-    fn part(&mut self, part: &str, opens: bool) {
+    fn part(&mut self, part: &str) {
         if part.is_empty() {
             return;
         }
-        if is_word_of_a_language(part) {
-            self.push(Token::Word(part.to_lowercase()));
-        } else if is_exception(part) {
+        if is_word_of_a_language(part) || is_exception(part) {
             self.push(Token::Word(part.to_lowercase()));
         } else if is_hash(part) || as_number(part).is_some() {
             self.place();
         } else if part.bytes().any(|b| b.is_ascii_digit())
-            || (opens && !self.fresh && is_camel(part))
+            || is_camel(part)
+            || (!self.fresh && starts_large(part))
         {
-            self.take(name(part));
-        } else if is_camel(part) || (!self.fresh && starts_large(part)) {
             self.take(name(part));
         } else {
             self.plain(part);
