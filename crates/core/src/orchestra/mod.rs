@@ -280,7 +280,7 @@ impl Folds {
         self.agents.insert(fact);
         self.course.insert(fact);
         self.signals.insert(fact);
-        let late = fact.place.stamp <= self.pruned;
+        let (late, upset) = (fact.place.stamp <= self.pruned, self.upset);
         self.upset |= late && Interference::is_upset_by(&fact.body.action);
         self.interference.insert(fact, rules.sabotage);
         self.tasks.insert(fact);
@@ -308,6 +308,7 @@ impl Folds {
         }
         if rules.sabotage.checkpoint_kept {
             self.claims.keep_checkpoint();
+            self.upset = upset;
         }
     }
 
