@@ -36,7 +36,7 @@ impl Node {
             Question::Notes | Question::Note(_) | Question::Config
         );
         let ahead = living && (space.living.runs_ahead() || space.living.broken);
-        let busy = space.refolding || unsettled || ahead;
+        let busy = space.in_doubt() || unsettled || ahead;
         if (busy && !anywhere) || !self.has_seen(ask.orchestra, ask.min_cursor.as_ref()) {
             self.fetch_documents(out);
             self.waiters.push(Waiter::Ask(ask, deadline_ms));

@@ -397,6 +397,9 @@ impl Node {
             space.vector_changed();
         }
         self.stand_on_members();
+        // The walk may have shown that it began with wrong knowledge: until the next has ended, nobody
+        // is answered.
+        self.care_for_folds(context, out);
         // What was settled may have been set aside by a fence: everybody is looked at again.
         self.remember_grants(orchestra);
         self.published.insert(orchestra);

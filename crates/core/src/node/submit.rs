@@ -15,7 +15,7 @@ use super::batch::{Made, Source, Subject};
 use super::files::Seen;
 use super::input::{Submit, Work};
 use super::output::{AnswerBody, Output, Recorded};
-use super::space::as_agent;
+use super::space::{Space, as_agent};
 use super::subjects::{rules_the_cluster, subjects};
 use super::wait::Waiter;
 use super::{Node, limits as bounds};
@@ -51,11 +51,11 @@ impl Node {
             self.waiters.push(Waiter::Submit(submit, deadline_ms));
             return;
         }
-        let refolding = self
+        if self
             .spaces
             .get(&submit.orchestra)
-            .is_some_and(|space| space.refolding);
-        if refolding {
+            .is_some_and(Space::in_doubt)
+        {
             self.deferred.push_back((submit, deadline_ms));
             return;
         }

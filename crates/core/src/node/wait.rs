@@ -10,6 +10,7 @@ use unisono_model::{
 use super::batch::Made;
 use super::input::{Ask, Question, Submit, Ticket};
 use super::output::{Answer, AnswerBody, Output, Recorded};
+use super::space::Space;
 use super::{Node, limits};
 use crate::context::Context;
 
@@ -138,11 +139,11 @@ impl Node {
         }
         let horizon = self.horizon(record.orchestra);
         let decided = horizon.settled(record.place.stamp);
-        let refolding = self
+        let in_doubt = self
             .spaces
             .get(&record.orchestra)
-            .is_some_and(|space| space.refolding);
-        decided && !refolding
+            .is_some_and(Space::in_doubt);
+        decided && !in_doubt
     }
 
     fn answer_record(
@@ -222,27 +223,23 @@ impl Node {
             return true;
         }
         let space = self.spaces.get(&orchestra);
-        space.is_some_and(|space| !space.refolding && space.logs.cursor().covers(cursor))
+        space.is_some_and(|space| !space.in_doubt() && space.logs.cursor().covers(cursor))
     }
 
     fn may_answer(&self, ask: &Ask) -> bool {
         let space = self.spaces.get(&ask.orchestra);
         let busy = space.is_some_and(|space| match ask.question {
-            Question::Hash => space.refolding || !space.is_settled(),
+            Question::Hash => space.in_doubt() || !space.is_settled(),
             Question::Notes | Question::Note(_) | Question::Config => {
-                space.refolding || space.living.runs_ahead() || space.living.broken
+                space.in_doubt() || space.living.runs_ahead() || space.living.broken
             }
-            _ => space.refolding,
+            _ => space.in_doubt(),
         });
         !busy && self.has_seen(ask.orchestra, ask.min_cursor.as_ref())
     }
 
     fn behind(&self, orchestra: OrchestraId) -> Rejection {
-        let refolding = self
-            .spaces
-            .get(&orchestra)
-            .is_some_and(|space| space.refolding);
-        if refolding {
+        if self.spaces.get(&orchestra).is_some_and(Space::in_doubt) {
             return Rejection::new(Code::Behind, "this node is folding its views again")
                 .hint("ask again, or ask another node")
                 .retry_after(limits::WANT_TIMEOUT_MS);

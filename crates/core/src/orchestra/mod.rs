@@ -354,6 +354,11 @@ impl Folds {
         }
     }
 
+    /// Whether what the folds say now is not what the logs say: [`Self::needs_refold`], unnamed.
+    pub fn in_doubt(&self) -> bool {
+        self.upset || !self.claims.dirty().is_empty()
+    }
+
     /// What claims were folded under.
     pub fn footing(&self) -> &Footing {
         &self.footing

@@ -114,3 +114,12 @@ fn a_scenario_is_data() {
     assert_eq!((some.nodes, some.faults.loss, some.agents), (3, 0, 8));
     assert!(serde_json::from_str::<Scenario>(r#"{ "nodez": 3 }"#).is_err());
 }
+
+/// Between two walks over the logs, of which the first had shown that it began with wrong knowledge,
+/// machine 2 answered an agent that a task is unknown which that agent had made elsewhere, and whose
+/// record it held.
+#[test]
+fn nobody_is_answered_between_two_walks() {
+    let outcome = run(&Scenario::default(), 819);
+    assert!(outcome.is_ok(), "{:?}", outcome.verdicts);
+}
