@@ -247,13 +247,14 @@ impl Folds {
     }
 
     /// After a walk over whole logs: where verdicts were given by other knowledge than what the walk
-    /// has seen, everything has to be folded again. Where they were not, another walk would end as
-    /// this one did, whatever upset it on its way: it is not made, or a single contradiction in the
-    /// rules would keep a node walking for ever.
+    /// has seen, or something upset it that it did not know of when it began, everything has to be
+    /// folded again. What upset it although it did know would do so in every other walk, too: that
+    /// one is not made, or a single contradiction in the rules would keep a node walking for ever.
     pub fn settle(&mut self) {
+        let learned = self.trust.has_learned() || self.once.has_learned();
         let trust = self.trust.settle();
         let once = self.once.settle();
-        self.upset = trust || once;
+        self.upset = trust || once || (self.upset && learned);
     }
 
     fn count(&mut self, fact: &Fact, rules: &FoldRules) {

@@ -20,6 +20,9 @@ pub struct Once {
     /// Keys of which the walk has not met the record yet that is known to count.
     #[serde(skip)]
     unmet: BTreeSet<RequestId>,
+    /// The record that was known to count, for each key that the walk began with.
+    #[serde(skip)]
+    given: BTreeMap<RequestId, Place>,
 }
 
 type RequestId = (AgentId, IdempotencyKey);
@@ -59,25 +62,44 @@ impl Once {
     /// An empty fold that already knows which record counts where a key was used for two actions:
     /// for folding logs again.
     pub fn after(former: &Self) -> Self {
-        let contested = former.requests.iter();
-        let contested = contested.filter(|(_, request)| request.others.values().any(|same| !same));
-        let known = contested.map(|(id, request)| {
+        let known = former.contested().map(|(id, request)| {
             let others = BTreeMap::new();
             (*id, Request { others, ..*request })
         });
         let requests: BTreeMap<RequestId, Request> = known.collect();
         let unmet = requests.keys().copied().collect();
+        let given = requests
+            .iter()
+            .map(|(id, request)| (*id, request.lowest.place))
+            .collect();
         Self {
             requests,
             unmet,
+            given,
             conflicts: 0,
         }
+    }
+
+    /// Keys that were used for two actions.
+    fn contested(&self) -> impl Iterator<Item = (&RequestId, &Request)> {
+        let differ = |request: &Request| request.others.values().any(|same| !same);
+        self.requests
+            .iter()
+            .filter(move |(_, request)| differ(request))
+    }
+
+    /// Whether a walk has met a key with two actions that it did not begin with, or with another
+    /// record as the one that counts: the wrong one may have been folded before.
+    pub fn has_learned(&self) -> bool {
+        let mut contested = self.contested();
+        contested.any(|(id, request)| self.given.get(id) != Some(&request.lowest.place))
     }
 
     /// After a walk over whole logs: true if a record that was known to count was not met, so that
     /// what repeats it was left out in vain and the walk has to be made again.
     pub fn settle(&mut self) -> bool {
         let gone = core::mem::take(&mut self.unmet);
+        self.given.clear();
         self.requests.retain(|id, _| !gone.contains(id));
         !gone.is_empty()
     }

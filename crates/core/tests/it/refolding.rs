@@ -4,6 +4,7 @@ use unisono_core::orchestra::fact::Fact;
 use unisono_core::orchestra::{Folds, PENDING_MAX, Refold};
 use unisono_model::{
     Action, AgentKind, Enrol, IdempotencyKey, Incarnation, LogId, NodeId, Presence, Stamp, Status,
+    limits,
 };
 
 use crate::folds::{RULES, claim_rules, digest, fact};
@@ -76,6 +77,25 @@ fn two_actions_under_one_key_do_not_upset_every_walk_anew() {
     let backwards = [late, early, work];
     let (folds, walks) = walked(&backwards, inserted(&backwards));
     assert!(walks > 0, "what counted first had to be taken back");
+    assert_eq!(digest(&folds, END), digest(&wanted, END));
+}
+
+/// A key that was forgotten is not known to the walk that meets its two actions in the wrong order:
+/// that walk ended with both of them folded, and took itself for good.
+#[test]
+fn two_actions_under_a_forgotten_key_are_told_apart_by_another_walk() {
+    let key = Some(IdempotencyKey([7; 16]));
+    let mut early = enrolled(1, 1_000, "builder");
+    let mut late = elsewhere(presence(2, 2_000));
+    (early.body.key, late.body.key) = (key, key);
+    let other = presence(3, 3_000);
+    let wanted = inserted(&[early.clone(), late.clone(), other.clone()]);
+    let mut folds = inserted(&[early.clone(), late.clone(), other.clone()]);
+    let days = Stamp::from_ms(10_000).plus_ms(limits::IDEMPOTENCY_MS);
+    folds.prune(days, &claim_rules());
+    folds.upset();
+    let (folds, walks) = walked(&[late, early, other], folds);
+    assert_eq!(walks, 2, "the first one learns which of them counts");
     assert_eq!(digest(&folds, END), digest(&wanted, END));
 }
 

@@ -51,6 +51,9 @@ pub struct Trust {
     /// What the records folded here say. The same, but while a log is folded again: then the laws
     /// are those that were known before, so that nothing counts until its fence comes by.
     seen: Laws,
+    /// What was known when a walk over the logs began.
+    #[serde(skip)]
+    given: Laws,
     /// How far each chain has come under each token, or under none: what a fence would have to take
     /// back.
     used: BTreeMap<Use, u64>,
@@ -102,9 +105,16 @@ impl Trust {
     /// An empty fold that already knows the laws, for folding logs again.
     pub fn under(laws: Laws) -> Self {
         Self {
+            given: laws.clone(),
             laws,
             ..Self::default()
         }
+    }
+
+    /// Whether a walk has come to know laws that it did not begin with: what it judged before it
+    /// met them was judged without.
+    pub fn has_learned(&self) -> bool {
+        self.given != self.laws
     }
 
     /// The laws that verdicts are given by.
@@ -117,6 +127,7 @@ impl Trust {
     pub fn settle(&mut self) -> bool {
         let differ = self.laws != self.seen;
         self.laws.clone_from(&self.seen);
+        self.given = Laws::default();
         differ
     }
 
