@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::capability::Tier;
 use crate::wire::{self, Blob};
 use crate::{
-    Approve, Arrival, Cue, CueAnswer, Decide, Digest, Fence, Incarnation, Incident, LogId, NodeId,
-    Outcome, Plan, Played, Remedy, Tempo, Write,
+    Approve, Arrival, Cue, CueAnswer, Decide, Digest, Fence, Incarnation, Incident, LogEnd, LogId,
+    NodeId, OrchestraId, Outcome, Plan, Played, Remedy, Tempo, Write,
 };
 
 /// One thing that an agent does.
@@ -101,6 +101,8 @@ pub enum Action {
     Remedy(Box<Remedy>),
     /// Whether a remedy helped.
     Outcome(Outcome),
+    /// The life that writes this leaves the cluster and writes nothing more (cluster orchestra only).
+    Leave(Leave),
 }
 
 /// Who holds an agent's private key.
@@ -381,6 +383,30 @@ pub struct ViewVote {
     pub removed: Vec<LogId>,
 }
 
+/// The last word of a life that leaves of its own accord: where all that its node ever wrote ends.
+/// Nothing of it can come any more to whoever holds that much, so nobody has to wait for it
+/// (`docs/protocol.md`, "Leaving").
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Leave {
+    /// Where its logs end, in order; those that a later one closes are left out. Nothing was written
+    /// in an orchestra that is not named by any part.
+    pub ends: Vec<OrchestraEnd>,
+    /// Whom it leaves the cluster to, in order: where nobody else is left of the view that the next
+    /// one follows, that one follows these.
+    pub staying: Vec<NodeId>,
+    /// Whether this is the last part: with it the life is over.
+    pub last: bool,
+}
+
+/// The end of a log in an orchestra.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub struct OrchestraEnd {
+    /// Where.
+    pub orchestra: OrchestraId,
+    /// Which life's log, and its last bundle.
+    pub end: LogEnd,
+}
+
 impl ViewVote {
     /// What the first view follows: the founder alone.
     pub const GENESIS: Digest = Digest([0; 32]);
@@ -441,6 +467,7 @@ impl Action {
             Self::Decide(_) => "decide",
             Self::Remedy(_) => "remedy",
             Self::Outcome(_) => "outcome",
+            Self::Leave(_) => "leave",
         }
     }
 
@@ -466,6 +493,7 @@ impl Action {
                 | Self::Decide(_)
                 | Self::Remedy(_)
                 | Self::Outcome(_)
+                | Self::Leave(_)
         )
     }
 }

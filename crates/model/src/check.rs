@@ -54,6 +54,13 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
                 vote.removed.iter().map(|life| &life.node),
             )
         }
+        Action::Leave(leave) => {
+            count("ends of logs", leave.ends.len(), limits::LEAVE_ENDS_MAX)?;
+            if !leave.ends.is_sorted_by(|one, next| one < next) {
+                return Err(Malformed::Limit("ends of logs"));
+            }
+            nodes("staying members", leave.staying.iter())
+        }
         // Whether they are a token is for validity to say: a bad one is a void record, no bad bytes.
         Action::Present(token) => {
             count("bytes of the token", token.0.len(), limits::TOKEN_BYTES_MAX)

@@ -23,9 +23,9 @@ mod trust;
 pub mod wire;
 
 pub use action::{
-    Action, Admit, AgentKind, Enrol, Field, FieldChange, FieldValue, Held, Mark, Presence,
-    Relation, Resolution, Resolve, Setting, Signal, SignalKind, Status, TaskChange, TaskStatus,
-    Urgency, ViewVote,
+    Action, Admit, AgentKind, Enrol, Field, FieldChange, FieldValue, Held, Leave, Mark,
+    OrchestraEnd, Presence, Relation, Resolution, Resolve, Setting, Signal, SignalKind, Status,
+    TaskChange, TaskStatus, Urgency, ViewVote,
 };
 pub use bundle::{
     BUNDLE_VERSION, BundleBody, BundleHeader, Carried, DocumentAppend, DocumentKind, DocumentName,

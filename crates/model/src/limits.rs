@@ -41,6 +41,9 @@ pub const STAMP_AHEAD_MS_MAX: u64 = 500;
 pub const IDEMPOTENCY_MS: u64 = 24 * 3_600_000;
 /// Most earlier logs that a log's first bundle may close.
 pub const BUNDLE_CLOSES_MAX: usize = 256;
+/// Ends of logs in one part of a [`crate::Leave`]: with as many members as there can be, it fits into
+/// a record.
+pub const LEAVE_ENDS_MAX: usize = 512;
 /// Most members that a view of the cluster lists.
 pub const MEMBERS_MAX: usize = 256;
 /// Most bytes of a capability token.

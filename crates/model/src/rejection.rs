@@ -122,6 +122,12 @@ codes! {
     TooOld "too_old" NotFound,
     /// Only members may do this, and only in the cluster's own orchestra.
     NotMember "not_member" Denied,
+    /// The node is leaving the cluster, or has left it.
+    Leaving "leaving" Unavailable,
+    /// The last member cannot leave.
+    LastMember "last_member" Conflict,
+    /// Too few others hold what the node wrote: it did not leave.
+    NotHandedOver "not_handed_over" Timeout,
     /// No note of this name.
     NoteUnknown "note_unknown" NotFound,
     /// Stored bytes that are not what was written.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use unisono_core::orchestra::view::RecordView;
 use unisono_model::{
-    Action, Admit, AgentId, Digest, FieldChange, FieldValue, IdempotencyKey, Mark, NodeId,
+    Action, Admit, AgentId, Digest, FieldChange, FieldValue, IdempotencyKey, Leave, Mark, NodeId,
     TaskChange, ViewVote,
 };
 use utoipa::ToSchema;
@@ -103,6 +103,8 @@ pub enum ActionShown {
     Admit(AdmitShown),
     /// A vote for who belongs to the cluster from now on.
     VoteView(ViewShown),
+    /// One life of a node left the cluster.
+    Leave(LeaveShown),
     /// A capability token was laid before the orchestra.
     Present(PresentBody),
     /// From here on every action needs a token.
@@ -213,6 +215,25 @@ pub struct ViewShown {
     pub removed: Vec<LogRef>,
 }
 
+/// The last word of a life that left the cluster.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct LeaveShown {
+    /// In how many orchestras it says where its node's logs end.
+    pub orchestras: usize,
+    /// Who stayed.
+    #[schema(value_type = Vec<String>)]
+    pub staying: Vec<NodeId>,
+}
+
+impl From<Leave> for LeaveShown {
+    fn from(leave: Leave) -> Self {
+        Self {
+            orchestras: leave.ends.len(),
+            staying: leave.staying,
+        }
+    }
+}
+
 impl From<RecordView> for RecordEvent {
     fn from(view: RecordView) -> Self {
         Self {
@@ -285,6 +306,7 @@ impl From<Action> for ActionShown {
             Action::Task(change) => Self::Task(change.into()),
             Action::Admit(admit) => Self::Admit(admit.into()),
             Action::VoteView(vote) => Self::VoteView(vote.into()),
+            Action::Leave(leave) => Self::Leave(leave.into()),
             Action::Present(token) => Self::Present(PresentBody { token }),
             Action::Guard => Self::Guard(GuardBody {}),
             Action::Fence(fence) => Self::Fence(fence.into()),

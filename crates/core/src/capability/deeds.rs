@@ -47,9 +47,11 @@ pub fn need(action: &Action) -> Need {
         Action::Approve(_) => Need::Operation(Operations::APPROVE),
         Action::Fence(_) => Need::Authority,
         Action::Guard => Need::Root,
-        Action::Open { .. } | Action::Admit(_) | Action::VoteView(_) | Action::Incident(_) => {
-            Need::Node
-        }
+        Action::Open { .. }
+        | Action::Admit(_)
+        | Action::VoteView(_)
+        | Action::Leave(_)
+        | Action::Incident(_) => Need::Node,
     }
 }
 

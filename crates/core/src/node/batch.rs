@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 use ed25519_dalek::SigningKey;
 use unisono_model::wire::{self, Blob};
 use unisono_model::{
-    AgentId, Code, Digest, DocumentKind, DocumentName, ForkProof, LogId, OrchestraId, RecordBody,
-    Rejection, SignedRecord, Stamp,
+    Action, AgentId, Code, Digest, DocumentKind, DocumentName, ForkProof, LogId, OrchestraId,
+    RecordBody, Rejection, SignedRecord, Stamp,
 };
 
 use super::documents::Need;
@@ -34,6 +34,10 @@ pub(super) struct Made {
 }
 
 impl Made {
+    fn is_last_word(&self) -> bool {
+        matches!(self.body.action, Action::Leave(_))
+    }
+
     /// About how many bytes it takes in a bundle.
     fn weight(&self) -> usize {
         let body = match &self.source {
@@ -206,6 +210,12 @@ impl Node {
     /// Bundles own work, and writes heads where others wait for them.
     fn stage_own(&mut self, context: &mut Context<'_>, batch: &mut Batch, out: &mut Vec<Output>) {
         let now_ms = context.now_ms();
+        if self.has_left() {
+            // Nothing comes after the last word; what this node would have said by itself is moot.
+            self.held_back = self.queue.len();
+            return;
+        }
+        let last_word = self.queue.iter().any(Made::is_last_word);
         let mut work: BTreeMap<OrchestraId, Vec<Made>> = BTreeMap::new();
         let mut later = Vec::new();
         let mut count = 0;
@@ -218,7 +228,8 @@ impl Node {
                 .spaces
                 .get(&made.orchestra)
                 .is_none_or(|space| space.refolding);
-            if full || refolding || !self.ready(&made, now_ms, out) {
+            let moot = last_word && !made.is_last_word();
+            if full || moot || refolding || !self.ready(&made, now_ms, out) {
                 later.push(made);
                 continue;
             }
@@ -232,7 +243,8 @@ impl Node {
         let mut heads = false;
         let me = self.me;
         self.postpone_heads(context);
-        for (id, space) in &self.spaces {
+        let spaces = self.spaces.iter().filter(|_| !last_word);
+        for (id, space) in spaces {
             if !space.living.queue.is_empty() && !space.refolding && !space.living.broken {
                 work.entry(*id).or_default();
             }
@@ -358,6 +370,7 @@ impl Node {
         self.care_for_folds(context, out);
         self.retry_deferred(context, out);
         self.check_waiters(context, out);
+        self.go_on_leaving(context, out);
         self.flush(context, out);
         self.resume_pursuits(context, out);
     }

@@ -130,6 +130,12 @@ pub enum Work {
         /// Its name; `Submit::orchestra` must be the id that follows from it.
         name: String,
     },
+    /// The node leaves the cluster (cluster orchestra only).
+    Leave {
+        /// How many other members must hold all that it wrote; 0 for two, or all where there are
+        /// fewer.
+        hand_to: u16,
+    },
     /// Changes a note or the configuration.
     Living {
         /// The agent on whose behalf (held or not; living values are signed by the node alone).

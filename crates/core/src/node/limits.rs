@@ -29,6 +29,11 @@ pub const GAP_DELAY_MS: u64 = 250;
 pub const SUMMARY_BUSY_MS: u64 = 1_000;
 /// The same while nothing does.
 pub const SUMMARY_IDLE_MS: u64 = 5_000;
+/// How many others must hold everything before a node leaves that was not told how many: one of
+/// them may be lost the same day.
+pub const HAND_TO: usize = 2;
+/// Between two questions of a leaving node what the others hold (ms).
+pub const LEAVE_ASK_MS: u64 = 250;
 /// Between two requests to be admitted (ms, jittered by half).
 pub const JOIN_RETRY_MS: u64 = 1_000;
 /// How long an unanswered request for bundles blocks the next to the same peer (ms).

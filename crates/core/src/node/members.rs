@@ -38,7 +38,7 @@ impl Node {
     pub(super) fn is_admitted(&self) -> bool {
         self.spaces.get(&self.cluster).is_some_and(|cluster| {
             let terms = cluster.folds.members.terms(&self.me.node);
-            terms.iter().any(|term| term.until.is_none())
+            terms.iter().any(|term| term.until.is_none()) && !self.has_left()
         })
     }
 
@@ -67,7 +67,7 @@ impl Node {
     /// so themselves; anybody else knocks, again and again, because a knock can be lost.
     pub(super) fn join(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {
         let now_ms = context.now_ms();
-        if self.is_member() || now_ms < self.next_join_ms {
+        if self.is_member() || self.has_left() || now_ms < self.next_join_ms {
             return;
         }
         let first = self.next_join_ms == 0;
@@ -81,7 +81,7 @@ impl Node {
         let stays = members
             .all(Stamp::MAX)
             .iter()
-            .any(|member| member.admit.node == self.me.node && member.removal.is_none());
+            .any(|member| member.admit.node == self.me.node && member.stays());
         if founder || stays {
             self.admit(context, self.own_admit());
             return;
@@ -134,7 +134,8 @@ impl Node {
             return;
         };
         let members = &cluster.folds.members;
-        let removed = members.removal_of(&from, admit.incarnation).is_some();
+        let removed = members.removal_of(&from, admit.incarnation).is_some()
+            || members.last_words(&from, admit.incarnation).is_some();
         if !removed && !members.is_member(&from, admit.incarnation) {
             self.admit(context, admit);
             self.flush(context, out);
@@ -181,6 +182,7 @@ impl Node {
                     behind: peer.map_or(0, |peer| peer.behind),
                     removal_votes: votes.len() as u16,
                     removed: member.removal.is_some(),
+                    left: member.left,
                 });
             }
         }

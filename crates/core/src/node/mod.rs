@@ -15,6 +15,7 @@ mod files;
 mod incoming;
 mod input;
 mod jobs;
+mod leave;
 mod lessons;
 pub mod limits;
 mod living;
@@ -174,6 +175,7 @@ pub struct Node {
     /// Something differed from a peer at the last summaries.
     unsettled_until_ms: u64,
     wish: Option<views::Wish>,
+    leaving: Option<leave::Leaving>,
     published: BTreeSet<OrchestraId>,
     counters: Counters,
 }
@@ -282,7 +284,10 @@ impl Node {
         for member in cluster.folds.members.all(Stamp::MAX) {
             let (node, life) = (member.admit.node, member.admit.incarnation);
             let own = node == self.me.node && life == self.me.incarnation;
-            let head = if own {
+            let head = if let Some(words) = cluster.folds.members.last_words(&node, life) {
+                let there = space.logs.closed_up_to(&node, words.ends(&orchestra));
+                there.min(cluster.logs.closed_up_to(&node, words.ends(&self.cluster)))
+            } else if own {
                 // This node itself cannot stamp below what it has given, and never will.
                 self.clock.now(0)
             } else {

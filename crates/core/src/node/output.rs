@@ -126,6 +126,13 @@ pub enum AnswerBody {
     Opened,
     /// A living value was changed.
     Edited,
+    /// The node has left the cluster.
+    Left {
+        /// Who holds all that it wrote.
+        held_by: Vec<NodeId>,
+        /// How many should; where there are fewer, it must run on until there are so many.
+        wanted: usize,
+    },
     /// What was asked for.
     View(View),
 }

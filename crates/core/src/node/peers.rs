@@ -351,7 +351,7 @@ impl Node {
         };
         let members = cluster.folds.members.all(Stamp::MAX).into_iter();
         let others: Vec<Identity> = members
-            .filter(|member| member.removal.is_none() && member.admit.node != self.me.node)
+            .filter(|member| member.stays() && member.admit.node != self.me.node)
             .map(|member| Identity {
                 node: member.admit.node,
                 incarnation: member.admit.incarnation,
@@ -401,7 +401,7 @@ impl Node {
         };
         let members = cluster.folds.members.all(Stamp::MAX).into_iter();
         members
-            .filter(|member| member.removal.is_none())
+            .filter(|member| member.stays())
             .map(|member| (member.admit.node, member.admit.region.clone()))
             .collect()
     }

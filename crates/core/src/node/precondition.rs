@@ -26,12 +26,14 @@ impl Node {
         let at = self.now(context);
         let horizon = Horizon::default();
         match action {
-            Action::Admit(_) | Action::VoteView(_) | Action::Open { .. } | Action::Incident(_) => {
-                Err(Rejection::new(
-                    Code::NotMember,
-                    "only nodes do this, of themselves",
-                ))
-            }
+            Action::Admit(_)
+            | Action::VoteView(_)
+            | Action::Leave(_)
+            | Action::Open { .. }
+            | Action::Incident(_) => Err(Rejection::new(
+                Code::NotMember,
+                "only nodes do this, of themselves",
+            )),
             Action::Signal(_) => self.signal(context, orchestra, agent, action),
             Action::Claim { .. } | Action::Renew { .. } | Action::Release { .. } => {
                 let lease_ms_max = self.config.lease_ms_max;

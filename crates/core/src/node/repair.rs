@@ -123,11 +123,12 @@ impl Node {
     ) {
         let theirs: BTreeMap<OrchestraId, Digest> = theirs.iter().copied().collect();
         let mut differ: Vec<OrchestraId> = Vec::new();
+        let mut same: Vec<OrchestraId> = Vec::new();
         for space in self.spaces.values_mut() {
-            if theirs.get(&space.id) != Some(&space.vector_digest()) {
-                differ.push(space.id);
-            }
+            let alike = theirs.get(&space.id) == Some(&space.vector_digest());
+            if alike { &mut same } else { &mut differ }.push(space.id);
         }
+        self.note_digests(from, same);
         let unknown = theirs.keys().filter(|id| !self.spaces.contains_key(id));
         differ.extend(unknown.copied());
         let same = differ.is_empty();
@@ -179,6 +180,7 @@ impl Node {
     ) {
         let now_ms = context.now_ms();
         let me = self.me;
+        self.note_vector(from, orchestra, theirs);
         let space = self.space_entry(orchestra);
         let mut wanted = Vec::new();
         let mut forked = Vec::new();

@@ -64,7 +64,7 @@ pub(super) struct Checkpoint {
     pub(super) living: Vec<Digest>,
 }
 
-const CHECKPOINT_VERSION: u8 = 6;
+const CHECKPOINT_VERSION: u8 = 7;
 
 impl Space {
     /// Whether views and documents are what the logs say: nothing waits to be folded or built again.

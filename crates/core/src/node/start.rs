@@ -72,6 +72,7 @@ impl Node {
             next_care_ms: 0,
             unsettled_until_ms: 0,
             wish: None,
+            leaving: None,
             published: BTreeSet::new(),
             counters: Counters::default(),
         };

@@ -43,6 +43,12 @@ impl Node {
         out: &mut Vec<Output>,
     ) {
         let deadline_ms = context.now_ms().saturating_add(submit.promise.deadline_ms);
+        if let Work::Leave { hand_to } = submit.work {
+            return self.leave(context, &submit, hand_to, out);
+        }
+        if let Some(rejection) = self.refusal_in_leaving() {
+            return Self::reject(Some(submit.ticket), rejection, out);
+        }
         if self.waiters.len() + self.deferred.len() + self.queue.len() >= bounds::WAITING_MAX {
             Self::reject(Some(submit.ticket), busy(), out);
             return;
@@ -108,18 +114,7 @@ impl Node {
         deadline_ms: u64,
         out: &mut Vec<Output>,
     ) -> Result<Option<Verdict>, Rejection> {
-        if self.disk_retry_ms.is_some_and(|at| context.now_ms() < at) {
-            return Err(super::batch::full());
-        }
-        if let Some(offset_ms) = self.clock_off() {
-            return Err(clock_off(offset_ms));
-        }
-        if let Some(ahead_ms) = self.stamps_ahead_ms(context) {
-            return Err(stamps_ahead(ahead_ms));
-        }
-        if let Some(ahead_ms) = self.admitted_ahead_ms(context) {
-            return Err(before_admission(ahead_ms));
-        }
+        self.may_write(context)?;
         if let Work::Open { name } = &submit.work {
             return self.open(context, submit, name, deadline_ms, out);
         }
@@ -144,7 +139,10 @@ impl Node {
                         deadline_ms,
                     )
                     .map(Some),
-                Work::File { .. } | Work::Open { .. } | Work::Living { .. } => Err(Rejection::new(
+                Work::File { .. }
+                | Work::Open { .. }
+                | Work::Living { .. }
+                | Work::Leave { .. } => Err(Rejection::new(
                     Code::Malformed,
                     "only a record or an action writes a file",
                 )),
@@ -159,8 +157,26 @@ impl Node {
                 self.edit_living(context, submit, agent, edit, out)?;
                 Ok(None)
             }
-            Work::Open { .. } => Ok(None),
+            // Dealt with before.
+            Work::Open { .. } | Work::Leave { .. } => Ok(None),
         }
+    }
+
+    /// Whether disk and clock let this node write.
+    pub(super) fn may_write(&self, context: &Context<'_>) -> Result<(), Rejection> {
+        if self.disk_retry_ms.is_some_and(|at| context.now_ms() < at) {
+            return Err(super::batch::full());
+        }
+        if let Some(offset_ms) = self.clock_off() {
+            return Err(clock_off(offset_ms));
+        }
+        if let Some(ahead_ms) = self.stamps_ahead_ms(context) {
+            return Err(stamps_ahead(ahead_ms));
+        }
+        if let Some(ahead_ms) = self.admitted_ahead_ms(context) {
+            return Err(before_admission(ahead_ms));
+        }
+        Ok(())
     }
 
     fn open(

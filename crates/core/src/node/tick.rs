@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use unisono_model::{DocumentName, NodeId, OrchestraId};
 
 use super::input::DiskFailure;
+use super::leave::Leaving;
 use super::output::{Note, Output};
 use super::space::Space;
 use super::{Node, limits};
@@ -39,6 +40,7 @@ impl Node {
             self.try_disk(now_ms);
         }
         self.answer_overdue(context, out);
+        self.go_on_leaving(context, out);
         self.check_waiters(context, out);
         if self.disk_retry_ms.is_none() || !self.queue.is_empty() {
             self.retry_deferred(context, out);
@@ -62,7 +64,7 @@ impl Node {
         if idle && (work || edits || !self.jobs.new_proofs.is_empty()) {
             at_ms = 0;
         }
-        if !self.is_member() {
+        if !self.is_member() && !self.has_left() {
             at_ms = at_ms.min(self.next_join_ms);
         }
         for space in self.spaces.values() {
@@ -81,6 +83,7 @@ impl Node {
             self.disk_retry_ms,
             self.waiters_deadline_ms(),
             self.overdue_ms(),
+            self.leaving.as_ref().map(Leaving::due_ms),
         ] {
             at_ms = at_ms.min(at.unwrap_or(u64::MAX));
         }
@@ -106,8 +109,10 @@ impl Node {
         self.tell_losers(out);
         self.tell_incidents(context);
         let (me, shown) = (self.me, self.cluster_head());
+        let silent = self.has_left();
         for space in self.spaces.values_mut() {
             match space.head_due_ms {
+                _ if silent => space.head_due_ms = None,
                 None if space.needs_head(&me) || space.foreign > shown => {
                     space.head_due_ms = Some(now_ms + limits::HEAD_DELAY_MS);
                 }

@@ -64,7 +64,7 @@ impl Node {
         let members = &self.spaces.get(&self.cluster)?.folds.members;
         let mut staying: Vec<LogId> = Vec::new();
         for member in members.all(Stamp::MAX) {
-            if member.removal.is_none() {
+            if member.stays() {
                 staying.push(LogId {
                     node: member.admit.node,
                     incarnation: member.admit.incarnation,
@@ -92,7 +92,7 @@ impl Node {
         let own = members.cast_by(&self.me.node);
         let mut former = own
             .iter()
-            .map(|(_, vote)| vote.members.iter().copied().collect());
+            .map(|(place, vote)| members.listed_since(vote, *place));
         let may = nodes.contains(&self.me.node)
             && nodes.len() <= unisono_model::limits::MEMBERS_MAX
             && enough(&members.base_nodes())
@@ -133,7 +133,7 @@ impl Node {
                 incarnation: member.admit.incarnation,
             };
             let named = |vote: &ViewVote| vote.removed.contains(&life);
-            member.removal.is_none()
+            member.stays()
                 && !self.is_silent(&life, now_ms, at, silent_ms)
                 && own
                     .iter()
@@ -187,6 +187,10 @@ impl Node {
     /// Why this life must end and another begin, if it must.
     pub(super) fn life_is_over(&self) -> Option<&'static str> {
         let members = &self.spaces.get(&self.cluster)?.folds.members;
+        if self.has_left() {
+            // It stays as it is until its machine is switched off; another life would come back.
+            return None;
+        }
         if members
             .removal_of(&self.me.node, self.me.incarnation)
             .is_some()

@@ -3,7 +3,8 @@
 //! Members are admitted one by one. They leave by a view that does not list them
 //! ([`super::views`]): from the stamp of that view on their records are late, that is, they stand,
 //! but take and keep no topic; one longest lease later they are waited for no longer, and every
-//! lease from before has ended.
+//! lease from before has ended. Or they leave by their own word ([`super::leaves`]), and nothing of
+//! theirs ends.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -15,6 +16,7 @@ use unisono_model::{Action, Admit, Digest, Incarnation, LogId, NodeId, Place, St
 use super::FoldRules;
 use super::claims::Standing;
 use super::fact::Fact;
+use super::leaves::{LastWords, Leaves};
 use super::views::Views;
 
 /// The fold over admissions and views.
@@ -22,6 +24,7 @@ use super::views::Views;
 pub struct Members {
     admissions: BTreeMap<NodeId, BTreeMap<Incarnation, BTreeMap<Place, Admission>>>,
     views: Views,
+    leaves: Leaves,
     /// Whom the first view follows.
     #[serde(skip)]
     founder: Option<NodeId>,
@@ -64,6 +67,15 @@ pub struct Member<'a> {
     pub since: Stamp,
     /// Its removal, where a view has left it out.
     pub removal: Option<Removal>,
+    /// Whether it has left of its own accord.
+    pub left: bool,
+}
+
+impl Member<'_> {
+    /// Whether it takes part: no view left it out, and it has not left.
+    pub fn stays(&self) -> bool {
+        self.removal.is_none() && !self.left
+    }
 }
 
 /// A stretch of time in which a member's word is waited for.
@@ -123,6 +135,7 @@ impl Members {
                 places.insert(fact.place, admission);
             }
             Action::VoteView(vote) => self.views.insert(fact.log.node, fact.place, vote),
+            Action::Leave(leave) => self.leaves.insert(fact.log, fact.place, leave),
             _ => return,
         }
         self.derive(rules);
@@ -131,7 +144,7 @@ impl Members {
     /// Derives views and removals again, after loading or after a new record.
     pub fn derive(&mut self, rules: &FoldRules) {
         self.founder = Some(rules.founder);
-        self.views.derive(rules.founder);
+        self.views.derive(rules.founder, &self.leaves);
         self.removals.clear();
         self.fences.clear();
         self.derive_removals(rules.lease_ms_max);
@@ -226,6 +239,7 @@ impl Members {
                 admit: &last.admit,
                 since: since.map(|(p, _)| p.stamp).min().unwrap_or(Stamp::MIN),
                 removal: self.removal_of(node, *life),
+                left: self.last_words(node, *life).is_some(),
             });
         }
         members
@@ -269,13 +283,23 @@ impl Members {
         self.removals.get(&life).copied()
     }
 
-    /// Whether a life may count as a member's: admitted, and left out by no view.
+    /// What a life said when it left of its own accord, if it has.
+    pub fn last_words(&self, node: &NodeId, incarnation: Incarnation) -> Option<&LastWords> {
+        self.leaves.of(&LogId {
+            node: *node,
+            incarnation,
+        })
+    }
+
+    /// Whether a life may count as a member's: admitted, left out by no view, and not gone.
     pub fn is_member(&self, node: &NodeId, incarnation: Incarnation) -> bool {
         let admitted = self
             .admissions
             .get(node)
             .is_some_and(|lives| lives.contains_key(&incarnation));
-        admitted && self.removal_of(node, incarnation).is_none()
+        admitted
+            && self.removal_of(node, incarnation).is_none()
+            && self.last_words(node, incarnation).is_none()
     }
 
     /// The views and the votes for them.
@@ -311,12 +335,22 @@ impl Members {
         latest.map_or(ViewVote::GENESIS, |view| view.id)
     }
 
-    /// The nodes of the view that the next one follows.
+    /// The nodes of the view that the next one follows, without those that have left since.
     pub fn base_nodes(&self) -> BTreeSet<NodeId> {
         match self.views.latest() {
-            Some(view) => view.vote.members.iter().copied().collect(),
-            None => self.founder.into_iter().collect(),
+            Some(view) => self.leaves.left_with(view.listed()),
+            None => {
+                let founder = self.founder.map(|founder| (founder, None));
+                self.leaves.left_with(founder)
+            }
         }
+    }
+
+    /// The nodes that a vote lists, without those that have left since a place.
+    pub fn listed_since(&self, vote: &ViewVote, place: Place) -> BTreeSet<NodeId> {
+        let members = vote.members.iter();
+        self.leaves
+            .left_with(members.map(|node| (*node, Some(place))))
     }
 
     /// What claims are folded under now; the same allocation as long as it is the same.

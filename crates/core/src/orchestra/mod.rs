@@ -13,6 +13,7 @@ pub mod fact;
 pub mod files;
 pub mod horizon;
 pub mod interference;
+pub mod leaves;
 pub mod lessons;
 pub mod members;
 pub mod once;

@@ -480,6 +480,8 @@ pub struct MemberView {
     pub removal_votes: u16,
     /// Removed.
     pub removed: bool,
+    /// It has left of its own accord.
+    pub left: bool,
 }
 
 /// What has happened since the start.

@@ -13,6 +13,8 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use unisono_model::{Digest, NodeId, Place, Stamp, ViewVote};
 
+use super::leaves::Leaves;
+
 /// The fold over votes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Views {
@@ -53,18 +55,19 @@ impl Views {
         *first = (*first).min(place);
     }
 
-    /// Finds out which views hold, starting from the founder alone.
-    pub fn derive(&mut self, founder: NodeId) {
+    /// Finds out which views hold, starting from the founder alone. Of each view those count who have
+    /// not left since.
+    pub fn derive(&mut self, founder: NodeId, leaves: &Leaves) {
         self.installed.clear();
         let mut lists: BTreeMap<Digest, BTreeSet<NodeId>> = BTreeMap::new();
-        lists.insert(ViewVote::GENESIS, BTreeSet::from([founder]));
+        lists.insert(ViewVote::GENESIS, leaves.left_with([(founder, None)]));
         loop {
             let next = self.proposals.iter().find(|(id, proposal)| {
                 let base = lists.get(&proposal.vote.base);
                 !lists.contains_key(*id) && base.is_some_and(|base| proposal.holds(base))
             });
             let Some((id, proposal)) = next else { break };
-            lists.insert(*id, proposal.vote.members.iter().copied().collect());
+            lists.insert(*id, leaves.left_with(proposal.listed()));
             self.installed.push(Installed {
                 id: *id,
                 at: proposal.at(),
@@ -92,7 +95,20 @@ impl Views {
     }
 }
 
+impl Installed {
+    /// Whom it lists, each with the place of its vote.
+    pub fn listed(&self) -> impl Iterator<Item = (NodeId, Option<Place>)> {
+        let members = self.vote.members.iter();
+        members.map(|node| (*node, self.cast.get(node).copied()))
+    }
+}
+
 impl Proposal {
+    fn listed(&self) -> impl Iterator<Item = (NodeId, Option<Place>)> {
+        let members = self.vote.members.iter();
+        members.map(|node| (*node, self.cast.get(node).copied()))
+    }
+
     /// Whether all members have voted, and more than half of the view before are among them.
     fn holds(&self, base: &BTreeSet<NodeId>) -> bool {
         let members = &self.vote.members;

@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{Digest, ForkProof, Incarnation, LogId, NodeId, Stamp};
+use unisono_model::{Digest, ForkProof, Incarnation, LogEnd, LogId, NodeId, Stamp};
 
 use super::cursor::{Cursor, LogTag};
 use super::log::LogState;
@@ -108,10 +108,16 @@ impl Logs {
         let Some(state) = self.logs.get(&from) else {
             return Stamp::MIN;
         };
-        let mut reached = state.stamp;
-        let mut open: Vec<&LogState> = alloc::vec![state];
-        while let Some(state) = open.pop() {
-            for end in &state.closes {
+        self.closed_up_to(node, &state.closes).min(state.stamp)
+    }
+
+    /// The stamp up to which nothing of a node can come any more that has said where its logs end:
+    /// the highest there is, once they are held that far.
+    pub fn closed_up_to(&self, node: &NodeId, ends: &[LogEnd]) -> Stamp {
+        let mut reached = Stamp::MAX;
+        let mut open: Vec<&[LogEnd]> = alloc::vec![ends];
+        while let Some(ends) = open.pop() {
+            for end in ends {
                 let log = LogId {
                     node: *node,
                     incarnation: end.incarnation,
@@ -123,7 +129,7 @@ impl Logs {
                 if earlier.seq < end.seq && earlier.cut.is_none() {
                     reached = reached.min(earlier.stamp);
                 }
-                open.push(earlier);
+                open.push(&earlier.closes);
             }
         }
         reached

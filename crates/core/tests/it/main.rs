@@ -12,6 +12,7 @@ mod files;
 mod folds;
 mod forwarding;
 mod interference;
+mod leaving;
 mod lessons;
 mod loopback;
 mod mending;

@@ -1,0 +1,160 @@
+//! Members that leave of their own accord: nothing of theirs is lost, and nobody waits for them.
+
+use unisono_core::node::{Answer, AnswerBody, Promise, Question, Work};
+use unisono_core::orchestra::view::{ClaimStatus, MemberView, View};
+use unisono_model::{Action, Code, Rejection};
+
+use crate::loopback::Loop;
+
+fn claim(topic: &str) -> Action {
+    Action::Claim {
+        topic: topic.into(),
+        lease_ms: 60_000,
+    }
+}
+
+/// Three nodes with an agent each.
+fn three() -> Loop {
+    let mut world = Loop::new(3);
+    world.open(0);
+    world.run_ms(2_000);
+    for (index, agent) in ["ada", "lin", "bob"].iter().enumerate() {
+        world.enrol(index, agent);
+    }
+    world.run_ms(2_000);
+    world
+}
+
+fn leave(world: &mut Loop, index: usize, hand_to: u16) -> Result<Answer, Rejection> {
+    let promise = Promise {
+        deadline_ms: 5_000,
+        ..Promise::default()
+    };
+    let ticket = world.submit(index, "cluster", Work::Leave { hand_to }, promise);
+    world.run_ms(6_000);
+    world.reply(ticket).expect("an answer in time")
+}
+
+fn status_of(world: &mut Loop, index: usize, topic: &str) -> ClaimStatus {
+    let topic = Some(topic.into());
+    match world.view(index, Question::Claims { topic }) {
+        Ok(View::Claims(claims)) => claims[0].status,
+        other => panic!("no claims: {other:?}"),
+    }
+}
+
+fn members(world: &mut Loop, index: usize) -> Vec<MemberView> {
+    match world.view(index, Question::Status) {
+        Ok(View::Status(status)) => status.members,
+        other => panic!("no status: {other:?}"),
+    }
+}
+
+/// Cut off at once, a member that left keeps no claim of the others provisional; one that is only
+/// silent does, for ever.
+#[test]
+fn nobody_waits_for_whoever_has_left() {
+    for leaves in [true, false] {
+        let mut world = three();
+        world.act(2, "bob", claim("bobs")).expect("granted");
+        if leaves {
+            let answer = leave(&mut world, 2, 0).expect("left");
+            let AnswerBody::Left { held_by, wanted } = answer.body else {
+                panic!("no farewell: {answer:?}")
+            };
+            assert_eq!((held_by.len(), wanted), (2, 2));
+            assert!(world.nodes[2].is_dispensable());
+        }
+        world.cut = vec![(0, 2), (1, 2)];
+        world.act(0, "ada", claim("x")).expect("granted");
+        world.run_ms(15_000);
+        let expected = if leaves {
+            ClaimStatus::Confirmed
+        } else {
+            ClaimStatus::Provisional
+        };
+        assert_eq!(status_of(&mut world, 1, "x"), expected);
+        // What it had granted goes on: leaving ends no lease.
+        if leaves {
+            assert_eq!(status_of(&mut world, 1, "bobs"), ClaimStatus::Confirmed);
+            let shown = members(&mut world, 0);
+            assert_eq!(shown.iter().filter(|member| member.left).count(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_node_that_has_left_takes_nothing_and_still_answers() {
+    let mut world = three();
+    leave(&mut world, 2, 0).expect("left");
+    let refused = world.act(2, "bob", claim("x")).expect_err("it has left");
+    assert_eq!(refused.code, Code::Leaving);
+    assert!(world.view(2, Question::State).is_ok());
+    assert_eq!(
+        leave(&mut world, 2, 0).expect_err("once").code,
+        Code::Leaving
+    );
+}
+
+/// The founder is the first view: without heirs the others could never leave anybody out.
+#[test]
+fn the_founder_leaves_and_the_last_member_cannot() {
+    let mut world = three();
+    leave(&mut world, 0, 0).expect("left");
+    world.cut = vec![(0, 1), (0, 2)];
+    world.act(1, "lin", claim("x")).expect("granted");
+    world.run_ms(15_000);
+    assert_eq!(status_of(&mut world, 2, "x"), ClaimStatus::Confirmed);
+    leave(&mut world, 1, 0).expect("left");
+    world.cut.push((1, 2));
+    world.act(2, "bob", claim("y")).expect("granted");
+    assert_eq!(status_of(&mut world, 2, "y"), ClaimStatus::Confirmed);
+    let refused = leave(&mut world, 2, 0).expect_err("the cluster would be gone");
+    assert_eq!(refused.code, Code::LastMember);
+}
+
+#[test]
+fn whoever_finds_nobody_to_hand_to_stays() {
+    let mut world = three();
+    world.cut = vec![(0, 2), (1, 2)];
+    world.run_ms(1_000);
+    world.act(2, "bob", claim("x")).expect("granted");
+    let refused = leave(&mut world, 2, 1).expect_err("nobody hears it");
+    assert_eq!(refused.code, Code::NotHandedOver);
+    world
+        .act(2, "bob", claim("y"))
+        .expect("it is a member still");
+    let refused = leave(&mut world, 2, 3).expect_err("there are two others");
+    assert_eq!(refused.code, Code::Malformed);
+    world.cut.clear();
+    world.run_ms(5_000);
+    leave(&mut world, 2, 0).expect("left");
+}
+
+/// Started again, it is another life, admitted by those who stayed; what it says counts.
+#[test]
+fn whoever_left_comes_back_as_another_life() {
+    let mut world = three();
+    world.act(2, "bob", claim("before")).expect("granted");
+    leave(&mut world, 2, 0).expect("left");
+    world.cut = vec![(0, 2), (1, 2)];
+    world.act(0, "ada", claim("meanwhile")).expect("granted");
+    world.run_ms(10_000);
+    world.cut.clear();
+    world.restart(2);
+    world.run_ms(15_000);
+    let shown = members(&mut world, 1);
+    assert!(shown.iter().all(|member| !member.left), "{shown:?}");
+    let refused = world.act(2, "bob", claim("meanwhile"));
+    assert_eq!(refused.expect_err("ada has it").code, Code::ClaimHeld);
+    world.act(2, "bob", claim("after")).expect("granted");
+    world.run_ms(15_000);
+    for topic in ["before", "meanwhile", "after"] {
+        assert_eq!(status_of(&mut world, 1, topic), ClaimStatus::Confirmed);
+    }
+    // And its silence counts again.
+    world.cut = vec![(0, 2), (1, 2)];
+    world.act(0, "ada", claim("alone")).expect("granted");
+    world.run_ms(15_000);
+    assert_eq!(status_of(&mut world, 1, "alone"), ClaimStatus::Provisional);
+}
