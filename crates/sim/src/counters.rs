@@ -28,6 +28,8 @@ pub const SOMETIMES: &[&str] = &[
     "future stamp written",
     "gap repaired",
     "late record below a checkpoint",
+    "left and came back",
+    "left for good",
     "member removed",
     "member returned",
     "node restarted itself",

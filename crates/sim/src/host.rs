@@ -47,6 +47,10 @@ pub struct Host {
     pub highest_wall_ns: u64,
     /// Until when the latest power failure lasts.
     pub down_until: u64,
+    /// Whether its node left for good: it is never switched on again, and its disk is gone.
+    pub gone: bool,
+    /// The life of its node that is leaving.
+    pub leaving: Option<u32>,
     /// When its node began its present life (ns).
     pub began_at: u64,
     /// The pauses between lives that end of themselves.
@@ -126,6 +130,8 @@ impl Host {
             knows: vec![false; machines],
             highest_wall_ns: 0,
             down_until: 0,
+            gone: false,
+            leaving: None,
             began_at: 0,
             revival: Revival::default(),
             forgetful: false,

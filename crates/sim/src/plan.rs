@@ -97,6 +97,13 @@ pub enum Fault {
         /// How long it is down (ns).
         down_ns: u64,
     },
+    /// A member leaves of its own accord; as soon as it may be, its machine is switched off.
+    Leave {
+        /// Which.
+        host: usize,
+        /// For how long (ns); for good if this is not said.
+        away_ns: Option<u64>,
+    },
     /// A copy of the lying node begins to speak with half of its peers.
     Twin,
     /// The lying node sends garbage.
@@ -191,6 +198,15 @@ impl Plan {
         let mut knocking = Chance::new(seed, "knocking", 0);
         if nodes > 2 && knocking.percent(mix.cut_newcomers) {
             faults.extend(cut_newcomer(&mut knocking, nodes));
+        }
+        let mut leaving = Chance::new(seed, "leaving", 0);
+        if nodes > 2 && leaving.percent(mix.leaves) {
+            let host = leaving.below(nodes as u64) as usize;
+            let (from, until) = (CALM_NS, end.saturating_sub(60 * SECOND).max(CALM_NS));
+            let at = leaving.between(from, until);
+            let away_ns = leaving.log_between(1_000, 60_000) * MS;
+            let away_ns = leaving.percent(50).then_some(away_ns);
+            faults.extend((liar != Some(host)).then_some((at, Fault::Leave { host, away_ns })));
         }
         // A run may have to go on for longer: what is broken by then is mended as planned.
         faults.retain(|(at, fault)| *at < end || fault.mends());

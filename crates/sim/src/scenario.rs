@@ -85,6 +85,8 @@ pub struct Mix {
     /// A machine that is cut off when it knocks for the first time, for longer than the transport
     /// keeps what nobody answers: that knock is lost, and it is the only way in.
     pub cut_newcomers: u64,
+    /// A member that leaves of its own accord, for a while or for good.
+    pub leaves: u64,
     /// Seeds with exactly one partition and one crash, and nothing else of these.
     pub calm: u64,
 }
@@ -131,6 +133,7 @@ impl Default for Mix {
             byzantine: 10,
             removal: 30,
             cut_newcomers: 10,
+            leaves: 25,
             calm: 0,
         }
     }
@@ -159,6 +162,7 @@ impl Mix {
             byzantine: 0,
             removal: 0,
             cut_newcomers: 0,
+            leaves: 0,
             calm: 0,
         }
     }

@@ -58,6 +58,11 @@ impl Node {
         self.has_left() && self.leaving.is_none()
     }
 
+    /// Whether this node is about to leave, or others still lack something that it wrote.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.is_some()
+    }
+
     /// Why nothing is taken any more, if so.
     pub(super) fn refusal_in_leaving(&self) -> Option<Rejection> {
         let gone = self.has_left();

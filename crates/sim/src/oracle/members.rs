@@ -88,6 +88,7 @@ impl Removals {
 pub fn removals(facts: &[&Fact], founder: NodeId) -> Removals {
     let mut removals = Removals::default();
     let mut votes: Vec<(ViewVote, Vec<(NodeId, Place)>)> = Vec::new();
+    let mut farewells: Vec<Farewell> = Vec::new();
     for fact in facts.iter().filter(|fact| fact.agent.0 == fact.log.node.0) {
         match &fact.body.action {
             Action::Admit(admit) => {
@@ -108,11 +109,16 @@ pub fn removals(facts: &[&Fact], founder: NodeId) -> Removals {
                     cast.push((fact.log.node, fact.place));
                 }
             }
+            Action::Leave(leave) if leave.last => {
+                farewells.push((fact.place, fact.log.node, leave.staying.clone()));
+            }
             _ => {}
         }
     }
-    let mut open: Vec<(Digest, Vec<NodeId>)> = vec![(ViewVote::GENESIS, vec![founder])];
+    let first = (ViewVote::GENESIS, vec![(founder, None)]);
+    let mut open: Vec<(Digest, Vec<(NodeId, Option<Place>)>)> = vec![first];
     while let Some((base, before)) = open.pop() {
+        let before = not_gone(before, &farewells);
         for (vote, cast) in votes.iter().filter(|(vote, _)| vote.base == base) {
             let nodes = &vote.members;
             let voted = |node: &NodeId| cast.iter().find(|(voter, _)| voter == node);
@@ -130,8 +136,36 @@ pub fn removals(facts: &[&Fact], founder: NodeId) -> Removals {
                 vote: vote.clone(),
                 cast: cast.clone(),
             });
-            open.push((vote.id(), nodes.clone()));
+            let cast = nodes
+                .iter()
+                .map(|node| voted(node).map(|(_, place)| *place));
+            open.push((vote.id(), nodes.iter().copied().zip(cast).collect()));
         }
     }
     removals
+}
+
+/// When a node left of its own accord, and to whom it left the cluster.
+type Farewell = (Place, NodeId, Vec<NodeId>);
+
+/// Who of some nodes has not left after a place of its own; its heirs, where all have.
+fn not_gone(of: Vec<(NodeId, Option<Place>)>, farewells: &[Farewell]) -> Vec<NodeId> {
+    let later = |node: &NodeId, since: &Option<Place>| {
+        let own = farewells.iter().filter(|(_, who, _)| who == node);
+        let later = own.filter(|(place, ..)| since.is_none_or(|since| *place > since));
+        later.max_by_key(|(place, ..)| *place)
+    };
+    let here: Vec<NodeId> = of
+        .iter()
+        .filter(|(node, since)| later(node, since).is_none())
+        .map(|(node, _)| *node)
+        .collect();
+    let last = of.iter().filter_map(|(node, since)| later(node, since));
+    match last.max_by_key(|(place, ..)| *place) {
+        Some((place, _, heirs)) if here.is_empty() => {
+            let heirs = heirs.iter().map(|node| (*node, Some(*place)));
+            not_gone(heirs.collect(), farewells)
+        }
+        _ => here,
+    }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use unisono_core::journal::Entry;
 use unisono_core::node::{Question, Storage};
 use unisono_core::orchestra::claims::Claims;
-use unisono_core::orchestra::view::{InterferenceKind, View};
+use unisono_core::orchestra::view::{InterferenceKind, MemberView, View};
 use unisono_model::{Action, NodeId, OrchestraId, Stamp};
 
 use super::{MS, SECOND, World};
@@ -93,7 +93,9 @@ impl World {
     /// The machines whose nodes have not been admitted, by their own word.
     fn outsiders(&mut self) -> Vec<usize> {
         let nodes = 0..self.scenario.nodes;
-        nodes.filter(|host| !self.counts_itself(*host)).collect()
+        nodes
+            .filter(|host| !self.hosts[*host].gone && !self.counts_itself(*host))
+            .collect()
     }
 
     /// Whether a node shows itself among the members. Of each node the latest life is shown: a later
@@ -101,7 +103,8 @@ impl World {
     fn counts_itself(&mut self, host: usize) -> bool {
         let log = self.hosts[host].log();
         self.status(host).is_some_and(|status| {
-            let mut members = status.members.iter().filter(|member| !member.removed);
+            let here = |member: &&MemberView| !member.removed && !member.left;
+            let mut members = status.members.iter().filter(here);
             members.any(|member| member.node == log.node && member.incarnation >= log.incarnation)
         })
     }
@@ -112,10 +115,11 @@ impl World {
         [self.workplace, self.home].into_iter().all(|place| {
             let mut vectors = BTreeSet::new();
             (0..self.scenario.nodes).all(|host| {
-                self.hash(host, place, at).is_some_and(|hash| {
-                    vectors.insert(hash.vector);
-                    vectors.len() == 1
-                })
+                self.hosts[host].gone
+                    || self.hash(host, place, at).is_some_and(|hash| {
+                        vectors.insert(hash.vector);
+                        vectors.len() == 1
+                    })
             })
         })
     }
@@ -218,7 +222,7 @@ impl World {
         self.compare(self.workplace, at);
         self.compare(self.home, at);
         for host in 0..self.scenario.nodes {
-            if self.lies(host) {
+            if self.lies(host) || self.hosts[host].gone {
                 continue;
             }
             self.judge_host(host, &work, &truth, &earlier);
@@ -391,10 +395,12 @@ impl World {
         let machines = &mut self.hosts[..self.scenario.nodes];
         let disks: Vec<Vec<Entry>> = machines
             .iter()
+            .filter(|host| !host.gone)
             .map(|host| host.store.entries(place))
             .collect();
         let proofs: Vec<Vec<u8>> = machines
             .iter_mut()
+            .filter(|host| !host.gone)
             .flat_map(|host| host.store.proofs(place))
             .collect();
         let ground = oracle::Ground {

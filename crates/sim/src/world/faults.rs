@@ -55,6 +55,7 @@ impl World {
             }
             Fault::Rollback { host, down_ns } => self.roll_back(host, down_ns),
             Fault::Flip { host, down_ns } => self.flip(host, down_ns),
+            Fault::Leave { host, away_ns } => self.leave(host, away_ns),
             Fault::Twin => self.clone_liar(),
             Fault::Garbage => self.send_garbage(),
             Fault::Backdate => self.backdate(),
@@ -211,6 +212,9 @@ impl World {
                 machine.clock.step(-wrong);
             }
             machine.down_until = machine.down_until.min(self.now + SECOND);
+            if machine.gone {
+                continue;
+            }
             let at = machine.down_until;
             self.resume(host);
             self.push(at, Event::Fault(Fault::Start { host }));

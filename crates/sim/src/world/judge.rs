@@ -58,7 +58,10 @@ impl World {
     ) -> Option<View> {
         match self.ask(host, place, q, at)?.body {
             AnswerBody::View(view) => Some(view),
-            AnswerBody::Recorded(_) | AnswerBody::Opened | AnswerBody::Edited => None,
+            AnswerBody::Recorded(_)
+            | AnswerBody::Opened
+            | AnswerBody::Edited
+            | AnswerBody::Left { .. } => None,
         }
     }
 

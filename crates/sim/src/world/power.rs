@@ -2,10 +2,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use unisono_core::node::{Promise, Work};
 use unisono_model::NodeId;
 
 use super::{Event, MS, World};
-use crate::agents::Heard;
+use crate::agents::{Heard, Letter, Request};
 use crate::checks::Who;
 use crate::host::address;
 use crate::plan::Fault;
@@ -14,7 +15,7 @@ impl World {
     pub(super) fn start(&mut self, host: usize) {
         let now = self.now;
         let machine = &mut self.hosts[host];
-        if machine.node.is_some() || now < machine.down_until {
+        if machine.node.is_some() || machine.gone || now < machine.down_until {
             return;
         }
         // Whoever lost power in its sleep is awake again.
@@ -123,6 +124,52 @@ impl World {
         self.trace.event(self.now, "crash", host, &[]);
         self.stop(host);
         self.hosts[host].store.crash();
+    }
+
+    /// A member is told to leave, and its machine is switched off as soon as the node says that it
+    /// may be. Whoever leaves for good takes its disk along: nobody may need it.
+    pub(super) fn leave(&mut self, host: usize, away_ns: Option<u64>) {
+        let machine = &mut self.hosts[host];
+        let life = machine.life;
+        let Some(node) = machine.node.as_ref().filter(|_| !machine.paused) else {
+            return;
+        };
+        let (leaving, dispensable) = (node.is_leaving(), node.is_dispensable());
+        if machine.leaving == Some(life) && dispensable {
+            machine.down_until = away_ns.map_or(u64::MAX, |away_ns| self.now + away_ns);
+            machine.gone = away_ns.is_none();
+            self.trace.event(self.now, "leave", host, &[]);
+            self.stop(host);
+            self.counters.add(match away_ns {
+                None => "left for good",
+                Some(_) => "left and came back",
+            });
+            let at = self.hosts[host].down_until;
+            return self.push(at, Event::Fault(Fault::Start { host }));
+        }
+        if machine.leaving != Some(life) {
+            machine.leaving = Some(life);
+            let letter = Letter {
+                host,
+                orchestra: self.home,
+                request: Request::Do(Work::Leave { hand_to: 0 }),
+                promise: Promise {
+                    deadline_ms: 30_000,
+                    ..Promise::default()
+                },
+                lie: false,
+                forked: None,
+                made_at: None,
+            };
+            self.hand_in(letter, Who::Nobody);
+        } else if !leaving {
+            self.counters.add("left in vain");
+            return;
+        }
+        self.push(
+            self.now + 200 * MS,
+            Event::Fault(Fault::Leave { host, away_ns }),
+        );
     }
 
     pub(super) fn pause(&mut self, host: usize) {

@@ -297,7 +297,10 @@ impl World {
                     self.count_task(task);
                 }
             }
-            AnswerBody::View(_) | AnswerBody::Opened | AnswerBody::Edited => {}
+            AnswerBody::View(_)
+            | AnswerBody::Opened
+            | AnswerBody::Edited
+            | AnswerBody::Left { .. } => {}
         }
     }
 
@@ -352,6 +355,7 @@ fn kind(body: &AnswerBody) -> String {
         AnswerBody::Recorded(recorded) if recorded.repeated => "repeated record".into(),
         AnswerBody::Recorded(_) => "record".into(),
         AnswerBody::Opened => "opened".into(),
+        AnswerBody::Left { .. } => "left".into(),
         AnswerBody::Edited => "edited".into(),
         AnswerBody::View(view) => format!("{view:?}").chars().take(12).collect(),
     }
