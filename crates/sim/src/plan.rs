@@ -199,6 +199,10 @@ impl Plan {
         if nodes > 2 && knocking.percent(mix.cut_newcomers) {
             faults.extend(cut_newcomer(&mut knocking, nodes));
         }
+        let mut setting = Chance::new(seed, "clock set", 0);
+        if nodes > 2 && setting.percent(mix.hour_steps) {
+            faults.extend(hour_step(&mut setting, nodes, end));
+        }
         let mut leaving = Chance::new(seed, "leaving", 0);
         if nodes > 2 && leaving.percent(mix.leaves) {
             let host = leaving.below(nodes as u64) as usize;
@@ -278,6 +282,17 @@ fn cut_newcomer(chance: &mut Chance, nodes: usize) -> [(u64, Fault); 2] {
         .flat_map(|other| [(host, other), (other, host)])
         .collect();
     [(0, Fault::Cut(cut.clone())), (until, Fault::Mend(cut))]
+}
+
+/// Somebody sets a wall clock by an hour or more, and back before long.
+fn hour_step(chance: &mut Chance, nodes: usize, end: u64) -> [(u64, Fault); 2] {
+    let host = chance.below(nodes as u64) as usize;
+    let at = chance.between(CALM_NS, end.saturating_sub(60 * SECOND).max(CALM_NS));
+    let size = chance.log_between(3_600_000, 48 * 3_600_000).cast_signed() * SIGNED_MS;
+    let by_ns = if chance.percent(70) { size } else { -size };
+    let back = at + chance.log_between(50, 40_000) * MS;
+    let step = |by_ns| Fault::Step { host, by_ns };
+    [(at, step(by_ns)), (back, step(-by_ns))]
 }
 
 impl Draw<'_> {

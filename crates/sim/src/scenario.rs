@@ -72,6 +72,8 @@ pub struct Mix {
     pub drift: u64,
     /// Clocks that are set forwards or backwards.
     pub steps: u64,
+    /// A clock that is set by an hour or more, for a while.
+    pub hour_steps: u64,
     /// One clock that is an hour off.
     pub hour_off: u64,
     /// Agents that lie.
@@ -127,6 +129,7 @@ impl Default for Mix {
             slow_disks: 25,
             drift: 50,
             steps: 30,
+            hour_steps: 10,
             hour_off: 10,
             dishonest: 50,
             rights: 40,
@@ -156,6 +159,7 @@ impl Mix {
             slow_disks: 0,
             drift: 0,
             steps: 0,
+            hour_steps: 0,
             hour_off: 0,
             dishonest: 0,
             rights: 0,

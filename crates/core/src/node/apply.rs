@@ -77,7 +77,7 @@ impl Node {
         let rules = self.fold_rules();
         let now_ms = context.now_ms();
         let header = staged.carried.header();
-        let observed = self.clock.observe(header.stamp, context.wall_ns);
+        let observed = self.clock.observe(header.stamp, self.time_ns(context));
         let Some(space) = self.spaces.get_mut(&staged.orchestra) else {
             return;
         };

@@ -288,7 +288,8 @@ impl Node {
     /// Of the heads that are due, keeps those that can be written now and that anybody needs.
     fn postpone_heads(&mut self, context: &Context<'_>) {
         let now_ms = context.now_ms();
-        let (me, now) = (self.me, self.clock.now(context.wall_ns));
+        let (me, now) = (self.me, self.now(context));
+        let unsure = self.clock_unsure(now_ms);
         let shown = self.cluster_head();
         let cluster_ready = self.spaces.get(&self.cluster).is_some_and(|s| !s.refolding);
         for space in self.spaces.values_mut() {
@@ -299,7 +300,7 @@ impl Node {
             // own orchestra has not, and counts as well.
             if !space.needs_head(&me) && space.foreign <= shown {
                 space.head_due_ms = None;
-            } else if space.refolding || !cluster_ready || space.foreign > now {
+            } else if unsure || space.refolding || !cluster_ready || space.foreign > now {
                 space.head_due_ms = Some(now_ms + limits::CARE_MS);
             }
         }

@@ -94,7 +94,7 @@ impl Node {
         let mut body = BundleBody::default();
         let mut tips: BTreeMap<AgentId, ChainTip> = BTreeMap::new();
         for made in work {
-            let stamp = self.clock.stamp(context.wall_ns);
+            let stamp = self.clock.stamp(self.time_ns(context));
             let record = self.signed_record(orchestra, made, &tips);
             let place = record.place(self.config.cluster, orchestra);
             let digest = place.digest(&record.body.0);
@@ -166,7 +166,7 @@ impl Node {
     ) -> Carried {
         let stamp = match body.records.last() {
             Some(record) => record.stamp,
-            None => self.clock.stamp(context.wall_ns),
+            None => self.clock.stamp(self.time_ns(context)),
         };
         let (sealed, digest) = body.seal();
         let header = BundleHeader {

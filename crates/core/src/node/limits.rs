@@ -80,6 +80,8 @@ pub const LOSSES_TOLD_MAX: usize = 4_096;
 pub const VIEW_DELAY_MS: u64 = 3_000;
 /// How far this node's clock may be from the other members' before it refuses to write (ms).
 pub const CLOCK_OFF_MS: i64 = 2_000;
+/// How long a node whose clock has jumped waits for two others to tell what it should show (ms).
+pub const CLOCK_UNSURE_MS: u64 = 2_000;
 /// How far this node's stamps may be ahead of its own clock, after that was set back, before it
 /// refuses to write (ms): so long, nobody else sees what it has acknowledged.
 pub const STAMPS_AHEAD_MS_MAX: u64 = 30_000;

@@ -58,8 +58,8 @@ impl Node {
     /// shown nowhere else until the others' clocks have come so far (a step of an hour for ten
     /// seconds hid a node's writes for an hour).
     pub(super) fn stamps_ahead_ms(&self, context: &Context<'_>) -> Option<u64> {
-        let stamped_ms = self.clock.now(context.wall_ns).as_ms();
-        let ahead_ms = stamped_ms.saturating_sub(context.wall_ms());
+        let stamped_ms = self.now(context).as_ms();
+        let ahead_ms = stamped_ms.saturating_sub(self.time_ns(context) / 1_000_000);
         (ahead_ms > limits::STAMPS_AHEAD_MS_MAX).then_some(ahead_ms)
     }
 

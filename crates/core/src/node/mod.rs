@@ -10,6 +10,7 @@ mod answer;
 mod apply;
 mod batch;
 mod bundle;
+mod clock;
 mod documents;
 mod files;
 mod incoming;
@@ -176,6 +177,7 @@ pub struct Node {
     unsettled_until_ms: u64,
     wish: Option<views::Wish>,
     leaving: Option<leave::Leaving>,
+    wall_clock: clock::WallClock,
     published: BTreeSet<OrchestraId>,
     counters: Counters,
 }
@@ -186,6 +188,7 @@ impl Node {
         if self.stopped {
             return;
         }
+        self.watch_clock(context, out);
         match input {
             Input::Submit(submit) => self.submit(context, submit, out),
             Input::Ask(ask) => self.ask(context, ask, out),
@@ -305,6 +308,6 @@ impl Node {
     }
 
     fn now(&self, context: &Context<'_>) -> Stamp {
-        self.clock.now(context.wall_ns)
+        self.clock.now(self.time_ns(context))
     }
 }

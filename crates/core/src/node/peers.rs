@@ -274,6 +274,7 @@ impl Node {
         peer.round_trip_us = Some(round_trip_us);
         peer.wanted_until_ms = 0;
         peer.pursuit = None;
+        self.measure_offset();
         self.unsettled_until_ms = now_ms + limits::SUMMARY_IDLE_MS;
         out.push(Output::Note(Note::Member { node, alive: true }));
         self.send_summary(context, node, out);
@@ -286,6 +287,7 @@ impl Node {
             peer.pursuit = None;
             out.push(Output::Note(Note::Member { node, alive: false }));
         }
+        self.measure_offset();
     }
 
     pub(super) fn refused(&mut self, context: &Context<'_>, to: NodeId) {
@@ -411,45 +413,5 @@ impl Node {
         self.spaces
             .get(&self.cluster)
             .is_some_and(|cluster| cluster.folds.members.count() > 1)
-    }
-
-    fn note_clock(
-        &mut self,
-        context: &Context<'_>,
-        from: NodeId,
-        wall_ms: u64,
-        out: &mut Vec<Output>,
-    ) {
-        let before = self.clock_off();
-        let difference = wall_ms
-            .cast_signed()
-            .saturating_sub(context.wall_ms().cast_signed());
-        self.peers.entry(from).or_default().clock_ms = Some(difference);
-        let after = self.clock_off();
-        if after.is_some() && before.is_none() {
-            out.push(Output::Note(Note::ClockOff {
-                offset_ms: after.unwrap_or_default(),
-            }));
-        }
-    }
-
-    /// Our clock minus the median of the members heard lately, when that is too much: it takes two
-    /// others that agree, so that no single peer can silence a node.
-    pub(super) fn clock_off(&self) -> Option<i64> {
-        let offset = self.clock_offset_ms()?;
-        (offset.abs() > limits::CLOCK_OFF_MS).then_some(offset)
-    }
-
-    /// Our clock minus the median of the connected members', where two or more were heard.
-    pub(super) fn clock_offset_ms(&self) -> Option<i64> {
-        let connected = self.peers.values().filter(|peer| peer.connected);
-        let mut theirs: Vec<i64> = connected.filter_map(|peer| peer.clock_ms).collect();
-        if theirs.len() < 2 {
-            return None;
-        }
-        theirs.sort_unstable();
-        // Of an even number, the one nearer to us: doubt goes to the others.
-        let (low, high) = (theirs[(theirs.len() - 1) / 2], theirs[theirs.len() / 2]);
-        Some(-if low.abs() < high.abs() { low } else { high })
     }
 }

@@ -170,6 +170,9 @@ impl Node {
         if let Some(offset_ms) = self.clock_off() {
             return Err(clock_off(offset_ms));
         }
+        if self.clock_unsure(context.now_ms()) {
+            return Err(clock_jumped());
+        }
         if let Some(ahead_ms) = self.stamps_ahead_ms(context) {
             return Err(stamps_ahead(ahead_ms));
         }
@@ -586,6 +589,13 @@ fn stamps_ahead(ahead_ms: u64) -> Rejection {
     Rejection::new(Code::ClockOff, detail)
         .hint("other nodes take writes; this one does when its clock has come so far")
         .retry_after(ahead_ms.min(60_000))
+}
+
+fn clock_jumped() -> Rejection {
+    let why = "this node's clock has just jumped, and it asks the others for the time; nothing was written";
+    Rejection::new(Code::ClockOff, why)
+        .hint("ask again in a moment, or ask another node")
+        .retry_after(bounds::CLOCK_UNSURE_MS / 4)
 }
 
 fn clock_off(offset_ms: i64) -> Rejection {

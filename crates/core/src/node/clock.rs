@@ -1,0 +1,114 @@
+//! What a node thinks of its own wall clock: how far it is from the other members', and whether
+//! somebody has just set it.
+
+use alloc::vec::Vec;
+
+use unisono_model::NodeId;
+
+use super::output::{Note, Output};
+use super::{Node, limits};
+use crate::context::Context;
+
+/// The wall clock beside others.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct WallClock {
+    /// What both clocks of the machine showed last (ns): wall, monotonic.
+    shown: Option<(u64, u64)>,
+    /// Our clock minus the median of the connected members', where two or more were heard (ms).
+    offset_ms: Option<i64>,
+    /// It has jumped: until then (ms) nothing is written before two others were heard again.
+    unsure_until_ms: u64,
+}
+
+impl Node {
+    /// Notices that the wall clock has moved otherwise than the monotonic one: somebody has set it,
+    /// or the machine has slept. What was known of it holds no longer, so that others are asked at
+    /// once: until their summaries came by themselves, a node whose clock had been set ahead by an
+    /// hour would stamp what nobody else sees for an hour.
+    pub(super) fn watch_clock(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {
+        let shows = (context.wall_ns, context.monotonic_ns);
+        let Some(before) = self.wall_clock.shown.replace(shows) else {
+            return;
+        };
+        let moved = |now: u64, before: u64| i128::from(now) - i128::from(before);
+        let jump_ns = moved(shows.0, before.0) - moved(shows.1, before.1);
+        if jump_ns.unsigned_abs() <= u128::from(limits::CLOCK_OFF_MS.unsigned_abs()) * 1_000_000 {
+            return;
+        }
+        for peer in self.peers.values_mut() {
+            peer.clock_ms = None;
+        }
+        self.measure_offset();
+        self.wall_clock.unsure_until_ms = context.now_ms() + limits::CLOCK_UNSURE_MS;
+        let connected: Vec<NodeId> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.connected)
+            .map(|(node, _)| *node)
+            .collect();
+        for node in connected {
+            self.send_summary(context, node, out);
+        }
+    }
+
+    /// Whether the clock has jumped and those who could tell by how much have not been heard since.
+    pub(super) fn clock_unsure(&self, now_ms: u64) -> bool {
+        let connected = self.peers.values().filter(|peer| peer.connected).count();
+        now_ms < self.wall_clock.unsure_until_ms
+            && connected >= 2
+            && self.wall_clock.offset_ms.is_none()
+    }
+
+    /// The time that this node goes by (ns since 1970): its own clock, or the others' where its own is
+    /// far ahead of them. It writes nothing for agents then, but a head or a vote that lay an hour
+    /// ahead would raise all its stamps, and those never come down again. For the same reason nobody
+    /// moves a clock forward that is behind: two peers that lie together could.
+    pub(super) fn time_ns(&self, context: &Context<'_>) -> u64 {
+        let ahead_ms = self.clock_off().map_or(0, |offset_ms| offset_ms.max(0));
+        let ahead_ns = ahead_ms.unsigned_abs().saturating_mul(1_000_000);
+        context.wall_ns.saturating_sub(ahead_ns)
+    }
+
+    /// A member has said what its clock shows.
+    pub(super) fn note_clock(
+        &mut self,
+        context: &Context<'_>,
+        from: NodeId,
+        wall_ms: u64,
+        out: &mut Vec<Output>,
+    ) {
+        let before = self.clock_off();
+        let difference = wall_ms
+            .cast_signed()
+            .saturating_sub(context.wall_ms().cast_signed());
+        self.peers.entry(from).or_default().clock_ms = Some(difference);
+        self.measure_offset();
+        if let (None, Some(offset_ms)) = (before, self.clock_off()) {
+            out.push(Output::Note(Note::ClockOff { offset_ms }));
+        }
+    }
+
+    /// Our clock minus the median of the members heard lately, when that is too much: it takes two
+    /// others that agree, so that no single peer can silence a node.
+    pub(super) fn clock_off(&self) -> Option<i64> {
+        let offset = self.wall_clock.offset_ms?;
+        (offset.abs() > limits::CLOCK_OFF_MS).then_some(offset)
+    }
+
+    /// Our clock minus the median of the connected members' (ms), where two or more were heard.
+    pub(super) fn clock_offset_ms(&self) -> Option<i64> {
+        self.wall_clock.offset_ms
+    }
+
+    /// To be said whenever a member was heard, has come or is gone.
+    pub(super) fn measure_offset(&mut self) {
+        let connected = self.peers.values().filter(|peer| peer.connected);
+        let mut theirs: Vec<i64> = connected.filter_map(|peer| peer.clock_ms).collect();
+        theirs.sort_unstable();
+        self.wall_clock.offset_ms = (theirs.len() >= 2).then(|| {
+            // Of an even number, the one nearer to us: doubt goes to the others.
+            let (low, high) = (theirs[(theirs.len() - 1) / 2], theirs[theirs.len() / 2]);
+            -if low.abs() < high.abs() { low } else { high }
+        });
+    }
+}
