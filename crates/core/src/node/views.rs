@@ -87,16 +87,12 @@ impl Node {
             }
         }
         let nodes: BTreeSet<NodeId> = staying.iter().map(|life| life.node).collect();
-        let enough =
-            |former: &BTreeSet<NodeId>| former.intersection(&nodes).count() * 2 > former.len();
         let own = members.cast_by(&self.me.node);
-        let mut former = own
-            .iter()
-            .map(|(place, vote)| members.listed_since(vote, *place));
+        let mut former = own.iter();
         let may = nodes.contains(&self.me.node)
             && nodes.len() <= unisono_model::limits::MEMBERS_MAX
-            && enough(&members.base_nodes())
-            && former.all(|former| enough(&former));
+            && members.base_is_carried_by(&nodes)
+            && former.all(|(place, vote)| members.vote_is_carried_by(vote, *place, &nodes));
         if !may || nodes == members.base_nodes() {
             return None;
         }

@@ -55,41 +55,69 @@ impl Leaves {
         self.lives.get(life).filter(|words| words.said.is_some())
     }
 
-    /// When a node left last, after a place of its own log, and what it said.
+    /// When a node left first after a place of its own log, and what it said.
     fn after(&self, node: &NodeId, place: Option<Place>) -> Option<(Place, &LastWords)> {
         let lives = self.lives.iter().filter(|(life, _)| life.node == *node);
         let said = lives.filter_map(|(_, words)| Some((words.said?, words)));
         said.filter(|(said, _)| place.is_none_or(|place| *said > place))
-            .max_by_key(|(said, _)| *said)
+            .min_by_key(|(said, _)| *said)
     }
 
-    /// Of the nodes of a view, each with the place of its vote, those that have not left since. Where
-    /// all have, those to whom the last of them left the cluster, and so on: or a cluster whose
-    /// founder has left could never agree on anything again.
+    /// Whether some nodes are more than half of a view, given as its nodes with the places of their
+    /// votes: those aside who have left since and are not among them. A vote that was enough stays
+    /// enough, whoever leaves later. Where everybody has left, those count to whom the last of them
+    /// left the cluster: or one whose founder has left could never agree on anything again.
+    ///
+    /// Two views with nobody in common are not both carried: whoever counts without somebody who left
+    /// has read that one's log to its end, and would have found its vote for the other.
+    pub fn carried_by(
+        &self,
+        listed: impl IntoIterator<Item = (NodeId, Option<Place>)>,
+        nodes: &BTreeSet<NodeId>,
+    ) -> bool {
+        let mut listed: BTreeMap<NodeId, Option<Place>> = listed.into_iter().collect();
+        loop {
+            let others = listed.iter().filter(|(node, _)| !nodes.contains(node));
+            let here = others.filter(|(node, place)| self.after(node, **place).is_none());
+            let (here, among) = (
+                here.count(),
+                listed.keys().filter(|node| nodes.contains(node)).count(),
+            );
+            if among > here {
+                return true;
+            }
+            match self.heirs(&listed) {
+                Some(heirs) => listed = heirs,
+                None => return false,
+            }
+        }
+    }
+
+    /// The nodes of a view that have not left since; their heirs, where all have.
     pub fn left_with(
         &self,
         listed: impl IntoIterator<Item = (NodeId, Option<Place>)>,
     ) -> BTreeSet<NodeId> {
         let mut listed: BTreeMap<NodeId, Option<Place>> = listed.into_iter().collect();
-        loop {
-            let gone = listed
-                .iter()
-                .filter_map(|(node, place)| self.after(node, *place));
-            let last = gone.max_by_key(|(said, _)| *said);
-            let staying: BTreeSet<NodeId> = listed
-                .iter()
-                .filter(|(node, place)| self.after(node, **place).is_none())
-                .map(|(node, _)| *node)
-                .collect();
-            let Some((said, words)) = last.filter(|_| staying.is_empty()) else {
-                return staying;
-            };
-            // Each turn looks at what was said later than in the turn before: there is an end.
-            listed = words
-                .staying
-                .iter()
-                .map(|node| (*node, Some(said)))
-                .collect();
+        while let Some(heirs) = self.heirs(&listed) {
+            listed = heirs;
         }
+        let here = listed
+            .iter()
+            .filter(|(node, place)| self.after(node, **place).is_none());
+        here.map(|(node, _)| *node).collect()
+    }
+
+    /// To whom the last of some nodes left the cluster, if all of them have left. Who is said to stay
+    /// is so from there on: each turn looks at what was said later than in the turn before.
+    fn heirs(
+        &self,
+        listed: &BTreeMap<NodeId, Option<Place>>,
+    ) -> Option<BTreeMap<NodeId, Option<Place>>> {
+        let gone = listed.iter().map(|(node, place)| self.after(node, *place));
+        let gone: Option<Vec<(Place, &LastWords)>> = gone.collect();
+        let (said, words) = gone?.into_iter().max_by_key(|(said, _)| *said)?;
+        let heirs = words.staying.iter().map(|node| (*node, Some(said)));
+        Some(heirs.collect())
     }
 }

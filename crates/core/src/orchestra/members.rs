@@ -346,11 +346,28 @@ impl Members {
         }
     }
 
-    /// The nodes that a vote lists, without those that have left since a place.
-    pub fn listed_since(&self, vote: &ViewVote, place: Place) -> BTreeSet<NodeId> {
+    /// Whether some nodes are more than half of the view that the next one follows, as far as its
+    /// members have not left.
+    pub fn base_is_carried_by(&self, nodes: &BTreeSet<NodeId>) -> bool {
+        match self.views.latest() {
+            Some(view) => self.leaves.carried_by(view.listed(), nodes),
+            None => {
+                let founder = self.founder.map(|founder| (founder, None));
+                self.leaves.carried_by(founder, nodes)
+            }
+        }
+    }
+
+    /// The same of the list of a vote that was cast at a place.
+    pub fn vote_is_carried_by(
+        &self,
+        vote: &ViewVote,
+        place: Place,
+        nodes: &BTreeSet<NodeId>,
+    ) -> bool {
         let members = vote.members.iter();
-        self.leaves
-            .left_with(members.map(|node| (*node, Some(place))))
+        let listed = members.map(|node| (*node, Some(place)));
+        self.leaves.carried_by(listed, nodes)
     }
 
     /// What claims are folded under now; the same allocation as long as it is the same.

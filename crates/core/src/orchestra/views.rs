@@ -59,15 +59,15 @@ impl Views {
     /// not left since.
     pub fn derive(&mut self, founder: NodeId, leaves: &Leaves) {
         self.installed.clear();
-        let mut lists: BTreeMap<Digest, BTreeSet<NodeId>> = BTreeMap::new();
-        lists.insert(ViewVote::GENESIS, leaves.left_with([(founder, None)]));
+        let mut lists: BTreeMap<Digest, Vec<(NodeId, Option<Place>)>> = BTreeMap::new();
+        lists.insert(ViewVote::GENESIS, alloc::vec![(founder, None)]);
         loop {
             let next = self.proposals.iter().find(|(id, proposal)| {
                 let base = lists.get(&proposal.vote.base);
-                !lists.contains_key(*id) && base.is_some_and(|base| proposal.holds(base))
+                !lists.contains_key(*id) && base.is_some_and(|base| proposal.holds(base, leaves))
             });
             let Some((id, proposal)) = next else { break };
-            lists.insert(*id, leaves.left_with(proposal.listed()));
+            lists.insert(*id, proposal.listed().collect());
             self.installed.push(Installed {
                 id: *id,
                 at: proposal.at(),
@@ -110,10 +110,10 @@ impl Proposal {
     }
 
     /// Whether all members have voted, and more than half of the view before are among them.
-    fn holds(&self, base: &BTreeSet<NodeId>) -> bool {
-        let members = &self.vote.members;
-        let staying = members.iter().filter(|node| base.contains(node)).count();
-        staying * 2 > base.len() && members.iter().all(|node| self.cast.contains_key(node))
+    fn holds(&self, base: &[(NodeId, Option<Place>)], leaves: &Leaves) -> bool {
+        let members: BTreeSet<NodeId> = self.vote.members.iter().copied().collect();
+        members.iter().all(|node| self.cast.contains_key(node))
+            && leaves.carried_by(base.iter().copied(), &members)
     }
 
     /// The highest of the members' votes.

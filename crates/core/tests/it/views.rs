@@ -10,7 +10,7 @@ use unisono_core::orchestra::members::{Members, leaves_out};
 use unisono_core::replication::{Cursor, Logs};
 use unisono_core::sabotage::Sabotage;
 use unisono_model::{
-    Action, Admit, ClusterId, Digest, Incarnation, LogId, NodeId, Stamp, ViewVote,
+    Action, Admit, ClusterId, Digest, Incarnation, Leave, LogId, NodeId, Stamp, ViewVote,
 };
 
 use crate::facts;
@@ -418,4 +418,61 @@ proptest! {
             prop_assert!(whole.views().installed().iter().any(|one| one.id == view.id && one.at <= view.at));
         }
     }
+}
+
+fn leave(by: LogId, at_ms: u64, staying: &[LogId]) -> Fact {
+    let leave = Leave {
+        ends: Vec::new(),
+        staying: staying.iter().map(|life| life.node).collect(),
+        last: true,
+    };
+    fact(by, by.node.0[0], at_ms, Action::Leave(leave))
+}
+
+/// Of two who were most of three, one left later. To count without it took the view back that they
+/// had agreed on, and a life that had been left out was a member again (seed 109).
+#[test]
+fn a_view_stands_whoever_leaves_later() {
+    let (mut facts, all, first) = five();
+    let three = view(first.id(), &all[..3], &all[3..]);
+    let two = view(three.id(), &all[..2], &all[2..3]);
+    for (at_ms, who) in [(5_000, 0), (5_001, 1), (5_002, 2)] {
+        facts.push(vote(all[who], at_ms, &three));
+    }
+    for (at_ms, who) in [(6_000, 0), (6_001, 1)] {
+        facts.push(vote(all[who], at_ms, &two));
+    }
+    let mut left = all.clone();
+    for who in [1, 2, 4, 0, 3] {
+        left.retain(|life| *life != all[who]);
+        facts.push(leave(all[who], 7_000 + who as u64, &left));
+        assert_eq!(members(&facts).views().installed().len(), 3, "{who} left");
+    }
+}
+
+/// What would not have been most of the view before is, once those are gone who were missing; and
+/// those to whom a founder left the cluster can do without it.
+#[test]
+fn those_who_stay_can_agree_without_those_who_left() {
+    let (mut facts, all, first) = five();
+    let two = view(first.id(), &all[..2], &all[2..3]);
+    facts.push(vote(all[0], 9_000, &two));
+    facts.push(vote(all[1], 9_001, &two));
+    facts.push(leave(all[3], 8_000, &[all[0], all[1], all[2], all[4]]));
+    assert_eq!(members(&facts).views().installed().len(), 1, "2 of 4");
+    facts.push(leave(all[4], 8_001, &all[..3]));
+    assert_eq!(members(&facts).views().installed().len(), 2, "2 of 3");
+
+    let mut facts: Vec<Fact> = (0..3)
+        .map(|n| admit(all[0], all[n], 1_000 + n as u64))
+        .collect();
+    let heirs = view(ViewVote::GENESIS, &all[1..3], &[]);
+    facts.push(vote(all[1], 5_000, &heirs));
+    facts.push(vote(all[2], 5_001, &heirs));
+    assert!(members(&facts).views().installed().is_empty());
+    facts.push(leave(all[0], 4_000, &all[1..3]));
+    assert_eq!(members(&facts).views().installed().len(), 1);
+    // Whatever the order in which it is heard.
+    facts.reverse();
+    assert_eq!(members(&facts).views().installed().len(), 1);
 }

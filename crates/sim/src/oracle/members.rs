@@ -118,7 +118,6 @@ pub fn removals(facts: &[&Fact], founder: NodeId) -> Removals {
     let first = (ViewVote::GENESIS, vec![(founder, None)]);
     let mut open: Vec<(Digest, Vec<(NodeId, Option<Place>)>)> = vec![first];
     while let Some((base, before)) = open.pop() {
-        let before = not_gone(before, &farewells);
         for (vote, cast) in votes.iter().filter(|(vote, _)| vote.base == base) {
             let nodes = &vote.members;
             let voted = |node: &NodeId| cast.iter().find(|(voter, _)| voter == node);
@@ -126,8 +125,7 @@ pub fn removals(facts: &[&Fact], founder: NodeId) -> Removals {
                 .iter()
                 .map(|node| voted(node).map(|(_, place)| *place))
                 .collect();
-            let staying = nodes.iter().filter(|node| before.contains(node)).count();
-            let Some(places) = places.filter(|_| staying * 2 > before.len()) else {
+            let Some(places) = places.filter(|_| is_most(nodes, before.clone(), &farewells)) else {
                 continue;
             };
             let at = places.iter().map(|place| place.stamp).max();
@@ -148,24 +146,29 @@ pub fn removals(facts: &[&Fact], founder: NodeId) -> Removals {
 /// When a node left of its own accord, and to whom it left the cluster.
 type Farewell = (Place, NodeId, Vec<NodeId>);
 
-/// Who of some nodes has not left after a place of its own; its heirs, where all have.
-fn not_gone(of: Vec<(NodeId, Option<Place>)>, farewells: &[Farewell]) -> Vec<NodeId> {
-    let later = |node: &NodeId, since: &Option<Place>| {
+/// Whether some nodes are more than half of a list, without those of it that left after their place
+/// there and are not among them; of the heirs, where all of the list have left.
+fn is_most(nodes: &[NodeId], of: Vec<(NodeId, Option<Place>)>, farewells: &[Farewell]) -> bool {
+    let first = |node: &NodeId, since: &Option<Place>| {
         let own = farewells.iter().filter(|(_, who, _)| who == node);
         let later = own.filter(|(place, ..)| since.is_none_or(|since| *place > since));
-        later.max_by_key(|(place, ..)| *place)
+        later.min_by_key(|(place, ..)| *place)
     };
-    let here: Vec<NodeId> = of
+    let yes = of.iter().filter(|(node, _)| nodes.contains(node)).count();
+    let no = of
         .iter()
-        .filter(|(node, since)| later(node, since).is_none())
-        .map(|(node, _)| *node)
+        .filter(|(node, since)| !nodes.contains(node) && first(node, since).is_none())
+        .count();
+    let gone: Vec<_> = of
+        .iter()
+        .filter_map(|(node, since)| first(node, since))
         .collect();
-    let last = of.iter().filter_map(|(node, since)| later(node, since));
-    match last.max_by_key(|(place, ..)| *place) {
-        Some((place, _, heirs)) if here.is_empty() => {
+    match gone.iter().max_by_key(|(place, ..)| *place) {
+        _ if yes > no => true,
+        Some((place, _, heirs)) if gone.len() == of.len() => {
             let heirs = heirs.iter().map(|node| (*node, Some(*place)));
-            not_gone(heirs.collect(), farewells)
+            is_most(nodes, heirs.collect(), farewells)
         }
-        _ => here,
+        _ => false,
     }
 }
