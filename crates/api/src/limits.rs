@@ -73,3 +73,6 @@ pub const BEAT_AHEAD_MS_MAX: u64 = 60_000;
 /// How often a stream of beats looks whether the tempo was changed: a change is told at least a
 /// round trip before it begins.
 pub const TEMPO_LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How far the time of a signed request to leave may be from the node's clock (ms): a copy of it is of
+/// no use later.
+pub const LEAVE_FRESH_MS: u64 = 60_000;

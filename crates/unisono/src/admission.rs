@@ -145,7 +145,10 @@ impl Invited {
         let AnswerBody::View(View::Status(status)) = answer.body else {
             return Err(Refusal::NotReady);
         };
-        let others = status.members.into_iter().filter(|member| !member.removed);
+        let others = status
+            .members
+            .into_iter()
+            .filter(|member| !member.removed && !member.left);
         let mut members = vec![self.own.clone()];
         for member in others {
             if members.iter().all(|known| known.node != member.node) {

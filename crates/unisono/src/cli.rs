@@ -177,6 +177,9 @@ pub(crate) enum Command {
     /// Joins the cluster of an invite; then `unisono serve` connects
     #[command(after_help = "Example:\n  unisono join unisono1.abc… --data ./lab2")]
     Join(command::node::JoinArgs),
+    /// Has this machine's node leave the cluster: nothing is lost, and nobody waits for it any more
+    #[command(after_help = "Example:\n  unisono leave --data ./lab2")]
+    Leave(command::leave::LeaveArgs),
     /// How the node is
     #[command(after_help = "Example:\n  unisono status -o json")]
     Status,

@@ -139,6 +139,7 @@ fn begin(
     let (readiness, ready) = watch::channel(Readiness::default());
     let (stop, stopping) = watch::channel(false);
     let (finish, finishing) = watch::channel(false);
+    let (leaving, left) = watch::channel(false);
     let transport = endpoint.transport;
     let doors = Doors {
         calls: inbox,
@@ -148,12 +149,13 @@ fn begin(
         published: published.clone(),
         readiness,
         finish: finishing,
+        left: leaving,
     };
     let means = means(home, wishes, own.node)?;
     let metrics = Arc::clone(&means.metrics);
     let reach = reach(&transport, &means, orders);
     let driver = Driver::new(identity.clone(), doors, means)?;
-    let driving = drive(driver)?;
+    let driving = drive(driver, left)?;
     let timing = Timing::new(own.node, wishes.timing, alone(home, &membership))?;
     timing.serve(&transport, endpoint.timing, finish.subscribe(), region);
     let workspace = Workspace::new(wishes.workspace.as_deref())
@@ -240,10 +242,11 @@ impl Serving {
 struct Driving {
     ended: oneshot::Receiver<()>,
     died: watch::Receiver<bool>,
+    left: watch::Receiver<bool>,
 }
 
 /// Turns the loop on a thread of its own, so that folding never delays the network or HTTP.
-fn drive(driver: Driver) -> Result<Driving, Failure> {
+fn drive(driver: Driver, left: watch::Receiver<bool>) -> Result<Driving, Failure> {
     let (end, ended) = oneshot::channel();
     let (alive, died) = watch::channel(false);
     let runtime = tokio::runtime::Handle::current();
@@ -256,15 +259,20 @@ fn drive(driver: Driver) -> Result<Driving, Failure> {
         let _ = end.send(());
     });
     spawned.map_err(|error| Failure::system("the node's thread", &error))?;
-    Ok(Driving { ended, died })
+    Ok(Driving { ended, died, left })
 }
 
 async fn wait_for_end(driving: &Driving) -> Result<(), Failure> {
     let refused = |error: std::io::Error| Failure::system("signals", &error);
     let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
-    let mut died = driving.died.clone();
+    let (mut died, mut left) = (driving.died.clone(), driving.left.clone());
     tokio::select! {
+        biased;
+        // Its sender goes with the driver: an end by a fault comes here, too.
+        true = async { left.wait_for(|&left| left).await.is_ok() } => {
+            tracing::info!("left the cluster");
+        }
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
         _ = died.changed() => {

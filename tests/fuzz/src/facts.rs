@@ -9,9 +9,9 @@ use unisono_model::{
     Action, AgentId, AgentKind, BUNDLE_VERSION, BundleBody, BundleHeader, ChainCut, ChainHead,
     ChainId, ClusterId, Decide, DecideKind, Digest, DocumentAppend, DocumentKind, DocumentName,
     Enrol, Fence, FenceTarget, FieldChange, FieldValue, ForkProof, Held, IdempotencyKey,
-    Importance, Incarnation, Incident, LogId, Mark, NodeId, OrchestraId, Outcome, RECORD_VERSION,
-    RecordBody, RecordPlace, Rejected, Relation, Remedy, SignedBundle, SignedRecord, Stamp,
-    TaskChange, TaskStatus, limits,
+    Importance, Incarnation, Incident, Leave, LogEnd, LogId, Mark, NodeId, OrchestraEnd,
+    OrchestraId, Outcome, RECORD_VERSION, RecordBody, RecordPlace, Rejected, Relation, Remedy,
+    SignedBundle, SignedRecord, Stamp, TaskChange, TaskStatus, limits,
 };
 
 use crate::Seed;
@@ -173,6 +173,21 @@ fn outcome() -> Outcome {
     }
 }
 
+fn leave() -> Leave {
+    let end = LogEnd {
+        incarnation: Incarnation::default(),
+        seq: 7,
+    };
+    Leave {
+        ends: vec![OrchestraEnd {
+            orchestra: ORCHESTRA,
+            end,
+        }],
+        staying: vec![NodeId([9; 32])],
+        last: true,
+    }
+}
+
 fn remedy() -> Remedy {
     Remedy {
         form: 1,
@@ -251,6 +266,7 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("decide", Action::Decide(Box::new(decide()))),
         ("remedy", Action::Remedy(Box::new(remedy()))),
         ("outcome", Action::Outcome(outcome())),
+        ("leave", Action::Leave(leave())),
     ]
 }
 

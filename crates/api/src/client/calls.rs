@@ -182,6 +182,25 @@ impl Client {
         self.reply(Some(name), node, &got)
     }
 
+    /// Has the node at an address leave the cluster.
+    pub async fn leave(
+        &self,
+        node: &str,
+        body: &dto::LeaveBody,
+        wait_ms: u64,
+    ) -> Result<Reply<dto::Left>, ClientError> {
+        let options = WriteOptions {
+            wait_ms: Some(wait_ms),
+            ..WriteOptions::default()
+        };
+        let mut wanted = self.write(Method::POST, "/v1/leave".to_owned(), &options)?;
+        wanted.body = Some((JSON, json(body)?));
+        let attempts_max = 1;
+        let pin = Pin { node, attempts_max };
+        let (node, got) = self.answer(&wanted, Repeat::Never, Some(pin)).await?;
+        self.reply(None, node, &got)
+    }
+
     /// Enrols an agent whose key the node holds. It can act on that node only.
     pub async fn enrol(
         &self,

@@ -5,7 +5,8 @@ use unisono_core::node::Recorded as CoreRecorded;
 use unisono_core::orchestra::view::SessionView;
 use unisono_core::replication::Cursor;
 use unisono_model::{
-    AgentId, ChainHead, ChainId, ClusterId, Digest, IdempotencyKey, LogId, OrchestraId, Place,
+    AgentId, ChainHead, ChainId, ClusterId, Digest, IdempotencyKey, LogId, NodeId, OrchestraId,
+    Place,
 };
 use utoipa::ToSchema;
 
@@ -237,4 +238,40 @@ impl Session {
         };
         self.predecessors.iter().map(head).collect()
     }
+}
+
+/// Has a node leave the cluster. Signed with the node's own key, so that no agent can send it away.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LeaveBody {
+    /// When it was signed (ms since 1970).
+    pub at_ms: u64,
+    /// How many other members must hold all that the node wrote before it leaves; 0: two, or all where
+    /// there are fewer.
+    #[serde(default)]
+    pub hand_to: u16,
+    /// The node's Ed25519 signature of [`Self::digest`], in base64.
+    pub signature: String,
+}
+
+impl LeaveBody {
+    /// What is signed: BLAKE3 under `unisono/leave/v1` of the node, the time and the number, both in
+    /// little-endian bytes.
+    pub fn digest(&self, node: NodeId) -> Digest {
+        let (at_ms, hand_to) = (self.at_ms.to_le_bytes(), self.hand_to.to_le_bytes());
+        Digest::of("unisono/leave/v1", &[&node.0, &at_ms, &hand_to])
+    }
+}
+
+/// A node has left the cluster.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Left {
+    /// The members that hold all that it wrote.
+    #[schema(value_type = Vec<String>)]
+    pub held_by: Vec<NodeId>,
+    /// How many should.
+    pub wanted: usize,
+    /// Whether its process ends now. If not, it must run on until so many hold everything, and ends
+    /// by itself then.
+    pub ends: bool,
 }

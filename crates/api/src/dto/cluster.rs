@@ -140,6 +140,9 @@ pub struct Member {
     pub removal_votes: u16,
     /// Removed.
     pub removed: bool,
+    /// It has left of its own accord.
+    #[serde(default)]
+    pub left: bool,
 }
 
 /// The members of the cluster.
@@ -265,6 +268,7 @@ impl From<MemberView> for Member {
             behind: view.behind,
             removal_votes: view.removal_votes,
             removed: view.removed,
+            left: view.left,
         }
     }
 }

@@ -24,8 +24,8 @@ pub use action::{
     RenewBody, SettingsBody, SignalBody,
 };
 pub use answer::{
-    ConfigSetBody, Done, HeadBody, NoteSpliceBody, NoteTextBody, OpenBody, Opened, RecordBase64,
-    Recorded, Session, SessionHead,
+    ConfigSetBody, Done, HeadBody, LeaveBody, Left, NoteSpliceBody, NoteTextBody, OpenBody, Opened,
+    RecordBase64, Recorded, Session, SessionHead,
 };
 pub use clock::{Clock, ClockSource, Nanoseconds, SyncWord, TimingRole};
 pub use cluster::{

@@ -216,7 +216,7 @@ pub struct ViewShown {
 }
 
 /// The last word of a life that left the cluster.
-#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LeaveShown {
     /// In how many orchestras it says where its node's logs end.
     pub orchestras: usize,

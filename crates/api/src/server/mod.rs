@@ -9,6 +9,7 @@ mod edge;
 mod files;
 mod gate;
 mod handle;
+mod leave;
 mod lessons;
 mod metrics;
 mod probes;
@@ -57,6 +58,7 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(clock::clock))
         .routes(routes!(reads::status))
         .routes(routes!(reads::members))
+        .routes(routes!(leave::leave))
         .routes(routes!(reads::orchestras, writes::open))
         .routes(routes!(reads::state))
         .routes(routes!(reads::agents, writes::enrol))

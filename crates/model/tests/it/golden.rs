@@ -7,10 +7,10 @@ use unisono_model::{
     Action, AgentId, Approve, Arrival, BUNDLE_VERSION, BundleBody, BundleHeader, Carried, ChainId,
     ClusterId, Content, Cue, CueAnswer, CueWord, Curve, Decide, DecideKind, Digest, DocumentAppend,
     DocumentKind, DocumentName, FileScope, Held, IdempotencyKey, Importance, Incarnation,
-    Judgement, LogId, Measure, Measured, Moved, NodeId, OrchestraId, Outcome, PhaseState, Plan,
-    PlanPhase, Played, Project, RECORD_VERSION, RecordBody, RecordPlace, Rejected, Remedy,
-    Resolution, Resolve, Reviewed, SignedBundle, SignedRecord, Stamp, Tempo, TempoSegment, Who,
-    Write, check,
+    Judgement, Leave, LogEnd, LogId, Measure, Measured, Moved, NodeId, OrchestraEnd, OrchestraId,
+    Outcome, PhaseState, Plan, PlanPhase, Played, Project, RECORD_VERSION, RecordBody, RecordPlace,
+    Rejected, Remedy, Resolution, Resolve, Reviewed, SignedBundle, SignedRecord, Stamp, Tempo,
+    TempoSegment, Who, Write, check, limits,
 };
 
 pub(crate) fn record() -> (RecordPlace, SignedRecord) {
@@ -303,6 +303,73 @@ fn what_an_orchestra_learns_is_these_bytes() {
         assert_eq!(hex(&wire::encode(&action)), bytes, "{}", action.name());
         assert!(check::action(&action).is_ok(), "{}", action.name());
     }
+}
+
+#[test]
+fn a_farewell_is_these_bytes_and_names_each_end_once() {
+    let end = OrchestraEnd {
+        orchestra: OrchestraId([0xaa; 16]),
+        end: LogEnd {
+            incarnation: Incarnation {
+                started_ms: 5,
+                nonce: 4,
+            },
+            seq: 3,
+        },
+    };
+    let leave = Leave {
+        ends: vec![end],
+        staying: vec![NodeId([0xbb; 32])],
+        last: true,
+    };
+    let (aa, bb) = ("aa".repeat(16), "bb".repeat(32));
+    let action = Action::Leave(leave.clone());
+    assert_eq!(
+        hex(&wire::encode(&action)),
+        format!("1d01{aa}05040301{bb}01")
+    );
+    assert!(check::action(&action).is_ok());
+    let twice = Leave {
+        ends: vec![end, end],
+        ..leave.clone()
+    };
+    assert!(check::action(&Action::Leave(twice)).is_err());
+    let many = Leave {
+        ends: (0..=limits::LEAVE_ENDS_MAX as u64)
+            .map(|seq| OrchestraEnd {
+                end: LogEnd { seq, ..end.end },
+                ..end
+            })
+            .collect(),
+        ..leave.clone()
+    };
+    assert!(check::action(&Action::Leave(many)).is_err());
+    // As much as there can be fits into a record.
+    let full = Leave {
+        ends: (0..limits::LEAVE_ENDS_MAX as u64)
+            .map(|seq| OrchestraEnd {
+                orchestra: OrchestraId([0xff; 16]),
+                end: LogEnd {
+                    incarnation: Incarnation {
+                        started_ms: u64::MAX,
+                        nonce: u64::MAX,
+                    },
+                    seq: u64::MAX - limits::LEAVE_ENDS_MAX as u64 + seq,
+                },
+            })
+            .collect(),
+        staying: (0..limits::MEMBERS_MAX)
+            .map(|node| {
+                let mut bytes = [0xff; 32];
+                bytes[0] = node as u8;
+                NodeId(bytes)
+            })
+            .collect(),
+        last: true,
+    };
+    let action = Action::Leave(full);
+    assert!(check::action(&action).is_ok());
+    assert!(wire::encode(&action).len() < limits::RECORD_BYTES_MAX - 1_024);
 }
 
 #[test]

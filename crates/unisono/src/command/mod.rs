@@ -13,6 +13,7 @@ pub(crate) mod ensemble;
 pub(crate) mod explain;
 pub(crate) mod file;
 mod fire;
+pub(crate) mod leave;
 pub(crate) mod lesson;
 pub(crate) mod mark;
 pub(crate) mod node;
@@ -68,6 +69,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Init(args) => node::init(&args, &config, &global),
         Command::Invite(args) => node::invite(&args, &config, &global),
         Command::Join(args) => block_on(node::join(args, config, global))?,
+        Command::Leave(args) => block_on(leave::leave(args, config, global))?,
         Command::Mark(mark::MarkArgs {
             command: mark::MarkCommand::Export { record },
         }) => mark::export(record, &config, &global),

@@ -55,6 +55,23 @@ const MEMBERS: Table = Table {
     ],
 };
 
+/// Those that are no members any more among them.
+const ALL_MEMBERS: Table = Table {
+    list: "members",
+    columns: &[
+        ("NAME", "name"),
+        ("REGION", "region"),
+        ("ADDRESS", "address"),
+        ("ALIVE", "alive"),
+        ("HEARD MS AGO", "heard_ms_ago"),
+        ("ROUND TRIP US", "round_trip_us"),
+        ("BEHIND", "behind"),
+        ("REMOVED", "removed"),
+        ("LEFT", "left"),
+        ("NODE", "node"),
+    ],
+};
+
 /// Shows how the node is.
 pub(crate) async fn status(session: &Session) -> Result<(), Failure> {
     let reply: Reply<Status> = session.client.status().await?;
@@ -88,7 +105,7 @@ pub(crate) async fn status(session: &Session) -> Result<(), Failure> {
     let members: Vec<&unisono_api::dto::Member> = status
         .members
         .iter()
-        .filter(|member| !member.removed)
+        .filter(|member| !member.removed && !member.left)
         .collect();
     output::answer(
         Format::Table,
@@ -127,7 +144,7 @@ pub(crate) fn damage_words(damage: &Damage) -> String {
 /// Shows the members.
 pub(crate) async fn members(session: &Session) -> Result<(), Failure> {
     let reply: Reply<Value> = session.client.get("/v1/members", &[]).await?;
-    session.show(&reply, Some(MEMBERS))
+    session.show(&reply, Some(ALL_MEMBERS))
 }
 
 /// Shows the orchestra in numbers.

@@ -46,6 +46,7 @@ impl History {
                 }
             }
             Work::Act { agent, action, key } => (action.name().to_owned(), agent.clone(), *key),
+            Work::Leave { .. } => ("leave".to_owned(), String::new(), None),
             Work::Open { name } => (format!("open {name}"), String::new(), None),
             Work::Living { agent, .. } => ("living".to_owned(), agent.clone(), None),
         };

@@ -97,6 +97,8 @@ pub(crate) struct Doors {
     pub(crate) readiness: watch::Sender<Readiness>,
     /// True when everything is to end.
     pub(crate) finish: watch::Receiver<bool>,
+    /// Says that the node has left the cluster and nobody needs it any more.
+    pub(crate) left: watch::Sender<bool>,
 }
 
 /// What else the driver needs to know.
@@ -223,6 +225,11 @@ impl Driver {
             }
             if let Some(reason) = self.restart.take() {
                 self.make_anew(reason).await;
+            }
+            if self.node.is_dispensable() {
+                self.doors
+                    .left
+                    .send_if_modified(|left| !std::mem::replace(left, true));
             }
         }
         self.finish().await;

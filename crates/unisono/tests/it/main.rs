@@ -16,6 +16,7 @@ mod ensemble;
 mod faults;
 mod first_run;
 mod harass;
+mod leaving;
 mod plans;
 mod process;
 mod reference;

@@ -187,12 +187,17 @@ impl Process {
     }
 
     /// Asks it to end, and says how it did.
-    pub(crate) fn stop(mut self) -> i32 {
+    pub(crate) fn stop(self) -> i32 {
         let killed = Command::new("kill")
             .arg(self.child.id().to_string())
             .status()
             .unwrap();
         assert!(killed.success());
+        self.ended()
+    }
+
+    /// Waits for its end, and says how it was.
+    pub(crate) fn ended(mut self) -> i32 {
         let end = Instant::now() + Duration::from_secs(10);
         while Instant::now() < end {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -200,7 +205,7 @@ impl Process {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        panic!("it did not end within 10 s of SIGTERM");
+        panic!("it did not end within 10 s");
     }
 }
 

@@ -1,0 +1,64 @@
+//! Leaving the cluster. The request is signed with the node's key, which only the owner of its data
+//! directory has: no agent can send a node away.
+
+use clap::Args;
+use data_encoding::BASE64;
+use ed25519_dalek::{Signer, SigningKey};
+use unisono_api::dto::LeaveBody;
+
+use super::session;
+use crate::cli::Global;
+use crate::config::Config;
+use crate::failure::{Exit, Failure};
+use crate::home::{self, Home};
+use crate::output::{self, Format};
+
+/// How long it may take to hand everything on, where nobody says (ms).
+const WAIT_MS: u64 = 30_000;
+
+/// `leave`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LeaveArgs {
+    /// How many other members must hold all that the node wrote [default: 2, or all where there are
+    /// fewer]
+    #[arg(long, value_name = "N")]
+    hand_to: Option<u16>,
+}
+
+/// Has the node of the data directory leave.
+pub(crate) async fn leave(args: LeaveArgs, config: Config, global: Global) -> Result<(), Failure> {
+    let home = Home::new(config.data());
+    let (membership, credentials) = home.load()?;
+    let running = home.running().ok_or_else(|| {
+        let data = home.directory().display();
+        let words = format!("no node runs on {data}: only one that runs can hand on what it holds");
+        Failure::new(Exit::Unavailable, "not_running", words)
+            .next(format!("unisono serve --data {data}"))
+    })?;
+    let mut body = LeaveBody {
+        at_ms: home::now_ms(),
+        hand_to: args.hand_to.unwrap_or(0),
+        signature: String::new(),
+    };
+    let key = SigningKey::from_bytes(&credentials.key().seed());
+    let signature = key.sign(&body.digest(credentials.node()).0);
+    body.signature = BASE64.encode(&signature.to_bytes());
+    let client = session::connect(&config).await?;
+    let node = format!("http://{}", running.http);
+    let wait_ms = global.wait_ms.unwrap_or(WAIT_MS);
+    let left = client.leave(&node, &body, wait_ms).await?.body;
+    if global.output != Format::Table {
+        return output::answer(global.output, &left, None);
+    }
+    let (name, count, wanted) = (&membership.name, left.held_by.len(), left.wanted);
+    if left.ends {
+        output::raw(&format!(
+            "{name} has left; {count} other members hold all that it wrote, and its process ends\n"
+        ))
+    } else {
+        output::raw(&format!(
+            "{name} has left, but only {count} of {wanted} others hold all that it wrote: leave it \
+             running, it ends by itself when they do\n"
+        ))
+    }
+}
