@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde_json::{Value, json};
-use unisono_api::dto::RecordEvent;
+use unisono_api::dto::{RecordEvent, parse_stamp};
 use unisono_core::replication::Cursor;
 use unisono_model::{Digest, Stamp};
 
@@ -19,6 +19,9 @@ pub(crate) struct LogArgs {
     /// From this cursor on; `now` for what is new only; the beginning if left out
     #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
     after: Option<String>,
+    /// Only what was done from this time on: RFC 3339, or a stamp
+    #[arg(long, value_name = "TIME", conflicts_with = "after", value_parser = moment)]
+    since: Option<Stamp>,
 }
 
 /// `dump`.
@@ -45,6 +48,8 @@ pub(crate) const COLUMNS: &[(&str, &str)] = &[
 /// Shows records, and goes on if asked to.
 pub(crate) async fn log(args: LogArgs, session: &Session) -> Result<(), Failure> {
     let format = session.global.output;
+    // Replicas hold records in different orders: a time is no place in a log, so that all are read.
+    let is_since = |record: &RecordEvent| args.since.is_none_or(|at| record.stamp.stamp >= at);
     let live = args.after.as_deref() == Some("now");
     let after = if live {
         None
@@ -57,7 +62,9 @@ pub(crate) async fn log(args: LogArgs, session: &Session) -> Result<(), Failure>
             .dump(&session.orchestra, after.as_ref())
             .await?;
         while let Some(record) = dump.next().await? {
-            output::raw(&line(format, &record, None)?)?;
+            if is_since(&record) {
+                output::raw(&line(format, &record, None)?)?;
+            }
         }
         return Ok(());
     }
@@ -69,7 +76,9 @@ pub(crate) async fn log(args: LogArgs, session: &Session) -> Result<(), Failure>
     };
     loop {
         let followed = events.next().await?;
-        output::raw(&line(format, &followed.record, Some(&followed.cursor))?)?;
+        if is_since(&followed.record) {
+            output::raw(&line(format, &followed.record, Some(&followed.cursor))?)?;
+        }
     }
 }
 
@@ -121,6 +130,10 @@ fn line(format: Format, record: &RecordEvent, cursor: Option<&Cursor>) -> Result
         value["cursor"] = json!(cursor.to_text());
     }
     Ok(format!("{value}\n"))
+}
+
+fn moment(text: &str) -> Result<Stamp, String> {
+    parse_stamp(text).map_err(|error| error.to_string())
 }
 
 fn cursor(text: Option<&str>) -> Result<Option<Cursor>, Failure> {

@@ -271,6 +271,12 @@ fn following_sees_what_comes_and_resumes() {
         "log", "--after", &cursor, "-o", "ndjson", "--node", &node.url,
     ]);
     assert_eq!(later.out.lines().count(), 1, "{}", later.out);
+    let emitted: Value = serde_json::from_str(later.out.trim()).unwrap();
+    let since = emitted["stamp"]["stamp"].as_str().unwrap();
+    let since = ["log", "--since", since, "-o", "ndjson", "--node", &node.url];
+    let since = place.run(&since);
+    assert_eq!(since.out, later.out, "a time, where no cursor was kept");
+    place.fails(2, &["log", "--since", "yesterday", "--node", &node.url]);
 }
 
 #[test]
