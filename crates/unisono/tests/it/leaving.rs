@@ -31,7 +31,7 @@ fn a_node_that_left_ends_and_keeps_nobody_waiting() {
     let (status, refused) = n3.post("/v1/leave", &forged);
     assert_eq!(
         (status, &refused["code"]),
-        (403, &json!("bad_signature")),
+        (422, &json!("bad_signature")),
         "{refused}"
     );
 
