@@ -110,7 +110,7 @@ impl FactDocument {
 
     /// The document as bytes for [`Self::load`], compressed. Costs 6 to 10 µs per entry.
     pub fn save(&mut self) -> Result<Vec<u8>, Poisoned> {
-        self.settle()?;
+        self.hand_over()?;
         self.door
             .save(&self.id, [self.entries as u64, self.value_bytes])
     }
@@ -196,7 +196,7 @@ impl FactDocument {
         let hash = digest(change.hash());
         self.note(actor, seq, hash, &dependencies, start_op, pairs(entries));
         self.company.join(actor, change, pairs(entries));
-        self.settle_if_full()?;
+        self.hand_over_if_full()?;
         Ok(Appended {
             seq,
             dependencies,
@@ -213,22 +213,22 @@ impl FactDocument {
         if self.door.is_poisoned() {
             return Err(Poisoned);
         }
-        let mut batch = Batch::default();
+        let mut considered = Considered::default();
         for plan in plans {
-            self.consider(plan, &mut batch)?;
-            while let Some(plan) = batch.released.pop_front() {
-                self.consider(&plan, &mut batch)?;
+            self.consider(plan, &mut considered)?;
+            while let Some(plan) = considered.released.pop_front() {
+                self.consider(&plan, &mut considered)?;
             }
         }
-        Ok(batch.outcome)
+        Ok(considered.outcome)
     }
 
-    fn consider(&mut self, plan: &ChangePlan, batch: &mut Batch) -> Result<(), Poisoned> {
+    fn consider(&mut self, plan: &ChangePlan, considered: &mut Considered) -> Result<(), Poisoned> {
         match self.judge(plan) {
-            Ok(Judgement::Duplicate) => batch.outcome.duplicates += 1,
-            Ok(Judgement::After(missing)) => self.hold(plan, missing, batch),
-            Ok(Judgement::Next(change)) => self.stage(plan, change, batch)?,
-            Err(WriteError::Refused(refusal)) => batch.refuse(plan, refusal),
+            Ok(Judgement::Duplicate) => considered.outcome.duplicates += 1,
+            Ok(Judgement::After(missing)) => self.hold(plan, missing, considered),
+            Ok(Judgement::Next(change)) => self.stage(plan, change, considered)?,
+            Err(WriteError::Refused(refusal)) => considered.refuse(plan, refusal),
             Err(WriteError::Poisoned(poisoned)) => return Err(poisoned),
         }
         Ok(())
@@ -261,18 +261,18 @@ impl FactDocument {
         }
     }
 
-    fn hold(&mut self, plan: &ChangePlan, missing: Digest, batch: &mut Batch) {
+    fn hold(&mut self, plan: &ChangePlan, missing: Digest, considered: &mut Considered) {
         let place = (plan.actor, plan.seq);
         if self.held.contains(&place) {
-            batch.outcome.duplicates += 1;
+            considered.outcome.duplicates += 1;
         } else if self
             .held
             .hold(place, missing, plan.weight(), plan.clone())
             .is_ok()
         {
-            batch.outcome.held += 1;
+            considered.outcome.held += 1;
         } else {
-            batch.refuse(plan, Refusal::BufferFull(missing));
+            considered.refuse(plan, Refusal::BufferFull(missing));
         }
     }
 
@@ -280,7 +280,7 @@ impl FactDocument {
         &mut self,
         plan: &ChangePlan,
         change: Change,
-        batch: &mut Batch,
+        considered: &mut Considered,
     ) -> Result<(), Poisoned> {
         let (actor, seq) = (plan.actor, plan.seq);
         let hash = digest(change.hash());
@@ -293,27 +293,30 @@ impl FactDocument {
             start_op,
             plan_pairs(plan),
         );
-        batch.outcome.applied.push(ChangeStamp { actor, seq, hash });
+        considered
+            .outcome
+            .applied
+            .push(ChangeStamp { actor, seq, hash });
         self.company.join(&actor, change, plan_pairs(plan));
-        batch.released.extend(self.held.release(&hash));
-        self.settle_if_full()
+        considered.released.extend(self.held.release(&hash));
+        self.hand_over_if_full()
     }
 
-    fn settle_if_full(&mut self) -> Result<(), Poisoned> {
+    fn hand_over_if_full(&mut self) -> Result<(), Poisoned> {
         let full = if self.cold > 0 {
             CHUNK_COLD
         } else {
             CHUNK_WARM
         };
         if self.company.changes.len() >= full || self.company.bytes >= COMPANY_BYTES_MAX {
-            self.settle()
+            self.hand_over()
         } else {
             Ok(())
         }
     }
 
     /// Hands Automerge what is on the way to it.
-    pub(super) fn settle(&mut self) -> Result<(), Poisoned> {
+    pub(super) fn hand_over(&mut self) -> Result<(), Poisoned> {
         let company = std::mem::take(&mut self.company);
         if company.changes.is_empty() {
             Ok(())
@@ -379,7 +382,7 @@ impl Company {
 
 /// What has become of the changes of one call so far.
 #[derive(Default)]
-struct Batch {
+struct Considered {
     outcome: Applied,
     /// Were waiting for a change that has come.
     released: VecDeque<ChangePlan>,
@@ -395,7 +398,7 @@ enum Judgement {
     Next(Change),
 }
 
-impl Batch {
+impl Considered {
     fn refuse(&mut self, plan: &ChangePlan, refusal: Refusal) {
         self.outcome.refused.push((plan.actor, plan.seq, refusal));
     }

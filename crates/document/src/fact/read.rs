@@ -11,7 +11,7 @@ use crate::key::Key;
 impl FactDocument {
     /// The value under a key; the same one on every replica if several actors wrote it.
     pub fn get(&mut self, key: &Key) -> Result<Option<Vec<u8>>, Poisoned> {
-        self.settle()?;
+        self.hand_over()?;
         self.door.read(|automerge| {
             let found = automerge.get(bucket_map(key.bucket()), key.as_str());
             found.ok().flatten().and_then(|(value, _)| bytes_of(value))
@@ -20,7 +20,7 @@ impl FactDocument {
 
     /// All values under a key with their actors: more than one if several actors wrote it.
     pub fn get_all(&mut self, key: &Key) -> Result<Vec<(Actor, Vec<u8>)>, Poisoned> {
-        self.settle()?;
+        self.hand_over()?;
         self.door
             .read(|automerge| written(automerge, key).collect())
     }
@@ -29,7 +29,7 @@ impl FactDocument {
     /// error if the document breaks.
     pub fn iter(&mut self) -> impl Iterator<Item = Result<(Key, Vec<u8>), Poisoned>> + '_ {
         // Where that breaks the document, each bucket says so.
-        let _ = self.settle();
+        let _ = self.hand_over();
         (0..=255u8).flat_map(|bucket| {
             let entries = self
                 .door
