@@ -145,6 +145,11 @@ impl Door {
         self.read(|automerge| automerge.get_heads().into_iter().map(digest).collect())
     }
 
+    /// Loses what the document holds without noticing.
+    pub(crate) fn forget(&mut self) {
+        self.automerge = Automerge::new();
+    }
+
     /// Gives the document up and frees its memory.
     pub(crate) fn poison(&mut self) -> Poisoned {
         self.automerge = Automerge::new();

@@ -179,6 +179,9 @@ impl FactDocument {
         actor: &Actor,
         entries: &[(Key, &[u8])],
     ) -> Result<Appended, WriteError> {
+        if self.door.is_poisoned() {
+            return Err(Poisoned.into());
+        }
         check_entries(pairs(entries))?;
         let dependencies = self.history.dependencies(actor);
         let seq = self.history.seq(actor) + 1;
@@ -337,6 +340,13 @@ impl FactDocument {
             return Ok(());
         }
         Err(self.door.poison())
+    }
+
+    /// Breaks it so that only the next change or save can tell, as a fault of Automerge would: for
+    /// tests of what then has to happen.
+    #[doc(hidden)]
+    pub fn break_unnoticed(&mut self) {
+        self.door.forget();
     }
 
     fn note<'a>(

@@ -5,7 +5,6 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use serde::{Deserialize, Serialize};
 use unisono_document::{Actor, ChangePlan, DocumentId, FactDocument, Key, Kind, Refusal, actor_id};
 use unisono_model::{
     BundleBody, BundleHeader, ChainId, Digest, DocumentAppend, DocumentKind, DocumentName, LogId,
@@ -13,6 +12,10 @@ use unisono_model::{
 };
 
 use super::limits;
+
+mod saved;
+pub(super) use saved::Saved;
+use saved::SavedPlan;
 
 /// All documents of an orchestra.
 #[derive(Debug)]
@@ -47,25 +50,6 @@ struct Slot {
     stranded: bool,
     /// The saved form lacks changes that waited when it was saved.
     incomplete: bool,
-}
-
-/// What a checkpoint says of a document.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Saved {
-    name: DocumentName,
-    heads: Vec<Digest>,
-    entries: u64,
-    queue: Vec<SavedPlan>,
-    /// Changes that waited inside the document were not saved with it: the logs have them.
-    incomplete: bool,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct SavedPlan {
-    actor: [u8; 16],
-    seq: u64,
-    dependencies: Vec<Digest>,
-    entries: Vec<(String, wire::Blob)>,
 }
 
 /// What a document needs before it can be used.
@@ -216,11 +200,19 @@ impl Documents {
         self.slots.insert(name, slot);
     }
 
-    /// What the next change of a log to a document depends on. Everything queued is applied first.
+    /// What the next change of a log to a document depends on. Everything queued is applied first;
+    /// where that breaks the document, what the change follows is not known here any more, and it
+    /// goes to the next part.
     pub(super) fn append(&mut self, name: DocumentName, log: &LogId) -> Option<DocumentAppend> {
         let id = self.id(name);
         let slot = self.slots.get_mut(&name)?;
-        slot.apply();
+        if !slot.apply() {
+            slot.stranded = true;
+            let next = self.current(name.kind);
+            let document = FactDocument::new(self.id(next));
+            self.slots.insert(next, Slot::new(document));
+            return self.append(next, log);
+        }
         let actor = actor_id(log.incarnation, &log.node, &id);
         let mut dependencies = slot.document.as_ref()?.dependencies(&actor);
         dependencies.sort_unstable();
@@ -288,6 +280,11 @@ impl Documents {
         now_ms: u64,
         name: DocumentName,
     ) {
+        let forgotten = |slot: &Slot| slot.document.is_none() && slot.incomplete;
+        if self.slots.get(&name).is_some_and(forgotten) {
+            // It broke on the way: another walk brings everything.
+            return;
+        }
         let number = numbers.get(&name).map(|number| (name, *number));
         self.queue(header, body, &number.into_iter().collect(), kinds, now_ms);
         if let Some(slot) = self.slots.get_mut(&name)
@@ -352,10 +349,12 @@ impl Documents {
                 continue;
             };
             if slot.dirty {
-                match document.save() {
-                    Ok(bytes) => saved.push((blob, bytes)),
-                    Err(_) => continue,
-                }
+                let Ok(bytes) = document.save() else {
+                    // What was on its way to Automerge may show only now that it broke.
+                    slot.lose();
+                    continue;
+                };
+                saved.push((blob, bytes));
                 slot.dirty = false;
                 slot.heads = document.heads();
                 slot.entries = document.entries();
@@ -403,11 +402,7 @@ impl Documents {
 
     /// Applies what a start has read so far. What breaks is built again when it is asked for.
     pub(super) fn pump_at_start(&mut self, now_ms: u64) {
-        for name in self.pump(now_ms, false) {
-            if let Some(slot) = self.slots.get_mut(&name) {
-                slot.forget();
-            }
-        }
+        self.pump(now_ms, false);
         drop(self.take_full());
     }
 
@@ -436,7 +431,8 @@ impl Documents {
                 heads: slot.heads.clone(),
                 entries: slot.entries as u64,
                 queue: slot.queue.iter().map(SavedPlan::of).collect(),
-                incomplete: slot.incomplete,
+                // While the logs are walked for it, it lacks what the walk has not reached.
+                incomplete: slot.incomplete || (slot.loading && slot.document.is_some()),
             })
             .collect()
     }
@@ -529,8 +525,14 @@ impl Slot {
         self.incomplete = true;
     }
 
-    /// Applies the queue; false if the document broke. What the document has no room to hold until
-    /// its past comes stays queued here.
+    /// Lets go of a document that broke. Its saved form is not trusted either: it may be why.
+    fn lose(&mut self) {
+        self.forget();
+        self.heads.clear();
+    }
+
+    /// Applies the queue; false if the document broke and is gone. What the document has no room to
+    /// hold until its past comes stays queued here.
     fn apply(&mut self) -> bool {
         let Some(document) = &mut self.document else {
             return true;
@@ -539,6 +541,7 @@ impl Slot {
             let plans = core::mem::take(&mut self.queue);
             self.dirty = true;
             let Ok(outcome) = document.apply(&plans) else {
+                self.lose();
                 return false;
             };
             let early: BTreeSet<(Actor, u64)> = outcome
@@ -567,28 +570,5 @@ fn entries_of(plans: &[ChangePlan]) -> usize {
     plans.iter().map(|plan| plan.entries.len()).sum()
 }
 
-impl SavedPlan {
-    fn of(plan: &ChangePlan) -> Self {
-        let entries = plan.entries.iter();
-        Self {
-            actor: plan.actor.0,
-            seq: plan.seq,
-            dependencies: plan.dependencies.clone(),
-            entries: entries
-                .map(|(key, value)| (key.as_str().into(), wire::Blob(value.clone())))
-                .collect(),
-        }
-    }
-
-    fn plan(self) -> Option<ChangePlan> {
-        let entries = self.entries.into_iter();
-        Some(ChangePlan {
-            actor: Actor(self.actor),
-            seq: self.seq,
-            dependencies: self.dependencies,
-            entries: entries
-                .map(|(key, value)| Some((Key::new(&key).ok()?, value.0)))
-                .collect::<Option<_>>()?,
-        })
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
 //! Fact documents: replicas agree, contradictions are refused, nothing is lost over a restart.
 
 use unisono_document::{
-    Actor, ChangePlan, DocumentId, FactDocument, Key, Kind, LoadError, Refusal, WriteError, limits,
+    Actor, ChangePlan, DocumentId, FactDocument, Key, Kind, LoadError, Poisoned, Refusal,
+    WriteError, limits,
 };
 use unisono_model::{ChainId, Digest, OrchestraId};
 
@@ -415,4 +416,16 @@ fn names_are_distinct_and_read_back() {
         Key::record(&ChainId::default(), 1),
         Key::record(&ChainId::default(), 2)
     );
+}
+
+#[test]
+fn what_broke_takes_nothing_more_and_says_so() {
+    let mut document = FactDocument::new(score());
+    append(&mut document, node(&score(), 1), &["a".to_owned()]);
+    document.break_unnoticed();
+    assert_eq!(document.save(), Err(Poisoned));
+    let entries: [(Key, &[u8]); 1] = [(key("b"), b"of an actor that wrote nothing before")];
+    let appended = document.append(&node(&score(), 2), &entries);
+    assert_eq!(appended, Err(WriteError::Poisoned(Poisoned)));
+    assert_eq!(document.apply(&[]), Err(Poisoned));
 }
