@@ -22,6 +22,9 @@ pub const RECORD_BYTES_MAX: usize = 48 * 1024;
 pub const BUNDLE_RECORDS_MAX: usize = 64;
 /// Largest bundle (bytes, canonical form, signature included).
 pub const BUNDLE_BYTES_MAX: usize = 512 * 1024;
+/// Largest proof that a log forked (bytes): two headers with their signatures, and room for what
+/// a later version may add to them.
+pub const FORK_PROOF_BYTES_MAX: usize = 64 * 1024;
 /// Most documents that one bundle may touch.
 pub const BUNDLE_DOCUMENTS_MAX: usize = 16;
 /// Most dependencies of one document change: a document with more heads is merged first.

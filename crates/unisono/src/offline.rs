@@ -1,14 +1,37 @@
 //! A journal read without a node: the files stay as they are, also while a process writes to them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use unisono_core::journal::{Disk, DiskError, DiskErrorKind, DiskOperation, Journal, Options};
-use unisono_model::ClusterId;
+use unisono_model::{ClusterId, LogId, OrchestraId};
 use unisono_store::FileDisk;
 
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::home::drawn;
+
+/// How much of a log is read at once (bytes).
+const STEP_BYTES: usize = 4 << 20;
+
+/// Why the bundles of a log end before the log does.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Unread(String);
+
+impl From<Unread> for String {
+    fn from(Unread(words): Unread) -> Self {
+        words
+    }
+}
+
+impl From<Unread> for Failure {
+    fn from(Unread(words): Unread) -> Self {
+        Self::new(Exit::Verification, "not_verified", words)
+            .hint("let the node run with its peers: it fetches what its disk has lost")
+            .next("unisono verify")
+    }
+}
 
 /// A directory that is only read; what opening a journal writes stays in memory.
 #[derive(Debug)]
@@ -26,6 +49,35 @@ pub(crate) fn open(directory: &Path, cluster: ClusterId) -> Result<Journal<Overl
         removed: BTreeSet::new(),
     };
     Ok(Journal::open(disk, Options::new(cluster, drawn()?))?)
+}
+
+/// Takes each bundle of a log with its number, from the first on, until it has what it looks for.
+/// What cannot be read is an error: behind a hole nothing follows from what was read before.
+pub(crate) fn each_bundle<T, E: From<Unread>>(
+    journal: &Journal<Overlay>,
+    orchestra: OrchestraId,
+    log: LogId,
+    mut take: impl FnMut(u64, &[u8]) -> Result<ControlFlow<T>, E>,
+) -> Result<Option<T>, E> {
+    let mut next = 1;
+    loop {
+        let entries = journal.read(orchestra, log, next, STEP_BYTES);
+        let entries = entries.map_err(|error| Unread(format!("log {log:?}: {error}")))?;
+        if entries.is_empty() {
+            return Ok(None);
+        }
+        for entry in entries {
+            let at = entry.key.seq;
+            if at > next {
+                let words = format!("log {log:?}: bundles {next}-{} cannot be read", at - 1);
+                return Err(Unread(words).into());
+            }
+            if let ControlFlow::Break(found) = take(at, &entry.bytes)? {
+                return Ok(Some(found));
+            }
+            next += 1;
+        }
+    }
 }
 
 impl Overlay {

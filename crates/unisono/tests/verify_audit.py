@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
 """Checks a file of `unisono audit export`, written apart from the product and with nothing but
 Python's own library: every bundle's form, body and node's signature, every log from its beginning,
-every record's chain and agent's signature, and that nothing was left out of the file.
+every record's chain and agent's signature, every proof that a log forked, and that the node which
+the first line names closed the file as it is.
 
-    verify_audit.py FILE          prints what was found; exit code 0 only if all of it is good
+    verify_audit.py FILE [NODE]   prints what was found; exit code 0 only if all of it is good
+
+Without NODE, the key that must have closed the file, whoever has shortened a file and signed it
+again is not found: the node that is printed is the one to compare.
 
 Formats: docs/protocol.md, "Bytes" and "Audit". A record's body is not read, only its signature.
 """
@@ -69,12 +73,13 @@ def record_digest(head, agent, record):
 
 
 class Audit:
-    def __init__(self, line):
+    def __init__(self, line, closed_by=None):
         first = json.loads(line)
         need(first.get("kind") == KIND, "no export begins like this")
+        need(closed_by in (None, first["node"]), f"node {first['node']} exported it")
         self.cluster, self.node = bytes.fromhex(first["cluster"]), bytes.fromhex(first["node"])
         self.logs, self.chains, self.over = {}, {}, NOTHING
-        self.bundles = self.records = self.inert = 0
+        self.bundles = self.records = self.inert = self.proofs = 0
         self.ended = False
 
     def take(self, line):
@@ -82,6 +87,8 @@ class Audit:
         line = json.loads(line)
         if "bundle" in line:
             self.bundle(base64.b64decode(line["bundle"], validate=True))
+        elif "proof" in line:
+            self.proof(base64.b64decode(line["proof"], validate=True))
         else:
             self.end(line)
 
@@ -94,7 +101,7 @@ class Audit:
         need(derive("unisono/bundle-body/v1", inner) == head["body"], "another body than was signed")
         need(signed(head["node"], head["digest"], signature), "the node has not signed this bundle")
         self.bundles += 1
-        self.over = derive(KIND, self.cluster + self.node + self.over + head["digest"])
+        self.chain(head["digest"])
         log = (head["orchestra"], head["node"], head["started"], head["nonce"])
         seq, prev, stamp = self.logs.get(log, (0, NOTHING, 0))
         need(head["seq"] == seq + 1 and head["prev"] == prev, "not the next bundle of its log")
@@ -119,6 +126,22 @@ class Audit:
         elif record["seq"] > seq:
             self.chains[(log, agent)] = (seq, prev, True)
 
+    def proof(self, data):
+        r = Reader(data)
+        (one, first), (other, second) = [(header(r), r.take(64)) for _ in range(2)]
+        r.end()
+        self.chain(derive("unisono/fork-proof/v1", data))
+        place = ("orchestra", "node", "started", "nonce", "seq")
+        need(all(one[name] == other[name] for name in place), "two places are no fork")
+        need(one["cluster"] == other["cluster"] == self.cluster, "of another cluster")
+        need(one["digest"] < other["digest"], "one bundle, or the wrong way round")
+        need(signed(one["node"], one["digest"], first), "the node has not signed the one")
+        need(signed(one["node"], other["digest"], second), "the node has not signed the other")
+        self.proofs += 1
+
+    def chain(self, digest):
+        self.over = derive(KIND, self.cluster + self.node + self.over + digest)
+
     def end(self, line):
         self.ended = True
         closed = (line["bundles"], bytes.fromhex(line["digest"]))
@@ -131,7 +154,7 @@ def main():
     number = 1
     try:
         with open(sys.argv[1], encoding="utf-8") as lines:
-            audit = Audit(next(lines, ""))
+            audit = Audit(next(lines, ""), *sys.argv[2:3])
             for number, line in enumerate(lines, 2):
                 audit.take(line)
         need(audit.ended, "the last line is missing")
@@ -139,8 +162,9 @@ def main():
         print(f"{sys.argv[1]}:{number}: {wrong}")
         sys.exit(1)
     print(json.dumps({
-        "ok": True, "logs": len(audit.logs), "bundles": audit.bundles,
-        "records": audit.records, "inert": audit.inert,
+        "ok": True, "cluster": audit.cluster.hex(), "node": audit.node.hex(),
+        "logs": len(audit.logs), "bundles": audit.bundles,
+        "records": audit.records, "inert": audit.inert, "proofs": audit.proofs,
     }))
 
 

@@ -137,7 +137,9 @@ impl Node {
     }
 
     fn recover_proof(&mut self, context: &mut Context<'_>, orchestra: OrchestraId, bytes: &[u8]) {
-        let Ok(proof) = wire::decode::<ForkProof>(bytes, 64 * 1024) else {
+        let Ok(proof) =
+            wire::decode::<ForkProof>(bytes, unisono_model::limits::FORK_PROOF_BYTES_MAX)
+        else {
             return;
         };
         if self.config.sabotage.fork_accepted

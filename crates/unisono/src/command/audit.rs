@@ -1,29 +1,33 @@
 //! The audit: every signed byte that a node holds, in a file that anybody can check without it.
 //!
 //! A file of `audit export` is JSON lines: one that says what it is, one for each bundle as its node
-//! signed it, and one that closes it: how many there are, the digest over all of them, and the
-//! exporting node's signature over that, so that nothing can be left out of the file unnoticed.
+//! signed it, one for each proof that a log forked, and one that closes it: how many bundles there
+//! are, the digest over everything, and the exporting node's signature over that. Whoever knows that
+//! node's key sees by it that nothing was left out of the file; whoever does not can be handed a
+//! file that somebody else has shortened and signed again.
 //! `tests/verify_audit.py` checks the same without any code of this repository.
 
-use std::io::{BufWriter, Write};
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Write};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use data_encoding::BASE64;
 use ed25519_dalek::{Signer, SigningKey};
 use serde::{Deserialize, Serialize};
-use unisono_core::carriage::Carried;
+use unisono_core::carriage::{Carried, proves_fork};
 use unisono_core::context::{StrictVerifier, Verifier};
-use unisono_core::journal::Journal;
 use unisono_core::replication::Logs;
-use unisono_model::wire::Signature;
-use unisono_model::{ClusterId, Digest, LogId, NodeId, OrchestraId};
+use unisono_model::wire::{self, Signature};
+use unisono_model::{ClusterId, Digest, ForkProof, NodeId, OrchestraId};
 
-use super::verify::{self, Found, STEP_BYTES, VerifyArgs};
+use super::verify::{self, Found};
 use crate::cli::Global;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::home::Home;
-use crate::offline::{self, Overlay};
+use crate::offline;
 
 /// What the first line of a file says.
 const KIND: &str = "unisono/audit/v1";
@@ -44,7 +48,18 @@ enum AuditCommand {
     Export,
     /// Verifies a data directory, or what `audit export` printed, without a node
     #[command(after_help = "Example:\n  unisono audit verify audit.jsonl")]
-    Verify(VerifyArgs),
+    Verify(AuditVerifyArgs),
+}
+
+/// `audit verify`.
+#[derive(Clone, Debug, Args)]
+struct AuditVerifyArgs {
+    /// A data directory, also one in use, or a file that `audit export` printed
+    path: PathBuf,
+    /// The node's key that must have closed the file: without it, whoever shortens a file and signs
+    /// it again is not found
+    #[arg(long, value_name = "NODE")]
+    signed_by: Option<NodeId>,
 }
 
 /// The first line.
@@ -65,12 +80,20 @@ struct Line {
     bundle: String,
 }
 
+/// A proof that a log forked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProofLine {
+    /// Its bytes in base64.
+    proof: String,
+}
+
 /// The last line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct End {
     bundles: u64,
-    /// Over the digests of all bundles in their order.
+    /// Over the digests of all bundles and proofs in their order.
     digest: Digest,
     /// The exporting node's, over that digest (base64).
     signature: String,
@@ -80,13 +103,17 @@ struct End {
 pub(crate) fn run(args: &AuditArgs, config: &Config, global: &Global) -> Result<(), Failure> {
     match &args.command {
         AuditCommand::Export => export(config),
-        AuditCommand::Verify(args) => verify::run(args, global),
+        AuditCommand::Verify(args) => verify::evidence(&args.path, args.signed_by.as_ref(), global),
     }
 }
 
-/// The digest over the bundles so far and one more.
-fn on(cluster: ClusterId, node: NodeId, before: Digest, bundle: &Digest) -> Digest {
-    Digest::of(KIND, &[&cluster.0, &node.0, &before.0, &bundle.0])
+/// The digest over what came so far and one more bundle or proof.
+fn chained(cluster: ClusterId, node: NodeId, before: Digest, next: &Digest) -> Digest {
+    Digest::of(KIND, &[&cluster.0, &node.0, &before.0, &next.0])
+}
+
+fn proof_digest(bytes: &[u8]) -> Digest {
+    Digest::of("unisono/fork-proof/v1", &[bytes])
 }
 
 fn export(config: &Config) -> Result<(), Failure> {
@@ -95,28 +122,39 @@ fn export(config: &Config) -> Result<(), Failure> {
     let cluster = membership.cluster;
     let key = SigningKey::from_bytes(&credentials.key().seed());
     let node = credentials.key().id();
-    let journal = offline::open(&home.journal(), cluster)?;
-    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut journal = offline::open(&home.journal(), cluster)?;
+    // A log that lost its end looks like a shorter one: nothing is signed over what is damaged.
+    let verified = journal.verify(u64::MAX);
+    verified.map_err(|error| broken(&error.to_string()))?;
+    if let Some(damage) = journal.damage().first() {
+        return Err(broken(&damage.to_string()));
+    }
+    let mut out = BufWriter::new(io::stdout().lock());
     let kind = KIND.to_owned();
-    print(
-        &mut out,
-        &Head {
-            kind,
-            cluster,
-            node,
-        },
-    )?;
+    let head = Head {
+        kind,
+        cluster,
+        node,
+    };
+    print(&mut out, &head)?;
     let (mut bundles, mut digest) = (0, Digest::default());
     for orchestra in journal.orchestras() {
         for log in journal.holdings(orchestra).into_keys() {
-            each(&journal, orchestra, log, |bytes| {
+            offline::each_bundle(&journal, orchestra, log, |seq, bytes| {
                 let carried = Carried::from_disk(bytes, cluster)
-                    .map_err(|error| broken(&format!("a bundle of log {log:?}: {error}")))?;
+                    .map_err(|error| broken(&format!("log {log:?}: bundle {seq}: {error}")))?;
                 bundles += 1;
-                digest = on(cluster, node, digest, &carried.digest());
+                digest = chained(cluster, node, digest, &carried.digest());
                 let bundle = BASE64.encode(bytes);
-                print(&mut out, &Line { bundle })
+                print(&mut out, &Line { bundle })?;
+                Ok::<_, Failure>(ControlFlow::<()>::Continue(()))
             })?;
+        }
+        let proofs = journal.proofs(orchestra);
+        for proof in proofs.map_err(|error| broken(&error.to_string()))? {
+            digest = chained(cluster, node, digest, &proof_digest(&proof.bytes));
+            let proof = BASE64.encode(&proof.bytes);
+            print(&mut out, &ProofLine { proof })?;
         }
     }
     let signature = Signature::from_bytes(key.sign(&digest.0).to_bytes());
@@ -127,33 +165,7 @@ fn export(config: &Config) -> Result<(), Failure> {
         signature,
     };
     print(&mut out, &end)?;
-    out.flush()
-        .map_err(|error| Failure::system("output", &error))
-}
-
-/// Each bundle of a log in its order; a hole ends the export, since a file with one would not verify.
-fn each(
-    journal: &Journal<Overlay>,
-    orchestra: OrchestraId,
-    log: LogId,
-    mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let mut next = 1;
-    loop {
-        let entries = journal.read(orchestra, log, next, STEP_BYTES);
-        let entries = entries.map_err(|error| broken(&error.to_string()))?;
-        if entries.is_empty() {
-            return Ok(());
-        }
-        for entry in entries {
-            if entry.key.seq != next {
-                let words = format!("log {log:?}: bundle {next} cannot be read");
-                return Err(broken(&words));
-            }
-            take(&entry.bytes)?;
-            next += 1;
-        }
-    }
+    written(out.flush())
 }
 
 fn broken(words: &str) -> Failure {
@@ -163,13 +175,15 @@ fn broken(words: &str) -> Failure {
 }
 
 fn print(out: &mut impl Write, line: &impl Serialize) -> Result<(), Failure> {
-    let written = serde_json::to_writer(&mut *out, line)
-        .map_err(std::io::Error::from)
-        .and_then(|()| out.write_all(b"\n"));
-    match written {
+    let line = serde_json::to_writer(&mut *out, line).map_err(io::Error::from);
+    written(line.and_then(|()| out.write_all(b"\n")))
+}
+
+fn written(done: io::Result<()>) -> Result<(), Failure> {
+    match done {
         Ok(()) => Ok(()),
         // Whoever reads has seen enough: that is no failure of ours.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
         Err(error) => Err(Failure::system("output", &error)),
     }
 }
@@ -180,19 +194,32 @@ pub(super) fn is_export(first_line: &str) -> bool {
 }
 
 /// Checks what `audit export` printed: every signature, every chain, every log from its beginning,
-/// and that the file is whole. Faults name the line.
+/// every proof, and that the file is whole. Faults name the line.
 pub(super) fn check(
     first_line: &str,
-    lines: impl Iterator<Item = std::io::Result<String>>,
+    lines: impl Iterator<Item = io::Result<String>>,
+    signed_by: Option<&NodeId>,
     found: &mut Found,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let Ok(head) = serde_json::from_str::<Head>(first_line) else {
         found.fault("line 1: no export begins like this".to_owned());
         return Ok(());
     };
+    if signed_by.is_some_and(|node| *node != head.node) {
+        found.fault(format!("line 1: node {} exported it", head.node));
+    }
+    found.of(head.cluster, head.node);
     let mut seen = Seen::new(head);
     for (number, line) in lines.enumerate() {
-        let line = line?;
+        let line = match line {
+            Ok(line) => line,
+            // No line that is good begins like this: what follows is not looked at.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                found.fault(format!("line {}: {error}", number + 2));
+                break;
+            }
+            Err(error) => return Err(error),
+        };
         found.bytes += line.len() as u64;
         if let Err(fault) = seen.take(&line, found) {
             found.fault(format!("line {}: {fault}", number + 2));
@@ -210,10 +237,21 @@ pub(super) fn check(
     Ok(())
 }
 
+/// Checks a proof that a log of this cluster forked.
+pub(super) fn check_proof(bytes: &[u8], cluster: ClusterId) -> Result<(), String> {
+    let proof: ForkProof = wire::decode(bytes, unisono_model::limits::FORK_PROOF_BYTES_MAX)
+        .map_err(|e| e.to_string())?;
+    if proves_fork(&proof, cluster, &mut StrictVerifier) {
+        Ok(())
+    } else {
+        Err("this proves no fork".to_owned())
+    }
+}
+
 /// What a file has shown so far.
 struct Seen {
     head: Head,
-    orchestras: std::collections::BTreeMap<OrchestraId, Logs>,
+    orchestras: BTreeMap<OrchestraId, Logs>,
     bundles: u64,
     digest: Digest,
     ended: bool,
@@ -223,7 +261,7 @@ impl Seen {
     fn new(head: Head) -> Self {
         Self {
             head,
-            orchestras: std::collections::BTreeMap::new(),
+            orchestras: BTreeMap::new(),
             bundles: 0,
             digest: Digest::default(),
             ended: false,
@@ -237,30 +275,38 @@ impl Seen {
         if let Ok(line) = serde_json::from_str::<Line>(line) {
             return self.bundle(&line, found);
         }
+        if let Ok(line) = serde_json::from_str::<ProofLine>(line) {
+            return self.proof(&line, found);
+        }
         match serde_json::from_str::<End>(line) {
             Ok(end) => self.end(&end),
-            Err(error) => Err(format!("neither a bundle nor the end: {error}")),
+            Err(error) => Err(format!("neither a bundle, a proof nor the end: {error}")),
         }
     }
 
     fn bundle(&mut self, line: &Line, found: &mut Found) -> Result<(), String> {
-        let bytes = BASE64.decode(line.bundle.as_bytes());
-        let bytes = bytes.map_err(|error| format!("no base64: {error}"))?;
+        let bytes = decoded(&line.bundle)?;
         let carried = Carried::admit(&bytes, self.head.cluster, &mut StrictVerifier)
             .map_err(|error| error.to_string())?;
-        let (header, digest) = (*carried.header(), carried.digest());
+        let header = carried.header();
         self.bundles += 1;
-        self.digest = on(self.head.cluster, self.head.node, self.digest, &digest);
+        self.on(&carried.digest());
         let logs = self.orchestras.entry(header.orchestra).or_default();
-        let state = logs.entry(header.log);
-        state
-            .is_next(&header, &digest, carried.lowest())
-            .map_err(|why| format!("bundle {} of its log: {why:?}", header.seq))?;
-        let placed = state.advance(&header, digest, carried.body(), &mut StrictVerifier);
-        found.bundles += 1;
-        found.records += placed.len() as u64;
-        found.inert += placed.iter().filter(|placed| !placed.good).count() as u64;
+        found
+            .bundle(&carried, logs.entry(header.log))
+            .map_err(|why| format!("bundle {} of its log: {why}", header.seq))
+    }
+
+    fn proof(&mut self, line: &ProofLine, found: &mut Found) -> Result<(), String> {
+        let bytes = decoded(&line.proof)?;
+        self.on(&proof_digest(&bytes));
+        check_proof(&bytes, self.head.cluster)?;
+        found.proofs += 1;
         Ok(())
+    }
+
+    fn on(&mut self, next: &Digest) {
+        self.digest = chained(self.head.cluster, self.head.node, self.digest, next);
     }
 
     fn end(&mut self, end: &End) -> Result<(), String> {
@@ -283,4 +329,9 @@ impl Seen {
             Err("the exporting node has not signed this".to_owned())
         }
     }
+}
+
+fn decoded(text: &str) -> Result<Vec<u8>, String> {
+    let bytes = BASE64.decode(text.as_bytes());
+    bytes.map_err(|error| format!("no base64: {error}"))
 }

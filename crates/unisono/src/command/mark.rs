@@ -1,5 +1,7 @@
 //! Witness marks: made, listed, taken out with their signature, and verified from a file alone.
 
+use std::io::Read;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -13,6 +15,7 @@ use unisono_model::{
     Action, ClusterId, Digest, OrchestraId, RecordBody, SignedRecord, Stamp, limits, wire,
 };
 
+use super::audit::LINE_BYTES_MAX;
 use super::session::Session;
 use crate::cli::Global;
 use crate::config::Config;
@@ -23,8 +26,6 @@ use crate::output::{self, Table};
 
 /// What a proof says of itself.
 const KIND: &str = "unisono/record-proof/v1";
-/// How much of a log is read at once (bytes).
-const STEP_BYTES: usize = 4 << 20;
 
 /// `mark`.
 #[derive(Clone, Debug, Args)]
@@ -136,23 +137,23 @@ pub(crate) fn export(record: Digest, config: &Config, global: &Global) -> Result
     let home = Home::new(config.data());
     let cluster = home.membership()?.cluster;
     let journal = offline::open(&home.journal(), cluster)?;
+    let mut unread = None;
     for orchestra in journal.orchestras() {
         for log in journal.holdings(orchestra).into_keys() {
-            let mut next = 1;
-            loop {
-                let entries = journal
-                    .read(orchestra, log, next, STEP_BYTES)
-                    .unwrap_or_default();
-                let Some(last) = entries.last() else { break };
-                next = last.key.seq + 1;
-                let found = entries
-                    .iter()
-                    .find_map(|entry| find(&entry.bytes, cluster, record));
-                if let Some(proof) = found {
-                    return output::answer(global.output, &proof, None);
-                }
+            let found = offline::each_bundle(&journal, orchestra, log, |_, bytes| {
+                let found = find(bytes, cluster, record);
+                Ok::<_, Failure>(found.map_or(ControlFlow::Continue(()), ControlFlow::Break))
+            });
+            match found {
+                Ok(Some(proof)) => return output::answer(global.output, &proof, None),
+                Ok(None) => {}
+                // Another log may have it; if none has, it may have stood here.
+                Err(failure) => unread = Some(failure),
             }
         }
+    }
+    if let Some(failure) = unread {
+        return Err(failure);
     }
     let words = format!("{} holds no record {record}", home.directory().display());
     Err(Failure::new(Exit::NotFound, "record_unknown", words))
@@ -239,13 +240,17 @@ pub(crate) fn verify(path: &Path, global: &Global) -> Result<(), Failure> {
 
 fn read(path: &Path) -> Result<Proof, Failure> {
     let shown = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(path);
+    // No proof is longer than a line of an export may be: what is ends here.
+    let read = opened.and_then(|file| file.take(LINE_BYTES_MAX as u64).read_to_end(&mut bytes));
+    read.map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
             Failure::new(Exit::NotFound, "unreadable", format!("{shown}: {error}"))
         }
         _ => Failure::system(&shown, &error),
     })?;
-    serde_json::from_str(&text).map_err(|error| {
+    serde_json::from_slice(&bytes).map_err(|error| {
         Failure::new(
             Exit::Verification,
             "not_verified",

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -12,7 +13,7 @@ use unisono_core::carriage::Carried;
 use unisono_core::context::StrictVerifier;
 use unisono_core::journal::Journal;
 use unisono_core::replication::LogState;
-use unisono_model::{AgentId, ClusterId, Digest, LogId, OrchestraId, Stamp};
+use unisono_model::{AgentId, ClusterId, Digest, LogId, NodeId, OrchestraId, Stamp};
 
 use super::audit;
 use crate::cli::Global;
@@ -21,8 +22,6 @@ use crate::home::Home;
 use crate::offline::{self, Overlay};
 use crate::output;
 
-/// How much of a log is read at once (bytes).
-pub(super) const STEP_BYTES: usize = 4 << 20;
 /// Most faults that are told one by one.
 const FAULTS_MAX: usize = 20;
 
@@ -34,33 +33,75 @@ pub(crate) struct VerifyArgs {
     path: PathBuf,
 }
 
+/// What is wrong, of which the first ones are told.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(transparent)]
+struct Faults(Vec<String>);
+
+impl Faults {
+    fn push(&mut self, words: String) {
+        if self.0.len() < FAULTS_MAX {
+            self.0.push(words);
+        }
+    }
+
+    fn verdict(&self, shown: &str) -> Result<(), Failure> {
+        match self.0.first() {
+            None => Ok(()),
+            Some(first) => Err(not_verified(shown, first)),
+        }
+    }
+}
+
 /// What was found in a data directory, or in an export of one.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Found {
     ok: bool,
     what: &'static str,
+    cluster: Option<ClusterId>,
+    /// Whose directory it is, or who says that the file is whole.
+    node: Option<NodeId>,
     pub(super) orchestras: u64,
     pub(super) logs: u64,
     pub(super) bundles: u64,
     pub(super) records: u64,
     /// Records that their agents' signatures or chains do not bear out: kept, and never counted.
     pub(super) inert: u64,
+    /// Proofs that a log forked.
+    pub(super) proofs: u64,
     pub(super) bytes: u64,
-    faults: Vec<String>,
+    faults: Faults,
 }
 
 impl Found {
     /// One more fault, of which the first ones are told.
     pub(super) fn fault(&mut self, words: String) {
-        if self.faults.len() < FAULTS_MAX {
-            self.faults.push(words);
-        }
+        self.faults.push(words);
+    }
+
+    /// Which cluster and node this is of.
+    pub(super) fn of(&mut self, cluster: ClusterId, node: NodeId) {
+        self.cluster = Some(cluster);
+        self.node = Some(node);
+    }
+
+    /// Takes the next bundle of a log.
+    pub(super) fn bundle(&mut self, carried: &Carried, state: &mut LogState) -> Result<(), String> {
+        let (header, digest) = (carried.header(), carried.digest());
+        state
+            .is_next(header, &digest, carried.lowest())
+            .map_err(|why| format!("{why:?}"))?;
+        let placed = state.advance(header, digest, carried.body(), &mut StrictVerifier);
+        self.bundles += 1;
+        self.records += placed.len() as u64;
+        self.inert += placed.iter().filter(|placed| !placed.good).count() as u64;
+        Ok(())
     }
 
     fn told(mut self, shown: &str, global: &Global) -> Result<(), Failure> {
-        self.ok = self.faults.is_empty();
+        self.ok = self.faults.0.is_empty();
         output::answer(global.output, &self, None)?;
-        verdict(self.ok, &self.faults, shown)
+        self.faults.verdict(shown)
     }
 }
 
@@ -72,18 +113,53 @@ struct DumpFound {
     records: u64,
     chains: u64,
     logs: u64,
-    faults: Vec<String>,
+    faults: Faults,
     /// What a dump cannot show.
     not_checked: &'static str,
 }
 
 /// Verifies what is at the path.
 pub(crate) fn run(args: &VerifyArgs, global: &Global) -> Result<(), Failure> {
-    if args.path.is_dir() {
-        return directory(&args.path, global);
+    let path = args.path.as_path();
+    if path.is_dir() {
+        return directory(path, None, global);
     }
-    let shown = args.path.display().to_string();
-    let file = std::fs::File::open(&args.path).map_err(|error| {
+    let (first, mut lines) = opened(path)?;
+    let shown = path.display().to_string();
+    if super::mark::is_proof(&first, path) {
+        super::mark::verify(path, global)
+    } else if audit::is_export(&first) {
+        export(&first, lines, &shown, None, global)
+    } else {
+        dump(std::iter::once(Ok(first)).chain(&mut lines), &shown, global)
+    }
+}
+
+/// Verifies what bears every signature, and nothing else: a directory, or a file of `audit export`.
+/// What a file is does not follow from what it says of itself, or an unsigned one would do.
+pub(super) fn evidence(
+    path: &Path,
+    signed_by: Option<&NodeId>,
+    global: &Global,
+) -> Result<(), Failure> {
+    if path.is_dir() {
+        return directory(path, signed_by, global);
+    }
+    let (first, lines) = opened(path)?;
+    let shown = path.display().to_string();
+    if audit::is_export(&first) {
+        export(&first, lines, &shown, signed_by, global)
+    } else {
+        Err(not_verified(&shown, "no export begins like this").next("unisono audit export"))
+    }
+}
+
+/// The first line of a file and the others.
+fn opened(
+    path: &Path,
+) -> Result<(String, impl Iterator<Item = io::Result<String>> + use<>), Failure> {
+    let shown = path.display().to_string();
+    let file = std::fs::File::open(path).map_err(|error| {
         let exit = match error.kind() {
             io::ErrorKind::NotFound => Exit::NotFound,
             _ => Exit::Failed,
@@ -91,25 +167,30 @@ pub(crate) fn run(args: &VerifyArgs, global: &Global) -> Result<(), Failure> {
         Failure::new(exit, "unreadable", format!("{shown}: {error}"))
     })?;
     let mut lines = lines(BufReader::new(file));
-    let first = lines
-        .next()
-        .transpose()
-        .map_err(|error| Failure::system(&shown, &error))?;
-    match first {
-        Some(line) if super::mark::is_proof(&line, &args.path) => {
-            super::mark::verify(&args.path, global)
+    match lines.next() {
+        None => Err(not_verified(&shown, "the file is empty")),
+        Some(Ok(first)) => Ok((first, lines)),
+        Some(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(not_verified(&shown, &format!("line 1: {error}")))
         }
-        Some(line) if audit::is_export(&line) => {
-            let mut found = Found {
-                what: "audit export",
-                ..Found::default()
-            };
-            audit::check(&line, lines, &mut found)
-                .map_err(|error| Failure::system(&shown, &error))?;
-            found.told(&shown, global)
-        }
-        first => dump(first.into_iter().map(Ok).chain(lines), &shown, global),
+        Some(Err(error)) => Err(Failure::system(&shown, &error)),
     }
+}
+
+fn export(
+    first: &str,
+    lines: impl Iterator<Item = io::Result<String>>,
+    shown: &str,
+    signed_by: Option<&NodeId>,
+    global: &Global,
+) -> Result<(), Failure> {
+    let mut found = Found {
+        what: "audit export",
+        ..Found::default()
+    };
+    audit::check(first, lines, signed_by, &mut found)
+        .map_err(|error| Failure::system(shown, &error))?;
+    found.told(shown, global)
 }
 
 /// The lines of a file, none longer than any line that is good: what is meant to fill the memory
@@ -133,30 +214,42 @@ fn lines(mut file: impl BufRead) -> impl Iterator<Item = io::Result<String>> {
     })
 }
 
-fn directory(path: &Path, global: &Global) -> Result<(), Failure> {
+fn directory(path: &Path, signed_by: Option<&NodeId>, global: &Global) -> Result<(), Failure> {
     let home = Home::new(path);
-    let (membership, _) = home.load()?;
-    let mut journal = offline::open(&home.journal(), membership.cluster)?;
+    let (membership, credentials) = home.load()?;
+    let (cluster, node) = (membership.cluster, credentials.key().id());
+    let mut journal = offline::open(&home.journal(), cluster)?;
     let mut found = Found {
         what: "data directory",
         ..Found::default()
     };
+    found.of(cluster, node);
+    if signed_by.is_some_and(|wanted| *wanted != node) {
+        found.fault(format!("it is the directory of node {node}"));
+    }
     let verified = journal.verify(u64::MAX);
     let verified = verified
         .map_err(|error| Failure::new(Exit::Verification, "unreadable", error.to_string()))?;
     found.bytes = verified.bytes;
     // What was fetched from a peer and written again is no fault any more.
-    let damage = journal.damage();
-    for fault in damage {
+    for fault in journal.damage() {
         found.fault(fault.to_string());
     }
     for orchestra in journal.orchestras() {
         found.orchestras += 1;
         for log in journal.holdings(orchestra).into_keys() {
             found.logs += 1;
-            if let Err(fault) = check_log(&journal, membership.cluster, orchestra, log, &mut found)
-            {
-                found.fault(format!("orchestra {orchestra}, log {log:?}: {fault}"));
+            if let Err(fault) = check_log(&journal, cluster, orchestra, log, &mut found) {
+                found.fault(format!("orchestra {orchestra}: {fault}"));
+            }
+        }
+        let proofs = journal.proofs(orchestra);
+        let proofs = proofs
+            .map_err(|error| Failure::new(Exit::Verification, "unreadable", error.to_string()))?;
+        for proof in proofs {
+            match audit::check_proof(&proof.bytes, cluster) {
+                Ok(()) => found.proofs += 1,
+                Err(fault) => found.fault(format!("orchestra {orchestra}: a proof: {fault}")),
             }
         }
     }
@@ -171,36 +264,18 @@ fn check_log(
     found: &mut Found,
 ) -> Result<(), String> {
     let mut state = LogState::default();
-    loop {
-        let entries = journal.read(orchestra, log, state.seq + 1, STEP_BYTES);
-        let entries = entries.map_err(|error| error.to_string())?;
-        let next = state.seq + 1;
-        if let Some(first) = entries.first().map(|entry| entry.key.seq)
-            && first > next
-        {
-            return Err(format!("bundles {next}-{} cannot be read", first - 1));
+    let whole = offline::each_bundle(journal, orchestra, log, |seq, bytes| {
+        let at = |fault: String| format!("log {log:?}: bundle {seq}: {fault}");
+        let carried = Carried::admit(bytes, cluster, &mut StrictVerifier)
+            .map_err(|error| at(error.to_string()))?;
+        let header = carried.header();
+        if (header.orchestra, header.log) != (orchestra, log) {
+            return Err(at("it belongs elsewhere".to_owned()));
         }
-        if entries.is_empty() {
-            return Ok(());
-        }
-        for entry in entries {
-            let place = entry.key.seq;
-            let carried = Carried::admit(&entry.bytes, cluster, &mut StrictVerifier)
-                .map_err(|error| format!("bundle {place}: {error}"))?;
-            let (header, digest) = (*carried.header(), carried.digest());
-            let stands = (header.orchestra, header.log) == (orchestra, log);
-            if !stands {
-                return Err(format!("bundle {place} belongs elsewhere"));
-            }
-            state
-                .is_next(&header, &digest, carried.lowest())
-                .map_err(|why| format!("bundle {place}: {why:?}"))?;
-            let placed = state.advance(&header, digest, carried.body(), &mut StrictVerifier);
-            found.bundles += 1;
-            found.records += placed.len() as u64;
-            found.inert += placed.iter().filter(|placed| !placed.good).count() as u64;
-        }
-    }
+        found.bundle(&carried, &mut state).map_err(at)?;
+        Ok(ControlFlow::<()>::Continue(()))
+    });
+    whole.map(|_| ())
 }
 
 fn dump(
@@ -213,11 +288,18 @@ fn dump(
         not_checked: "signatures: a dump does not bear them; verify a data directory",
         ..DumpFound::default()
     };
-    let mut seen = Seen::default();
+    let mut dumped = Dumped::default();
     for (number, line) in lines.enumerate() {
-        let line = line.map_err(|error| Failure::system(shown, &error))?;
+        let line = match line {
+            Ok(line) => line,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                found.faults.push(format!("line {}: {error}", number + 1));
+                break;
+            }
+            Err(error) => return Err(Failure::system(shown, &error)),
+        };
         let taken = match serde_json::from_str(&line) {
-            Ok(record) => seen.take(&record),
+            Ok(record) => dumped.take(&record),
             Err(error) => Err(format!("no record: {error}")),
         };
         match taken {
@@ -225,24 +307,23 @@ fn dump(
             Err(fault) => found.faults.push(format!("line {}: {fault}", number + 1)),
         }
     }
-    found.chains = seen.chains.len() as u64;
-    found.logs = seen.bundles.len() as u64;
-    seen.judge(&mut found.faults);
-    found.ok = found.faults.is_empty();
-    found.faults.truncate(FAULTS_MAX);
+    found.chains = dumped.chains.len() as u64;
+    found.logs = dumped.bundles.len() as u64;
+    dumped.judge(&mut found.faults);
+    found.ok = found.faults.0.is_empty();
     output::answer(global.output, &found, None)?;
-    verdict(found.ok, &found.faults, shown)
+    found.faults.verdict(shown)
 }
 
 /// The records of a dump by their places.
 #[derive(Default)]
-struct Seen {
+struct Dumped {
     chains: BTreeMap<(AgentId, LogId), BTreeMap<u64, (Stamp, Digest)>>,
     /// The lowest and the highest stamp of each bundle.
     bundles: BTreeMap<LogId, BTreeMap<u64, (Stamp, Stamp)>>,
 }
 
-impl Seen {
+impl Dumped {
     fn take(&mut self, record: &RecordEvent) -> Result<(), String> {
         let (log, stamp) = (LogId::from(record.log), record.stamp.stamp);
         let bundles = self.bundles.entry(log).or_default();
@@ -258,7 +339,7 @@ impl Seen {
         }
     }
 
-    fn judge(&self, faults: &mut Vec<String>) {
+    fn judge(&self, faults: &mut Faults) {
         for ((agent, log), chain) in &self.chains {
             let rising = chain
                 .values()
@@ -291,12 +372,8 @@ impl Seen {
     }
 }
 
-fn verdict(ok: bool, faults: &[String], shown: &str) -> Result<(), Failure> {
-    if ok {
-        return Ok(());
-    }
-    let first = faults.first().map(String::as_str).unwrap_or_default();
+fn not_verified(shown: &str, first: &str) -> Failure {
     let words = format!("{shown} is not what it should be: {first}");
-    Err(Failure::new(Exit::Verification, "not_verified", words)
-        .hint("restore a backup, or let a node with peers repair itself"))
+    Failure::new(Exit::Verification, "not_verified", words)
+        .hint("restore a backup, or let a node with peers repair itself")
 }

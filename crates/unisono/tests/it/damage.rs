@@ -117,4 +117,6 @@ fn a_flipped_byte_of_a_node_alone_is_named_by_status_dump_and_verify() {
         told["error"].as_str().unwrap().contains("segment"),
         "{told}"
     );
+    let said = place.run(&["audit", "export", "--data", "a"]);
+    assert_eq!((said.code, said.out.as_str()), (8, ""), "nothing is signed");
 }
