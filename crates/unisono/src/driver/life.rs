@@ -10,7 +10,7 @@ use unisono_core::sabotage::Sabotage;
 use unisono_model::{Code, Incarnation, NodeId, Rejection};
 
 use super::disk::DiskThread;
-use super::{Clock, Driver, Identity};
+use super::{Clock, Driver, Identity, Restart};
 use crate::failure::Failure;
 use crate::home::drawn;
 
@@ -21,7 +21,8 @@ const READABLE_MS: u64 = 120_000;
 
 impl Driver {
     /// Makes the node anew from the disk, as another life. Whoever waits is told that nobody knows.
-    pub(super) async fn make_anew(&mut self, reason: &'static str) {
+    pub(super) async fn make_anew(&mut self, restart: Restart) {
+        let (Restart::Wanted(reason) | Restart::Ordered(reason)) = restart;
         tracing::warn!(reason, "the node is made anew");
         // The loop answers nobody until the logs are folded, however long that takes.
         self.tell_unready("is being read again");
@@ -30,13 +31,19 @@ impl Driver {
         self.following.clear();
         self.outputs.clear();
         self.life += 1;
-        let lived_ms = (self.clock.monotonic_ns() - self.began_ns) / 1_000_000;
-        let pause_ms = self.revival.pause_ms(lived_ms);
-        if pause_ms > 0 {
-            self.refuse_for(Duration::from_millis(pause_ms), reason)
+        if matches!(restart, Restart::Wanted(_)) {
+            let lived_ms = (self.clock.monotonic_ns() - self.began_ns) / 1_000_000;
+            let pause_ms = self.revival.pause_ms(lived_ms);
+            let refusal = Rejection::new(Code::Busy, format!("this node begins anew: {reason}"))
+                .hint("ask again, or ask another node")
+                .retry_after(pause_ms);
+            self.refuse_for(Duration::from_millis(pause_ms), refusal)
                 .await;
+            // Whoever ends it does not wait until all logs are read.
+            if *self.doors.finish.borrow() {
+                return;
+            }
         }
-        self.began_ns = self.clock.monotonic_ns();
         loop {
             let made = self.disk.reopen(self.life).and_then(|()| {
                 make_node(
@@ -59,13 +66,17 @@ impl Driver {
                         "the disk cannot be used; trying again"
                     );
                     self.tell_unready(&report.error);
-                    self.refuse_for(RETRY_AFTER, &report.error).await;
+                    let refusal = Rejection::new(Code::DiskFailed, &report.error)
+                        .hint("ask another node; look at this one's disk");
+                    self.refuse_for(RETRY_AFTER, refusal).await;
                     if *self.doors.finish.borrow() {
                         return;
                     }
                 }
             }
         }
+        // However long the logs are, reading them is no life.
+        self.began_ns = self.clock.monotonic_ns();
         self.know_seeds();
         for peer in self.doors.transport.peers() {
             if let Some(connection) = peer.connection {
@@ -81,7 +92,7 @@ impl Driver {
     }
 
     /// Refuses requests while there is no node to ask.
-    async fn refuse_for(&mut self, time: Duration, why: &str) {
+    async fn refuse_for(&mut self, time: Duration, refusal: Rejection) {
         let end = tokio::time::Instant::now() + time;
         loop {
             let doors = &mut self.doors;
@@ -91,10 +102,8 @@ impl Driver {
                 // Frames are lost as they would be if the machine were off.
                 Some(_) = doors.events.recv() => {}
                 Some(call) = doors.calls.recv() => {
-                    let refusal = Rejection::new(Code::DiskFailed, why)
-                        .hint("ask another node; look at this one's disk");
                     // The agent may have gone away.
-                    let _ = call.answer.send(Err(refusal));
+                    let _ = call.answer.send(Err(refusal.clone()));
                 }
             }
         }

@@ -142,9 +142,17 @@ pub(crate) struct Driver {
     /// What follows from doing what the node asked for.
     following: VecDeque<Input>,
     outputs: Vec<Output>,
-    restart: Option<&'static str>,
+    restart: Option<Restart>,
     last_tick: Instant,
     disk_full: bool,
+}
+
+/// Why the node is made anew.
+enum Restart {
+    /// It asked for it: so it may again, and again.
+    Wanted(&'static str),
+    /// Somebody outside did.
+    Ordered(&'static str),
 }
 
 /// Something that happened outside.
@@ -177,8 +185,9 @@ impl Driver {
             Arc::clone(&metrics),
         )?;
         let mut rng = ChaCha12Rng::from_seed(drawn()?);
-        let began_ns = clock.monotonic_ns();
         let node = make_node(&identity, sabotage, &disk, &clock, &mut rng)?;
+        // However long the logs are, reading them is no life.
+        let began_ns = clock.monotonic_ns();
         let mut driver = Self {
             identity,
             doors,
@@ -223,8 +232,8 @@ impl Driver {
             if self.restart.is_none() && self.clock.monotonic_ns() >= self.node.next_deadline_ns() {
                 self.tick();
             }
-            if let Some(reason) = self.restart.take() {
-                self.make_anew(reason).await;
+            if let Some(restart) = self.restart.take() {
+                self.make_anew(restart).await;
             }
             if self.node.is_dispensable() {
                 self.doors
@@ -276,7 +285,7 @@ impl Driver {
             Arrived::Event(event) => self.event(event),
             Arrived::Order(Order::Sabotage(sabotage)) => {
                 self.sabotage = sabotage;
-                self.restart = Some("the rules to break have changed");
+                self.restart = Some(Restart::Ordered("the rules to break have changed"));
             }
             Arrived::Alarm | Arrived::Finish => {}
         }

@@ -6,8 +6,8 @@ use unisono_core::node::{Class, Input, Note, Output};
 use unisono_model::NodeId;
 use unisono_quic::SendError;
 
-use super::Driver;
 use super::disk::Read;
+use super::{Driver, Restart};
 
 impl Driver {
     /// Does everything that was asked for. Nothing is done for a life that has ended.
@@ -62,7 +62,7 @@ impl Driver {
             }
             Output::Address { node, address } => self.address(node, &address),
             Output::Note(note) => self.note(&note),
-            Output::Restart { reason } => self.restart = Some(reason),
+            Output::Restart { reason } => self.restart = Some(Restart::Wanted(reason)),
         }
     }
 
