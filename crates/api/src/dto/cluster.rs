@@ -88,6 +88,10 @@ pub struct Status {
     pub disk_full: bool,
     /// This node's clock minus the other members' (median, ms), where two or more were heard.
     pub clock_offset_ms: Option<i64>,
+    /// How far it has stamped ahead of its clock (ms), where that is too far: where others are
+    /// members it takes no writes until its clock has come near, and it admits nobody.
+    #[serde(default)]
+    pub stamps_ahead_ms: Option<u64>,
     /// Requests that wait.
     pub waiting: u64,
     /// Stored bundles that this node can no longer read.
@@ -235,6 +239,7 @@ impl From<StatusView> for Status {
             members: view.members.into_iter().map(Into::into).collect(),
             disk_full: view.disk_full,
             clock_offset_ms: view.clock_offset_ms,
+            stamps_ahead_ms: view.stamps_ahead_ms,
             waiting: view.waiting,
             damage: view.damage.into_iter().map(Into::into).collect(),
             counters: view.counters.into(),

@@ -407,6 +407,7 @@ impl World {
                 members: Vec::new(),
                 disk_full: false,
                 clock_offset_ms: Some(-3),
+                stamps_ahead_ms: None,
                 waiting: 0,
                 damage: self.damage.clone(),
                 counters: Counters::default(),

@@ -54,13 +54,19 @@ impl Node {
     }
 
     /// By how much this node has stamped ahead of its clock (ms), if that is too much: its clock was
-    /// ahead for a while, and stamps never go back. What it wrote now would be acknowledged, and
-    /// shown nowhere else until the others' clocks have come so far (a step of an hour for ten
-    /// seconds hid a node's writes for an hour).
-    pub(super) fn stamps_ahead_ms(&self, context: &Context<'_>) -> Option<u64> {
+    /// ahead for a while, and stamps never go back.
+    pub(super) fn stamped_ahead_ms(&self, context: &Context<'_>) -> Option<u64> {
         let stamped_ms = self.now(context).as_ms();
         let ahead_ms = stamped_ms.saturating_sub(self.time_ns(context) / 1_000_000);
         (ahead_ms > limits::STAMPS_AHEAD_MS_MAX).then_some(ahead_ms)
+    }
+
+    /// The same where there are others. What it wrote now would be acknowledged, and shown nowhere
+    /// else until the others' clocks have come so far (a step of an hour for ten seconds hid a
+    /// node's writes for an hour); whoever is alone hides nothing from anybody.
+    pub(super) fn stamps_ahead_ms(&self, context: &Context<'_>) -> Option<u64> {
+        self.stamped_ahead_ms(context)
+            .filter(|_| self.peers_matter())
     }
 
     /// Sees to it that this life becomes a member: a founder, and a member that starts again, say
@@ -123,7 +129,8 @@ impl Node {
         out: &mut Vec<Output>,
     ) {
         let good = unisono_model::check::action(&Action::Admit(admit.clone())).is_ok();
-        if from != admit.node || !good || !self.is_member() || self.clock_off().is_some() {
+        let off = self.clock_off().is_some() || self.stamped_ahead_ms(context).is_some();
+        if from != admit.node || !good || !self.is_member() || off {
             return;
         }
         out.push(Output::Address {
@@ -195,6 +202,7 @@ impl Node {
             members,
             disk_full: self.disk_retry_ms.is_some(),
             clock_offset_ms: self.clock_offset_ms(),
+            stamps_ahead_ms: self.stamped_ahead_ms(context),
             waiting: self.askers_waiting() as u64,
             damage: self.damage_view(),
             counters: self.counters,

@@ -582,13 +582,16 @@ fn before_admission(ahead_ms: u64) -> Rejection {
 }
 
 fn stamps_ahead(ahead_ms: u64) -> Rejection {
+    let rest_ms = ahead_ms.saturating_sub(bounds::STAMPS_AHEAD_MS_MAX).max(1);
     let detail = format!(
         "this node's clock was ahead, and it has stamped {ahead_ms} ms further than its clock is \
          now: others would see what it writes only then; nothing was written"
     );
     Rejection::new(Code::ClockOff, detail)
-        .hint("other nodes take writes; this one does when its clock has come so far")
-        .retry_after(ahead_ms.min(60_000))
+        .hint(format!(
+            "other nodes take writes; this one does again in {rest_ms} ms"
+        ))
+        .retry_after(rest_ms)
 }
 
 fn clock_jumped() -> Rejection {

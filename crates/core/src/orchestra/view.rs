@@ -431,6 +431,9 @@ pub struct StatusView {
     pub disk_full: bool,
     /// This node's clock minus the other members' (median, ms), where two or more were heard.
     pub clock_offset_ms: Option<i64>,
+    /// How far it has stamped ahead of its clock (ms), where that is too far: where others are
+    /// members it takes no writes until its clock has come near, and it admits nobody.
+    pub stamps_ahead_ms: Option<u64>,
     /// Requests that wait.
     pub waiting: u64,
     /// Stored bundles that this node can no longer read.

@@ -295,6 +295,14 @@ async fn version(client: &Client, findings: &mut Findings) {
 
 fn wall_clock(status: &Status, findings: &mut Findings) {
     let what = "machine's clock";
+    if let Some(ahead_ms) = status.stamps_ahead_ms {
+        findings.add(
+            what,
+            State::Bad,
+            format!("it was ahead: the node has stamped {ahead_ms} ms further than it is now"),
+            "where others are members, use another node until the clock has come there; nobody can join by this one meanwhile",
+        );
+    }
     match status.clock_offset_ms {
         None => findings.add(
             what,

@@ -82,8 +82,12 @@ pub(crate) async fn status(session: &Session) -> Result<(), Failure> {
     let off = status
         .clock_offset_ms
         .map_or("not compared".to_owned(), |ms| format!("{ms} ms off"));
+    let ahead = status.stamps_ahead_ms;
+    let ahead = ahead.map_or_else(String::new, |ms| {
+        format!(", its stamps {ms} ms ahead of it")
+    });
     output::raw(&format!(
-        "node      {} in {} ({})\ncluster   {}\ndisk      {}\nclock     {off}\nwaiting   {}\n",
+        "node      {} in {} ({})\ncluster   {}\ndisk      {}\nclock     {off}{ahead}\nwaiting   {}\n",
         status.name,
         status.region,
         status.node,

@@ -1,27 +1,13 @@
 //! Faults on demand, and that nobody has them who did not ask.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
 use serde_json::{Value, json};
 
 use crate::cluster::{agree, three};
-use crate::process::{Place, Process, until};
+use crate::process::{Place, Process, free_address, until};
 
 /// Sends a body to the test endpoint; gives the status.
 pub(crate) fn inject(node: &Process, body: &Value) -> u16 {
-    let address = node.url.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(address).unwrap();
-    let body = body.to_string();
-    let length = body.len();
-    let request = format!(
-        "POST /v1/test/faults HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
-         content-length: {length}\r\nconnection: close\r\n\r\n{body}"
-    );
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer.split(' ').nth(1).unwrap().parse().unwrap()
+    node.post("/v1/test/faults", body).0
 }
 
 #[test]
@@ -127,8 +113,15 @@ fn settings_of_both_sides_are_shown_with_their_values_and_not_as_of_a_time() {
     nodes[0].json(&place, &["note", "set", "plan", "today", "--as", "ada"]);
     let past = ["note", "show", "plan", "--as-of", "2026-01-01T00:00:00Z"];
     assert_eq!(nodes[0].fails(&place, 3, &past)["code"], "too_old");
-    let present = ["log", "--as-of", "2026-01-01T00:00:00Z"];
-    assert_eq!(nodes[0].fails(&place, 2, &present)["code"], "usage");
+    for command in ["log", "clock", "status"] {
+        let present = [command, "--as-of", "2026-01-01T00:00:00Z"];
+        assert_eq!(nodes[0].fails(&place, 2, &present)["code"], "usage");
+    }
+    for path in ["/v1/status", "/v1/members", "/v1/orchestras"] {
+        let (status, told) = nodes[0].get(&format!("{path}?as_of=2026-01-01T00:00:00Z"));
+        assert_eq!(status, 404, "{path}: {told}");
+        assert!(told.contains("too_old"), "{path}: {told}");
+    }
 }
 
 /// A step of an hour that lasted a moment: what the node acknowledged after it was back was seen by
@@ -137,17 +130,34 @@ fn settings_of_both_sides_are_shown_with_their_values_and_not_as_of_a_time() {
 fn a_node_that_has_stamped_an_hour_ahead_says_so_and_takes_no_writes() {
     let place = Place::new();
     place.found("a");
-    let node = place.serve("a", &["--test-faults"]);
+    let peer = free_address();
+    let node = place.start("serve", "a", "127.0.0.1:0", &peer, &["--test-faults"]);
+    let node = node.expect("it serves");
     node.json(&place, &["state", "--create"]);
     node.json(&place, &["agent", "enrol", "ada"]);
-    assert_eq!(inject(&node, &json!({ "clock_offset_ms": 3_600_000 })), 200);
+    place.join("a", "b", "clara");
+    let step = |ms: u64| assert_eq!(inject(&node, &json!({ "clock_offset_ms": ms })), 200);
+    step(3_600_000);
     node.json(&place, &["claim", "door", "--as", "ada"]);
-    assert_eq!(inject(&node, &json!({ "clock_offset_ms": 0 })), 200);
+    step(0);
+    // Alone it writes on, and says how it is; but whoever it admitted would wait for an hour.
+    node.json(&place, &["mark", "make", "alone", "--as", "ada"]);
+    let status = || node.json(&place, &["status"]);
+    assert!(status()["stamps_ahead_ms"].as_u64().unwrap() > 3_500_000);
+    let other = place.serve("b", &[]);
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert_eq!(status()["members"].as_array().unwrap().len(), 1);
+    step(3_590_000);
+    until("the other is a member", || {
+        status()["members"].as_array().unwrap().len() == 2
+    });
+    step(0);
     let refused = node.fails(&place, 6, &["claim", "window", "--as", "ada"]);
     assert_eq!(
         (&refused["code"], &refused["changed"]),
         (&json!("clock_off"), &json!(false))
     );
+    drop(other);
     let words = refused["error"].as_str().unwrap();
     assert!(words.contains("ahead"), "{words}");
     // Reads go on, and what it has acknowledged is there.

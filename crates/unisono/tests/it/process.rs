@@ -160,20 +160,31 @@ impl Process {
 
     /// Posts JSON as any program could; gives the status and the answer.
     pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        let address = self.url.trim_start_matches("http://");
-        let mut stream = TcpStream::connect(address).unwrap();
         let body = body.to_string();
         let length = body.len();
-        let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
-             content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        let (status, told) = self.request(
+            &format!("POST {path}"),
+            &format!("content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"),
         );
-        stream.write_all(request.as_bytes()).unwrap();
+        (status, serde_json::from_str(&told).unwrap_or_default())
+    }
+
+    /// Gets what any program could; gives the status and the answer as text.
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        self.request(&format!("GET {path}"), "\r\n")
+    }
+
+    /// A request as short as can be.
+    fn request(&self, what: &str, rest: &str) -> (u16, String) {
+        let address = self.url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address).unwrap();
+        let head = format!("{what} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+        stream.write_all((head + rest).as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
         let (_, told) = answer.split_once("\r\n\r\n").unwrap();
-        (status, serde_json::from_str(told).unwrap_or_default())
+        (status, told.to_owned())
     }
 
     pub(crate) fn pid(&self) -> u32 {
