@@ -20,6 +20,13 @@ impl Node {
     pub(super) fn ask(&mut self, context: &mut Context<'_>, ask: Ask, out: &mut Vec<Output>) {
         let deadline_ms = context.now_ms().saturating_add(ask.deadline_ms);
         let anywhere = matches!(ask.question, Question::Status | Question::Orchestras);
+        let living = matches!(
+            ask.question,
+            Question::Notes | Question::Note(_) | Question::Config
+        );
+        if ask.as_of.is_some() && (anywhere || living) {
+            return Self::reject(Some(ask.ticket), only_now(), out);
+        }
         let Some(space) = self.spaces.get_mut(&ask.orchestra) else {
             if anywhere || !self.has_seen(ask.orchestra, ask.min_cursor.as_ref()) {
                 return self.ask_anywhere(context, ask, out);
@@ -31,10 +38,6 @@ impl Node {
             space.documents.pump(context.now_ms(), true);
         }
         let unsettled = matches!(ask.question, Question::Hash) && !space.is_settled();
-        let living = matches!(
-            ask.question,
-            Question::Notes | Question::Note(_) | Question::Config
-        );
         let ahead = living && (space.living.runs_ahead() || space.living.broken);
         let busy = space.in_doubt() || unsettled || ahead;
         if (busy && !anywhere) || !self.has_seen(ask.orchestra, ask.min_cursor.as_ref()) {
@@ -222,6 +225,16 @@ impl Node {
             })
             .collect()
     }
+}
+
+/// An answer that bore the time asked for and what is there today would be a lie.
+fn only_now() -> Rejection {
+    Rejection::new(
+        Code::TooOld,
+        "this is shown as it is now, not as of a time: notes, configuration, and what the node \
+         says of itself and its cluster",
+    )
+    .hint("ask without a time")
 }
 
 pub(super) fn unknown_orchestra() -> Rejection {

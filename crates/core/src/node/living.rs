@@ -230,14 +230,6 @@ impl Node {
         let Some(space) = self.spaces.get(&ask.orchestra) else {
             return Err(super::answer::unknown_orchestra());
         };
-        if ask.as_of.is_some() {
-            // An answer that bore the time asked for and today's text would be a lie.
-            return Err(Rejection::new(
-                Code::TooOld,
-                "notes and configuration are shown as they are now, not as of a time",
-            )
-            .hint("ask without a time"));
-        }
         let document = &space.living.document;
         let view = match &ask.question {
             Question::Note(name) => document.note(name).map(|text| {

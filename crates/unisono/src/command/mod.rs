@@ -125,7 +125,7 @@ fn listening(command: &Command) -> crate::config::Flags {
 async fn ask(command: Command, session: Session) -> Result<(), Failure> {
     let present = matches!(
         command,
-        Command::Status | Command::Members | Command::Log(_) | Command::Dump(_)
+        Command::Status | Command::Members | Command::Clock | Command::Log(_) | Command::Dump(_)
     );
     if present && session.as_of().is_some() {
         return Err(
