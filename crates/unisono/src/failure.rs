@@ -8,26 +8,49 @@ use unisono_quic::identity::IdentityError;
 use unisono_quic::join::{InviteError, JoinError, Refusal};
 use unisono_store::{BackupError, OpenDiskError};
 
-/// What the exit code of the process says.
+/// What the exit code of the process says, where it is not 0.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub(crate) enum Exit {
-    /// Something failed.
     Failed = 1,
-    /// The command line or the configuration is wrong.
     Usage = 2,
-    /// What was asked for is not there.
     NotFound = 3,
-    /// It is not allowed.
     Denied = 4,
-    /// Somebody else has it, or it contradicts what is there.
     Conflict = 5,
-    /// Nobody can do it at the moment.
     Unavailable = 6,
-    /// It was not known in time.
     TimedOut = 7,
-    /// Bytes that are not what they should be.
     Verification = 8,
+}
+
+impl Exit {
+    /// All of them, in order.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Failed,
+        Self::Usage,
+        Self::NotFound,
+        Self::Denied,
+        Self::Conflict,
+        Self::Unavailable,
+        Self::TimedOut,
+        Self::Verification,
+    ];
+
+    /// What it says, for whoever reads a script: the reference prints this.
+    pub(crate) const fn about(self) -> &'static str {
+        match self {
+            Self::Failed => "something failed, or does not hold",
+            Self::Usage => "the command line, the configuration or the input is wrong",
+            Self::NotFound => "what was asked for is not there",
+            Self::Denied => "it is not allowed",
+            Self::Conflict => "somebody else has it, or it contradicts what is there",
+            Self::Unavailable => "nobody can do it at the moment: wait, or ask another node",
+            Self::TimedOut => "it was not known in time: ask again with the same idempotency key",
+            Self::Verification => {
+                "verification failed: bytes that are not what they should be, or a simulation \
+                 that broke a rule"
+            }
+        }
+    }
 }
 
 /// Why a command ends badly.

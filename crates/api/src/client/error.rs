@@ -37,8 +37,8 @@ impl ClientError {
             .is_some_and(|problem| problem.code == code.as_str())
     }
 
-    /// The exit code of a command that ends with this: 2 usage, 3 not found, 4 denied, 5 conflict,
-    /// 6 unavailable, 7 timed out, 8 verification failed, 1 anything else.
+    /// The exit code of a command that ends with this; `unisono reference codes` says what each
+    /// says.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Refused(problem) => exit_of(problem.status),

@@ -9,8 +9,8 @@ use utoipa::OpenApi;
 #[openapi(info(
     title = "unisono",
     description = "One state, one order and one set of rules for a fleet of AI agents, the same \
-                   on every node. Every answer bears Unisono-Node, Unisono-As-Of, Unisono-Cursor \
-                   and Unisono-Final; hand the cursor to the next node as Unisono-Min-Cursor to \
+                   on every node. Every answer from the views of an orchestra bears Unisono-Node, \
+                   Unisono-As-Of, Unisono-Cursor and Unisono-Final; hand the cursor to the next node as Unisono-Min-Cursor to \
                    read your own writes there. Unknown fields are refused. Refusals are \
                    application/problem+json."
 ))]

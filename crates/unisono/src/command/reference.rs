@@ -1,5 +1,6 @@
 //! The reference pages: what the code knows about its commands, routes, settings and refusals, as
-//! Markdown. `docs/reference/` is what this prints, and a test compares them.
+//! Markdown. Four pages of `docs/reference/` are what this prints, and a test compares them; the
+//! other two, metrics and limits, that test writes (`tests/it/reference.rs`).
 
 use std::fmt::Write;
 
@@ -11,7 +12,7 @@ use unisono_model::Code;
 
 use crate::cli::Cli;
 use crate::config::Config;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output;
 
 /// A page of the reference.
@@ -126,7 +127,7 @@ fn http() -> String {
     let mut out = String::from(
         "# HTTP\n\n\
          The same, for programs, is what a node serves under `/openapi.json`.\n\
-         Every answer bears `Unisono-Node`, `Unisono-As-Of`, `Unisono-Cursor` and `Unisono-Final`.\n\
+         Every answer from the views of an orchestra bears `Unisono-Node`, `Unisono-As-Of`, `Unisono-Cursor` and `Unisono-Final`.\n\
          Refusals are `application/problem+json`: see `docs/reference/codes.md`.\n",
     );
     let api: Value = serde_json::from_str(&server::openapi_json()).unwrap_or_default();
@@ -206,8 +207,9 @@ fn codes() -> String {
         "# Refusals and exit codes\n\n\
          ## Exit codes of commands\n\n| code | what it says |\n|---|---|\n",
     );
-    for (code, about) in EXITS {
-        line!(out, "| {code} | {about} |");
+    line!(out, "| 0 | it was done, or holds |");
+    for exit in Exit::ALL {
+        line!(out, "| {} | {} |", exit as u8, exit.about());
     }
     line!(
         out,
@@ -226,25 +228,3 @@ fn codes() -> String {
     }
     out
 }
-
-/// What exit codes say; `failure.rs` gives them.
-const EXITS: &[(u8, &str)] = &[
-    (0, "it was done, or holds"),
-    (1, "something failed, or does not hold"),
-    (
-        2,
-        "the command line, the configuration or the input is wrong",
-    ),
-    (3, "what was asked for is not there"),
-    (4, "it is not allowed"),
-    (5, "somebody else has it, or it contradicts what is there"),
-    (
-        6,
-        "nobody can do it at the moment: wait, or ask another node",
-    ),
-    (
-        7,
-        "it was not known in time: ask again with the same idempotency key",
-    ),
-    (8, "bytes that are not what they should be"),
-];

@@ -41,7 +41,7 @@ fn the_page_of_metrics_is_what_a_node_shows() {
     let place = Place::new();
     place.found("solo");
     let node = place.serve("solo", &[]);
-    let text = get(&node.url, "/metrics");
+    let (_, text) = node.get("/metrics");
     let mut page = String::from(
         "# Metrics\n\nWhat a node shows under `/metrics`, as Prometheus reads it.\n\n\
          | name | kind | what it is |\n|---|---|---|\n",
@@ -68,21 +68,11 @@ fn the_page_of_metrics_is_what_a_node_shows() {
     compare("metrics.md", &page);
 }
 
-/// The body of an answer, by a request as short as can be.
-fn get(url: &str, path: &str) -> String {
-    use std::io::{Read, Write};
-    let host = url.trim_start_matches("http://");
-    let mut stream = std::net::TcpStream::connect(host).unwrap();
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
-}
-
 #[test]
 fn the_page_of_limits_is_what_the_code_says() {
     let mut page = String::from(
-        "# Limits\n\nWhat is bounded, by how much, and why. Each crate keeps its limits in one file.\n",
+        "# Limits\n\nWhat is bounded, by how much, and why. A crate keeps its limits in one file, \
+         and so does each part of the core; some that bound a single part stand in its code instead.\n",
     );
     let mut files = Vec::new();
     find_limits(&root().join("crates"), &mut files);
