@@ -3,11 +3,11 @@
 
 use alloc::format;
 
-use unisono_model::{Action, Code, Decide, Outcome, Rejection};
+use unisono_model::{Action, Code, Decide, Outcome, Rejection, Remedy};
 
 use super::input::Question;
 use crate::orchestra::Reading;
-use crate::orchestra::lessons::error::ErrorForm;
+use crate::orchestra::lessons::error::{ErrorForm, FORM_VERSION};
 use crate::orchestra::lessons::limits::ASKED_BYTES_MAX;
 use crate::orchestra::view::{DecisionsWanted, View};
 
@@ -18,7 +18,7 @@ pub(super) fn lesson_precondition(
 ) -> Result<Action, Rejection> {
     match &action {
         Action::Decide(decide) => may_decide(reading, decide)?,
-        Action::Remedy(remedy) => may_ask(&remedy.error)?,
+        Action::Remedy(remedy) => may_know(remedy)?,
         Action::Outcome(outcome) => may_tell(reading, outcome)?,
         _ => {}
     }
@@ -44,6 +44,21 @@ fn may_decide(reading: &Reading<'_>, decide: &Decide) -> Result<(), Rejection> {
         }
     }
     Ok(())
+}
+
+/// Whether a remedy bears the form of its error: another text would be found by nobody who asks, and
+/// one of another version would be taken for what it is not.
+fn may_know(remedy: &Remedy) -> Result<(), Rejection> {
+    may_ask(&remedy.error)?;
+    let form = ErrorForm::of(&remedy.error).text();
+    if remedy.form == FORM_VERSION && remedy.error == form {
+        return Ok(());
+    }
+    let words = format!(
+        "the error is not in its form of version {FORM_VERSION}, which is {form:?}; nothing changed"
+    );
+    Err(Rejection::new(Code::Malformed, words)
+        .hint("sign that form, or post the error's text to `fixes`: the node makes the form"))
 }
 
 fn may_tell(reading: &Reading<'_>, outcome: &Outcome) -> Result<(), Rejection> {

@@ -53,7 +53,7 @@ fn judges(kind: &str) -> bool {
 /// How much one error is like another: the same kind goes before all that is alike.
 fn score(one: &ErrorForm, other: &ErrorForm) -> u16 {
     let likeness = one.likeness(other);
-    if one.kind() == other.kind() {
+    if one.is_kind_of(other) {
         2_000 + likeness
     } else {
         likeness
@@ -142,6 +142,55 @@ fn places_numbers_and_colours_do_not_matter_and_names_matter_little() {
 }
 
 #[test]
+fn the_form_of_any_form_is_that_form() {
+    let long = "word ".repeat(600);
+    for text in [
+        "thread 'main' panicked at src/main.rs:4:5:\ninvalid_state",
+        "İstanbul is closed",
+        "alpha_beta gamma_delta",
+        "error: 'one_two' 'Three Four'",
+        &long,
+    ] {
+        let form = ErrorForm::of(text);
+        assert_eq!(ErrorForm::of(&form.text()), form, "{text}: {}", form.text());
+    }
+}
+
+#[test]
+fn what_ends_lines_and_what_colours_them_does_not_matter() {
+    let text = "thread 'main' panicked at src/main.rs:4:5:\nthe queue is empty\n";
+    let form = ErrorForm::of(text);
+    assert!(form.text().contains("empty"), "{}", form.text());
+    assert_eq!(ErrorForm::of(&text.replace('\n', "\r\n")), form);
+    let reset = "\u{1b}(B\u{1b}[m";
+    let colours = text.replace("the queue", &format!("\u{1b}[31mthe queue{reset}"));
+    assert_eq!(ErrorForm::of(&colours), form);
+}
+
+#[test]
+fn the_heading_of_a_failed_test_is_no_error_and_a_bare_error_no_kind() {
+    let told = |raised: &str| {
+        let text = format!(
+            "E\n======\nERROR: test_move (tests.Queue.test_move)\n------\n\
+             Traceback (most recent call last):\n  File \"a.py\", line 3, in test_move\n{raised}\n"
+        );
+        ErrorForm::of(&text)
+    };
+    let (one, two) = (told("ValueError: no room"), told("KeyError: 'queue'"));
+    assert_ne!(one.fingerprint(), two.fingerprint());
+    assert!(one.text().contains("valueerror"), "{}", one.text());
+    let (one, two) = (
+        ErrorForm::of("fatal error: 'a'"),
+        ErrorForm::of("fatal error: 'b'"),
+    );
+    assert_eq!(one.fingerprint(), two.fingerprint());
+    assert!(
+        !one.is_kind_of(&two),
+        "that something is fatal says nothing"
+    );
+}
+
+#[test]
 fn texts_from_hell_have_a_form_or_none() {
     for text in [
         "",
@@ -162,8 +211,9 @@ proptest! {
     #[test]
     fn no_text_is_too_much(text in "(?s).{0,300}", line in "[-a-zE:'\"`/.0-9 \\[\\]()é>\u{1b}]{0,120}") {
         for text in [&text, &line] {
-            let form = ErrorForm::of(text).text();
-            prop_assert!(form.len() <= 2_048);
+            let form = ErrorForm::of(text);
+            prop_assert!(form.text().len() <= 2_048);
+            prop_assert_eq!(ErrorForm::of(&form.text()), form);
         }
     }
 }

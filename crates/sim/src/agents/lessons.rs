@@ -2,6 +2,7 @@
 //! came of them. Chosen by the operation's number, so that what else an agent draws stays the same.
 
 use unisono_core::node::Question;
+use unisono_core::orchestra::lessons::error::ErrorForm;
 use unisono_core::orchestra::view::{DecisionView, DecisionsWanted, RemedyView};
 use unisono_model::{Action, Decide, DecideKind, Digest, Importance, Outcome, Rejected, Remedy};
 
@@ -49,7 +50,7 @@ impl Agent {
             }
             5 => Some(Wish::Act(Action::Remedy(Box::new(Remedy {
                 form: 1,
-                error: format!("error e{:04} of some kind", which % 5),
+                error: ErrorForm::of(&format!("E{:04}: of some kind", which % 5)).text(),
                 text: format!("as {} did", self.name),
                 cause: String::new(),
                 files: Vec::new(),

@@ -128,12 +128,12 @@ fn kind(line: &str, index: usize, lines: &[String]) -> Line {
     if small.contains("*** [") {
         return Line::Noise;
     }
-    if names_exception(line) || NAMES.iter().any(|name| small.contains(name)) {
-        return Line::Names;
-    }
-    // What stands under the heading of a failed test is its title.
+    // What stands under the heading of a failed test is its title: `ERROR: test_move (…)` names none.
     if small.starts_with("fail:") || small.starts_with("error: test_") {
         return Line::Noise;
+    }
+    if names_exception(line) || NAMES.iter().any(|name| small.contains(name)) {
+        return Line::Names;
     }
     let indented = line.starts_with([' ', '\t']);
     let quoted = index > 0 && lines[index - 1].trim_start().starts_with("File \"");
@@ -224,6 +224,10 @@ fn plain(text: &str) -> Vec<String> {
         match c {
             '\u{1b}' => skip_sequence(&mut chars),
             '\n' | '\r' => {
+                if c == '\r' {
+                    // Both together end one line.
+                    chars.next_if_eq(&'\n');
+                }
                 lines.push(core::mem::take(&mut line));
                 if lines.len() == LINES_MAX {
                     return lines;
@@ -242,7 +246,7 @@ fn plain(text: &str) -> Vec<String> {
 }
 
 /// ECMA-48: a control sequence ends with a byte from `@` to `~`; a command to the system with BEL or
-/// a string terminator.
+/// a string terminator; anything else has one byte, behind any number from space to `/`.
 fn skip_sequence(chars: &mut core::iter::Peekable<core::str::Chars<'_>>) {
     match chars.peek() {
         Some('[') => {
@@ -268,7 +272,11 @@ fn skip_sequence(chars: &mut core::iter::Peekable<core::str::Chars<'_>>) {
                 }
             }
         }
-        Some(_) => drop(chars.next()),
+        // `ESC ( B` chooses a set of characters: what stands between says which kind.
+        Some(_) => {
+            while chars.next_if(|c| matches!(c, ' '..='/')).is_some() {}
+            chars.next_if(|c| *c != '\n');
+        }
         None => {}
     }
 }

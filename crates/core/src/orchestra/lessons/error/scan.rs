@@ -9,8 +9,8 @@ use super::words::{
     COUNTED, GENERIC, KNOWN, STOP, TOOLS, is_exception, is_listed, is_word_of_a_language,
 };
 
-/// Most characters of a line that are looked at.
-const CHARS_MAX: usize = 2_000;
+/// Most characters of a line that are looked at: a form is a line, and is read whole.
+const CHARS_MAX: usize = unisono_model::limits::ERROR_FORM_BYTES_MAX;
 /// Most characters between two quotes.
 const QUOTED_MAX: usize = 240;
 /// Most bytes of a name that are kept.
@@ -176,21 +176,21 @@ impl Scanner<'_> {
         let last = chunk.rsplit(['.', ':']).next().unwrap_or(chunk);
         if is_exception(last) {
             self.push(Token::Word(last.to_lowercase()));
-        } else if let Some((left, right)) = chunk.split_once('=')
-            && !left.is_empty()
-            && left.chars().all(char::is_alphabetic)
+        } else if let Some((counted, _)) = chunk.split_once('=')
+            && !counted.is_empty()
+            && counted.chars().all(char::is_alphabetic)
         {
-            // `failures=2`: what is counted, and how many.
-            let _ = right;
-            self.plain(left);
+            // `failures=2`: how many does not matter.
+            self.plain(counted);
         } else {
             self.take(name(chunk));
         }
     }
 
     fn plain(&mut self, word: &str) {
-        let word: String = word.chars().filter(|c| c.is_alphanumeric()).collect();
+        // A small letter may be two characters, of which one is a mark.
         let word = word.to_lowercase();
+        let word: String = word.chars().filter(|c| c.is_alphanumeric()).collect();
         if word.is_empty() {
             return;
         }
@@ -266,15 +266,6 @@ fn join(segments: Vec<Segment>) -> Vec<Token> {
             .iter()
             .any(|token| matches!(token, Token::Word(word) if !is_generic(word)));
         tokens.append(&mut segment.tokens);
-    }
-    if !tokens.iter().any(|token| matches!(token, Token::Word(_))) {
-        // Where nothing but names is told, they say what kind of error it is.
-        for token in &mut tokens {
-            if let Token::Name(name) = token {
-                let words = name.replace(' ', "-");
-                *token = Token::Word(words.to_lowercase());
-            }
-        }
     }
     tokens
 }

@@ -1,7 +1,7 @@
 //! Which words say something about the kind of an error. Each list stands in order.
 
 /// Say nothing: articles, forms of to be, what stands before a place.
-pub(super) const STOP: [&str; 26] = [
+pub(super) const STOP: [&str; 24] = [
     "a",
     "an",
     "and",
@@ -9,13 +9,11 @@ pub(super) const STOP: [&str; 26] = [
     "arguments",
     "at",
     "be",
-    "char",
     "col",
     "column",
     "does",
     "has",
     "have",
-    "in",
     "is",
     "it",
     "its",
@@ -203,4 +201,26 @@ pub(super) fn is_exception(word: &str) -> bool {
     word.starts_with(|c: char| c.is_ascii_uppercase())
         && ends.iter().any(|end| word.ends_with(end))
         && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_stand_in_order_and_no_word_says_nothing_and_something() {
+        let lists: [&[&str]; 7] = [
+            &STOP,
+            &COUNTED,
+            &GENERIC,
+            &TOOLS,
+            &KNOWN,
+            &LANGUAGE,
+            &EXTENSIONS,
+        ];
+        for list in lists {
+            assert!(list.is_sorted_by(|one, next| one < next), "{list:?}");
+        }
+        assert!(!STOP.iter().any(|word| is_word_of_a_language(word)));
+    }
 }
