@@ -10,29 +10,34 @@ use alloc::vec::Vec;
 /// Most words of a question that are looked for.
 const WORDS_MAX: usize = 32;
 
-/// Scores texts: each higher the more it speaks of the question, zero where it does not.
-pub(super) fn scores(question: &str, texts: &[String]) -> Vec<u64> {
-    let wanted: BTreeSet<String> = words(question).take(WORDS_MAX).collect();
-    let mut counts: Vec<(u64, BTreeMap<&str, u64>)> = Vec::with_capacity(texts.len());
-    let mut holding: BTreeMap<&str, u64> = BTreeMap::new();
+/// Scores texts, each in several pieces: each higher the more it speaks of the question, zero where
+/// it does not.
+pub(super) fn scores<'a, P>(question: &str, texts: impl Iterator<Item = P>) -> Vec<u64>
+where
+    P: IntoIterator<Item = &'a str>,
+{
+    let wanted = Wanted::of(question);
+    let mut counts: Vec<(u64, BTreeMap<usize, u64>)> = Vec::new();
+    let mut holding: BTreeMap<usize, u64> = BTreeMap::new();
     let mut length = 0;
+    let mut small = String::new();
     for text in texts {
         let (mut total, mut found) = (0, BTreeMap::new());
-        for word in words(text) {
+        for word in text.into_iter().flat_map(words) {
             total += 1;
-            if let Some(word) = wanted.get(&word) {
-                *found.entry(word.as_str()).or_default() += 1;
+            if let Some(word) = wanted.find(word, &mut small) {
+                *found.entry(word).or_default() += 1;
             }
         }
         for word in found.keys() {
-            *holding.entry(word).or_default() += 1;
+            *holding.entry(*word).or_default() += 1;
         }
         length += total;
         counts.push((total, found));
     }
-    let documents = texts.len() as u64;
+    let documents = counts.len() as u64;
     let average = length.checked_div(documents).unwrap_or(0).max(1);
-    let score = |(total, found): &(u64, BTreeMap<&str, u64>)| {
+    let score = |(total, found): &(u64, BTreeMap<usize, u64>)| {
         let each = found.iter().map(|(word, count)| {
             // tf (k1 + 1) / (tf + k1 (1 - b + b dl / avgdl)), in thousandths.
             let norm = 300 + 900 * total / average;
@@ -66,19 +71,56 @@ fn log2_1024(value: u64) -> u64 {
     whole * 1_024 + bits
 }
 
-/// The words of a text, in small letters.
-pub(super) fn words(text: &str) -> impl Iterator<Item = String> + '_ {
+/// The words of a question.
+struct Wanted {
+    /// In small letters, in order.
+    words: Vec<String>,
+    /// Which bytes they begin with: most words of a text begin otherwise.
+    begins: [bool; 256],
+}
+
+impl Wanted {
+    fn of(question: &str) -> Self {
+        let small = words(question).map(|word| word.chars().flat_map(char::to_lowercase).collect());
+        let words: BTreeSet<String> = small.take(WORDS_MAX).collect();
+        let mut begins = [false; 256];
+        // A letter that is no ASCII may become one that is: the Kelvin sign is a k.
+        begins[0x80..].fill(true);
+        for word in &words {
+            let first = word.as_bytes()[0];
+            begins[usize::from(first)] = true;
+            begins[usize::from(first.to_ascii_uppercase())] = true;
+        }
+        Self {
+            words: words.into_iter().collect(),
+            begins,
+        }
+    }
+
+    /// Which of them a word is; the room is lent, so that nothing is allocated for each.
+    fn find(&self, word: &str, small: &mut String) -> Option<usize> {
+        if !self.begins[usize::from(word.as_bytes()[0])] {
+            return None;
+        }
+        small.clear();
+        small.extend(word.chars().flat_map(char::to_lowercase));
+        self.words.binary_search(small).ok()
+    }
+}
+
+/// The words of a text.
+fn words(text: &str) -> impl Iterator<Item = &str> {
     let parts = text.split(|c: char| !c.is_alphanumeric());
-    parts
-        .filter(|part| !part.is_empty() && part.len() <= 64)
-        .map(str::to_lowercase)
+    parts.filter(|part| !part.is_empty() && part.len() <= 64)
 }
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::ToString;
-
     use super::*;
+
+    fn scores(question: &str, texts: &[&str]) -> Vec<u64> {
+        super::scores(question, texts.iter().map(|text| [*text]))
+    }
 
     #[test]
     fn a_rare_word_weighs_more_than_a_common_one_and_a_short_text_more_than_a_long_one() {
@@ -88,7 +130,6 @@ mod tests {
             "the mmap of the log tears",
             "nothing",
         ];
-        let texts = texts.map(ToString::to_string);
         let found = scores("MMAP log", &texts);
         assert!(found[2] > found[0] && found[0] > 0, "{found:?}");
         assert_eq!((found[1], found[3]), (0, 0));
@@ -96,6 +137,9 @@ mod tests {
         assert!(found[0] > found[1] && found[1] > 0, "{found:?}");
         assert_eq!(scores("!!!", &texts), [0; 4]);
         assert!(scores("x", &[]).is_empty());
+        assert!(scores("ÉTAGE", &["l'étage"])[0] > 0);
+        let whole = super::scores("log", [["the log", "is one file"]].into_iter());
+        assert_eq!(whole, scores("log", &["the log is one file"]));
     }
 
     #[test]

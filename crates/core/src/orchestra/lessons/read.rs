@@ -17,18 +17,14 @@ use crate::orchestra::read::Hash;
 impl Reading<'_> {
     /// Decisions and dead ends, what matters most first, and newest first among these.
     pub fn decisions(&self, wanted: &DecisionsWanted) -> Vec<DecisionView> {
-        let held = self.folds.lessons.decisions.read(self.at);
-        let mut found: Vec<(Place, &Decided)> = held
-            .filter(|(place, one)| {
-                let topic = wanted.topic.as_ref();
-                topic.is_none_or(|topic| *topic == one.decide.topic)
-                    && wanted.kind.is_none_or(|kind| kind == one.decide.kind)
-                    && (wanted.all || self.binds(place))
-            })
-            .collect();
-        match &wanted.search {
-            None => found.sort_by_key(|(place, one)| Reverse((one.decide.importance, *place))),
-            Some(words) => found = by_words(words, found),
+        let topic = wanted.topic.as_ref();
+        let mut found = self.decided(|place, one| {
+            topic.is_none_or(|topic| *topic == one.decide.topic)
+                && wanted.kind.is_none_or(|kind| kind == one.decide.kind)
+                && (wanted.all || self.binds(place))
+        });
+        if let Some(words) = &wanted.search {
+            found = by_words(words, found);
         }
         found.truncate(wanted.limit);
         let views = found.into_iter();
@@ -45,14 +41,18 @@ impl Reading<'_> {
 
     /// What binds at most so many times, what matters most first: important ones, or the others.
     pub(crate) fn binding(&self, important: bool, most: usize) -> Vec<(Place, &Decided)> {
-        let held = self.folds.lessons.decisions.read(self.at);
-        let mut found: Vec<(Place, &Decided)> = held
-            .filter(|(place, one)| {
-                (one.decide.importance >= Importance::High) == important && self.binds(place)
-            })
-            .collect();
-        found.sort_by_key(|(place, one)| Reverse((one.decide.importance, *place)));
+        let mut found = self.decided(|place, one| {
+            (one.decide.importance >= Importance::High) == important && self.binds(place)
+        });
         found.truncate(most);
+        found
+    }
+
+    /// Decisions of which something is so, what matters most first, newest first among these.
+    fn decided(&self, so: impl Fn(&Place, &Decided) -> bool) -> Vec<(Place, &Decided)> {
+        let held = self.folds.lessons.decisions.read(self.at);
+        let mut found: Vec<_> = held.filter(|(place, one)| so(place, one)).collect();
+        found.sort_by_key(|(place, one)| Reverse((one.decide.importance, *place)));
         found
     }
 
@@ -69,29 +69,34 @@ impl Reading<'_> {
         let form = ErrorForm::of(error);
         let fingerprint = form.fingerprint();
         let remedies = &self.folds.lessons.remedies;
-        let mut fixes: Vec<FixView> = remedies
+        // What is not told is not copied: a node answers all its agents with one loop.
+        let mut found: Vec<Fix<'_>> = remedies
             .read(self.at)
             .filter_map(|(place, one)| {
-                let known = remedies.form(&place)?;
-                let (how, likeness_permille, counts) = matched(&form, known)?;
-                let remedy = self.remedy_view(place, one);
-                let trust = u64::from(remedy.tally.trust_permille());
-                Some(FixView {
-                    remedy,
-                    how,
+                let (how, likeness_permille, counts) = matched(&form, remedies.form(&place)?)?;
+                let trust = remedies.tally(&place, one.agent, self.at).trust_permille();
+                Some(Fix {
+                    confidence_permille: (counts * u64::from(trust) / 1_000) as u16,
                     likeness_permille,
-                    confidence_permille: (counts * trust / 1_000) as u16,
+                    place,
+                    how,
+                    one,
                 })
             })
             .collect();
-        fixes.sort_by_key(|fix| {
-            Reverse((
-                fix.confidence_permille,
-                fix.likeness_permille,
-                fix.remedy.place,
-            ))
+        found.sort_by_key(|fix| {
+            Reverse((fix.confidence_permille, fix.likeness_permille, fix.place))
         });
-        fixes.truncate(limit);
+        found.truncate(limit);
+        let fixes = found.into_iter();
+        let fixes = fixes
+            .map(|fix| FixView {
+                remedy: self.remedy_view(fix.place, fix.one),
+                how: fix.how,
+                likeness_permille: fix.likeness_permille,
+                confidence_permille: fix.confidence_permille,
+            })
+            .collect();
         FixesView {
             error: form.text(),
             fingerprint,
@@ -134,6 +139,15 @@ impl Reading<'_> {
     }
 }
 
+/// A remedy that may help.
+struct Fix<'a> {
+    confidence_permille: u16,
+    likeness_permille: u16,
+    place: Place,
+    how: FixMatch,
+    one: &'a Known,
+}
+
 /// What a remedy for a known error is to another one: how alike they are (‰), and what that counts
 /// for (‰); none where it is nothing.
 fn matched(asked: &ErrorForm, known: &ErrorForm) -> Option<(FixMatch, u16, u64)> {
@@ -143,7 +157,7 @@ fn matched(asked: &ErrorForm, known: &ErrorForm) -> Option<(FixMatch, u16, u64)>
     let likeness = asked.likeness(known);
     if asked == known {
         Some((FixMatch::Same, likeness, 1_000))
-    } else if asked.kind() == known.kind() {
+    } else if asked.is_kind_of(known) {
         Some((FixMatch::Kind, likeness, KIND_PERMILLE))
     } else if likeness >= LIKENESS_MIN {
         let counts = u64::from(likeness) * ALIKE_PERMILLE / 1_000;
@@ -155,8 +169,7 @@ fn matched(asked: &ErrorForm, known: &ErrorForm) -> Option<(FixMatch, u16, u64)>
 
 /// Those that speak of some words, first the ones that do so most.
 fn by_words<'a>(words: &str, found: Vec<(Place, &'a Decided)>) -> Vec<(Place, &'a Decided)> {
-    let texts: Vec<String> = found.iter().map(|(_, one)| said(one)).collect();
-    let scores = bm25::scores(words, &texts);
+    let scores = bm25::scores(words, found.iter().map(|(_, one)| said(one)));
     let scored = found.into_iter().zip(scores);
     let mut scored: Vec<((Place, &Decided), u64)> =
         scored.filter(|(_, score)| *score > 0).collect();
@@ -164,21 +177,15 @@ fn by_words<'a>(words: &str, found: Vec<(Place, &'a Decided)>) -> Vec<(Place, &'
     scored.into_iter().map(|(one, _)| one).collect()
 }
 
-fn said(one: &Decided) -> String {
+fn said(one: &Decided) -> impl Iterator<Item = &str> {
     let decide = &one.decide;
-    let mut text = [
+    let said = [
         &decide.topic,
         &decide.question,
         &decide.text,
         &decide.reason,
-    ]
-    .map(String::as_str)
-    .join(" ");
-    for rejected in &decide.rejected {
-        text.push(' ');
-        text.push_str(&rejected.option);
-        text.push(' ');
-        text.push_str(&rejected.reason);
-    }
-    text
+    ];
+    let rejected = decide.rejected.iter();
+    let rejected = rejected.flat_map(|rejected| [&rejected.option, &rejected.reason]);
+    said.into_iter().chain(rejected).map(String::as_str)
 }
