@@ -170,7 +170,7 @@ fn at<'a>(value: &'a Value, way: &str) -> &'a Value {
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
-        Value::String(text) => short_time(text).unwrap_or_else(|| text.replace('\n', "\\n")),
+        Value::String(text) => short_time(text).unwrap_or_else(|| in_a_line(text)),
         Value::Array(items) => {
             let items: Vec<String> = items.iter().map(cell).collect();
             items.join(",")
@@ -187,6 +187,18 @@ fn cell(value: &Value) -> String {
         }
         other => other.to_string(),
     }
+}
+
+/// A text that cannot look like another line, nor move where the next one is written.
+fn in_a_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            c if c.is_control() => line.extend(c.escape_default()),
+            c => line.push(c),
+        }
+    }
+    line
 }
 
 /// A time to the millisecond: people compare no nanoseconds.

@@ -1,20 +1,22 @@
 //! What the orchestra has learned: decisions, dead ends, and what helps against errors.
 
+use std::cmp::Reverse;
 use std::io::Read;
 
 use clap::Args;
-use unisono_api::client::Reply;
+use serde_json::{Value, json};
+use unisono_api::client::ClientError;
 use unisono_api::dto::{
-    ActionBody, DecideBody, DecideWord, Fixes, ImportanceWord, OutcomeBody, RejectedBody,
+    ActionBody, DecideBody, DecideWord, Fix, Fixes, ImportanceWord, OutcomeBody, RejectedBody,
     RemedyBody,
 };
 use unisono_core::orchestra::lessons::error::ErrorForm;
 use unisono_model::Digest;
 
 use super::session::Session;
-use super::word::word;
+use super::word::{said, word};
 use crate::failure::Failure;
-use crate::output::{Format, Table, raw};
+use crate::output::{self, Table};
 
 /// Most bytes of an error that are read from standard input.
 const ERROR_BYTES_MAX: u64 = 1024 * 1024;
@@ -35,7 +37,8 @@ pub(crate) struct DecideArgs {
     /// The question that was open
     #[arg(long, default_value = "")]
     question: String,
-    /// How much it matters: low, normal, high, critical; high and critical stand in every brief
+    /// How much it matters: low, normal, high, critical; high and critical stand in a brief before
+    /// all else
     #[arg(long, default_value = "normal", value_parser = word::<ImportanceWord>)]
     importance: ImportanceWord,
     /// How sure it is (‰)
@@ -126,57 +129,69 @@ pub(crate) async fn fix(args: FixArgs, session: &Session) -> Result<(), Failure>
     let limit = args.limit.to_string();
     let query = [("error", error.as_str()), ("limit", limit.as_str())];
     if args.everywhere {
-        return fix_everywhere(&query, session).await;
+        return fix_everywhere(&query, args.limit, session).await;
     }
-    let columns = &[
-        ("SURE", "confidence_permille"),
-        ("HOW", "how"),
-        ("HELPED", "helped"),
-        ("FAILED", "failed"),
-        ("DO", "remedy.text"),
-        ("CAUSE", "remedy.cause"),
-        ("BY", "name"),
-        ("RECORD", "record"),
-    ];
-    let list = "fixes";
-    session
-        .show_read("fixes", &query, Some(Table { list, columns }))
-        .await
+    let table = Table {
+        list: "fixes",
+        columns: &FIXES[1..],
+    };
+    session.show_read("fixes", &query, Some(table)).await
 }
 
-/// Asks every orchestra that the node shows; one that may not be read is passed over.
-async fn fix_everywhere(query: &[(&str, &str)], session: &Session) -> Result<(), Failure> {
+const FIXES: [(&str, &str); 9] = [
+    ("IN", "orchestra"),
+    ("SURE", "confidence_permille"),
+    ("HOW", "how"),
+    ("HELPED", "helped"),
+    ("FAILED", "failed"),
+    ("DO", "remedy.text"),
+    ("CAUSE", "remedy.cause"),
+    ("BY", "name"),
+    ("RECORD", "record"),
+];
+
+/// Asks every orchestra that the node shows, and tells the most promising of all. One that may not
+/// be read is passed over; what else goes wrong is no empty answer.
+async fn fix_everywhere(
+    query: &[(&str, &str)],
+    limit: usize,
+    session: &Session,
+) -> Result<(), Failure> {
     let all = session.client.orchestras().await?;
-    let mut found = Vec::new();
+    let mut found: Vec<(String, Fix)> = Vec::new();
     for one in all.body.orchestras {
-        let read = session.client.read(&one.name, "fixes", query).await;
-        let Ok(reply): Result<Reply<Fixes>, _> = read else {
+        // One whose name has not come yet cannot be asked.
+        if one.name.is_empty() {
             continue;
-        };
-        found.extend(
-            reply
-                .body
-                .fixes
-                .into_iter()
-                .map(|fix| (one.name.clone(), fix)),
-        );
-    }
-    found.sort_by_key(|(_, fix)| std::cmp::Reverse(fix.confidence_permille));
-    let lines = found
-        .iter()
-        .map(|(orchestra, fix)| match session.global.output {
-            Format::Table => format!(
-                "{:>4} ‰  {orchestra}: {} ({} helped, {} failed, by {})\n",
-                fix.confidence_permille, fix.remedy.text, fix.helped, fix.failed, fix.name
-            ),
-            Format::Json | Format::Ndjson => {
-                format!(
-                    "{}\n",
-                    serde_json::json!({"orchestra": orchestra, "fix": fix})
-                )
+        }
+        match session.read_in::<Fixes>(&one.name, "fixes", query).await {
+            Ok(reply) => {
+                let fixes = reply.body.fixes.into_iter();
+                found.extend(fixes.map(|fix| (one.name.clone(), fix)));
             }
-        });
-    raw(&lines.collect::<String>())
+            Err(ClientError::Refused(problem)) if problem.status == 403 => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    found.sort_by_key(|(_, fix)| Reverse((fix.confidence_permille, fix.likeness_permille)));
+    found.truncate(limit);
+    let fixes: Vec<Value> = found
+        .iter()
+        .map(|(orchestra, fix)| {
+            let mut shown = json!(fix);
+            shown["orchestra"] = orchestra.as_str().into();
+            shown
+        })
+        .collect();
+    let table = Table {
+        list: "fixes",
+        columns: &FIXES,
+    };
+    output::answer(
+        session.global.output,
+        &json!({ "fixes": fixes }),
+        Some(table),
+    )
 }
 
 fn error_text(error: Option<String>) -> Result<String, Failure> {
@@ -224,13 +239,8 @@ pub(crate) async fn decisions(args: DecisionsArgs, session: &Session) -> Result<
     let mut query = vec![("limit", limit.as_str())];
     query.extend(args.topic.as_deref().map(|topic| ("topic", topic)));
     query.extend(args.search.as_deref().map(|words| ("search", words)));
-    query.extend(args.kind.map(|kind| {
-        let word = match kind {
-            DecideWord::Decision => "decision",
-            DecideWord::DeadEnd => "dead_end",
-        };
-        ("kind", word)
-    }));
+    let kind = args.kind.map(said);
+    query.extend(kind.as_deref().map(|kind| ("kind", kind)));
     query.extend(args.all.then_some(("all", "true")));
     let columns = &[
         ("KIND", "kind"),

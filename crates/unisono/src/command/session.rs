@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use unisono_api::client::{
-    AgentKey, Client, Config as ClientConfig, Reply, SigningAgent, WriteOptions,
+    AgentKey, Client, ClientError, Config as ClientConfig, Reply, SigningAgent, WriteOptions,
 };
 use unisono_api::dto::{ActionBody, AgentKindWord, Claim, EnrolBody, HeldBy, Recorded};
 use unisono_core::replication::Cursor;
@@ -173,11 +173,21 @@ impl Session {
         what: &str,
         query: &[(&str, &str)],
     ) -> Result<Reply<T>, Failure> {
+        Ok(self.read_in(&self.orchestra, what, query).await?)
+    }
+
+    /// Reads something of any orchestra, on the terms that stand on the command line.
+    pub(crate) async fn read_in<T: DeserializeOwned>(
+        &self,
+        orchestra: &str,
+        what: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Reply<T>, ClientError> {
         let mut query = query.to_vec();
         query.extend(self.global.as_of.as_deref().map(|moment| ("as_of", moment)));
         let wait = self.global.wait_ms.map(|ms| ms.to_string());
         query.extend(wait.as_deref().map(|ms| ("wait_ms", ms)));
-        Ok(self.client.read(&self.orchestra, what, &query).await?)
+        self.client.read(orchestra, what, &query).await
     }
 
     /// Reads something of the orchestra, and shows it.
