@@ -40,10 +40,10 @@ pub const DURABLE_ON_MAX: u16 = 1024;
 pub const TASKS_PAGE: usize = 200;
 /// Most tasks in one page.
 pub const TASKS_PAGE_MAX: usize = 1_000;
-/// Marks in one answer when the request does not say.
-pub const MARKS_PAGE: usize = 100;
-/// Most marks in one answer.
-pub const MARKS_PAGE_MAX: usize = 1_000;
+/// Marks, interferences, decisions or remedies in one answer when the request does not say.
+pub const PAGE: usize = 100;
+/// Most of these in one answer.
+pub const PAGE_MAX: usize = 1_000;
 /// Records in one page of a history, a dump or an event stream.
 pub const RECORDS_PAGE: usize = 256;
 /// How often an idle event stream says that it is alive.

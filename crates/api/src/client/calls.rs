@@ -7,6 +7,7 @@ use data_encoding::BASE64;
 use hyper::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use unisono_core::orchestra::lessons::error::ErrorForm;
 use unisono_model::AgentId;
 
 use super::http::{Wanted, encoded};
@@ -115,13 +116,14 @@ impl Client {
             .await
     }
 
-    /// What may help against an error.
+    /// What may help against an error. Its form alone is sent: all that is looked at, and short.
     pub async fn fixes(
         &self,
         orchestra: &str,
         error: &str,
     ) -> Result<Reply<dto::Fixes>, ClientError> {
-        self.read(orchestra, "fixes", &[("error", error)]).await
+        let form = ErrorForm::of(error).text();
+        self.read(orchestra, "fixes", &[("error", &form)]).await
     }
 
     /// One note.

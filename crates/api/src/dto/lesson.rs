@@ -26,7 +26,8 @@ pub struct DecideBody {
     /// Why.
     #[serde(default)]
     pub reason: String,
-    /// How much it matters; `normal` if left out. What is `high` or `critical` stands in every brief.
+    /// How much it matters; `normal` if left out. What is `high` or `critical` stands
+    /// in a brief before all else: the latest 128, as far as there is room.
     #[serde(default = "normal")]
     pub importance: ImportanceWord,
     /// How sure whoever decided is (‰); 1000 if left out.

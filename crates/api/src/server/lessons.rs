@@ -11,11 +11,11 @@ use super::reads::topic;
 use super::refusal::Refusal;
 use super::terms::{Names, ReadParams, Terms};
 use crate::dto::{self, DecideWord};
-use crate::limits::{MARKS_PAGE, MARKS_PAGE_MAX};
 
 type Answered = Result<Response, Refusal>;
 
-/// Decisions and dead ends that bind: what matters most first, newest first among these.
+/// Decisions and dead ends that bind: what matters most first, newest first among these. What the
+/// first 1000 leave out is found by topic, by kind or by words.
 #[utoipa::path(get, path = "/v1/orchestras/{o}/decisions", tag = "reads",
     params(("o" = String, Path, description = "The orchestra's name"),
         ("topic" = Option<String>, Query, description = "Only about this topic"),
@@ -30,12 +30,10 @@ pub(crate) async fn decisions(
     mut terms: Terms,
 ) -> Answered {
     let topic = topic(&mut terms)?;
-    let kind = kind(&mut terms)?;
+    let kind = terms.word::<DecideWord>("kind")?;
     let search = terms.text("search")?;
     let all = terms.flag("all")?;
-    let limit = terms
-        .number("limit", 1..=MARKS_PAGE_MAX)?
-        .unwrap_or(MARKS_PAGE);
+    let limit = terms.limit()?;
     let question = Question::Decisions(DecisionsWanted {
         topic,
         kind: kind.map(Into::into),
@@ -56,7 +54,7 @@ pub(crate) async fn decisions(
 /// What may help against an error, the most promising first.
 #[utoipa::path(get, path = "/v1/orchestras/{o}/fixes", tag = "reads",
     params(("o" = String, Path, description = "The orchestra's name"),
-        ("error" = String, Query, description = "What the tool said, at most 64 KiB"),
+        ("error" = String, Query, description = "What the tool said, or its form: an address has room for some 60 KiB"),
         ("limit" = Option<usize>, Query, description = "At most so many, 1 to 1000"), ReadParams),
     responses((status = 200, body = dto::Fixes)))]
 pub(crate) async fn fixes(
@@ -67,9 +65,7 @@ pub(crate) async fn fixes(
     let Some(error) = terms.text("error")? else {
         return Err(Refusal::malformed("`error` is what the tool said"));
     };
-    let limit = terms
-        .number("limit", 1..=MARKS_PAGE_MAX)?
-        .unwrap_or(MARKS_PAGE);
+    let limit = terms.limit()?;
     let question = Question::Fixes { error, limit };
     let (told, view) = edge
         .ask(edge.orchestra(&o)?, question, terms.read()?)
@@ -78,13 +74,4 @@ pub(crate) async fn fixes(
         return Err(Refusal::mismatch());
     };
     Ok(told.json::<dto::Fixes>(StatusCode::OK, &view.into()))
-}
-
-fn kind(terms: &mut Terms) -> Result<Option<DecideWord>, Refusal> {
-    match terms.text("kind")?.as_deref() {
-        None => Ok(None),
-        Some("decision") => Ok(Some(DecideWord::Decision)),
-        Some("dead_end") => Ok(Some(DecideWord::DeadEnd)),
-        Some(_) => Err(Refusal::malformed("`kind` is decision or dead_end")),
-    }
 }

@@ -13,9 +13,7 @@ use super::edge::{Edge, checked_name};
 use super::refusal::Refusal;
 use super::terms::{Names, ReadParams, Terms};
 use crate::dto;
-use crate::limits::{
-    BRIEF_TOKENS, MARKS_PAGE, MARKS_PAGE_MAX, RECORDS_PAGE, TASKS_PAGE, TASKS_PAGE_MAX,
-};
+use crate::limits::{BRIEF_TOKENS, RECORDS_PAGE, TASKS_PAGE, TASKS_PAGE_MAX};
 
 type Answered = Result<Response, Refusal>;
 
@@ -165,9 +163,7 @@ pub(crate) async fn interference(
     mut terms: Terms,
 ) -> Answered {
     let agent = asking(&mut terms)?;
-    let limit = terms
-        .number("limit", 1..=MARKS_PAGE_MAX)?
-        .unwrap_or(MARKS_PAGE);
+    let limit = terms.limit()?;
     let question = Question::Interference { agent, limit };
     let (told, view) = edge
         .ask(edge.orchestra(&o)?, question, terms.read()?)
@@ -261,14 +257,7 @@ pub(crate) async fn tasks(
     Names(o): Names<String>,
     mut terms: Terms,
 ) -> Answered {
-    let status = match terms.text("status")? {
-        Some(word) => {
-            let word: dto::TaskStatusWord = serde_json::from_value(word.into())
-                .map_err(|error| Refusal::malformed(format!("`status`: {error}")))?;
-            Some(word.into())
-        }
-        None => None,
-    };
+    let status = terms.word::<dto::TaskStatusWord>("status")?.map(Into::into);
     let after = terms.text("after")?;
     let limit = terms
         .number("limit", 1..=TASKS_PAGE_MAX)?
@@ -358,9 +347,7 @@ pub(crate) async fn marks(
     Names(o): Names<String>,
     mut terms: Terms,
 ) -> Answered {
-    let limit = terms
-        .number("limit", 1..=MARKS_PAGE_MAX)?
-        .unwrap_or(MARKS_PAGE);
+    let limit = terms.limit()?;
     let question = Question::Marks { limit };
     let (told, view) = edge
         .ask(edge.orchestra(&o)?, question, terms.read()?)

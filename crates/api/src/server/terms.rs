@@ -14,7 +14,7 @@ use utoipa::IntoParams;
 
 use super::refusal::Refusal;
 use crate::dto::parse_stamp;
-use crate::limits::{DURABLE_ON_MAX, KEY_BYTES_MAX, WAIT_MS, WAIT_MS_MAX};
+use crate::limits::{DURABLE_ON_MAX, KEY_BYTES_MAX, PAGE, PAGE_MAX, WAIT_MS, WAIT_MS_MAX};
 
 /// The terms of one request. Each name is taken once; what is left over at the end is unknown.
 #[derive(Debug)]
@@ -137,6 +137,22 @@ impl Terms {
                 range.end()
             ))),
         }
+    }
+
+    /// A word of a closed list.
+    pub(crate) fn word<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, Refusal> {
+        let Some(word) = self.text(name)? else {
+            return Ok(None);
+        };
+        // `unknown variant `x`, expected one of …`
+        let read = serde_json::from_value(word.into());
+        read.map(Some)
+            .map_err(|error| Refusal::malformed(format!("`{name}`: {error}")))
+    }
+
+    /// Most items of an answer that is a list.
+    pub(crate) fn limit(&mut self) -> Result<usize, Refusal> {
+        Ok(self.number("limit", 1..=PAGE_MAX)?.unwrap_or(PAGE))
     }
 
     /// Whether one name of the query is said to be so.

@@ -11,7 +11,7 @@ use unisono_model::{Digest, OrchestraId};
 use super::edge::Edge;
 use super::terms::ReadTerms;
 use crate::dto::Interference;
-use crate::limits::{MARKS_PAGE, WAIT_MS};
+use crate::limits::{PAGE, WAIT_MS};
 
 /// What an agent was told.
 pub(crate) struct Way {
@@ -34,7 +34,7 @@ impl Way {
     pub(crate) async fn look(&mut self, edge: &Edge, orchestra: OrchestraId) -> Vec<Event> {
         let question = Question::Interference {
             agent: Some(self.agent.clone()),
-            limit: MARKS_PAGE,
+            limit: PAGE,
         };
         let terms = ReadTerms {
             deadline_ms: WAIT_MS,

@@ -13,7 +13,7 @@ pub const MARKS_KEPT_MAX: usize = 256;
 pub const OWN_MARKS_MAX: usize = 8;
 /// Marks that bind everybody and are kept to be told: the latest.
 pub const PINNED_MAX: usize = 128;
-/// The tags that make a mark bind everybody, until decisions are an action of their own.
+/// The tags that make a mark bind everybody, as it did before decisions were an action of their own.
 pub const PINNING_TAGS: [&str; 3] = ["pinned", "decision", "dead-end"];
 
 /// The fold over all agents.
