@@ -139,7 +139,7 @@ fn found(folds: &Folds, at_ms: u64) -> Vec<InterferenceView> {
     })
 }
 
-fn shuffled(facts: &[Fact], order: u64) -> Vec<&Fact> {
+pub(crate) fn shuffled(facts: &[Fact], order: u64) -> Vec<&Fact> {
     let mut shuffled: Vec<&Fact> = facts.iter().chain(facts.iter().step_by(3)).collect();
     let key = |fact: &&Fact| Digest::of("order", &[&fact.place.record.0, &order.to_le_bytes()]);
     shuffled.sort_by_key(key);

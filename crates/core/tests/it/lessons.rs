@@ -4,19 +4,19 @@
 use proptest::prelude::*;
 use unisono_core::orchestra::brief::BriefPart;
 use unisono_core::orchestra::fact::Fact;
-use unisono_core::orchestra::horizon::Horizon;
+use unisono_core::orchestra::lessons::error::ErrorForm;
 use unisono_core::orchestra::lessons::limits::DECISIONS_KEPT_MAX;
-use unisono_core::orchestra::view::{DecisionView, DecisionsWanted, Tally};
-use unisono_core::orchestra::{Folds, Reading, Refold};
+use unisono_core::orchestra::view::{DecisionView, DecisionsWanted, FixMatch, Tally};
+use unisono_core::orchestra::{Folds, Refold};
 use unisono_core::sabotage::Sabotage;
 use unisono_model::{
-    Action, AgentKind, Decide, DecideKind, Digest, Enrol, IdempotencyKey, Importance, Outcome,
-    Remedy, Stamp, wire,
+    Action, Code, Decide, DecideKind, Digest, IdempotencyKey, Importance, Outcome, Remedy, Stamp,
+    wire,
 };
 
-use crate::folds::{RULES, claim_rules, digest, fact, folded};
-
-const LATER: u64 = 1 << 40;
+use crate::folds::{claim_rules, digest};
+use crate::interference::{LATER, enrolments, fact, folded, read, rules, shuffled};
+use crate::loopback::Loop;
 
 fn decide(topic: &str, kind: DecideKind, importance: Importance, supersedes: &[&Fact]) -> Action {
     let mut supersedes: Vec<Digest> = supersedes.iter().map(|fact| fact.place.record).collect();
@@ -38,7 +38,7 @@ fn decide(topic: &str, kind: DecideKind, importance: Importance, supersedes: &[&
 fn remedy(error: &str) -> Action {
     Action::Remedy(Box::new(Remedy {
         form: 1,
-        error: error.into(),
+        error: ErrorForm::of(error).text(),
         text: "do this".into(),
         cause: String::new(),
         files: Vec::new(),
@@ -50,29 +50,6 @@ fn outcome(remedy: &Fact, helped: bool) -> Action {
         remedy: remedy.place.record,
         helped,
         text: String::new(),
-    })
-}
-
-fn enrolments() -> Vec<Fact> {
-    let enrol = |agent: u8| {
-        let enrol = Enrol {
-            name: format!("a{agent}"),
-            role: String::new(),
-            kind: AgentKind::Ai,
-            tier: None,
-        };
-        fact(agent.into(), agent, 1_000, Action::Enrol(enrol))
-    };
-    (1..=4).map(enrol).collect()
-}
-
-fn read<T>(folds: &Folds, at_ms: u64, what: impl FnOnce(&Reading<'_>) -> T) -> T {
-    let horizon = Horizon::default();
-    what(&Reading {
-        folds,
-        at: Stamp::from_ms(at_ms),
-        horizon: &horizon,
-        rules: claim_rules(),
     })
 }
 
@@ -91,7 +68,7 @@ fn tally(folds: &Folds, at_ms: u64) -> Tally {
 
 /// What agents learn, in numbers; some of it names what is later, or no lesson at all.
 fn build(steps: &[(u8, u8, u8, u16)]) -> Vec<Fact> {
-    let mut facts = enrolments();
+    let mut facts = enrolments(4);
     let mut at_ms = 2_000;
     for (index, (agent, kind, subject, gap)) in steps.iter().enumerate() {
         at_ms += u64::from(*gap);
@@ -135,9 +112,7 @@ proptest! {
     fn any_order_and_any_repetition_teach_the_same(steps in steps(), order in any::<u64>()) {
         let facts = build(&steps);
         let straight = folded(facts.iter());
-        let mut shuffled: Vec<&Fact> = facts.iter().chain(facts.iter().step_by(3)).collect();
-        shuffled.sort_by_key(|fact| Digest::of("o", &[&fact.place.record.0, &order.to_le_bytes()]));
-        let other = folded(shuffled.into_iter());
+        let other = folded(shuffled(&facts, order));
         for at_ms in [3_000, 12_000, LATER] {
             let at = Stamp::from_ms(at_ms);
             prop_assert_eq!(digest(&straight, at), digest(&other, at));
@@ -156,7 +131,7 @@ proptest! {
         let mut pruned = folded(below.into_iter());
         pruned.prune(edge, &claim_rules());
         for fact in above {
-            pruned.insert(fact.clone(), &RULES);
+            pruned.insert(fact.clone(), &rules());
         }
         let whole = folded(facts.iter());
         if pruned.needs_refold().is_none() {
@@ -175,7 +150,7 @@ proptest! {
         let late = late.index(facts.len());
         let mut pruned = folded(facts.iter().enumerate().filter(|(i, _)| *i != late).map(|(_, f)| f));
         pruned.prune(Stamp::from_ms(LATER - 1), &claim_rules());
-        pruned.insert(facts[late].clone(), &RULES);
+        pruned.insert(facts[late].clone(), &rules());
         let again = match pruned.needs_refold() {
             Some(Refold::Everything) => folded(facts.iter()),
             Some(Refold::Topics(_)) | None => pruned,
@@ -187,7 +162,7 @@ proptest! {
 
 #[test]
 fn a_superseded_decision_binds_until_then_and_not_after() {
-    let mut facts = enrolments();
+    let mut facts = enrolments(4);
     let first = fact(
         10,
         1,
@@ -238,7 +213,7 @@ fn a_superseded_decision_binds_until_then_and_not_after() {
 
 #[test]
 fn what_stands_before_a_decision_takes_no_place_of_it() {
-    let mut facts = enrolments();
+    let mut facts = enrolments(4);
     let later = fact(
         10,
         1,
@@ -257,7 +232,7 @@ fn what_stands_before_a_decision_takes_no_place_of_it() {
 
 #[test]
 fn two_that_took_one_place_without_knowing_of_each_other_are_both_shown() {
-    let mut facts = enrolments();
+    let mut facts = enrolments(4);
     let first = fact(
         10,
         1,
@@ -289,7 +264,7 @@ fn two_that_took_one_place_without_knowing_of_each_other_are_both_shown() {
 
 #[test]
 fn a_flood_of_trifles_pushes_out_nothing_that_matters() {
-    let mut facts = enrolments();
+    let mut facts = enrolments(4);
     facts.push(fact(
         9,
         1,
@@ -311,7 +286,7 @@ fn a_flood_of_trifles_pushes_out_nothing_that_matters() {
     pruned.prune(edge, &claim_rules());
     let weight = pruned.weight();
     for fact in facts.iter().filter(|fact| fact.place.stamp > edge) {
-        pruned.insert(fact.clone(), &RULES);
+        pruned.insert(fact.clone(), &rules());
     }
     assert!(weight < whole.weight());
     assert_eq!(found, decisions(&pruned, LATER, false));
@@ -319,7 +294,7 @@ fn a_flood_of_trifles_pushes_out_nothing_that_matters() {
 
 #[test]
 fn each_agent_has_one_voice_and_the_author_praises_nothing() {
-    let mut facts = enrolments();
+    let mut facts = enrolments(4);
     let made = fact(10, 1, 2_000, remedy("e"));
     facts.push(made.clone());
     let said = [
@@ -349,7 +324,7 @@ fn each_agent_has_one_voice_and_the_author_praises_nothing() {
         Tally { helped, failed }
     );
     // The planted fault counts every word.
-    let mut rules = RULES;
+    let mut rules = rules();
     rules.sabotage = Sabotage {
         outcomes_doubled: true,
         ..Sabotage::default()
@@ -359,4 +334,128 @@ fn each_agent_has_one_voice_and_the_author_praises_nothing() {
         broken.insert(fact.clone(), &rules);
     }
     assert_ne!(tally(&broken, LATER), Tally { helped, failed });
+}
+
+#[test]
+fn the_most_promising_fix_comes_first_also_after_a_checkpoint() {
+    let mut facts = enrolments(4);
+    let texts = [
+        "error[E0382]: borrow of moved value: `queue`",
+        "error[E0382]: borrow of moved value: `index`",
+        "error[E0382]: borrow of a moved value, partially: `index`",
+        "ValueError: no room",
+    ];
+    for (number, text) in texts.into_iter().enumerate() {
+        facts.push(fact(
+            10 + number as u64,
+            1,
+            2_000 + number as u64,
+            remedy(text),
+        ));
+    }
+    facts.push(fact(20, 2, 3_000, outcome(&facts[5].clone(), false)));
+    let folds = folded(facts.iter());
+    let told = |folds: &Folds, limit| {
+        let view = read(folds, LATER, |reading| {
+            reading.fixes("error[E0382]: borrow of moved value: `queue`", limit)
+        });
+        let fixes = view.fixes.into_iter();
+        fixes
+            .map(|fix| (fix.remedy.place, fix.how, fix.confidence_permille))
+            .collect::<Vec<_>>()
+    };
+    let all = told(&folds, usize::MAX);
+    // A new one is trusted by half, one that has failed once by a third.
+    assert_eq!(all[0], (facts[4].place, FixMatch::Same, 500));
+    let kind = (facts[5].place, FixMatch::Kind, 266);
+    assert!(all.contains(&kind), "{all:?}");
+    assert!(
+        all.iter().any(|(_, how, _)| *how == FixMatch::Alike),
+        "{all:?}"
+    );
+    assert!(all.is_sorted_by(|one, next| one.2 >= next.2), "{all:?}");
+    assert!(!all.iter().any(|(place, ..)| *place == facts[7].place));
+    assert_eq!(told(&folds, 1), all[..1]);
+    let mut again: Folds = wire::decode(&wire::encode(&folds), usize::MAX).expect("it was encoded");
+    again.restored(&rules(), Stamp::from_ms(LATER));
+    assert_eq!(told(&again, usize::MAX), all);
+}
+
+#[test]
+fn decisions_are_found_by_their_words() {
+    let mut facts = enrolments(4);
+    for (number, topic) in ["the log", "the index", "one log, and another log"]
+        .into_iter()
+        .enumerate()
+    {
+        let decide = decide(topic, DecideKind::Decision, Importance::Normal, &[]);
+        facts.push(fact(10 + number as u64, 1, 2_000 + number as u64, decide));
+    }
+    let folds = folded(facts.iter());
+    let found = |words: &str| {
+        let wanted = DecisionsWanted {
+            search: Some(words.into()),
+            limit: 10,
+            ..DecisionsWanted::default()
+        };
+        let views = read(&folds, LATER, |reading| reading.decisions(&wanted));
+        views.iter().map(|view| view.place).collect::<Vec<_>>()
+    };
+    assert_eq!(found("LOG"), [facts[6].place, facts[4].place]);
+    assert_eq!(found("index"), [facts[5].place]);
+    assert!(found("nothing at all").is_empty());
+}
+
+#[test]
+fn what_names_nothing_that_is_there_is_refused() {
+    let mut world = Loop::new(1);
+    world.open(0);
+    world.enrol(0, "ada");
+    let nothing = fact(1, 1, 1, remedy("ValueError: no room"));
+    let mut refused = |action: Action| match world.act(0, "ada", action) {
+        Ok(answer) => panic!("{answer:?}"),
+        Err(rejection) => rejection.code,
+    };
+    let unknown = decide("db", DecideKind::Decision, Importance::Low, &[&nothing]);
+    assert_eq!(refused(unknown), Code::DecisionUnknown);
+    assert_eq!(refused(outcome(&nothing, true)), Code::RemedyUnknown);
+    // Neither a text that is not its own form nor a form of another version is found by anybody.
+    let Action::Remedy(good) = remedy("ValueError: no room") else {
+        panic!("a remedy")
+    };
+    let mut other = good.clone();
+    other.error = "ValueError: no room".into();
+    assert_eq!(refused(Action::Remedy(other)), Code::Malformed);
+    let mut other = good.clone();
+    other.form = 2;
+    assert_eq!(refused(Action::Remedy(other)), Code::Malformed);
+    let record =
+        |answer: Result<unisono_core::node::Answer, _>| match answer.expect("it is taken").body {
+            unisono_core::node::AnswerBody::Recorded(done) => done.place.record,
+            other => panic!("{other:?}"),
+        };
+    let remedy = record(world.act(0, "ada", Action::Remedy(good)));
+    let helped = Outcome {
+        remedy,
+        helped: true,
+        text: String::new(),
+    };
+    record(world.act(0, "ada", Action::Outcome(helped)));
+    let first = record(world.act(
+        0,
+        "ada",
+        decide("db", DecideKind::Decision, Importance::Low, &[]),
+    ));
+    let supersede = || {
+        let mut action = decide("db", DecideKind::Decision, Importance::Low, &[]);
+        if let Action::Decide(decide) = &mut action {
+            decide.supersedes.push(first);
+        }
+        action
+    };
+    record(world.act(0, "ada", supersede()));
+    let again = world
+        .act(0, "ada", supersede())
+        .expect_err("it is superseded");
+    assert_eq!(again.code, Code::DecisionSuperseded);
 }

@@ -17,6 +17,7 @@ mod faults;
 mod first_run;
 mod harass;
 mod leaving;
+mod lessons;
 mod plans;
 mod process;
 mod reference;
