@@ -26,6 +26,7 @@ pub mod together;
 pub mod trust;
 pub mod view;
 pub mod views;
+pub mod voices;
 pub mod window;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};

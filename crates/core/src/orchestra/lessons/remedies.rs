@@ -8,6 +8,7 @@ use unisono_model::{Action, AgentId, Digest, Outcome, Place, Remedy, Stamp};
 use super::error::ErrorForm;
 use super::limits::REMEDIES_KEPT_MAX;
 use crate::orchestra::fact::Fact;
+use crate::orchestra::voices::Voices;
 
 /// The fold over remedies and their outcomes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -16,8 +17,8 @@ pub struct Remedies {
     /// The errors' forms: they follow from the rest.
     #[serde(skip)]
     forms: BTreeMap<Place, ErrorForm>,
-    /// By the remedy's record.
-    outcomes: BTreeMap<Digest, BTreeMap<Place, Told>>,
+    /// Whether it helped.
+    outcomes: Voices<bool>,
 }
 
 /// A remedy with its origin.
@@ -29,12 +30,6 @@ pub struct Known {
     pub iteration: u32,
     /// What it says.
     pub remedy: Remedy,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Told {
-    agent: AgentId,
-    helped: bool,
 }
 
 /// How many agents say that a remedy helped, and how many that it did not.
@@ -82,9 +77,8 @@ impl Remedies {
         } else {
             fact.agent
         };
-        let helped = outcome.helped;
-        let told = self.outcomes.entry(outcome.remedy).or_default();
-        told.insert(fact.place, Told { agent, helped });
+        self.outcomes
+            .insert(outcome.remedy, fact.place, agent, outcome.helped);
     }
 
     /// Takes a remedy out again.
@@ -95,12 +89,7 @@ impl Remedies {
 
     /// Takes an outcome out again.
     pub fn forget(&mut self, place: Place, outcome: &Outcome) {
-        if let Some(told) = self.outcomes.get_mut(&outcome.remedy) {
-            told.remove(&place);
-            if told.is_empty() {
-                self.outcomes.remove(&outcome.remedy);
-            }
-        }
+        self.outcomes.retract(&outcome.remedy, &place);
     }
 
     /// The latest remedies at a stamp, newest first.
@@ -130,13 +119,8 @@ impl Remedies {
     /// What is said of a remedy at a stamp: the latest word of each agent, one voice each. Whoever
     /// made it can say that it failed after all, but praises nothing of its own.
     pub fn tally(&self, place: &Place, author: AgentId, at: Stamp) -> Tally {
-        let told = self.outcomes.get(&place.record).into_iter().flatten();
-        let said: BTreeMap<AgentId, bool> = told
-            .filter(|(other, _)| *other > place && other.stamp <= at)
-            .map(|(_, told)| (told.agent, told.helped))
-            .collect();
         let mut tally = Tally::default();
-        for (agent, helped) in said {
+        for (agent, (_, helped)) in self.outcomes.latest(place, at) {
             if !helped {
                 tally.failed += 1;
             } else if agent != author {
@@ -156,23 +140,11 @@ impl Remedies {
         self.held
             .retain(|place, _| *place > edge || kept.contains_key(&place.record));
         self.forms.retain(|place, _| self.held.contains_key(place));
-        self.outcomes.retain(|remedy, told| {
-            let mut last = BTreeMap::new();
-            for (place, one) in told.range(..=edge) {
-                last.insert(one.agent, *place);
-            }
-            // What is not held below the frontier cannot come to stand there.
-            let stands = |place: &Place, one: &Told| {
-                let after = kept.get(remedy).is_some_and(|remedy| place > remedy);
-                after && last[&one.agent] == *place
-            };
-            told.retain(|place, one| *place > edge || stands(place, one));
-            !told.is_empty()
-        });
+        self.outcomes.prune(frontier, &kept);
     }
 
     /// Remedies and outcomes kept in memory.
     pub fn weight(&self) -> usize {
-        self.held.len() + self.outcomes.values().map(BTreeMap::len).sum::<usize>()
+        self.held.len() + self.outcomes.weight()
     }
 }

@@ -5,6 +5,8 @@ use alloc::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use unisono_model::{AgentId, Cue, CueAnswer, CueWord, Digest, Place, Stamp};
 
+use crate::orchestra::voices::Voices;
+
 /// How long a cue is shown after its target (ms).
 pub const CUE_SHOWN_MS: u64 = 3_600_000;
 /// The furthest that a cue's target may lie after its stamp (ms); what lies further is shown until
@@ -15,7 +17,7 @@ const CUE_AHEAD_MS_MAX: u64 = 25 * 3_600_000;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Cues {
     given: BTreeMap<Place, Given>,
-    answers: BTreeMap<Digest, BTreeMap<Place, Told>>,
+    answers: Voices<Told>,
 }
 
 /// A cue with its origin.
@@ -27,11 +29,9 @@ pub struct Given {
     pub cue: Cue,
 }
 
-/// An answer with its origin.
+/// An answer.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Told {
-    /// Whose.
-    pub agent: AgentId,
     /// What it says.
     pub word: CueWord,
     /// Why.
@@ -55,14 +55,10 @@ impl Cues {
     /// Takes in an answer, whether or not its cue is held yet.
     pub fn answer(&mut self, place: Place, agent: AgentId, answer: &CueAnswer) {
         let told = Told {
-            agent,
             word: answer.word,
             text: answer.text.clone(),
         };
-        self.answers
-            .entry(answer.cue)
-            .or_default()
-            .insert(place, told);
+        self.answers.insert(answer.cue, place, agent, told);
     }
 
     /// Takes a cue out again.
@@ -72,9 +68,7 @@ impl Cues {
 
     /// Takes an answer out again.
     pub fn retract_answer(&mut self, place: Place, answer: &CueAnswer) {
-        if let Some(answers) = self.answers.get_mut(&answer.cue) {
-            answers.remove(&place);
-        }
+        self.answers.retract(&answer.cue, &place);
     }
 
     /// The cues that are shown at a stamp, by place, each with the latest answer of everybody.
@@ -84,7 +78,7 @@ impl Cues {
     ) -> impl Iterator<Item = (Place, &Given, BTreeMap<AgentId, (Place, &Told)>)> {
         let given = self.given.range(..=Place::end_of(at));
         let shown = given.filter(move |(place, one)| one.shown_until(place) >= at);
-        shown.map(move |(place, one)| (*place, one, self.latest(place, at)))
+        shown.map(move |(place, one)| (*place, one, self.answers.latest(place, at)))
     }
 
     /// Whether a cue of this name is held at a stamp.
@@ -94,37 +88,17 @@ impl Cues {
             .any(|(place, _)| place.record == *record)
     }
 
-    /// Nobody answers before it was asked: what stands before its cue is no answer.
-    fn latest(&self, cue: &Place, at: Stamp) -> BTreeMap<AgentId, (Place, &Told)> {
-        let answers = self.answers.get(&cue.record).into_iter().flatten();
-        let told = answers.filter(|(place, _)| *place > cue && place.stamp <= at);
-        told.map(|(place, told)| (told.agent, (*place, told)))
-            .collect()
-    }
-
     /// Drops cues that are not shown at the frontier any more, and answers to what is not held.
     pub fn prune(&mut self, frontier: Stamp) {
         self.given
             .retain(|place, one| one.shown_until(place) >= frontier);
-        let held: alloc::collections::BTreeSet<Digest> =
-            self.given.keys().map(|place| place.record).collect();
-        let edge = Place::end_of(frontier);
-        self.answers.retain(|cue, answers| {
-            let mut last = BTreeMap::new();
-            for (place, told) in answers.range(..=edge) {
-                last.insert(told.agent, *place);
-            }
-            let known = held.contains(cue);
-            // Where the cue is not held it may come yet, with a stamp above the frontier, and so do
-            // its answers then.
-            let stands = |place: &Place, told: &Told| known && last[&told.agent] == *place;
-            answers.retain(|place, told| *place > edge || stands(place, told));
-            !answers.is_empty()
-        });
+        let held = self.given.keys();
+        let held = held.map(|place| (place.record, *place)).collect();
+        self.answers.prune(frontier, &held);
     }
 
     /// Cues and answers kept in memory.
     pub fn weight(&self) -> usize {
-        self.given.len() + self.answers.values().map(BTreeMap::len).sum::<usize>()
+        self.given.len() + self.answers.weight()
     }
 }
