@@ -3,8 +3,9 @@
 
 use unisono_core::orchestra::Folds;
 use unisono_core::orchestra::fact::Fact;
+use unisono_core::orchestra::lessons::error::ErrorForm;
 use unisono_model::{
-    Action, AgentId, Digest, FieldChange, FieldValue, SignalKind, TaskChange, TaskStatus,
+    Action, AgentId, Digest, FieldChange, FieldValue, Remedy, SignalKind, TaskChange, TaskStatus,
 };
 
 use crate::interference::{LATER, claim, enrolments, fact, folded, read, rules, signal};
@@ -205,4 +206,31 @@ fn a_crowd_on_one_topic_is_read_in_the_time_of_a_crowd() {
     // much other work.
     let time = crowd(4_000);
     assert!(time < std::time::Duration::from_secs(1), "{time:?}");
+}
+
+/// A node answers all its agents with one loop, and remedies can be long.
+#[test]
+fn what_is_not_told_of_fixes_is_not_copied() {
+    let mut folds = folded(&enrolments(1));
+    let text = "do this, ".repeat(2_000);
+    for n in 0..2_000 {
+        let error = ErrorForm::of(&format!("error[E0382]: borrow of moved value: `queue_{n}`"));
+        let remedy = Remedy {
+            form: 1,
+            error: error.text(),
+            text: text.clone(),
+            cause: String::new(),
+            files: Vec::new(),
+        };
+        let remedy = Action::Remedy(Box::new(remedy));
+        folds.insert(fact(1_000 + n, 1, 2_000 + n, remedy), &rules());
+    }
+    let asked = "error[E0382]: borrow of moved value: `queue`";
+    read(&folds, LATER, |reading| {
+        assert_eq!(reading.fixes(asked, usize::MAX).fixes.len(), 2_000);
+        let whole = took(|| drop(reading.fixes(asked, usize::MAX)));
+        let some = took(|| drop(reading.fixes(asked, 5)));
+        println!("five of 2,000 fixes take {some:?}, all {whole:?}");
+        assert!(some * 2 < whole, "five take {some:?}, all take {whole:?}");
+    });
 }
