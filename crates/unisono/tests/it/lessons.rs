@@ -48,7 +48,7 @@ fn what_was_decided_and_what_helped_is_told_on_the_other_node() {
         &first,
     ];
     assert_eq!(n1.fails(&place, 5, &again)["code"], "decision_superseded");
-    let error = "error[E0382]: borrow of moved value: `queue`\n --> /home/ada/src/a.rs:4:20\n";
+    let error = "error[E0382]: borrow of moved value: `queue`\n --> ada/src/a.rs:4:20\n";
     let remedy = n1.json(
         &place,
         &["fix", error, "--record", "clone\rit", "--as", "ada"],
