@@ -168,7 +168,8 @@ fn signed_anew(head: &str, lines: &[(String, Digest)], bundles: usize) -> (Strin
             "unisono/audit/v1",
             &[&cluster.0, &node.0, &digest.0, &one.0],
         );
-        text += &format!("{line}\n");
+        text.push_str(line);
+        text.push('\n');
     }
     let signature = BASE64.encode(&key.sign(&digest.0).to_bytes());
     let end = json!({ "bundles": bundles, "digest": digest, "signature": signature });
