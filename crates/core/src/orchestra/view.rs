@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use unisono_model::capability::Tier;
 use unisono_model::{
     Action, AgentId, AgentKind, ChainCut, ChainId, ClusterId, Digest, Fence, Held, IdempotencyKey,
-    Incarnation, Incident, LogId, NodeId, OrchestraId, Place, Rejection, Relation, Setting,
-    SignalKind, Stamp, Status, TaskStatus, Urgency,
+    Incident, LogId, NodeId, OrchestraId, Place, Rejection, Relation, Setting, SignalKind, Stamp,
+    Status, TaskStatus, Urgency,
 };
 
 pub use super::brief::{BriefLine, BriefPart, BriefView};
@@ -21,8 +21,10 @@ pub use super::lessons::view::*;
 pub use super::score::{BarrierView, CueView, OpeningView, PartyView, PlayerView, TempoView};
 use crate::replication::Cursor;
 pub use files::{ApprovalView, FileView, PlanView, WriteView};
+pub use status::{Counters, DamageView, MemberView, OrchestraView, StatusView};
 
 mod files;
+mod status;
 
 /// The answer to a question.
 #[derive(Clone, Debug)]
@@ -410,116 +412,6 @@ pub struct RecordsView {
     pub more: bool,
     /// On the last page: what is missing behind it and will not come, if anything.
     pub lost: Option<Rejection>,
-}
-
-/// How the node is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct StatusView {
-    /// Who it is.
-    pub node: NodeId,
-    /// Its name.
-    pub name: String,
-    /// Its region.
-    pub region: String,
-    /// Its cluster.
-    pub cluster: ClusterId,
-    /// This life.
-    pub incarnation: Incarnation,
-    /// The members.
-    pub members: Vec<MemberView>,
-    /// Whether writes are refused because the disk is full.
-    pub disk_full: bool,
-    /// This node's clock minus the other members' (median, ms), where two or more were heard.
-    pub clock_offset_ms: Option<i64>,
-    /// How far it has stamped ahead of its clock (ms), where that is too far: where others are
-    /// members it takes no writes until its clock has come near, and it admits nobody.
-    pub stamps_ahead_ms: Option<u64>,
-    /// Requests that wait.
-    pub waiting: u64,
-    /// Stored bundles that this node can no longer read.
-    pub damage: Vec<DamageView>,
-    /// Counters.
-    pub counters: Counters,
-}
-
-/// Bundles of a log that were once written and can no longer be read. What agents see of them is
-/// unchanged as long as a checkpoint covers them.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct DamageView {
-    /// Whose.
-    pub orchestra: OrchestraId,
-    /// Of which log.
-    pub log: LogId,
-    /// Which bundles: first and last, both included, rising.
-    pub bundles: Vec<(u64, u64)>,
-    /// In which segments of this node's journal they stood, where that is known.
-    pub segments: Vec<u64>,
-    /// Whether there is a member to get them from.
-    pub asked: bool,
-}
-
-/// A member of the cluster.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct MemberView {
-    /// Who.
-    pub node: NodeId,
-    /// Its name.
-    pub name: String,
-    /// Its region.
-    pub region: String,
-    /// Where it is reached.
-    pub address: String,
-    /// Its life.
-    pub incarnation: Incarnation,
-    /// Whether gossip holds it for alive.
-    pub alive: bool,
-    /// When it was last heard (ms ago), where it was.
-    pub heard_ms_ago: Option<u64>,
-    /// The round trip (µs), where measured.
-    pub round_trip_us: Option<u64>,
-    /// How many bundles it said it lacks, at its last digest.
-    pub behind: u64,
-    /// Votes for its removal.
-    pub removal_votes: u16,
-    /// Removed.
-    pub removed: bool,
-    /// It has left of its own accord.
-    pub left: bool,
-}
-
-/// What has happened since the start.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "each name is its meaning")]
-pub struct Counters {
-    pub records_made: u64,
-    pub records_received: u64,
-    pub bundles_written: u64,
-    pub bundles_received: u64,
-    pub bundles_duplicate: u64,
-    pub bundles_refused: u64,
-    pub batches: u64,
-    pub heads_written: u64,
-    pub frames_sent: u64,
-    pub frames_received: u64,
-    pub bytes_sent: u64,
-    pub bytes_received: u64,
-    pub repairs_asked: u64,
-    pub repairs_served: u64,
-    pub bundles_mended: u64,
-    pub refolds: u64,
-    pub forks: u64,
-    pub rejections: u64,
-}
-
-/// An orchestra that this node holds.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct OrchestraView {
-    /// Its id.
-    pub orchestra: OrchestraId,
-    /// Its name, where known.
-    pub name: String,
-    /// Records held.
-    pub records: u64,
 }
 
 /// What rights stand, and what they have refused.
