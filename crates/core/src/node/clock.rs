@@ -1,9 +1,10 @@
 //! What a node thinks of its own wall clock: how far it is from the other members', and whether
 //! somebody has just set it.
 
+use alloc::format;
 use alloc::vec::Vec;
 
-use unisono_model::NodeId;
+use unisono_model::{Code, NodeId, Rejection};
 
 use super::output::{Note, Output};
 use super::{Node, limits};
@@ -21,6 +22,26 @@ pub(super) struct WallClock {
 }
 
 impl Node {
+    /// Whether disk and clock let this node write.
+    pub(super) fn may_write(&self, context: &Context<'_>) -> Result<(), Rejection> {
+        if self.disk_retry_ms.is_some_and(|at| context.now_ms() < at) {
+            return Err(super::batch::full());
+        }
+        if let Some(offset_ms) = self.clock_off() {
+            return Err(clock_off(offset_ms));
+        }
+        if self.clock_unsure(context.now_ms()) {
+            return Err(clock_jumped());
+        }
+        if let Some(ahead_ms) = self.stamps_ahead_ms(context) {
+            return Err(stamps_ahead(ahead_ms));
+        }
+        if let Some(ahead_ms) = self.admitted_ahead_ms(context) {
+            return Err(before_admission(ahead_ms));
+        }
+        Ok(())
+    }
+
     /// Notices that the wall clock has moved otherwise than the monotonic one: somebody has set it,
     /// or the machine has slept. What was known of it holds no longer, so that others are asked at
     /// once: until their summaries came by themselves, a node whose clock had been set ahead by an
@@ -111,4 +132,44 @@ impl Node {
             -if low.abs() < high.abs() { low } else { high }
         });
     }
+}
+
+fn before_admission(ahead_ms: u64) -> Rejection {
+    Rejection::new(
+        Code::ClockOff,
+        format!(
+            "this node was admitted {ahead_ms} ms ahead of its clock, by a member whose clock is off; nothing was written"
+        ),
+    )
+    .hint("other nodes take writes meanwhile, and this one does when its clock has come there")
+    .retry_after(ahead_ms.min(5_000))
+}
+
+fn stamps_ahead(ahead_ms: u64) -> Rejection {
+    let rest_ms = ahead_ms.saturating_sub(limits::STAMPS_AHEAD_MS_MAX).max(1);
+    let detail = format!(
+        "this node's clock was ahead, and it has stamped {ahead_ms} ms further than its clock is \
+         now: others would see what it writes only then; nothing was written"
+    );
+    Rejection::new(Code::ClockOff, detail)
+        .hint(format!(
+            "other nodes take writes; this one does again in {rest_ms} ms"
+        ))
+        .retry_after(rest_ms)
+}
+
+fn clock_jumped() -> Rejection {
+    let why = "this node's clock has just jumped, and it asks the others for the time; nothing was written";
+    Rejection::new(Code::ClockOff, why)
+        .hint("ask again in a moment, or ask another node")
+        .retry_after(limits::CLOCK_UNSURE_MS / 4)
+}
+
+fn clock_off(offset_ms: i64) -> Rejection {
+    Rejection::new(
+        Code::ClockOff,
+        format!("this node's clock is {offset_ms} ms off the other members'; nothing was written"),
+    )
+    .hint("set its clock; reads go on, and other nodes take writes")
+    .retry_after(5_000)
 }
