@@ -279,11 +279,15 @@ impl Folds {
             Standing::Upsets => self.upset = true,
         }
         self.counts.valid += 1;
+        let late = fact.place.stamp <= self.pruned;
+        if late && rules.sabotage.checkpoint_kept {
+            // Planted: what is folded stands, whoever comes late to it.
+            return;
+        }
         self.window.insert(fact.place.stamp);
         self.agents.insert(fact);
         self.course.insert(fact);
         self.signals.insert(fact);
-        let (late, upset) = (fact.place.stamp <= self.pruned, self.upset);
         self.upset |= late && Interference::is_upset_by(&fact.body.action);
         self.interference.insert(fact, rules.sabotage);
         self.tasks.insert(fact);
@@ -308,10 +312,6 @@ impl Folds {
             self.claims.insert_by_arrival(fact);
         } else {
             self.claims.insert(fact);
-        }
-        if rules.sabotage.checkpoint_kept {
-            self.claims.keep_checkpoint();
-            self.upset = upset;
         }
     }
 
