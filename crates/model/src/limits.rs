@@ -44,7 +44,7 @@ pub const STAMP_AHEAD_MS_MAX: u64 = 500;
 pub const IDEMPOTENCY_MS: u64 = 24 * 3_600_000;
 /// Most earlier logs that a log's first bundle may close.
 pub const BUNDLE_CLOSES_MAX: usize = 256;
-/// Ends of logs in one part of a [`crate::Leave`]: with as many members as there can be, it fits into
+/// Ends of logs in one part of a `Leave`: with as many members as there can be, it fits into
 /// a record.
 pub const LEAVE_ENDS_MAX: usize = 512;
 /// Most members that a view of the cluster lists.
