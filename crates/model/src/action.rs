@@ -391,9 +391,9 @@ pub struct Leave {
     /// Where its logs end, in order; those that a later one closes are left out. Nothing was written
     /// in an orchestra that is not named by any part.
     pub ends: Vec<OrchestraEnd>,
-    /// Whom it leaves the cluster to, in order: where nobody else is left of the view that the next
-    /// one follows, that one follows these.
-    pub staying: Vec<NodeId>,
+    /// The lives to which it leaves the cluster, in order of nodes: where nobody else is left of the
+    /// view that the next one follows, that one follows these.
+    pub staying: Vec<LogId>,
     /// Whether this is the last part: with it the life is over.
     pub last: bool,
 }

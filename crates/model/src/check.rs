@@ -59,7 +59,10 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
             if !leave.ends.is_sorted_by(|one, next| one < next) {
                 return Err(Malformed::Limit("ends of logs"));
             }
-            nodes("staying members", leave.staying.iter())
+            nodes(
+                "staying members",
+                leave.staying.iter().map(|life| &life.node),
+            )
         }
         // Whether they are a token is for validity to say: a bad one is a void record, no bad bytes.
         Action::Present(token) => {

@@ -183,7 +183,10 @@ fn leave() -> Leave {
             orchestra: ORCHESTRA,
             end,
         }],
-        staying: vec![NodeId([9; 32])],
+        staying: vec![LogId {
+            node: NodeId([9; 32]),
+            incarnation: Incarnation::default(),
+        }],
         last: true,
     }
 }

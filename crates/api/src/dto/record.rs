@@ -229,7 +229,7 @@ impl From<Leave> for LeaveShown {
     fn from(leave: Leave) -> Self {
         Self {
             orchestras: leave.ends.len(),
-            staying: leave.staying,
+            staying: leave.staying.into_iter().map(|life| life.node).collect(),
         }
     }
 }

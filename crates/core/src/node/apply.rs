@@ -57,7 +57,9 @@ impl Node {
         }
         self.stand_on_members();
         self.push(context, own, relayed, out);
-        for ((node, orchestra), logs) in acknowledged {
+        // Whoever is about to go is no place to keep anything.
+        let stays = !self.is_frozen();
+        for ((node, orchestra), logs) in acknowledged.into_iter().filter(|_| stays) {
             let frame = Frame::Have {
                 orchestra,
                 logs: logs.into_iter().collect(),

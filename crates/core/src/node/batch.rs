@@ -34,7 +34,7 @@ pub(super) struct Made {
 }
 
 impl Made {
-    fn is_last_word(&self) -> bool {
+    pub(super) fn is_last_word(&self) -> bool {
         matches!(self.body.action, Action::Leave(_))
     }
 
@@ -123,7 +123,9 @@ impl Node {
             mended: Vec::new(),
         };
         self.stage_mended(&mut batch);
-        self.stage_incoming(context, &mut batch, out);
+        if !self.is_frozen() || self.has_left() {
+            self.stage_incoming(context, &mut batch, out);
+        }
         self.stage_own(context, &mut batch, out);
         if batch.bundles.is_empty() && batch.proofs.is_empty() && batch.mended.is_empty() {
             return;
@@ -210,12 +212,18 @@ impl Node {
     /// Bundles own work, and writes heads where others wait for them.
     fn stage_own(&mut self, context: &mut Context<'_>, batch: &mut Batch, out: &mut Vec<Output>) {
         let now_ms = context.now_ms();
-        if self.has_left() {
-            // Nothing comes after the last word; what this node would have said by itself is moot.
+        let last_word = self.queue.iter().any(Made::is_last_word);
+        let mute = self.is_frozen() && (self.has_left() || !last_word);
+        self.wall_clock.holds_back = self.clock_unsure(now_ms);
+        if mute || self.wall_clock.holds_back {
+            // Nothing comes after what others were asked to keep; what this node would say by itself
+            // is moot then. And nothing is stamped by a clock that has just jumped.
             self.held_back = self.queue.len();
+            if mute {
+                self.forget_heads();
+            }
             return;
         }
-        let last_word = self.queue.iter().any(Made::is_last_word);
         let mut work: BTreeMap<OrchestraId, Vec<Made>> = BTreeMap::new();
         let mut later = Vec::new();
         let mut count = 0;
@@ -243,6 +251,9 @@ impl Node {
         let mut heads = false;
         let me = self.me;
         self.postpone_heads(context);
+        if last_word {
+            self.forget_heads();
+        }
         let spaces = self.spaces.iter().filter(|_| !last_word);
         for (id, space) in spaces {
             if !space.living.queue.is_empty() && !space.refolding && !space.living.broken {
@@ -285,11 +296,16 @@ impl Node {
         })
     }
 
+    fn forget_heads(&mut self) {
+        for space in self.spaces.values_mut() {
+            space.head_due_ms = None;
+        }
+    }
+
     /// Of the heads that are due, keeps those that can be written now and that anybody needs.
     fn postpone_heads(&mut self, context: &Context<'_>) {
         let now_ms = context.now_ms();
         let (me, now) = (self.me, self.now(context));
-        let unsure = self.clock_unsure(now_ms);
         let shown = self.cluster_head();
         let cluster_ready = self.spaces.get(&self.cluster).is_some_and(|s| !s.refolding);
         for space in self.spaces.values_mut() {
@@ -300,7 +316,7 @@ impl Node {
             // own orchestra has not, and counts as well.
             if !space.needs_head(&me) && space.foreign <= shown {
                 space.head_due_ms = None;
-            } else if unsure || space.refolding || !cluster_ready || space.foreign > now {
+            } else if space.refolding || !cluster_ready || space.foreign > now {
                 space.head_due_ms = Some(now_ms + limits::CARE_MS);
             }
         }

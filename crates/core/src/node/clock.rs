@@ -19,6 +19,8 @@ pub(super) struct WallClock {
     offset_ms: Option<i64>,
     /// It has jumped: until then (ms) nothing is written before two others were heard again.
     unsure_until_ms: u64,
+    /// Own work and heads wait for that.
+    pub(super) holds_back: bool,
 }
 
 impl Node {
@@ -61,6 +63,8 @@ impl Node {
         }
         self.measure_offset();
         self.wall_clock.unsure_until_ms = context.now_ms() + limits::CLOCK_UNSURE_MS;
+        // There will be a look at what was held back when this is over.
+        self.next_care_ms = self.next_care_ms.min(self.wall_clock.unsure_until_ms);
         let connected: Vec<NodeId> = self
             .peers
             .iter()
@@ -126,6 +130,10 @@ impl Node {
         let connected = self.peers.values().filter(|peer| peer.connected);
         let mut theirs: Vec<i64> = connected.filter_map(|peer| peer.clock_ms).collect();
         theirs.sort_unstable();
+        if theirs.len() >= 2 {
+            self.wall_clock.holds_back = false;
+            self.held_back = 0;
+        }
         self.wall_clock.offset_ms = (theirs.len() >= 2).then(|| {
             // Of an even number, the one nearer to us: doubt goes to the others.
             let (low, high) = (theirs[(theirs.len() - 1) / 2], theirs[theirs.len() / 2]);

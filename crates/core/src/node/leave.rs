@@ -4,18 +4,20 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use unisono_model::{
-    Action, Code, Digest, Leave, LogEnd, NodeId, OrchestraEnd, OrchestraId, Rejection,
-    limits as model_limits,
+    Action, Code, Digest, Leave, LogEnd, LogId, NodeId, OrchestraEnd, OrchestraId, Rejection,
+    Stamp, limits as model_limits,
 };
 
+use super::batch::Made;
 use super::input::{Submit, Ticket};
-use super::output::{AnswerBody, Output};
+use super::output::{AnswerBody, Class, Output};
 use super::{Node, limits};
 use crate::context::Context;
-use crate::replication::LogHead;
+use crate::replication::{Frame, VECTOR_MAX, keep_id};
 
 /// A leave that is under way.
 #[derive(Debug)]
@@ -25,12 +27,24 @@ pub(super) struct Leaving {
     deadline_ms: u64,
     /// How many others must hold everything.
     hand_to: usize,
-    /// In which orchestras a member has shown that it holds all that this node ever wrote there.
-    held: BTreeMap<NodeId, BTreeSet<OrchestraId>>,
+    /// What the others are asked to keep: everything that is held here, or after it the last word.
+    /// From then on nothing else is written or taken in.
+    questions: Vec<Question>,
+    /// Which of these each member has answered.
+    kept: BTreeMap<NodeId, BTreeSet<Digest>>,
     /// The last word is on its way to disk, or there.
     spoken: bool,
-    /// When the others are asked next what they hold (ms).
+    /// And the others are asked to keep it.
+    farewell: bool,
+    /// When the others are asked next (ms).
     next_ask_ms: u64,
+}
+
+#[derive(Debug)]
+struct Question {
+    id: Digest,
+    orchestra: OrchestraId,
+    logs: Vec<(LogId, u64)>,
 }
 
 impl Leaving {
@@ -39,6 +53,18 @@ impl Leaving {
         let told = self.ticket.is_none();
         let deadline_ms = if told { u64::MAX } else { self.deadline_ms };
         self.next_ask_ms.min(deadline_ms)
+    }
+
+    fn is_held_by(&self, node: &NodeId) -> bool {
+        let kept = self.kept.get(node);
+        let mut questions = self.questions.iter();
+        kept.is_some_and(|kept| questions.all(|question| kept.contains(&question.id)))
+    }
+
+    fn ask(&mut self, questions: Vec<Question>) {
+        self.questions = questions;
+        self.kept.clear();
+        self.next_ask_ms = 0;
     }
 }
 
@@ -53,14 +79,20 @@ impl Node {
         })
     }
 
-    /// Whether this node has left and others hold all that it wrote: its machine may be switched off.
+    /// Whether this node has left and others hold all that it held: its machine may be switched off.
     pub fn is_dispensable(&self) -> bool {
-        self.has_left() && self.leaving.is_none()
+        self.dispensable
     }
 
     /// Whether this node is about to leave, or others still lack something that it wrote.
     pub fn is_leaving(&self) -> bool {
         self.leaving.is_some()
+    }
+
+    /// Whether others have been asked to keep what is held here, so that nothing may be added to it.
+    pub(super) fn is_frozen(&self) -> bool {
+        let asked = self.leaving.as_ref();
+        asked.is_some_and(|leaving| !leaving.questions.is_empty()) || self.has_left()
     }
 
     /// Why nothing is taken any more, if so.
@@ -98,8 +130,10 @@ impl Node {
             ticket: Some(submit.ticket),
             deadline_ms: context.now_ms().saturating_add(submit.promise.deadline_ms),
             hand_to,
-            held: BTreeMap::new(),
+            questions: Vec::new(),
+            kept: BTreeMap::new(),
             spoken: false,
+            farewell: false,
             next_ask_ms: 0,
         });
         self.go_on_leaving(context, out);
@@ -132,53 +166,160 @@ impl Node {
             return;
         };
         let now_ms = context.now_ms();
-        let holders = self.holders_of_all(&leaving);
-        let (enough, late) = (
-            holders.len() >= leaving.hand_to,
-            now_ms >= leaving.deadline_ms,
-        );
-        if self.has_left() {
+        let left = self.has_left();
+        if left && !leaving.farewell {
+            leaving.farewell = true;
+            leaving.ask(
+                self.questions(|orchestra, log| *orchestra == self.cluster && *log == self.me),
+            );
+        } else if leaving.questions.is_empty() && self.is_quiet(now_ms) && self.queue.is_empty() {
+            leaving.ask(self.questions(|_, _| true));
+        }
+        let others = self.others();
+        let holders: Vec<NodeId> = others
+            .iter()
+            .copied()
+            .filter(|node| leaving.is_held_by(node))
+            .collect();
+        // Others may have left meanwhile: who stays is all there is to hand to.
+        let enough = holders.len() >= leaving.hand_to.min(others.len());
+        let late = now_ms >= leaving.deadline_ms;
+        if left {
             if (enough || late)
                 && let Some(ticket) = leaving.ticket.take()
             {
-                self.say_left(context, ticket, holders, leaving.hand_to, out);
+                self.say_left(
+                    context,
+                    ticket,
+                    holders,
+                    leaving.hand_to.min(others.len()),
+                    out,
+                );
             }
             if enough {
+                self.dispensable = true;
                 return;
             }
         } else if leaving.spoken {
-            // Where the disk was full, the last word was not written.
-            leaving.spoken = self.disk_retry_ms.is_none();
-            if late && let Some(ticket) = leaving.ticket.take() {
-                let why = "its last word is on its way to disk: nobody can tell yet";
-                let hint = "look at `unisono members` on another node";
-                let rejection = Rejection::new(Code::Unknown, why).hint(hint);
-                Self::reject(Some(ticket), rejection, out);
-            }
+            self.hope_for_the_disk(&mut leaving, late, out);
         } else if late {
-            self.stay_after_all(&leaving, holders.len(), out);
-            return;
-        } else if enough && self.is_idle() {
-            self.speak_last(context, &mut leaving);
+            return self.stay_after_all(&leaving, holders.len(), out);
+        } else if enough && !leaving.questions.is_empty() && self.is_quiet(now_ms) {
+            self.speak_last(context);
+            leaving.spoken = true;
         }
         if now_ms >= leaving.next_ask_ms {
             leaving.next_ask_ms = now_ms + limits::LEAVE_ASK_MS;
-            for (node, _) in self.current_members() {
-                if node != self.me.node && !holders_contain(&leaving, &node, self) {
-                    self.send_summary(context, node, out);
-                }
-            }
+            self.ask_to_keep(&leaving, &others, out);
         }
         self.leaving = Some(leaving);
         self.flush(context, out);
     }
 
-    /// Whether nothing that was taken is on its way.
-    fn is_idle(&self) -> bool {
+    /// The members that stay, without this node.
+    fn others(&self) -> Vec<NodeId> {
+        let members = self.current_members().into_iter().map(|(node, _)| node);
+        members.filter(|node| *node != self.me.node).collect()
+    }
+
+    /// Whether nothing that was taken is on its way, and the disk and the clock would take more.
+    fn is_quiet(&self, now_ms: u64) -> bool {
         let mut spaces = self.spaces.values();
-        self.queue.is_empty()
-            && self.batch.is_none()
+        self.batch.is_none()
+            && self.disk_retry_ms.is_none()
+            && !self.clock_unsure(now_ms)
             && spaces.all(|space| space.living.queue.is_empty() && !space.in_doubt())
+    }
+
+    /// Where the disk was full, the last word was not written.
+    fn hope_for_the_disk(&self, leaving: &mut Leaving, late: bool, out: &mut Vec<Output>) {
+        let queued = self.queue.iter().any(Made::is_last_word);
+        leaving.spoken = queued || self.batch.is_some() || self.disk_retry_ms.is_none();
+        if late && let Some(ticket) = leaving.ticket.take() {
+            let why = "its last word is on its way to disk: nobody can tell yet";
+            let hint = "look at `unisono members` on another node";
+            let rejection = Rejection::new(Code::Unknown, why).hint(hint);
+            Self::reject(Some(ticket), rejection, out);
+        }
+    }
+
+    /// What is held here of some logs, in as many questions as it takes.
+    fn questions(&self, of: impl Fn(&OrchestraId, &LogId) -> bool) -> Vec<Question> {
+        let mut questions = Vec::new();
+        for (orchestra, space) in &self.spaces {
+            let held = space.logs.iter();
+            let held = held.filter(|(log, state)| state.seq > 0 && of(orchestra, log));
+            let logs: Vec<(LogId, u64)> = held.map(|(log, state)| (*log, state.seq)).collect();
+            for logs in logs.chunks(VECTOR_MAX) {
+                questions.push(Question {
+                    id: keep_id(orchestra, logs),
+                    orchestra: *orchestra,
+                    logs: logs.to_vec(),
+                });
+            }
+        }
+        questions
+    }
+
+    fn ask_to_keep(&mut self, leaving: &Leaving, others: &[NodeId], out: &mut Vec<Output>) {
+        for node in others {
+            let kept = leaving.kept.get(node);
+            let open = leaving
+                .questions
+                .iter()
+                .filter(|question| kept.is_none_or(|kept| !kept.contains(&question.id)));
+            for question in open.take(limits::LEAVE_QUESTIONS_MAX) {
+                let frame = Frame::Keep {
+                    orchestra: question.orchestra,
+                    logs: question.logs.clone(),
+                };
+                self.send(*node, Class::Repair, &frame, out);
+            }
+        }
+    }
+
+    /// A member that leaves asks whether this node holds so much. One that is leaving itself says
+    /// nothing: two could let each other go.
+    pub(super) fn asked_to_keep(
+        &mut self,
+        from: NodeId,
+        orchestra: OrchestraId,
+        logs: &[(LogId, u64)],
+        out: &mut Vec<Output>,
+    ) {
+        if self.leaving.is_some() || !self.is_member() {
+            return;
+        }
+        let space = self.spaces.get(&orchestra);
+        let holds = space.is_some_and(|space| {
+            logs.iter().all(|(log, seq)| {
+                let state = space.logs.get(log);
+                state.is_some_and(|state| state.seq >= *seq || state.cut.is_some())
+            })
+        });
+        if holds {
+            let question = keep_id(&orchestra, logs);
+            self.send(from, Class::Repair, &Frame::Kept { question }, out);
+        } else {
+            self.send_vector(from, orchestra, true, out);
+        }
+    }
+
+    /// A member holds what it was asked for.
+    pub(super) fn note_kept(
+        &mut self,
+        context: &mut Context<'_>,
+        from: NodeId,
+        question: Digest,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(leaving) = &mut self.leaving else {
+            return;
+        };
+        if leaving.questions.iter().any(|one| one.id == question) {
+            leaving.kept.entry(from).or_default().insert(question);
+            self.go_on_leaving(context, out);
+        }
     }
 
     /// Where logs of this node end.
@@ -200,32 +341,18 @@ impl Node {
         ends
     }
 
-    /// The members that have shown that they hold all that this node wrote.
-    fn holders_of_all(&self, leaving: &Leaving) -> Vec<NodeId> {
-        let members = self.current_members().into_iter().map(|(node, _)| node);
-        members
-            .filter(|node| *node != self.me.node && holders_contain(leaving, node, self))
-            .collect()
-    }
-
-    /// The orchestras in which this node ever wrote.
-    fn wrote_in(&self) -> impl Iterator<Item = &OrchestraId> {
-        let wrote = self.spaces.values().filter(|space| {
-            let mut logs = space.logs.iter();
-            logs.any(|(log, state)| log.node == self.me.node && state.seq > 0)
-        });
-        wrote.map(|space| &space.id)
-    }
-
-    /// The last word, alone in its bundle: what came after it would be missing in it.
-    fn speak_last(&mut self, context: &Context<'_>, leaving: &mut Leaving) {
+    /// The last word, with nothing else in its bundle: what came after it would be missing in it.
+    fn speak_last(&mut self, context: &Context<'_>) {
         let ends = self.own_ends();
-        let mut staying: Vec<NodeId> = self
-            .current_members()
-            .into_iter()
-            .map(|(node, _)| node)
-            .filter(|node| *node != self.me.node)
-            .collect();
+        let mut staying: Vec<LogId> = Vec::new();
+        if let Some(cluster) = self.spaces.get(&self.cluster) {
+            let members = cluster.folds.members.all(Stamp::MAX).into_iter();
+            let others = members.filter(|one| one.stays() && one.admit.node != self.me.node);
+            staying.extend(others.map(|one| LogId {
+                node: one.admit.node,
+                incarnation: one.admit.incarnation,
+            }));
+        }
         staying.sort_unstable();
         staying.truncate(model_limits::MEMBERS_MAX);
         let parts = ends.chunks(model_limits::LEAVE_ENDS_MAX);
@@ -240,10 +367,6 @@ impl Node {
             let made = Self::own_record(context, self.cluster, Action::Leave(leave));
             self.queue.push_back(made);
         }
-        leaving.spoken = true;
-        // What was held so far lacks this.
-        leaving.held.clear();
-        leaving.next_ask_ms = 0;
     }
 
     fn say_left(
@@ -266,43 +389,14 @@ impl Node {
 
     fn stay_after_all(&mut self, leaving: &Leaving, holders: usize, out: &mut Vec<Output>) {
         let wanted = leaving.hand_to;
-        let why = format!(
-            "{holders} of {wanted} other members hold all that this node wrote: it did not leave, and \
-             takes requests again"
-        );
-        let rejection = Rejection::new(Code::NotHandedOver, why)
+        let why = if leaving.questions.is_empty() {
+            "what it had taken was not all on its disk and in its views in time".to_string()
+        } else {
+            format!("{holders} of {wanted} other members hold all that this node holds")
+        };
+        let detail = format!("{why}: it did not leave, and takes requests again");
+        let rejection = Rejection::new(Code::NotHandedOver, detail)
             .hint("look at `unisono members`; give it more time, or hand to fewer");
         Self::reject(leaving.ticket, rejection, out);
     }
-
-    /// A member's vector digests, by orchestra: where they are this node's own, it holds the same.
-    pub(super) fn note_digests(&mut self, from: NodeId, same: Vec<OrchestraId>) {
-        if let Some(leaving) = &mut self.leaving {
-            leaving.held.entry(from).or_default().extend(same);
-        }
-    }
-
-    /// A member has said where the logs of an orchestra stand with it.
-    pub(super) fn note_vector(&mut self, from: NodeId, id: OrchestraId, theirs: &[LogHead]) {
-        let (Some(leaving), Some(space)) = (&mut self.leaving, self.spaces.get(&id)) else {
-            return;
-        };
-        let heads: BTreeMap<_, (u64, Digest)> = theirs
-            .iter()
-            .map(|head| (head.log, (head.seq, head.head)))
-            .collect();
-        let holds = space
-            .logs
-            .iter()
-            .filter(|(log, state)| log.node == self.me.node && state.seq > 0)
-            .all(|(log, state)| heads.get(log) == Some(&(state.seq, state.head)));
-        if holds {
-            leaving.held.entry(from).or_default().insert(id);
-        }
-    }
-}
-
-fn holders_contain(leaving: &Leaving, node: &NodeId, of: &Node) -> bool {
-    let held = leaving.held.get(node);
-    held.is_some_and(|held| of.wrote_in().all(|orchestra| held.contains(orchestra)))
 }

@@ -34,6 +34,8 @@ pub const SUMMARY_IDLE_MS: u64 = 5_000;
 pub const HAND_TO: usize = 2;
 /// Between two questions of a leaving node what the others hold (ms).
 pub const LEAVE_ASK_MS: u64 = 250;
+/// Most of these questions to one member at once.
+pub const LEAVE_QUESTIONS_MAX: usize = 256;
 /// Between two requests to be admitted (ms, jittered by half).
 pub const JOIN_RETRY_MS: u64 = 1_000;
 /// How long an unanswered request for bundles blocks the next to the same peer (ms).

@@ -9,6 +9,7 @@ use super::output::{Class, Output};
 use super::space::as_agent;
 use super::{Node, limits};
 use crate::context::Context;
+use crate::orchestra::members::Member;
 use crate::orchestra::view::{MemberView, StatusView};
 use crate::replication::Frame;
 
@@ -37,8 +38,11 @@ impl Node {
     /// Whether this node belongs to the cluster, in this life or an earlier one that nobody removed.
     pub(super) fn is_admitted(&self) -> bool {
         self.spaces.get(&self.cluster).is_some_and(|cluster| {
-            let terms = cluster.folds.members.terms(&self.me.node);
-            terms.iter().any(|term| term.until.is_none()) && !self.has_left()
+            let members = cluster.folds.members.all(Stamp::MAX);
+            let mut own = members
+                .iter()
+                .filter(|member| member.admit.node == self.me.node);
+            own.any(Member::stays)
         })
     }
 
@@ -47,8 +51,7 @@ impl Node {
     /// admitted it was an hour ahead).
     pub(super) fn admitted_ahead_ms(&self, context: &Context<'_>) -> Option<u64> {
         let cluster = self.spaces.get(&self.cluster)?;
-        let terms = cluster.folds.members.terms(&self.me.node);
-        let since = terms.iter().find(|term| term.until.is_none())?.since;
+        let since = cluster.folds.members.belongs_since(&self.me.node)?;
         let now = self.now(context);
         (now <= since).then(|| since.as_ms().saturating_sub(now.as_ms()).max(1))
     }
@@ -156,7 +159,8 @@ impl Node {
             return;
         };
         for member in cluster.folds.members.all(Stamp::MAX) {
-            if member.admit.node != self.me.node && !member.admit.address.is_empty() {
+            let wanted = member.admit.node != self.me.node && !member.left;
+            if wanted && !member.admit.address.is_empty() {
                 let (node, address) = (member.admit.node, member.admit.address.clone());
                 out.push(Output::Address { node, address });
             }

@@ -177,6 +177,8 @@ pub struct Node {
     unsettled_until_ms: u64,
     wish: Option<views::Wish>,
     leaving: Option<leave::Leaving>,
+    /// It has left, and others hold everything.
+    dispensable: bool,
     wall_clock: clock::WallClock,
     published: BTreeSet<OrchestraId>,
     counters: Counters,

@@ -66,6 +66,8 @@ impl Node {
     ) {
         let now_ms = context.now_ms();
         match frame {
+            // What it took in now nobody would be asked to keep.
+            Frame::Push { .. } | Frame::Range { .. } if self.is_frozen() && !self.has_left() => {}
             Frame::Push { relay, bundles } => {
                 let fresh = self.take_in(context, from, bundles.iter().map(|b| &b.0[..]), out);
                 if relay {
@@ -120,6 +122,8 @@ impl Node {
                     .on_message(context.monotonic_ns, &message.0, &mut advice);
                 self.heed(advice, out);
             }
+            Frame::Keep { orchestra, logs } => self.asked_to_keep(from, orchestra, &logs, out),
+            Frame::Kept { question } => self.note_kept(context, from, question, out),
             Frame::Relay { .. } => {}
         }
     }

@@ -121,14 +121,17 @@ impl Node {
         theirs: &[(OrchestraId, Digest)],
         out: &mut Vec<Output>,
     ) {
+        if theirs.is_empty() {
+            // It only says what its clock shows.
+            return;
+        }
         let theirs: BTreeMap<OrchestraId, Digest> = theirs.iter().copied().collect();
         let mut differ: Vec<OrchestraId> = Vec::new();
-        let mut same: Vec<OrchestraId> = Vec::new();
         for space in self.spaces.values_mut() {
-            let alike = theirs.get(&space.id) == Some(&space.vector_digest());
-            if alike { &mut same } else { &mut differ }.push(space.id);
+            if theirs.get(&space.id) != Some(&space.vector_digest()) {
+                differ.push(space.id);
+            }
         }
-        self.note_digests(from, same);
         let unknown = theirs.keys().filter(|id| !self.spaces.contains_key(id));
         differ.extend(unknown.copied());
         let same = differ.is_empty();
@@ -145,10 +148,21 @@ impl Node {
             }
         } else {
             self.unsettled_until_ms = context.now_ms() + limits::SUMMARY_IDLE_MS;
+            if ask {
+                // Vectors say nothing of the clock, and whoever asks may need to know it.
+                let (wall_ms, ask) = (context.wall_ms(), false);
+                let orchestras = Vec::new();
+                let frame = Frame::Summary {
+                    wall_ms,
+                    ask,
+                    orchestras,
+                };
+                self.send(from, Class::Repair, &frame, out);
+            }
         }
     }
 
-    fn send_vector(
+    pub(super) fn send_vector(
         &mut self,
         to: NodeId,
         orchestra: OrchestraId,
@@ -180,7 +194,6 @@ impl Node {
     ) {
         let now_ms = context.now_ms();
         let me = self.me;
-        self.note_vector(from, orchestra, theirs);
         let space = self.space_entry(orchestra);
         let mut wanted = Vec::new();
         let mut forked = Vec::new();

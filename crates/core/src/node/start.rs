@@ -73,6 +73,7 @@ impl Node {
             unsettled_until_ms: 0,
             wish: None,
             leaving: None,
+            dispensable: false,
             wall_clock: super::clock::WallClock::default(),
             published: BTreeSet::new(),
             counters: Counters::default(),

@@ -61,19 +61,23 @@ impl Node {
             !space.living.queue.is_empty() && !space.refolding && !space.living.broken
         });
         let work = self.queue.len() > self.held_back;
-        if idle && (work || edits || !self.jobs.new_proofs.is_empty()) {
+        // What waits for the time is looked at with the next care, which is when that wait is over.
+        let sure = !self.wall_clock.holds_back;
+        if idle && (sure && (work || edits) || !self.jobs.new_proofs.is_empty()) {
             at_ms = 0;
         }
         if !self.is_member() && !self.has_left() {
             at_ms = at_ms.min(self.next_join_ms);
         }
+        let frozen = self.is_frozen() && !self.has_left();
         for space in self.spaces.values() {
-            let ready = idle && !space.refolding;
+            let ready = idle && !space.refolding && !frozen;
             if ready && Self::has_next(space) {
                 at_ms = 0;
             }
             if let Some(due) = space.head_due_ms
                 && idle
+                && sure
             {
                 at_ms = at_ms.min(due);
             }
@@ -109,7 +113,7 @@ impl Node {
         self.tell_losers(out);
         self.tell_incidents(context);
         let (me, shown) = (self.me, self.cluster_head());
-        let silent = self.has_left();
+        let silent = self.is_frozen();
         for space in self.spaces.values_mut() {
             match space.head_due_ms {
                 _ if silent => space.head_due_ms = None,

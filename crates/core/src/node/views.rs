@@ -23,6 +23,9 @@ impl Node {
     /// A view that grows is voted for too: only whoever is in it counts when the next one shrinks.
     pub(super) fn vote(&mut self, context: &mut Context<'_>) {
         let now_ms = context.now_ms();
+        if self.clock_unsure(now_ms) || self.is_frozen() {
+            return;
+        }
         self.note_silence(now_ms);
         let at = self.now(context);
         let horizon = Horizon::default();
@@ -93,7 +96,8 @@ impl Node {
             && nodes.len() <= unisono_model::limits::MEMBERS_MAX
             && members.base_is_carried_by(&nodes)
             && former.all(|(place, vote)| members.vote_is_carried_by(vote, *place, &nodes));
-        if !may || nodes == members.base_nodes() {
+        let nobody_goes = everybody.len() == staying.len();
+        if !may || (nobody_goes && nodes == members.base_nodes()) {
             return None;
         }
         let vote = ViewVote {

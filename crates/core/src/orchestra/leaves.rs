@@ -10,7 +10,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{Leave, LogEnd, LogId, NodeId, OrchestraId, Place};
+use unisono_model::{Incarnation, Leave, LogEnd, LogId, NodeId, OrchestraId, Place};
 
 /// The fold over last words.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub struct Leaves {
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct LastWords {
     ends: BTreeMap<OrchestraId, Vec<LogEnd>>,
-    staying: BTreeSet<NodeId>,
+    staying: BTreeSet<LogId>,
     /// Where the last part stands, once it is held.
     said: Option<Place>,
 }
@@ -55,16 +55,22 @@ impl Leaves {
         self.lives.get(life).filter(|words| words.said.is_some())
     }
 
-    /// When a node left first after a place of its own log, and what it said.
-    fn after(&self, node: &NodeId, place: Option<Place>) -> Option<(Place, &LastWords)> {
+    /// When somebody on a list left first, and what it said.
+    fn gone(&self, node: &NodeId, since: &Since) -> Option<(Place, &LastWords)> {
         let lives = self.lives.iter().filter(|(life, _)| life.node == *node);
-        let said = lives.filter_map(|(_, words)| Some((words.said?, words)));
-        said.filter(|(said, _)| place.is_none_or(|place| *said > place))
+        let said = lives.filter_map(|(life, words)| Some((life, words.said?, words)));
+        let meant = said.filter(|(life, said, _)| match since {
+            Since::Ever => true,
+            Since::Vote(place) => said > place,
+            Since::Life(incarnation) => life.incarnation == *incarnation,
+        });
+        meant
+            .map(|(_, said, words)| (said, words))
             .min_by_key(|(said, _)| *said)
     }
 
-    /// Whether some nodes are more than half of a view, given as its nodes with the places of their
-    /// votes: those aside who have left since and are not among them. A vote that was enough stays
+    /// Whether voters are more than half of a list: of those on it who have not left, and of those who
+    /// voted before they did. Whoever left and came back is a newcomer. A vote that was enough stays
     /// enough, whoever leaves later. Where everybody has left, those count to whom the last of them
     /// left the cluster: or one whose founder has left could never agree on anything again.
     ///
@@ -72,52 +78,72 @@ impl Leaves {
     /// has read that one's log to its end, and would have found its vote for the other.
     pub fn carried_by(
         &self,
-        listed: impl IntoIterator<Item = (NodeId, Option<Place>)>,
-        nodes: &BTreeSet<NodeId>,
+        list: impl IntoIterator<Item = (NodeId, Since)>,
+        voted: &dyn Fn(&NodeId) -> Voted,
     ) -> bool {
-        let mut listed: BTreeMap<NodeId, Option<Place>> = listed.into_iter().collect();
-        loop {
-            let others = listed.iter().filter(|(node, _)| !nodes.contains(node));
-            let here = others.filter(|(node, place)| self.after(node, **place).is_none());
-            let (here, among) = (
-                here.count(),
-                listed.keys().filter(|node| nodes.contains(node)).count(),
-            );
-            if among > here {
-                return true;
+        self.lists(list.into_iter().collect()).any(|list| {
+            let (mut among, mut others) = (0, 0);
+            for (node, since) in &list {
+                let gone = self.gone(node, since).map(|(said, _)| said);
+                match (voted(node), gone) {
+                    (Voted::At(place), Some(said)) if place < said => among += 1,
+                    (Voted::At(_) | Voted::Now, None) => among += 1,
+                    (Voted::Not, None) => others += 1,
+                    (Voted::At(_) | Voted::Now | Voted::Not, Some(_)) => {}
+                }
             }
-            match self.heirs(&listed) {
-                Some(heirs) => listed = heirs,
-                None => return false,
-            }
-        }
+            among > others
+        })
     }
 
-    /// The nodes of a view that have not left since; their heirs, where all have.
-    pub fn left_with(
-        &self,
-        listed: impl IntoIterator<Item = (NodeId, Option<Place>)>,
-    ) -> BTreeSet<NodeId> {
-        let mut listed: BTreeMap<NodeId, Option<Place>> = listed.into_iter().collect();
-        while let Some(heirs) = self.heirs(&listed) {
-            listed = heirs;
-        }
-        let here = listed
+    /// Those on a list who have not left since; their heirs, where all have.
+    pub fn left_with(&self, list: impl IntoIterator<Item = (NodeId, Since)>) -> BTreeSet<NodeId> {
+        let last = self.lists(list.into_iter().collect()).last();
+        let list = last.unwrap_or_default();
+        let here = list
             .iter()
-            .filter(|(node, place)| self.after(node, **place).is_none());
+            .filter(|(node, since)| self.gone(node, since).is_none());
         here.map(|(node, _)| *node).collect()
     }
 
-    /// To whom the last of some nodes left the cluster, if all of them have left. Who is said to stay
-    /// is so from there on: each turn looks at what was said later than in the turn before.
-    fn heirs(
-        &self,
-        listed: &BTreeMap<NodeId, Option<Place>>,
-    ) -> Option<BTreeMap<NodeId, Option<Place>>> {
-        let gone = listed.iter().map(|(node, place)| self.after(node, *place));
-        let gone: Option<Vec<(Place, &LastWords)>> = gone.collect();
-        let (said, words) = gone?.into_iter().max_by_key(|(said, _)| *said)?;
-        let heirs = words.staying.iter().map(|node| (*node, Some(said)));
-        Some(heirs.collect())
+    /// A list, then those to whom the last of it left the cluster if all of it have left, and so on.
+    fn lists(&self, first: Vec<(NodeId, Since)>) -> impl Iterator<Item = Vec<(NodeId, Since)>> {
+        // Two who left the cluster to each other would have it go round for ever.
+        let most = self.lives.len() + 1;
+        core::iter::successors(Some(first), |list| self.heirs(list)).take(most)
     }
+
+    fn heirs(&self, list: &[(NodeId, Since)]) -> Option<Vec<(NodeId, Since)>> {
+        let gone = list.iter().map(|(node, since)| self.gone(node, since));
+        let gone: Option<Vec<(Place, &LastWords)>> = gone.collect();
+        let (_, words) = gone?.into_iter().max_by_key(|(said, _)| *said)?;
+        let heirs = words.staying.iter();
+        Some(
+            heirs
+                .map(|life| (life.node, Since::Life(life.incarnation)))
+                .collect(),
+        )
+    }
+}
+
+/// From when on somebody on a list has to have stayed, to count.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Since {
+    /// From the beginning: the founder.
+    Ever,
+    /// From its vote on.
+    Vote(Place),
+    /// As long as this life.
+    Life(Incarnation),
+}
+
+/// What somebody has to do with a vote.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Voted {
+    /// It is not asked.
+    Not,
+    /// It has cast it.
+    At(Place),
+    /// It would cast it now.
+    Now,
 }

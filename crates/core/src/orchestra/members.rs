@@ -16,7 +16,7 @@ use unisono_model::{Action, Admit, Digest, Incarnation, LogId, NodeId, Place, St
 use super::FoldRules;
 use super::claims::Standing;
 use super::fact::Fact;
-use super::leaves::{LastWords, Leaves};
+use super::leaves::{LastWords, Leaves, Since, Voted};
 use super::views::Views;
 
 /// The fold over admissions and views.
@@ -161,9 +161,15 @@ impl Members {
                     node: *node,
                     incarnation: *incarnation,
                 };
-                let left_out = self.staying.iter();
-                let left_out = left_out.filter(|(_, staying)| leaves_out(staying, &life));
-                if let Some(cut) = left_out.map(|(at, _)| *at).min() {
+                // A life that has left is not waited for as it is: a view that merely does not list
+                // it any more, and ends no lease, must not make it one of which some is unknown.
+                let left = self.leaves.of(&life).is_some();
+                let views = self.views.installed().iter();
+                let left_out = self.staying.iter().zip(views);
+                let left_out = left_out.filter(|((_, staying), view)| {
+                    leaves_out(staying, &life) && (!left || view.vote.removed.contains(&life))
+                });
+                if let Some(cut) = left_out.map(|((at, _), _)| *at).min() {
                     let effective = cut.plus_ms(lease_ms_max);
                     self.removals.insert(life, Removal { cut, effective });
                 }
@@ -335,27 +341,26 @@ impl Members {
         latest.map_or(ViewVote::GENESIS, |view| view.id)
     }
 
-    /// The nodes of the view that the next one follows, without those that have left since.
-    pub fn base_nodes(&self) -> BTreeSet<NodeId> {
+    /// Whom the next view follows, each since when.
+    fn base_list(&self) -> Vec<(NodeId, Since)> {
         match self.views.latest() {
-            Some(view) => self.leaves.left_with(view.listed()),
-            None => {
-                let founder = self.founder.map(|founder| (founder, None));
-                self.leaves.left_with(founder)
-            }
+            Some(view) => view.listed().collect(),
+            None => self
+                .founder
+                .map(|founder| (founder, Since::Ever))
+                .into_iter()
+                .collect(),
         }
     }
 
-    /// Whether some nodes are more than half of the view that the next one follows, as far as its
-    /// members have not left.
+    /// The nodes of the view that the next one follows, without those that have left since.
+    pub fn base_nodes(&self) -> BTreeSet<NodeId> {
+        self.leaves.left_with(self.base_list())
+    }
+
+    /// Whether some nodes that vote now are more than half of the view that the next one follows.
     pub fn base_is_carried_by(&self, nodes: &BTreeSet<NodeId>) -> bool {
-        match self.views.latest() {
-            Some(view) => self.leaves.carried_by(view.listed(), nodes),
-            None => {
-                let founder = self.founder.map(|founder| (founder, None));
-                self.leaves.carried_by(founder, nodes)
-            }
-        }
+        self.leaves.carried_by(self.base_list(), &now(nodes))
     }
 
     /// The same of the list of a vote that was cast at a place.
@@ -366,8 +371,20 @@ impl Members {
         nodes: &BTreeSet<NodeId>,
     ) -> bool {
         let members = vote.members.iter();
-        let listed = members.map(|node| (*node, Some(place)));
-        self.leaves.carried_by(listed, nodes)
+        let list = members.map(|node| (*node, Since::Vote(place)));
+        self.leaves.carried_by(list, &now(nodes))
+    }
+
+    /// Since when a node belongs to the cluster without having left: nothing of it is below.
+    pub fn belongs_since(&self, node: &NodeId) -> Option<Stamp> {
+        let mut since = None;
+        for (incarnation, places) in self.admissions.get(node).into_iter().flatten() {
+            let over = self.removal_of(node, *incarnation).is_some()
+                || self.last_words(node, *incarnation).is_some();
+            let first = places.keys().next().map(|place| place.stamp);
+            since = if over { None } else { since.or(first) };
+        }
+        since
     }
 
     /// What claims are folded under now; the same allocation as long as it is the same.
@@ -402,6 +419,16 @@ impl Members {
     /// Whether anybody was ever admitted.
     pub fn is_empty(&self) -> bool {
         self.admissions.is_empty()
+    }
+}
+
+fn now(nodes: &BTreeSet<NodeId>) -> impl Fn(&NodeId) -> Voted {
+    |node| {
+        if nodes.contains(node) {
+            Voted::Now
+        } else {
+            Voted::Not
+        }
     }
 }
 

@@ -7,13 +7,13 @@
 //! confirmed claims final; `docs/protocol.md` has the argument. The shape is that of virtual
 //! synchrony (Birman and Joseph, 1987): survivors agree on a set, not on one failure at a time.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 use unisono_model::{Digest, NodeId, Place, Stamp, ViewVote};
 
-use super::leaves::Leaves;
+use super::leaves::{Leaves, Since, Voted};
 
 /// The fold over votes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -59,15 +59,15 @@ impl Views {
     /// not left since.
     pub fn derive(&mut self, founder: NodeId, leaves: &Leaves) {
         self.installed.clear();
-        let mut lists: BTreeMap<Digest, Vec<(NodeId, Option<Place>)>> = BTreeMap::new();
-        lists.insert(ViewVote::GENESIS, alloc::vec![(founder, None)]);
+        let mut lists: BTreeMap<Digest, Vec<(NodeId, Since)>> = BTreeMap::new();
+        lists.insert(ViewVote::GENESIS, alloc::vec![(founder, Since::Ever)]);
         loop {
             let next = self.proposals.iter().find(|(id, proposal)| {
                 let base = lists.get(&proposal.vote.base);
                 !lists.contains_key(*id) && base.is_some_and(|base| proposal.holds(base, leaves))
             });
             let Some((id, proposal)) = next else { break };
-            lists.insert(*id, proposal.listed().collect());
+            lists.insert(*id, listed(&proposal.vote, &proposal.cast).collect());
             self.installed.push(Installed {
                 id: *id,
                 at: proposal.at(),
@@ -96,24 +96,30 @@ impl Views {
 }
 
 impl Installed {
-    /// Whom it lists, each with the place of its vote.
-    pub fn listed(&self) -> impl Iterator<Item = (NodeId, Option<Place>)> {
-        let members = self.vote.members.iter();
-        members.map(|node| (*node, self.cast.get(node).copied()))
+    /// Whom it lists, each since its vote.
+    pub fn listed(&self) -> impl Iterator<Item = (NodeId, Since)> {
+        listed(&self.vote, &self.cast)
     }
 }
 
-impl Proposal {
-    fn listed(&self) -> impl Iterator<Item = (NodeId, Option<Place>)> {
-        let members = self.vote.members.iter();
-        members.map(|node| (*node, self.cast.get(node).copied()))
-    }
+fn listed<'a>(
+    vote: &'a ViewVote,
+    cast: &'a BTreeMap<NodeId, Place>,
+) -> impl Iterator<Item = (NodeId, Since)> + 'a {
+    let voters = vote.members.iter();
+    voters.filter_map(|node| Some((*node, Since::Vote(*cast.get(node)?))))
+}
 
+impl Proposal {
     /// Whether all members have voted, and more than half of the view before are among them.
-    fn holds(&self, base: &[(NodeId, Option<Place>)], leaves: &Leaves) -> bool {
-        let members: BTreeSet<NodeId> = self.vote.members.iter().copied().collect();
-        members.iter().all(|node| self.cast.contains_key(node))
-            && leaves.carried_by(base.iter().copied(), &members)
+    fn holds(&self, base: &[(NodeId, Since)], leaves: &Leaves) -> bool {
+        let voted = |node: &NodeId| match self.cast.get(node) {
+            Some(place) if self.vote.members.contains(node) => Voted::At(*place),
+            _ => Voted::Not,
+        };
+        let mut members = self.vote.members.iter();
+        members.all(|node| self.cast.contains_key(node))
+            && leaves.carried_by(base.iter().copied(), &voted)
     }
 
     /// The highest of the members' votes.

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::wire::{Blob, Malformed, decode};
+use unisono_model::wire::{Blob, Malformed, decode, encode};
 use unisono_model::{Admit, Digest, ForkProof, LogId, NodeId, OrchestraId};
 
 use super::log::SignedHeader;
@@ -82,6 +82,23 @@ pub enum Frame {
         /// What.
         message: Blob,
     },
+    /// "I am leaving: do you hold this much?"
+    Keep {
+        /// Where.
+        orchestra: OrchestraId,
+        /// Up to which bundle, per log.
+        logs: Vec<(LogId, u64)>,
+    },
+    /// "I do, and I stay."
+    Kept {
+        /// The question ([`keep_id`]).
+        question: Digest,
+    },
+}
+
+/// The name of a question whether so much of an orchestra is held.
+pub fn keep_id(orchestra: &OrchestraId, logs: &[(LogId, u64)]) -> Digest {
+    Digest::of("unisono/keep/v1", &[&orchestra.0, &encode(&logs.to_vec())])
 }
 
 impl Frame {
@@ -93,7 +110,9 @@ impl Frame {
             Self::Vector { logs, proofs, .. } => {
                 logs.len() <= VECTOR_MAX && proofs.len() <= VECTOR_MAX
             }
-            Self::Want { logs, .. } | Self::Have { logs, .. } => logs.len() <= VECTOR_MAX,
+            Self::Want { logs, .. } | Self::Have { logs, .. } | Self::Keep { logs, .. } => {
+                logs.len() <= VECTOR_MAX
+            }
             _ => true,
         };
         if counts {

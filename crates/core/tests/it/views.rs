@@ -423,7 +423,7 @@ proptest! {
 fn leave(by: LogId, at_ms: u64, staying: &[LogId]) -> Fact {
     let leave = Leave {
         ends: Vec::new(),
-        staying: staying.iter().map(|life| life.node).collect(),
+        staying: staying.to_vec(),
         last: true,
     };
     fact(by, by.node.0[0], at_ms, Action::Leave(leave))

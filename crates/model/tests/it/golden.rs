@@ -319,14 +319,17 @@ fn a_farewell_is_these_bytes_and_names_each_end_once() {
     };
     let leave = Leave {
         ends: vec![end],
-        staying: vec![NodeId([0xbb; 32])],
+        staying: vec![LogId {
+            node: NodeId([0xbb; 32]),
+            incarnation: end.end.incarnation,
+        }],
         last: true,
     };
     let (aa, bb) = ("aa".repeat(16), "bb".repeat(32));
     let action = Action::Leave(leave.clone());
     assert_eq!(
         hex(&wire::encode(&action)),
-        format!("1d01{aa}05040301{bb}01")
+        format!("1d01{aa}05040301{bb}050401")
     );
     assert!(check::action(&action).is_ok());
     let twice = Leave {
@@ -362,7 +365,13 @@ fn a_farewell_is_these_bytes_and_names_each_end_once() {
             .map(|node| {
                 let mut bytes = [0xff; 32];
                 bytes[0] = node as u8;
-                NodeId(bytes)
+                LogId {
+                    node: NodeId(bytes),
+                    incarnation: Incarnation {
+                        started_ms: u64::MAX,
+                        nonce: u64::MAX,
+                    },
+                }
             })
             .collect(),
         last: true,

@@ -12,6 +12,8 @@ use super::logs::Fact;
 pub struct Removals {
     /// Admissions: when, whom, by which life.
     admissions: Vec<(Place, LogId, LogId)>,
+    /// Lives that left of their own accord.
+    left: BTreeSet<LogId>,
     views: Vec<View>,
 }
 
@@ -26,7 +28,9 @@ struct View {
 impl Removals {
     /// From which stamp on records of this log are late.
     pub fn cut(&self, log: &LogId) -> Option<Stamp> {
-        let without = self.views.iter().filter(|view| !self.stays(log, view));
+        let named = |view: &&View| !self.left.contains(log) || view.vote.removed.contains(log);
+        let without = self.views.iter().filter(named);
+        let without = without.filter(|view| !self.stays(log, view));
         without.map(|view| view.at).min()
     }
 
@@ -110,65 +114,83 @@ pub fn removals(facts: &[&Fact], founder: NodeId) -> Removals {
                 }
             }
             Action::Leave(leave) if leave.last => {
-                farewells.push((fact.place, fact.log.node, leave.staying.clone()));
+                farewells.push((fact.place, fact.log, leave.staying.clone()));
+                removals.left.insert(fact.log);
             }
             _ => {}
         }
     }
-    let first = (ViewVote::GENESIS, vec![(founder, None)]);
-    let mut open: Vec<(Digest, Vec<(NodeId, Option<Place>)>)> = vec![first];
+    let first = (ViewVote::GENESIS, vec![(founder, Since::Ever)]);
+    let mut open: Vec<(Digest, Vec<(NodeId, Since)>)> = vec![first];
     while let Some((base, before)) = open.pop() {
         for (vote, cast) in votes.iter().filter(|(vote, _)| vote.base == base) {
-            let nodes = &vote.members;
-            let voted = |node: &NodeId| cast.iter().find(|(voter, _)| voter == node);
-            let places: Option<Vec<Place>> = nodes
-                .iter()
-                .map(|node| voted(node).map(|(_, place)| *place))
-                .collect();
-            let Some(places) = places.filter(|_| is_most(nodes, before.clone(), &farewells)) else {
+            let listed = |voter: &&(NodeId, Place)| vote.members.contains(&voter.0);
+            let voters: Vec<(NodeId, Place)> = cast.iter().filter(listed).copied().collect();
+            let all = voters.len() == vote.members.len();
+            if !all || !is_most(&voters, before.clone(), &farewells, farewells.len()) {
                 continue;
-            };
-            let at = places.iter().map(|place| place.stamp).max();
+            }
+            let at = voters.iter().map(|(_, place)| place.stamp).max();
             removals.views.push(View {
                 at: at.unwrap_or(Stamp::MIN),
                 vote: vote.clone(),
                 cast: cast.clone(),
             });
-            let cast = nodes
+            let since = voters
                 .iter()
-                .map(|node| voted(node).map(|(_, place)| *place));
-            open.push((vote.id(), nodes.iter().copied().zip(cast).collect()));
+                .map(|(node, place)| (*node, Since::Vote(*place)));
+            open.push((vote.id(), since.collect()));
         }
     }
     removals
 }
 
-/// When a node left of its own accord, and to whom it left the cluster.
-type Farewell = (Place, NodeId, Vec<NodeId>);
+/// When a life left of its own accord, and to whom it left the cluster.
+type Farewell = (Place, LogId, Vec<LogId>);
 
-/// Whether some nodes are more than half of a list, without those of it that left after their place
-/// there and are not among them; of the heirs, where all of the list have left.
-fn is_most(nodes: &[NodeId], of: Vec<(NodeId, Option<Place>)>, farewells: &[Farewell]) -> bool {
-    let first = |node: &NodeId, since: &Option<Place>| {
-        let own = farewells.iter().filter(|(_, who, _)| who == node);
-        let later = own.filter(|(place, ..)| since.is_none_or(|since| *place > since));
-        later.min_by_key(|(place, ..)| *place)
+/// From when on a node on a list must have stayed.
+#[derive(Clone, Copy)]
+enum Since {
+    Ever,
+    Vote(Place),
+    Life(LogId),
+}
+
+/// Whether voters are more than half of a list. Who left counts where it had voted before, and is
+/// missed nowhere; where all have left, their heirs count.
+fn is_most(
+    votes: &[(NodeId, Place)],
+    list: Vec<(NodeId, Since)>,
+    farewells: &[Farewell],
+    turns: usize,
+) -> bool {
+    let gone = |node: &NodeId, since: &Since| {
+        let own = farewells.iter().filter(|(_, life, _)| life.node == *node);
+        let meant = own.filter(|(place, life, _)| match since {
+            Since::Ever => true,
+            Since::Vote(vote) => place > vote,
+            Since::Life(meant) => life == meant,
+        });
+        meant.min_by_key(|(place, ..)| *place)
     };
-    let yes = of.iter().filter(|(node, _)| nodes.contains(node)).count();
-    let no = of
-        .iter()
-        .filter(|(node, since)| !nodes.contains(node) && first(node, since).is_none())
-        .count();
-    let gone: Vec<_> = of
-        .iter()
-        .filter_map(|(node, since)| first(node, since))
-        .collect();
-    match gone.iter().max_by_key(|(place, ..)| *place) {
-        _ if yes > no => true,
-        Some((place, _, heirs)) if gone.len() == of.len() => {
-            let heirs = heirs.iter().map(|node| (*node, Some(*place)));
-            is_most(nodes, heirs.collect(), farewells)
+    let (mut yes, mut no, mut left) = (0, 0, Vec::new());
+    for (node, since) in &list {
+        let vote = votes.iter().find(|(voter, _)| voter == node);
+        let farewell = gone(node, since);
+        left.extend(farewell);
+        match (vote, farewell) {
+            (Some(_), None) => yes += 1,
+            (Some((_, vote)), Some((place, ..))) if vote < place => yes += 1,
+            (None, None) => no += 1,
+            _ => {}
         }
-        _ => false,
     }
+    if yes > no || turns == 0 || left.len() < list.len() {
+        return yes > no;
+    }
+    let last = left.iter().max_by_key(|(place, ..)| *place);
+    last.is_some_and(|(_, _, heirs)| {
+        let heirs = heirs.iter().map(|life| (life.node, Since::Life(*life)));
+        is_most(votes, heirs.collect(), farewells, turns - 1)
+    })
 }
