@@ -101,6 +101,12 @@ impl Failure {
         Self::new(Exit::Failed, "system", format!("{what}: {error}"))
     }
 
+    /// The same, of something that was done all the same.
+    pub(crate) fn changed(mut self) -> Self {
+        self.0.changed = Some(true);
+        self
+    }
+
     /// The same, with what to do instead.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = hint.into();

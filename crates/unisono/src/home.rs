@@ -252,6 +252,12 @@ impl Home {
         let _ = fs::remove_file(self.directory.join("run.json"));
     }
 
+    /// Keys of which there may be no other copy: the cluster's authority, and the root's.
+    pub(crate) fn only_keys(&self) -> impl Iterator<Item = &'static str> {
+        let files = [CA_KEY_FILE, ROOT_KEY_FILE].into_iter();
+        files.filter(|file| self.directory.join(file).exists())
+    }
+
     /// The files beside the journal, for a backup.
     pub(crate) fn credential_files(&self) -> Vec<PathBuf> {
         let names = [

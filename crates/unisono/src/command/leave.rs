@@ -23,6 +23,9 @@ pub(crate) struct LeaveArgs {
     /// fewer]
     #[arg(long, value_name = "N")]
     hand_to: Option<u16>,
+    /// The cluster's and the root's key, where they lie in this directory, are kept elsewhere
+    #[arg(long)]
+    keys_are_kept: bool,
 }
 
 /// Has the node of the data directory leave.
@@ -35,6 +38,17 @@ pub(crate) async fn leave(args: LeaveArgs, config: Config, global: Global) -> Re
         Failure::new(Exit::Unavailable, "not_running", words)
             .next(format!("unisono serve --data {data}"))
     })?;
+    let keys: Vec<&str> = home.only_keys().collect();
+    if !keys.is_empty() && !args.keys_are_kept {
+        let words = format!(
+            "{} in {}: without it nobody can be let into the cluster, or be given rights",
+            keys.join(" and "),
+            home.directory().display()
+        );
+        return Err(Failure::new(Exit::Denied, "keys_here", words).hint(
+            "copy it into another member's directory, or keep this one, and say --keys-are-kept",
+        ));
+    }
     let mut body = LeaveBody {
         at_ms: home::now_ms(),
         hand_to: args.hand_to.unwrap_or(0),
@@ -47,18 +61,18 @@ pub(crate) async fn leave(args: LeaveArgs, config: Config, global: Global) -> Re
     let node = format!("http://{}", running.http);
     let wait_ms = global.wait_ms.unwrap_or(WAIT_MS);
     let left = client.leave(&node, &body, wait_ms).await?.body;
+    let (name, count, wanted) = (&membership.name, left.held_by.len(), left.wanted);
+    if !left.ends {
+        // Whoever switches the machine off when this succeeds must not do it now.
+        let words = format!("{name} has left, but {count} of {wanted} others hold its last word");
+        return Err(Failure::new(Exit::TimedOut, "not_ended", words)
+            .changed()
+            .hint("leave it running: its process ends by itself when they do"));
+    }
     if global.output != Format::Table {
         return output::answer(global.output, &left, None);
     }
-    let (name, count, wanted) = (&membership.name, left.held_by.len(), left.wanted);
-    if left.ends {
-        output::raw(&format!(
-            "{name} has left; {count} other members hold all that it wrote, and its process ends\n"
-        ))
-    } else {
-        output::raw(&format!(
-            "{name} has left, but only {count} of {wanted} others hold all that it wrote: leave it \
-             running, it ends by itself when they do\n"
-        ))
-    }
+    output::raw(&format!(
+        "{name} has left; {count} other members hold all that it held, and its process ends\n"
+    ))
 }

@@ -82,7 +82,12 @@ fn the_last_member_and_one_that_does_not_run_cannot_leave() {
     let refused = place.fails(6, &["leave", "--data", data]);
     assert_eq!(refused["code"], "not_running");
     let n1 = place.serve("n1", &[]);
-    let refused = place.fails(5, &["leave", "--data", data]);
+    let refused = place.fails(4, &["leave", "--data", data]);
+    assert_eq!(
+        refused["code"], "keys_here",
+        "nobody could be let in any more"
+    );
+    let refused = place.fails(5, &["leave", "--data", data, "--keys-are-kept"]);
     assert_eq!(refused["code"], "last_member");
     assert_eq!(n1.stop(), 0);
 }
