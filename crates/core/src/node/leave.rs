@@ -182,19 +182,14 @@ impl Node {
             .filter(|node| leaving.is_held_by(node))
             .collect();
         // Others may have left meanwhile: who stays is all there is to hand to.
-        let enough = holders.len() >= leaving.hand_to.min(others.len());
+        let wanted = leaving.hand_to.min(others.len());
+        let enough = holders.len() >= wanted && (left || wanted > 0);
         let late = now_ms >= leaving.deadline_ms;
         if left {
             if (enough || late)
                 && let Some(ticket) = leaving.ticket.take()
             {
-                self.say_left(
-                    context,
-                    ticket,
-                    holders,
-                    leaving.hand_to.min(others.len()),
-                    out,
-                );
+                self.say_left(context, ticket, holders, wanted, out);
             }
             if enough {
                 self.dispensable = true;
@@ -387,9 +382,11 @@ impl Node {
         });
     }
 
-    fn stay_after_all(&mut self, leaving: &Leaving, holders: usize, out: &mut Vec<Output>) {
+    fn stay_after_all(&self, leaving: &Leaving, holders: usize, out: &mut Vec<Output>) {
         let wanted = leaving.hand_to;
-        let why = if leaving.questions.is_empty() {
+        let why = if self.others().is_empty() {
+            "all others have left meanwhile".to_string()
+        } else if leaving.questions.is_empty() {
             "what it had taken was not all on its disk and in its views in time".to_string()
         } else {
             format!("{holders} of {wanted} other members hold all that this node holds")

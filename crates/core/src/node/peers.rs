@@ -12,6 +12,7 @@ use super::{Node, limits};
 use crate::carriage::Carried;
 use crate::context::Context;
 use crate::membership::{Advice, Identity};
+use crate::orchestra::members::Member;
 use crate::replication::Frame;
 
 /// What is known of another node.
@@ -407,7 +408,7 @@ impl Node {
         };
         let members = cluster.folds.members.all(Stamp::MAX).into_iter();
         members
-            .filter(|member| member.stays())
+            .filter(Member::stays)
             .map(|member| (member.admit.node, member.admit.region.clone()))
             .collect()
     }

@@ -158,3 +158,90 @@ fn whoever_left_comes_back_as_another_life() {
     world.run_ms(15_000);
     assert_eq!(status_of(&mut world, 1, "alone"), ClaimStatus::Provisional);
 }
+
+/// Each held all that the other had written, both said their last word, and nobody was left who could
+/// have let either of them in again.
+#[test]
+fn two_cannot_let_each_other_go() {
+    let mut world = Loop::new(2);
+    world.open(0);
+    world.run_ms(3_000);
+    let promise = || Promise {
+        deadline_ms: 5_000,
+        ..Promise::default()
+    };
+    let work = || Work::Leave { hand_to: 0 };
+    let tickets = [0, 1].map(|index| world.submit(index, "cluster", work(), promise()));
+    world.run_ms(7_000);
+    let answers = tickets.map(|ticket| world.reply(ticket).expect("an answer in time"));
+    let left = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert!(left < 2, "{answers:?}");
+    assert!(!(world.nodes[0].has_left() && world.nodes[1].has_left()));
+}
+
+/// Its own left life counted as a membership without an end: it granted what the others, who waited for
+/// nothing of it, had confirmed for somebody else.
+#[test]
+fn whoever_comes_back_writes_nothing_before_it_is_admitted() {
+    let mut world = three();
+    leave(&mut world, 2, 0).expect("left");
+    world.cut = vec![(0, 2), (1, 2)];
+    world.restart(2);
+    world.run_ms(2_000);
+    let work = Work::Act {
+        agent: "bob".into(),
+        action: claim("x"),
+        key: None,
+    };
+    let promise = Promise {
+        deadline_ms: 500,
+        ..Promise::default()
+    };
+    let ticket = world.submit(2, "main", work, promise);
+    world.run_ms(1_000);
+    let refused = world
+        .reply(ticket)
+        .expect("an answer")
+        .expect_err("no member");
+    assert_eq!(refused.code, Code::Behind);
+}
+
+/// While it is asked for, nothing is added to what the others keep.
+#[test]
+fn a_leaving_node_takes_nothing_in() {
+    let mut world = three();
+    world.cut = vec![(1, 2)];
+    let promise = Promise {
+        deadline_ms: 4_000,
+        ..Promise::default()
+    };
+    // Of two others only one hears it: it asks until its patience ends.
+    let ticket = world.submit(2, "cluster", Work::Leave { hand_to: 2 }, promise);
+    world.run_ms(1_000);
+    let work = Work::Act {
+        agent: "ada".into(),
+        action: claim("x"),
+        key: None,
+    };
+    let promise = Promise {
+        durable_on: 3,
+        deadline_ms: 1_000,
+        ..Promise::default()
+    };
+    let made = world.submit(0, "main", work, promise);
+    world.run_ms(2_000);
+    let answer = world.reply(made).expect("an answer").expect("recorded");
+    let AnswerBody::Recorded(recorded) = answer.body else {
+        panic!("no record: {answer:?}")
+    };
+    assert_eq!(
+        recorded.durable_on, 2,
+        "whoever is about to go keeps nothing"
+    );
+    world.run_ms(3_000);
+    let refused = world.reply(ticket).expect("an answer").expect_err("1 of 2");
+    assert_eq!(refused.code, Code::NotHandedOver);
+    world.cut.clear();
+    world.run_ms(6_000);
+    assert_eq!(status_of(&mut world, 2, "x"), ClaimStatus::Confirmed);
+}
