@@ -4,8 +4,8 @@ use alloc::string::String;
 
 use crate::capability::Tier;
 use crate::{
-    Action, Approve, Fence, FieldValue, Incident, Measure, NodeId, Reviewed, Signal, TaskChange,
-    Write, limits, path, wire::Malformed,
+    Action, Approve, Fence, FieldValue, Incident, Leave, Measure, NodeId, Reviewed, Signal,
+    TaskChange, Write, limits, path, wire::Malformed,
 };
 
 /// Whether an action is within its limits.
@@ -49,21 +49,10 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
         }
         Action::VoteView(vote) => {
             nodes("members", vote.members.iter())?;
-            nodes(
-                "removed members",
-                vote.removed.iter().map(|life| &life.node),
-            )
+            let removed = vote.removed.iter().map(|life| &life.node);
+            nodes("removed members", removed)
         }
-        Action::Leave(leave) => {
-            count("ends of logs", leave.ends.len(), limits::LEAVE_ENDS_MAX)?;
-            if !leave.ends.is_sorted_by(|one, next| one < next) {
-                return Err(Malformed::Limit("ends of logs"));
-            }
-            nodes(
-                "staying members",
-                leave.staying.iter().map(|life| &life.node),
-            )
-        }
+        Action::Leave(one) => leave(one),
         // Whether they are a token is for validity to say: a bad one is a void record, no bad bytes.
         Action::Present(token) => {
             count("bytes of the token", token.0.len(), limits::TOKEN_BYTES_MAX)
@@ -144,6 +133,15 @@ fn incident(incident: &Incident) -> Result<(), Malformed> {
         return Err(Malformed::Limit("times"));
     }
     Ok(())
+}
+
+fn leave(leave: &Leave) -> Result<(), Malformed> {
+    count("ends of logs", leave.ends.len(), limits::LEAVE_ENDS_MAX)?;
+    if !leave.ends.is_sorted_by(|one, next| one < next) {
+        return Err(Malformed::Limit("ends of logs"));
+    }
+    let staying = leave.staying.iter().map(|life| &life.node);
+    nodes("staying members", staying)
 }
 
 /// A view has one name: its lists name each node once, in one order.

@@ -194,24 +194,7 @@ impl Plan {
         };
         draw.everything(liar, remove_after_ms);
         let mut faults = draw.faults;
-        // Drawn apart: one more kind of fault shifts no other.
-        let mut knocking = Chance::new(seed, "knocking", 0);
-        if nodes > 2 && knocking.percent(mix.cut_newcomers) {
-            faults.extend(cut_newcomer(&mut knocking, nodes));
-        }
-        let mut setting = Chance::new(seed, "clock set", 0);
-        if nodes > 2 && setting.percent(mix.hour_steps) {
-            faults.extend(hour_step(&mut setting, nodes, end));
-        }
-        let mut leaving = Chance::new(seed, "leaving", 0);
-        if nodes > 2 && leaving.percent(mix.leaves) {
-            let host = leaving.below(nodes as u64) as usize;
-            let (from, until) = (CALM_NS, end.saturating_sub(60 * SECOND).max(CALM_NS));
-            let at = leaving.between(from, until);
-            let away_ns = leaving.log_between(1_000, 60_000) * MS;
-            let away_ns = leaving.percent(50).then_some(away_ns);
-            faults.extend((liar != Some(host)).then_some((at, Fault::Leave { host, away_ns })));
-        }
+        faults.extend(drawn_apart(scenario, seed, liar));
         // A run may have to go on for longer: what is broken by then is mended as planned.
         faults.retain(|(at, fault)| *at < end || fault.mends());
         // The order of equal times must not depend on the sorting algorithm: it is stable.
@@ -282,6 +265,41 @@ fn cut_newcomer(chance: &mut Chance, nodes: usize) -> [(u64, Fault); 2] {
         .flat_map(|other| [(host, other), (other, host)])
         .collect();
     [(0, Fault::Cut(cut.clone())), (until, Fault::Mend(cut))]
+}
+
+/// Faults that are drawn apart: one more kind of them shifts no other.
+fn drawn_apart(scenario: &Scenario, seed: u64, liar: Option<usize>) -> Vec<(u64, Fault)> {
+    let (mix, nodes) = (&scenario.faults, scenario.nodes);
+    let end = scenario.safety_s * SECOND;
+    let mut faults = Vec::new();
+    if nodes <= 2 {
+        return faults;
+    }
+    let mut knocking = Chance::new(seed, "knocking", 0);
+    if knocking.percent(mix.cut_newcomers) {
+        faults.extend(cut_newcomer(&mut knocking, nodes));
+    }
+    let mut setting = Chance::new(seed, "clock set", 0);
+    if setting.percent(mix.hour_steps) {
+        faults.extend(hour_step(&mut setting, nodes, end));
+    }
+    let mut leaving = Chance::new(seed, "leaving", 0);
+    if leaving.percent(mix.leaves) {
+        let (host, at, leave) = leave(&mut leaving, nodes, end);
+        if liar != Some(host) {
+            faults.push((at, leave));
+        }
+    }
+    faults
+}
+
+fn leave(chance: &mut Chance, nodes: usize, end: u64) -> (usize, u64, Fault) {
+    let host = chance.below(nodes as u64) as usize;
+    let until = end.saturating_sub(60 * SECOND).max(CALM_NS);
+    let at = chance.between(CALM_NS, until);
+    let away_ns = chance.log_between(1_000, 60_000) * MS;
+    let away_ns = chance.percent(50).then_some(away_ns);
+    (host, at, Fault::Leave { host, away_ns })
 }
 
 /// Somebody sets a wall clock by an hour or more, and back before long.

@@ -158,8 +158,7 @@ fn begin(
     let driving = drive(driver, left)?;
     let timing = Timing::new(own.node, wishes.timing, alone(home, &membership))?;
     timing.serve(&transport, endpoint.timing, finish.subscribe(), region);
-    let workspace = Workspace::new(wishes.workspace.as_deref())
-        .map_err(|error| Failure::system("the workspace", &error))?;
+    let workspace = workspace(wishes)?;
     let (counted, told) = (transport.clone(), timing.clone());
     let handle = NodeHandle {
         cluster: identity.cluster,
@@ -188,6 +187,11 @@ fn begin(
         stop,
         finish,
     })
+}
+
+fn workspace(wishes: &Wishes) -> Result<Workspace, Failure> {
+    let opened = Workspace::new(wishes.workspace.as_deref());
+    opened.map_err(|error| Failure::system("the workspace", &error))
 }
 
 /// Whether no other member was ever there: a founder that starts again must not lead a time of its own

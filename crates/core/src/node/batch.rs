@@ -213,15 +213,8 @@ impl Node {
     fn stage_own(&mut self, context: &mut Context<'_>, batch: &mut Batch, out: &mut Vec<Output>) {
         let now_ms = context.now_ms();
         let last_word = self.queue.iter().any(Made::is_last_word);
-        let mute = self.is_frozen() && (self.has_left() || !last_word);
-        self.wall_clock.holds_back = self.clock_unsure(now_ms);
-        if mute || self.wall_clock.holds_back {
-            // Nothing comes after what others were asked to keep; what this node would say by itself
-            // is moot then. And nothing is stamped by a clock that has just jumped.
+        if self.is_mute(now_ms, last_word) {
             self.held_back = self.queue.len();
-            if mute {
-                self.forget_heads();
-            }
             return;
         }
         let mut work: BTreeMap<OrchestraId, Vec<Made>> = BTreeMap::new();
@@ -294,6 +287,18 @@ impl Node {
             let own = space.logs.get(&self.me);
             own.map_or(Stamp::MIN, |state| state.stamp)
         })
+    }
+
+    /// Whether nothing may be written now: nothing comes after what others were asked to keep, and what
+    /// this node would say by itself is moot then; and nothing is stamped by a clock that has just
+    /// jumped.
+    fn is_mute(&mut self, now_ms: u64, last_word: bool) -> bool {
+        let frozen = self.is_frozen() && (self.has_left() || !last_word);
+        if frozen {
+            self.forget_heads();
+        }
+        self.wall_clock.holds_back = self.clock_unsure(now_ms);
+        frozen || self.wall_clock.holds_back
     }
 
     fn forget_heads(&mut self) {
