@@ -52,7 +52,7 @@ impl World {
         if !self.run_until(end) {
             return false;
         }
-        while self.lacks().is_some() && self.now < 2 * end {
+        while self.lacks().is_some() && self.now < 3 * end {
             if self.counters.of("crash") == 0 {
                 let awake = self.hosts.iter().position(Host::is_awake).unwrap_or(0);
                 self.crash(awake, SECOND, false);

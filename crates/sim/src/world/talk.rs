@@ -8,6 +8,7 @@ use unisono_model::{Code, Rejection};
 use super::{Event, MS, World};
 use crate::agents::{Deed, Heard, Letter, Request};
 use crate::checks::{Progress, Promised, Waiting, Who, covers};
+use crate::clock::EPOCH_NS;
 use crate::history::Outcome;
 
 impl World {
@@ -231,7 +232,11 @@ impl World {
                 };
                 let made = waiting.made_at.filter(|at| {
                     let wall = self.hosts[host].clock.wall_ns(now);
-                    at.as_ns() < wall && !misled
+                    // A node whose clock is found far ahead goes by the others'.
+                    let truth = EPOCH_NS + now;
+                    let ahead = wall > truth + 25_000 * MS;
+                    let goes_by = if ahead { truth - 1_000 * MS } else { wall };
+                    at.as_ns() < goes_by && !misled
                 });
                 if let (Code::TaskUnknown, Some(at)) = (rejection.code, made) {
                     self.unknown_to.push((now, host, at));
