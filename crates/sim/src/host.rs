@@ -205,7 +205,9 @@ impl Host {
             rng: self.chance.raw(),
             verifier: memo,
         };
-        self.node = Some(Node::start(config, &mut self.store, &mut context));
+        let node = Node::start(config, &mut self.store, &mut context);
+        self.incarnation = node.log().incarnation;
+        self.node = Some(node);
     }
 
     /// Hands the node something that happened.

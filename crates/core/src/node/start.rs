@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use ed25519_dalek::SigningKey;
-use unisono_model::{ForkProof, LogId, NodeId, OrchestraId, Stamp, wire};
+use unisono_model::{ForkProof, Incarnation, LogId, NodeId, OrchestraId, Stamp, wire};
 
 use super::batch::Staged;
 use super::jobs::Jobs;
@@ -18,15 +18,30 @@ use crate::orchestra::view::Counters;
 use crate::replication::Logs;
 use crate::timing::StampClock;
 
+/// Lives rise, whatever the clock does: one that began while it was set ahead stands above all that
+/// follow, and whoever had voted it out had voted out these, too (seed 845: the node was made anew for
+/// ever).
+fn outlive(life: &mut Incarnation, node: NodeId, storage: &mut dyn Storage) {
+    for orchestra in storage.orchestras() {
+        let logs = storage.holdings(orchestra).into_iter();
+        let own = logs.filter(|(log, _)| log.node == node);
+        let highest = own.map(|(log, _)| log.incarnation.started_ms).max();
+        if let Some(highest) = highest.filter(|highest| *highest > life.started_ms) {
+            life.started_ms = highest + 1;
+        }
+    }
+}
+
 /// How much of a log is read at once at the start (bytes).
 const STEP_BYTES: usize = 1024 * 1024;
 
 impl Node {
     /// A node as the disk remembers it: from checkpoints, and from what was written after them.
     /// Where a bundle cannot be read, its log ends before it until a peer has repaired it.
-    pub fn start(config: Config, storage: &mut dyn Storage, context: &mut Context<'_>) -> Self {
+    pub fn start(mut config: Config, storage: &mut dyn Storage, context: &mut Context<'_>) -> Self {
         let key = SigningKey::from_bytes(&config.secret);
         let node = NodeId(key.verifying_key().to_bytes());
+        outlive(&mut config.incarnation, node, storage);
         let me = LogId {
             node,
             incarnation: config.incarnation,
