@@ -111,7 +111,36 @@ impl Node {
         };
         let mut all = Ranges::new();
         all.insert_range(1, last);
+        let head = state.map_or(0, |state| state.seq);
+        if let Some(space) = self.spaces.get_mut(&orchestra)
+            && head < last
+        {
+            space.unread.insert(log, (head, last));
+        }
         self.note_lost(orchestra, log, &all.without(held), None);
+    }
+
+    /// A hole at the head of a log is closed by ordinary repair, as far as others hold the log. What
+    /// this disk alone holds behind it is read by a life that begins anew: nobody would bring it (seed
+    /// 678, where a node's own records that no other had were on its disk and in no view).
+    fn read_behind_holes(&mut self, out: &mut Vec<Output>) {
+        let mut readable = false;
+        for space in self.spaces.values_mut() {
+            let (logs, holes) = (&space.logs, &space.holes);
+            space.unread.retain(|log, (then, last)| {
+                let head = logs.get(log).map_or(0, |state| state.seq);
+                let lost = holes
+                    .get(log)
+                    .is_some_and(|hole| hole.seqs.contains(head + 1));
+                readable |= head > *then && head < *last && !lost;
+                head < *last
+            });
+        }
+        if readable {
+            self.stopped = true;
+            let reason = "what stands behind a hole in a log can be read again";
+            out.push(Output::Restart { reason });
+        }
     }
 
     fn note_lost(
@@ -351,6 +380,7 @@ impl Node {
             self.mend(context, orchestra, log, out);
         }
         self.leave_holes(context, out);
+        self.read_behind_holes(out);
     }
 
     /// Whoever has waited long enough for a hole to be mended waits no longer.

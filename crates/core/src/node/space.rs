@@ -44,6 +44,9 @@ pub(super) struct Space {
     pub(super) unsaved: u64,
     /// Bundles that were once on disk and can no longer be read.
     pub(super) holes: BTreeMap<LogId, Hole>,
+    /// Where the disk holds more of a log behind a hole at its head: up to where the log was read at
+    /// the start, and how far the disk goes.
+    pub(super) unread: BTreeMap<LogId, (u64, u64)>,
     /// Of these, those that have come back and wait for the next batch.
     pub(super) mended: Vec<Carried>,
     /// Recent headers by log, to find forks.
@@ -95,6 +98,7 @@ impl Space {
             refolding: false,
             unsaved: 0,
             holes: BTreeMap::new(),
+            unread: BTreeMap::new(),
             mended: Vec::new(),
             headers: BTreeMap::new(),
             vector: None,
