@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use unisono_api::server::{Asked, Call};
 use unisono_core::node::{AnswerBody, Question};
-use unisono_core::orchestra::view::View;
+use unisono_core::orchestra::view::{MemberView, View};
 use unisono_model::{NodeId, OrchestraId};
 use unisono_quic::identity::Credentials;
 use unisono_quic::join::{Admission, Answer, Invite, InviteId, JoinRequest, Refusal};
@@ -145,10 +145,7 @@ impl Invited {
         let AnswerBody::View(View::Status(status)) = answer.body else {
             return Err(Refusal::NotReady);
         };
-        let others = status
-            .members
-            .into_iter()
-            .filter(|member| !member.removed && !member.left);
+        let others = status.members.into_iter().filter(MemberView::stays);
         let mut members = vec![self.own.clone()];
         for member in others {
             if members.iter().all(|known| known.node != member.node) {

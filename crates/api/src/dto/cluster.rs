@@ -149,6 +149,13 @@ pub struct Member {
     pub left: bool,
 }
 
+impl Member {
+    /// Whether it takes part: no view left it out, and it has not left.
+    pub fn stays(&self) -> bool {
+        !self.removed && !self.left
+    }
+}
+
 /// The members of the cluster.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Members {

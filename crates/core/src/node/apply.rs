@@ -57,9 +57,11 @@ impl Node {
         }
         self.stand_on_members();
         self.push(context, own, relayed, out);
-        // Whoever is about to go is no place to keep anything.
-        let stays = !self.is_frozen();
-        for ((node, orchestra), logs) in acknowledged.into_iter().filter(|_| stays) {
+        if self.is_frozen() {
+            // Whoever is about to go is no place to keep anything.
+            acknowledged.clear();
+        }
+        for ((node, orchestra), logs) in acknowledged {
             let frame = Frame::Have {
                 orchestra,
                 logs: logs.into_iter().collect(),

@@ -123,7 +123,7 @@ impl Node {
             mended: Vec::new(),
         };
         self.stage_mended(&mut batch);
-        if !self.is_frozen() || self.has_left() {
+        if !self.is_closed() {
             self.stage_incoming(context, &mut batch, out);
         }
         self.stage_own(context, &mut batch, out);
@@ -245,10 +245,10 @@ impl Node {
         let me = self.me;
         self.postpone_heads(context);
         if last_word {
+            // Alone in its bundle: it says where every log ends.
             self.forget_heads();
         }
-        let spaces = self.spaces.iter().filter(|_| !last_word);
-        for (id, space) in spaces {
+        for (id, space) in &self.spaces {
             if !space.living.queue.is_empty() && !space.refolding && !space.living.broken {
                 work.entry(*id).or_default();
             }

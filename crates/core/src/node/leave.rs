@@ -29,7 +29,7 @@ pub(super) struct Leaving {
     hand_to: usize,
     /// What the others are asked to keep: everything that is held here, or after it the last word.
     /// From then on nothing else is written or taken in.
-    questions: Vec<Question>,
+    holdings: Vec<Holding>,
     /// Which of these each member has answered.
     kept: BTreeMap<NodeId, BTreeSet<Digest>>,
     /// The last word is on its way to disk, or there.
@@ -40,8 +40,10 @@ pub(super) struct Leaving {
     next_ask_ms: u64,
 }
 
+/// What is held of an orchestra, as it is asked for.
 #[derive(Debug)]
-struct Question {
+struct Holding {
+    /// The name of the question ([`keep_id`]).
     id: Digest,
     orchestra: OrchestraId,
     logs: Vec<(LogId, u64)>,
@@ -57,12 +59,12 @@ impl Leaving {
 
     fn is_held_by(&self, node: &NodeId) -> bool {
         let kept = self.kept.get(node);
-        let mut questions = self.questions.iter();
-        kept.is_some_and(|kept| questions.all(|question| kept.contains(&question.id)))
+        let mut holdings = self.holdings.iter();
+        kept.is_some_and(|kept| holdings.all(|one| kept.contains(&one.id)))
     }
 
-    fn ask(&mut self, questions: Vec<Question>) {
-        self.questions = questions;
+    fn ask(&mut self, holdings: Vec<Holding>) {
+        self.holdings = holdings;
         self.kept.clear();
         self.next_ask_ms = 0;
     }
@@ -92,7 +94,13 @@ impl Node {
     /// Whether others have been asked to keep what is held here, so that nothing may be added to it.
     pub(super) fn is_frozen(&self) -> bool {
         let asked = self.leaving.as_ref();
-        asked.is_some_and(|leaving| !leaving.questions.is_empty()) || self.has_left()
+        asked.is_some_and(|leaving| !leaving.holdings.is_empty()) || self.has_left()
+    }
+
+    /// Whether peers' bundles are turned away: what came in now, nobody would be asked to keep. Once
+    /// it has left it hears again who else does.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_frozen() && !self.has_left()
     }
 
     /// Why nothing is taken any more, if so.
@@ -115,7 +123,7 @@ impl Node {
         hand_to: u16,
         out: &mut Vec<Output>,
     ) {
-        let others = self.current_members().len().saturating_sub(1);
+        let others = self.others().len();
         let known = self.may_write(context).err();
         if let Some(rejection) = known.or_else(|| self.may_leave(others, usize::from(hand_to))) {
             return Self::reject(Some(submit.ticket), rejection, out);
@@ -130,7 +138,7 @@ impl Node {
             ticket: Some(submit.ticket),
             deadline_ms: context.now_ms().saturating_add(submit.promise.deadline_ms),
             hand_to,
-            questions: Vec::new(),
+            holdings: Vec::new(),
             kept: BTreeMap::new(),
             spoken: false,
             farewell: false,
@@ -169,11 +177,10 @@ impl Node {
         let left = self.has_left();
         if left && !leaving.farewell {
             leaving.farewell = true;
-            leaving.ask(
-                self.questions(|orchestra, log| *orchestra == self.cluster && *log == self.me),
-            );
-        } else if leaving.questions.is_empty() && self.is_quiet(now_ms) && self.queue.is_empty() {
-            leaving.ask(self.questions(|_, _| true));
+            leaving
+                .ask(self.holdings(|orchestra, log| *orchestra == self.cluster && *log == self.me));
+        } else if leaving.holdings.is_empty() && self.is_quiet(now_ms) && self.queue.is_empty() {
+            leaving.ask(self.holdings(|_, _| true));
         }
         let others = self.others();
         let holders: Vec<NodeId> = others
@@ -199,7 +206,7 @@ impl Node {
             self.hope_for_the_disk(&mut leaving, late, out);
         } else if late {
             return self.stay_after_all(&leaving, holders.len(), out);
-        } else if enough && !leaving.questions.is_empty() && self.is_quiet(now_ms) {
+        } else if enough && !leaving.holdings.is_empty() && self.is_quiet(now_ms) {
             self.speak_last(context);
             leaving.spoken = true;
         }
@@ -239,34 +246,34 @@ impl Node {
     }
 
     /// What is held here of some logs, in as many questions as it takes.
-    fn questions(&self, of: impl Fn(&OrchestraId, &LogId) -> bool) -> Vec<Question> {
-        let mut questions = Vec::new();
+    fn holdings(&self, of: impl Fn(&OrchestraId, &LogId) -> bool) -> Vec<Holding> {
+        let mut holdings = Vec::new();
         for (orchestra, space) in &self.spaces {
             let held = space.logs.iter();
             let held = held.filter(|(log, state)| state.seq > 0 && of(orchestra, log));
             let logs: Vec<(LogId, u64)> = held.map(|(log, state)| (*log, state.seq)).collect();
             for logs in logs.chunks(VECTOR_MAX) {
-                questions.push(Question {
+                holdings.push(Holding {
                     id: keep_id(orchestra, logs),
                     orchestra: *orchestra,
                     logs: logs.to_vec(),
                 });
             }
         }
-        questions
+        holdings
     }
 
     fn ask_to_keep(&mut self, leaving: &Leaving, others: &[NodeId], out: &mut Vec<Output>) {
         for node in others {
             let kept = leaving.kept.get(node);
             let open = leaving
-                .questions
+                .holdings
                 .iter()
-                .filter(|question| kept.is_none_or(|kept| !kept.contains(&question.id)));
-            for question in open.take(limits::LEAVE_QUESTIONS_MAX) {
+                .filter(|holding| kept.is_none_or(|kept| !kept.contains(&holding.id)));
+            for holding in open.take(limits::LEAVE_QUESTIONS_MAX) {
                 let frame = Frame::Keep {
-                    orchestra: question.orchestra,
-                    logs: question.logs.clone(),
+                    orchestra: holding.orchestra,
+                    logs: holding.logs.clone(),
                 };
                 self.send(*node, Class::Repair, &frame, out);
             }
@@ -311,7 +318,7 @@ impl Node {
         let Some(leaving) = &mut self.leaving else {
             return;
         };
-        if leaving.questions.iter().any(|one| one.id == question) {
+        if leaving.holdings.iter().any(|one| one.id == question) {
             leaving.kept.entry(from).or_default().insert(question);
             self.go_on_leaving(context, out);
         }
@@ -386,7 +393,7 @@ impl Node {
         let wanted = leaving.hand_to;
         let why = if self.others().is_empty() {
             "all others have left meanwhile".to_string()
-        } else if leaving.questions.is_empty() {
+        } else if leaving.holdings.is_empty() {
             "what it had taken was not all on its disk and in its views in time".to_string()
         } else {
             format!("{holders} of {wanted} other members hold all that this node holds")

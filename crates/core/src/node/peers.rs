@@ -67,8 +67,7 @@ impl Node {
     ) {
         let now_ms = context.now_ms();
         match frame {
-            // What it took in now nobody would be asked to keep.
-            Frame::Push { .. } | Frame::Range { .. } if self.is_frozen() && !self.has_left() => {}
+            Frame::Push { .. } | Frame::Range { .. } if self.is_closed() => {}
             Frame::Push { relay, bundles } => {
                 let fresh = self.take_in(context, from, bundles.iter().map(|b| &b.0[..]), out);
                 if relay {

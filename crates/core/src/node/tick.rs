@@ -69,9 +69,9 @@ impl Node {
         if !self.is_member() && !self.has_left() {
             at_ms = at_ms.min(self.next_join_ms);
         }
-        let frozen = self.is_frozen() && !self.has_left();
+        let open = !self.is_closed();
         for space in self.spaces.values() {
-            let ready = idle && !space.refolding && !frozen;
+            let ready = idle && !space.refolding && open;
             if ready && Self::has_next(space) {
                 at_ms = 0;
             }

@@ -188,16 +188,11 @@ fn whoever_comes_back_writes_nothing_before_it_is_admitted() {
     world.cut = vec![(0, 2), (1, 2)];
     world.restart(2);
     world.run_ms(2_000);
-    let work = Work::Act {
-        agent: "bob".into(),
-        action: claim("x"),
-        key: None,
-    };
     let promise = Promise {
         deadline_ms: 500,
         ..Promise::default()
     };
-    let ticket = world.submit(2, "main", work, promise);
+    let ticket = world.begin(2, "bob", claim("x"), promise);
     world.run_ms(1_000);
     let refused = world
         .reply(ticket)
@@ -218,17 +213,12 @@ fn a_leaving_node_takes_nothing_in() {
     // Of two others only one hears it: it asks until its patience ends.
     let ticket = world.submit(2, "cluster", Work::Leave { hand_to: 2 }, promise);
     world.run_ms(1_000);
-    let work = Work::Act {
-        agent: "ada".into(),
-        action: claim("x"),
-        key: None,
-    };
     let promise = Promise {
         durable_on: 3,
         deadline_ms: 1_000,
         ..Promise::default()
     };
-    let made = world.submit(0, "main", work, promise);
+    let made = world.begin(0, "ada", claim("x"), promise);
     world.run_ms(2_000);
     let answer = world.reply(made).expect("an answer").expect("recorded");
     let AnswerBody::Recorded(recorded) = answer.body else {

@@ -337,18 +337,29 @@ impl Loop {
         self.replies.remove(&ticket)
     }
 
+    /// Has an agent begin something, whose answer may take its time.
+    pub(crate) fn begin(
+        &mut self,
+        index: usize,
+        agent: &str,
+        action: Action,
+        promise: Promise,
+    ) -> Ticket {
+        let work = Work::Act {
+            agent: agent.into(),
+            action,
+            key: None,
+        };
+        self.submit(index, "main", work, promise)
+    }
+
     pub(crate) fn act(
         &mut self,
         index: usize,
         agent: &str,
         action: Action,
     ) -> Result<Answer, Rejection> {
-        let work = Work::Act {
-            agent: agent.into(),
-            action,
-            key: None,
-        };
-        let ticket = self.submit(index, "main", work, Promise::default());
+        let ticket = self.begin(index, agent, action, Promise::default());
         self.run_ms(3);
         self.reply(ticket)
             .expect("the action is answered at once on a perfect disk")

@@ -20,7 +20,7 @@ impl Membership {
         let seen = self.removed.entry((host, life)).or_default();
         for member in members {
             let name = (member.node, member.incarnation);
-            if member.removed || member.left {
+            if !member.stays() {
                 seen.insert(name);
                 self.everywhere.insert(name);
             } else if seen.contains(&name) {
@@ -43,10 +43,7 @@ impl Membership {
 
     /// At the end: nobody may count a life that anybody has seen removed.
     pub fn settled(&self, host: usize, members: &[MemberView]) -> Result<(), String> {
-        for member in members
-            .iter()
-            .filter(|member| !member.removed && !member.left)
-        {
+        for member in members.iter().filter(|member| member.stays()) {
             let older = |(node, life): &&(NodeId, Incarnation)| {
                 *node == member.node && *life >= member.incarnation
             };

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use unisono_core::journal::Entry;
 use unisono_core::node::{Question, Storage};
 use unisono_core::orchestra::claims::Claims;
-use unisono_core::orchestra::view::{InterferenceKind, MemberView, View};
+use unisono_core::orchestra::view::{InterferenceKind, View};
 use unisono_model::{Action, NodeId, OrchestraId, Stamp};
 
 use super::{MS, SECOND, World};
@@ -103,8 +103,7 @@ impl World {
     fn counts_itself(&mut self, host: usize) -> bool {
         let log = self.hosts[host].log();
         self.status(host).is_some_and(|status| {
-            let here = |member: &&MemberView| !member.removed && !member.left;
-            let mut members = status.members.iter().filter(here);
+            let mut members = status.members.iter().filter(|member| member.stays());
             members.any(|member| member.node == log.node && member.incarnation >= log.incarnation)
         })
     }

@@ -333,10 +333,7 @@ fn cluster_clock(clock: &Clock, findings: &mut Findings) {
 }
 
 fn members(members: &[Member], findings: &mut Findings) {
-    let here: Vec<&Member> = members
-        .iter()
-        .filter(|member| !member.removed && !member.left)
-        .collect();
+    let here: Vec<&Member> = members.iter().filter(|member| member.stays()).collect();
     let away: Vec<&str> = here
         .iter()
         .filter(|member| !member.alive)

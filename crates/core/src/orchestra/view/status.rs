@@ -81,6 +81,13 @@ pub struct MemberView {
     pub left: bool,
 }
 
+impl MemberView {
+    /// Whether it takes part: no view left it out, and it has not left.
+    pub fn stays(&self) -> bool {
+        !self.removed && !self.left
+    }
+}
+
 /// What has happened since the start.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "each name is its meaning")]
