@@ -87,11 +87,7 @@ impl Node {
         };
         let members = &cluster.folds.members;
         let founder = members.is_empty() && self.config.seeds.is_empty();
-        let stays = members
-            .all(Stamp::MAX)
-            .iter()
-            .any(|member| member.admit.node == self.me.node && member.stays());
-        if founder || stays {
+        if founder || self.is_admitted() {
             self.admit(context, self.own_admit());
             return;
         }
@@ -132,7 +128,9 @@ impl Node {
         out: &mut Vec<Output>,
     ) {
         let good = unisono_model::check::action(&Action::Admit(admit.clone())).is_ok();
-        let off = self.clock_off().is_some() || self.stamped_ahead_ms(context).is_some();
+        let off = self.clock_off().is_some()
+            || self.clock_unsure(context.now_ms())
+            || self.stamped_ahead_ms(context).is_some();
         if from != admit.node || !good || !self.is_member() || off {
             return;
         }
