@@ -8,26 +8,29 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use data_encoding::BASE64;
 use ed25519_dalek::{Signature, VerifyingKey};
-use unisono_core::node::{AnswerBody, Work};
+use unisono_core::node::{AnswerBody, Promise, Work};
 use unisono_model::{Code, OrchestraId, Rejection};
 
 use super::body::Json;
 use super::edge::Edge;
 use super::refusal::Refusal;
-use super::terms::{Terms, WriteParams};
+use super::terms::{Terms, WaitParams};
 use crate::dto;
 use crate::limits::LEAVE_FRESH_MS;
 
 /// Has the node leave the cluster: it takes nothing more, hands on all that it wrote, says its last
 /// word, and ends. Answered when others hold everything, or when the time is over.
-#[utoipa::path(post, path = "/v1/leave", tag = "cluster", params(WriteParams),
+#[utoipa::path(post, path = "/v1/leave", tag = "cluster", params(WaitParams),
     request_body = dto::LeaveBody, responses((status = 200, body = dto::Left)))]
 pub(crate) async fn leave(
     State(edge): State<Edge>,
     terms: Terms,
     Json(body): Json<dto::LeaveBody>,
 ) -> Result<Response, Refusal> {
-    let (promise, _) = terms.write()?;
+    let promise = Promise {
+        deadline_ms: terms.wait()?,
+        ..Promise::default()
+    };
     may_send_away(&edge, &body)?;
     let orchestra = OrchestraId::of(edge.handle().cluster, "cluster");
     let hand_to = body.hand_to;

@@ -59,6 +59,18 @@ pub(crate) struct WriteParams {
     pub(crate) min_cursor: Option<String>,
 }
 
+/// Terms of what makes no record of an agent's.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(
+    dead_code,
+    reason = "describes the query to readers of the OpenAPI document"
+)]
+pub(crate) struct WaitParams {
+    /// How long to wait for it (ms).
+    pub(crate) wait_ms: Option<u64>,
+}
+
 /// The header that makes a write safe to repeat.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
@@ -192,6 +204,13 @@ impl Terms {
         };
         self.end()?;
         Ok(terms)
+    }
+
+    /// Ends the query of what takes its time and nothing else.
+    pub(crate) fn wait(mut self) -> Result<u64, Refusal> {
+        let wait_ms = self.wait_ms()?;
+        self.end()?;
+        Ok(wait_ms)
     }
 
     /// Ends the query of a write.

@@ -1,9 +1,8 @@
 //! The node, the members, the orchestra and its iteration, as they are.
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
 use unisono_api::client::Reply;
-use unisono_api::dto::{ActionBody, AdvanceBody, Damage, Iteration, Status};
+use unisono_api::dto::{ActionBody, AdvanceBody, Damage, Iteration, Member, Members, Status};
 
 use super::session::Session;
 use crate::failure::Failure;
@@ -55,23 +54,6 @@ const MEMBERS: Table = Table {
     ],
 };
 
-/// Those that are no members any more among them.
-const ALL_MEMBERS: Table = Table {
-    list: "members",
-    columns: &[
-        ("NAME", "name"),
-        ("REGION", "region"),
-        ("ADDRESS", "address"),
-        ("ALIVE", "alive"),
-        ("HEARD MS AGO", "heard_ms_ago"),
-        ("ROUND TRIP US", "round_trip_us"),
-        ("BEHIND", "behind"),
-        ("REMOVED", "removed"),
-        ("LEFT", "left"),
-        ("NODE", "node"),
-    ],
-};
-
 /// Shows how the node is.
 pub(crate) async fn status(session: &Session) -> Result<(), Failure> {
     let reply: Reply<Status> = session.client.status().await?;
@@ -106,16 +88,14 @@ pub(crate) async fn status(session: &Session) -> Result<(), Failure> {
     for damage in &status.damage {
         output::raw(&format!("damage    {}\n", damage_words(damage)))?;
     }
-    let members: Vec<&unisono_api::dto::Member> = status
-        .members
-        .iter()
-        .filter(|member| !member.removed && !member.left)
-        .collect();
-    output::answer(
-        Format::Table,
-        &serde_json::json!({ "members": members }),
-        Some(MEMBERS),
-    )
+    show_members(&status.members)
+}
+
+/// Those that belong to the cluster.
+fn show_members(members: &[Member]) -> Result<(), Failure> {
+    let here: Vec<&Member> = members.iter().filter(|one| one.stays()).collect();
+    let shown = serde_json::json!({ "members": here });
+    output::answer(Format::Table, &shown, Some(MEMBERS))
 }
 
 /// What a node has lost, in a sentence.
@@ -145,10 +125,23 @@ pub(crate) fn damage_words(damage: &Damage) -> String {
     )
 }
 
-/// Shows the members.
+/// Shows the members, and who is none any more.
 pub(crate) async fn members(session: &Session) -> Result<(), Failure> {
-    let reply: Reply<Value> = session.client.get("/v1/members", &[]).await?;
-    session.show(&reply, Some(ALL_MEMBERS))
+    let reply: Reply<Members> = session.client.members().await?;
+    if session.global.output != Format::Table {
+        return session.show(&reply, None);
+    }
+    let members = &reply.body.members;
+    show_members(members)?;
+    for member in members.iter().filter(|one| !one.stays()) {
+        let how = if member.left {
+            "has left"
+        } else {
+            "was left out by a view"
+        };
+        output::raw(&format!("{} {how} ({})\n", member.name, member.node))?;
+    }
+    Ok(())
 }
 
 /// Shows the orchestra in numbers.
