@@ -82,8 +82,6 @@ codes! {
     AgentUnknown "agent_unknown" NotFound,
     /// The node does not hold this agent's key.
     NotHeld "not_held" Denied,
-    /// An agent of this name with another key.
-    NameTaken "name_taken" Conflict,
     /// No such task.
     TaskUnknown "task_unknown" NotFound,
     /// The task exists already.

@@ -189,6 +189,9 @@ pub(crate) enum Command {
     /// The members of the cluster
     #[command(after_help = "Example:\n  unisono members")]
     Members,
+    /// The orchestras that the node holds
+    #[command(after_help = "Example:\n  unisono orchestras")]
+    Orchestras,
     /// What time it is in the cluster, how sure that is, and who leads
     #[command(after_help = "Example:\n  unisono clock -o json")]
     Clock,

@@ -29,7 +29,10 @@ impl Refusal {
 
     /// The request itself is wrong.
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, Code::Malformed.as_str(), detail)
+        let mut refusal = Self::new(StatusCode::BAD_REQUEST, Code::Malformed.as_str(), detail)
+            .hint("the request's shape stands in the OpenAPI document of this node");
+        refusal.0.next = vec!["GET /openapi.json".to_owned()];
+        refusal
     }
 
     /// The node or the edge is full.
@@ -100,8 +103,8 @@ pub fn status(category: Category) -> StatusCode {
 /// Commands that help whoever was refused by this rule.
 fn next(code: Code) -> Vec<String> {
     let commands: &[&str] = match code {
-        Code::OrchestraUnknown => &["unisono state --help"],
-        Code::AgentUnknown | Code::NotHeld | Code::NameTaken => &["unisono agent --help"],
+        Code::OrchestraUnknown => &["unisono orchestras"],
+        Code::AgentUnknown | Code::NotHeld => &["unisono agent --help"],
         Code::InterferenceUnknown | Code::InterferenceResolved => &["unisono interference"],
         Code::DecisionUnknown | Code::DecisionSuperseded => &["unisono decisions"],
         Code::RemedyUnknown => &["unisono fix --help"],

@@ -40,6 +40,7 @@ async fn malformed_requests_are_told_what_is_wrong_with_them() {
 
     let seen = request(to, "POST", claims, json_type, b"{\"agent\": ").await;
     assert_problem(&seen, 400, "malformed", "EOF");
+    assert_eq!(seen.json()["next"], json!(["GET /openapi.json"]));
     let seen = send(
         to,
         "POST",

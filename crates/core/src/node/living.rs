@@ -182,12 +182,8 @@ impl Node {
         let Some(space) = self.spaces.get_mut(&orchestra) else {
             return Ok(());
         };
-        let named = space
-            .folds
-            .agents
-            .all(at)
-            .any(|(_, state)| state.enrol.name == agent);
-        if !named && !space.folds.agents.is_enrolled(&held) {
+        let agents = &space.folds.agents;
+        if agents.named(agent, at).is_none() && !agents.is_enrolled(&held) {
             return Err(
                 Rejection::new(Code::AgentUnknown, "no such agent is enrolled here")
                     .hint("enrol it first: `unisono agent enrol NAME`"),

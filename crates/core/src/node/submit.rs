@@ -314,7 +314,8 @@ impl Node {
                 "an agent enrols under its own name",
             ));
         }
-        self.check_enrolled(orchestra, agent, action)?;
+        self.check_enrolled(orchestra, agent, action)
+            .map_err(|unknown| self.held_elsewhere(orchestra, name).unwrap_or(unknown))?;
         if let Some(recorded) = self.repeated(orchestra, agent, key, action)? {
             return Ok(Verdict::Repeated(Box::new(recorded)));
         }
@@ -470,6 +471,24 @@ impl Node {
             Rejection::new(Code::AgentUnknown, "no such agent is enrolled here")
                 .hint("enrol it first: `unisono agent enrol NAME`"),
         )
+    }
+
+    /// The refusal of who is enrolled under this name, with a key that this node does not hold.
+    pub(super) fn held_elsewhere(&self, orchestra: OrchestraId, name: &str) -> Option<Rejection> {
+        let agents = &self.spaces.get(&orchestra)?.folds.agents;
+        let (_, state) = agents.named(name, unisono_model::Stamp::MAX)?;
+        let (who, instead) = match state.held {
+            Held::Node => ("another node holds", "ask that node"),
+            Held::Agent => (
+                "the agent holds itself",
+                "sign with that key (`--key-file`)",
+            ),
+        };
+        let words = format!("{name} is enrolled with a key that {who}; nothing changed");
+        let hint = format!(
+            "{instead}, or enrol the name here too, as an agent of its own: `unisono agent enrol {name}`"
+        );
+        Some(Rejection::new(Code::NotHeld, words).hint(hint))
     }
 
     /// The folds of an orchestra, read as of a stamp.

@@ -167,6 +167,11 @@ impl Agents {
             .filter_map(move |id| Some((*id, self.read(id, at)?)))
     }
 
+    /// Somebody of this name as of a stamp. Names are unique only by custom.
+    pub fn named(&self, name: &str, at: Stamp) -> Option<(AgentId, AgentState<'_>)> {
+        self.all(at).find(|(_, state)| state.enrol.name == name)
+    }
+
     /// The agent's name, or the beginning of its key.
     pub fn name(&self, id: &AgentId) -> alloc::string::String {
         match self

@@ -285,3 +285,22 @@ fn who_is_not_admitted_yet_writes_for_nobody() {
     assert_eq!(refused.code, Code::Behind);
     assert!(refused.to_string().contains("admitted"), "{refused}");
 }
+
+/// Held agents that went to another node were called unknown, though everybody saw them there.
+#[test]
+fn who_is_held_elsewhere_is_told_so() {
+    let mut world = Loop::new(2);
+    world.open(0);
+    world.run_ms(2_000);
+    world.enrol(0, "ada");
+    world.run_ms(2_000);
+    let refused = world.act(1, "ada", claim("x")).expect_err("no key here");
+    assert_eq!(refused.code, Code::NotHeld);
+    assert!(refused.hint.contains("unisono agent enrol ada"));
+    let stranger = world.act(1, "bob", claim("x")).expect_err("nobody");
+    assert_eq!(stranger.code, Code::AgentUnknown);
+    world.enrol(1, "ada");
+    world
+        .act(1, "ada", claim("x"))
+        .expect("an agent of its own");
+}

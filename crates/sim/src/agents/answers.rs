@@ -184,7 +184,7 @@ impl Agent {
                 self.presented.remove(&self.home);
                 return self.begin_again(now, rejection);
             }
-            (Code::ChainOrder | Code::WrongLog | Code::AgentUnknown, _) => {
+            (Code::ChainOrder | Code::WrongLog | Code::AgentUnknown | Code::NotHeld, _) => {
                 return self.begin_again(now, rejection);
             }
             (Code::IterationWrong, _) => self.chain = None,

@@ -125,7 +125,12 @@ fn listening(command: &Command) -> crate::config::Flags {
 async fn ask(command: Command, session: Session) -> Result<(), Failure> {
     let present = matches!(
         command,
-        Command::Status | Command::Members | Command::Clock | Command::Log(_) | Command::Dump(_)
+        Command::Status
+            | Command::Members
+            | Command::Orchestras
+            | Command::Clock
+            | Command::Log(_)
+            | Command::Dump(_)
     );
     if present && session.as_of().is_some() {
         return Err(
@@ -136,6 +141,7 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
     match command {
         Command::Status => state::status(&session).await,
         Command::Members => state::members(&session).await,
+        Command::Orchestras => state::orchestras(&session).await,
         Command::Clock => clock::clock(&session).await,
         Command::At(args) => at::at(args, &session).await,
         Command::Tempo(args) => tempo::run(args, &session).await,

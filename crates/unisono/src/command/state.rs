@@ -54,6 +54,15 @@ const MEMBERS: Table = Table {
     ],
 };
 
+const ORCHESTRAS: Table = Table {
+    list: "orchestras",
+    columns: &[
+        ("NAME", "name"),
+        ("RECORDS", "records"),
+        ("ORCHESTRA", "orchestra"),
+    ],
+};
+
 /// Shows how the node is.
 pub(crate) async fn status(session: &Session) -> Result<(), Failure> {
     let reply: Reply<Status> = session.client.status().await?;
@@ -142,6 +151,12 @@ pub(crate) async fn members(session: &Session) -> Result<(), Failure> {
         output::raw(&format!("{} {how} ({})\n", member.name, member.node))?;
     }
     Ok(())
+}
+
+/// Shows the orchestras, the cluster's own among them.
+pub(crate) async fn orchestras(session: &Session) -> Result<(), Failure> {
+    let reply = session.client.orchestras().await?;
+    session.show(&reply, Some(ORCHESTRAS))
 }
 
 /// Shows the orchestra in numbers.
