@@ -49,8 +49,8 @@ check() {
     "$UNISONO" --node "http://127.0.0.1:$PORT" dump >"$dump" || true
     kill "$node" 2>/dev/null || true
     wait "$node" || true
-    # The judge prints `acknowledged=N lost=M` on its last line and exits with 0 only if M is 0.
-    "$UNISONO" judge --dump "$dump" --history "$2" | tail -n 1 || true
+    # By what the node shows, and by what is on its disk. The judge prints `acknowledged=N lost=M` on its last line and exits with 0 only if M is 0.
+    "$UNISONO" judge --dump "$dump" --disks "$1/data" --history "$2" | tail -n 1 || true
 }
 # ----------------------------------------------------------------------------------------------------
 

@@ -26,9 +26,12 @@ SCENARIOS=(partition oneway moving kill pause loss)
 HTTP_PORT=7321
 PEER_PORT=7322
 # What says whether the promises were kept, by what clients were told, what nodes say that they told,
-# and what all nodes hold: it exits with 0 if every checker is content and prints a line for each that
-# is not.
-judge() { "$UNISONO" judge --history "$work"/told*.jsonl "$work"/served*.jsonl --dump "$work"/dump*.ndjson; }
+# and what all nodes show and hold on their disks: it exits with 0 if every checker is content and
+# prints a line for each that is not.
+judge() {
+    "$UNISONO" judge --history "$work"/told*.jsonl "$work"/served*.jsonl --dump "$work"/dump*.ndjson \
+        --disks "$work"/node[0-9]
+}
 
 node_url() { echo "http://127.0.0.1:$HTTP_PORT"; }
 ask() { local i=$1; shift; lab_exec "$i" "$UNISONO" --node "$(node_url)" "$@"; }

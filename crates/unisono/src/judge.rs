@@ -1,5 +1,6 @@
 //! Judges what was promised by what is there: histories of serving nodes against dumps.
 
+mod disks;
 mod dump;
 mod history;
 mod journal;
@@ -31,8 +32,12 @@ pub(crate) struct JudgeArgs {
     #[arg(long, value_name = "FILE", num_args = 1..)]
     history: Vec<PathBuf>,
     /// What `unisono dump` printed at one node; may stand several times
-    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "disks")]
     dump: Vec<PathBuf>,
+    /// The data directories of all nodes, running or not, for the simulator's judges: they read the
+    /// journals and fold everything again
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    disks: Vec<PathBuf>,
 }
 
 /// What the judge found.
@@ -59,7 +64,14 @@ pub(crate) fn run(args: &JudgeArgs, global: &Global) -> Result<(), Failure> {
         .iter()
         .map(|path| Dump::read(path))
         .collect::<Result<Vec<_>, _>>()?;
-    let judgement = judge(&histories, &dumps);
+    let mut judgement = judge(&histories, &dumps);
+    let found = disks::judge(&args.disks, &histories)?;
+    if !args.disks.is_empty() {
+        let names = histories.acknowledged.iter().map(|told| told.record);
+        let lost = names.filter(|name| !found.held.contains(name));
+        judgement.lost.extend(lost);
+    }
+    judgement.violations.extend(found.violations);
     let (acknowledged, lost) = (judgement.acknowledged, judgement.lost.len());
     if global.output == Format::Table {
         for violation in &judgement.violations {
@@ -67,10 +79,11 @@ pub(crate) fn run(args: &JudgeArgs, global: &Global) -> Result<(), Failure> {
         }
         let (failed, unknown) = (histories.failed, histories.unknown + histories.open);
         output::raw(&format!(
-            "{} dumps, {} records; {failed} refused, {unknown} of unknown end, {} claims confirmed\n\
+            "{} dumps, {} disks, {} records; {failed} refused, {unknown} of unknown end, {} claims confirmed\n\
              acknowledged={acknowledged} lost={lost}\n",
             dumps.len(),
-            dumps.first().map_or(0, |dump| dump.records.len()),
+            args.disks.len(),
+            dumps.first().map_or(found.held.len(), |dump| dump.records.len()),
             judgement.confirmed,
         ))?;
     } else {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use unisono_core::journal::{Disk, DiskError, DiskErrorKind, DiskOperation, Journal, Options};
+use unisono_core::journal::{
+    Disk, DiskError, DiskErrorKind, DiskOperation, Entry, Journal, Options,
+};
 use unisono_model::{ClusterId, LogId, OrchestraId};
 use unisono_store::FileDisk;
 
@@ -49,6 +51,24 @@ pub(crate) fn open(directory: &Path, cluster: ClusterId) -> Result<Journal<Overl
         removed: BTreeSet::new(),
     };
     Ok(Journal::open(disk, Options::new(cluster, drawn()?))?)
+}
+
+/// Every bundle of an orchestra that can be read, log by log. What is damaged is not held.
+pub(crate) fn entries(journal: &Journal<Overlay>, orchestra: OrchestraId) -> Vec<Entry> {
+    let mut all = Vec::new();
+    for (log, held) in journal.holdings(orchestra) {
+        let mut from = 0;
+        while let Some(first) = held.first_from(from) {
+            match journal.read(orchestra, log, first, STEP_BYTES) {
+                Ok(entries) if !entries.is_empty() => {
+                    from = entries.last().map_or(first, |entry| entry.key.seq) + 1;
+                    all.extend(entries);
+                }
+                Ok(_) | Err(_) => from = first + 1,
+            }
+        }
+    }
+    all
 }
 
 /// Takes each bundle of a log with its number, from the first on, until it has what it looks for.

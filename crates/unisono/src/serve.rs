@@ -14,7 +14,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use unisono_api::server::{Asked, BearerToken, BindError, Call, NodeHandle, Readiness};
 use unisono_core::node::{Promise, Work};
 use unisono_core::sabotage::Sabotage;
-use unisono_model::{NodeId, OrchestraId};
+use unisono_model::{ClusterId, NodeId, OrchestraId};
 use unisono_quic::identity::{Credentials, Region};
 use unisono_quic::{Endpoint, Transport};
 
@@ -151,7 +151,7 @@ fn begin(
         finish: finishing,
         left: leaving,
     };
-    let means = means(home, wishes, own.node)?;
+    let means = means(home, wishes, own.node, membership.cluster)?;
     let metrics = Arc::clone(&means.metrics);
     let reach = reach(&transport, &means, orders);
     let driver = Driver::new(identity.clone(), doors, means)?;
@@ -200,9 +200,14 @@ fn alone(home: &Home, membership: &Membership) -> bool {
     membership.seeds.is_empty() && !admission::has_admitted(home)
 }
 
-fn means(home: &Home, wishes: &Wishes, node: NodeId) -> Result<Means, Failure> {
+fn means(
+    home: &Home,
+    wishes: &Wishes,
+    node: NodeId,
+    cluster: ClusterId,
+) -> Result<Means, Failure> {
     let history = wishes.history.as_ref().map(|path| {
-        let opened = History::open(path, node);
+        let opened = History::open(path, node, cluster);
         opened.map_err(|error| Failure::system(&path.display().to_string(), &error))
     });
     Ok(Means {
@@ -384,7 +389,7 @@ fn outward(bound: SocketAddr) -> Option<IpAddr> {
 /// Has the node make an orchestra, or find that it is there.
 async fn open(
     calls: &mpsc::Sender<Call>,
-    cluster: unisono_model::ClusterId,
+    cluster: ClusterId,
     name: &str,
 ) -> Result<(), Failure> {
     let (answer, answered) = oneshot::channel();

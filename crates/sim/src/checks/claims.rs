@@ -51,7 +51,7 @@ impl Claims {
     pub fn shown(&mut self, as_of: Stamp, is_final: bool, view: &ClaimView) {
         match view.status {
             ClaimStatus::Confirmed => {
-                self.confirmed.insert(view.claim.record, view.topic.clone());
+                self.confirmed(view.claim.record, view.topic.clone());
                 if view.token_valid && is_final {
                     let tokens = self.tokens.entry(view.topic.clone()).or_default();
                     tokens.insert((as_of, view.token));
@@ -65,6 +65,11 @@ impl Claims {
         for (place, _) in &view.losers {
             self.told.insert(place.record);
         }
+    }
+
+    /// Somebody was told that a claim is confirmed.
+    pub fn confirmed(&mut self, claim: Digest, topic: String) {
+        self.confirmed.insert(claim, topic);
     }
 
     /// Whoever has just been told that its claim or renewal is confirmed shows its token to a guard,

@@ -7,20 +7,25 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use unisono_core::node::{Answer, AnswerBody, Submit, Work};
-use unisono_model::{NodeId, Rejection, wire};
+use unisono_model::{ClusterId, NodeId, Rejection, wire};
 
 /// The open file. Each line is one write, so that a killed process leaves whole lines.
 #[derive(Debug)]
 pub(crate) struct History {
     file: File,
     node: NodeId,
+    cluster: ClusterId,
 }
 
 impl History {
     /// Goes on writing at the end of a file.
-    pub(crate) fn open(path: &Path, node: NodeId) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, node: NodeId, cluster: ClusterId) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(path)?;
-        Ok(Self { file, node })
+        Ok(Self {
+            file,
+            node,
+            cluster,
+        })
     }
 
     /// A request came in.
@@ -41,7 +46,11 @@ impl History {
             Work::File { .. } => ("file".to_owned(), String::new(), None),
             Work::Record(bytes) => {
                 match wire::decode::<unisono_model::SignedRecord>(bytes, 1 << 20) {
-                    Ok(record) => ("record".to_owned(), record.agent.to_string(), None),
+                    Ok(record) => {
+                        let place = record.place(self.cluster, submit.orchestra);
+                        line["record"] = json!(place.digest(&record.body.0));
+                        ("record".to_owned(), record.agent.to_string(), None)
+                    }
                     Err(_) => ("record".to_owned(), String::new(), None),
                 }
             }

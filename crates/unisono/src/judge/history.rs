@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use unisono_api::dto::parse_stamp;
-use unisono_model::{Digest, Stamp};
+use unisono_model::{Digest, IdempotencyKey, NodeId, Stamp};
 
 use crate::failure::{Exit, Failure};
 
@@ -44,6 +44,12 @@ pub(crate) struct Histories {
     pub(crate) unknown: u64,
     /// Requests that were never answered.
     pub(crate) open: u64,
+    /// Nodes that have written down what they were asked for.
+    pub(crate) nodes: BTreeSet<NodeId>,
+    /// Keys of requests that came in.
+    pub(crate) keys: BTreeSet<IdempotencyKey>,
+    /// Records that came in signed.
+    pub(crate) signed: BTreeSet<Digest>,
     /// Orchestras by what was asked in them.
     pub(crate) orchestras: BTreeMap<String, u64>,
 }
@@ -60,6 +66,7 @@ struct Line {
     #[serde(default)]
     repeated: bool,
     claim: Option<Granted>,
+    key: Option<IdempotencyKey>,
 }
 
 impl Histories {
@@ -87,6 +94,9 @@ impl Histories {
             };
             let name = (line.node.clone(), line.id);
             if line.event == "invoked" {
+                self.nodes.extend(line.node.parse::<NodeId>());
+                self.keys.extend(line.key);
+                self.signed.extend(line.record);
                 // Numbers begin again with each life of the process.
                 if !open.insert(name) {
                     self.open += 1;

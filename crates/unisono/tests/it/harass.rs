@@ -125,12 +125,17 @@ fn a_node_killed_again_and_again_keeps_what_it_acknowledged() {
     // The judge says the same by what the node itself wrote down, in all of its lives.
     let file = place.path("dump.ndjson");
     std::fs::write(&file, &dump).unwrap();
+    let disk = place.path("node");
+    let disk = disk.to_str().unwrap();
+    let dumped = file.to_str().unwrap();
     let said = place.run(&[
         "judge",
         "--history",
         history,
         "--dump",
-        file.to_str().unwrap(),
+        dumped,
+        "--disks",
+        disk,
     ]);
     let last = said.out.lines().last().unwrap_or_default().to_owned();
     println!("{last}");
@@ -149,6 +154,33 @@ fn a_node_killed_again_and_again_keeps_what_it_acknowledged() {
         file.to_str().unwrap(),
     ]);
     assert_eq!(said.code, 8, "{}", said.out);
+    the_disks_can_say_otherwise(&place, history, disk);
+}
+
+/// By the disk alone: a record that somebody was told of and that is nowhere, and one that is there
+/// and that nobody asked for.
+fn the_disks_can_say_otherwise(place: &Place, history: &str, disk: &str) {
+    let told = std::fs::read_to_string(history).unwrap();
+    let file = place.path("told.jsonl");
+    let judged = |text: String| {
+        std::fs::write(&file, text).unwrap();
+        let file = file.to_str().unwrap();
+        place.run(&["judge", "--history", file, "--disks", disk])
+    };
+    let said = judged(told.clone());
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+
+    let name = told.lines().find_map(record_of).unwrap();
+    let other = told.replacen(name, &"7".repeat(name.len()), 1);
+    let said = judged(other);
+    assert!(said.out.contains("violated: I2"), "{}", said.out);
+
+    let asked = |line: &&str| line.contains("invoked") && !line.contains("\"key\":null");
+    let nobody = told.lines().filter(|line| !asked(line));
+    let seen = told.lines().find(|line| line.contains("invoked")).unwrap();
+    let text: Vec<&str> = nobody.chain([seen]).collect();
+    let said = judged(text.join("\n") + "\n");
+    assert!(said.out.contains("violated: I3"), "{}", said.out);
 }
 
 /// The name of the record in a line of a dump.
