@@ -88,6 +88,11 @@ impl<T> Held<T> {
         places.iter().filter_map(|place| self.take(place)).collect()
     }
 
+    /// What waits, by actor and number.
+    pub(crate) fn items(&self) -> impl Iterator<Item = &T> {
+        self.waiting.values().map(|waiting| &waiting.item)
+    }
+
     fn of(&self, actor: &Actor) -> usize {
         self.per_actor.get(actor).copied().unwrap_or(0)
     }

@@ -47,8 +47,7 @@ pub const HELD_PER_ACTOR_MAX: usize = 256;
 /// How many bytes all waiting changes of one document may weigh.
 pub const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// The largest raw change of a living document, in bytes.
-pub const LIVING_CHANGE_BYTES_MAX: usize = 256 * 1024;
+pub use unisono_model::limits::LIVING_CHANGE_BYTES_MAX;
 
 /// How many operations a change of a living document may hold (one per character inserted or
 /// deleted, one per configuration key).

@@ -130,6 +130,14 @@ impl LivingDocument {
         (self.held.len(), self.held.bytes())
     }
 
+    /// The changes that wait for dependencies, with their actors: in no saved form, to be offered
+    /// again after [`Self::load`].
+    pub fn waiting(&self) -> impl Iterator<Item = (Actor, &[u8])> {
+        self.held
+            .items()
+            .map(|(actor, bytes)| (*actor, bytes.as_slice()))
+    }
+
     /// Whether the document broke and must be rebuilt.
     pub fn is_poisoned(&self) -> bool {
         self.door.is_poisoned()

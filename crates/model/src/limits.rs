@@ -30,7 +30,7 @@ pub const BUNDLE_DOCUMENTS_MAX: usize = 16;
 /// Most dependencies of one document change: a document with more heads is merged first.
 pub const DEPENDENCIES_MAX: usize = 256;
 /// Largest change of a living document (bytes).
-pub const LIVING_CHANGE_BYTES_MAX: usize = 64 * 1024;
+pub const LIVING_CHANGE_BYTES_MAX: usize = 192 * 1024;
 /// Shortest and longest lease that a claim may ask for (ms).
 pub const LEASE_MS: core::ops::RangeInclusive<u64> = 100..=24 * 3_600_000;
 /// Longest life of a signal (ms): 400 days, so that the year 9999 is a refusal and no overflow.

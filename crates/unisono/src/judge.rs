@@ -83,7 +83,9 @@ pub(crate) fn run(args: &JudgeArgs, global: &Global) -> Result<(), Failure> {
              acknowledged={acknowledged} lost={lost}\n",
             dumps.len(),
             args.disks.len(),
-            dumps.first().map_or(found.held.len(), |dump| dump.records.len()),
+            dumps
+                .first()
+                .map_or(found.held.len(), |dump| dump.records.len()),
             judgement.confirmed,
         ))?;
     } else {

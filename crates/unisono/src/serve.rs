@@ -200,12 +200,7 @@ fn alone(home: &Home, membership: &Membership) -> bool {
     membership.seeds.is_empty() && !admission::has_admitted(home)
 }
 
-fn means(
-    home: &Home,
-    wishes: &Wishes,
-    node: NodeId,
-    cluster: ClusterId,
-) -> Result<Means, Failure> {
+fn means(home: &Home, wishes: &Wishes, node: NodeId, cluster: ClusterId) -> Result<Means, Failure> {
     let history = wishes.history.as_ref().map(|path| {
         let opened = History::open(path, node, cluster);
         opened.map_err(|error| Failure::system(&path.display().to_string(), &error))
@@ -387,11 +382,7 @@ fn outward(bound: SocketAddr) -> Option<IpAddr> {
 }
 
 /// Has the node make an orchestra, or find that it is there.
-async fn open(
-    calls: &mpsc::Sender<Call>,
-    cluster: ClusterId,
-    name: &str,
-) -> Result<(), Failure> {
+async fn open(calls: &mpsc::Sender<Call>, cluster: ClusterId, name: &str) -> Result<(), Failure> {
     let (answer, answered) = oneshot::channel();
     let work = Work::Open {
         name: name.to_owned(),

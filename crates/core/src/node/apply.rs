@@ -115,8 +115,7 @@ impl Node {
         // This life's own changes were applied when they were made.
         if header.log != self.me {
             for change in &body.living {
-                let writer = alloc::format!("{:?}", header.log.node);
-                space.living.apply(&header.log, change, writer);
+                space.living.apply(&header.log, change);
             }
         }
         space.unsaved += (body.records.len() + body.living.len()) as u64;
@@ -165,13 +164,7 @@ impl Node {
     ) {
         let (near, far) = self.targets(context.now_ms());
         if !own.is_empty() {
-            let frame = Frame::Push {
-                relay: false,
-                bundles: super::batch::blobs(&own),
-            };
-            for node in near {
-                self.send(node, Class::Push, &frame, out);
-            }
+            self.send_pushes(&near, false, &own, out);
         }
         if far.is_empty() || !self.forwards(context.now_ms()) {
             return;
@@ -202,12 +195,33 @@ impl Node {
             return;
         }
         let (_, far) = self.targets(now_ms);
-        let frame = Frame::Push {
-            relay: true,
-            bundles: super::batch::blobs(&bundles),
-        };
-        for node in far {
-            self.send(node, Class::Push, &frame, out);
+        self.send_pushes(&far, true, &bundles, out);
+    }
+
+    /// Sends bundles in as many frames as it takes: a batch holds more than a frame may.
+    fn send_pushes(
+        &mut self,
+        to: &[NodeId],
+        relay: bool,
+        bundles: &[Vec<u8>],
+        out: &mut Vec<Output>,
+    ) {
+        let mut rest = bundles;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fit = rest.iter().take_while(|bundle| {
+                bytes += bundle.len();
+                bytes <= limits::PUSH_BYTES_MAX
+            });
+            let (first, others) = rest.split_at(fit.count().max(1));
+            let frame = Frame::Push {
+                relay,
+                bundles: super::batch::blobs(first),
+            };
+            for node in to {
+                self.send(*node, Class::Push, &frame, out);
+            }
+            rest = others;
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What a node holds at the most, and how often it does things.
 
+/// Bundles in one pushed frame (bytes), but for one alone: half of what a frame may have.
+pub const PUSH_BYTES_MAX: usize = crate::replication::FRAME_BYTES_MAX / 2;
 /// Most records in one batch of own work.
 pub const BATCH_RECORDS_MAX: usize = 64;
 /// Most bundles of peers in one batch.

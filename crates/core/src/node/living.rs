@@ -1,15 +1,18 @@
 //! Notes and configuration: living Automerge values, signed by the node alone and never consulted
 //! for authority.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
 use unisono_document::{
-    ConfigTree, ConfigValue, DocumentId, Edit, Kind, LivingDocument, Poisoned, WriteError, actor_id,
+    Actor, ConfigTree, ConfigValue, DocumentId, Edit, Kind, LivingDocument, Poisoned, WriteError,
+    actor_id,
 };
-use unisono_model::{Code, Digest, LogId, OrchestraId, Rejection, check, wire::Blob};
+use unisono_model::{
+    Code, Digest, LogId, NodeId, OrchestraId, Rejection, Stamp, check, wire::Blob,
+};
 
 use super::Node;
 use super::input::{Ask, LivingEdit, Question, Submit};
@@ -17,6 +20,15 @@ use super::output::{AnswerBody, Output};
 use super::overdue::Asker;
 use crate::context::Context;
 use crate::orchestra::view::{ConfigView, NoteView, View};
+use crate::replication::Logs;
+
+/// Where the saved form of a living document stands, in a checkpoint.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Saved {
+    heads: Vec<Digest>,
+    /// Changes, by actor, that wait for others.
+    waiting: Vec<([u8; 16], Blob)>,
+}
 
 /// The living document of an orchestra on one node.
 #[derive(Debug)]
@@ -31,8 +43,6 @@ pub(super) struct Living {
     pub(super) dirty: bool,
     /// A write failed or Automerge broke: it must be built again before it is used.
     pub(super) broken: bool,
-    /// Whose changes are whose, for showing concurrent values.
-    writers: BTreeMap<[u8; 16], String>,
 }
 
 impl Living {
@@ -49,7 +59,6 @@ impl Living {
             in_flight: Vec::new(),
             dirty: false,
             broken: false,
-            writers: BTreeMap::new(),
         }
     }
 
@@ -58,19 +67,41 @@ impl Living {
         format!("living-{orchestra}")
     }
 
-    /// Takes the saved form, if it stands at these heads.
-    pub(super) fn restore(&mut self, bytes: &[u8], heads: &[Digest]) -> bool {
-        match LivingDocument::load(self.id, bytes, heads) {
+    /// Takes the saved form, if it stands where it was said to.
+    pub(super) fn restore(&mut self, bytes: &[u8], saved: &Saved) -> bool {
+        match LivingDocument::load(self.id, bytes, &saved.heads) {
             Ok(document) => {
                 self.document = document;
+                self.await_again(saved);
                 true
             }
             Err(_) => false,
         }
     }
 
-    pub(super) fn heads(&self) -> Vec<Digest> {
-        self.document.heads()
+    /// Takes back what waited for dependencies: its bundles count as taken in, and nobody sends them
+    /// again.
+    pub(super) fn await_again(&mut self, saved: &Saved) {
+        for (actor, change) in &saved.waiting {
+            let taken = self.document.apply_remote(&Actor(*actor), &change.0);
+            self.broken |= taken.is_err();
+        }
+    }
+
+    /// What a checkpoint says of the saved form.
+    pub(super) fn saved(&self) -> Saved {
+        let waiting = self.document.waiting();
+        Saved {
+            heads: self.document.heads(),
+            waiting: waiting
+                .map(|(actor, bytes)| (actor.0, Blob(bytes.to_vec())))
+                .collect(),
+        }
+    }
+
+    /// Whether the saved form would be this one.
+    pub(super) fn stands_at(&self, saved: &Saved) -> bool {
+        self.document.heads() == saved.heads
     }
 
     pub(super) fn save(&self) -> Option<Vec<u8>> {
@@ -78,9 +109,8 @@ impl Living {
     }
 
     /// Takes a change that a log carries. Own changes of this life are applied already.
-    pub(super) fn apply(&mut self, log: &LogId, change: &Blob, writer: String) {
+    pub(super) fn apply(&mut self, log: &LogId, change: &Blob) {
         let actor = actor_id(log.incarnation, &log.node, &self.id);
-        self.writers.insert(actor.0, writer);
         self.dirty = true;
         if self.document.apply_remote(&actor, &change.0).is_err() {
             self.broken = true;
@@ -114,7 +144,12 @@ impl Living {
         }
     }
 
-    fn config(&self) -> Result<Vec<ConfigView>, Poisoned> {
+    /// The configuration; `name` says who writes a log.
+    fn config(
+        &self,
+        logs: &Logs,
+        name: impl Fn(&NodeId) -> String,
+    ) -> Result<Vec<ConfigView>, Poisoned> {
         let mut views = Vec::new();
         flatten(&self.document.config()?, "", &mut views);
         let conflicts = self.document.config_conflicts()?;
@@ -123,8 +158,10 @@ impl Living {
                 continue;
             };
             let values = conflict.values.iter().map(|(actor, value)| {
-                let writer = self.writers.get(&actor.0);
-                let writer = writer.map_or_else(|| format!("{actor:?}"), String::clone);
+                let writes =
+                    |log: &&LogId| actor_id(log.incarnation, &log.node, &self.id) == *actor;
+                let log = logs.iter().map(|(log, _)| log).find(writes);
+                let writer = log.map_or_else(|| format!("{actor:?}"), |log| name(&log.node));
                 (shown(value), writer)
             });
             view.concurrent = values.collect();
@@ -207,10 +244,12 @@ impl Node {
                 });
                 Ok(())
             }
-            Err(WriteError::Refused(refusal)) => Err(Rejection::new(
-                Code::Malformed,
-                format!("{refusal}; nothing changed"),
-            )),
+            Err(WriteError::Refused(refusal)) => {
+                // An edit whose change came out too large.
+                space.living.broken |= space.living.document.is_poisoned();
+                let words = format!("{refusal}; nothing changed");
+                Err(Rejection::new(Code::Malformed, words))
+            }
             Err(WriteError::Poisoned(_)) => {
                 space.living.broken = true;
                 Err(
@@ -220,6 +259,18 @@ impl Node {
                 )
             }
         }
+    }
+
+    /// What people call a node: the name of its latest life.
+    fn node_name(&self, node: &NodeId) -> String {
+        let cluster = self.spaces.get(&self.cluster);
+        let all = cluster.map(|space| space.folds.members.all(Stamp::MAX));
+        let named = all
+            .into_iter()
+            .flatten()
+            .filter(|member| member.admit.node == *node);
+        let latest = named.max_by_key(|member| member.admit.incarnation);
+        latest.map_or_else(|| format!("{node:?}"), |member| member.admit.name.clone())
     }
 
     pub(super) fn living_view(&self, ask: &Ask) -> Result<View, Rejection> {
@@ -236,7 +287,10 @@ impl Node {
                     })
                 })
             }),
-            Question::Config => space.living.config().map(|views| Some(View::Config(views))),
+            Question::Config => space
+                .living
+                .config(&space.logs, |node| self.node_name(node))
+                .map(|views| Some(View::Config(views))),
             _ => Ok(Some(View::Notes(document.notes()))),
         };
         match view {

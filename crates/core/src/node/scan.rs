@@ -291,9 +291,8 @@ impl Node {
         }
         match scan.goal {
             Goal::Refold(Refold::Everything) => {
-                let writer = alloc::format!("{:?}", log.node);
                 for change in &carried.body().living {
-                    scan.living.apply(&log, change, writer.clone());
+                    scan.living.apply(&log, change);
                 }
                 let (body, now_ms) = (carried.body(), context.now_ms());
                 let kinds = kinds(&placed);

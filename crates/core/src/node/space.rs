@@ -11,7 +11,7 @@ use unisono_model::{
 
 use super::documents::Documents;
 use super::incoming::Incoming;
-use super::living::Living;
+use super::living::{Living, Saved};
 use super::mend::Hole;
 use crate::carriage::Carried;
 use crate::orchestra::fact::Fact;
@@ -64,10 +64,10 @@ pub(super) struct Checkpoint {
     pub(super) inert: BTreeSet<Digest>,
     pub(super) foreign: Stamp,
     pub(super) documents: Vec<super::documents::Saved>,
-    pub(super) living: Vec<Digest>,
+    living: Saved,
 }
 
-const CHECKPOINT_VERSION: u8 = 7;
+const CHECKPOINT_VERSION: u8 = 8;
 
 impl Space {
     /// Whether views and documents are what the logs say: nothing waits to be folded or built again.
@@ -125,7 +125,7 @@ impl Space {
             inert: self.inert.clone(),
             foreign: self.foreign,
             documents: self.documents.saved(),
-            living: self.living.heads(),
+            living: self.living.saved(),
         })
     }
 
@@ -151,8 +151,12 @@ impl Space {
         self.foreign = checkpoint.foreign;
         self.documents.restore(checkpoint.documents);
         self.vector = None;
-        let fresh = self.living.heads() == checkpoint.living;
-        let saved = living.is_some_and(|bytes| self.living.restore(&bytes, &checkpoint.living));
+        let said = &checkpoint.living;
+        let fresh = self.living.stands_at(said);
+        if fresh {
+            self.living.await_again(said);
+        }
+        let saved = !fresh && living.is_some_and(|bytes| self.living.restore(&bytes, said));
         if !fresh && !saved {
             self.folds.upset();
         }

@@ -66,7 +66,7 @@ pub enum Frame {
     Range {
         /// Consecutive bundles of one log.
         bundles: Vec<Blob>,
-        /// Whether the sender has more of it.
+        /// Whether another log of the same [`Frame::Want`] follows.
         more: bool,
     },
     /// "This stands at that place in my copy of the log": how forks are traced to their root.

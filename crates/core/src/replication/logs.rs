@@ -81,7 +81,7 @@ impl Logs {
             }
         }
         for (log, proof) in &self.proofs {
-            bytes.extend_from_slice(&log.node.0);
+            bytes.extend_from_slice(&unisono_model::wire::encode(log));
             bytes.extend_from_slice(&proof.one.0.seq.to_le_bytes());
         }
         Digest::of("unisono/vector/v1", &[&bytes])

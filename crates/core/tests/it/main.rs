@@ -17,6 +17,7 @@ mod lessons;
 mod loopback;
 mod mending;
 mod nodes;
+mod notes;
 mod patience;
 mod refolding;
 mod revival;

@@ -11,7 +11,9 @@ use crate::door::digest;
 use crate::error::{Poisoned, Refusal, WriteError};
 use crate::genesis::{self, GENESIS};
 use crate::id::Actor;
-use crate::limits::{DEPENDENCIES_MAX, LIVING_OPERATIONS_MAX, NOTE_CHARACTERS_MAX};
+use crate::limits::{
+    DEPENDENCIES_MAX, LIVING_CHANGE_BYTES_MAX, LIVING_OPERATIONS_MAX, NOTE_CHARACTERS_MAX,
+};
 
 impl LivingDocument {
     /// Replaces `delete` characters of a note from `position` (counted in characters) on by
@@ -140,6 +142,11 @@ impl LivingDocument {
         let Some(change) = change else {
             return Ok(None);
         };
+        if change.raw_bytes().len() > LIVING_CHANGE_BYTES_MAX {
+            // Automerge takes nothing back: what it holds now must be built again from the log.
+            self.door.poison();
+            return Err(Refusal::TooLarge("bytes of an edit").into());
+        }
         let (seq, hash) = (change.seq(), digest(change.hash()));
         let dependencies: Vec<Digest> = change.deps().iter().copied().map(digest).collect();
         self.history
