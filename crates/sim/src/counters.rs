@@ -29,6 +29,7 @@ pub const SOMETIMES: &[&str] = &[
     "gap repaired",
     "late record below a checkpoint",
     "left and came back",
+    "line acknowledged",
     "left for good",
     "member removed",
     "member returned",

@@ -7,6 +7,7 @@ use unisono_model::{
 };
 
 use super::{Agent, Wish};
+use crate::checks::notes::GUEST_BOOK;
 use crate::clock::EPOCH_NS;
 
 /// Topics that everybody wants.
@@ -247,12 +248,16 @@ impl Agent {
                 name,
                 text: format!("{} was here", self.name),
             },
-            1 => LivingEdit::NoteSplice {
-                name,
-                position: 0,
-                delete: 0,
-                insert: "so ".into(),
-            },
+            1 => {
+                let guest = name.ends_with('1');
+                let line = format!("{} {}\n", self.name, self.next_operation);
+                LivingEdit::NoteSplice {
+                    name: if guest { GUEST_BOOK.into() } else { name },
+                    position: 0,
+                    delete: 0,
+                    insert: if guest { line } else { "so ".into() },
+                }
+            }
             _ => LivingEdit::Config {
                 key: format!("key.{}", self.chance.below(3)),
                 value: self

@@ -36,6 +36,8 @@ pub struct Waiting {
     pub lie: bool,
     /// What it asks for was made by the asker at this stamp.
     pub made_at: Option<Stamp>,
+    /// The line that it adds to the guest book.
+    pub line: Option<unisono_model::Digest>,
     /// Whether it asks for confirmation, and on how many disks.
     pub wants: (bool, u16),
 }

@@ -11,7 +11,7 @@ use unisono_core::orchestra::view::{InterferenceKind, View};
 use unisono_model::{Action, NodeId, OrchestraId, Stamp};
 
 use super::{MS, SECOND, World};
-use crate::checks::{self, Excuses};
+use crate::checks::{self, Excuses, Written};
 use crate::host::Host;
 use crate::oracle::{self, Reading, Story};
 
@@ -228,6 +228,7 @@ impl World {
             // A last look at all claims, so that whoever lost has been told.
             self.ask(host, self.workplace, Question::Claims { topic: None }, None);
         }
+        self.judge_written();
         let facts = oracle::counted(&work, Stamp::MAX);
         if let Some(why) = oracle::beyond_the_plan(&facts) {
             self.checks.violated(self.now, "I7", why);
@@ -252,6 +253,26 @@ impl World {
         }
         self.counters
             .add_many("claims lost by the logs", story.lost.len() as u64);
+    }
+
+    /// Notes and configuration are the same everywhere.
+    fn judge_written(&mut self) {
+        let mut first: Option<Written> = None;
+        for host in 0..self.scenario.nodes {
+            if self.lies(host) || self.hosts[host].gone {
+                continue;
+            }
+            let verdict = match (self.notes_of(host, self.workplace), &first) {
+                (None, _) => Err("it shows no notes".to_owned()),
+                (Some(shown), None) => {
+                    first = Some(shown);
+                    Ok(())
+                }
+                (Some(shown), Some(first)) => shown.agrees(first),
+            };
+            let verdict = verdict.map_err(|why| format!("machine {host}: {why}"));
+            self.checks.say(self.now, "I1", verdict);
+        }
     }
 
     /// What one node shows of rights, of everything, and of who gets in whose way.
@@ -361,6 +382,10 @@ impl World {
         self.judge_forks();
         let mut held = home.held.clone();
         held.extend(&work.held);
+        for host in 0..self.scenario.nodes {
+            let written = self.notes_of(host, self.workplace);
+            held.extend(written.iter().flat_map(Written::lines));
+        }
         let verdict = self.checks.durability.check(&held, &self.liars);
         self.checks.say(self.now, "I2", verdict);
     }

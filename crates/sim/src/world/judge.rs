@@ -10,7 +10,7 @@ use unisono_model::{Digest, OrchestraId, Stamp};
 
 use super::{Event, MS, SECOND, World};
 use crate::agents::{Letter, Request};
-use crate::checks::{Bounds, Learned, Score, Shown, Who, agrees};
+use crate::checks::{Bounds, Learned, Score, Shown, Who, Written, agrees};
 use crate::clock::EPOCH_NS;
 
 impl World {
@@ -91,6 +91,24 @@ impl World {
             View::Trust(trust) => Some(trust),
             _ => None,
         }
+    }
+
+    /// The notes and the configuration that a node shows.
+    pub(super) fn notes_of(&mut self, host: usize, place: OrchestraId) -> Option<Written> {
+        let View::Notes(names) = self.view(host, place, Question::Notes, None)? else {
+            return None;
+        };
+        let mut notes = Vec::new();
+        for name in names {
+            let View::Note(note) = self.view(host, place, Question::Note(name), None)? else {
+                return None;
+            };
+            notes.push((note.name, note.text));
+        }
+        let View::Config(config) = self.view(host, place, Question::Config, None)? else {
+            return None;
+        };
+        Some(Written { notes, config })
     }
 
     /// Everything that a node shows of an orchestra at a stamp.

@@ -137,6 +137,10 @@ impl World {
             min_cursor: promise.min_cursor.clone(),
             lie: letter.lie,
             made_at: letter.made_at,
+            line: match &letter.request {
+                Request::Do(work) => crate::checks::notes::line_of(work),
+                Request::Ask(..) => None,
+            },
             wants: (promise.confirm, promise.durable_on),
         });
         let orchestra = letter.orchestra;
@@ -302,10 +306,18 @@ impl World {
                     self.count_task(task);
                 }
             }
-            AnswerBody::View(_)
-            | AnswerBody::Opened
-            | AnswerBody::Edited
-            | AnswerBody::Left { .. } => {}
+            AnswerBody::Edited => {
+                if let Some(record) = waiting.line {
+                    self.counters.add("line acknowledged");
+                    self.checks.durability.promise(Promised {
+                        record,
+                        host,
+                        level: 1,
+                        at: now,
+                    });
+                }
+            }
+            AnswerBody::View(_) | AnswerBody::Opened | AnswerBody::Left { .. } => {}
         }
     }
 
