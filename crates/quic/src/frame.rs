@@ -143,6 +143,23 @@ pub(crate) fn decode(header: Header, body: Vec<u8>) -> Result<Vec<u8>, Violation
     }
 }
 
+/// A frame as it stands on a stream: length of the body (4 bytes, big endian), codec (0 plain, 1 LZ4
+/// with the unpacked length in 4 bytes before it), body.
+pub fn to_wire(frame: &[u8]) -> Vec<u8> {
+    encode(frame)
+}
+
+/// The frame that these bytes of a stream are, whole and nothing behind; `None` if a peer that sent
+/// them would be cut off.
+pub fn from_wire(wire: &[u8]) -> Option<Vec<u8>> {
+    let (header, body) = wire.split_first_chunk::<HEADER_BYTES>()?;
+    let header = Header::read(*header).ok()?;
+    if header.body_bytes != body.len() {
+        return None;
+    }
+    decode(header, body.to_vec()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

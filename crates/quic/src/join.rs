@@ -26,6 +26,7 @@ pub use client::{JoinError, Joined, Joiner, join};
 pub use invite::{Invite, InviteError, InviteId};
 pub(crate) use proofs::ProofLimiter;
 pub(crate) use server::serve;
+pub use wire::is_request;
 
 use crate::identity::Region;
 

@@ -38,5 +38,5 @@ pub use counters::{
 pub use endpoint::{BindError, Config, Endpoint};
 pub use event::{Event, Events, Loss, TimingDatagram, TimingDatagrams};
 pub use faults::{Direction, Faults};
-pub use frame::Class;
+pub use frame::{Class, from_wire, to_wire};
 pub use transport::{ConnectionStatus, PeerStatus, SendError, Transport};

@@ -7,6 +7,9 @@
 mod disk;
 mod document;
 mod facts;
+mod gossip;
+#[cfg(feature = "http")]
+mod http;
 mod journal;
 #[cfg(feature = "measure")]
 mod measure;
@@ -91,6 +94,17 @@ pub const TARGETS: &[Target] = &[
         feed: document::saved,
         seeds: document::saves,
     },
+    Target {
+        name: "gossip",
+        feed: gossip::feed,
+        seeds: gossip::seeds,
+    },
+    #[cfg(feature = "http")]
+    Target {
+        name: "http_action",
+        feed: http::action,
+        seeds: http::actions,
+    },
     #[cfg(feature = "measure")]
     Target {
         name: "measure",
@@ -102,6 +116,18 @@ pub const TARGETS: &[Target] = &[
         name: "invite",
         feed: transport::invite,
         seeds: transport::invites,
+    },
+    #[cfg(feature = "quic")]
+    Target {
+        name: "join_request",
+        feed: unisono_quic::join::is_request,
+        seeds: transport::join_requests,
+    },
+    #[cfg(feature = "quic")]
+    Target {
+        name: "wire_frame",
+        feed: transport::wire_frame,
+        seeds: transport::wire_frames,
     },
 ];
 

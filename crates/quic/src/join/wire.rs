@@ -50,6 +50,12 @@ pub(super) fn signed(connection: &Connection, request: &[u8]) -> Option<Digest> 
     Some(Digest::of("unisono/join/v1", &[&exported, request]))
 }
 
+/// Whether these bytes are a whole request in its one form, whoever signed it.
+pub fn is_request(bytes: &[u8]) -> bool {
+    let envelope = decode::<Envelope>(bytes);
+    envelope.is_some_and(|envelope| decode::<Request>(&envelope.request).is_some())
+}
+
 pub(super) fn encode(value: &impl Serialize) -> Vec<u8> {
     postcard::to_allocvec(value).expect("plain fields have a postcard form")
 }
