@@ -32,6 +32,8 @@ pub struct Excuses {
     /// Topics of which something was taken away, or added in spite of what was promised, and from
     /// which stamp on. What lies below has to hold.
     pub topics: BTreeMap<String, Stamp>,
+    /// From which stamp on any topic may go otherwise, since a fork took away what a view rested on.
+    pub everything: Option<Stamp>,
 }
 
 impl Excuses {
@@ -42,7 +44,11 @@ impl Excuses {
     }
 
     fn covers(&self, topic: &str, at: Stamp) -> bool {
-        self.topics.get(topic).is_some_and(|since| at >= *since)
+        let of_topic = self.topics.get(topic).copied();
+        of_topic
+            .into_iter()
+            .chain(self.everything)
+            .any(|since| at >= since)
     }
 }
 

@@ -7,8 +7,8 @@ use unisono_core::journal::Entry;
 use unisono_core::orchestra::claims::Claims;
 use unisono_model::wire::{Signature, decode};
 use unisono_model::{
-    AgentId, BundleBody, BundleHeader, Digest, ForkProof, LogId, Place, RecordBody, SignedBundle,
-    Stamp,
+    Action, AgentId, BundleBody, BundleHeader, Digest, ForkProof, LogId, Place, RecordBody,
+    SignedBundle, Stamp,
 };
 
 use super::rights::{self, Ground};
@@ -42,6 +42,9 @@ pub struct Reading {
     /// Topics that records beyond a fork spoke of, and the lowest stamp of those: a fork is a fence,
     /// and what it set aside may have been counted on.
     pub fenced: BTreeMap<String, Stamp>,
+    /// The lowest stamp of a vote, an admission or a farewell beyond a fork: views may have rested on
+    /// them.
+    pub unseated: Option<Stamp>,
     /// Records that wait for an enrolment or a token.
     pub pending: usize,
     /// Records that their tokens did not allow.
@@ -135,8 +138,16 @@ fn read_log(
             let set_aside = places
                 .range(seq..)
                 .flat_map(|(_, variants)| variants.values());
-            for (topic, stamp) in set_aside.flat_map(|entry| topics(entry)) {
-                reading.set_aside(topic, stamp);
+            for (action, stamp) in set_aside.flat_map(|entry| actions(entry)) {
+                if let Some(topic) = Claims::topic_of(&action) {
+                    reading.set_aside(topic.to_owned(), stamp);
+                } else if matches!(
+                    action,
+                    Action::VoteView(_) | Action::Admit(_) | Action::Leave(_)
+                ) {
+                    let lowest = reading.unseated.get_or_insert(stamp);
+                    *lowest = stamp.min(*lowest);
+                }
             }
             break;
         }
@@ -158,15 +169,14 @@ fn read_log(
     reading.ends.insert(log, last.0);
 }
 
-/// The topics that a bundle's records claim, renew and release, and when.
-fn topics(entry: &Entry) -> Vec<(String, Stamp)> {
+/// What a bundle's records do, and when.
+fn actions(entry: &Entry) -> Vec<(Action, Stamp)> {
     let Ok((_, body)) = SignedBundle::decode(&entry.bytes) else {
         return Vec::new();
     };
     let actions = body.records.iter().filter_map(|carried| {
         let body = RecordBody::decode(&carried.body.0).ok()?;
-        let topic = Claims::topic_of(&body.action)?;
-        Some((topic.to_owned(), carried.stamp))
+        Some((body.action, carried.stamp))
     });
     actions.collect()
 }

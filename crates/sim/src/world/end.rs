@@ -329,7 +329,8 @@ impl World {
         self.counters.add_many("resolved shown", resolved as u64);
     }
 
-    /// Where a lying node may have broken what others promised. A fork takes records away. And a node
+    /// Where a lying node may have broken what others promised. A fork takes records away, votes
+    /// among them, and with those the fences at which leases had ended (seed 1107). And a node
     /// that runs on two machines at once has two lives that know nothing of each other: what the
     /// earlier says comes below the heads of the later (seed 310; `docs/protocol.md`, "What a node's
     /// key can do").
@@ -337,7 +338,11 @@ impl World {
         let mut excuses = Excuses {
             liars: self.liars.clone(),
             topics: work.fenced.clone(),
+            everything: self.reading(self.home).unseated,
         };
+        if excuses.everything.is_some() {
+            self.counters.add("views may have lost a forked vote");
+        }
         if let Some(liar) = self
             .plan
             .liar

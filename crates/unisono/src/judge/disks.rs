@@ -198,6 +198,7 @@ fn claims_hold(
         let excuses = Excuses {
             liars: Vec::new(),
             topics: reading.fenced.clone(),
+            everything: readings.get(&home).and_then(|home| home.unseated),
         };
         claims
             .check(&story, &excuses)
