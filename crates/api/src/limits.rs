@@ -44,6 +44,9 @@ pub const TASKS_PAGE_MAX: usize = 1_000;
 pub const PAGE: usize = 100;
 /// Most of these in one answer.
 pub const PAGE_MAX: usize = 1_000;
+/// Interferences that are looked at for what an agent yields to: those that block come first, and
+/// each need among them may cost a question about a task.
+pub const YIELDED_LOOKED_MAX: usize = 256;
 /// Records in one page of a history, a dump or an event stream.
 pub const RECORDS_PAGE: usize = 256;
 /// How often an idle event stream says that it is alive.

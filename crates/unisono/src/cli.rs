@@ -232,6 +232,9 @@ pub(crate) enum Command {
     /// How far agents have come apart: a score, its terms, and who breaks them
     #[command(after_help = "Example:\n  unisono coherence")]
     Coherence,
+    /// Where an agent stands in the flow: it senses, works, yields to what blocks and names it
+    #[command(after_help = "Example:\n  unisono flow --as ada")]
+    Flow,
     /// What an agent needs to know to go on, in a budget of tokens
     #[command(after_help = "Example:\n  unisono continue --as ada --max-tokens 600")]
     Continue(command::resonance::ContinueArgs),

@@ -5,6 +5,7 @@ mod contest;
 mod evidence;
 mod excerpt;
 mod fleet;
+mod run_023;
 mod scenes;
 mod screen;
 mod verdict;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -58,13 +59,23 @@ enum Sabotage {
 
 /// What the command is told.
 #[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct DemoArgs {
+    #[command(subcommand)]
+    command: Option<DemoCommand>,
     /// Breaks a rule in the nodes: then the verdict has to find it, and the exit code is 1
     #[arg(long, value_enum)]
     sabotage: Option<Sabotage>,
     /// Leaves the cluster running and prints its addresses
     #[arg(long)]
     keep: bool,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum DemoCommand {
+    /// A day of three roles, step for step: what they sense, offer and decide, and who yields to whom
+    #[command(name = "run-023", after_help = "Example:\n  unisono demo run-023")]
+    Run023(run_023::RunArgs),
 }
 
 impl Sabotage {
@@ -87,6 +98,9 @@ impl Sabotage {
 
 /// Plays it, and judges.
 pub(crate) async fn run(args: DemoArgs, _config: Config, global: Global) -> Result<(), Failure> {
+    if let Some(DemoCommand::Run023(args)) = &args.command {
+        return run_023::run(args, &global).await;
+    }
     let refused = |error: std::io::Error| Failure::system("signals", &error);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
@@ -166,7 +180,7 @@ async fn raise(args: &DemoArgs, screen: &Arc<Screen>) -> Result<Stage, Failure> 
     if let Some(sabotage) = args.sabotage {
         screen.say(&format!("sabotage: {}", sabotage.name()));
     }
-    cluster.found(&sabotage).await?;
+    cluster.found(&sabotage, REGIONS.len()).await?;
     let ledger = Arc::new(Ledger::default());
     let first = fleet::client(&[cluster.nodes[0].http.as_str()])?;
     first.open(ORCHESTRA).await?;

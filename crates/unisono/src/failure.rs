@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 use unisono_api::client::ClientError;
+use unisono_api::client::flow::Halted;
+use unisono_api::client::rounds::Stuck;
 use unisono_api::dto::HeldBy;
 use unisono_core::journal::OpenError;
 use unisono_quic::identity::IdentityError;
@@ -122,6 +124,18 @@ impl Failure {
     /// What is printed.
     pub(crate) fn report(&self) -> &Report {
         &self.0
+    }
+}
+
+impl<P> From<Halted<P>> for Failure {
+    fn from(halted: Halted<P>) -> Self {
+        halted.error.into()
+    }
+}
+
+impl<T> From<Stuck<T>> for Failure {
+    fn from(stuck: Stuck<T>) -> Self {
+        stuck.error.into()
     }
 }
 

@@ -190,7 +190,7 @@ fn cell(value: &Value) -> String {
 }
 
 /// A text that cannot look like another line, nor move where the next one is written.
-fn in_a_line(text: &str) -> String {
+pub(crate) fn in_a_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

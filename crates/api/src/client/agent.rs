@@ -114,9 +114,28 @@ impl SigningAgent {
         self.inner.key.agent()
     }
 
+    /// Its name, as it introduces itself.
+    pub fn name(&self) -> &str {
+        &self.inner.introduction.name
+    }
+
+    /// The orchestra in which it acts.
+    pub fn orchestra(&self) -> &str {
+        &self.inner.orchestra
+    }
+
     /// The client that it speaks through.
     pub fn client(&self) -> &Client {
         &self.inner.client
+    }
+
+    /// It has seen that the orchestra is in this iteration: from here on its records bear it. A
+    /// record bears what its agent knew, so whoever is never told acts in the iteration in which its
+    /// chain began, and what it offers and needs does not stand any more.
+    pub async fn seen_iteration(&self, iteration: u32) {
+        if let Some(chain) = &mut self.inner.state.lock().await.chain {
+            chain.session.iteration = chain.session.iteration.max(iteration);
+        }
     }
 
     /// Enrols now, instead of with the first action.
@@ -357,6 +376,10 @@ impl SigningAgent {
                 if reply.body.record == digest {
                     chain.session.next_seq += 1;
                     chain.session.prev = digest;
+                }
+                if let Action::Advance { from } = action {
+                    let next = from.saturating_add(1);
+                    chain.session.iteration = chain.session.iteration.max(next);
                 }
                 Ok(Outcome::Recorded(Box::new(reply)))
             }

@@ -144,6 +144,15 @@ impl Client {
         self.read(orchestra, "continue", &query).await
     }
 
+    /// Where an agent stands in the flow, and what it yields to.
+    pub async fn flow(
+        &self,
+        orchestra: &str,
+        agent: &str,
+    ) -> Result<Reply<dto::FlowShown>, ClientError> {
+        self.read(orchestra, "flow", &[("as", agent)]).await
+    }
+
     /// Anything under `/v1/orchestras/{orchestra}/`, with any query: `as_of`, `topic`, `limit`, ….
     /// `what` is a path of encoded segments.
     pub async fn read<T: DeserializeOwned>(

@@ -74,7 +74,7 @@ impl Http {
         let mut pool = Pool::builder(TokioExecutor::new());
         pool.pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(20));
-        let bearer = |token| {
+        let bearer = |token: &str| -> Result<HeaderValue, ClientError> {
             let mut value = HeaderValue::try_from(format!("Bearer {token}"))
                 .map_err(|_| ClientError::Usage("the token is not one word".to_owned()))?;
             value.set_sensitive(true);

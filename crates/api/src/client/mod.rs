@@ -1,14 +1,19 @@
 //! The client: finds the nearest node, fails over, remembers what it has seen, repeats safely.
 
+mod actor;
 mod agent;
 mod beats;
 pub mod blocking;
 mod calls;
+pub mod chronicle;
+pub mod compression;
 mod error;
+pub mod flow;
 mod guard;
 mod http;
 mod key;
 mod nodes;
+pub mod rounds;
 mod streams;
 
 use std::collections::BTreeMap;
@@ -21,6 +26,7 @@ use serde::de::DeserializeOwned;
 use unisono_core::replication::Cursor;
 use unisono_model::Stamp;
 
+pub use actor::Actor;
 pub use agent::SigningAgent;
 pub use beats::{Beats, CommonTime};
 pub use error::{ClientError, exit_of};

@@ -7,6 +7,7 @@ mod clock;
 mod cluster;
 mod ensemble;
 mod file;
+mod flow;
 mod lesson;
 mod moment;
 mod plan;
@@ -41,6 +42,7 @@ pub use file::{
     JudgementWord, MeasureBody, MeasureShown, MeasuredContent, MeasuredShown, MovedBody, WorthWord,
     WriteBody, WriteShown, content_fields,
 };
+pub use flow::{FlowShown, FlowWord, NamedByWord, Yielded};
 pub use lesson::{
     DecideBody, DecisionShown, Decisions, Fix, Fixes, OutcomeBody, RejectedBody, RemedyBody,
 };

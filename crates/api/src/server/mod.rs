@@ -7,6 +7,7 @@ mod clock;
 mod description;
 mod edge;
 mod files;
+mod flow;
 mod gate;
 mod handle;
 mod leave;
@@ -67,6 +68,7 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(reads::claims, writes::claim))
         .routes(routes!(reads::interference, writes::resolve))
         .routes(routes!(reads::coherence))
+        .routes(routes!(flow::flow))
         .routes(routes!(reads::go_on))
         .routes(routes!(writes::renew))
         .routes(routes!(writes::release))

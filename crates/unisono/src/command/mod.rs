@@ -153,6 +153,7 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         Command::Sense(args) => signal::sense(args, &session).await,
         Command::Interference(args) => resonance::interference(args, &session).await,
         Command::Coherence => resonance::coherence(&session).await,
+        Command::Flow => resonance::flow(&session).await,
         Command::Continue(args) => resonance::go_on(args, &session).await,
         Command::Emit(args) => signal::emit(args, &session).await,
         Command::Decide(args) => lesson::decide(args, &session).await,

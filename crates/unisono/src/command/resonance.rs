@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
 use unisono_api::client::Reply;
-use unisono_api::dto::{ActionBody, Brief, Coherence, ResolutionWord, ResolveBody};
+use unisono_api::dto::{ActionBody, Brief, Coherence, FlowShown, ResolutionWord, ResolveBody};
 use unisono_model::Digest;
 
 use super::session::Session;
@@ -135,6 +135,44 @@ pub(crate) async fn coherence(session: &Session) -> Result<(), Failure> {
             one.evidence,
             one.remedy
         );
+    }
+    output::raw(&text)
+}
+
+/// Shows where an agent stands in the flow, and what it yields to.
+pub(crate) async fn flow(session: &Session) -> Result<(), Failure> {
+    let query = [("as", session.agent()?)];
+    if session.global.output != Format::Table {
+        return session.show_read("flow", &query, None).await;
+    }
+    let reply: Reply<FlowShown> = session.read("flow", &query).await?;
+    let body = &reply.body;
+    let mut text = format!(
+        "{} is {} in iteration {} ({})\n",
+        body.agent,
+        shown(&body.place),
+        body.iteration,
+        shown(&body.phase)
+    );
+    for topic in &body.holds {
+        let _ = writeln!(text, "  holds {}", output::in_a_line(topic));
+    }
+    for one in &body.yields_to {
+        let sides = one.interference.sides.iter();
+        let sides: Vec<String> = sides
+            .map(|side| {
+                let words = format!("{}: {} {}", side.name, side.topic, side.text);
+                output::in_a_line(&words)
+            })
+            .collect();
+        let kind = shown(&one.interference.kind);
+        let (why, own) = (shown(&one.named_by), output::in_a_line(&one.own_topic));
+        let _ = writeln!(
+            text,
+            "  yields to {kind} ({why} {own}): {}",
+            sides.join(" / ")
+        );
+        let _ = writeln!(text, "    {}", one.interference.id);
     }
     output::raw(&text)
 }

@@ -77,9 +77,9 @@ impl Cluster {
         })
     }
 
-    /// Founds the cluster and lets the other two join: the way that operators go.
-    pub(super) async fn found(&mut self, sabotage: &[String]) -> Result<(), Failure> {
-        for (index, region) in REGIONS.into_iter().enumerate() {
+    /// Founds the cluster and lets the others join, so many nodes at most: the way that operators go.
+    pub(super) async fn found(&mut self, sabotage: &[String], nodes: usize) -> Result<(), Failure> {
+        for (index, region) in REGIONS.into_iter().take(nodes).enumerate() {
             let data = self.directory.join(region);
             let shown = data.display().to_string();
             let own = ["--region", region, "--name", region, "--data", &shown];

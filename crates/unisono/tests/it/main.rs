@@ -24,6 +24,7 @@ mod reference;
 mod replay;
 mod resonance;
 mod rights;
+mod run_023;
 mod service;
 mod settings;
 mod twins;
