@@ -8,6 +8,7 @@ mod ensemble;
 mod figures;
 mod history;
 mod inside;
+mod iterations;
 mod memory;
 mod parts;
 mod processes;
@@ -48,6 +49,8 @@ enum What {
     Trust,
     /// A brief behind ten thousand records, a hundred thousand, a million
     Continue,
+    /// What is read at the beginning of an iteration, in tokens, after 1, 10 and 100 of them
+    Iterations,
     /// Collisions of intentions against what a fleet's trace (`--file`) linked by itself
     Interference,
     /// The cluster's clock in simulated worlds, beside other estimators
@@ -158,6 +161,7 @@ async fn measure(
                     .map_err(|error| Failure::new(Exit::Failed, "internal", error.to_string()))?;
                 figures.figures.extend(told.figures);
             }
+            What::Iterations => iterations::run(figures)?,
             What::Interference => {
                 let Some(file) = &args.file else {
                     return Err(Failure::usage("which trace is not said").hint("--file FILE"));

@@ -238,6 +238,18 @@ pub(crate) enum Command {
     /// What an agent needs to know to go on, in a budget of tokens
     #[command(after_help = "Example:\n  unisono continue --as ada --max-tokens 600")]
     Continue(command::resonance::ContinueArgs),
+    /// What became of the iterations, in a budget of tokens: the nearer, the more of it
+    #[command(after_help = "Example:\n  unisono history --max-tokens 5000")]
+    History(command::history::HistoryArgs),
+    /// Gives back all that belongs to an iteration, and whether its marks prove it
+    #[command(after_help = "Example:\n  unisono recover 3 -o json")]
+    Recover(command::history::RecoverArgs),
+    /// What a role is told at the beginning of an iteration, from a template
+    #[command(after_help = "Example:\n  unisono prompt --as ada --template mine.md")]
+    Prompt(command::history::PromptArgs),
+    /// Where the orchestra stands, from a template
+    #[command(after_help = "Example:\n  unisono outline > outline.md")]
+    Outline(command::history::OutlineArgs),
     /// Records what was decided, or what leads nowhere
     #[command(
         after_help = "Example:\n  unisono decide storage \"one file a segment\" --reason \"fsync is per file\" --rejected \"a database=too large\" --as ada"

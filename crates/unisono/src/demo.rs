@@ -3,7 +3,7 @@
 mod cluster;
 mod contest;
 mod evidence;
-mod excerpt;
+pub(crate) mod excerpt;
 mod fleet;
 mod run_023;
 mod scenes;

@@ -17,11 +17,13 @@ mod judge;
 mod notify;
 mod offline;
 mod output;
+mod prompt;
 mod replay;
 mod serve;
 mod small_file;
 mod tier;
 mod timing;
+mod tokens;
 mod workspace;
 
 use std::process::ExitCode;

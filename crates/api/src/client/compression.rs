@@ -5,11 +5,13 @@
 //! Nothing is stored and nothing is lost: this is read from a [`Chronicle`], and what was left out is
 //! still there (`Chronicle::chapter`). What is pinned is never left out, and so may break a budget.
 
+use std::fmt::Write;
+
 use serde::Serialize;
 use unisono_model::Digest;
 
-use super::chronicle::{Chapter, Chronicle, Decided};
-use crate::dto::PhaseWord;
+use super::chronicle::{Artifact, Chapter, Chronicle, Decided, Marked, Needed, Resolved};
+use crate::dto::{DecideWord, PhaseWord};
 
 /// How long each level may be (tokens).
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -34,6 +36,11 @@ const SUMMARY_DECISIONS_MAX: usize = 3;
 const TEXT_CHARS_MAX: usize = 160;
 /// Letters of a record's name in a text: enough to find it with `explain`.
 const NAME_CHARS: usize = 8;
+/// Most items of one kind that are looked at, the newest first where they are not ranked: far more
+/// than fit, and a bound on the time that counting takes.
+const ITEMS_LOOKED_MAX: usize = 256;
+/// Most names in the sentence of an iteration.
+const NAMES_MAX: usize = 16;
 /// Most marks that a line names: whoever wants all asks to recover the iteration.
 const LINE_MARKS_MAX: usize = 2;
 
@@ -131,76 +138,80 @@ pub fn compress(chronicle: &Chronicle, budget: Budget, count: &dyn Fn(&str) -> u
     }
 }
 
+/// All of an iteration, whatever that takes.
+pub fn whole(chapter: &Chapter) -> String {
+    let mut lines = vec![format!("- {}", sentence(chapter))];
+    lines.extend(chapter.decisions.iter().map(|one| {
+        let gone = if one.superseded { " (superseded)" } else { "" };
+        format!("- {}{gone}", decision(one))
+    }));
+    lines.extend(chapter.needs.iter().map(|one| format!("- {}", need(one))));
+    let resolutions = chapter.resolutions.iter();
+    lines.extend(resolutions.map(|one| format!("- {}", resolution(one))));
+    lines.extend(
+        chapter
+            .artifacts
+            .iter()
+            .map(|one| format!("- {}", artifact(one))),
+    );
+    lines.extend(chapter.marks.iter().map(|one| format!("- {}", done(one))));
+    format!("{}{}\n", heading(chapter), lines.join("\n"))
+}
+
 /// One iteration in full, as far as it fits.
-pub fn current(chapter: &Chapter, tokens_max: u64, count: &dyn Fn(&str) -> u64) -> Told {
+fn current(chapter: &Chapter, tokens_max: u64, count: &dyn Fn(&str) -> u64) -> Told {
     let mut lines = Lines::new(heading(chapter), tokens_max, count);
-    let (pinned, others) = by_importance(&chapter.decisions);
-    let unpinned = others.len().saturating_sub(DECISIONS_MAX);
-    lines.left_out += unpinned as u64;
-    pinned.iter().for_each(|one| lines.pin(decision(one)));
-    for mark in chapter.marks.iter().filter(|one| one.is_pinned()) {
-        lines.pin(format!(
-            "pinned: {} ({})",
-            clipped(&mark.text),
-            name(&mark.record)
-        ));
+    let others = pin(chapter, &mut lines);
+    let open: Vec<&Needed> = chapter.needs.iter().filter(|one| !one.answered).collect();
+    lines.add_all(open.len(), open.iter().rev().map(|one| need(one)));
+    lines.left_out += others.len().saturating_sub(DECISIONS_MAX) as u64;
+    for one in others.iter().take(DECISIONS_MAX) {
+        lines.add(&decision(one));
     }
-    for need in chapter.needs.iter().filter(|one| !one.answered) {
-        let how = if need.blocking { "blocks: " } else { "open: " };
-        let (by, topic, text) = (&need.by, &need.topic, clipped(&need.text));
-        lines.add(format!("{how}{by} needs {topic}: {text}"));
-    }
-    let most = others.iter().take(DECISIONS_MAX);
-    most.for_each(|one| lines.add(decision(one)));
-    for one in &chapter.resolutions {
-        lines.add(format!("resolved by {}: {}", one.by, clipped(&one.outcome)));
-    }
-    for one in chapter.artifacts.iter().rev() {
-        let mark = one.mark.as_ref().map(name).unwrap_or_default();
-        let text = clipped(&one.text);
-        lines.add(
-            format!("made by {}: {} {text} {mark}", one.by, one.name)
-                .trim_end()
-                .to_owned(),
-        );
-    }
-    for one in chapter.marks.iter().rev().filter(|one| !one.is_pinned()) {
-        let (by, about, text) = (&one.by, &one.about, clipped(&one.text));
-        lines.add(format!(
-            "done by {by}: {about}: {text} {}",
-            name(&one.record)
-        ));
-    }
+    let resolutions = chapter.resolutions.iter().rev();
+    lines.add_all(chapter.resolutions.len(), resolutions.map(resolution));
+    let artifacts = chapter.artifacts.iter().rev();
+    lines.add_all(chapter.artifacts.len(), artifacts.map(artifact));
+    let marks: Vec<&Marked> = chapter
+        .marks
+        .iter()
+        .filter(|one| !one.is_pinned())
+        .collect();
+    lines.add_all(marks.len(), marks.iter().rev().map(|one| done(one)));
     lines.told(chapter, Level::Current)
 }
 
 /// What survives of an iteration for the three that follow.
 fn summary(chapter: &Chapter, tokens_max: u64, count: &dyn Fn(&str) -> u64) -> Told {
     let mut lines = Lines::new(heading(chapter), tokens_max, count);
-    let (pinned, others) = by_importance(&chapter.decisions);
-    pinned.iter().for_each(|one| lines.pin(decision(one)));
-    for mark in chapter.marks.iter().filter(|one| one.is_pinned()) {
-        lines.pin(format!(
-            "pinned: {} ({})",
-            clipped(&mark.text),
-            name(&mark.record)
-        ));
+    let others = pin(chapter, &mut lines);
+    lines.add(&sentence(chapter));
+    lines.left_out += others.len().saturating_sub(SUMMARY_DECISIONS_MAX) as u64;
+    for one in others.iter().take(SUMMARY_DECISIONS_MAX) {
+        lines.add(&decision(one));
     }
-    lines.add(sentence(chapter));
-    let room = SUMMARY_DECISIONS_MAX.saturating_sub(pinned.len());
-    others
-        .iter()
-        .take(room)
-        .for_each(|one| lines.add(decision(one)));
-    lines.left_out += others.len().saturating_sub(room) as u64;
-    for one in &chapter.resolutions {
-        lines.add(format!("resolved by {}: {}", one.by, clipped(&one.outcome)));
-    }
+    let resolutions = chapter.resolutions.iter().rev();
+    lines.add_all(chapter.resolutions.len(), resolutions.map(resolution));
     let marks: Vec<String> = chapter.marks.iter().map(|one| name(&one.record)).collect();
     if !marks.is_empty() {
-        lines.add_as_fits("marks", &marks);
+        lines.add_names("marks", &marks);
     }
     lines.told(chapter, Level::Summary)
+}
+
+/// Puts in what may not be dropped; gives the other decisions that stand, what matters most first and
+/// the newest first among these.
+fn pin<'c>(chapter: &'c Chapter, lines: &mut Lines<'_>) -> Vec<&'c Decided> {
+    let stand = chapter.decisions.iter().filter(|one| !one.superseded);
+    let (pinned, mut others): (Vec<_>, Vec<_>) = stand.partition(|one| one.is_pinned());
+    others.sort_by_key(|one| std::cmp::Reverse((one.importance, one.at.stamp, one.record)));
+    for one in pinned {
+        lines.pin(&decision(one));
+    }
+    for one in chapter.marks.iter().filter(|one| one.is_pinned()) {
+        lines.pin(&done(one));
+    }
+    others
 }
 
 /// One line and the marks from which the rest can be recovered.
@@ -219,7 +230,8 @@ fn line(chapter: &Chapter, tokens_max: u64, count: &dyn Fn(&str) -> u64) -> Told
         format!("; marks {}", marks.join(" "))
     };
     if more > 0 {
-        tail.push_str(&format!(" and {more} more"));
+        // Writing to a string cannot fail.
+        let _ = write!(tail, " and {more} more");
     }
     let words = sentence(chapter);
     let words: Vec<&str> = words.split(' ').collect();
@@ -250,21 +262,14 @@ fn line(chapter: &Chapter, tokens_max: u64, count: &dyn Fn(&str) -> u64) -> Told
 
 /// What nobody may forget of iterations that are told in a line or less.
 fn pinned(older: &[Chapter], count: &dyn Fn(&str) -> u64) -> Option<Told> {
+    // Writing to a string cannot fail.
     let mut text = String::new();
     for chapter in older {
         for one in chapter.decisions.iter().filter(|one| one.is_pinned()) {
-            text.push_str(&format!(
-                "- {} (iteration {})\n",
-                decision(one),
-                chapter.iteration
-            ));
+            let _ = writeln!(text, "- {}, iteration {}", decision(one), chapter.iteration);
         }
         for one in chapter.marks.iter().filter(|one| one.is_pinned()) {
-            let (words, name) = (clipped(&one.text), name(&one.record));
-            text.push_str(&format!(
-                "- {words} (iteration {}, {name})\n",
-                chapter.iteration
-            ));
+            let _ = writeln!(text, "- {}, iteration {}", done(one), chapter.iteration);
         }
     }
     if text.is_empty() {
@@ -338,9 +343,11 @@ fn folded_text(folded: &[Told], chapters: &[Chapter]) -> String {
     )
 }
 
-/// Lines that fit a budget; what is pinned goes in first and always.
+/// Lines that fit a budget; what is pinned goes in first and always. Lines are counted one by one: no
+/// token spans two of them but in the rarest case, and the whole is counted once at the end.
 struct Lines<'a> {
     text: String,
+    tokens: u64,
     tokens_max: u64,
     left_out: u64,
     count: &'a dyn Fn(&str) -> u64,
@@ -349,6 +356,7 @@ struct Lines<'a> {
 impl<'a> Lines<'a> {
     fn new(heading: String, tokens_max: u64, count: &'a dyn Fn(&str) -> u64) -> Self {
         Self {
+            tokens: count(&heading),
             text: heading,
             tokens_max,
             left_out: 0,
@@ -356,37 +364,61 @@ impl<'a> Lines<'a> {
         }
     }
 
-    fn pin(&mut self, words: String) {
-        self.text.push_str(&format!("- {words}\n"));
+    fn pin(&mut self, words: &str) {
+        let line = format!("- {words}\n");
+        self.tokens += (self.count)(&line);
+        self.text.push_str(&line);
     }
 
-    fn add(&mut self, words: String) {
-        let longer = format!("{}- {words}\n", self.text);
-        if (self.count)(&longer) <= self.tokens_max {
-            self.text = longer;
-        } else {
-            self.left_out += 1;
+    /// Whether it fitted.
+    fn fits(&mut self, words: &str) -> bool {
+        let line = format!("- {words}\n");
+        let tokens = (self.count)(&line);
+        let fits = self.tokens + tokens <= self.tokens_max;
+        if fits {
+            self.tokens += tokens;
+            self.text.push_str(&line);
         }
+        fits
     }
 
-    /// As many of a list as fit, on one line.
-    fn add_as_fits(&mut self, what: &str, items: &[String]) {
-        for kept in (1..=items.len()).rev() {
-            let more = items.len() - kept;
+    fn add(&mut self, words: &str) {
+        self.left_out += u64::from(!self.fits(words));
+    }
+
+    /// The first of a list that is as long as one likes, and how many of it are left out.
+    fn add_all(&mut self, items: usize, lines: impl Iterator<Item = String>) {
+        self.left_out += items.saturating_sub(ITEMS_LOOKED_MAX) as u64;
+        lines
+            .take(ITEMS_LOOKED_MAX)
+            .for_each(|line| self.add(&line));
+    }
+
+    /// As many of a list of names as fit, on one line.
+    fn add_names(&mut self, what: &str, names: &[String]) {
+        let (mut fits, mut beyond) = (0, names.len().min(ITEMS_LOOKED_MAX) + 1);
+        let line = |kept: usize| {
+            let more = names.len() - kept;
             let rest = if more > 0 {
                 format!(" and {more} more")
             } else {
                 String::new()
             };
-            let words = format!("{what} {}{rest}", items[..kept].join(" "));
-            let longer = format!("{}- {words}\n", self.text);
-            if (self.count)(&longer) <= self.tokens_max {
-                self.text = longer;
-                self.left_out += more as u64;
-                return;
+            format!("{what} {}{rest}", names[..kept].join(" "))
+        };
+        while fits + 1 < beyond {
+            let middle = usize::midpoint(fits, beyond);
+            let tokens = (self.count)(&format!("- {}\n", line(middle)));
+            if self.tokens + tokens <= self.tokens_max {
+                fits = middle;
+            } else {
+                beyond = middle;
             }
         }
-        self.left_out += items.len() as u64;
+        if fits > 0 {
+            self.pin(&line(fits));
+        }
+        self.left_out += (names.len() - fits) as u64;
     }
 
     fn told(self, chapter: &Chapter, level: Level) -> Told {
@@ -417,6 +449,11 @@ pub fn sentence(chapter: &Chapter) -> String {
             if !told.contains(&name) {
                 told.push(name);
             }
+        }
+        let more = told.len().saturating_sub(NAMES_MAX);
+        told.truncate(NAMES_MAX);
+        if more > 0 {
+            return format!("{} and {more} more", told.join(", "));
         }
         told.join(", ")
     };
@@ -456,21 +493,50 @@ pub fn sentence(chapter: &Chapter) -> String {
     parts.join("; ")
 }
 
-/// Decisions that are pinned, and the others, what matters most first and the newest among these.
-fn by_importance(decisions: &[Decided]) -> (Vec<&Decided>, Vec<&Decided>) {
-    let stand = decisions.iter().filter(|one| !one.superseded);
-    let (pinned, mut others): (Vec<_>, Vec<_>) = stand.partition(|one| one.is_pinned());
-    others.sort_by_key(|one| std::cmp::Reverse((one.importance, one.at.stamp, one.record)));
-    (pinned, others)
+fn decision(one: &Decided) -> String {
+    let (topic, text, name) = (clipped(&one.topic), clipped(&one.text), name(&one.record));
+    let word = match one.kind {
+        DecideWord::Decision => "decided",
+        DecideWord::DeadEnd => "leads nowhere,",
+    };
+    format!("{word} {topic}: {text} ({name})")
 }
 
-fn decision(one: &Decided) -> String {
-    let topic = clipped(&one.topic);
+fn need(one: &Needed) -> String {
+    let (by, topic, text) = (clipped(&one.by), clipped(&one.topic), clipped(&one.text));
+    let word = match (one.answered, one.blocking) {
+        (true, _) => "answered",
+        (false, true) => "blocks",
+        (false, false) => "open",
+    };
+    format!("{word}: {by} needs {topic}: {text}")
+}
+
+fn resolution(one: &Resolved) -> String {
     format!(
-        "decided {topic}: {} ({})",
-        clipped(&one.text),
-        name(&one.record)
+        "resolved by {}: {}",
+        clipped(&one.by),
+        clipped(&one.outcome)
     )
+}
+
+fn artifact(one: &Artifact) -> String {
+    let (by, what) = (clipped(&one.by), clipped(&one.name));
+    let text = if one.text.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", clipped(&one.text))
+    };
+    match &one.mark {
+        Some(mark) => format!("made by {by}: {what}{text} (mark {})", name(mark)),
+        None => format!("made by {by}: {what}{text}"),
+    }
+}
+
+fn done(one: &Marked) -> String {
+    let (by, about, text) = (clipped(&one.by), clipped(&one.about), clipped(&one.text));
+    let word = if one.is_pinned() { "pinned" } else { "done" };
+    format!("{word} by {by}: {about}: {text} ({})", name(&one.record))
 }
 
 fn phase(phase: PhaseWord) -> &'static str {
@@ -485,8 +551,8 @@ fn name(record: &Digest) -> String {
     record.to_string().chars().take(NAME_CHARS).collect()
 }
 
-/// The beginning of a text, on one line.
-fn clipped(text: &str) -> String {
+/// The beginning of a text, on one line, with nothing in it that hides or turns the writing.
+pub fn clipped(text: &str) -> String {
     let line = one_line(text.trim());
     if line.chars().count() <= TEXT_CHARS_MAX {
         return line;

@@ -13,6 +13,7 @@ pub(crate) mod ensemble;
 pub(crate) mod explain;
 pub(crate) mod file;
 mod fire;
+pub(crate) mod history;
 pub(crate) mod leave;
 pub(crate) mod lesson;
 pub(crate) mod mark;
@@ -23,6 +24,7 @@ pub(crate) mod plot;
 pub(crate) mod record;
 pub(crate) mod reference;
 pub(crate) mod resonance;
+mod scene;
 pub(crate) mod session;
 pub(crate) mod signal;
 pub(crate) mod sim;
@@ -154,6 +156,10 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         Command::Interference(args) => resonance::interference(args, &session).await,
         Command::Coherence => resonance::coherence(&session).await,
         Command::Flow => resonance::flow(&session).await,
+        Command::History(args) => history::history(args, &session).await,
+        Command::Recover(args) => history::recover(args, &session).await,
+        Command::Prompt(args) => history::prompt(args, &session).await,
+        Command::Outline(args) => history::outline(args, &session).await,
         Command::Continue(args) => resonance::go_on(args, &session).await,
         Command::Emit(args) => signal::emit(args, &session).await,
         Command::Decide(args) => lesson::decide(args, &session).await,

@@ -8,7 +8,8 @@ use unisono_api::dto::{
     TaskStatusWord,
 };
 
-const EXCERPT: &str = include_str!("../../data/fleet-excerpt.jsonl");
+/// One event a line.
+pub(crate) const EXCERPT: &str = include_str!("../../data/fleet-excerpt.jsonl");
 
 /// How long a claim on a task is held at the most (ms).
 const LEASE_MS: u64 = 600_000;

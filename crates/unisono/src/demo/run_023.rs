@@ -191,7 +191,9 @@ impl Stage {
         let all = self.clients();
         for one in &all {
             let cursor = one.cursor(ORCHESTRA);
-            all.iter().for_each(|other| other.seen(ORCHESTRA, &cursor));
+            for other in &all {
+                other.seen(ORCHESTRA, &cursor);
+            }
         }
     }
 

@@ -1,0 +1,224 @@
+//! Iterations that are over: told in a budget of tokens, or given back whole; what a role is told at
+//! the beginning of one, and the outline of all.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+use unisono_api::client::chronicle::{Chapter, Chronicle};
+use unisono_api::client::compression::{self, Budget, History};
+use unisono_api::dto::parse_stamp;
+use unisono_model::{Digest, Stamp};
+
+use super::scene;
+use super::session::Session;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Format};
+use crate::prompt::{self, Template};
+use crate::tokens::Counter;
+
+/// How tokens are counted.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Counting {
+    /// At most so many tokens for all iterations together; what is pinned is told in any case
+    #[arg(long, default_value_t = 5_000)]
+    max_tokens: u64,
+    /// Counts a token for each three and a half bytes instead of loading a tokenizer
+    #[arg(long)]
+    by_bytes: bool,
+}
+
+/// `history`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct HistoryArgs {
+    #[command(flatten)]
+    counting: Counting,
+}
+
+/// `recover`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RecoverArgs {
+    /// Which
+    iteration: u32,
+}
+
+/// `prompt`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct PromptArgs {
+    #[command(flatten)]
+    counting: Counting,
+    /// A template of one's own for all of it
+    #[arg(long, value_name = "FILE")]
+    template: Option<PathBuf>,
+    /// A template of one's own for the mission
+    #[arg(long, value_name = "FILE")]
+    mission: Option<PathBuf>,
+    /// Shows what templates can name, instead
+    #[arg(long)]
+    known: bool,
+}
+
+/// `outline`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct OutlineArgs {
+    /// A template of one's own
+    #[arg(long, value_name = "FILE")]
+    template: Option<PathBuf>,
+}
+
+impl Counting {
+    pub(super) fn counter(self) -> Counter {
+        if self.by_bytes {
+            Counter::by_bytes()
+        } else {
+            Counter::load()
+        }
+    }
+
+    pub(super) fn compress(self, chronicle: &Chronicle, counter: &Counter) -> History {
+        let budget = Budget {
+            total: self.max_tokens,
+            ..Budget::default()
+        };
+        compression::compress(chronicle, budget, &|text| counter.count(text))
+    }
+}
+
+/// Tells all iterations, as much of each as is near.
+pub(crate) async fn history(args: HistoryArgs, session: &Session) -> Result<(), Failure> {
+    let chronicle = chronicle(session).await?;
+    let counter = args.counting.counter();
+    let told = args.counting.compress(&chronicle, &counter);
+    if session.global.output == Format::Table {
+        return output::raw(&told.markdown());
+    }
+    let mut answer = value(&told)?;
+    answer["counted_with"] = json!(counter.counted_with());
+    answer["markdown"] = json!(told.markdown());
+    output::answer(session.global.output, &answer, None)
+}
+
+/// Gives back all that belongs to an iteration, and says whether its marks prove it.
+pub(crate) async fn recover(args: RecoverArgs, session: &Session) -> Result<(), Failure> {
+    let chronicle = chronicle(session).await?;
+    let current = chronicle.iteration();
+    if args.iteration == 0 || args.iteration > current {
+        let words = format!(
+            "there was no iteration {}: the current one is {current}",
+            args.iteration
+        );
+        return Err(Failure::new(Exit::NotFound, "iteration_unknown", words));
+    }
+    let chapter = chronicle.chapter(args.iteration);
+    let known = chronicle.marks();
+    let proofs = chapter.proofs();
+    let missing: Vec<&(String, Digest)> = proofs
+        .iter()
+        .filter(|(_, mark)| !known.contains(mark))
+        .collect();
+    if session.global.output == Format::Table {
+        let verdict = format!(
+            "{} of {} marks prove it\n",
+            proofs.len() - missing.len(),
+            proofs.len()
+        );
+        output::raw(&(compression::whole(&chapter) + &verdict))?;
+    } else {
+        let mut answer = value(&chapter)?;
+        let missing: Vec<Value> = missing
+            .iter()
+            .map(|(what, mark)| json!({ "of": what, "mark": mark }))
+            .collect();
+        answer["verified"] = json!({ "marks": proofs.len(), "missing": missing });
+        output::answer(session.global.output, &answer, None)?;
+    }
+    let Some((what, mark)) = missing.first() else {
+        return Ok(());
+    };
+    let words = format!(
+        "{} of {} marks are not here, or do not count: {mark} of {what}",
+        missing.len(),
+        proofs.len()
+    );
+    Err(Failure::new(Exit::Verification, "not_verified", words).next("unisono verify"))
+}
+
+/// Tells a role what there is to do, from a template.
+pub(crate) async fn prompt(args: PromptArgs, session: &Session) -> Result<(), Failure> {
+    let mission = Template::read(args.mission.as_deref(), prompt::MISSION)?;
+    let template = Template::read(args.template.as_deref(), prompt::PROMPT)?;
+    let chronicle = chronicle(session).await?;
+    let counter = args.counting.counter();
+    let told = args.counting.compress(&chronicle, &counter);
+    let mut known = scene::of_role(session, &chronicle, &told).await?;
+    known["counted_with"] = json!(counter.counted_with());
+    known["mission"] = json!(mission.render(&known)?.trim());
+    if args.known {
+        return output::answer(Format::Json, &known, None);
+    }
+    let text = template.render(&known)?;
+    if session.global.output == Format::Table {
+        return output::raw(&ended(text));
+    }
+    let answer = json!({
+        "agent": known["agent"],
+        "iteration": known["iteration"],
+        "mission": known["mission"],
+        "tokens": counter.count(&text),
+        "counted_with": counter.counted_with(),
+        "text": text,
+    });
+    output::answer(session.global.output, &answer, None)
+}
+
+/// Tells where the orchestra stands, from a template: never edited, so never stale.
+pub(crate) async fn outline(args: OutlineArgs, session: &Session) -> Result<(), Failure> {
+    let template = Template::read(args.template.as_deref(), prompt::OUTLINE)?;
+    let chronicle = chronicle(session).await?;
+    let mut known = scene::of_all(session).await?;
+    let chapters = chronicle.chapters();
+    let iterations: Vec<Value> = chapters.iter().map(short).collect();
+    known["iterations"] = json!(iterations);
+    let text = template.render(&known)?;
+    if session.global.output == Format::Table {
+        return output::raw(&ended(text));
+    }
+    known["text"] = json!(text);
+    output::answer(session.global.output, &known, None)
+}
+
+fn short(chapter: &Chapter) -> Value {
+    json!({
+        "iteration": chapter.iteration,
+        "phase": scene::phase(chapter.phase),
+        "ended": chapter.ended.is_some(),
+        "sentence": compression::sentence(chapter),
+    })
+}
+
+/// Every record that the node holds, up to the moment that was asked for.
+async fn chronicle(session: &Session) -> Result<Chronicle, Failure> {
+    let at: Option<Stamp> = match session.as_of() {
+        None => None,
+        Some(text) => {
+            let read = parse_stamp(text);
+            Some(read.map_err(|error| Failure::usage(format!("--as-of: {error}")))?)
+        }
+    };
+    Ok(Chronicle::read(&session.client, &session.orchestra, at).await?)
+}
+
+fn value(of: &impl serde::Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(of)
+        .map_err(|error| Failure::new(Exit::Failed, "unprintable", error.to_string()))
+}
+
+/// A text that ends its last line.
+fn ended(mut text: String) -> String {
+    if !text.ends_with('\n') {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text);
+    }
+    text
+}

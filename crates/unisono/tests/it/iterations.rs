@@ -1,0 +1,186 @@
+//! Iterations that are over: told in a budget, given back whole, and told to roles from templates.
+
+use serde_json::Value;
+
+use crate::process::{Place, Process};
+
+/// A node on which a maker and a player go through some iterations; in the first something is
+/// decided that nobody may forget.
+fn played(place: &Place, iterations: u32) -> Process {
+    let node = place
+        .start("up", "lab", "127.0.0.1:0", "127.0.0.1:0", &[])
+        .ok()
+        .unwrap();
+    let ask = |words: &[&str]| node.json(place, words);
+    ask(&["agent", "enrol", "ada", "--role", "maker"]);
+    ask(&["agent", "enrol", "pia", "--role", "player"]);
+    ask(&[
+        "decide",
+        "storage",
+        "one file a segment",
+        "--importance",
+        "critical",
+        "--as",
+        "ada",
+    ]);
+    for number in 1..=6 {
+        let topic = format!("detail-{number}");
+        ask(&["decide", &topic, "so be it", "--as", "ada"]);
+    }
+    for iteration in 1..=iterations {
+        let what = format!("piece-{iteration}");
+        let mark = ask(&["mark", "make", "made it", "--about", &what, "--as", "ada"]);
+        let mark = mark["record"].as_str().unwrap();
+        ask(&["emit", "offer", &what, "--evidence", mark, "--as", "ada"]);
+        if iteration < iterations {
+            ask(&["iteration", "advance", "--as", "ada"]);
+        }
+    }
+    node
+}
+
+fn level(history: &Value, iteration: u64) -> &Value {
+    let told = history["told"].as_array().unwrap();
+    let of = |one: &&Value| one["iteration"] == iteration && one["level"] != "pinned";
+    told.iter().find(of).unwrap()
+}
+
+#[test]
+fn the_nearer_an_iteration_the_more_is_told_and_nothing_pinned_is_dropped() {
+    let place = Place::new();
+    let node = played(&place, 7);
+    let told = node.json(&place, &["history"]);
+    assert_eq!(told["counted_with"], "cl100k_base");
+    for (iteration, wanted, most) in [
+        (1, "line", 50),
+        (3, "line", 50),
+        (4, "summary", 200),
+        (6, "summary", 200),
+        (7, "current", 2_000),
+    ] {
+        let one = level(&told, iteration);
+        assert_eq!(one["level"], wanted, "{iteration}: {told:#}");
+        assert!(one["tokens"].as_u64().unwrap() <= most, "{one:#}");
+        let made = format!("piece-{iteration}");
+        assert!(one["text"].as_str().unwrap().contains(&made), "{one:#}");
+    }
+    let text = told["markdown"].as_str().unwrap();
+    assert!(text.starts_with("## Never to be forgotten\n- decided storage: one file a segment"));
+    assert!(told["tokens"].as_u64().unwrap() <= 5_000);
+
+    let tight = node.json(&place, &["history", "--max-tokens", "60", "--by-bytes"]);
+    assert_eq!(tight["counted_with"], "bytes/3.5");
+    assert_eq!(tight["over"], true, "what is near is told in any case");
+    assert_eq!(level(&tight, 1)["level"], "folded");
+    assert!(
+        tight["markdown"]
+            .as_str()
+            .unwrap()
+            .contains("one file a segment")
+    );
+
+    let early = played_until(&place, &node);
+    assert_eq!(early["iteration"], 1);
+    let shown = level(&early, 1)["text"].as_str().unwrap();
+    assert_eq!(shown.matches("decided detail-").count(), 5, "{shown}");
+    assert!(shown.contains("decided storage"), "pinned besides: {shown}");
+}
+
+/// The history as it was before anything had ended.
+fn played_until(place: &Place, node: &Process) -> Value {
+    let first = node.json(place, &["recover", "1"]);
+    let last = first["artifacts"][0]["at"]["stamp"].as_str().unwrap();
+    node.json(place, &["history", "--as-of", last])
+}
+
+#[test]
+fn an_iteration_is_given_back_whole_with_the_marks_that_prove_it() {
+    let place = Place::new();
+    let node = played(&place, 5);
+    let back = node.json(&place, &["recover", "1"]);
+    assert_eq!(back["decisions"].as_array().unwrap().len(), 7);
+    assert_eq!(back["artifacts"][0]["name"], "piece-1");
+    assert_eq!(back["artifacts"][0]["mark"], back["marks"][0]["record"]);
+    assert_eq!(back["verified"]["marks"], 1);
+    assert_eq!(back["verified"]["missing"], serde_json::json!([]));
+    assert_eq!(back["ended"]["stamp"].as_str().unwrap().len(), 16);
+    let gone = node.fails(&place, 3, &["recover", "9"]);
+    assert_eq!(gone["code"], "iteration_unknown");
+    // An offer whose mark nobody has is told as such.
+    let nothing = "ab".repeat(32);
+    node.json(
+        &place,
+        &[
+            "emit",
+            "offer",
+            "hot air",
+            "--evidence",
+            &nothing,
+            "--as",
+            "ada",
+        ],
+    );
+    let said = place.run(&["--node", &node.url, "recover", "5", "-o", "json"]);
+    assert_eq!(said.code, 8, "{}", said.err);
+    let back: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(back["verified"]["missing"][0]["mark"], nothing);
+}
+
+#[test]
+fn roles_and_the_outline_are_told_from_templates_and_a_wrong_one_says_where() {
+    let place = Place::new();
+    let node = played(&place, 2);
+    node.json(
+        &place,
+        &[
+            "emit",
+            "need",
+            "piece-3",
+            "where is it?",
+            "--urgency",
+            "blocking",
+            "--as",
+            "pia",
+        ],
+    );
+    let prompt = node.json(&place, &["prompt", "--as", "ada"]);
+    let text = prompt["text"].as_str().unwrap();
+    for words in [
+        "# ada (maker): main",
+        "**Iteration 2 of 10 | Phase: EXECUTION",
+        "Priority: piece-3, which blocks pia",
+        "Blocking: 1",
+        "made piece-1",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let player = node.json(&place, &["prompt", "--as", "pia"]);
+    let mission = player["mission"].as_str().unwrap();
+    assert!(
+        mission.ends_with("Play what is ready, and say what is broken."),
+        "{mission}"
+    );
+    std::fs::write(place.path("mine.md"), "{{ agent }} in {{ iteration }}\n").unwrap();
+    let own = node.json(&place, &["prompt", "--as", "ada", "--template", "mine.md"]);
+    assert_eq!(own["text"], "ada in 2");
+    let wrong = "one\n{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}";
+    std::fs::write(place.path("wrong.md"), wrong).unwrap();
+    let told = node.fails(
+        &place,
+        2,
+        &["prompt", "--as", "ada", "--template", "wrong.md"],
+    );
+    assert!(
+        told["error"].as_str().unwrap().starts_with("wrong.md:2: "),
+        "{told}"
+    );
+    let outline = node.json(&place, &["outline"]);
+    let text = outline["text"].as_str().unwrap();
+    for words in [
+        "- [x] 1 DESIGN: made piece-1",
+        "- [ ] 2 EXECUTION",
+        "who is blocked",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}
