@@ -238,6 +238,12 @@ pub(crate) enum Command {
     /// What an agent needs to know to go on, in a budget of tokens
     #[command(after_help = "Example:\n  unisono continue --as ada --max-tokens 600")]
     Continue(command::resonance::ContinueArgs),
+    /// The orchestra as a directory of files: written, or made of one
+    #[command(after_help = "Example:\n  unisono layout export ./run-023")]
+    Layout(command::layout::LayoutArgs),
+    /// What differs between two moments
+    #[command(after_help = "Example:\n  unisono diff 2026-11-01T08:00:00Z 2026-11-01T09:00:00Z")]
+    Diff(command::difference::DiffArgs),
     /// What became of the iterations, in a budget of tokens: the nearer, the more of it
     #[command(after_help = "Example:\n  unisono history --max-tokens 5000")]
     History(command::history::HistoryArgs),

@@ -14,6 +14,7 @@ mod failure;
 mod faults;
 mod home;
 mod judge;
+mod layout;
 mod notify;
 mod offline;
 mod output;

@@ -99,7 +99,7 @@ pub struct History {
     pub tokens: u64,
     /// How many it might have.
     pub budget: Budget,
-    /// Whether what is pinned took more than there was.
+    /// Whether headings and what is pinned took more than there was.
     pub over: bool,
 }
 
@@ -114,12 +114,15 @@ impl History {
 pub fn compress(chronicle: &Chronicle, budget: Budget, count: &dyn Fn(&str) -> u64) -> History {
     let chapters = chronicle.chapters();
     let iteration = chronicle.iteration();
+    // Where there is less room than the levels take, the near ones leave some to the older.
+    let current_max = budget.current.min(budget.total / 2);
+    let summary_max = budget.summary.min(budget.total / 8);
     let mut told = Vec::new();
     for chapter in &chapters {
         let age = iteration - chapter.iteration;
         told.push(match age {
-            0 => current(chapter, budget.current, count),
-            1..=SUMMARIES => summary(chapter, budget.summary, count),
+            0 => current(chapter, current_max, count),
+            1..=SUMMARIES => summary(chapter, summary_max, count),
             _ => line(chapter, budget.line, count),
         });
     }

@@ -198,7 +198,7 @@ fn short(chapter: &Chapter) -> Value {
 }
 
 /// Every record that the node holds, up to the moment that was asked for.
-async fn chronicle(session: &Session) -> Result<Chronicle, Failure> {
+pub(super) async fn chronicle(session: &Session) -> Result<Chronicle, Failure> {
     let at: Option<Stamp> = match session.as_of() {
         None => None,
         Some(text) => {

@@ -8,12 +8,14 @@ pub(crate) mod barrier;
 pub(crate) mod claim;
 pub(crate) mod clock;
 pub(crate) mod config;
+pub(crate) mod difference;
 pub(crate) mod doctor;
 pub(crate) mod ensemble;
 pub(crate) mod explain;
 pub(crate) mod file;
 mod fire;
 pub(crate) mod history;
+pub(crate) mod layout;
 pub(crate) mod leave;
 pub(crate) mod lesson;
 pub(crate) mod mark;
@@ -156,6 +158,8 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         Command::Interference(args) => resonance::interference(args, &session).await,
         Command::Coherence => resonance::coherence(&session).await,
         Command::Flow => resonance::flow(&session).await,
+        Command::Layout(args) => layout::run(args, &session).await,
+        Command::Diff(args) => difference::diff(args, &session).await,
         Command::History(args) => history::history(args, &session).await,
         Command::Recover(args) => history::recover(args, &session).await,
         Command::Prompt(args) => history::prompt(args, &session).await,

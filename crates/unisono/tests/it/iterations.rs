@@ -184,3 +184,54 @@ fn roles_and_the_outline_are_told_from_templates_and_a_wrong_one_says_where() {
         assert!(text.contains(words), "{words}: {text}");
     }
 }
+
+#[test]
+fn two_moments_are_compared_and_equal_ones_do_not_differ() {
+    let place = Place::new();
+    let node = played(&place, 1);
+    let ask = |words: &[&str]| node.json(&place, words);
+    let before = ask(&["task", "create", "t", "--title", "one", "--as", "ada"]);
+    let before = before["stamp"]["stamp"].as_str().unwrap();
+    ask(&["claim", "door", "--as", "pia"]);
+    ask(&["task", "set", "t", "--status", "in_progress", "--as", "ada"]);
+    ask(&["settings", "set", "execution_ends=3", "--as", "ada"]);
+    let after = ask(&["iteration", "advance", "--as", "ada"]);
+    let after = after["stamp"]["stamp"].as_str().unwrap();
+    let told = ask(&["diff", before, after]);
+    let changes = told["changes"].as_array().unwrap();
+    let found: Vec<(&str, &str, &str)> = changes
+        .iter()
+        .map(|one| {
+            let word = |field: &str| one[field].as_str().unwrap();
+            (word("change"), word("what"), word("name"))
+        })
+        .collect();
+    // The offer ended with its iteration.
+    let offer = changes.iter().find(|one| one["what"] == "signal").unwrap();
+    assert_eq!(
+        (&offer["change"], &offer["before"]["topic"]),
+        (&"removed".into(), &"piece-1".into())
+    );
+    let offer = offer["name"].as_str().unwrap();
+    let wanted = [
+        ("changed", "setting", "execution_ends"),
+        ("changed", "setting", "iteration"),
+        ("added", "claim", "door"),
+        ("removed", "signal", offer),
+        ("changed", "task", "t"),
+    ];
+    assert_eq!(found, wanted, "{told:#}");
+    assert_eq!(changes[4]["after"]["status"], "in_progress");
+    let back = ask(&["diff", after, before]);
+    assert_eq!(
+        back["changes"].as_array().unwrap().len(),
+        5,
+        "the other way round"
+    );
+    assert_eq!(
+        ask(&["diff", after, after])["changes"],
+        serde_json::json!([])
+    );
+    let wrong = node.fails(&place, 2, &["diff", "yesterday"]);
+    assert_eq!(wrong["code"], "usage");
+}

@@ -17,6 +17,7 @@ mod faults;
 mod first_run;
 mod harass;
 mod iterations;
+mod layout;
 mod leaving;
 mod lessons;
 mod plans;

@@ -1,0 +1,150 @@
+//! Histories follow from the set of records, in whichever order they come and however often.
+
+use serde_json::{Value, json};
+use unisono_api::client::chronicle::Chronicle;
+use unisono_api::client::compression::{Budget, Level, compress};
+use unisono_api::dto::{Moment, RecordEvent};
+use unisono_model::{Digest, Stamp};
+
+/// A record of an agent, made so many seconds after the first.
+fn record(at: u64, by: &str, iteration: u32, verdict: &str, action: &Value) -> RecordEvent {
+    let name = Digest::of("unisono/test-chronicle/v1", &[&at.to_be_bytes()]);
+    let stamp = Moment::from(Stamp::from_ns((1_763_000_000 + at) * 1_000_000_000));
+    let event = json!({
+        "record": name, "stamp": stamp, "agent": Digest::default(), "name": by, "seq": at,
+        "bundle": 1, "held": "node", "agent_ms": 0, "iteration": iteration, "key": null,
+        "log": { "node": Digest::default(),
+            "incarnation": { "started_ms": 0, "nonce": "0000000000000000" } },
+        "verdict": verdict, "action": action,
+    });
+    serde_json::from_value(event).unwrap()
+}
+
+/// Some iterations of work, two of which were ended on two sides of a cut.
+fn life(iterations: u32) -> Vec<RecordEvent> {
+    let mut all = Vec::new();
+    let mut add = |by: &str, iteration: u32, action: Value| {
+        let at = all.len() as u64;
+        all.push(record(at, by, iteration, "valid", &action));
+        all[all.len() - 1].record
+    };
+    for iteration in 1..=iterations {
+        for number in 0..7 {
+            let importance = if number == 0 && iteration == 2 {
+                "high"
+            } else {
+                "normal"
+            };
+            let topic = format!("D-{iteration}-{number}");
+            let decide = json!({ "do": "decide", "topic": topic, "text": "so be it",
+                "importance": importance });
+            add("ada", iteration, decide);
+        }
+        let mark = json!({ "do": "mark", "about": "index", "text": "made the index" });
+        let mark = add("ada", iteration, mark);
+        let offer = json!({ "do": "emit", "kind": "offer", "topic": "index", "evidence": mark });
+        add("ada", iteration, offer);
+        let need = json!({ "do": "emit", "kind": "need", "topic": "index" });
+        add("pia", iteration, need);
+        add(
+            "ada",
+            iteration,
+            json!({ "do": "advance", "from": iteration }),
+        );
+        add(
+            "pia",
+            iteration,
+            json!({ "do": "advance", "from": iteration }),
+        );
+    }
+    all
+}
+
+fn by_letters(text: &str) -> u64 {
+    text.len().div_ceil(4) as u64
+}
+
+fn told(records: impl Iterator<Item = RecordEvent>, total: u64) -> Value {
+    let mut chronicle = Chronicle::new(8);
+    for record in records {
+        chronicle.insert(record);
+    }
+    let budget = Budget {
+        total,
+        ..Budget::default()
+    };
+    let history = compress(&chronicle, budget, &by_letters);
+    json!([chronicle.chapters(), history])
+}
+
+#[test]
+fn any_order_and_any_repetition_give_the_same_history() {
+    let all = life(8);
+    let wanted = told(all.iter().cloned(), 5_000);
+    assert_eq!(told(all.iter().rev().cloned(), 5_000), wanted);
+    assert_eq!(told(all.iter().chain(&all).cloned(), 5_000), wanted);
+    // Steps that share no factor with the number of records visit each of them once.
+    for step in [5, 7, 11, 25] {
+        assert_ne!(all.len() % step, 0);
+        let mixed = (0..all.len()).map(|index| all[index * step % all.len()].clone());
+        assert_eq!(told(mixed, 5_000), wanted, "every {step}th");
+    }
+}
+
+#[test]
+fn what_does_not_count_tells_nothing_and_an_iteration_ends_once() {
+    let mut all = life(3);
+    let void = json!({ "do": "decide", "topic": "never", "text": "void" });
+    all.push(record(1_000, "eve", 1, "void", &void));
+    let jump = json!({ "do": "advance", "from": 9 });
+    all.push(record(1_001, "eve", 3, "valid", &jump));
+    let mut chronicle = Chronicle::new(8);
+    for record in all {
+        chronicle.insert(record);
+    }
+    assert_eq!(chronicle.iteration(), 4, "what was skipped was not ended");
+    let first = chronicle.chapter(1);
+    assert_eq!(first.decisions.len(), 7);
+    assert_eq!(first.ended.unwrap(), chronicle.chapter(2).began.unwrap());
+    assert!(first.needs[0].answered, "somebody else offered it");
+    assert_eq!(first.proofs().len(), 1);
+}
+
+#[test]
+fn budgets_hold_at_any_length_and_only_what_is_pinned_breaks_them() {
+    for iterations in [1, 3, 4, 5, 40, 400] {
+        let all = life(iterations);
+        let history = &told(all.into_iter(), 2_000)[1];
+        let tokens = history["tokens"].as_u64().unwrap();
+        assert!(tokens <= 2_000, "{iterations}: {tokens}");
+        assert_eq!(history["over"], false);
+        let levels = history["told"].as_array().unwrap();
+        for one in levels {
+            let most = match serde_json::to_value(Level::Line).unwrap() {
+                line if one["level"] == line => 50,
+                _ if one["level"] == "summary" => 200,
+                _ => 2_000,
+            };
+            assert!(one["tokens"].as_u64().unwrap() <= most, "{one:#}");
+        }
+        // Every iteration is told once, without a gap.
+        let mut next = 1;
+        for one in levels.iter().filter(|one| one["level"] != "pinned") {
+            assert_eq!(one["iteration"], next, "{iterations}");
+            next = one["until"].as_u64().unwrap() + 1;
+        }
+        assert_eq!(next, u64::from(iterations) + 2);
+        let text = history.to_string();
+        assert_eq!(
+            text.contains("D-2-0"),
+            iterations >= 2,
+            "{iterations}: pinned"
+        );
+    }
+    let history = &told(life(40).into_iter(), 10)[1];
+    assert_eq!(
+        history["over"], true,
+        "what is near and what is pinned is told in any case"
+    );
+    assert!(history.to_string().contains("D-2-0"));
+}

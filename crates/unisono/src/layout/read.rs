@@ -1,0 +1,121 @@
+//! Reading a directory: all of it, before anything is done; what is wrong is named by file and line.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use unisono_model::Digest;
+
+use super::{
+    HISTORY, Layout, ORCHESTRA, OrchestraFile, RESONANCE, ResonanceFile, SummaryFile, UpperPhase,
+};
+use crate::failure::{Exit, Failure};
+
+/// Longest file that is read (bytes).
+const FILE_BYTES_MAX: u64 = 16 << 20;
+/// Most iterations that are read.
+const ITERATIONS_MAX: u32 = 10_000;
+
+/// The text of each file, to say where something stands.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Texts(BTreeMap<String, String>);
+
+impl Texts {
+    /// What is wrong, at the line of a file on which a word stands first.
+    pub(crate) fn wrong(&self, file: &str, word: &str, why: impl Display) -> Failure {
+        let quoted = format!("{word:?}");
+        let lines = self
+            .0
+            .get(file)
+            .map(|text| text.lines())
+            .into_iter()
+            .flatten();
+        let line = lines.enumerate().find(|(_, line)| line.contains(&quoted));
+        let line = line.map_or(1, |(index, _)| index + 1);
+        told(file, line, why)
+    }
+
+    /// A name for exactly these files: the same import, begun again, counts once.
+    pub(crate) fn digest(&self) -> Digest {
+        let parts: Vec<&[u8]> = self
+            .0
+            .iter()
+            .flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()])
+            .collect();
+        Digest::of("unisono/layout/v1", &parts)
+    }
+}
+
+/// Reads a directory.
+///
+/// # Errors
+/// The first thing that is wrong, with file and line.
+pub(crate) fn read(directory: &Path) -> Result<(Layout, Texts), Failure> {
+    let mut texts = Texts::default();
+    let orchestra: OrchestraFile = parsed(directory, ORCHESTRA, &mut texts)?;
+    let resonance = if directory.join(RESONANCE).exists() {
+        parsed(directory, RESONANCE, &mut texts)?
+    } else {
+        ResonanceFile::default()
+    };
+    let mut history = Vec::new();
+    let last = orchestra.iteration;
+    if last == 0 || last > ITERATIONS_MAX {
+        let why = format!("the iteration is a number from 1 to {ITERATIONS_MAX}");
+        return Err(texts.wrong(ORCHESTRA, "iteration", why));
+    }
+    for iteration in 1..last {
+        let name = format!("{HISTORY}/iteration-{iteration:03}.json");
+        let summary: SummaryFile = parsed(directory, &name, &mut texts)?;
+        if summary.iteration != iteration {
+            let why = format!("this is the file of iteration {iteration}");
+            return Err(texts.wrong(&name, "iteration", why));
+        }
+        in_phase(iteration, summary.phase).map_err(|why| texts.wrong(&name, "phase", why))?;
+        history.push(summary);
+    }
+    in_phase(last, orchestra.phase).map_err(|why| texts.wrong(ORCHESTRA, "phase", why))?;
+    let layout = Layout {
+        orchestra,
+        resonance,
+        history,
+    };
+    Ok((layout, texts))
+}
+
+/// A new orchestra's phases follow from its iterations alone.
+fn in_phase(iteration: u32, said: UpperPhase) -> Result<(), String> {
+    let phase = match iteration {
+        0 | 1 => UpperPhase::Design,
+        2..=8 => UpperPhase::Execution,
+        _ => UpperPhase::Reflection,
+    };
+    if said == phase {
+        return Ok(());
+    }
+    Err(format!("iteration {iteration} is one of {phase:?}"))
+}
+
+fn parsed<T: DeserializeOwned>(
+    directory: &Path,
+    name: &str,
+    texts: &mut Texts,
+) -> Result<T, Failure> {
+    let path: PathBuf = directory.join(name);
+    let failed = |error: io::Error| told(name, 1, format!("cannot be read: {error}"));
+    if std::fs::metadata(&path).map_err(failed)?.len() > FILE_BYTES_MAX {
+        return Err(told(name, 1, format!("longer than {FILE_BYTES_MAX} bytes")));
+    }
+    let text = std::fs::read_to_string(&path).map_err(failed)?;
+    let read = serde_json::from_str(&text)
+        .map_err(|error| told(name, error.line().max(1), error.to_string()))?;
+    texts.0.insert(name.to_owned(), text);
+    Ok(read)
+}
+
+fn told(file: &str, line: usize, why: impl Display) -> Failure {
+    let words = format!("{file}:{line}: {why}");
+    Failure::new(Exit::Usage, "layout", words).hint("mend the file; nothing was imported")
+}
