@@ -25,6 +25,8 @@ pub const PINNING: [&str; 3] = ["decision", "pinned", "dead-end"];
 pub struct Chronicle {
     /// What tells something of an iteration, in the order of everything.
     facts: BTreeMap<(Stamp, Digest), RecordEvent>,
+    /// Every record that counted, so that each counts once.
+    known: BTreeSet<Digest>,
     /// When each iteration was ended first.
     ended: BTreeMap<u32, Moment>,
     /// How many records there were of each.
@@ -208,8 +210,7 @@ impl Chronicle {
         if record.verdict != VerdictWord::Valid {
             return;
         }
-        let place = (record.stamp.stamp, record.record);
-        if self.facts.contains_key(&place) {
+        if !self.known.insert(record.record) {
             return;
         }
         *self.records.entry(record.iteration).or_default() += 1;
@@ -220,6 +221,7 @@ impl Chronicle {
             }
         }
         if tells(&record.action) {
+            let place = (record.stamp.stamp, record.record);
             self.facts.insert(place, record);
         }
     }
