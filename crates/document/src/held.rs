@@ -19,6 +19,8 @@ pub(crate) struct Held<T> {
     by_dependency: BTreeMap<Digest, BTreeSet<Place>>,
     per_actor: BTreeMap<Actor, usize>,
     bytes: usize,
+    /// Something was turned away or had to yield.
+    lacks: bool,
 }
 
 #[derive(Debug)]
@@ -38,7 +40,13 @@ impl<T> Held<T> {
             by_dependency: BTreeMap::new(),
             per_actor: BTreeMap::new(),
             bytes: 0,
+            lacks: false,
         }
+    }
+
+    /// Whether something was turned away, or yielded to others: it will not come by itself again.
+    pub(crate) fn lacks(&self) -> bool {
+        self.lacks
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -63,9 +71,11 @@ impl<T> Held<T> {
         item: T,
     ) -> Result<(), Full> {
         if self.of(&place.0) >= HELD_PER_ACTOR_MAX || bytes > HELD_BYTES_MAX {
+            self.lacks = true;
             return Err(Full);
         }
         while self.waiting.len() >= HELD_MAX || self.bytes + bytes > HELD_BYTES_MAX {
+            self.lacks = true;
             self.yield_one(&place.0)?;
         }
         self.by_dependency.entry(missing).or_default().insert(place);

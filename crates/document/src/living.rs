@@ -138,6 +138,12 @@ impl LivingDocument {
             .map(|(actor, bytes)| (*actor, bytes.as_slice()))
     }
 
+    /// Whether a change that had to wait was dropped for want of room: the document says less than
+    /// the logs until it is built again.
+    pub fn lacks(&self) -> bool {
+        self.held.lacks()
+    }
+
     /// Whether the document broke and must be rebuilt.
     pub fn is_poisoned(&self) -> bool {
         self.door.is_poisoned()

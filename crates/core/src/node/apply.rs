@@ -1,6 +1,6 @@
 //! What is on disk becomes true: logs, folds and documents take it in, and everybody is told.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use unisono_model::{DocumentKind, LogId, NodeId, OrchestraId};
@@ -42,7 +42,7 @@ impl Node {
             let bytes = staged.carried.bytes().to_vec();
             self.recent.push(staged.orchestra, log, seq, &bytes);
             if staged.own {
-                if !staged.carried.body().living.is_empty() {
+                if self.edits_are_in_flight(&staged.orchestra) {
                     self.living_written(context, staged.orchestra, true, out);
                 }
                 own.push(bytes);
@@ -54,6 +54,10 @@ impl Node {
                 logs.insert(log, seq);
                 relayed.push((log.node, bytes));
             }
+        }
+        let edited = batch.bundles.iter().map(|staged| staged.orchestra);
+        for orchestra in edited.collect::<BTreeSet<_>>() {
+            self.space_entry(orchestra).living.unshelve();
         }
         self.stand_on_members();
         self.push(context, own, relayed, out);
@@ -114,9 +118,7 @@ impl Node {
             .queue(header, body, &staged.changes, &kinds, now_ms);
         // This life's own changes were applied when they were made.
         if header.log != self.me {
-            for change in &body.living {
-                space.living.apply(&header.log, change);
-            }
+            space.living.shelve(header, &body.living);
         }
         space.unsaved += (body.records.len() + body.living.len()) as u64;
         if staged.own {

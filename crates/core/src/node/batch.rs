@@ -409,9 +409,10 @@ impl Node {
             self.unblock(&placement.made.subjects);
             Self::reject(placement.made.ticket, full(), out);
         }
-        let with_edits = |staged: &&Staged| staged.own && !staged.carried.body().living.is_empty();
-        for staged in batch.bundles.iter().filter(with_edits) {
-            self.living_written(context, staged.orchestra, false, out);
+        for staged in batch.bundles.iter().filter(|staged| staged.own) {
+            if self.edits_are_in_flight(&staged.orchestra) {
+                self.living_written(context, staged.orchestra, false, out);
+            }
         }
         self.held_back = 0;
         let queued: Vec<Made> = self.queue.drain(..).collect();

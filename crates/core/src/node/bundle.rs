@@ -210,6 +210,9 @@ fn take_living(space: &mut Space, body: &mut BundleBody) {
         .count();
     for (asker, change) in space.living.queue.drain(..count) {
         space.living.in_flight.push(asker);
-        body.living.push(change);
+        // Who found there already what the change before it makes.
+        if !change.0.is_empty() {
+            body.living.push(change);
+        }
     }
 }

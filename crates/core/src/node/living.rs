@@ -1,6 +1,7 @@
 //! Notes and configuration: living Automerge values, signed by the node alone and never consulted
 //! for authority.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -11,7 +12,7 @@ use unisono_document::{
     actor_id,
 };
 use unisono_model::{
-    Code, Digest, LogId, NodeId, OrchestraId, Rejection, Stamp, check, wire::Blob,
+    BundleHeader, Code, Digest, LogId, NodeId, OrchestraId, Rejection, Stamp, check, wire::Blob,
 };
 
 use super::Node;
@@ -28,6 +29,8 @@ pub(super) struct Saved {
     heads: Vec<Digest>,
     /// Changes, by actor, that wait for others.
     waiting: Vec<([u8; 16], Blob)>,
+    /// Something else waits that there was no room for.
+    lacks: bool,
 }
 
 /// The living document of an orchestra on one node.
@@ -43,6 +46,12 @@ pub(super) struct Living {
     pub(super) dirty: bool,
     /// A write failed or Automerge broke: it must be built again before it is used.
     pub(super) broken: bool,
+    /// A change was dropped for want of room while it waited for others.
+    lacks: bool,
+    /// Changes of logs that are read one after the other: each may follow one of a log whose turn is
+    /// still to come, and only so many can wait in the document. By their bundles' stamps, which rise
+    /// from what is followed to what follows.
+    shelf: BTreeMap<(Stamp, LogId, usize), Blob>,
 }
 
 impl Living {
@@ -59,6 +68,8 @@ impl Living {
             in_flight: Vec::new(),
             dirty: false,
             broken: false,
+            lacks: false,
+            shelf: BTreeMap::new(),
         }
     }
 
@@ -82,6 +93,7 @@ impl Living {
     /// Takes back what waited for dependencies: its bundles count as taken in, and nobody sends them
     /// again.
     pub(super) fn await_again(&mut self, saved: &Saved) {
+        self.lacks = saved.lacks;
         for (actor, change) in &saved.waiting {
             let taken = self.document.apply_remote(&Actor(*actor), &change.0);
             self.broken |= taken.is_err();
@@ -96,6 +108,34 @@ impl Living {
             waiting: waiting
                 .map(|(actor, bytes)| (actor.0, Blob(bytes.to_vec())))
                 .collect(),
+            lacks: self.lacks(),
+        }
+    }
+
+    /// Whether it says less than the logs for want of room.
+    pub(super) fn lacks(&self) -> bool {
+        self.lacks || self.document.lacks()
+    }
+
+    /// Whether changes of this very log are not in it yet: the next one would be taken for one of
+    /// those.
+    fn lags_behind(&self, log: &LogId) -> bool {
+        let actor = actor_id(log.incarnation, &log.node, &self.id);
+        self.lacks() || self.document.waiting().any(|(of, _)| of == actor)
+    }
+
+    /// Puts the changes of a bundle aside until all logs are read.
+    pub(super) fn shelve(&mut self, header: &BundleHeader, changes: &[Blob]) {
+        for (place, change) in changes.iter().enumerate() {
+            let key = (header.stamp, header.log, place);
+            self.shelf.insert(key, change.clone());
+        }
+    }
+
+    /// Takes what was put aside, in an order in which nearly nothing has to wait.
+    pub(super) fn unshelve(&mut self) {
+        for ((_, log, _), change) in core::mem::take(&mut self.shelf) {
+            self.apply(&log, &change);
         }
     }
 
@@ -114,6 +154,15 @@ impl Living {
         self.dirty = true;
         if self.document.apply_remote(&actor, &change.0).is_err() {
             self.broken = true;
+        }
+    }
+
+    /// Answers somebody with whatever is written last.
+    fn hang_on(&mut self, asker: Asker) {
+        if self.queue.is_empty() {
+            self.in_flight.push(asker);
+        } else {
+            self.queue.push((asker, Blob::default()));
         }
     }
 
@@ -148,20 +197,30 @@ impl Living {
     fn config(
         &self,
         logs: &Logs,
-        name: impl Fn(&NodeId) -> String,
+        names: impl FnOnce() -> BTreeMap<NodeId, String>,
     ) -> Result<Vec<ConfigView>, Poisoned> {
         let mut views = Vec::new();
         flatten(&self.document.config()?, "", &mut views);
         let conflicts = self.document.config_conflicts()?;
+        if conflicts.is_empty() {
+            return Ok(views);
+        }
+        let names = names();
+        let writers: BTreeMap<Actor, String> = logs
+            .iter()
+            .map(|(log, _)| {
+                let name = names.get(&log.node).cloned();
+                let name = name.unwrap_or_else(|| format!("{:?}", log.node));
+                (actor_id(log.incarnation, &log.node, &self.id), name)
+            })
+            .collect();
         for view in &mut views {
             let Some(conflict) = conflicts.iter().find(|one| one.path == view.key) else {
                 continue;
             };
             let values = conflict.values.iter().map(|(actor, value)| {
-                let writes =
-                    |log: &&LogId| actor_id(log.incarnation, &log.node, &self.id) == *actor;
-                let log = logs.iter().map(|(log, _)| log).find(writes);
-                let writer = log.map_or_else(|| format!("{actor:?}"), |log| name(&log.node));
+                let writer = writers.get(actor);
+                let writer = writer.map_or_else(|| format!("{actor:?}"), String::clone);
                 (shown(value), writer)
             });
             view.concurrent = values.collect();
@@ -226,6 +285,11 @@ impl Node {
                     .hint("enrol it first: `unisono agent enrol NAME`"),
             );
         }
+        if space.living.broken || space.living.lags_behind(&me) {
+            let words = "notes and configuration are being built again; nothing changed";
+            let busy = Rejection::new(Code::Busy, words).hint("ask again");
+            return Err(busy.retry_after(500));
+        }
         match space.living.edit(&me, edit) {
             Ok(Some(made)) => {
                 space.living.dirty = true;
@@ -234,6 +298,15 @@ impl Node {
                     deadline_ms: context.now_ms().saturating_add(submit.promise.deadline_ms),
                 };
                 space.living.queue.push((asker, Blob(made.bytes)));
+                Ok(())
+            }
+            // What is there already may still be on its way to disk: this is told with that.
+            Ok(None) if space.living.runs_ahead() => {
+                let asker = Asker {
+                    ticket: Some(submit.ticket),
+                    deadline_ms: context.now_ms().saturating_add(submit.promise.deadline_ms),
+                };
+                space.living.hang_on(asker);
                 Ok(())
             }
             Ok(None) => {
@@ -261,16 +334,16 @@ impl Node {
         }
     }
 
-    /// What people call a node: the name of its latest life.
-    fn node_name(&self, node: &NodeId) -> String {
+    /// What people call the nodes: the names of their latest lives.
+    fn node_names(&self) -> BTreeMap<NodeId, String> {
         let cluster = self.spaces.get(&self.cluster);
         let all = cluster.map(|space| space.folds.members.all(Stamp::MAX));
-        let named = all
-            .into_iter()
-            .flatten()
-            .filter(|member| member.admit.node == *node);
-        let latest = named.max_by_key(|member| member.admit.incarnation);
-        latest.map_or_else(|| format!("{node:?}"), |member| member.admit.name.clone())
+        let mut members: Vec<_> = all.into_iter().flatten().collect();
+        members.sort_by_key(|member| member.admit.incarnation);
+        let named = members.into_iter();
+        named
+            .map(|member| (member.admit.node, member.admit.name.clone()))
+            .collect()
     }
 
     pub(super) fn living_view(&self, ask: &Ask) -> Result<View, Rejection> {
@@ -289,7 +362,7 @@ impl Node {
             }),
             Question::Config => space
                 .living
-                .config(&space.logs, |node| self.node_name(node))
+                .config(&space.logs, || self.node_names())
                 .map(|views| Some(View::Config(views))),
             _ => Ok(Some(View::Notes(document.notes()))),
         };
@@ -305,6 +378,12 @@ impl Node {
                     .retry_after(500),
             ),
         }
+    }
+
+    /// Whether somebody waits for an edit that is on its way to disk.
+    pub(super) fn edits_are_in_flight(&self, orchestra: &OrchestraId) -> bool {
+        let space = self.spaces.get(orchestra);
+        space.is_some_and(|space| !space.living.in_flight.is_empty())
     }
 
     /// The changes of a batch are on disk, or not.

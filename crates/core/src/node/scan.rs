@@ -81,12 +81,14 @@ impl Node {
         if self.batch.is_some() {
             return;
         }
+        let now_ms = context.now_ms();
         let due: Vec<(OrchestraId, Refold)> = self
             .spaces
             .values()
             .filter(|space| !space.refolding)
             .filter_map(|space| {
-                let broken = space.living.broken.then_some(Refold::Everything);
+                let broken = space.living.broken || space.wants_rebuilding(now_ms);
+                let broken = broken.then_some(Refold::Everything);
                 Some((space.id, broken.or_else(|| space.folds.needs_refold())?))
             })
             .collect();
@@ -291,9 +293,7 @@ impl Node {
         }
         match scan.goal {
             Goal::Refold(Refold::Everything) => {
-                for change in &carried.body().living {
-                    scan.living.apply(&log, change);
-                }
+                scan.living.shelve(&header, &carried.body().living);
                 let (body, now_ms) = (carried.body(), context.now_ms());
                 let kinds = kinds(&placed);
                 scan.documents
@@ -384,7 +384,10 @@ impl Node {
                 space.folds = folds;
                 space.logs = logs;
                 // Changes that no batch had taken yet were made upon the former document.
-                let former = core::mem::replace(&mut space.living, scan.living);
+                let mut living = scan.living;
+                living.unshelve();
+                space.note_rebuilt(living.lacks(), context.now_ms());
+                let former = core::mem::replace(&mut space.living, living);
                 for (asker, _) in former.queue {
                     Self::reject(asker.ticket, built_again(), out);
                 }

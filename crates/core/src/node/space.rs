@@ -11,6 +11,7 @@ use unisono_model::{
 
 use super::documents::Documents;
 use super::incoming::Incoming;
+use super::limits;
 use super::living::{Living, Saved};
 use super::mend::Hole;
 use crate::carriage::Carried;
@@ -53,6 +54,9 @@ pub(super) struct Space {
     pub(super) headers: BTreeMap<LogId, BTreeMap<u64, SignedHeader>>,
     /// The digest of the vector, until it changes.
     vector: Option<Digest>,
+    /// When notes and configuration are built again if they lack something, and how long after that
+    /// the next time (ms).
+    rebuild: (u64, u64),
 }
 
 /// What is kept of a space across restarts, beside the journal.
@@ -102,7 +106,25 @@ impl Space {
             mended: Vec::new(),
             headers: BTreeMap::new(),
             vector: None,
+            rebuild: (0, limits::REBUILD_PAUSE_MS),
         }
+    }
+
+    /// Whether notes lack what had no room to wait, and nothing is missing any more that it could
+    /// have waited for. Whatever else it waits for may never come: then each try is later.
+    pub(super) fn wants_rebuilding(&self, now_ms: u64) -> bool {
+        self.living.lacks() && self.incoming.is_empty() && now_ms >= self.rebuild.0
+    }
+
+    /// Notes were built again, and still lack something or do not.
+    pub(super) fn note_rebuilt(&mut self, lacks: bool, now_ms: u64) {
+        let pause_ms = self.rebuild.1;
+        self.rebuild = if lacks {
+            let next_ms = pause_ms.saturating_mul(2).min(limits::REBUILD_PAUSE_MS_MAX);
+            (now_ms + pause_ms, next_ms)
+        } else {
+            (0, limits::REBUILD_PAUSE_MS)
+        };
     }
 
     /// The digest of the vector.
@@ -211,7 +233,7 @@ impl Space {
         let header = *carried.header();
         let known = self.headers.entry(header.log).or_default();
         known.insert(header.seq, (header, carried.bundle().signature));
-        while known.len() > super::limits::HEADERS_KEPT_MAX {
+        while known.len() > limits::HEADERS_KEPT_MAX {
             known.pop_first();
         }
     }

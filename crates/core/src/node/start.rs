@@ -150,6 +150,7 @@ impl Node {
             self.recover_log(context, storage, orchestra, log);
             self.note_missing(orchestra, log, &held.into_iter().collect());
         }
+        self.space_entry(orchestra).living.unshelve();
     }
 
     fn recover_proof(&mut self, context: &mut Context<'_>, orchestra: OrchestraId, bytes: &[u8]) {

@@ -315,7 +315,10 @@ impl Node {
             ));
         }
         self.check_enrolled(orchestra, agent, action)
-            .map_err(|unknown| self.held_elsewhere(orchestra, name).unwrap_or(unknown))?;
+            .map_err(|refused| match refused.code {
+                Code::AgentUnknown => self.held_elsewhere(orchestra, name).unwrap_or(refused),
+                _ => refused,
+            })?;
         if let Some(recorded) = self.repeated(orchestra, agent, key, action)? {
             return Ok(Verdict::Repeated(Box::new(recorded)));
         }

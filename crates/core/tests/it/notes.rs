@@ -118,3 +118,50 @@ fn writers_of_concurrent_values_are_known_after_a_restart() {
     world.run_ms(3_000);
     assert_eq!(before, shown(&mut world, 0));
 }
+
+/// Read log by log, nearly every edit waits for one of the other log, and only 256 of a log may wait:
+/// the rest was dropped, though its bundles counted as taken in, and nobody sent it again.
+#[test]
+fn edits_in_turn_are_read_back_from_logs_of_any_length() {
+    let mut world = cluster(2);
+    for turn in 0..300 {
+        splice(&mut world, turn % 2, "x");
+        splice(&mut world, turn % 2, "y");
+    }
+    world.run_ms(3_000);
+    let whole = text(&mut world, 0);
+    assert_eq!(whole.len(), 600);
+    // Without a checkpoint: everything is read from the logs.
+    world.memories[1].blobs.clear();
+    world.restart(1);
+    world.run_ms(3_000);
+    assert_eq!(text(&mut world, 1), whole);
+    splice(&mut world, 1, "z");
+    world.run_ms(3_000);
+    assert_eq!(text(&mut world, 0), format!("z{whole}"));
+}
+
+/// A value that was there already, but on no disk yet, was told as kept; then the disk was full.
+#[test]
+fn an_edit_that_changes_nothing_waits_for_the_one_that_did() {
+    let mut world = cluster(1);
+    world.disks_hang = true;
+    let agent = || "ada".to_string();
+    let edit = || LivingEdit::Config {
+        key: "colour".into(),
+        value: Some("red".into()),
+    };
+    let work = || Work::Living {
+        agent: agent(),
+        edit: edit(),
+    };
+    let first = world.submit(0, "main", work(), Promise::default());
+    let again = world.submit(0, "main", work(), Promise::default());
+    world.run_ms(100);
+    assert!(world.reply(first).is_none(), "it is on no disk");
+    assert!(world.reply(again).is_none(), "nor is what it rests on");
+    world.disks_go_on();
+    world.run_ms(100);
+    world.reply(first).expect("an answer").expect("on disk");
+    world.reply(again).expect("an answer").expect("on disk");
+}
