@@ -42,7 +42,7 @@ pub struct Reading {
     /// Topics that records beyond a fork spoke of, and the lowest stamp of those: a fork is a fence,
     /// and what it set aside may have been counted on.
     pub fenced: BTreeMap<String, Stamp>,
-    /// The lowest stamp of a vote, an admission or a farewell beyond a fork: views may have rested on
+    /// The lowest stamp of a vote or a farewell beyond a fork: views may have rested on
     /// them.
     pub unseated: Option<Stamp>,
     /// Records that wait for an enrolment or a token.
@@ -141,10 +141,7 @@ fn read_log(
             for (action, stamp) in set_aside.flat_map(|entry| actions(entry)) {
                 if let Some(topic) = Claims::topic_of(&action) {
                     reading.set_aside(topic.to_owned(), stamp);
-                } else if matches!(
-                    action,
-                    Action::VoteView(_) | Action::Admit(_) | Action::Leave(_)
-                ) {
+                } else if matches!(action, Action::VoteView(_) | Action::Leave(_)) {
                     let lowest = reading.unseated.get_or_insert(stamp);
                     *lowest = stamp.min(*lowest);
                 }

@@ -388,6 +388,9 @@ impl World {
         let mut held = home.held.clone();
         held.extend(&work.held);
         for host in 0..self.scenario.nodes {
+            if self.lies(host) {
+                continue;
+            }
             let written = self.notes_of(host, self.workplace);
             held.extend(written.iter().flat_map(Written::lines));
         }
