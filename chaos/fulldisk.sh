@@ -65,7 +65,7 @@ run() {
     ask claim door --as ada --lease-ms 600000 >/dev/null
     "$UNISONO" --node "http://127.0.0.1:$PORT" load --writers 8 --seconds 600 --history "$scratch/told" 2>/dev/null &
     load=$!
-    wait_until 20 "writes are acknowledged" test -s "$scratch/told"
+    wait_until 20 "writes are acknowledged" grep -q '"event":"ok"' "$scratch/told"
     sleep 1
     # All but two megabytes; the load needs seconds for those.
     local free_kb
@@ -74,7 +74,7 @@ run() {
     wait_until 120 "writes are refused for want of room" is_refused
     say "full: $(answers) acknowledged, $(refusals) refused"
     # Reads go on, and say why writes do not.
-    ask status -o json | grep -q '"disk' || { say "FAILED: status says nothing of the disk"; return 1; }
+    ask status -o json | grep -Eq '"disk_full": *true' || { say "FAILED: status says nothing of the disk"; return 1; }
     ask claim -o json | grep -q '"door"' || { say "FAILED: a claim cannot be read"; return 1; }
     ask sense >/dev/null
     rm "$scratch/disk/filler"
