@@ -12,7 +12,6 @@ use unisono_model::{
     RecordBody, Rejection, SignedRecord, Stamp,
 };
 
-use super::company::Company;
 use super::documents::Need;
 use super::input::{BatchId, DiskFailure, LoadId, Promise, Ticket};
 use super::output::{Note, Output};
@@ -124,8 +123,7 @@ impl Node {
             mended: Vec::new(),
         };
         self.stage_mended(&mut batch);
-        if !self.is_closed() && !self.awaits_company(context.now_ms()) {
-            self.company = Company::default();
+        if !self.is_closed() {
             self.stage_incoming(context, &mut batch, out);
         }
         self.stage_own(context, &mut batch, out);

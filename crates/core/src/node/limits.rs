@@ -2,9 +2,6 @@
 
 /// Bundles in one pushed frame (bytes), but for one alone: half of what a frame may have.
 pub const PUSH_BYTES_MAX: usize = crate::replication::FRAME_BYTES_MAX / 2;
-/// How long pushed bundles that nobody waits for gather before they are synced (ms): two or three
-/// times what a sync takes.
-pub const COMPANY_MS: u64 = 3;
 /// How long after a try notes that lack something are built again (ms); each pause is twice the last.
 pub const REBUILD_PAUSE_MS: u64 = 5_000;
 /// The longest of these pauses (ms).

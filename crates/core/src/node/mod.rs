@@ -11,7 +11,6 @@ mod apply;
 mod batch;
 mod bundle;
 mod clock;
-mod company;
 mod documents;
 mod files;
 mod incoming;
@@ -47,7 +46,6 @@ mod wait;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
-use company::Company;
 
 use ed25519_dalek::SigningKey;
 use unisono_model::{AgentId, ClusterId, Incarnation, LogId, NodeId, OrchestraId, Stamp};
@@ -151,7 +149,6 @@ pub struct Node {
     deferred: VecDeque<(Submit, u64)>,
     batch: Option<Batch>,
     next_batch: u64,
-    company: Company,
     waiters: Vec<Waiter>,
     jobs: Jobs,
     peers: BTreeMap<NodeId, Peer>,

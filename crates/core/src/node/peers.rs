@@ -69,14 +69,13 @@ impl Node {
         match frame {
             Frame::Push { .. } | Frame::Range { .. } if self.is_closed() => {}
             Frame::Push { relay, bundles } => {
-                let fresh =
-                    self.take_in(context, from, !relay, bundles.iter().map(|b| &b.0[..]), out);
+                let fresh = self.take_in(context, from, bundles.iter().map(|b| &b.0[..]), out);
                 if relay {
                     self.pass_on(now_ms, &fresh, out);
                 }
             }
             Frame::Range { bundles, more } => {
-                self.take_in(context, from, false, bundles.iter().map(|b| &b.0[..]), out);
+                self.take_in(context, from, bundles.iter().map(|b| &b.0[..]), out);
                 let pursued =
                     self.note_stretch(from, &bundles) && !more && self.pursue(context, from, out);
                 if !more
@@ -134,7 +133,6 @@ impl Node {
         &mut self,
         context: &mut Context<'_>,
         from: NodeId,
-        pushed: bool,
         bundles: impl Iterator<Item = &'a [u8]>,
         out: &mut Vec<Output>,
     ) -> Vec<Vec<u8>> {
@@ -148,12 +146,10 @@ impl Node {
             }
             match Carried::admit(bytes, self.config.cluster, context.verifier) {
                 Ok(carried) => {
-                    let patient = pushed && self.may_wait(context, &carried);
                     if let Some(hole) = lost {
                         self.found(carried);
                         holes.insert(hole);
                     } else if self.line_up(from, carried, out) {
-                        self.join_company(context, patient);
                         fresh.push(bytes.to_vec());
                     }
                 }

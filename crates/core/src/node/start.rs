@@ -67,7 +67,6 @@ impl Node {
             deferred: VecDeque::new(),
             batch: None,
             next_batch: 0,
-            company: super::company::Company::default(),
             waiters: Vec::new(),
             jobs: Jobs::default(),
             peers: BTreeMap::new(),

@@ -73,7 +73,7 @@ impl Node {
         for space in self.spaces.values() {
             let ready = idle && !space.refolding && open;
             if ready && Self::has_next(space) {
-                at_ms = at_ms.min(self.company.until_ms().unwrap_or(0));
+                at_ms = 0;
             }
             if let Some(due) = space.head_due_ms
                 && idle
