@@ -35,7 +35,8 @@ pub(crate) struct JudgeArgs {
     #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "disks")]
     dump: Vec<PathBuf>,
     /// The data directories of all nodes, running or not, for the simulator's judges: they read the
-    /// journals and fold everything again
+    /// journals and fold everything again. A node that wrote a history must have written one in all
+    /// of its lives. Notes are not judged
     #[arg(long, value_name = "DIR", num_args = 1..)]
     disks: Vec<PathBuf>,
 }
@@ -55,17 +56,15 @@ pub(crate) struct Judgement {
 
 /// Judges, prints what did not hold, and `acknowledged=N lost=M` as the last line.
 pub(crate) fn run(args: &JudgeArgs, global: &Global) -> Result<(), Failure> {
-    let mut histories = Histories::default();
-    for path in &args.history {
-        histories.read(path)?;
-    }
+    let histories = Histories::of(&args.history)?;
     let dumps = args
         .dump
         .iter()
         .map(|path| Dump::read(path))
         .collect::<Result<Vec<_>, _>>()?;
     let mut judgement = judge(&histories, &dumps);
-    let found = disks::judge(&args.disks, &histories)?;
+    // What stands on disks that are in use may have been asked for since: that is read after them.
+    let found = disks::judge(&args.disks, &histories, || Histories::of(&args.history))?;
     if !args.disks.is_empty() {
         let names = histories.acknowledged.iter().map(|told| told.record);
         let lost = names.filter(|name| !found.held.contains(name));
@@ -135,6 +134,15 @@ pub(crate) fn judge(histories: &Histories, dumps: &[Dump]) -> Judgement {
         );
         judgement.violations.push(words);
     }
+    judgement
+        .violations
+        .extend(told_stamps_rise(histories).err());
+    let confirmed = histories
+        .acknowledged
+        .iter()
+        .filter(|told| told.is_confirmed());
+    let confirmed: BTreeSet<Digest> = confirmed.map(|told| told.record).collect();
+    judgement.confirmed = confirmed.len();
     let Some(first) = dumps.first() else {
         return judgement;
     };
@@ -147,11 +155,10 @@ pub(crate) fn judge(histories: &Histories, dumps: &[Dump]) -> Judgement {
             ));
         }
     }
+    let folded = refold(first, Stamp::MAX);
     judgement
         .violations
-        .extend(told_stamps_rise(histories).err());
-    let folded = refold(first, Stamp::MAX);
-    confirmed_hold(histories, &folded, &mut judgement);
+        .extend(confirmed_hold(&confirmed, &folded));
     judgement
 }
 
@@ -172,27 +179,10 @@ fn told_stamps_rise(histories: &Histories) -> Result<(), String> {
 }
 
 /// What was once called confirmed has not lost, and no two of one topic held at one time.
-fn confirmed_hold(histories: &Histories, folded: &Refolded, judgement: &mut Judgement) {
-    let mut confirmed = BTreeSet::new();
-    for told in &histories.acknowledged {
-        let Some(claim) = told
-            .claim
-            .as_ref()
-            .filter(|claim| claim.status == "confirmed")
-        else {
-            continue;
-        };
-        confirmed.insert(told.record);
-        if folded.lost.contains_key(&told.record) {
-            let words = format!(
-                "{} was confirmed to {:?}, and lost",
-                claim.topic, told.record
-            );
-            judgement.violations.push(words);
-        }
-    }
-    judgement.confirmed = confirmed.len();
-    judgement
-        .violations
-        .extend(folded.overlap(&confirmed).err());
+fn confirmed_hold(confirmed: &BTreeSet<Digest>, folded: &Refolded) -> Vec<String> {
+    let lost = confirmed
+        .iter()
+        .filter(|claim| folded.lost.contains_key(*claim));
+    let lost = lost.map(|claim| format!("the claim {claim:?} was confirmed, and lost"));
+    lost.chain(folded.overlap(confirmed).err()).collect()
 }

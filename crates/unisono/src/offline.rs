@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use unisono_core::journal::{
-    Disk, DiskError, DiskErrorKind, DiskOperation, Entry, Journal, Options,
+    Disk, DiskError, DiskErrorKind, DiskOperation, Entry, Journal, Options, ReadError,
 };
 use unisono_model::{ClusterId, LogId, OrchestraId};
 use unisono_store::FileDisk;
@@ -54,21 +54,25 @@ pub(crate) fn open(directory: &Path, cluster: ClusterId) -> Result<Journal<Overl
 }
 
 /// Every bundle of an orchestra that can be read, log by log. What is damaged is not held.
-pub(crate) fn entries(journal: &Journal<Overlay>, orchestra: OrchestraId) -> Vec<Entry> {
+pub(crate) fn entries(
+    journal: &Journal<Overlay>,
+    orchestra: OrchestraId,
+) -> Result<Vec<Entry>, Unread> {
     let mut all = Vec::new();
     for (log, held) in journal.holdings(orchestra) {
         let mut from = 0;
         while let Some(first) = held.first_from(from) {
             match journal.read(orchestra, log, first, STEP_BYTES) {
-                Ok(entries) if !entries.is_empty() => {
+                Ok(entries) => {
                     from = entries.last().map_or(first, |entry| entry.key.seq) + 1;
                     all.extend(entries);
                 }
-                Ok(_) | Err(_) => from = first + 1,
+                Err(ReadError::Damaged { key, .. }) => from = key.seq.max(first) + 1,
+                Err(error) => return Err(Unread(format!("log {log:?}: {error}"))),
             }
         }
     }
-    all
+    Ok(all)
 }
 
 /// Takes each bundle of a log with its number, from the first on, until it has what it looks for.

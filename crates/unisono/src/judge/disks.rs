@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use unisono_core::context::StrictVerifier;
 use unisono_core::journal::Entry;
-use unisono_model::{AgentId, Digest, Held, LogId, OrchestraId, Stamp};
+use unisono_model::{AgentId, Digest, Held, LogId, OrchestraId, SignedBundle, Stamp};
 use unisono_sim::checks::{Claims, Durability, Excuses, Invention, Promised, Stamps};
 use unisono_sim::oracle::{self, Ground, Reading};
 
@@ -38,7 +38,13 @@ pub(super) struct Found {
 
 /// Holds the disks against what was promised. They are all the disks that there are: whatever is on
 /// none of them is lost.
-pub(super) fn judge(directories: &[PathBuf], histories: &Histories) -> Result<Found, Failure> {
+///
+/// `asked` reads the histories again, after the disks.
+pub(super) fn judge(
+    directories: &[PathBuf],
+    histories: &Histories,
+    asked: impl FnOnce() -> Result<Histories, Failure>,
+) -> Result<Found, Failure> {
     let disks = directories
         .iter()
         .map(|directory| Disk::read(directory))
@@ -66,7 +72,8 @@ pub(super) fn judge(directories: &[PathBuf], histories: &Histories) -> Result<Fo
     let held: BTreeSet<Digest> = held.copied().collect();
     let verdicts = [
         nothing_is_lost(&held, histories),
-        nothing_is_invented(&readings, histories),
+        enough_disks_hold(&disks, histories),
+        nothing_is_invented(&readings, &asked()?),
         stamps_rise(&disks),
         claims_hold(&readings, &first.membership, histories),
     ];
@@ -86,7 +93,7 @@ impl Disk {
             membership,
         };
         for orchestra in journal.orchestras() {
-            let entries = offline::entries(&journal, orchestra);
+            let entries = offline::entries(&journal, orchestra)?;
             disk.entries.insert(orchestra, entries);
             let proofs = journal.proofs(orchestra).map_err(|error| {
                 Failure::new(Exit::Verification, "unreadable", error.to_string())
@@ -95,6 +102,24 @@ impl Disk {
             disk.proofs.insert(orchestra, proofs);
         }
         Ok(disk)
+    }
+}
+
+impl Disk {
+    /// The names of all records here, whatever they are worth.
+    fn records(&self) -> BTreeSet<Digest> {
+        let mut names = BTreeSet::new();
+        for entry in self.entries.values().flatten() {
+            let Ok((bundle, body)) = SignedBundle::decode(&entry.bytes) else {
+                continue;
+            };
+            names.extend(body.records.iter().filter_map(|carried| {
+                let agent = body.agents.get(carried.agent as usize)?;
+                let place = carried.place(&bundle.header, *agent);
+                Some(place.digest(&carried.body.0))
+            }));
+        }
+        names
     }
 }
 
@@ -151,6 +176,22 @@ fn nothing_is_lost(held: &BTreeSet<Digest>, histories: &Histories) -> Result<(),
         .map_err(|why| format!("I2: {why}"))
 }
 
+/// I2: it is on as many disks as was said, of those that there are.
+fn enough_disks_hold(disks: &[Disk], histories: &Histories) -> Result<(), String> {
+    let held: Vec<BTreeSet<Digest>> = disks.iter().map(Disk::records).collect();
+    for told in &histories.acknowledged {
+        let count = held.iter().filter(|on| on.contains(&told.record)).count();
+        let wanted = usize::from(told.durable_on).min(disks.len());
+        if count < wanted {
+            let (record, said) = (told.record, told.durable_on);
+            return Err(format!(
+                "I2: record {record} was acknowledged on {said} disks and is on {count}"
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// I3: no honest log forked, and of nodes whose history is there every record was asked for. What
 /// was asked for without a key, and was never answered, nobody can tell.
 fn nothing_is_invented(
@@ -184,7 +225,7 @@ fn claims_hold(
 ) -> Result<(), String> {
     let mut claims = Claims::default();
     for told in &histories.acknowledged {
-        if let Some(claim) = told.claim.as_ref().filter(|one| one.status == "confirmed") {
+        if let Some(claim) = told.claim.as_ref().filter(|_| told.is_confirmed()) {
             claims.confirmed(told.record, claim.topic.clone());
         }
     }

@@ -1,7 +1,7 @@
 //! Histories as serving nodes record them: what was asked for, and what it was told.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use unisono_api::dto::parse_stamp;
@@ -18,10 +18,20 @@ pub(crate) struct Acknowledged {
     pub(crate) stamp: Stamp,
     /// Which node told it (hexadecimal).
     pub(crate) node: String,
+    /// On how many disks it was said to be.
+    pub(crate) durable_on: u16,
     /// Whether an earlier record was the answer.
     pub(crate) repeated: bool,
     /// What it came to, for a claim or a renewal.
     pub(crate) claim: Option<Granted>,
+}
+
+impl Acknowledged {
+    /// Whether it is a claim or a renewal that was called confirmed.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        let claim = self.claim.as_ref();
+        claim.is_some_and(|claim| claim.status == "confirmed")
+    }
 }
 
 /// What a claim was said to be.
@@ -64,12 +74,23 @@ struct Line {
     record: Option<Digest>,
     stamp: Option<String>,
     #[serde(default)]
+    durable_on: u16,
+    #[serde(default)]
     repeated: bool,
     claim: Option<Granted>,
     key: Option<IdempotencyKey>,
 }
 
 impl Histories {
+    /// Reads some files.
+    pub(crate) fn of(paths: &[PathBuf]) -> Result<Self, Failure> {
+        let mut histories = Self::default();
+        for path in paths {
+            histories.read(path)?;
+        }
+        Ok(histories)
+    }
+
     /// Reads one more file. A killed node may have left a torn last line of its life; a line that
     /// cannot be read anywhere else is a failure.
     pub(crate) fn read(&mut self, path: &Path) -> Result<(), Failure> {
@@ -127,6 +148,7 @@ impl Histories {
                         record,
                         stamp,
                         node: line.node,
+                        durable_on: line.durable_on.max(1),
                         repeated: line.repeated,
                         claim: line.claim,
                     });

@@ -175,6 +175,9 @@ fn the_disks_can_say_otherwise(place: &Place, history: &str, disk: &str) {
     let said = judged(other);
     assert!(said.out.contains("violated: I2"), "{}", said.out);
 
+    let said = judged(told.replace("\"durable_on\":1", "\"durable_on\":2"));
+    assert_eq!(said.code, 0, "one disk is all that there is: {}", said.out);
+
     let asked = |line: &&str| line.contains("invoked") && !line.contains("\"key\":null");
     let nobody = told.lines().filter(|line| !asked(line));
     let seen = told.lines().find(|line| line.contains("invoked")).unwrap();
