@@ -286,52 +286,38 @@ impl Node {
             );
         }
         if space.living.broken || space.living.lags_behind(&me) {
-            let words = "notes and configuration are being built again; nothing changed";
-            let busy = Rejection::new(Code::Busy, words).hint("ask again");
-            return Err(busy.retry_after(500));
+            return Err(being_built_again());
         }
+        let asker = Asker {
+            ticket: Some(submit.ticket),
+            deadline_ms: context.now_ms().saturating_add(submit.promise.deadline_ms),
+        };
         match space.living.edit(&me, edit) {
             Ok(Some(made)) => {
                 space.living.dirty = true;
-                let asker = Asker {
-                    ticket: Some(submit.ticket),
-                    deadline_ms: context.now_ms().saturating_add(submit.promise.deadline_ms),
-                };
                 space.living.queue.push((asker, Blob(made.bytes)));
-                Ok(())
             }
             // What is there already may still be on its way to disk: this is told with that.
-            Ok(None) if space.living.runs_ahead() => {
-                let asker = Asker {
-                    ticket: Some(submit.ticket),
-                    deadline_ms: context.now_ms().saturating_add(submit.promise.deadline_ms),
-                };
-                space.living.hang_on(asker);
-                Ok(())
-            }
+            Ok(None) if space.living.runs_ahead() => space.living.hang_on(asker),
             Ok(None) => {
                 let answer = self.answer(orchestra, at, &horizon, AnswerBody::Edited);
                 out.push(Output::Reply {
                     ticket: submit.ticket,
                     result: Ok(answer),
                 });
-                Ok(())
             }
             Err(WriteError::Refused(refusal)) => {
                 // An edit whose change came out too large.
                 space.living.broken |= space.living.document.is_poisoned();
                 let words = format!("{refusal}; nothing changed");
-                Err(Rejection::new(Code::Malformed, words))
+                return Err(Rejection::new(Code::Malformed, words));
             }
             Err(WriteError::Poisoned(_)) => {
                 space.living.broken = true;
-                Err(
-                    Rejection::new(Code::Unknown, "the document is being built again")
-                        .hint("ask again")
-                        .retry_after(500),
-                )
+                return Err(being_built_again());
             }
         }
+        Ok(())
     }
 
     /// What people call the nodes: the names of their latest lives.
@@ -372,11 +358,7 @@ impl Node {
                 Rejection::new(Code::NoteUnknown, "there is no note of this name")
                     .hint("list them with `unisono note list`"),
             ),
-            Err(_) => Err(
-                Rejection::new(Code::Unknown, "the document is being built again")
-                    .hint("ask again")
-                    .retry_after(500),
-            ),
+            Err(_) => Err(being_built_again()),
         }
     }
 
@@ -415,4 +397,10 @@ impl Node {
             out.push(Output::Reply { ticket, result });
         }
     }
+}
+
+fn being_built_again() -> Rejection {
+    let words = "notes and configuration are being built again; nothing changed";
+    let busy = Rejection::new(Code::Busy, words).hint("ask again");
+    busy.retry_after(500)
 }
