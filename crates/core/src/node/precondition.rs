@@ -96,7 +96,7 @@ impl Node {
         if signal.kind == SignalKind::Offer && signal.evidence.is_none() {
             return Err(
                 Rejection::new(Code::EvidenceMissing, "an OFFER needs a mark as evidence")
-                    .hint("make one with `unisono mark`, and name it with --evidence"),
+                    .hint("make one with `unisono mark make`, and name it with --evidence"),
             );
         }
         let at = self.now(context);
@@ -160,7 +160,7 @@ fn task_precondition(change: &unisono_model::TaskChange, exists: bool) -> Result
             Code::EvidenceMissing,
             "closing a task needs a mark as evidence",
         )
-        .hint("make one with `unisono mark`, and name it with --evidence"));
+        .hint("make one with `unisono mark make`, and name it with --evidence; `unisono task close NAME --mark TEXT` does both"));
     }
     Ok(())
 }
@@ -280,7 +280,7 @@ fn is_held(
     // The stamp of the end is for the edge to show: no calendar lives down here.
     let detail = format!("topic {topic} is held by {name}");
     let hint = if holder == agent {
-        "it is yours already: renew it".to_string()
+        format!("it is yours already: `unisono renew {topic}`")
     } else {
         format!("wait for its release, ask {name}, or take something else")
     };

@@ -105,7 +105,15 @@ impl Logs {
             node: *node,
             incarnation: life,
         };
-        let Some(state) = self.logs.get(&from) else {
+        let here = self.logs.get(&from).filter(|state| state.seq > 0);
+        // A life that has said nothing here yet says everything above what those before it said: what
+        // was settled stays so while a member starts again.
+        let before = || {
+            let earlier = self.logs.range(..from).rev();
+            let mut lives = earlier.take_while(|(log, _)| log.node == *node);
+            lives.find(|(_, state)| state.seq > 0)
+        };
+        let Some(state) = here.or_else(|| before().map(|(_, state)| state)) else {
             return Stamp::MIN;
         };
         self.closed_up_to(node, &state.closes).min(state.stamp)
@@ -198,6 +206,8 @@ mod tests {
         assert_eq!(head(&logs), Stamp(90));
         held(&mut logs, 10, 4, 99, &[]);
         assert_eq!(head(&logs), Stamp(150));
+        let next = logs.node_head(&NodeId([1; 32]), life(40));
+        assert_eq!(next, Stamp(150), "a life without a word comes above all that");
         held(&mut logs, 20, 9, 199, &[(10, 4)]);
         assert_eq!(head(&logs), Stamp(300));
     }
