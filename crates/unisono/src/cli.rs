@@ -27,7 +27,7 @@ pub(crate) struct Cli {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub(crate) struct Global {
-    /// A node to ask; may stand several times [default: http://127.0.0.1:7420]
+    /// A node to ask; may stand several times; also UNISONO_NODE [default: http://127.0.0.1:7420]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) node: Vec<String>,
     /// The orchestra [default: main]

@@ -199,6 +199,22 @@ impl Config {
         keys.map(|key| (key.name, variable(key), key.default, key.about))
     }
 
+    /// Whether nobody has said anything of a setting.
+    pub(crate) fn is_default(&self, name: &str) -> bool {
+        let setting = self.settings.get(name);
+        setting.is_none_or(|setting| setting.origin == "default")
+    }
+
+    /// The same, with another value of one setting.
+    pub(crate) fn with(mut self, name: &'static str, value: String) -> Self {
+        let setting = Setting {
+            values: vec![value],
+            origin: "found".to_owned(),
+        };
+        self.settings.insert(name, setting);
+        self
+    }
+
     /// The value of a setting, where it has one.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.settings.get(name)?.values.first().map(String::as_str)

@@ -1,7 +1,6 @@
 //! What must be so before a record exists, and the numbers that its folds will need.
 
 use alloc::format;
-use alloc::string::ToString;
 
 use unisono_model::{
     Action, AgentId, Code, Digest, FieldValue, OrchestraId, Rejection, Resolve, Setting,

@@ -207,7 +207,11 @@ mod tests {
         held(&mut logs, 10, 4, 99, &[]);
         assert_eq!(head(&logs), Stamp(150));
         let next = logs.node_head(&NodeId([1; 32]), life(40));
-        assert_eq!(next, Stamp(150), "a life without a word comes above all that");
+        assert_eq!(
+            next,
+            Stamp(150),
+            "a life without a word comes above all that"
+        );
         held(&mut logs, 20, 9, 199, &[(10, 4)]);
         assert_eq!(head(&logs), Stamp(300));
     }

@@ -85,9 +85,12 @@ pub(crate) async fn run(config: Config, global: Global) -> Result<(), Failure> {
     let mut findings = Findings::default();
     let home = Home::new(config.data());
     directory(&home, &mut findings);
-    let client = connect(&config).await?;
+    let client = connect(&nearest(&home, config.clone())).await?;
     match tokio::time::timeout(ANSWERS_WITHIN, client.status()).await {
-        Ok(Ok(status)) => node(&client, &status.body, &mut findings).await,
+        Ok(Ok(status)) => {
+            whose(&home, &status.body, &mut findings);
+            node(&client, &status.body, &mut findings).await;
+        }
         Ok(Err(error)) => silent(&home, &config, &error.to_string(), &mut findings),
         Err(_) => {
             let words = "what listens there does not answer";
@@ -120,6 +123,31 @@ pub(crate) async fn run(config: Config, global: Global) -> Result<(), Failure> {
         format!("{bad} of {} things are bad", findings.0.len()),
     )
     .hint("the findings say what to do; nothing was changed"))
+}
+
+/// Where nobody has named a node, the one that serves the directory is asked.
+fn nearest(home: &Home, config: Config) -> Config {
+    match home.running() {
+        Some(running) if config.is_default("node") => {
+            config.with("node", format!("http://{}", running.http))
+        }
+        _ => config,
+    }
+}
+
+/// Whether the node that answers is the directory's own.
+fn whose(home: &Home, status: &Status, findings: &mut Findings) {
+    let Ok((_, credentials)) = home.load() else {
+        return;
+    };
+    if credentials.key().id() != status.node {
+        findings.add(
+            "this directory",
+            State::Poor,
+            format!("{} answers, and serves another directory", status.name),
+            "start this one with `unisono serve --data`, or name its node with --node",
+        );
+    }
 }
 
 fn directory(home: &Home, findings: &mut Findings) {

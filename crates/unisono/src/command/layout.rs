@@ -25,7 +25,8 @@ pub(crate) struct LayoutArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 enum LayoutCommand {
-    /// Writes the orchestra as files into a directory that is empty or not there
+    /// Writes the orchestra as files into a directory that is empty or not there. The layout has no
+    /// place for notes, links and priorities of tasks, tokens, and marks by themselves
     #[command(after_help = "Example:\n  unisono layout export ./run-023")]
     Export {
         /// The directory

@@ -73,6 +73,7 @@ pub(crate) async fn leave(args: LeaveArgs, config: Config, global: Global) -> Re
         return output::answer(global.output, &left, None);
     }
     output::raw(&format!(
-        "{name} has left; {count} other members hold all that it held, and its process ends\n"
+        "{name} has left; others hold all that it held ({count}), and its process ends\n\
+         whoever serves its directory again makes it a member again\n"
     ))
 }

@@ -138,7 +138,7 @@ pub(crate) fn damage_words(damage: &Damage) -> String {
 pub(crate) async fn members(session: &Session) -> Result<(), Failure> {
     let reply: Reply<Members> = session.client.members().await?;
     if session.global.output != Format::Table {
-        return session.show(&reply, None);
+        return session.show(&reply, Some(MEMBERS));
     }
     let members = &reply.body.members;
     show_members(members)?;

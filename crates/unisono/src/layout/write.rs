@@ -50,7 +50,8 @@ pub(crate) fn write(directory: &Path, known: &Known) -> Result<usize, Failure> {
         .is_some()
     {
         let words = format!("{} is not empty", directory.display());
-        return Err(Failure::new(Exit::Conflict, "not_empty", words));
+        return Err(Failure::new(Exit::Conflict, "not_empty", words)
+            .hint("name a directory that is empty or not there; nothing was written"));
     }
     let (history, audit) = (directory.join(HISTORY), directory.join(AUDIT));
     std::fs::create_dir(&history).map_err(failed)?;

@@ -95,7 +95,8 @@ fn what_was_decided_and_what_helped_is_told_on_the_other_node() {
         (&told["record"], &told["how"]),
         (&json!(remedy), &json!("kind"))
     );
-    n2.fails(&place, 3, &["fix", "--helped", &first, "--as", "bob"]);
+    let refused = n2.fails(&place, 4, &["fix", "--helped", &first, "--as", "bob"]);
+    assert_eq!(refused["code"], "not_held", "the first node holds the key");
     n1.json(&place, &["fix", "--helped", remedy, "--as", "bob"]);
     until("the outcome", || fix(&[])["fixes"][0]["helped"] == 1);
     // Everywhere is one answer, no longer than was asked for, on the same terms.
