@@ -304,27 +304,3 @@ fn who_is_held_elsewhere_is_told_so() {
         .act(1, "ada", claim("x"))
         .expect("an agent of its own");
 }
-
-/// Each start of another member took confirmations back until the new life had said something.
-#[test]
-fn a_confirmed_claim_stays_confirmed_while_another_member_starts_again() {
-    let mut world = Loop::new(2);
-    world.open(0);
-    world.run_ms(2_000);
-    world.enrol(0, "ada");
-    world.act(0, "ada", claim("x")).expect("granted");
-    world.run_ms(6_000);
-    let status = |world: &mut Loop| {
-        let topic = Some("x".into());
-        match world.view(0, Question::Claims { topic }) {
-            Ok(View::Claims(claims)) => claims[0].status,
-            other => panic!("no claims: {other:?}"),
-        }
-    };
-    assert_eq!(status(&mut world), ClaimStatus::Confirmed);
-    world.restart(1);
-    for _ in 0..40 {
-        world.run_ms(100);
-        assert_eq!(status(&mut world), ClaimStatus::Confirmed);
-    }
-}
