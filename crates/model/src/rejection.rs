@@ -233,6 +233,8 @@ impl From<crate::wire::Malformed> for Rejection {
             crate::wire::Malformed::Path(_) => Code::PathNotPlain,
             _ => Code::Malformed,
         };
-        Self::new(code, alloc::format!("{malformed}"))
+        Self::new(code, alloc::format!("{malformed}; nothing changed")).hint(
+            "docs/reference/limits.md says what may be how long, and docs/protocol.md how it looks",
+        )
     }
 }

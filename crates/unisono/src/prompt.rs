@@ -8,6 +8,7 @@ use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure};
+use crate::small_file;
 
 /// What an agent is told to do in an iteration.
 pub(crate) const MISSION: (&str, &str) =
@@ -45,13 +46,13 @@ impl Template {
             return Ok(Self { name, source });
         };
         let name = file.display().to_string();
-        let failed = |error: io::Error| Failure::system(&name, &error);
-        if std::fs::metadata(file).map_err(failed)?.len() > TEMPLATE_BYTES_MAX {
-            let words = format!("{name}: longer than {TEMPLATE_BYTES_MAX} bytes");
-            return Err(broken(&words));
+        match small_file::text(file, TEMPLATE_BYTES_MAX) {
+            Ok(source) => Ok(Self { name, source }),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                Err(broken(&format!("{name}: {error}")))
+            }
+            Err(error) => Err(Failure::system(&name, &error)),
         }
-        let source = std::fs::read_to_string(file).map_err(failed)?;
-        Ok(Self { name, source })
     }
 
     /// The text that it makes of what is known.
@@ -100,7 +101,8 @@ impl Template {
 
 fn broken(words: &str) -> Failure {
     Failure::new(Exit::Usage, "template", words)
-        .hint("the house's own templates are in crates/unisono/data/templates")
+        .hint("see what a template can name, then mend it; templates are those of Jinja")
+        .next("unisono prompt --known")
 }
 
 /// What a template writes, up to a bound.

@@ -123,7 +123,7 @@ pub(crate) fn text(name: &str) -> Result<String, Failure> {
     if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
         return Ok((*text).to_owned());
     }
-    small_file::text(Path::new(name)).map_err(|error| {
+    small_file::text(Path::new(name), small_file::BYTES_MAX).map_err(|error| {
         Failure::system(name, &error)
             .hint("a tier is executive, implementation, validation, or the path of a file like theirs")
             .next("unisono tier show executive > mine.toml")

@@ -108,7 +108,8 @@ pub(crate) async fn recover(args: RecoverArgs, session: &Session) -> Result<(), 
             "there was no iteration {}: the current one is {current}",
             args.iteration
         );
-        return Err(Failure::new(Exit::NotFound, "iteration_unknown", words));
+        return Err(Failure::new(Exit::NotFound, "iteration_unknown", words)
+            .hint("the first is 1; `unisono history` tells them all"));
     }
     let chapter = chronicle.chapter(args.iteration);
     let known = chronicle.marks();

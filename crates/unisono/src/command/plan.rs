@@ -67,7 +67,8 @@ pub(crate) async fn run(args: PlanArgs, session: &Session) -> Result<(), Failure
 
 async fn set(file: &Path, session: &Session) -> Result<(), Failure> {
     let name = file.display().to_string();
-    let text = small_file::text(file).map_err(|error| Failure::system(&name, &error))?;
+    let text = small_file::text(file, small_file::BYTES_MAX)
+        .map_err(|error| Failure::system(&name, &error))?;
     let invalid = |words: String| Failure::new(Exit::Usage, "plan_invalid", words);
     let body: PlanBody = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
     // Said here, so that whoever wrote it reads which part is wrong.

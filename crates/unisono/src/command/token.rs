@@ -440,7 +440,7 @@ pub(crate) fn read(token: &str) -> Result<Vec<u8>, Failure> {
     if token.starts_with("unicap1.") {
         return parse_token(token).map_err(bad);
     }
-    let text = small_file::text(std::path::Path::new(token))
+    let text = small_file::text(std::path::Path::new(token), small_file::BYTES_MAX)
         .map_err(|error| Failure::system(token, &error).hint("a token, or a file with one"))?;
     parse_token(&text).map_err(bad)
 }

@@ -12,9 +12,10 @@ use super::{
     HISTORY, Layout, ORCHESTRA, OrchestraFile, RESONANCE, ResonanceFile, SummaryFile, UpperPhase,
 };
 use crate::failure::{Exit, Failure};
+use crate::small_file;
 
-/// Longest file that is read (bytes).
-const FILE_BYTES_MAX: u64 = 16 << 20;
+/// Most that is read of all files together (bytes): they are held until all is known to be right.
+const BYTES_MAX: u64 = 64 << 20;
 /// Most iterations that are read.
 const ITERATIONS_MAX: u32 = 10_000;
 
@@ -23,6 +24,12 @@ const ITERATIONS_MAX: u32 = 10_000;
 pub(crate) struct Texts(BTreeMap<String, String>);
 
 impl Texts {
+    /// How many bytes may still be read.
+    fn room(&self) -> u64 {
+        let held: u64 = self.0.values().map(|text| text.len() as u64).sum();
+        BYTES_MAX.saturating_sub(held)
+    }
+
     /// What is wrong, at the line of a file on which a word stands first.
     pub(crate) fn wrong(&self, file: &str, word: &str, why: impl Display) -> Failure {
         let quoted = format!("{word:?}");
@@ -105,10 +112,18 @@ fn parsed<T: DeserializeOwned>(
 ) -> Result<T, Failure> {
     let path: PathBuf = directory.join(name);
     let failed = |error: io::Error| told(name, 1, format!("cannot be read: {error}"));
-    if std::fs::metadata(&path).map_err(failed)?.len() > FILE_BYTES_MAX {
-        return Err(told(name, 1, format!("longer than {FILE_BYTES_MAX} bytes")));
+    // A pipe that nobody writes to would be opened for ever.
+    if !std::fs::metadata(&path).map_err(failed)?.is_file() {
+        return Err(told(name, 1, "is no regular file"));
     }
-    let text = std::fs::read_to_string(&path).map_err(failed)?;
+    let text = small_file::text(&path, texts.room()).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => told(
+            name,
+            1,
+            format!("all files together may have {BYTES_MAX} bytes"),
+        ),
+        _ => failed(error),
+    })?;
     let read = serde_json::from_str(&text)
         .map_err(|error| told(name, error.line().max(1), error.to_string()))?;
     texts.0.insert(name.to_owned(), text);

@@ -174,6 +174,16 @@ fn roles_and_the_outline_are_told_from_templates_and_a_wrong_one_says_where() {
         told["error"].as_str().unwrap().starts_with("wrong.md:2: "),
         "{told}"
     );
+    // A device that never ends was read until memory did.
+    let told = node.fails(
+        &place,
+        2,
+        &["prompt", "--as", "ada", "--template", "/dev/zero"],
+    );
+    assert!(
+        told["error"].as_str().unwrap().contains("more than"),
+        "{told}"
+    );
     let outline = node.json(&place, &["outline"]);
     let text = outline["text"].as_str().unwrap();
     for words in [

@@ -249,3 +249,23 @@ fn a_wrong_directory_is_named_by_file_and_line_and_nothing_is_imported() {
         "not even made: {orchestras}"
     );
 }
+
+#[test]
+fn a_directory_with_a_device_in_it_is_refused_and_not_read_for_ever() {
+    let place = Place::new();
+    let node = node(&place);
+    by_hand(&place);
+    let signals = place.path("hand/.resonance.json");
+    std::fs::remove_file(&signals).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &signals).unwrap();
+    let told = node.fails(
+        &place,
+        2,
+        &["layout", "import", "hand", "--orchestra", "new"],
+    );
+    let words = told["error"].as_str().unwrap();
+    assert!(
+        words.starts_with(".resonance.json:1: is no regular"),
+        "{told}"
+    );
+}
