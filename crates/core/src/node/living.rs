@@ -399,7 +399,8 @@ impl Node {
     }
 }
 
-fn being_built_again() -> Rejection {
+/// Notes and configuration are neither read nor edited meanwhile.
+pub(super) fn being_built_again() -> Rejection {
     let words = "notes and configuration are being built again; nothing changed";
     let busy = Rejection::new(Code::Busy, words).hint("ask again");
     busy.retry_after(500)

@@ -13,6 +13,9 @@ use crate::context::Context;
 use crate::orchestra::Reading;
 use crate::orchestra::horizon::Horizon;
 
+/// How whoever lacks evidence comes by it.
+const MAKE_A_MARK: &str = "make one with `unisono mark make`, and name it with --evidence";
+
 impl Node {
     /// What must be so before the record exists; fills in the numbers that folds will need.
     pub(super) fn precondition(
@@ -95,7 +98,7 @@ impl Node {
         if signal.kind == SignalKind::Offer && signal.evidence.is_none() {
             return Err(
                 Rejection::new(Code::EvidenceMissing, "an OFFER needs a mark as evidence")
-                    .hint("make one with `unisono mark make`, and name it with --evidence"),
+                    .hint(MAKE_A_MARK),
             );
         }
         let at = self.now(context);
@@ -159,7 +162,9 @@ fn task_precondition(change: &unisono_model::TaskChange, exists: bool) -> Result
             Code::EvidenceMissing,
             "closing a task needs a mark as evidence",
         )
-        .hint("make one with `unisono mark make`, and name it with --evidence; `unisono task close NAME --mark TEXT` does both"));
+        .hint(format!(
+            "{MAKE_A_MARK}; `unisono task close NAME --mark TEXT` does both"
+        )));
     }
     Ok(())
 }

@@ -4,14 +4,12 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use unisono_model::{
-    Action, Code, Digest, DocumentName, LogId, OrchestraId, Rejection, Stamp, wire::Signature,
-};
+use unisono_model::{Action, Digest, DocumentName, LogId, OrchestraId, Stamp, wire::Signature};
 
 use super::documents::Documents;
 use super::input::{Ask, Ticket};
 use super::jobs::Purpose;
-use super::living::Living;
+use super::living::{Living, being_built_again};
 use super::output::{AnswerBody, Note, Output};
 use super::{Node, space};
 use crate::carriage::Carried;
@@ -389,7 +387,7 @@ impl Node {
                 space.note_rebuilt(living.lacks(), context.now_ms());
                 let former = core::mem::replace(&mut space.living, living);
                 for (asker, _) in former.queue {
-                    Self::reject(asker.ticket, built_again(), out);
+                    Self::reject(asker.ticket, being_built_again(), out);
                 }
                 space.documents = scan.documents;
                 space.living.dirty = true;
@@ -417,14 +415,6 @@ fn concerns_rights(action: &Action) -> bool {
         action,
         Action::Enrol(_) | Action::Present(_) | Action::Guard | Action::Fence(_)
     )
-}
-
-fn built_again() -> Rejection {
-    Rejection::new(
-        Code::Busy,
-        "notes and configuration were built again meanwhile; nothing changed",
-    )
-    .hint("ask again")
 }
 
 /// Which document each record of a bundle stands in, and under which number of its chain.

@@ -45,18 +45,34 @@ pub(super) struct Space {
     pub(super) unsaved: u64,
     /// Bundles that were once on disk and can no longer be read.
     pub(super) holes: BTreeMap<LogId, Hole>,
+    /// Of these, those that have come back and wait for the next batch.
+    pub(super) mended: Vec<Carried>,
     /// Where the disk holds more of a log behind a hole at its head: up to where the log was read at
     /// the start, and how far the disk goes.
     pub(super) unread: BTreeMap<LogId, (u64, u64)>,
-    /// Of these, those that have come back and wait for the next batch.
-    pub(super) mended: Vec<Carried>,
     /// Recent headers by log, to find forks.
     pub(super) headers: BTreeMap<LogId, BTreeMap<u64, SignedHeader>>,
     /// The digest of the vector, until it changes.
     vector: Option<Digest>,
-    /// When notes and configuration are built again if they lack something, and how long after that
-    /// the next time (ms).
-    rebuild: (u64, u64),
+    rebuild: Rebuild,
+}
+
+/// When notes and configuration are built again if they lack something.
+#[derive(Clone, Copy, Debug)]
+struct Rebuild {
+    /// Not before (ms).
+    at_ms: u64,
+    /// How long after that the next time (ms).
+    pause_ms: u64,
+}
+
+impl Default for Rebuild {
+    fn default() -> Self {
+        Self {
+            at_ms: 0,
+            pause_ms: limits::REBUILD_PAUSE_MS,
+        }
+    }
 }
 
 /// What is kept of a space across restarts, beside the journal.
@@ -102,28 +118,30 @@ impl Space {
             refolding: false,
             unsaved: 0,
             holes: BTreeMap::new(),
-            unread: BTreeMap::new(),
             mended: Vec::new(),
+            unread: BTreeMap::new(),
             headers: BTreeMap::new(),
             vector: None,
-            rebuild: (0, limits::REBUILD_PAUSE_MS),
+            rebuild: Rebuild::default(),
         }
     }
 
     /// Whether notes lack what had no room to wait, and nothing is missing any more that it could
     /// have waited for. Whatever else it waits for may never come: then each try is later.
     pub(super) fn wants_rebuilding(&self, now_ms: u64) -> bool {
-        self.living.lacks() && self.incoming.is_empty() && now_ms >= self.rebuild.0
+        self.living.lacks() && self.incoming.is_empty() && now_ms >= self.rebuild.at_ms
     }
 
     /// Notes were built again, and still lack something or do not.
     pub(super) fn note_rebuilt(&mut self, lacks: bool, now_ms: u64) {
-        let pause_ms = self.rebuild.1;
+        let pause_ms = self.rebuild.pause_ms;
         self.rebuild = if lacks {
-            let next_ms = pause_ms.saturating_mul(2).min(limits::REBUILD_PAUSE_MS_MAX);
-            (now_ms + pause_ms, next_ms)
+            Rebuild {
+                at_ms: now_ms + pause_ms,
+                pause_ms: pause_ms.saturating_mul(2).min(limits::REBUILD_PAUSE_MS_MAX),
+            }
         } else {
-            (0, limits::REBUILD_PAUSE_MS)
+            Rebuild::default()
         };
     }
 
