@@ -19,8 +19,8 @@ pub(crate) struct Held<T> {
     by_dependency: BTreeMap<Digest, BTreeSet<Place>>,
     per_actor: BTreeMap<Actor, usize>,
     bytes: usize,
-    /// Something was turned away or had to yield.
-    lacks: bool,
+    /// Whose changes were turned away or had to yield.
+    dropped: BTreeSet<Actor>,
 }
 
 #[derive(Debug)]
@@ -40,13 +40,23 @@ impl<T> Held<T> {
             by_dependency: BTreeMap::new(),
             per_actor: BTreeMap::new(),
             bytes: 0,
-            lacks: false,
+            dropped: BTreeSet::new(),
         }
     }
 
-    /// Whether something was turned away, or yielded to others: it will not come by itself again.
-    pub(crate) fn lacks(&self) -> bool {
-        self.lacks
+    /// Whose changes were turned away, or yielded to others: they will not come by themselves again.
+    pub(crate) fn dropped(&self) -> &BTreeSet<Actor> {
+        &self.dropped
+    }
+
+    /// Forgets that, and says what it was: all is going to be offered again.
+    pub(crate) fn take_dropped(&mut self) -> BTreeSet<Actor> {
+        core::mem::take(&mut self.dropped)
+    }
+
+    /// Remembers it for these, too.
+    pub(crate) fn note_dropped(&mut self, actors: BTreeSet<Actor>) {
+        self.dropped.extend(actors);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -71,12 +81,14 @@ impl<T> Held<T> {
         item: T,
     ) -> Result<(), Full> {
         if self.of(&place.0) >= HELD_PER_ACTOR_MAX || bytes > HELD_BYTES_MAX {
-            self.lacks = true;
+            self.dropped.insert(place.0);
             return Err(Full);
         }
         while self.waiting.len() >= HELD_MAX || self.bytes + bytes > HELD_BYTES_MAX {
-            self.lacks = true;
-            self.yield_one(&place.0)?;
+            if let Err(full) = self.yield_one(&place.0) {
+                self.dropped.insert(place.0);
+                return Err(full);
+            }
         }
         self.by_dependency.entry(missing).or_default().insert(place);
         *self.per_actor.entry(place.0).or_default() += 1;
@@ -103,7 +115,8 @@ impl<T> Held<T> {
         self.waiting.values().map(|waiting| &waiting.item)
     }
 
-    fn of(&self, actor: &Actor) -> usize {
+    /// How many changes of an actor wait.
+    pub(crate) fn of(&self, actor: &Actor) -> usize {
         self.per_actor.get(actor).copied().unwrap_or(0)
     }
 
@@ -119,6 +132,7 @@ impl<T> Held<T> {
         let range = (actor, 0)..=(actor, u64::MAX);
         let place = *self.waiting.range(range).next_back().ok_or(Full)?.0;
         self.take(&place);
+        self.dropped.insert(actor);
         Ok(())
     }
 

@@ -141,7 +141,13 @@ impl LivingDocument {
     /// Whether a change that had to wait was dropped for want of room: the document says less than
     /// the logs until it is built again.
     pub fn lacks(&self) -> bool {
-        self.held.lacks()
+        !self.held.dropped().is_empty()
+    }
+
+    /// Whether changes of this very actor wait or were dropped: its next one would be taken for one
+    /// of those.
+    pub fn lags_behind(&self, actor: &Actor) -> bool {
+        self.held.of(actor) > 0 || self.held.dropped().contains(actor)
     }
 
     /// Whether the document broke and must be rebuilt.
@@ -183,6 +189,32 @@ impl LivingDocument {
             }
         }
         Ok(outcome)
+    }
+
+    /// Takes many changes in whatever order they are, again and again for as long as that brings
+    /// something in: what found no room to wait finds what it waited for the next time. Nothing is
+    /// dropped whose past is among them.
+    pub fn apply_all(&mut self, changes: &[(Actor, Vec<u8>)]) -> Result<Applied, Poisoned> {
+        let before = self.held.take_dropped();
+        let mut all = Applied::default();
+        loop {
+            let mut outcome = Applied::default();
+            for (actor, bytes) in changes {
+                let one = self.apply_remote(actor, bytes)?;
+                outcome.applied.extend(one.applied);
+                outcome.refused.extend(one.refused);
+            }
+            let came = !outcome.applied.is_empty();
+            all.applied.append(&mut outcome.applied);
+            all.refused = outcome.refused;
+            if !came || !self.lacks() {
+                break;
+            }
+            self.held.take_dropped();
+        }
+        self.held.note_dropped(before);
+        all.held = self.held.len();
+        Ok(all)
     }
 
     fn around(id: DocumentId, door: Door, history: History) -> Self {

@@ -46,8 +46,11 @@ pub(super) struct Living {
     pub(super) dirty: bool,
     /// A write failed or Automerge broke: it must be built again before it is used.
     pub(super) broken: bool,
-    /// A change was dropped for want of room while it waited for others.
+    /// A change was dropped for want of room while it waited for others, before the last start.
     lacks: bool,
+    /// Something that waited came in while other changes were dropped: what those waited for may be
+    /// here now.
+    released: bool,
     /// Changes of logs that are read one after the other: each may follow one of a log whose turn is
     /// still to come, and only so many can wait in the document. By their bundles' stamps, which rise
     /// from what is followed to what follows.
@@ -69,6 +72,7 @@ impl Living {
             dirty: false,
             broken: false,
             lacks: false,
+            released: false,
             shelf: BTreeMap::new(),
         }
     }
@@ -119,9 +123,15 @@ impl Living {
 
     /// Whether changes of this very log are not in it yet: the next one would be taken for one of
     /// those.
-    fn lags_behind(&self, log: &LogId) -> bool {
+    pub(super) fn lags_behind(&self, log: &LogId) -> bool {
         let actor = actor_id(log.incarnation, &log.node, &self.id);
-        self.lacks() || self.document.waiting().any(|(of, _)| of == actor)
+        self.document.lags_behind(&actor)
+    }
+
+    /// Whether something that waited has come in since the document was built, so that building it
+    /// again may bring in what was dropped.
+    pub(super) fn released(&self) -> bool {
+        self.released
     }
 
     /// Puts the changes of a bundle aside until all logs are read.
@@ -132,10 +142,24 @@ impl Living {
         }
     }
 
-    /// Takes what was put aside, in an order in which nearly nothing has to wait.
+    /// Takes what was put aside. Stamps rise from what is followed to what follows, but where clocks
+    /// were apart by more than a stamp gives way to: there some wait, and are offered again.
     pub(super) fn unshelve(&mut self) {
-        for ((_, log, _), change) in core::mem::take(&mut self.shelf) {
-            self.apply(&log, &change);
+        if self.shelf.is_empty() {
+            return;
+        }
+        let shelf = core::mem::take(&mut self.shelf).into_iter();
+        let changes: Vec<(Actor, Vec<u8>)> = shelf
+            .map(|((_, log, _), change)| (actor_id(log.incarnation, &log.node, &self.id), change.0))
+            .collect();
+        self.dirty = true;
+        let (waited, _) = self.document.held();
+        match self.document.apply_all(&changes) {
+            Ok(outcome) => {
+                let released = outcome.applied.len() > changes.len() || outcome.held < waited;
+                self.released |= released;
+            }
+            Err(Poisoned) => self.broken = true,
         }
     }
 
@@ -146,15 +170,6 @@ impl Living {
 
     pub(super) fn save(&self) -> Option<Vec<u8>> {
         self.document.save().ok()
-    }
-
-    /// Takes a change that a log carries. Own changes of this life are applied already.
-    pub(super) fn apply(&mut self, log: &LogId, change: &Blob) {
-        let actor = actor_id(log.incarnation, &log.node, &self.id);
-        self.dirty = true;
-        if self.document.apply_remote(&actor, &change.0).is_err() {
-            self.broken = true;
-        }
     }
 
     /// Answers somebody with whatever is written last.

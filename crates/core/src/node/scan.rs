@@ -82,7 +82,7 @@ impl Node {
         let now_ms = context.now_ms();
         let due: Vec<(OrchestraId, Refold)> = self
             .spaces
-            .values()
+            .values_mut()
             .filter(|space| !space.refolding)
             .filter_map(|space| {
                 let broken = space.living.broken || space.wants_rebuilding(now_ms);
@@ -93,7 +93,7 @@ impl Node {
         for (orchestra, refold) in due {
             let why = match &refold {
                 Refold::Everything => {
-                    "a fork, a fence, a contradiction or a failed write took something away"
+                    "a fork, a fence, a contradiction or a failed write took something away, or notes lack something"
                 }
                 Refold::Topics(_) => "a record came from below the checkpoint",
             };
@@ -359,6 +359,7 @@ impl Node {
         out: &mut Vec<Output>,
     ) {
         let topics = matches!(scan.goal, Goal::Refold(Refold::Topics(_)));
+        let (me, mut stuck) = (self.me, false);
         if let Some(space) = self.spaces.get_mut(&orchestra) {
             let (mut folds, mut logs) = (scan.folds, scan.logs);
             if topics && scan.short {
@@ -384,6 +385,10 @@ impl Node {
                 // Changes that no batch had taken yet were made upon the former document.
                 let mut living = scan.living;
                 living.unshelve();
+                // A fork took away what this life's edits were built upon: they wait for ever, and its
+                // next would wait with them. Another life writes under another name.
+                stuck = !scan.short && space.incoming.is_empty() && living.lags_behind(&me);
+                space.vector_changed();
                 space.note_rebuilt(living.lacks(), context.now_ms());
                 let former = core::mem::replace(&mut space.living, living);
                 for (asker, _) in former.queue {
@@ -395,6 +400,12 @@ impl Node {
             space.refolding = false;
             space.unsaved = u64::MAX / 2;
             space.vector_changed();
+        }
+        if stuck && !self.stopped {
+            self.stopped = true;
+            let reason = "a fork took away what edits of this life were built upon";
+            out.push(Output::Restart { reason });
+            return;
         }
         self.stand_on_members();
         // The walk may have shown that it began with wrong knowledge: until the next has ended, nobody

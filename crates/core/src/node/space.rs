@@ -54,25 +54,19 @@ pub(super) struct Space {
     pub(super) headers: BTreeMap<LogId, BTreeMap<u64, SignedHeader>>,
     /// The digest of the vector, until it changes.
     vector: Option<Digest>,
-    rebuild: Rebuild,
+    /// The last time that notes were built again in vain.
+    rebuilt: Option<Rebuilt>,
 }
 
-/// When notes and configuration are built again if they lack something.
+/// When notes and configuration were built again because they lacked something, and lacked it still.
 #[derive(Clone, Copy, Debug)]
-struct Rebuild {
-    /// Not before (ms).
+struct Rebuilt {
+    /// When (ms).
     at_ms: u64,
     /// How long after that the next time (ms).
     pause_ms: u64,
-}
-
-impl Default for Rebuild {
-    fn default() -> Self {
-        Self {
-            at_ms: 0,
-            pause_ms: limits::REBUILD_PAUSE_MS,
-        }
-    }
+    /// What was held then: from the same logs comes the same.
+    vector: Digest,
 }
 
 /// What is kept of a space across restarts, beside the journal.
@@ -122,27 +116,37 @@ impl Space {
             unread: BTreeMap::new(),
             headers: BTreeMap::new(),
             vector: None,
-            rebuild: Rebuild::default(),
+            rebuilt: None,
         }
     }
 
-    /// Whether notes lack what had no room to wait, and nothing is missing any more that it could
-    /// have waited for. Whatever else it waits for may never come: then each try is later.
-    pub(super) fn wants_rebuilding(&self, now_ms: u64) -> bool {
-        self.living.lacks() && self.incoming.is_empty() && now_ms >= self.rebuild.at_ms
+    /// Whether notes lack what had no room to wait, and building them again may bring it in: something
+    /// has come since the last try, and nothing is missing any more that it could have waited for.
+    /// Whatever else it waits for may never come, or not be meant to: then each try is later.
+    pub(super) fn wants_rebuilding(&mut self, now_ms: u64) -> bool {
+        if !self.living.lacks() {
+            return false;
+        }
+        let Some(last) = self.rebuilt else {
+            return self.incoming.is_empty();
+        };
+        let since_ms = now_ms.saturating_sub(last.at_ms);
+        let hopeful = self.living.released() && since_ms >= limits::REBUILD_PAUSE_MS;
+        let patient = self.incoming.is_empty() || since_ms >= 2 * last.pause_ms;
+        (hopeful || since_ms >= last.pause_ms) && patient && self.vector_digest() != last.vector
     }
 
     /// Notes were built again, and still lack something or do not.
     pub(super) fn note_rebuilt(&mut self, lacks: bool, now_ms: u64) {
-        let pause_ms = self.rebuild.pause_ms;
-        self.rebuild = if lacks {
-            Rebuild {
-                at_ms: now_ms + pause_ms,
-                pause_ms: pause_ms.saturating_mul(2).min(limits::REBUILD_PAUSE_MS_MAX),
-            }
-        } else {
-            Rebuild::default()
-        };
+        let next_ms = self.rebuilt.map_or(limits::REBUILD_PAUSE_MS, |last| {
+            let twice_ms = last.pause_ms.saturating_mul(2);
+            twice_ms.min(limits::REBUILD_PAUSE_MS_MAX)
+        });
+        self.rebuilt = lacks.then(|| Rebuilt {
+            at_ms: now_ms,
+            pause_ms: next_ms,
+            vector: self.vector_digest(),
+        });
     }
 
     /// The digest of the vector.

@@ -85,6 +85,10 @@ pub(crate) struct Loop {
     /// Bundles that went to another region to be passed on there: who sent which to whom.
     pub(crate) relayed: Vec<(usize, usize, Vec<u8>)>,
     regions: Vec<&'static str>,
+    /// How far each node's clock is ahead of the time.
+    pub(crate) ahead_ms: Vec<u64>,
+    /// Nodes whose lives ended for a reason are begun anew; otherwise that is a fault.
+    pub(crate) revived: Option<Vec<(usize, &'static str)>>,
     /// While it is set, disks take writes and reads and do not answer.
     pub(crate) disks_hang: bool,
     hanging: Vec<(usize, Input)>,
@@ -100,11 +104,12 @@ const START_NS: u64 = 1_700_000_000_000_000_000;
 /// What a node sees of its machine.
 fn context<'a>(
     now_ns: u64,
+    ahead_ms: u64,
     rng: &'a mut ChaCha8Rng,
     verifier: &'a mut StrictVerifier,
 ) -> Context<'a> {
     Context {
-        wall_ns: now_ns,
+        wall_ns: now_ns + ahead_ms * 1_000_000,
         monotonic_ns: now_ns - START_NS + 1_000_000,
         rng,
         verifier,
@@ -131,6 +136,8 @@ impl Loop {
             cut,
             relayed: Vec::new(),
             regions,
+            ahead_ms: vec![0; count],
+            revived: None,
             disks_hang: false,
             hanging: Vec::new(),
             replies: BTreeMap::new(),
@@ -172,7 +179,8 @@ impl Loop {
             sabotage: Sabotage::default(),
         };
         let mut verifier = StrictVerifier;
-        let mut context = context(self.now_ns, &mut self.rng, &mut verifier);
+        let ahead_ms = self.ahead_ms[index];
+        let mut context = context(self.now_ns, ahead_ms, &mut self.rng, &mut verifier);
         Node::start(config, &mut self.memories[index], &mut context)
     }
 
@@ -187,7 +195,8 @@ impl Loop {
         while let Some((index, input)) = inputs.pop_front() {
             let mut out = Vec::new();
             let mut verifier = StrictVerifier;
-            let mut context = context(self.now_ns, &mut self.rng, &mut verifier);
+            let ahead_ms = self.ahead_ms[index];
+            let mut context = context(self.now_ns, ahead_ms, &mut self.rng, &mut verifier);
             self.nodes[index].handle(&mut context, input, &mut out);
             for output in out {
                 match output {
@@ -234,7 +243,13 @@ impl Loop {
                         assert!(self.replies.insert(ticket, result).is_none(), "two answers");
                     }
                     Output::Note(_) | Output::Publish { .. } | Output::Address { .. } => {}
-                    Output::Restart { reason } => panic!("restart: {reason}"),
+                    Output::Restart { reason } => {
+                        let revived = self.revived.as_mut();
+                        revived
+                            .unwrap_or_else(|| panic!("restart: {reason}"))
+                            .push((index, reason));
+                        self.restart(index);
+                    }
                 }
             }
         }
@@ -271,7 +286,7 @@ impl Loop {
     pub(crate) fn save(&mut self, index: usize) {
         let mut out = Vec::new();
         let mut verifier = StrictVerifier;
-        let mut context = context(self.now_ns, &mut self.rng, &mut verifier);
+        let mut context = context(self.now_ns, self.ahead_ms[index], &mut self.rng, &mut verifier);
         self.nodes[index].save_all(&mut context, &mut out);
         for output in out {
             if let Output::SaveBlob { name, bytes } = output {

@@ -1,9 +1,15 @@
 //! Notes and configuration between nodes: what was acknowledged is everywhere, also after restarts.
 
-use unisono_core::node::{LivingEdit, Promise, Question, Work};
+use ed25519_dalek::SigningKey;
+use unisono_core::carriage::Carried;
+use unisono_core::context::StrictVerifier;
+use unisono_core::node::{Input, LivingEdit, Promise, Question, Work};
 use unisono_core::orchestra::view::View;
+use unisono_core::replication::Frame;
+use unisono_model::wire::encode;
+use unisono_model::{BundleHeader, Digest, ForkProof, OrchestraId, SignedBundle};
 
-use crate::loopback::Loop;
+use crate::loopback::{CLUSTER, Loop};
 
 fn splice(world: &mut Loop, index: usize, insert: &str) {
     let edit = LivingEdit::NoteSplice {
@@ -164,4 +170,81 @@ fn an_edit_that_changes_nothing_waits_for_the_one_that_did() {
     world.run_ms(100);
     world.reply(first).expect("an answer").expect("on disk");
     world.reply(again).expect("an answer").expect("on disk");
+}
+
+/// The edits of a log were read back by stamps. Those of a node whose clock was behind are stamped
+/// below what they were made upon: beyond 256 they were dropped, shown nowhere, and every edit after
+/// that was told to come again, for ever.
+#[test]
+fn edits_upon_one_of_a_clock_ahead_are_read_back() {
+    let mut world = cluster(2);
+    world.ahead_ms[1] = 60_000;
+    splice(&mut world, 1, "base ");
+    world.run_ms(1_000);
+    for _ in 0..300 {
+        splice(&mut world, 0, "x");
+    }
+    world.run_ms(3_000);
+    let whole = text(&mut world, 0);
+    assert_eq!(whole.len(), 305);
+    world.memories[0].blobs.clear();
+    world.restart(0);
+    world.run_ms(3_000);
+    assert_eq!(text(&mut world, 0), whole);
+    splice(&mut world, 0, "z");
+}
+
+/// That a log forked at one of its bundles, signed by its node.
+fn fork(world: &Loop, index: usize, seq: u64) -> ForkProof {
+    let (main, log) = (OrchestraId::of(CLUSTER, "main"), world.nodes[index].log());
+    let bytes = &world.memories[index].bundles[&(main, log, seq)];
+    let honest = Carried::admit(bytes, CLUSTER, &mut StrictVerifier).expect("signed by its node");
+    let header = BundleHeader {
+        body: Digest([9; 32]),
+        ..*honest.header()
+    };
+    let key = SigningKey::from_bytes(&[index as u8 + 1; 32]);
+    let other = SignedBundle::sign(&key, header, Default::default());
+    let honest = (*honest.header(), honest.bundle().signature);
+    let other = (other.header, other.signature);
+    let (one, other) = if honest.0.digest() < other.0.digest() {
+        (honest, other)
+    } else {
+        (other, honest)
+    };
+    ForkProof { one, other }
+}
+
+/// A fork took away an edit that a node had built upon: its own edits waited for ever, and each new
+/// one was told to come again, until somebody started it anew.
+#[test]
+fn a_node_whose_edits_stood_on_a_fork_edits_on() {
+    let mut world = cluster(3);
+    splice(&mut world, 2, "forked ");
+    world.run_ms(1_000);
+    splice(&mut world, 0, "upon it ");
+    world.run_ms(1_000);
+    assert_eq!(text(&mut world, 1), "upon it forked ");
+    let (main, log) = (OrchestraId::of(CLUSTER, "main"), world.nodes[2].log());
+    let own = world.memories[2].bundles.keys();
+    let written = own.filter(|(of, by, _)| *of == main && *by == log);
+    let first = written.map(|(_, _, seq)| *seq).min().expect("it wrote");
+    let proof = fork(&world, 2, first);
+    world.revived = Some(Vec::new());
+    let from = world.nodes[1].id();
+    let vector = Frame::Vector {
+        orchestra: main,
+        ask: false,
+        logs: Vec::new(),
+        proofs: vec![proof],
+    };
+    let bytes = encode(&vector);
+    world.feed(0, Input::Received { from, bytes });
+    world.run_ms(10_000);
+    let revived = world.revived.clone().expect("it was set");
+    assert!(revived.iter().any(|(index, _)| *index == 0), "{revived:?}");
+    splice(&mut world, 0, "again ");
+    world.run_ms(3_000);
+    assert_eq!(text(&mut world, 0), "again ");
+    assert_eq!(text(&mut world, 1), "again ");
 }

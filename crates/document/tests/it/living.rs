@@ -383,3 +383,29 @@ fn another_change_under_a_number_that_was_used_is_a_fork() {
         1
     );
 }
+
+/// Only so many changes of an actor may wait. Those of one came before what they were made upon, and
+/// all beyond that many were dropped though their past was there.
+#[test]
+fn changes_whose_past_comes_last_all_find_it() {
+    let mut here = document();
+    let base = here.note_set(&actor(2), "n", "base").unwrap().unwrap();
+    let mut changes = Vec::new();
+    for _ in 0..limits::HELD_PER_ACTOR_MAX + 50 {
+        let edit = here.note_splice(&actor(1), "n", 0, 0, "x");
+        changes.push((actor(1), edit.unwrap().unwrap().bytes));
+    }
+    let mut there = document();
+    there.apply_all(&changes).unwrap();
+    assert!(there.lacks(), "their past is not among them");
+    assert!(there.lags_behind(&actor(1)) && !there.lags_behind(&actor(3)));
+    changes.push((actor(2), base.bytes));
+    let mut whole = document();
+    let outcome = whole.apply_all(&changes).unwrap();
+    assert_eq!((outcome.applied.len(), outcome.held), (changes.len(), 0));
+    assert!(outcome.refused.is_empty() && !whole.lacks());
+    assert_eq!(whole.heads(), here.heads());
+    // Offered again, they come in; that something had been dropped is for whoever reads the logs anew.
+    there.apply_all(&changes).unwrap();
+    assert_eq!(there.heads(), here.heads());
+}
