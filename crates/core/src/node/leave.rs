@@ -333,8 +333,8 @@ impl Node {
                 incarnation: self.me.incarnation,
                 seq: own.seq,
             });
-            let logs = own.map_or_else(|| space.open_ends(&self.me), |own| alloc::vec![own]);
-            ends.extend(logs.into_iter().map(|end| OrchestraEnd {
+            let logs = space.open_ends(&self.me).into_iter().chain(own);
+            ends.extend(logs.map(|end| OrchestraEnd {
                 orchestra: *id,
                 end,
             }));

@@ -287,19 +287,20 @@ impl Node {
         };
         let mut words = Vec::new();
         for member in cluster.folds.members.all(Stamp::MAX) {
-            let (node, life) = (member.admit.node, member.admit.incarnation);
-            let own = node == self.me.node && life == self.me.incarnation;
-            let head = if let Some(words) = cluster.folds.members.last_words(&node, life) {
-                let there = space.logs.closed_up_to(&node, words.ends(&orchestra));
-                there.min(cluster.logs.closed_up_to(&node, words.ends(&self.cluster)))
-            } else if own {
-                // This node itself cannot stamp below what it has given, and never will.
+            let life = LogId {
+                node: member.admit.node,
+                incarnation: member.admit.incarnation,
+            };
+            let members = &cluster.folds.members;
+            let left = members.last_words(&life.node, life.incarnation);
+            let head = if life == self.me && left.is_none() {
+                // This node itself cannot stamp below what it has given.
                 self.clock.now(0)
             } else {
-                let there = space.logs.node_head(&node, life);
-                there.min(cluster.logs.node_head(&node, life))
+                let there = space.heard_of(&life, members);
+                there.min(cluster.heard_of(&life, members))
             };
-            let terms = cluster.folds.members.terms(&node).into_iter();
+            let terms = members.terms(&life.node).into_iter();
             words.extend(terms.map(|term| MemberHead {
                 head,
                 since: term.since,

@@ -16,6 +16,8 @@ use super::living::{Living, Saved};
 use super::mend::Hole;
 use crate::carriage::Carried;
 use crate::orchestra::fact::Fact;
+use crate::orchestra::leaves::LastWords;
+use crate::orchestra::members::Members;
 use crate::orchestra::{FoldRules, Folds};
 use crate::replication::{Cursor, LogTag, Logs, Placed, SignedHeader};
 
@@ -212,6 +214,22 @@ impl Space {
         alloc::format!("checkpoint-{id}")
     }
 
+    /// The stamp up to which nothing of a member can come here any more.
+    pub(super) fn heard_of(&self, life: &LogId, members: &Members) -> Stamp {
+        let ended = |words: &LastWords| self.logs.closed_up_to(&life.node, words.ends(&self.id));
+        if let Some(words) = members.last_words(&life.node, life.incarnation) {
+            return ended(words);
+        }
+        let admitted = members.admitted(life);
+        let head = self.logs.node_head(life, admitted);
+        match members.left_before(life) {
+            // It has come back, and writes nothing below its admission: what was settled without it
+            // stays so.
+            Some(words) if ended(words) == Stamp::MAX => head.max(admitted.before()),
+            _ => head,
+        }
+    }
+
     /// This node's earlier logs that its new log must close.
     pub(super) fn open_ends(&self, log: &LogId) -> Vec<LogEnd> {
         let own = || {
@@ -229,7 +247,12 @@ impl Space {
                 seq: state.seq,
             });
         let mut ends: Vec<LogEnd> = ends
-            .filter(|end| !closed.iter().any(|c| c.incarnation == end.incarnation))
+            .filter(|end| {
+                // A life that could not read all of it closed less.
+                let covers =
+                    |one: &LogEnd| one.incarnation == end.incarnation && one.seq >= end.seq;
+                !closed.iter().any(covers)
+            })
             .collect();
         ends.sort_unstable();
         // The newest matter most: what is beyond the limit is closed by one of these.

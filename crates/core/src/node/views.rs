@@ -155,7 +155,8 @@ impl Node {
         let heard_ms = peer.and_then(|peer| peer.heard_ms.or(peer.silent_since_ms));
         let cluster = self.spaces.get(&self.cluster);
         let head = cluster.map_or(Stamp::MIN, |cluster| {
-            cluster.logs.node_head(&life.node, life.incarnation)
+            let admitted = cluster.folds.members.admitted(life);
+            cluster.logs.node_head(life, admitted)
         });
         heard_ms.is_some_and(|heard| now_ms.saturating_sub(heard) >= silent_ms)
             && head.plus_ms(silent_ms) <= at

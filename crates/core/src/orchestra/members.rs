@@ -280,6 +280,22 @@ impl Members {
         terms
     }
 
+    /// When a life was admitted first: it stamps nothing below. The end of time, if it never was.
+    pub fn admitted(&self, life: &LogId) -> Stamp {
+        let lives = self.admissions.get(&life.node);
+        let places = lives.and_then(|lives| lives.get(&life.incarnation));
+        let first = places.and_then(BTreeMap::first_key_value);
+        first.map_or(Stamp::MAX, |(place, _)| place.stamp)
+    }
+
+    /// What the latest life before this one said that left of its own accord, if no other came
+    /// between.
+    pub fn left_before(&self, life: &LogId) -> Option<&LastWords> {
+        let lives = self.admissions.get(&life.node)?;
+        let (before, _) = lives.range(..life.incarnation).next_back()?;
+        self.last_words(&life.node, *before)
+    }
+
     /// The removal that ended a life, if any.
     pub fn removal_of(&self, node: &NodeId, incarnation: Incarnation) -> Option<Removal> {
         let life = LogId {

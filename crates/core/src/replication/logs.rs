@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{Digest, ForkProof, Incarnation, LogEnd, LogId, NodeId, Stamp};
+use unisono_model::{Digest, ForkProof, LogEnd, LogId, NodeId, Stamp};
 
 use super::cursor::{Cursor, LogTag};
 use super::log::LogState;
@@ -98,25 +98,27 @@ impl Logs {
         Cursor(seen.collect())
     }
 
-    /// The stamp up to which nothing of a node can come any more: the head of its latest life's
-    /// log, or where less is held of what this log closes, the lowest stamp that is reached there.
-    pub fn node_head(&self, node: &NodeId, life: Incarnation) -> Stamp {
-        let from = LogId {
-            node: *node,
-            incarnation: life,
-        };
-        let here = self.logs.get(&from).filter(|state| state.seq > 0);
-        // A life that has said nothing here yet says everything above what those before it said: what
-        // was settled stays so while a member starts again.
+    /// The stamp up to which nothing of a node can come any more: the head of a life's log, or where
+    /// less is held of what this log closes, the lowest stamp that is reached there.
+    ///
+    /// A life that has said nothing here yet speaks through the latest one before it that has: what
+    /// was settled stays so while a member starts again. That holds because lives rise. Of one that
+    /// was admitted below that head, as happens where a disk and a clock were set back together,
+    /// nothing is known before it speaks itself.
+    pub fn node_head(&self, life: &LogId, admitted: Stamp) -> Stamp {
+        let held = |state: &&LogState| state.seq > 0;
+        let here = self.logs.get(life).filter(held);
         let before = || {
-            let earlier = self.logs.range(..from).rev();
-            let mut lives = earlier.take_while(|(log, _)| log.node == *node);
-            lives.find(|(_, state)| state.seq > 0)
+            let earlier = self.logs.range(..*life).rev();
+            let mut lives = earlier.take_while(|(log, _)| log.node == life.node);
+            let state = lives.find_map(|(_, state)| Some(state).filter(held));
+            state.filter(|state| state.stamp < admitted)
         };
-        let Some(state) = here.or_else(|| before().map(|(_, state)| state)) else {
+        let Some(state) = here.or_else(before) else {
             return Stamp::MIN;
         };
-        self.closed_up_to(node, &state.closes).min(state.stamp)
+        self.closed_up_to(&life.node, &state.closes)
+            .min(state.stamp)
     }
 
     /// The stamp up to which nothing of a node can come any more that has said where its logs end:
@@ -167,7 +169,7 @@ impl Logs {
 
 #[cfg(test)]
 mod tests {
-    use unisono_model::LogEnd;
+    use unisono_model::{Incarnation, LogEnd};
 
     use super::*;
 
@@ -197,7 +199,11 @@ mod tests {
     #[test]
     fn a_word_goes_as_far_as_all_that_it_closes_is_held() {
         let mut logs = Logs::default();
-        let head = |logs: &Logs| logs.node_head(&NodeId([1; 32]), life(30));
+        let log = |started_ms| LogId {
+            node: NodeId([1; 32]),
+            incarnation: life(started_ms),
+        };
+        let head = |logs: &Logs| logs.node_head(&log(30), Stamp(201));
         held(&mut logs, 30, 2, 300, &[(20, 9)]);
         assert_eq!(head(&logs), Stamp::MIN, "nothing is held of the log before");
         held(&mut logs, 20, 5, 150, &[(10, 4)]);
@@ -206,7 +212,7 @@ mod tests {
         assert_eq!(head(&logs), Stamp(90));
         held(&mut logs, 10, 4, 99, &[]);
         assert_eq!(head(&logs), Stamp(150));
-        let next = logs.node_head(&NodeId([1; 32]), life(40));
+        let next = logs.node_head(&log(40), Stamp(301));
         assert_eq!(
             next,
             Stamp(150),
@@ -214,5 +220,8 @@ mod tests {
         );
         held(&mut logs, 20, 9, 199, &[(10, 4)]);
         assert_eq!(head(&logs), Stamp(300));
+        // Its disk and its clock were set back: what it says next may be below what it said.
+        let back = logs.node_head(&log(40), Stamp(250));
+        assert_eq!(back, Stamp::MIN);
     }
 }
