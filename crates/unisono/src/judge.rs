@@ -140,8 +140,8 @@ pub(crate) fn judge(histories: &Histories, dumps: &[Dump]) -> Judgement {
     let confirmed = histories
         .acknowledged
         .iter()
-        .filter(|told| told.is_confirmed());
-    let confirmed: BTreeSet<Digest> = confirmed.map(|told| told.record).collect();
+        .filter_map(|told| told.confirmed());
+    let confirmed: BTreeSet<Digest> = confirmed.map(|granted| granted.claim).collect();
     judgement.confirmed = confirmed.len();
     let Some(first) = dumps.first() else {
         return judgement;

@@ -25,7 +25,7 @@ pub use durability::{Durability, Promised};
 pub use invention::Invention;
 pub use lessons::Learned;
 pub use membership::Membership;
-pub use notes::Written;
+pub use notes::{Sent, Written};
 pub use progress::{Progress, Waiting, Who};
 pub use session::covers;
 pub use stamps::Stamps;
@@ -54,6 +54,8 @@ pub struct Checks {
     pub durability: Durability,
     /// I3.
     pub invention: Invention,
+    /// I3, of what is written together.
+    pub lines: Sent,
     /// I5.
     pub stamps: Stamps,
     /// I8.

@@ -1,7 +1,8 @@
 //! I1 and I2 for what is written together: everybody shows the same notes and configuration, and
-//! every line whose writing was acknowledged stands in the guest book.
+//! every line whose writing was acknowledged stands in the guest book. I3: and no line stands there
+//! that nobody sent, or more often than it was sent.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use unisono_core::node::{LivingEdit, Work};
 use unisono_core::orchestra::view::ConfigView;
@@ -26,6 +27,31 @@ pub fn line_of(work: &Work) -> Option<Digest> {
     }
 }
 
+/// The lines that were handed to nodes, and how often: an edit has no key, and one that is sent again
+/// may stand there twice.
+#[derive(Clone, Debug, Default)]
+pub struct Sent(BTreeMap<Digest, usize>);
+
+impl Sent {
+    /// A line was handed to a node.
+    pub fn note(&mut self, line: Digest) {
+        *self.0.entry(line).or_default() += 1;
+    }
+
+    /// Whether a guest book holds nothing else.
+    pub fn check(&self, lines: &BTreeMap<Digest, usize>) -> Result<(), String> {
+        for (line, count) in lines {
+            let sent = self.0.get(line).copied().unwrap_or(0);
+            if *count > sent {
+                return Err(format!(
+                    "a line of the guest book stands there {count} times, and was sent {sent} times"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What one node shows.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Written {
@@ -36,11 +62,15 @@ pub struct Written {
 }
 
 impl Written {
-    /// The lines of the guest book.
-    pub fn lines(&self) -> BTreeSet<Digest> {
+    /// The lines of the guest book, and how often each stands there.
+    pub fn lines(&self) -> BTreeMap<Digest, usize> {
         let book = self.notes.iter().find(|(name, _)| name == GUEST_BOOK);
         let text = book.map_or("", |(_, text)| text);
-        text.lines().map(line_name).collect()
+        let mut lines = BTreeMap::new();
+        for line in text.lines() {
+            *lines.entry(line_name(line)).or_default() += 1;
+        }
+        lines
     }
 
     /// Whether another node shows the same.

@@ -391,8 +391,13 @@ impl World {
             if self.lies(host) {
                 continue;
             }
-            let written = self.notes_of(host, self.workplace);
-            held.extend(written.iter().flat_map(Written::lines));
+            let Some(written) = self.notes_of(host, self.workplace) else {
+                continue;
+            };
+            let lines = written.lines();
+            let verdict = self.checks.lines.check(&lines);
+            self.checks.say(self.now, "I3", verdict);
+            held.extend(lines.into_keys());
         }
         let verdict = self.checks.durability.check(&held, &self.liars);
         self.checks.say(self.now, "I2", verdict);

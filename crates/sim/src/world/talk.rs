@@ -130,6 +130,13 @@ impl World {
         let host = letter.host;
         let promise = letter.promise.clone();
         let monotonic = self.hosts[host].clock.monotonic_ns(self.now);
+        let line = match &letter.request {
+            Request::Do(work) => crate::checks::notes::line_of(work),
+            Request::Ask(..) => None,
+        };
+        if let Some(line) = line {
+            self.checks.lines.note(line);
+        }
         let ticket = self.checks.progress.open(Waiting {
             host,
             due_ns: monotonic + promise.deadline_ms * MS,
@@ -137,10 +144,7 @@ impl World {
             min_cursor: promise.min_cursor.clone(),
             lie: letter.lie,
             made_at: letter.made_at,
-            line: match &letter.request {
-                Request::Do(work) => crate::checks::notes::line_of(work),
-                Request::Ask(..) => None,
-            },
+            line,
             wants: (promise.confirm, promise.durable_on),
         });
         let orchestra = letter.orchestra;

@@ -91,6 +91,7 @@ impl History {
                     let claim = recorded.claim.as_ref();
                     line["claim"] = claim.map_or(Value::Null, |claim| {
                         json!({
+                            "claim": claim.claim.record,
                             "topic": claim.topic,
                             "status": format!("{:?}", claim.status).to_lowercase(),
                             "token": claim.token.to_string(),

@@ -225,8 +225,8 @@ fn claims_hold(
 ) -> Result<(), String> {
     let mut claims = Claims::default();
     for told in &histories.acknowledged {
-        if let Some(claim) = told.claim.as_ref().filter(|_| told.is_confirmed()) {
-            claims.confirmed(told.record, claim.topic.clone());
+        if let Some(claim) = told.confirmed() {
+            claims.confirmed(claim.claim, claim.topic.clone());
         }
     }
     let home = OrchestraId::of(membership.cluster, "cluster");

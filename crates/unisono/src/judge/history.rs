@@ -27,16 +27,18 @@ pub(crate) struct Acknowledged {
 }
 
 impl Acknowledged {
-    /// Whether it is a claim or a renewal that was called confirmed.
-    pub(crate) fn is_confirmed(&self) -> bool {
+    /// The claim that was called confirmed, when it was made or when it was renewed.
+    pub(crate) fn confirmed(&self) -> Option<&Granted> {
         let claim = self.claim.as_ref();
-        claim.is_some_and(|claim| claim.status == "confirmed")
+        claim.filter(|claim| claim.status == "confirmed")
     }
 }
 
 /// What a claim was said to be.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Granted {
+    /// The claim: the record itself, or what a renewal renews.
+    pub(crate) claim: Digest,
     /// The topic.
     pub(crate) topic: String,
     /// provisional, confirmed, lost or ended.
