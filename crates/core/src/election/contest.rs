@@ -254,7 +254,8 @@ impl Contest {
         };
         let over = self.ended.is_some_and(|ended| claim.epoch <= ended);
         let of_me = claim.leader == self.me;
-        if over || of_me {
+        let ceiling = self.epoch.number.saturating_add(limits::EPOCH_AHEAD_MAX);
+        if over || of_me || claim.epoch.number > ceiling {
             return None;
         }
         let heard_ns = now_ns.saturating_sub(u64::from(claim.age_ms) * 1_000_000);

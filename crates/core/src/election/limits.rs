@@ -44,3 +44,6 @@ pub const PRIORITY_DEFAULT: u8 = 128;
 pub const STEADY_S: u64 = 8;
 /// Beyond so many doublings (a little more than two hours) nobody is steadier than another.
 pub const STEADY_BANDS_MAX: u8 = 10;
+/// How far above the epoch that a node knows one may be that it takes: more than any cluster elects in
+/// a lifetime, so that whoever lies cannot count to the end of the numbers.
+pub const EPOCH_AHEAD_MAX: u64 = 1 << 32;

@@ -20,10 +20,10 @@ pub enum Failure {
         /// Which.
         player: usize,
     },
-    /// All together leave the beat; late where more than nothing (ns, the last mean).
+    /// All together leave the beat; late where more than nothing (ns, the last median).
     Drift {
         /// By how much.
-        mean_ns: f64,
+        middle_ns: f64,
     },
     /// Two groups keep to two beats.
     Split {
@@ -175,20 +175,25 @@ impl Watch {
         }
     }
 
-    /// One beat: how late everybody was (ns), in the order of the players. What all have in common is
-    /// told as drift and not of each.
+    /// One beat: how late everybody was (ns), in the order of the players; not a number for whoever
+    /// did not play. What all have in common is told as drift and not of each.
+    ///
+    /// What they have in common is the median: one player far off would move the mean, and with it
+    /// everybody else away from it.
     pub fn beat(&mut self, late_ns: &[f64]) -> Vec<Failure> {
         let mut found = Vec::new();
-        if late_ns.len() != self.players.len() || !late_ns.iter().all(|late| late.is_finite()) {
+        if late_ns.len() != self.players.len() {
             return found;
         }
-        let mean_ns = late_ns.iter().sum::<f64>() / late_ns.len().max(1) as f64;
-        if !self.level.learns(mean_ns) && self.all.push(self.level.sigmas(mean_ns)).is_some() {
-            found.push(Failure::Drift { mean_ns });
+        let Some(middle_ns) = median(late_ns.iter().copied()) else {
+            return found;
+        };
+        if !self.level.learns(middle_ns) && self.all.push(self.level.sigmas(middle_ns)).is_some() {
+            found.push(Failure::Drift { middle_ns });
         }
         for (player, (one, late_ns)) in self.players.iter_mut().zip(late_ns).enumerate() {
-            let own_ns = late_ns - mean_ns;
-            if one.level.learns(own_ns) {
+            let own_ns = late_ns - middle_ns;
+            if !own_ns.is_finite() || one.level.learns(own_ns) {
                 continue;
             }
             match one.cusum.push(one.level.sigmas(own_ns)) {
@@ -208,15 +213,21 @@ impl Watch {
     /// Two groups, if the means of the last beats fall apart into two far better than chance lets
     /// one group do. False in one of a thousand looks.
     fn split(&self) -> Option<Failure> {
-        let players = self.players.len();
-        if players < SPLIT_PLAYERS_MIN || self.rows.len() < SPLIT_BEATS {
+        if self.rows.len() < SPLIT_BEATS {
             return None;
         }
+        // Whoever played at fewer than most of them says too little.
         let mean = |player: usize| {
-            let sum: f64 = self.rows.iter().map(|row| row[player]).sum();
-            sum / SPLIT_BEATS as f64
+            let row = self.rows.iter().map(|row| row[player]);
+            let played: Vec<f64> = row.filter(|late_ns| late_ns.is_finite()).collect();
+            let enough = 2 * played.len() > SPLIT_BEATS;
+            enough.then(|| (played.iter().sum::<f64>() / played.len() as f64, player))
         };
-        let mut means: Vec<(f64, usize)> = (0..players).map(|one| (mean(one), one)).collect();
+        let mut means: Vec<(f64, usize)> = (0..self.players.len()).filter_map(mean).collect();
+        let players = means.len();
+        if players < SPLIT_PLAYERS_MIN {
+            return None;
+        }
         means.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
         let (at, share) = best_cut(&means)?;
         let bound = SPLIT_SHARE - (1.11 - 1.35 / players as f64) / libm::sqrt(players as f64);
@@ -248,6 +259,15 @@ impl Watch {
         let sum: f64 = self.players.iter().map(|one| one.level.sigma()).sum();
         sum / self.players.len().max(1) as f64
     }
+}
+
+/// The middle of what is a number, if anything is.
+fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+    values.sort_unstable_by(f64::total_cmp);
+    let high = *values.get(values.len() / 2)?;
+    let low = values[(values.len() - 1) / 2];
+    Some(low + (high - low) / 2.0)
 }
 
 /// Where a sorted row falls apart into two groups of two or more best, and what share of the spread

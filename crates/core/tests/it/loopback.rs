@@ -286,7 +286,12 @@ impl Loop {
     pub(crate) fn save(&mut self, index: usize) {
         let mut out = Vec::new();
         let mut verifier = StrictVerifier;
-        let mut context = context(self.now_ns, self.ahead_ms[index], &mut self.rng, &mut verifier);
+        let mut context = context(
+            self.now_ns,
+            self.ahead_ms[index],
+            &mut self.rng,
+            &mut verifier,
+        );
         self.nodes[index].save_all(&mut context, &mut out);
         for output in out {
             if let Output::SaveBlob { name, bytes } = output {

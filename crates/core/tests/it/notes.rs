@@ -6,7 +6,7 @@ use unisono_core::context::StrictVerifier;
 use unisono_core::node::{Input, LivingEdit, Promise, Question, Work};
 use unisono_core::orchestra::view::View;
 use unisono_core::replication::Frame;
-use unisono_model::wire::encode;
+use unisono_model::wire::{Blob, encode};
 use unisono_model::{BundleHeader, Digest, ForkProof, OrchestraId, SignedBundle};
 
 use crate::loopback::{CLUSTER, Loop};
@@ -204,7 +204,7 @@ fn fork(world: &Loop, index: usize, seq: u64) -> ForkProof {
         ..*honest.header()
     };
     let key = SigningKey::from_bytes(&[index as u8 + 1; 32]);
-    let other = SignedBundle::sign(&key, header, Default::default());
+    let other = SignedBundle::sign(&key, header, Blob::default());
     let honest = (*honest.header(), honest.bundle().signature);
     let other = (other.header, other.signature);
     let (one, other) = if honest.0.digest() < other.0.digest() {

@@ -283,8 +283,14 @@ fn watches(seeds: &Range<u64>, table: &mut Table) {
         ("split 3 sigma", Provoked::Split(3.0)),
     ];
     for (name, provoked) in provoked {
-        let found = seeds.clone().map(|seed| watch(seed, provoked).found_after);
-        let mut after: Vec<f64> = found.flatten().map(|beats| beats as f64).collect();
+        let watched: Vec<_> = seeds.clone().map(|seed| watch(seed, provoked)).collect();
+        let found = watched.iter().filter_map(|one| one.found_after);
+        let mut after: Vec<f64> = found.map(|beats| beats as f64).collect();
+        let blamed: usize = watched.iter().map(|one| one.blamed).sum();
+        table.figures.push((
+            format!("{name} others blamed a seed"),
+            blamed as f64 / watched.len().max(1) as f64,
+        ));
         after.sort_by(f64::total_cmp);
         let share = after.len() as f64 / (seeds.end - seeds.start).max(1) as f64;
         table.figures.push((format!("{name} found share"), share));

@@ -36,6 +36,8 @@ pub struct Watched {
     pub found_after: Option<usize>,
     /// What it told that was not so, by kind: of a player, of all, of groups.
     pub false_alarms: [usize; 3],
+    /// How often it blamed a player who was not in trouble, while others were.
+    pub blamed: usize,
     /// Looks that it could have been wrong at, by the same kinds.
     pub looks: [usize; 3],
 }
@@ -62,6 +64,7 @@ pub fn watch(seed: u64, provoked: Provoked) -> Watched {
                 None if trouble.is_none() || provoked == Provoked::Nothing => {
                     watched.false_alarms[kind(&failure)] += 1;
                 }
+                None if provoked.spares(&failure) => watched.blamed += 1,
                 None => {}
             }
         }
@@ -92,6 +95,18 @@ impl Provoked {
             Self::Drift(sigmas) => sigmas * (since + 1) as f64,
             Self::Split(sigmas) if agent < ASTRAY => sigmas,
             Self::Split(_) => 0.0,
+        }
+    }
+
+    /// Whether this is told of somebody who is not in trouble.
+    fn spares(self, failure: &Failure) -> bool {
+        let (Failure::Rushing { player } | Failure::Dragging { player }) = failure else {
+            return false;
+        };
+        match self {
+            Self::Rushing(_) | Self::Dragging(_) => *player != 7,
+            Self::Split(_) => *player >= ASTRAY,
+            Self::Nothing | Self::Drift(_) => true,
         }
     }
 

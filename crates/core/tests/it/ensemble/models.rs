@@ -214,6 +214,37 @@ fn failures_are_told_with_cause_and_cure() {
     assert!(watch.beat(&[f64::NAN; 8]).is_empty());
 }
 
+/// One player far off moved the mean, away from which all the others were then, who were told
+/// to be early.
+#[test]
+fn one_player_far_off_blames_nobody_else() {
+    let mut watch = Watch::new(8);
+    let told = beats(&mut watch, 0, 80, |_, _| 0.0);
+    assert!(told.is_empty(), "nothing is wrong yet: {told:?}");
+    let off = |player, _| if player == 0 { 6e7 } else { 0.0 };
+    let told = beats(&mut watch, 80, 40, off);
+    assert!(!told.is_empty());
+    for (after, failure) in &told {
+        assert_eq!(*failure, Failure::Dragging { player: 0 }, "after {after}");
+    }
+}
+
+/// Whoever did not play turned the watch off for everybody.
+#[test]
+fn who_does_not_play_hides_nothing() {
+    let mut watch = Watch::new(8);
+    let silent = |player| if player == 7 { f64::NAN } else { 0.0 };
+    let told = beats(&mut watch, 0, 80, |player, _| silent(player));
+    assert!(told.is_empty(), "nothing is wrong yet: {told:?}");
+    let split = |player, _| if player < 3 { 6e7 } else { silent(player) };
+    let told = beats(&mut watch, 80, 10, split);
+    let astray = told.iter().find_map(|(_, failure)| match failure {
+        Failure::Split { astray, .. } => Some(astray.clone()),
+        _ => None,
+    });
+    assert_eq!(astray, Some(vec![0, 1, 2]), "{told:?}");
+}
+
 #[test]
 fn health_has_the_thresholds_of_the_seed() {
     let of = |late_ms: &[f64]| {
