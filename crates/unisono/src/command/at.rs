@@ -7,7 +7,7 @@ use unisono_api::dto::{ActionBody, Clock, Digits, PlayedBody};
 use unisono_core::ensemble::Stress;
 use unisono_model::Digest;
 
-use super::fire::{self, Fired};
+use super::fire::{self, Fired, Target};
 use super::session::Session;
 use super::tempo;
 use crate::failure::{Exit, Failure};
@@ -54,18 +54,23 @@ pub(super) enum Time {
 pub(crate) async fn at(args: AtArgs, session: &Session) -> Result<(), Failure> {
     let time = read(&args.time)?;
     let clock = fire::ask(session, args.unsure).await?;
-    let target_ns = target(session, &clock, time).await?;
-    let fired = fire::at(session, clock, target_ns, args.unsure, args.command).await?;
+    let target = target(session, &clock, time).await?;
+    let fired = fire::at(session, clock, target, args.unsure, args.command).await?;
     if args.tell {
-        tell(session, None, target_ns, &fired).await?;
+        tell(session, None, &fired).await?;
     }
-    show(session, target_ns, &fired)
+    show(session, &fired)
 }
 
 /// When that is by the cluster's clock (ns since the Unix epoch).
-pub(super) async fn target(session: &Session, clock: &Clock, time: Time) -> Result<u64, Failure> {
+pub(super) async fn target(
+    session: &Session,
+    clock: &Clock,
+    time: Time,
+) -> Result<Target, Failure> {
     let now_ns = clock.estimate().unwrap_or_default();
     let now_ms = clock.estimate_ms.unwrap_or_default();
+    let mut number = None;
     let target_ns = match time {
         // As integers from here on: a float of ms knows a time of day to a quarter of a microsecond.
         Time::After(ms) if ms > LEAD_MS_MAX => return Err(too_long(ms)),
@@ -75,8 +80,8 @@ pub(super) async fn target(session: &Session, clock: &Clock, time: Time) -> Resu
         Time::Beat(_) | Time::Next(_) => {
             let map = tempo::map(session).await?.0;
             let armed_ns = now_ns.saturating_add(ARM_NS);
-            let beat_ns = match time {
-                Time::Beat(number) => map.time(number),
+            number = match time {
+                Time::Beat(number) => Some(number),
                 Time::Next(stress) => {
                     let tempo = map.tempo();
                     let every = match stress {
@@ -84,11 +89,11 @@ pub(super) async fn target(session: &Session, clock: &Clock, time: Time) -> Resu
                         Stress::Point => tempo.point_every,
                         Stress::Major => tempo.major_every,
                     };
-                    map.next(armed_ns, every).map(|beat| beat.at_ns)
+                    map.next(armed_ns, every).map(|beat| beat.number)
                 }
                 Time::After(_) | Time::At(_) => None,
             };
-            beat_ns.ok_or_else(|| {
+            number.and_then(|number| map.time(number)).ok_or_else(|| {
                 let words = "that beat is before 1970 or after 2106; nothing was run";
                 Failure::new(Exit::Usage, "time_unreadable", words)
             })?
@@ -103,7 +108,10 @@ pub(super) async fn target(session: &Session, clock: &Clock, time: Time) -> Resu
     if lead_ms > LEAD_MS_MAX {
         return Err(too_long(lead_ms));
     }
-    Ok(target_ns)
+    Ok(Target {
+        at_ns: target_ns,
+        beat: number,
+    })
 }
 
 fn too_long(lead_ms: f64) -> Failure {
@@ -115,12 +123,11 @@ fn too_long(lead_ms: f64) -> Failure {
 pub(super) async fn tell(
     session: &Session,
     cue: Option<Digest>,
-    target_ns: u64,
     fired: &Fired,
 ) -> Result<(), Failure> {
     let body = ActionBody::Played(PlayedBody {
         cue,
-        target_ns: Digits(target_ns),
+        target_ns: Digits(fired.target_ns),
         late_ns: fired.late_ns,
         // A clock that cannot say how sure it is, is not.
         unsure_ns: if fired.unsure_ns.is_finite() {
@@ -132,7 +139,7 @@ pub(super) async fn tell(
     session.act(body, session.options()).await.map(|_| ())
 }
 
-fn show(session: &Session, target_ns: u64, fired: &Fired) -> Result<(), Failure> {
+fn show(session: &Session, fired: &Fired) -> Result<(), Failure> {
     let code = fired.status.and_then(|status| status.code());
     if session.global.output == Format::Table {
         let late_us = fired.late_ns as f64 / 1e3;
@@ -143,7 +150,7 @@ fn show(session: &Session, target_ns: u64, fired: &Fired) -> Result<(), Failure>
         ));
     } else {
         let told = json!({
-            "target_ns": target_ns.to_string(),
+            "target_ns": fired.target_ns.to_string(),
             "late_ns": fired.late_ns,
             "fired_monotonic_ns": fired.at_ns,
             "three_sigma_ns": fired.unsure_ns,

@@ -7,8 +7,9 @@ use serde_json::json;
 use unisono_api::client::Reply;
 use unisono_api::dto::{ActionBody, ArriveBody, BarrierList, OpeningShown, Recorded};
 
+use super::at;
+use super::fire::{self, Target};
 use super::session::Session;
-use super::{at, fire};
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format, Table};
 
@@ -81,9 +82,16 @@ pub(crate) async fn barrier(args: BarrierArgs, session: &Session) -> Result<(), 
     if now_ns > target_ns && !args.unsure {
         return Err(late(&name, now_ns - target_ns));
     }
-    let fired = fire::at(session, clock, target_ns, args.unsure, args.command).await?;
+    let fired = fire::at(
+        session,
+        clock,
+        Target::fixed(target_ns),
+        args.unsure,
+        args.command,
+    )
+    .await?;
     if args.tell {
-        at::tell(session, None, target_ns, &fired).await?;
+        at::tell(session, None, &fired).await?;
     }
     let told = json!({
         "barrier": name,

@@ -7,8 +7,9 @@ use unisono_api::dto::{
 };
 use unisono_model::{AgentId, Digest};
 
+use super::at;
+use super::fire::{self, Target};
 use super::session::Session;
-use super::{at, fire};
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format, Table};
 
@@ -141,7 +142,9 @@ async fn list(session: &Session) -> Result<(), Failure> {
 
 async fn cue(args: CueArgs, session: &Session) -> Result<(), Failure> {
     let clock = fire::ask(session, false).await?;
-    let target_ns = at::target(session, &clock, at::read(&args.at)?).await?;
+    let target_ns = at::target(session, &clock, at::read(&args.at)?)
+        .await?
+        .at_ns;
     let agents: Reply<Agents> = session.read("agents", &[]).await?;
     let key = |name: &String| -> Result<AgentId, Failure> {
         let mut known = agents.body.agents.iter().filter(|one| one.name == *name);
@@ -187,8 +190,8 @@ async fn play(record: Digest, command: Vec<String>, session: &Session) -> Result
         let words = format!("the cue's time is {past_ms:.3} ms past; nothing was run");
         return Err(Failure::new(Exit::Usage, "time_past", words));
     }
-    let fired = fire::at(session, clock, target_ns, false, command).await?;
-    at::tell(session, Some(record), target_ns, &fired).await?;
+    let fired = fire::at(session, clock, Target::fixed(target_ns), false, command).await?;
+    at::tell(session, Some(record), &fired).await?;
     let late_ms = fired.late_ns as f64 / 1e6;
     if session.global.output == Format::Table {
         let within = fired.late_ns.unsigned_abs() <= u64::from(cue.window_ms) * 1_000_000;

@@ -10,6 +10,7 @@ use unisono_api::client::Reply;
 use unisono_api::dto::{Clock, SyncWord};
 
 use super::session::Session;
+use super::tempo;
 use crate::failure::{Exit, Failure};
 use crate::timing::{boot, monotonic_ns};
 
@@ -18,12 +19,35 @@ use crate::timing::{boot, monotonic_ns};
 const SPIN_NS: u64 = 80_000;
 /// So long before its time the node is asked once more what time it is, ns.
 const ASK_AGAIN_NS: u64 = 250_000_000;
+/// So often a beat is looked up again while it is waited for: somebody may change the tempo, ns.
+const BEAT_AGAIN_NS: u64 = 2_000_000_000;
+/// How much a reading of the clock is worth less for each second that it is old, three sigma: what
+/// a bad oscillator is off, ns.
+const HOLDOVER_NS_PER_S: f64 = 200_000.0;
 /// Beyond this the local node's steady clock and this program's are not one, whatever the machine is: a
 /// container may count another way, ns.
 const APART_NS_MAX: u64 = 5_000_000_000;
 
+/// What is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    /// When it is, by the cluster's clock (ns).
+    pub(super) at_ns: u64,
+    /// Which beat it is, if it is one: its time changes with the tempo.
+    pub(super) beat: Option<i64>,
+}
+
+impl Target {
+    /// A time that stays where it is.
+    pub(super) fn fixed(at_ns: u64) -> Self {
+        Self { at_ns, beat: None }
+    }
+}
+
 /// What came of it.
 pub(super) struct Fired {
+    /// What time it was meant for in the end, by the cluster's clock, ns.
+    pub(super) target_ns: u64,
     /// When it was fired, by this machine's steady clock, ns.
     pub(super) at_ns: u64,
     /// How long after the target that was by the same clock, ns.
@@ -36,23 +60,49 @@ pub(super) struct Fired {
     pub(super) status: Option<ExitStatus>,
 }
 
-/// Waits until the cluster's clock shows the target (ns), and runs the command, if there is one.
+/// Waits until the cluster's clock shows the target, and runs the command, if there is one.
+///
+/// What was armed stays armed: a node that does not answer any more, or is not sure any more, makes
+/// the last reading worth less, and no more than that.
 pub(super) async fn at(
     session: &Session,
-    clock: Clock,
-    target_ns: u64,
+    mut clock: Clock,
+    mut target: Target,
     unsure: bool,
     words: Vec<String>,
 ) -> Result<Fired, Failure> {
-    let mut clock = clock;
-    let wait_ns = armed(&clock, target_ns)?.saturating_sub(monotonic_ns());
-    if wait_ns > 2 * ASK_AGAIN_NS {
-        tokio::time::sleep(Duration::from_nanos(wait_ns - ASK_AGAIN_NS)).await;
-        clock = ask(session, unsure).await?;
+    let mut asked_ns = monotonic_ns();
+    loop {
+        let wait_ns = armed(&clock, target.at_ns)?.saturating_sub(monotonic_ns());
+        if wait_ns <= 2 * ASK_AGAIN_NS {
+            break;
+        }
+        let longest_ns = target.beat.map_or(u64::MAX, |_| BEAT_AGAIN_NS);
+        let sleeps_ns = (wait_ns - ASK_AGAIN_NS).min(longest_ns);
+        tokio::time::sleep(Duration::from_nanos(sleeps_ns)).await;
+        if let Ok(now) = ask(session, unsure).await
+            && !is_elsewhere(&now, boot().as_deref(), monotonic_ns())
+        {
+            (clock, asked_ns) = (now, monotonic_ns());
+        }
+        if let Some(beat) = target.beat
+            && let Ok((map, _)) = tempo::map(session).await
+            && let Some(at_ns) = map.time(beat)
+        {
+            target.at_ns = at_ns;
+        }
     }
-    let fires_ns = armed(&clock, target_ns)?;
-    let unsure_ns = clock.three_sigma_ns.unwrap_or(f64::NAN);
-    fire(words, fires_ns, unsure_ns, clock.epoch).await
+    let fires_ns = armed(&clock, target.at_ns)?;
+    let age_s = fires_ns.saturating_sub(asked_ns) as f64 / 1e9;
+    let sigma_ns = clock.three_sigma_ns.unwrap_or(f64::NAN);
+    let unsure_ns = if age_s > 1.0 {
+        sigma_ns + age_s * HOLDOVER_NS_PER_S
+    } else {
+        sigma_ns
+    };
+    let mut fired = fire(words, fires_ns, unsure_ns, clock.epoch).await?;
+    fired.target_ns = target.at_ns;
+    Ok(fired)
 }
 
 /// The cluster's clock, if it can be relied on.
@@ -131,6 +181,7 @@ async fn fire(
         )
     })?;
     Ok(Fired {
+        target_ns: 0,
         at_ns,
         late_ns: at_ns.cast_signed().wrapping_sub(fires_ns.cast_signed()),
         unsure_ns,

@@ -143,7 +143,7 @@ async fn set(args: SetArgs, session: &Session) -> Result<(), Failure> {
     let (map, _) = map(session).await?;
     let now_ns = clock.estimate().unwrap_or_default();
     let at_ns = if let Some(text) = &args.at {
-        at::target(session, &clock, at::read(text)?).await?
+        at::target(session, &clock, at::read(text)?).await?.at_ns
     } else {
         let point = map.next(now_ns + AHEAD_NS, map.tempo().point_every);
         let point = point.ok_or_else(|| wrong("no beat comes any more".to_owned()))?;
