@@ -363,12 +363,12 @@ fn hearsay_of_a_dead_leader_does_not_go_round() {
 fn nobody_counts_to_the_end_of_the_epochs() {
     let mut contest = following();
     for number in [u64::MAX, 5 + limits::EPOCH_AHEAD_MAX] {
-        let said = word(2, Some(claim(2, number)));
-        let change = contest.hear(MS, node(2), &said, Verdict::Agrees);
+        let said = word(1, Some(claim(1, number)));
+        let change = contest.hear(MS, node(1), &said, Verdict::Agrees);
         assert!(change.is_none(), "{change:?}");
         assert_eq!(contest.standing(), Standing::Follows(node(1)));
     }
-    let said = word(2, Some(claim(2, 5)));
-    let change = contest.hear(2 * MS, node(2), &said, Verdict::Agrees);
+    let said = word(1, Some(claim(1, 5)));
+    let change = contest.hear(2 * MS, node(1), &said, Verdict::Agrees);
     assert!(change.is_some(), "the next one is heard");
 }

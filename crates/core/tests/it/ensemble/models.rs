@@ -221,12 +221,16 @@ fn one_player_far_off_blames_nobody_else() {
     let mut watch = Watch::new(8);
     let told = beats(&mut watch, 0, 80, |_, _| 0.0);
     assert!(told.is_empty(), "nothing is wrong yet: {told:?}");
-    let off = |player, _| if player == 0 { 6e7 } else { 0.0 };
+    let off = |player, _| if player == 0 { 1.2e8 } else { 0.0 };
     let told = beats(&mut watch, 80, 40, off);
-    assert!(!told.is_empty());
-    for (after, failure) in &told {
-        assert_eq!(*failure, Failure::Dragging { player: 0 }, "after {after}");
-    }
+    let blamed: Vec<&Failure> = told
+        .iter()
+        .map(|(_, failure)| failure)
+        .filter(|failure| failure.cause() == Cause::Player)
+        .collect();
+    assert!(!blamed.is_empty());
+    let rightly = |failure: &&Failure| **failure == Failure::Dragging { player: 0 };
+    assert!(blamed.iter().all(rightly), "{told:?}");
 }
 
 /// Whoever did not play turned the watch off for everybody.
