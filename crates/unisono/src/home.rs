@@ -17,18 +17,23 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use unisono_api::client::AgentKey;
-use unisono_model::{AgentId, ClusterId, NodeId, limits};
+use unisono_core::timekeeper::Remembered;
+use unisono_model::{AgentId, ClusterId, Digest, NodeId, limits};
 use unisono_quic::identity::{
     CA_CERTIFICATE_FILE, CA_KEY_FILE, Credentials, IdentityError, NODE_CERTIFICATE_FILE,
     NODE_KEY_FILE, NodeKey, Region,
 };
 
 use crate::failure::{Exit, Failure};
+use crate::small_file;
 
 /// The version of the directory's layout that this program writes and reads.
 const FORMAT: u32 = 1;
 /// The root of rights.
 pub(crate) const ROOT_KEY_FILE: &str = "root.key";
+/// Longest file of what is remembered of the cluster's time (bytes): some hundred bytes for each of
+/// the nodes that are measured.
+const TIMING_BYTES_MAX: u64 = 256 << 10;
 /// What a node's region is called where nobody says.
 pub(crate) const REGION: &str = "local";
 
@@ -246,6 +251,25 @@ impl Home {
         serde_json::from_str(&text).ok()
     }
 
+    /// What an earlier process knew of the cluster's time, if it can be read whole.
+    pub(crate) fn timing_memory(&self) -> Option<Remembered> {
+        let text = small_file::text(&self.timing_file(), TIMING_BYTES_MAX).ok()?;
+        let (digest, told) = text.split_once('\n')?;
+        (digest == timing_digest(told)).then(|| serde_json::from_str(told).ok())?
+    }
+
+    /// Remembers it for the next one.
+    pub(crate) fn write_timing_memory(&self, known: &Remembered) -> io::Result<()> {
+        let told = serde_json::to_string(known).map_err(io::Error::other)?;
+        fs::create_dir_all(self.caches())?;
+        let text = format!("{}\n{told}", timing_digest(&told));
+        replace(&self.timing_file(), &text)
+    }
+
+    fn timing_file(&self) -> PathBuf {
+        self.caches().join("timing")
+    }
+
     /// Says goodbye.
     pub(crate) fn remove_running(&self) {
         // Whoever finds it later asks a port that nobody answers: no harm.
@@ -335,6 +359,11 @@ pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     fs::rename(&temporary, path)?;
     let directory = path.parent().unwrap_or(Path::new("."));
     File::open(directory)?.sync_all()
+}
+
+/// A flipped bit in a number would still be a number.
+fn timing_digest(told: &str) -> String {
+    Digest::of("unisono/timing-memory/v1", &[told.as_bytes()]).to_string()
 }
 
 /// The time in milliseconds since the Unix epoch, by this machine's clock.

@@ -156,7 +156,7 @@ fn begin(
     let reach = reach(&transport, &means, orders);
     let driver = Driver::new(identity.clone(), doors, means)?;
     let driving = drive(driver, left)?;
-    let timing = Timing::new(own.node, wishes.timing, alone(home, &membership))?;
+    let timing = Timing::new(home, own.node, wishes.timing, alone(home, &membership))?;
     timing.serve(&transport, endpoint.timing, finish.subscribe(), region);
     let workspace = workspace(wishes)?;
     let (counted, told) = (transport.clone(), timing.clone());

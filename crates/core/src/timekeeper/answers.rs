@@ -7,7 +7,7 @@ use unisono_model::NodeId;
 use super::source::{around, is_odd};
 use super::{Answer, Fault, Frame, Outgoing, Timekeeper, limits};
 use crate::election::{Announcement, Verdict};
-use crate::timing::{self, LedgerError, News, Probe, ProbeError};
+use crate::timing::{self, LedgerError, Memory, News, Probe, ProbeError};
 
 impl Timekeeper {
     /// Answers a question, if there is a time to tell that does not come from whoever asks.
@@ -112,7 +112,7 @@ impl Timekeeper {
         if changed {
             // It stands on another leader now: what was learnt of its time is over.
             self.turn += 1;
-            self.clock.follow(self.turn);
+            self.clock.follow(self.turn, Memory::default());
             let source = self.source(from, now_ns, 0);
             source.burst = limits::BURST_OTHERS;
             source.odd = 0;

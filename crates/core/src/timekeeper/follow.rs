@@ -7,7 +7,7 @@ use unisono_model::NodeId;
 use super::source::Source;
 use super::{Fault, Frame, Outgoing, Timekeeper, limits};
 use crate::election::Role;
-use crate::timing::{ClusterClock, Upstream};
+use crate::timing::{ClusterClock, Memory, Upstream};
 
 impl Timekeeper {
     /// Lets the told time do what the election has decided.
@@ -55,7 +55,9 @@ impl Timekeeper {
                 deviation_ns: known.map_or(apart_ns, |told| told.deviation_ns as f64),
             };
         } else {
-            self.clock = ClusterClock::founding(self.turn, now_ns, wall_ns);
+            let remembered = self.remembered.as_ref();
+            let begins_ns = remembered.map_or(wall_ns, |known| known.begins_ns(wall_ns));
+            self.clock = ClusterClock::founding(self.turn, now_ns, begins_ns);
             self.clock.set_asymmetry_ns(limits::WAKE_UP_NS);
             self.inherited = Upstream::default();
         }
@@ -66,7 +68,7 @@ impl Timekeeper {
             if self.clock.is_leading() {
                 // It gave the lead back, and nobody has taken it yet.
                 self.turn += 1;
-                self.clock.follow(self.turn);
+                self.clock.follow(self.turn, Memory::default());
                 self.followed = None;
             }
             return;
@@ -88,7 +90,9 @@ impl Timekeeper {
         let known = source.sound(now_ns).filter(|_| same);
         let known = known.map(|_| source.filter.clone());
         let Some(filter) = known else {
-            self.clock.follow(self.turn);
+            let fresh = source.filter.taken() == 0;
+            let memory = fresh.then(|| source.filter.memory());
+            self.clock.follow(self.turn, memory.unwrap_or_default());
             self.followed = Some(node);
             return;
         };
@@ -128,9 +132,10 @@ impl Timekeeper {
                 self.sources.remove(&oldest);
             }
         }
+        let memory = self.memory_of(&node);
         self.sources
             .entry(node)
-            .or_insert_with(|| Source::new(now_ns, burst))
+            .or_insert_with(|| Source::new(now_ns, burst, memory))
     }
 
     /// Asks whoever is due: whom the node follows, and those with whom it is compared. To be called

@@ -47,3 +47,6 @@ pub const WAKE_UP_NS: u64 = 100_000;
 /// Whose told time is further than this from its best guess is not ready to lead, ns: its followers
 /// would have to go the rest of the way back.
 pub const LEFT_NS_MAX: u64 = 1_000_000;
+/// So often what a node knows of the time is written down, ns: a founder whose wall clock was set back
+/// begins so much above what was written.
+pub const REMEMBER_NS: u64 = 60_000_000_000;

@@ -7,7 +7,8 @@
 //!                       └─► now(): an interval
 //! ```
 //!
-//! It stands beside the node, not inside it: it keeps nothing, signs nothing, and no fold asks it.
+//! It stands beside the node, not inside it: it signs nothing, no fold asks it, and what it would
+//! keep ([`Remembered`]) its driver keeps.
 //! It introduces the machines `election` and `timing` to each other, as `node` does with the others.
 //!
 //! A region's leader follows the cluster's leader, and everybody else its region's, so the traffic of
@@ -19,6 +20,7 @@ mod answers;
 mod follow;
 mod frame;
 pub mod limits;
+mod memory;
 mod source;
 mod status;
 
@@ -28,6 +30,7 @@ use alloc::vec::Vec;
 use unisono_model::NodeId;
 
 pub use frame::{Answer, Frame};
+pub use memory::Remembered;
 pub use status::{Counters, SourceStatus, Status};
 
 use crate::election::{self, Announcement, Change, Class, Election, Epoch, Rank, Role, Told};
@@ -128,6 +131,8 @@ pub struct Timekeeper {
     wall_ns: u64,
     chance: u64,
     counters: Counters,
+    /// What an earlier process knew.
+    remembered: Option<Remembered>,
 }
 
 impl Timekeeper {
@@ -163,6 +168,7 @@ impl Timekeeper {
             wall_ns: 0,
             chance: config.seed,
             counters: Counters::default(),
+            remembered: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::limits;
 use crate::election::Epoch;
-use crate::timing::{Estimate, News, OffsetFilter, Probe, ProbeError, ProbeLedger};
+use crate::timing::{Estimate, Memory, News, OffsetFilter, Probe, ProbeError, ProbeLedger};
 
 /// A node that is asked the time.
 #[derive(Clone, Debug)]
@@ -37,10 +37,10 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(now_ns: u64, burst: u32) -> Self {
+    pub(super) fn new(now_ns: u64, burst: u32, memory: Memory) -> Self {
         Self {
             ledger: ProbeLedger::default(),
-            filter: OffsetFilter::new(),
+            filter: OffsetFilter::remembering(memory).unwrap_or_default(),
             former: None,
             asks_at_ns: now_ns,
             burst,

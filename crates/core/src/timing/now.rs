@@ -168,13 +168,14 @@ impl ClusterClock {
         true
     }
 
-    /// Another node leads from now on, over another path. The rate is kept, the old epoch's probes
-    /// are not; what was believed carries the time on until a few of the new leader's have come. Says
-    /// whether the epoch was newer.
-    pub fn follow(&mut self, epoch: u64) -> bool {
+    /// Another node leads from now on, over another path, of which an earlier life may remember
+    /// something. The rate is kept where that says nothing, the old epoch's probes are not; what was
+    /// believed carries the time on until a few of the new leader's have come. Says whether the epoch
+    /// was newer.
+    pub fn follow(&mut self, epoch: u64, memory: Memory) -> bool {
         let memory = Memory {
-            rate: self.filter.memory().rate,
-            path: None,
+            rate: memory.rate.or(self.filter.memory().rate),
+            path: memory.path,
         };
         // It was finite when it was learnt; a filter that knows nothing is the worst case.
         let filter = OffsetFilter::remembering(memory).unwrap_or_default();

@@ -338,3 +338,63 @@ fn a_peer_that_never_stops_announcing_is_heard_so_often_a_second_and_no_more() {
     );
     assert!(pair.error_ns().abs() < 50_000);
 }
+
+/// A founder whose wall clock had been ahead began again where that clock was now: five seconds before
+/// what it had told, on which tempo maps and cues on its disk stood.
+#[test]
+fn the_time_goes_on_after_everybody_was_switched_off() {
+    let ahead_ns = 5_000 * MS;
+    let lead = |plane: &mut Timekeeper, local_ns: u64, wall_ns: u64| {
+        let clocks = Clocks {
+            local_ns,
+            second_ns: local_ns,
+            wall_ns,
+        };
+        plane.tick(clocks, &mut Vec::new());
+        plane.now(local_ns).expect("it leads").estimate_ns
+    };
+    let mut first = plane(1, LEADER_NS, true);
+    let told_ns = lead(&mut first, LEADER_NS + 20 * MS, WALL_NS + ahead_ns);
+    assert_eq!(told_ns, WALL_NS + ahead_ns);
+    let known = first.memory(LEADER_NS + 20 * MS, WALL_NS + ahead_ns);
+    let known = known.expect("it knows the time");
+    // Its wall clock was set right meanwhile: nobody knows how long it was off.
+    let mut second = plane(1, LEADER_NS, true);
+    second.remember(known.clone());
+    let again_ns = lead(&mut second, LEADER_NS + 20 * MS, WALL_NS + 1_000 * MS);
+    assert_eq!(again_ns, told_ns + limits::REMEMBER_NS);
+    // And where it is as it was, the time goes on with it.
+    let mut third = plane(1, LEADER_NS, true);
+    third.remember(known);
+    let wall_ns = WALL_NS + ahead_ns + 7_000 * MS;
+    let again_ns = lead(&mut third, LEADER_NS + 20 * MS, wall_ns);
+    assert_eq!(again_ns, told_ns + 7_000 * MS);
+}
+
+#[test]
+fn what_was_measured_of_others_is_remembered_and_what_cannot_be_is_not() {
+    let mut pair = Pair::new();
+    pair.run(10_000);
+    let local_ns = FOLLOWER_NS + pair.now_ns;
+    let mut known = pair.follower.memory(local_ns, WALL_NS).expect("it follows");
+    let (of, memory) = known.sources[0];
+    assert_eq!(of, node(1));
+    let path = memory.path.expect("it was measured");
+    assert!(
+        (path.floor_ns - PATH_NS as f64).abs() < 50_000.0,
+        "{path:?}"
+    );
+    let mut damaged = memory;
+    damaged.rate.as_mut().expect("it was measured").rate_ppb = f64::NAN;
+    known
+        .sources
+        .extend([(node(8), memory), (node(9), damaged)]);
+    let mut next = Pair::new();
+    next.follower.remember(known);
+    next.run(10_000);
+    assert!(next.error_ns().abs() < 50_000);
+    let local_ns = FOLLOWER_NS + next.now_ns;
+    let again = next.follower.memory(local_ns, WALL_NS).expect("it follows");
+    let named: Vec<NodeId> = again.sources.iter().map(|(node, _)| *node).collect();
+    assert_eq!(named, [node(1), node(8)], "who was not met is kept, too");
+}

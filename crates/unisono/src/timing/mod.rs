@@ -20,10 +20,12 @@ use unisono_quic::{TimingDatagram, TimingDatagrams, Transport};
 pub(crate) use local::{LocalClock, boot, monotonic_ns};
 
 use crate::failure::Failure;
-use crate::home::drawn;
+use crate::home::{Home, drawn};
 
 /// Between two looks at who is connected, in ticks.
 const LOOK_TICKS: u32 = 5;
+/// Between two times that what is known is written down, in ticks: twice as often as is promised.
+const REMEMBER_TICKS: u32 = (limits::REMEMBER_NS / limits::TICK_NS / 2) as u32;
 
 /// What the timing plane of a process is told.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,11 +46,18 @@ pub(crate) struct Timing {
     plane: Arc<Mutex<Timekeeper>>,
     clock: Arc<LocalClock>,
     boot: Option<Arc<str>>,
+    /// Where the next process finds what this one knows.
+    home: Home,
 }
 
 impl Timing {
     /// A plane of a node; `alone` if it knows of no other member.
-    pub(crate) fn new(node: NodeId, wishes: Wishes, alone: bool) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        home: &Home,
+        node: NodeId,
+        wishes: Wishes,
+        alone: bool,
+    ) -> Result<Self, Failure> {
         let clock = LocalClock::new(wishes.offset_ms, wishes.drift_ppm);
         let config = Config {
             node,
@@ -57,11 +66,15 @@ impl Timing {
             seed: u64::from_le_bytes(drawn()?),
             fault: None,
         };
-        let plane = Timekeeper::new(config, clock.read().local_ns, alone);
+        let mut plane = Timekeeper::new(config, clock.read().local_ns, alone);
+        if let Some(known) = home.timing_memory() {
+            plane.remember(known);
+        }
         Ok(Self {
             plane: Arc::new(Mutex::new(plane)),
             clock: Arc::new(clock),
             boot: boot().map(Arc::from),
+            home: home.clone(),
         })
     }
 
@@ -83,6 +96,19 @@ impl Timing {
     /// The plane's figures as Prometheus text.
     pub(crate) fn metrics(&self) -> String {
         shown::metrics(&self.shown().status)
+    }
+
+    /// Writes down what the next process should know.
+    fn remember(&self) {
+        let clocks = self.clock.read();
+        let known = self.lock().memory(clocks.local_ns, clocks.wall_ns);
+        let Some(known) = known else {
+            return;
+        };
+        // Without it the next process begins as the first one did.
+        if let Err(error) = self.home.write_timing_memory(&known) {
+            tracing::warn!(%error, "what is known of the cluster's time could not be written down");
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Timekeeper> {
@@ -118,7 +144,10 @@ impl Timing {
                 // In this order: whoever floods this node with datagrams keeps it neither from its
                 // ticks, which are few, nor from its end.
                 biased;
-                _ = finish.wait_for(|finish| *finish) => return,
+                _ = finish.wait_for(|finish| *finish) => {
+                    self.remember();
+                    return;
+                }
                 _ = ticks.tick() => None,
                 Some(datagram) = datagrams.recv() => Some(datagram),
             };
@@ -130,6 +159,11 @@ impl Timing {
                 self.lock().set_peers(peers(&transport, &region));
             }
             ticked = ticked.wrapping_add(1);
+            if ticked.is_multiple_of(REMEMBER_TICKS) {
+                // A disk takes its time, and the plane has none.
+                let own = self.clone();
+                tokio::task::spawn_blocking(move || own.remember());
+            }
             let mut out = Vec::new();
             let mut plane = self.lock();
             plane.tick(self.clock.read(), &mut out);

@@ -155,3 +155,45 @@ fn a_command_is_run_at_a_time_and_nonsense_runs_nothing() {
     let said = place.run(&["--node", &node.url, "at", "+100ms", "--", "false"]);
     assert_eq!(said.code, 1, "the command's failure is told: {}", said.err);
 }
+
+/// What was armed went with the node that had been asked: it was asked again shortly before the time,
+/// and the first refused connection ended it.
+#[test]
+fn what_is_armed_is_run_although_the_node_is_gone() {
+    let place = Place::new();
+    place.found("n1");
+    let node = place.serve("n1", &[]);
+    let file = place.path("fired");
+    let words = [
+        "--node", &node.url, "-o", "json", "at", "+3s", "--", "touch",
+    ];
+    let mut armed = place.command();
+    armed.args(words).arg(&file);
+    armed.stderr(std::process::Stdio::piped());
+    let armed = armed.spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    node.kill();
+    let ended = armed.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success() && file.exists(), "{told}");
+    // The reading was some seconds old then, and is worth less.
+    let told: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+    assert!(
+        told["three_sigma_ns"].as_f64().unwrap() > 200_000.0,
+        "{told}"
+    );
+}
+
+/// A founder told a time of its own at each start: after its wall clock had been set right, one before
+/// what tempo maps and cues on its disk speak of.
+#[test]
+fn the_time_goes_on_over_a_restart_of_all() {
+    let place = Place::new();
+    place.found("n1");
+    let node = place.serve("n1", &["--clock-offset-ms=5000"]);
+    let before = look(&place, &node);
+    assert_eq!(node.stop(), 0);
+    let node = place.serve("n1", &[]);
+    let after = look(&place, &node);
+    assert!(after.estimate_ns > before.estimate_ns, "it fell");
+}

@@ -130,7 +130,7 @@ fn a_new_leader_continues_the_time_that_it_told() {
     let later = clock.now(machine.local_ns(181 * SECOND)).expect("leading");
     let error_ns = later.estimate_ns.abs_diff(cluster_ns(181 * SECOND));
     assert!(error_ns < MS / 2, "{error_ns} ns off a minute later");
-    assert!(clock.follow(3) && !clock.follow(3));
+    assert!(clock.follow(3, Memory::default()) && !clock.follow(3, Memory::default()));
     let resigned = clock.now(machine.local_ns(182 * SECOND)).expect("it led");
     assert_eq!(resigned.sync, Sync::FreeRunning);
     assert!(resigned.hard.contains(cluster_ns(182 * SECOND)));
@@ -141,7 +141,7 @@ fn a_change_of_leader_is_no_gap_and_no_step() {
     let machine = Machine::new(40_000);
     let mut clock = ClusterClock::default().with_filter(synced(&machine, 600));
     clock.push(&regular(&machine, 600)).expect("taken");
-    assert!(clock.follow(1));
+    assert!(clock.follow(1, Memory::default()));
     let mut before = 0;
     for number in 620..700 {
         let at_ns = number * 200 * MS + 150 * MS;
@@ -221,7 +221,7 @@ fn a_time_that_is_far_from_the_best_guess_is_not_called_synchronised() {
     let machine = Machine::new(0);
     let ahead_ns = cluster_ns(SECOND);
     let mut clock = ClusterClock::founding(1, machine.local_ns(0), ahead_ns);
-    assert!(clock.follow(2));
+    assert!(clock.follow(2, Memory::default()));
     for number in 0..40 {
         clock.push(&regular(&machine, number)).expect("taken");
     }
