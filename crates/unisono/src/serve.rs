@@ -96,7 +96,7 @@ pub(crate) async fn run(
         .map_err(|error| Failure::system("run.json", &error))?;
     let supervisor = Supervisor::from_environment();
     supervisor.ready();
-    announce(&identity, &running, home, format)?;
+    announce(&identity, &running, home, format, wishes.open.is_some())?;
     let outcome = tokio::select! {
         outcome = wait_for_end(&serving.driving) => outcome,
         () = supervisor.keep_alive(&serving.calls, &serving.readiness) => Ok(()),
@@ -414,6 +414,7 @@ fn announce(
     running: &Running,
     home: &Home,
     format: Format,
+    opened: bool,
 ) -> Result<(), Failure> {
     let data = home.directory().display();
     if format != Format::Table {
@@ -430,9 +431,15 @@ fn announce(
         return output::raw(&format!("{ready}\n"));
     }
     let Identity { name, region, .. } = identity;
+    // Where nothing was opened there may be no orchestra yet; opening one twice does no harm.
+    let open = if opened {
+        ""
+    } else {
+        "unisono state --create && "
+    };
     output::raw(&format!(
         "{name} in {region} is ready; all state is in {data}\n\
-         \x20 agents   http://{http}   e.g. unisono agent enrol ada && unisono claim door --as ada\n\
+         \x20 agents   http://{http}   e.g. {open}unisono agent enrol ada && unisono claim door --as ada\n\
          \x20 peers    {peer}   unisono invite --data {data}   makes a string that lets one node in\n",
         http = running.http,
         peer = running.peer,

@@ -325,7 +325,9 @@ impl Node {
                 // An edit whose change came out too large.
                 space.living.broken |= space.living.document.is_poisoned();
                 let words = format!("{refusal}; nothing changed");
-                return Err(Rejection::new(Code::Malformed, words));
+                return Err(Rejection::new(Code::Malformed, words).hint(
+                    "look at what is there now; docs/reference/limits.md says how much fits into a note, and into an edit",
+                ));
             }
             Err(WriteError::Poisoned(_)) => {
                 space.living.broken = true;

@@ -197,12 +197,7 @@ impl Timekeeper {
     pub fn tick(&mut self, clocks: Clocks, out: &mut Vec<Outgoing>) {
         let now_ns = clocks.local_ns;
         self.wall_ns = clocks.wall_ns;
-        if let Some(jump) = self.witness.read(now_ns, clocks.second_ns) {
-            self.counters.jumps += 1;
-            self.steady_since_ns = now_ns;
-            self.clock.noticed(jump);
-            self.election.resign(now_ns);
-        }
+        self.look(clocks);
         if self.listens && !self.peers.is_empty() {
             self.listens = false;
             let until_ns = now_ns.saturating_add(election::limits::LISTEN_NS);
@@ -214,6 +209,17 @@ impl Timekeeper {
         self.tell_soon(&[cluster, region]);
         self.adopt(now_ns, clocks.wall_ns);
         self.announce(now_ns, out);
+    }
+
+    /// Looks whether the machine's clock has jumped, or the machine slept: to be asked before a time is
+    /// told or a datagram is taken, since until the next tick a jumped clock would say that it is sure.
+    pub fn look(&mut self, clocks: Clocks) {
+        if let Some(jump) = self.witness.read(clocks.local_ns, clocks.second_ns) {
+            self.counters.jumps += 1;
+            self.steady_since_ns = clocks.local_ns;
+            self.clock.noticed(jump);
+            self.election.resign(clocks.local_ns);
+        }
     }
 
     /// Takes a datagram. `received_ns` is when it was read from the network, `now_ns` is now, both by

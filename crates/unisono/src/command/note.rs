@@ -6,7 +6,7 @@ use std::io::Read;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use unisono_api::client::Reply;
-use unisono_api::dto::{ActionBody, NoteSpliceBody, SettingWord, SettingsBody};
+use unisono_api::dto::{ActionBody, Done, NoteSpliceBody, SettingWord, SettingsBody};
 
 use super::session::{Session, encoded};
 use super::word::word;
@@ -133,7 +133,7 @@ pub(crate) async fn run(args: NoteArgs, session: &Session) -> Result<(), Failure
                 .client
                 .put_note(&session.orchestra, agent, &name, &text)
                 .await?;
-            session.show(&done, None)
+            kept(session, &format!("note {name}"), &done)
         }
         NoteCommand::Edit {
             name,
@@ -151,7 +151,7 @@ pub(crate) async fn run(args: NoteArgs, session: &Session) -> Result<(), Failure
                 .client
                 .splice_note(&session.orchestra, agent, &name, &splice)
                 .await?;
-            session.show(&done, None)
+            kept(session, &format!("note {name}"), &done)
         }
         NoteCommand::List => {
             let reply: Reply<Value> = session.read("notes", &[]).await?;
@@ -168,6 +168,14 @@ pub(crate) async fn run(args: NoteArgs, session: &Session) -> Result<(), Failure
             output::answer(session.global.output, &body, Some(table))
         }
     }
+}
+
+/// Shows that an edit is on disk: to people in a line, to programs in full.
+fn kept(session: &Session, what: &str, done: &Reply<Done>) -> Result<(), Failure> {
+    if session.global.output != Format::Table {
+        return session.show(done, None);
+    }
+    output::raw(&format!("{what} is written, and on disk\n"))
 }
 
 /// Does what is to be done about the orchestra's configuration.
@@ -208,7 +216,7 @@ pub(crate) async fn conf(args: ConfArgs, session: &Session) -> Result<(), Failur
                 .client
                 .set_config(&session.orchestra, agent, &key, &value)
                 .await?;
-            session.show(&done, None)
+            kept(session, &key, &done)
         }
         ConfCommand::Unset { key } => {
             let agent = session.agent()?;
@@ -216,7 +224,7 @@ pub(crate) async fn conf(args: ConfArgs, session: &Session) -> Result<(), Failur
                 .client
                 .remove_config(&session.orchestra, agent, &key)
                 .await?;
-            session.show(&done, None)
+            kept(session, &key, &done)
         }
     }
 }

@@ -252,10 +252,18 @@ fn line_of(claim: &Claim) -> String {
                 until.time
             )
         }
-        None => format!(
-            "{status}: {holder} holds {topic} until {:.3}, token {}\n",
-            until.time, token.stamp
-        ),
+        None => {
+            let token = if claim.token_valid {
+                format!("token {}", token.stamp)
+            } else {
+                // Somebody beyond a cut held it too, and has a higher token.
+                "no token: it was contested, and `unisono renew` makes one".to_owned()
+            };
+            format!(
+                "{status}: {holder} holds {topic} until {:.3}, {token}\n",
+                until.time
+            )
+        }
     }
 }
 

@@ -82,6 +82,7 @@ impl Timing {
     pub(crate) fn shown(&self) -> ClockShown {
         // Read inside, so that nobody who waited for the lock tells an old time.
         let mut plane = self.lock();
+        plane.look(self.clock.read());
         let monotonic_ns = monotonic_ns();
         let status = plane.status(self.clock.local_ns(monotonic_ns));
         drop(plane);
@@ -181,6 +182,7 @@ impl Timing {
     fn receive(&self, transport: &Transport, datagram: &TimingDatagram) {
         let mut out = Vec::new();
         let mut plane = self.lock();
+        plane.look(self.clock.read());
         let now_ns = monotonic_ns();
         let waited_ns = u64::try_from(datagram.received.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let received_ns = self.clock.local_ns(now_ns.saturating_sub(waited_ns));

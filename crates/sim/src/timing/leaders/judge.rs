@@ -19,6 +19,9 @@ const DECIDED_WITHIN_NS: i64 = 12_000_000_000;
 /// and one lost announcement, from the leader to the regions' and from there to everybody. Measured
 /// from the look that saw it first.
 const TAKEOVER_NS: i64 = 400_000_000;
+/// How long after a jump of its clock nobody is asked what a node tells, ns: one look. It notices before
+/// it tells a time; whoever follows it hears of that a moment later.
+const JUMPED_NS: i64 = 100_000_000;
 /// By when every node has begun and listened, ns.
 const STARTED_NS: i64 = 5_000_000_000;
 /// How far a lie may move anybody, beside what a leader's clock does in the meantime, ns.
@@ -252,8 +255,7 @@ impl Judge {
     fn intervals(&mut self, now_ns: i64, shown: &[Option<Shown>]) {
         let honest = |place: usize, judge: &Self| {
             let lies = judge.liar.is_some_and(|(liar, ..)| liar == place);
-            let since =
-                |(node, at_ns): (usize, i64)| node == place && now_ns - at_ns < 1_000_000_000;
+            let since = |(node, at_ns): (usize, i64)| node == place && now_ns - at_ns < JUMPED_NS;
             !lies && !judge.jumped.is_some_and(since)
         };
         for (place, one) in shown.iter().enumerate() {

@@ -183,6 +183,7 @@ impl World {
         let local_ns = member.clock.local_ns(now_ns);
         let mut out = Vec::new();
         if let Some(plane) = &mut member.plane {
+            plane.look(member.clock.read(now_ns));
             plane.receive(sender, bytes, local_ns, local_ns, &mut out);
         }
         self.send(to, out, now_ns);
@@ -214,6 +215,10 @@ impl World {
         for member in &mut self.members {
             let local_ns = member.clock.local_ns(now_ns);
             let awake = member.asleep_until_ns <= now_ns;
+            let clocks = member.clock.read(now_ns);
+            if let Some(plane) = member.plane.as_mut().filter(|_| awake) {
+                plane.look(clocks);
+            }
             shown.push(member.plane.as_mut().filter(|_| awake).map(|plane| Shown {
                 id: member.id,
                 side: member.side,
