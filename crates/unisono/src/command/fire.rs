@@ -72,27 +72,32 @@ pub(super) async fn at(
     words: Vec<String>,
 ) -> Result<Fired, Failure> {
     let mut asked_ns = monotonic_ns();
+    if is_elsewhere(&clock, boot().as_deref(), asked_ns) {
+        let words = "the node that was asked runs on another machine, whose clock cannot be armed here; nothing was run";
+        return Err(Failure::new(Exit::Usage, "clock_elsewhere", words)
+            .hint("--node names a node of this machine"));
+    }
     loop {
-        let wait_ns = armed(&clock, target.at_ns)?.saturating_sub(monotonic_ns());
+        let wait_ns = armed(&clock, target.at_ns).saturating_sub(monotonic_ns());
         if wait_ns <= 2 * ASK_AGAIN_NS {
             break;
         }
         let longest_ns = target.beat.map_or(u64::MAX, |_| BEAT_AGAIN_NS);
         let sleeps_ns = (wait_ns - ASK_AGAIN_NS).min(longest_ns);
         tokio::time::sleep(Duration::from_nanos(sleeps_ns)).await;
-        if let Ok(now) = ask(session, unsure).await
+        if let Some(now) = soon(ask(session, unsure)).await
             && !is_elsewhere(&now, boot().as_deref(), monotonic_ns())
         {
             (clock, asked_ns) = (now, monotonic_ns());
         }
         if let Some(beat) = target.beat
-            && let Ok((map, _)) = tempo::map(session).await
+            && let Some((map, _)) = soon(tempo::map(session)).await
             && let Some(at_ns) = map.time(beat)
         {
             target.at_ns = at_ns;
         }
     }
-    let fires_ns = armed(&clock, target.at_ns)?;
+    let fires_ns = armed(&clock, target.at_ns);
     let age_s = fires_ns.saturating_sub(asked_ns) as f64 / 1e9;
     let sigma_ns = clock.three_sigma_ns.unwrap_or(f64::NAN);
     let unsure_ns = if age_s > 1.0 {
@@ -103,6 +108,14 @@ pub(super) async fn at(
     let mut fired = fire(words, fires_ns, unsure_ns, clock.epoch).await?;
     fired.target_ns = target.at_ns;
     Ok(fired)
+}
+
+/// What a node answers, if it does in good time: one that is gone is asked again and again otherwise,
+/// until long after the target.
+async fn soon<T>(asked: impl Future<Output = Result<T, Failure>>) -> Option<T> {
+    let within = Duration::from_nanos(ASK_AGAIN_NS / 3);
+    let answered = tokio::time::timeout(within, asked).await;
+    answered.ok()?.ok()
 }
 
 /// The cluster's clock, if it can be relied on.
@@ -122,18 +135,13 @@ pub(super) async fn ask(session: &Session, unsure: bool) -> Result<Clock, Failur
 }
 
 /// When it is on this machine's steady clock (ns) that the cluster's shows the target (ns).
-fn armed(clock: &Clock, target_ns: u64) -> Result<u64, Failure> {
+fn armed(clock: &Clock, target_ns: u64) -> u64 {
     let estimate_ns = clock.estimate().unwrap_or_default();
-    if is_elsewhere(clock, boot().as_deref(), monotonic_ns()) {
-        let words = "the node that was asked runs on another machine, whose clock cannot be armed here; nothing was run";
-        return Err(Failure::new(Exit::Usage, "clock_elsewhere", words)
-            .hint("--node names a node of this machine"));
-    }
     let ahead = i128::from(target_ns) - i128::from(estimate_ns);
     let ahead_ns = ahead as f64 / (1.0 + clock.rate_ppb / 1e9);
-    Ok(clock
+    clock
         .monotonic_ns
-        .saturating_add_signed(ahead_ns.round() as i64))
+        .saturating_add_signed(ahead_ns.round() as i64)
 }
 
 /// Whether the node that was asked counts from another start of another machine than this program. Two
