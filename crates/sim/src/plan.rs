@@ -110,6 +110,11 @@ pub enum Fault {
     Garbage,
     /// The lying node sends a bundle whose record is stamped below a head that it has shown.
     Backdate,
+    /// The lying node makes up a node that admits itself and votes everybody else out.
+    Ghost,
+    /// The lying node writes in orchestras that nobody has opened, asks about others, and proves that
+    /// logs of nodes have forked that it made up.
+    Flood,
 }
 
 impl Fault {
@@ -282,6 +287,13 @@ fn drawn_apart(scenario: &Scenario, seed: u64, liar: Option<usize>) -> Vec<(u64,
     let mut setting = Chance::new(seed, "clock set", 0);
     if setting.percent(mix.hour_steps) {
         faults.extend(hour_step(&mut setting, nodes, end));
+    }
+    if liar.is_some() {
+        let mut outsiders = Chance::new(seed, "outsiders", 0);
+        for fault in [Fault::Ghost, Fault::Flood, Fault::Ghost, Fault::Flood] {
+            let at = outsiders.between(CALM_NS, end.saturating_sub(20 * SECOND).max(CALM_NS));
+            faults.push((at, fault));
+        }
     }
     let mut leaving = Chance::new(seed, "leaving", 0);
     if leaving.percent(mix.leaves) {

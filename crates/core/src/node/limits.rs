@@ -14,7 +14,11 @@ pub const BATCH_BUNDLES_MAX: usize = 512;
 pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most requests that wait inside the node.
 pub const WAITING_MAX: usize = 10_000;
-/// Most bundles that are held while they wait for an earlier one, or for the disk.
+/// Most orchestras that somebody has written in and nobody has opened yet. What belongs to further
+/// ones is taken once their opening has come: whoever makes up names fills no memory with them.
+pub const NAMELESS_ORCHESTRAS_MAX: usize = 1_024;
+/// Most bundles, in all orchestras together, that are held while they wait for an earlier one, or for
+/// the disk.
 pub const INCOMING_MAX: usize = 8_192;
 /// Most bytes of these.
 pub const INCOMING_BYTES_MAX: usize = 32 * 1024 * 1024;

@@ -223,7 +223,8 @@ impl Node {
         let spaces = || self.spaces.values();
         Weight {
             folds: spaces().map(|space| space.folds.weight()).sum(),
-            incoming: spaces().map(|space| space.incoming.len()).sum(),
+            orchestras: self.spaces.len(),
+            incoming: self.waiting_bundles().0,
             documents: spaces().map(|space| space.documents.loaded_count()).sum(),
             waiting: self.waiters.len() + self.deferred.len() + self.queue.len(),
             recent_bytes: self.recent.bytes(),
@@ -241,6 +242,8 @@ impl Node {
 pub struct Weight {
     /// Values in the views of all orchestras.
     pub folds: usize,
+    /// Orchestras that room is made for.
+    pub orchestras: usize,
     /// Bundles that wait for earlier ones or for the disk.
     pub incoming: usize,
     /// Documents in memory.

@@ -12,6 +12,7 @@ mod batch;
 mod bundle;
 mod clock;
 mod documents;
+mod door;
 mod files;
 mod incoming;
 mod input;
@@ -153,6 +154,7 @@ pub struct Node {
     jobs: Jobs,
     peers: BTreeMap<NodeId, Peer>,
     gossip: Membership,
+    windows: door::Windows,
     /// Keys of held agents that were derived lately.
     held_keys: BTreeMap<OrchestraId, BTreeMap<String, SigningKey>>,
     granted: Granted,

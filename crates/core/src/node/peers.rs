@@ -66,11 +66,18 @@ impl Node {
         out: &mut Vec<Output>,
     ) {
         let now_ms = context.now_ms();
+        let outsider = self.is_outsider(&from);
+        let frame = if outsider {
+            self.about_joining(frame)
+        } else {
+            Some(frame)
+        };
+        let Some(frame) = frame else { return };
         match frame {
             Frame::Push { .. } | Frame::Range { .. } if self.is_closed() => {}
             Frame::Push { relay, bundles } => {
                 let fresh = self.take_in(context, from, bundles.iter().map(|b| &b.0[..]), out);
-                if relay {
+                if relay && !outsider {
                     self.pass_on(now_ms, &fresh, out);
                 }
             }
@@ -138,6 +145,7 @@ impl Node {
     ) -> Vec<Vec<u8>> {
         let mut fresh = Vec::new();
         let mut holes = BTreeSet::new();
+        let mut waiting = self.waiting_bundles();
         for bytes in bundles {
             let lost = self.is_lost(bytes);
             if lost.is_none() && self.is_held(bytes) {
@@ -149,7 +157,11 @@ impl Node {
                     if let Some(hole) = lost {
                         self.found(carried);
                         holes.insert(hole);
-                    } else if self.line_up(from, carried, out) {
+                    } else if !self.knows(&carried.header().log.node) {
+                        // It may have been admitted where this node has not looked yet.
+                        self.counters.bundles_refused += 1;
+                        self.unsettled_until_ms = context.now_ms() + limits::SUMMARY_IDLE_MS;
+                    } else if self.line_up(from, carried, &mut waiting, out) {
                         fresh.push(bytes.to_vec());
                     }
                 }
@@ -188,22 +200,30 @@ impl Node {
     }
 
     /// Puts a good bundle where the next batch finds it. Says whether it was new.
-    fn line_up(&mut self, from: NodeId, carried: Carried, out: &mut Vec<Output>) -> bool {
+    fn line_up(
+        &mut self,
+        from: NodeId,
+        carried: Carried,
+        waiting: &mut (usize, usize),
+        out: &mut Vec<Output>,
+    ) -> bool {
         let header = *carried.header();
         let me = self.me;
-        if header.log == me {
+        if header.log == me || !self.may_begin(&carried) {
             return false;
         }
         let space = self.space_entry(header.orchestra);
         let full = |times: usize| {
-            space.incoming.len() >= limits::INCOMING_MAX * times
-                || space.incoming.bytes() >= limits::INCOMING_BYTES_MAX * times
+            waiting.0 >= limits::INCOMING_MAX * times
+                || waiting.1 >= limits::INCOMING_BYTES_MAX * times
         };
         // What continues its log makes room; without it, all that stands behind it would stay.
         let held = space.logs.get(&header.log).map_or(0, |state| state.seq);
         if full(2) || (full(1) && header.seq != held + 1) {
             return false;
         }
+        waiting.0 += 1;
+        waiting.1 += carried.bytes().len();
         if let Some(known) = space.incoming.get(&header.log, header.seq)
             && known.digest() != carried.digest()
         {

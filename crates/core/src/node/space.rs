@@ -83,7 +83,7 @@ pub(super) struct Checkpoint {
     living: Saved,
 }
 
-const CHECKPOINT_VERSION: u8 = 8;
+const CHECKPOINT_VERSION: u8 = 9;
 
 impl Space {
     /// Whether views and documents are what the logs say: nothing waits to be folded or built again.

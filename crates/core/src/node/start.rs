@@ -71,6 +71,7 @@ impl Node {
             jobs: Jobs::default(),
             peers: BTreeMap::new(),
             gossip,
+            windows: super::door::Windows::default(),
             held_keys: BTreeMap::new(),
             granted: super::losers::Granted::default(),
             recent: Recent::default(),

@@ -5,6 +5,9 @@
 //! but take and keep no topic; one longest lease later they are waited for no longer, and every
 //! lease from before has ended. Or they leave by their own word ([`super::leaves`]), and nothing of
 //! theirs ends.
+//!
+//! Whose word counts is a fixpoint: the founder's does, and that of whoever was admitted by a word
+//! that counts. A certificate alone makes nobody a member, nor does a node's own word.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -23,6 +26,8 @@ use super::views::Views;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Members {
     admissions: BTreeMap<NodeId, BTreeMap<Incarnation, BTreeMap<Place, Admission>>>,
+    /// Admissions by nodes that nobody has admitted: they count once somebody has.
+    groundless: BTreeMap<Place, Admission>,
     views: Views,
     leaves: Leaves,
     /// Whom the first view follows.
@@ -126,19 +131,38 @@ impl Members {
         }
         match &fact.body.action {
             Action::Admit(admit) => {
-                let lives = self.admissions.entry(admit.node).or_default();
                 let admission = Admission {
                     admit: admit.clone(),
                     by: fact.log,
                 };
-                let places = lives.entry(admit.incarnation).or_default();
-                places.insert(fact.place, admission);
+                self.groundless.insert(fact.place, admission);
+                self.ground(rules);
             }
             Action::VoteView(vote) => self.views.insert(fact.log.node, fact.place, vote),
             Action::Leave(leave) => self.leaves.insert(fact.log, fact.place, leave),
             _ => return,
         }
         self.derive(rules);
+    }
+
+    /// Takes in the admissions whose authors were admitted, until there are none.
+    fn ground(&mut self, rules: &FoldRules) {
+        loop {
+            let admitted = &self.admissions;
+            let counts = |by: &NodeId| {
+                rules.sabotage.ghosts_admitted || *by == rules.founder || admitted.contains_key(by)
+            };
+            let mut groundless = self.groundless.iter();
+            let next = groundless.find(|(_, one)| counts(&one.by.node));
+            let Some(place) = next.map(|(place, _)| *place) else {
+                return;
+            };
+            if let Some(admission) = self.groundless.remove(&place) {
+                let lives = self.admissions.entry(admission.admit.node).or_default();
+                let places = lives.entry(admission.admit.incarnation).or_default();
+                places.insert(place, admission);
+            }
+        }
     }
 
     /// Derives views and removals again, after loading or after a new record.
@@ -313,6 +337,18 @@ impl Members {
         })
     }
 
+    /// Whether a node was ever admitted, in any life.
+    pub fn was_admitted(&self, node: &NodeId) -> bool {
+        self.admissions.contains_key(node)
+    }
+
+    /// Whether a node takes part, in its latest life.
+    pub fn stays(&self, node: &NodeId) -> bool {
+        let lives = self.admissions.get(node);
+        let latest = lives.and_then(|lives| lives.keys().next_back());
+        latest.is_some_and(|life| self.is_member(node, *life))
+    }
+
     /// Whether a life may count as a member's: admitted, left out by no view, and not gone.
     pub fn is_member(&self, node: &NodeId, incarnation: Incarnation) -> bool {
         let admitted = self
@@ -330,13 +366,44 @@ impl Members {
     }
 
     /// The members that have voted for a view without this life.
+    ///
+    /// One of them is enough to end it: whoever has voted a life out can never vote it in again, so
+    /// that it would be in nobody's way for ever. But the vote must be one that could ever help to
+    /// install a view: by a member, on the list of a view that holds or on the first one's own, and
+    /// about a life that was admitted. What an outsider says of a member is noise, also in a life
+    /// that was voted out itself.
     pub fn voted_out_by(&self, life: LogId) -> BTreeSet<NodeId> {
         let against = self.views.votes().filter(|(vote, _)| {
-            let left_out =
-                |gone: &LogId| gone.node == life.node && gone.incarnation >= life.incarnation;
+            let left_out = |gone: &LogId| {
+                gone.node == life.node
+                    && gone.incarnation >= life.incarnation
+                    && self.was_life_admitted(gone)
+            };
             vote.removed.iter().any(left_out)
         });
-        against.flat_map(|(_, cast)| cast.keys().copied()).collect()
+        against
+            .flat_map(|(vote, cast)| cast.keys().map(move |voter| (vote, voter)))
+            .filter(|(vote, voter)| self.may_vote(vote, voter))
+            .map(|(_, voter)| *voter)
+            .collect()
+    }
+
+    fn was_life_admitted(&self, life: &LogId) -> bool {
+        let lives = self.admissions.get(&life.node);
+        lives.is_some_and(|lives| lives.contains_key(&life.incarnation))
+    }
+
+    /// Whether a vote is one of a member that is asked for it.
+    fn may_vote(&self, vote: &ViewVote, voter: &NodeId) -> bool {
+        let listed = |vote: &ViewVote| vote.members.binary_search(voter).is_ok();
+        let asked = if vote.base == ViewVote::GENESIS {
+            // The first view is one of the founder and of all that it has admitted by then.
+            true
+        } else {
+            let mut installed = self.views.installed().iter();
+            installed.any(|view| view.id == vote.base && listed(&view.vote))
+        };
+        asked && listed(vote) && self.stays(voter)
     }
 
     /// The votes that a node has cast on the view that follows the latest one.

@@ -255,6 +255,37 @@ impl Loop {
         }
     }
 
+    /// What a node wants to be done about an input, none of which is done but what goes to disk.
+    pub(crate) fn outputs(&mut self, index: usize, input: Input) -> Vec<Output> {
+        let mut all = Vec::new();
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let mut out = Vec::new();
+            let mut verifier = StrictVerifier;
+            let mut context = context(self.now_ns, &mut self.rng, &mut verifier);
+            self.nodes[index].handle(&mut context, input, &mut out);
+            for output in &out {
+                if let Output::Load {
+                    load,
+                    orchestra,
+                    log,
+                    from_seq,
+                    bytes_max,
+                } = output
+                {
+                    let memory = &mut self.memories[index];
+                    let stretch = memory.read(*orchestra, *log, *from_seq, *bytes_max);
+                    inputs.push_back(Input::Loaded {
+                        load: *load,
+                        stretch,
+                    });
+                }
+            }
+            all.extend(out);
+        }
+        all
+    }
+
     fn note_relay(&mut self, from: usize, to: usize, bytes: &[u8]) {
         if let Ok(Frame::Push {
             relay: true,

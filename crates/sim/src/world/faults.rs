@@ -59,6 +59,8 @@ impl World {
             Fault::Twin => self.clone_liar(),
             Fault::Garbage => self.send_garbage(),
             Fault::Backdate => self.backdate(),
+            Fault::Ghost => self.send_ghost(),
+            Fault::Flood => self.send_flood(),
         }
     }
 

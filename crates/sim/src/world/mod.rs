@@ -4,6 +4,7 @@
 mod end;
 mod faults;
 mod forgery;
+mod ghosts;
 mod judge;
 mod perform;
 mod power;
