@@ -137,6 +137,7 @@ impl Node {
             })?),
             Question::Marks { limit } => View::Marks(reading.marks(*limit)),
             Question::Trust => View::Trust(reading.trust()),
+            Question::Ends(node) => View::Ends(self.ends_of(&node)),
             Question::Chains(target) => {
                 View::Chains(reading.folds.trust.chains_under(target, reading.at))
             }

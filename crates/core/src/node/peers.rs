@@ -66,6 +66,9 @@ impl Node {
         out: &mut Vec<Output>,
     ) {
         let now_ms = context.now_ms();
+        if self.is_expelled(&from) {
+            return;
+        }
         let outsider = self.is_outsider(&from);
         let frame = if outsider {
             self.about_joining(frame)
@@ -280,6 +283,10 @@ impl Node {
     }
 
     pub(super) fn space_entry(&mut self, id: OrchestraId) -> &mut Space {
+        if !self.spaces.contains_key(&id) {
+            self.spaces.insert(id, Space::new(id));
+            self.cut_expelled_in(id);
+        }
         self.spaces.entry(id).or_insert_with(|| Space::new(id))
     }
 

@@ -72,6 +72,7 @@ impl Node {
             peers: BTreeMap::new(),
             gossip,
             windows: super::door::Windows::default(),
+            expulsions: super::expulsion::Expulsions::default(),
             held_keys: BTreeMap::new(),
             granted: super::losers::Granted::default(),
             recent: Recent::default(),

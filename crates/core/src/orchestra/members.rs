@@ -14,10 +14,13 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{Action, Admit, Digest, Incarnation, LogId, NodeId, Place, Stamp, ViewVote};
+use unisono_model::{
+    Action, Admit, Digest, Expulsion, Incarnation, LogId, NodeId, Place, Stamp, ViewVote,
+};
 
 use super::FoldRules;
 use super::claims::Standing;
+use super::expulsions::Expelled;
 use super::fact::Fact;
 use super::leaves::{LastWords, Leaves, Since, Voted};
 use super::views::Views;
@@ -30,6 +33,7 @@ pub struct Members {
     groundless: BTreeMap<Place, Admission>,
     views: Views,
     leaves: Leaves,
+    expelled: BTreeMap<NodeId, Expelled>,
     /// Whom the first view follows.
     #[serde(skip)]
     founder: Option<NodeId>,
@@ -74,12 +78,14 @@ pub struct Member<'a> {
     pub removal: Option<Removal>,
     /// Whether it has left of its own accord.
     pub left: bool,
+    /// Whether a root has removed it, for good.
+    pub expelled: bool,
 }
 
 impl Member<'_> {
     /// Whether it takes part: no view left it out, and it has not left.
     pub fn stays(&self) -> bool {
-        self.removal.is_none() && !self.left
+        self.removal.is_none() && !self.left && !self.expelled
     }
 }
 
@@ -126,6 +132,11 @@ impl Footing {
 impl Members {
     /// Takes in a record. Only nodes may speak here, each in a log of its own.
     pub fn insert(&mut self, fact: &Fact, rules: &FoldRules) {
+        if let Action::Remove(expulsion) = &fact.body.action {
+            // Nobody but a root says so: see `capability::need`.
+            self.expel(fact.place, expulsion);
+            return self.derive(rules);
+        }
         if fact.agent.0 != fact.log.node.0 {
             return;
         }
@@ -143,6 +154,20 @@ impl Members {
             _ => return,
         }
         self.derive(rules);
+    }
+
+    fn expel(&mut self, place: Place, expulsion: &Expulsion) {
+        let one = Expelled::new(place, expulsion);
+        self.leaves.expel(expulsion.node, place, &expulsion.staying);
+        match self.expelled.get_mut(&expulsion.node) {
+            Some(known) => known.and(one),
+            None => drop(self.expelled.insert(expulsion.node, one)),
+        }
+    }
+
+    /// The nodes that a root has removed.
+    pub fn expelled(&self) -> &BTreeMap<NodeId, Expelled> {
+        &self.expelled
     }
 
     /// Takes in the admissions whose authors were admitted, until there are none.
@@ -187,7 +212,8 @@ impl Members {
                 };
                 // A life that has left is not waited for as it is: a view that merely does not list
                 // it any more, and ends no lease, must not make it one of which some is unknown.
-                let left = self.leaves.of(&life).is_some();
+                let gone = self.expelled.contains_key(node);
+                let left = gone || self.leaves.of(&life).is_some();
                 let views = self.views.installed().iter();
                 let left_out = self.staying.iter().zip(views);
                 let left_out = left_out.filter(|((_, staying), view)| {
@@ -270,6 +296,7 @@ impl Members {
                 since: since.map(|(p, _)| p.stamp).min().unwrap_or(Stamp::MIN),
                 removal: self.removal_of(node, *life),
                 left: self.last_words(node, *life).is_some(),
+                expelled: self.expelled.contains_key(node),
             });
         }
         members
@@ -356,6 +383,7 @@ impl Members {
             .get(node)
             .is_some_and(|lives| lives.contains_key(&incarnation));
         admitted
+            && !self.expelled.contains_key(node)
             && self.removal_of(node, incarnation).is_none()
             && self.last_words(node, incarnation).is_none()
     }
@@ -462,7 +490,8 @@ impl Members {
     pub fn belongs_since(&self, node: &NodeId) -> Option<Stamp> {
         let mut since = None;
         for (incarnation, places) in self.admissions.get(node).into_iter().flatten() {
-            let over = self.removal_of(node, *incarnation).is_some()
+            let over = self.expelled.contains_key(node)
+                || self.removal_of(node, *incarnation).is_some()
                 || self.last_words(node, *incarnation).is_some();
             let first = places.keys().next().map(|place| place.stamp);
             since = if over { None } else { since.or(first) };

@@ -8,6 +8,7 @@ mod crowds;
 mod election;
 mod ensemble;
 mod errors;
+mod expulsion;
 mod facts;
 mod files;
 mod folds;
