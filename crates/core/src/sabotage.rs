@@ -27,4 +27,5 @@ pub struct Sabotage {
     pub supersession_by_arrival: bool,
     pub outcomes_doubled: bool,
     pub ghosts_admitted: bool,
+    pub removed_readmitted: bool,
 }

@@ -274,6 +274,10 @@ impl Planted {
             breaks: &["I1"],
         },
         Self {
+            name: "removed-readmitted",
+            breaks: &["I1", "I2", "I9"],
+        },
+        Self {
             name: "ghosts-admitted",
             breaks: &["I1", "I2", "I9"],
         },
@@ -315,6 +319,7 @@ impl Scenario {
             supersession_by_arrival: name == "supersession-by-arrival",
             outcomes_doubled: name == "outcomes-doubled",
             ghosts_admitted: name == "ghosts-admitted",
+            removed_readmitted: name == "removed-readmitted",
         }
     }
 

@@ -14,14 +14,7 @@ use crate::replication::Frame;
 
 impl Node {
     pub(super) fn apply(&mut self, context: &mut Context<'_>, batch: Batch, out: &mut Vec<Output>) {
-        let proofs = batch.proofs.into_iter();
-        let cut = proofs.filter_map(|proof| self.adopt_proof(proof, out));
-        // However many logs it were: everybody is told of an orchestra once.
-        for orchestra in cut.collect::<BTreeSet<_>>() {
-            for (node, _) in self.current_members() {
-                self.send_vector(node, orchestra, false, out);
-            }
-        }
+        self.adopt_proofs(batch.proofs, out);
         for ((orchestra, log), state) in batch.states {
             if let Some(space) = self.spaces.get_mut(&orchestra) {
                 // A proof in the same batch may have cut the log meanwhile.

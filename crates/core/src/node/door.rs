@@ -38,6 +38,10 @@ impl Node {
     /// What is left of an outsider's frame: what is about joining.
     pub(super) fn about_joining(&self, mut frame: Frame) -> Option<Frame> {
         let of_cluster = |orchestra: &OrchestraId| *orchestra == self.cluster;
+        let ours = |bundle: &Blob| {
+            let header = SignedBundle::peek(&bundle.0);
+            header.is_some_and(|header| of_cluster(&header.orchestra))
+        };
         let keep = match &mut frame {
             Frame::Join(_) => true,
             Frame::Summary { orchestras, .. } => {
@@ -48,9 +52,13 @@ impl Node {
             | Frame::Want { orchestra, .. }
             | Frame::Keep { orchestra, .. } => of_cluster(orchestra),
             Frame::Header(theirs) => of_cluster(&theirs.0.orchestra),
-            Frame::Push { bundles, .. } | Frame::Range { bundles, .. } => {
-                let header = |bundle: &Blob| SignedBundle::peek(&bundle.0);
-                bundles.retain(|one| header(one).is_some_and(|it| of_cluster(&it.orchestra)));
+            Frame::Push { relay, bundles } => {
+                *relay = false;
+                bundles.retain(ours);
+                !bundles.is_empty()
+            }
+            Frame::Range { bundles, .. } => {
+                bundles.retain(ours);
                 !bundles.is_empty()
             }
             Frame::Have { .. } | Frame::Kept { .. } | Frame::Swim(_) | Frame::Relay { .. } => false,

@@ -128,7 +128,7 @@ impl Node {
 
     /// What is held here of a node's logs, and who would stay without it: what its removal says. Of
     /// too many logs those with the most records are named; nothing would count of the others.
-    pub(super) fn ends_of(&self, node: &NodeId) -> EndsView {
+    pub fn ends_of(&self, node: &NodeId) -> EndsView {
         let mut ends = Vec::new();
         for (id, space) in &self.spaces {
             for (log, state) in space.logs.iter().filter(|(log, _)| log.node == *node) {

@@ -55,7 +55,18 @@ impl Node {
         let peer = self.peers.entry(from).or_default();
         peer.heard_ms = Some(context.now_ms());
         peer.silent_since_ms = None;
-        self.take_frame(context, from, frame, out);
+        if self.is_expelled(&from) {
+            return;
+        }
+        let outsider = self.is_outsider(&from);
+        let heard = if outsider {
+            self.about_joining(frame)
+        } else {
+            Some(frame)
+        };
+        if let Some(frame) = heard {
+            self.take_frame(context, from, frame, out);
+        }
     }
 
     fn take_frame(
@@ -66,21 +77,11 @@ impl Node {
         out: &mut Vec<Output>,
     ) {
         let now_ms = context.now_ms();
-        if self.is_expelled(&from) {
-            return;
-        }
-        let outsider = self.is_outsider(&from);
-        let frame = if outsider {
-            self.about_joining(frame)
-        } else {
-            Some(frame)
-        };
-        let Some(frame) = frame else { return };
         match frame {
             Frame::Push { .. } | Frame::Range { .. } if self.is_closed() => {}
             Frame::Push { relay, bundles } => {
                 let fresh = self.take_in(context, from, bundles.iter().map(|b| &b.0[..]), out);
-                if relay && !outsider {
+                if relay {
                     self.pass_on(now_ms, &fresh, out);
                 }
             }

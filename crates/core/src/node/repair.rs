@@ -1,6 +1,6 @@
 //! Repair: summaries, vectors, requests for what is missing, and the search for forks.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use unisono_model::{Digest, ForkProof, LogId, NodeId, OrchestraId, wire::Blob};
@@ -459,13 +459,20 @@ impl Node {
         }
     }
 
+    /// Proofs are on disk. However many logs end, everybody is told of an orchestra once.
+    pub(super) fn adopt_proofs(&mut self, proofs: Vec<ForkProof>, out: &mut Vec<Output>) {
+        let proofs = proofs.into_iter();
+        let cut = proofs.filter_map(|proof| self.adopt_proof(proof, out));
+        for orchestra in cut.collect::<BTreeSet<_>>() {
+            for (node, _) in self.current_members() {
+                self.send_vector(node, orchestra, false, out);
+            }
+        }
+    }
+
     /// A proof is on disk: its log ends before the fork, and if more of it had been folded, the
     /// orchestra is folded again. Gives back the orchestra, if the log was not cut there before.
-    pub(super) fn adopt_proof(
-        &mut self,
-        proof: ForkProof,
-        out: &mut Vec<Output>,
-    ) -> Option<OrchestraId> {
+    fn adopt_proof(&mut self, proof: ForkProof, out: &mut Vec<Output>) -> Option<OrchestraId> {
         let header = proof.one.0;
         let (orchestra, log, seq) = (header.orchestra, header.log, header.seq);
         let space = self.space_entry(orchestra);

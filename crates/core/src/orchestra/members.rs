@@ -134,7 +134,9 @@ impl Members {
     pub fn insert(&mut self, fact: &Fact, rules: &FoldRules) {
         if let Action::Remove(expulsion) = &fact.body.action {
             // Nobody but a root says so: see `capability::need`.
-            self.expel(fact.place, expulsion);
+            if !rules.sabotage.removed_readmitted {
+                self.expel(fact.place, expulsion);
+            }
             return self.derive(rules);
         }
         if fact.agent.0 != fact.log.node.0 {

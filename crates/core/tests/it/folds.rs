@@ -55,6 +55,7 @@ pub(crate) const RULES: FoldRules = FoldRules {
         supersession_by_arrival: false,
         outcomes_doubled: false,
         ghosts_admitted: false,
+        removed_readmitted: false,
     },
 };
 

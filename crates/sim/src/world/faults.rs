@@ -56,6 +56,7 @@ impl World {
             Fault::Rollback { host, down_ns } => self.roll_back(host, down_ns),
             Fault::Flip { host, down_ns } => self.flip(host, down_ns),
             Fault::Leave { host, away_ns } => self.leave(host, away_ns),
+            Fault::Remove { host, by } => self.remove(host, by),
             Fault::Twin => self.clone_liar(),
             Fault::Garbage => self.send_garbage(),
             Fault::Backdate => self.backdate(),
