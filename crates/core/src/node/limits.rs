@@ -101,7 +101,8 @@ pub const STAMPS_AHEAD_MS_MAX: u64 = 30_000;
 pub const HEADERS_KEPT_MAX: usize = 64;
 /// How often the same refusal of the same agent is told (ms): in between it is counted.
 pub const INCIDENT_EVERY_MS: u64 = 10_000;
-/// Most kinds of refusals that are gathered at once; more of them are refused and told to nobody else.
+/// Most kinds of refusals that are gathered at once; more of them are counted together, one kind for
+/// each orchestra.
 pub const INCIDENT_KINDS_MAX: usize = 1_024;
 /// Most records in one page.
 pub const PAGE_RECORDS_MAX: usize = 1_000;

@@ -489,3 +489,33 @@ fn m07_a_crowd_of_logs_hides_none_behind_it() {
     world.run_ms(20_000);
     assert!(last(&world, reader) >= written, "it came by repair");
 }
+
+/// More kinds of refusals than are gathered at once were told to nobody: a thousand decoys silenced
+/// the one that mattered.
+#[test]
+fn m08_a_crowd_of_refusals_silences_no_other() {
+    let mut world = Loop::new(1);
+    world.open(0);
+    let agents: Vec<String> = (0..1_027).map(|number| format!("agent {number}")).collect();
+    for agent in &agents {
+        world.enrol(0, agent);
+    }
+    world.run_ms(12_000);
+    let too_long = Action::Claim {
+        topic: "x".repeat(10_000),
+        lease_ms: 30_000,
+    };
+    for agent in &agents {
+        world.act(0, agent, too_long.clone()).expect_err("no topic");
+    }
+    world.run_ms(12_000);
+    let Ok(View::Trust(trust)) = world.view(0, Question::Trust) else {
+        panic!("no incidents")
+    };
+    let others = trust
+        .incidents
+        .iter()
+        .filter(|one| one.incident.rule == "others");
+    let times: u32 = others.map(|one| one.incident.times).sum();
+    assert_eq!(times, 3);
+}
