@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{Digest, ForkProof, LogEnd, LogId, NodeId, Stamp};
+use unisono_model::{Digest, ForkProof, Incarnation, LogEnd, LogId, NodeId, Stamp};
 
 use super::cursor::{Cursor, LogTag};
 use super::log::LogState;

@@ -277,7 +277,12 @@ impl Loop {
         while let Some(input) = inputs.pop_front() {
             let mut out = Vec::new();
             let mut verifier = StrictVerifier;
-            let mut context = context(self.now_ns, &mut self.rng, &mut verifier);
+            let mut context = context(
+                self.now_ns,
+                self.ahead_ms[index],
+                &mut self.rng,
+                &mut verifier,
+            );
             self.nodes[index].handle(&mut context, input, &mut out);
             for output in &out {
                 if let Output::Load {

@@ -177,6 +177,12 @@ impl World {
             if self.hosts[host].removed {
                 continue;
             }
+            let machines: BTreeSet<NodeId> = self.hosts.iter().map(|host| host.id).collect();
+            let mut shown = status.members.iter().map(|member| member.node);
+            if let Some(ghost) = shown.find(|node| !machines.contains(node)) {
+                let why = format!("machine {host} counts {ghost:?}, whom nobody has admitted");
+                self.checks.violated(self.now, "I9", why);
+            }
             let verdict = self.checks.membership.settled(host, &status.members);
             self.checks.say(self.now, "I9", verdict);
         }

@@ -21,8 +21,17 @@ fn a_stolen_node_is_removed_by_the_root_and_stays_away() {
     let key = key.to_str().unwrap();
     let remove = |who: &str, key: &str| {
         let words = [
-            "--node", &n1.url, "node", "remove", who, "--reason", "stolen", "--as", "root",
-            "--key-file", key,
+            "--node",
+            &n1.url,
+            "node",
+            "remove",
+            who,
+            "--reason",
+            "stolen",
+            "--as",
+            "root",
+            "--key-file",
+            key,
         ];
         place.run(&words)
     };
@@ -46,7 +55,13 @@ fn a_stolen_node_is_removed_by_the_root_and_stays_away() {
     // What it had said stays; nobody waits for it.
     assert_eq!(n2.json(&place, &["task", "show", "kept"])["status"], "open");
     let claim = [
-        "claim", "door", "--as", "ada", "--confirm", "--wait-ms", "5000",
+        "claim",
+        "door",
+        "--as",
+        "ada",
+        "--confirm",
+        "--wait-ms",
+        "5000",
     ];
     let claimed = n1.json(&place, &claim);
     assert_eq!(claimed["claim"]["status"], "confirmed");
