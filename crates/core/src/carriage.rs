@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use unisono_model::wire::{Malformed, decode};
 use unisono_model::{
-    BundleBody, ClusterId, Digest, ForkProof, SignedBundle, SignedRecord, Stamp, limits,
+    Action, BundleBody, ClusterId, Digest, ForkProof, OrchestraId, RecordBody, SignedBundle,
+    SignedRecord, Stamp, limits,
 };
 
 use crate::context::Verifier;
@@ -115,6 +116,19 @@ impl Carried {
     pub fn lowest(&self) -> Stamp {
         let first = self.body.records.first();
         first.map_or(self.bundle.header.stamp, |record| record.stamp)
+    }
+
+    /// Whether one of its records opens the orchestra that it belongs to.
+    pub fn opens_its_orchestra(&self) -> bool {
+        let header = self.header();
+        let mut bodies = self.body.records.iter();
+        bodies.any(|record| match RecordBody::decode(&record.body.0) {
+            Ok(body) => match body.action {
+                Action::Open { name } => OrchestraId::of(header.cluster, &name) == header.orchestra,
+                _ => false,
+            },
+            Err(_) => false,
+        })
     }
 
     /// Its digest.

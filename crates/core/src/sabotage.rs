@@ -26,4 +26,6 @@ pub struct Sabotage {
     pub arrivals_doubled: bool,
     pub supersession_by_arrival: bool,
     pub outcomes_doubled: bool,
+    pub ghosts_admitted: bool,
+    pub removed_readmitted: bool,
 }

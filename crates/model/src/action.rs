@@ -103,6 +103,9 @@ pub enum Action {
     Outcome(Outcome),
     /// The life that writes this leaves the cluster and writes nothing more (cluster orchestra only).
     Leave(Leave),
+    /// A node is no member any more, in whatever life (cluster orchestra only). Only a root says so,
+    /// and nobody can take it back.
+    Remove(Expulsion),
 }
 
 /// Who holds an agent's private key.
@@ -398,6 +401,21 @@ pub struct Leave {
     pub last: bool,
 }
 
+/// The end of a node in the cluster: what counts of its logs, and who stays.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Expulsion {
+    /// Who is removed.
+    pub node: NodeId,
+    /// Up to which bundle each of its logs counts, in order, each log once. Nothing counts of a log
+    /// that is not named. Where a node is removed more than once, the lowest end of each log stands.
+    pub ends: Vec<OrchestraEnd>,
+    /// The lives that stay, in order of nodes: where nobody else is left of the view that the next one
+    /// follows, that one follows these.
+    pub staying: Vec<LogId>,
+    /// Why, in a sentence.
+    pub reason: String,
+}
+
 /// The end of a log in an orchestra.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct OrchestraEnd {
@@ -468,6 +486,7 @@ impl Action {
             Self::Remedy(_) => "remedy",
             Self::Outcome(_) => "outcome",
             Self::Leave(_) => "leave",
+            Self::Remove(_) => "remove",
         }
     }
 
@@ -494,6 +513,7 @@ impl Action {
                 | Self::Remedy(_)
                 | Self::Outcome(_)
                 | Self::Leave(_)
+                | Self::Remove(_)
         )
     }
 }

@@ -4,8 +4,8 @@ use alloc::string::String;
 
 use crate::capability::Tier;
 use crate::{
-    Action, Approve, Fence, FieldValue, Incident, Leave, Measure, NodeId, Reviewed, Signal,
-    TaskChange, Write, limits, path, wire::Malformed,
+    Action, Approve, Expulsion, Fence, FieldValue, Incident, Leave, Measure, NodeId, OrchestraEnd,
+    Reviewed, Signal, TaskChange, Write, limits, path, wire::Malformed,
 };
 
 /// Whether an action is within its limits.
@@ -53,6 +53,7 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
             nodes("removed members", removed)
         }
         Action::Leave(one) => leave(one),
+        Action::Remove(one) => expulsion(one),
         // Whether they are a token is for validity to say: a bad one is a void record, no bad bytes.
         Action::Present(token) => {
             count("bytes of the token", token.0.len(), limits::TOKEN_BYTES_MAX)
@@ -142,6 +143,24 @@ fn leave(leave: &Leave) -> Result<(), Malformed> {
     }
     let staying = leave.staying.iter().map(|life| &life.node);
     nodes("staying members", staying)
+}
+
+fn expulsion(removal: &Expulsion) -> Result<(), Malformed> {
+    count(
+        "ends of logs",
+        removal.ends.len(),
+        limits::EXPULSION_ENDS_MAX,
+    )?;
+    let log = |one: &OrchestraEnd| (one.orchestra, one.end.incarnation);
+    let once = removal.ends.is_sorted_by(|one, next| log(one) < log(next));
+    if !once || removal.ends.iter().any(|one| one.end.seq == 0) {
+        return Err(Malformed::Limit("ends of logs"));
+    }
+    text("reason", &removal.reason, limits::REASON_BYTES_MAX)?;
+    nodes(
+        "staying members",
+        removal.staying.iter().map(|life| &life.node),
+    )
 }
 
 /// A view has one name: its lists name each node once, in one order.

@@ -23,7 +23,7 @@ mod trust;
 pub mod wire;
 
 pub use action::{
-    Action, Admit, AgentKind, Enrol, Field, FieldChange, FieldValue, Held, Leave, Mark,
+    Action, Admit, AgentKind, Enrol, Expulsion, Field, FieldChange, FieldValue, Held, Leave, Mark,
     OrchestraEnd, Presence, Relation, Resolution, Resolve, Setting, Signal, SignalKind, Status,
     TaskChange, TaskStatus, Urgency, ViewVote,
 };

@@ -47,6 +47,8 @@ pub const BUNDLE_CLOSES_MAX: usize = 256;
 /// Ends of logs in one part of a `Leave`: with as many members as there can be, it fits into
 /// a record.
 pub const LEAVE_ENDS_MAX: usize = 512;
+/// Ends of logs in an `Expulsion`: with as many members as there can be, it fits into a record.
+pub const EXPULSION_ENDS_MAX: usize = 512;
 /// Most members that a view of the cluster lists.
 pub const MEMBERS_MAX: usize = 256;
 /// Most bytes of a capability token.

@@ -49,6 +49,8 @@ pub struct Host {
     pub down_until: u64,
     /// Whether its node left for good: it is never switched on again, and its disk is gone.
     pub gone: bool,
+    /// Whether the root has removed its node, which may not know.
+    pub removed: bool,
     /// The life of its node that is leaving.
     pub leaving: Option<u32>,
     /// When its node began its present life (ns).
@@ -131,6 +133,7 @@ impl Host {
             highest_wall_ns: 0,
             down_until: 0,
             gone: false,
+            removed: false,
             leaving: None,
             began_at: 0,
             revival: Revival::default(),

@@ -104,12 +104,25 @@ pub enum Fault {
         /// For how long (ns); for good if this is not said.
         away_ns: Option<u64>,
     },
+    /// The root removes a member by the word of another, which may hold less of its logs than others
+    /// do. Its machine goes on.
+    Remove {
+        /// Who is removed.
+        host: usize,
+        /// Who carries the word.
+        by: usize,
+    },
     /// A copy of the lying node begins to speak with half of its peers.
     Twin,
     /// The lying node sends garbage.
     Garbage,
     /// The lying node sends a bundle whose record is stamped below a head that it has shown.
     Backdate,
+    /// The lying node makes up a node that admits itself and votes everybody else out.
+    Ghost,
+    /// The lying node writes in orchestras that nobody has opened, asks about others, and proves that
+    /// logs of nodes have forked that it made up.
+    Flood,
 }
 
 impl Fault {
@@ -283,6 +296,17 @@ fn drawn_apart(scenario: &Scenario, seed: u64, liar: Option<usize>) -> Vec<(u64,
     if setting.percent(mix.hour_steps) {
         faults.extend(hour_step(&mut setting, nodes, end));
     }
+    if liar.is_some() {
+        let mut outsiders = Chance::new(seed, "outsiders", 0);
+        for fault in [Fault::Ghost, Fault::Flood, Fault::Ghost, Fault::Flood] {
+            let at = outsiders.between(CALM_NS, end.saturating_sub(20 * SECOND).max(CALM_NS));
+            faults.push((at, fault));
+        }
+    }
+    let mut removing = Chance::new(seed, "removing", 0);
+    if nodes >= 4 && liar.is_none() && removing.percent(mix.byzantine) {
+        faults.extend(remove(&mut removing, nodes, end));
+    }
     let mut leaving = Chance::new(seed, "leaving", 0);
     if leaving.percent(mix.leaves) {
         let (host, at, leave) = leave(&mut leaving, nodes, end);
@@ -291,6 +315,22 @@ fn drawn_apart(scenario: &Scenario, seed: u64, liar: Option<usize>) -> Vec<(u64,
         }
     }
     faults
+}
+
+/// A member is removed, and comes back as a new life with the disk of the day before.
+fn remove(chance: &mut Chance, nodes: usize, end: u64) -> [(u64, Fault); 3] {
+    let host = chance.below(nodes as u64) as usize;
+    let by = (host + chance.between(1, nodes as u64 - 1) as usize) % nodes;
+    let until = end.saturating_sub(80 * SECOND).max(CALM_NS + SECOND);
+    let at = chance.between(CALM_NS + SECOND, until);
+    let image = chance.between(CALM_NS, at);
+    let back = at + chance.log_between(2_000, 60_000) * MS;
+    let down_ns = chance.log_between(1_000, 20_000) * MS;
+    [
+        (image, Fault::Image { host }),
+        (at, Fault::Remove { host, by }),
+        (back, Fault::Rollback { host, down_ns }),
+    ]
 }
 
 fn leave(chance: &mut Chance, nodes: usize, end: u64) -> (usize, u64, Fault) {

@@ -273,6 +273,14 @@ impl Planted {
             name: "outcomes-doubled",
             breaks: &["I1"],
         },
+        Self {
+            name: "removed-readmitted",
+            breaks: &["I1", "I2", "I9"],
+        },
+        Self {
+            name: "ghosts-admitted",
+            breaks: &["I1", "I2", "I9"],
+        },
     ];
 
     /// The one of this name.
@@ -310,6 +318,8 @@ impl Scenario {
             arrivals_doubled: name == "arrivals-doubled",
             supersession_by_arrival: name == "supersession-by-arrival",
             outcomes_doubled: name == "outcomes-doubled",
+            ghosts_admitted: name == "ghosts-admitted",
+            removed_readmitted: name == "removed-readmitted",
         }
     }
 

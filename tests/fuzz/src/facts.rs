@@ -8,7 +8,7 @@ use unisono_model::wire::{Blob, decode, encode};
 use unisono_model::{
     Action, AgentId, AgentKind, BUNDLE_VERSION, BundleBody, BundleHeader, ChainCut, ChainHead,
     ChainId, ClusterId, Decide, DecideKind, Digest, DocumentAppend, DocumentKind, DocumentName,
-    Enrol, Fence, FenceTarget, FieldChange, FieldValue, ForkProof, Held, IdempotencyKey,
+    Enrol, Expulsion, Fence, FenceTarget, FieldChange, FieldValue, ForkProof, Held, IdempotencyKey,
     Importance, Incarnation, Incident, Leave, LogEnd, LogId, Mark, NodeId, OrchestraEnd,
     OrchestraId, Outcome, RECORD_VERSION, RecordBody, RecordPlace, Rejected, Relation, Remedy,
     SignedBundle, SignedRecord, Stamp, TaskChange, TaskStatus, limits,
@@ -191,6 +191,16 @@ fn leave() -> Leave {
     }
 }
 
+fn expulsion() -> Expulsion {
+    let Leave { ends, staying, .. } = leave();
+    Expulsion {
+        node: NodeId([8; 32]),
+        ends,
+        staying,
+        reason: "stolen".into(),
+    }
+}
+
 fn remedy() -> Remedy {
     Remedy {
         form: 1,
@@ -203,11 +213,10 @@ fn remedy() -> Remedy {
 
 /// One action of each shape that matters to a reader: plain, nested, lists, options.
 fn actions() -> Vec<(&'static str, Action)> {
-    let kind = AgentKind::Ai;
     let enrol = Enrol {
         name: "ada".into(),
         role: "writes the index".into(),
-        kind,
+        kind: AgentKind::Ai,
         tier: Some(unisono_model::capability::Tier::Executive),
     };
     let mark = Mark {
@@ -270,6 +279,7 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("remedy", Action::Remedy(Box::new(remedy()))),
         ("outcome", Action::Outcome(outcome())),
         ("leave", Action::Leave(leave())),
+        ("remove", Action::Remove(expulsion())),
     ]
 }
 

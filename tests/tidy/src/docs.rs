@@ -76,6 +76,31 @@ pub(crate) fn the_docs_name_what_exists(tree: &Tree) -> Vec<String> {
     complaints
 }
 
+/// The threat model names a test for each "never": each of them is there.
+pub(crate) fn the_threat_model_names_tests(tree: &Tree) -> Vec<String> {
+    let Some(file) = tree.get("docs/threat-model.md") else {
+        return Vec::new();
+    };
+    let mut tests: BTreeSet<&str> = BTreeSet::new();
+    for source in tree.rust() {
+        // A macro may have made it: any word of the code is a name.
+        tests.extend(words(source.code()).map(|(_, word)| word));
+    }
+    let rows = code_spans(file.text()).into_iter();
+    let sentence = |span: &str| {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        span.matches('_').count() >= 2 && span.chars().all(plain)
+    };
+    rows.filter(|(span, _)| sentence(span) && !tests.contains(span))
+        .map(|(span, line)| {
+            format!(
+                "{}:{line}: no test is called `{span}`; name the one that shows it",
+                file.path
+            )
+        })
+        .collect()
+}
+
 /// What stands between single backticks, outside fenced blocks, with its line.
 fn code_spans(text: &str) -> Vec<(&str, usize)> {
     let mut spans = Vec::new();

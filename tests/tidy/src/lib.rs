@@ -50,4 +50,8 @@ pub const RULES: &[Rule] = &[
     ("only sources are tracked", words::only_sources_are_tracked),
     ("the glossary is short", docs::the_glossary_is_short),
     ("the docs name what exists", docs::the_docs_name_what_exists),
+    (
+        "the threat model names tests",
+        docs::the_threat_model_names_tests,
+    ),
 ];

@@ -335,7 +335,7 @@ impl SigningAgent {
     fn names_token(&self, action: &Action) -> Option<Digest> {
         let free = matches!(
             action,
-            Action::Enrol(_) | Action::Present(_) | Action::Guard
+            Action::Enrol(_) | Action::Present(_) | Action::Guard | Action::Remove(_)
         );
         self.inner
             .token

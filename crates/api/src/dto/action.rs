@@ -8,6 +8,7 @@ use unisono_model::{Action, Digest, Enrol, Mark, Presence, Signal};
 use utoipa::ToSchema;
 
 use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody};
+use super::expulsion::RemoveBody;
 use super::file::{ApproveBody, WriteBody};
 use super::lesson::{DecideBody, OutcomeBody, RemedyBody};
 use super::plan::PlanBody;
@@ -54,6 +55,8 @@ pub enum ActionBody {
     Guard(GuardBody),
     /// Ends what tokens or a key allowed.
     Fence(FenceBody),
+    /// Removes a node from the cluster (roots only, in the cluster's own orchestra).
+    Remove(RemoveBody),
     /// Sets the plan.
     Plan(PlanBody),
     /// Writes, moves or removes a file.
@@ -290,6 +293,7 @@ impl ActionBody {
             Self::Present(body) => Action::Present(body.token),
             Self::Guard(_) => Action::Guard,
             Self::Fence(body) => Action::Fence(body.into()),
+            Self::Remove(body) => Action::Remove(body.into()),
             Self::Plan(body) => Action::Plan(body.into()),
             // What the content measures is for a node to say.
             Self::Write(body) => Action::Write(Box::new(body.into_write(None, Digest::default()))),

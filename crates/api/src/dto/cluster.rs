@@ -48,6 +48,15 @@ impl From<Incarnation> for Incarnated {
     }
 }
 
+impl From<Incarnated> for Incarnation {
+    fn from(life: Incarnated) -> Self {
+        Self {
+            started_ms: life.started_ms,
+            nonce: life.nonce,
+        }
+    }
+}
+
 impl From<LogId> for LogRef {
     fn from(log: LogId) -> Self {
         Self {
@@ -147,12 +156,15 @@ pub struct Member {
     /// It has left of its own accord.
     #[serde(default)]
     pub left: bool,
+    /// A root has removed it, for good.
+    #[serde(default)]
+    pub expelled: bool,
 }
 
 impl Member {
-    /// Whether it takes part: no view left it out, and it has not left.
+    /// Whether it takes part: no view left it out, it has not left, and no root has removed it.
     pub fn stays(&self) -> bool {
-        !self.removed && !self.left
+        !self.removed && !self.left && !self.expelled
     }
 }
 
@@ -281,6 +293,7 @@ impl From<MemberView> for Member {
             removal_votes: view.removal_votes,
             removed: view.removed,
             left: view.left,
+            expelled: view.expelled,
         }
     }
 }

@@ -6,6 +6,7 @@ mod answer;
 mod clock;
 mod cluster;
 mod ensemble;
+mod expulsion;
 mod file;
 mod flow;
 mod lesson;
@@ -37,6 +38,7 @@ pub use ensemble::{
     AnswerBody, ArriveBody, Bpm, CueAnswerWord, CueBody, CurveBody, Digits, PlayedBody,
     SegmentBody, TempoBody,
 };
+pub use expulsion::{EndBody, Ends, RemoveBody};
 pub use file::{
     AboutBody, ApprovalShown, Approvals, ApproveBody, ContentShown, FileShown, Files, HeldShown,
     JudgementWord, MeasureBody, MeasureShown, MeasuredContent, MeasuredShown, MovedBody, WorthWord,

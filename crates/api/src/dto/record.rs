@@ -15,6 +15,7 @@ use super::action::{
 use super::answer::OpenBody;
 use super::cluster::{Incarnated, LogRef};
 use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody};
+use super::expulsion::RemoveBody;
 use super::file::{ApproveBody, WriteShown};
 use super::lesson::{DecideBody, OutcomeBody, RemedyBody};
 use super::moment::Moment;
@@ -111,6 +112,8 @@ pub enum ActionShown {
     Guard(GuardBody),
     /// Rights ended.
     Fence(FenceBody),
+    /// A node was removed from the cluster.
+    Remove(RemoveBody),
     /// Something was refused.
     Incident(IncidentShown),
     /// A plan was set.
@@ -309,6 +312,7 @@ impl From<Action> for ActionShown {
             Action::Leave(leave) => Self::Leave(leave.into()),
             Action::Present(token) => Self::Present(PresentBody { token }),
             Action::Guard => Self::Guard(GuardBody {}),
+            Action::Remove(expulsion) => Self::Remove(expulsion.into()),
             Action::Fence(fence) => Self::Fence(fence.into()),
             Action::Incident(incident) => Self::Incident(incident.into()),
             Action::Plan(plan) => Self::Plan(plan.into()),

@@ -79,6 +79,8 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(reads::settings, writes::set_settings))
         .routes(routes!(reads::trust))
         .routes(routes!(reads::chains))
+        .routes(routes!(reads::ends))
+        .routes(routes!(writes::remove))
         .routes(routes!(writes::present))
         .routes(routes!(writes::fence))
         .routes(routes!(reads::plan, writes::set_plan))

@@ -125,6 +125,31 @@ pub(crate) async fn chains(
     Ok(told.json(StatusCode::OK, &dto::Chains { chains }))
 }
 
+/// Up to where a node's logs are held here, in all orchestras: what its removal would keep.
+#[utoipa::path(get, path = "/v1/orchestras/{o}/trust/ends", tag = "reads",
+    params(("o" = String, Path, description = "The orchestra's name: `cluster`"),
+        ("node" = String, Query, description = "The node"),
+        ReadParams),
+    responses((status = 200, body = dto::Ends)))]
+pub(crate) async fn ends(
+    State(edge): State<Edge>,
+    Names(o): Names<String>,
+    mut terms: Terms,
+) -> Answered {
+    let node = terms.text("node")?.unwrap_or_default();
+    let node = node
+        .parse()
+        .map_err(|error| Refusal::malformed(format!("`node`: {error}")))?;
+    let question = Question::Ends(node);
+    let (told, view) = edge
+        .ask(edge.orchestra(&o)?, question, terms.read()?)
+        .await?;
+    let View::Ends(ends) = view else {
+        return Err(Refusal::mismatch());
+    };
+    Ok(told.json(StatusCode::OK, &dto::Ends::from(ends)))
+}
+
 /// The signals that stand, newest and most urgent first.
 #[utoipa::path(get, path = "/v1/orchestras/{o}/signals", tag = "reads",
     params(("o" = String, Path, description = "The orchestra's name"),

@@ -136,6 +136,8 @@ actions! {
     present post "/v1/orchestras/{o}/tokens" PresentBody Present;
     /// Ends what tokens or a key allowed.
     fence post "/v1/orchestras/{o}/fences" FenceBody Fence;
+    /// Removes a node from the cluster, for good (roots only; the orchestra is `cluster`).
+    remove post "/v1/orchestras/{o}/removals" RemoveBody Remove;
     /// Sets the plan, as a whole.
     set_plan put "/v1/orchestras/{o}/plan" PlanBody Plan;
     /// Approves or rejects what a file holds, or how a task stands.

@@ -100,6 +100,7 @@ impl Node {
         ask: &Ask,
         reading: &Reading<'_>,
     ) -> Result<View, Rejection> {
+        let most = |limit: usize| limit.clamp(1, super::limits::PAGE_RECORDS_MAX);
         Ok(match &ask.question {
             Question::Session(agent) => View::Session(self.session(context, ask.orchestra, *agent)),
             Question::State => View::State(self.state(ask.orchestra, reading)),
@@ -109,7 +110,7 @@ impl Node {
                 View::Signals(reading.sense(topic.as_deref(), agent.as_deref()))
             }
             Question::Interference { agent, limit } => {
-                let limit = (*limit).clamp(1, super::limits::PAGE_RECORDS_MAX);
+                let limit = most(*limit);
                 let of = agent.as_deref().map(|name| reading.named(name));
                 View::Interference(reading.interferences(of.as_ref(), limit))
             }
@@ -128,23 +129,20 @@ impl Node {
                 status,
                 after,
                 limit,
-            } => {
-                let limit = (*limit).clamp(1, super::limits::PAGE_RECORDS_MAX);
-                View::Tasks(reading.tasks(*status, after.as_deref(), limit))
-            }
+            } => View::Tasks(reading.tasks(*status, after.as_deref(), most(*limit))),
             Question::Task(name) => View::Task(reading.task(name).ok_or_else(|| {
                 Rejection::new(Code::TaskUnknown, format!("there is no task {name}"))
             })?),
             Question::Marks { limit } => View::Marks(reading.marks(*limit)),
             Question::Trust => View::Trust(reading.trust()),
+            Question::Ends(node) => View::Ends(self.ends_of(node)),
             Question::Chains(target) => {
                 View::Chains(reading.folds.trust.chains_under(target, reading.at))
             }
             Question::Settings => View::Settings(reading.folds.course.settings(reading.at)),
             Question::Plan => View::Plan(reading.plan()),
             Question::Files { after, limit } => {
-                let limit = (*limit).clamp(1, super::limits::PAGE_RECORDS_MAX);
-                View::Files(reading.files(after.as_deref(), limit))
+                View::Files(reading.files(after.as_deref(), most(*limit)))
             }
             Question::File(path) => View::File(reading.file(path)),
             Question::Approvals(about) => View::Approvals(reading.approvals(about)),

@@ -14,9 +14,7 @@ use crate::replication::Frame;
 
 impl Node {
     pub(super) fn apply(&mut self, context: &mut Context<'_>, batch: Batch, out: &mut Vec<Output>) {
-        for proof in batch.proofs {
-            self.adopt_proof(proof, out);
-        }
+        self.adopt_proofs(batch.proofs, out);
         for ((orchestra, log), state) in batch.states {
             if let Some(space) = self.spaces.get_mut(&orchestra) {
                 // A proof in the same batch may have cut the log meanwhile.

@@ -110,6 +110,7 @@ pub(super) struct Placement {
 impl Node {
     /// Starts the next batch, if there is anything for it and none is under way.
     pub(super) fn flush(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {
+        self.drop_queue_of_expelled(out);
         let waits = self.disk_retry_ms.is_some_and(|at| context.now_ms() < at);
         if self.batch.is_some() || waits || self.stopped {
             return;

@@ -292,6 +292,8 @@ pub enum Question {
     Trust,
     /// The chains that a fence of this target would concern, and how far each has come.
     Chains(unisono_model::FenceTarget),
+    /// Up to where a node's logs are held here, in all orchestras: what its removal would keep.
+    Ends(NodeId),
     /// The notes' names.
     Notes,
     /// One note.

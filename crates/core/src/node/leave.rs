@@ -94,7 +94,9 @@ impl Node {
     /// Whether others have been asked to keep what is held here, so that nothing may be added to it.
     pub(super) fn is_frozen(&self) -> bool {
         let asked = self.leaving.as_ref();
-        asked.is_some_and(|leaving| !leaving.holdings.is_empty()) || self.has_left()
+        asked.is_some_and(|leaving| !leaving.holdings.is_empty())
+            || self.has_left()
+            || self.is_expelled(&self.me.node)
     }
 
     /// Whether peers' bundles are turned away: what came in now, nobody would be asked to keep. Once
@@ -106,6 +108,9 @@ impl Node {
     /// Why nothing is taken any more, if so.
     pub(super) fn refusal_in_leaving(&self) -> Option<Rejection> {
         let gone = self.has_left();
+        if let Some(rejection) = self.refusal_of_expelled() {
+            return Some(rejection);
+        }
         if !gone && self.leaving.is_none() {
             return None;
         }

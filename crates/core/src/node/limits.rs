@@ -14,7 +14,11 @@ pub const BATCH_BUNDLES_MAX: usize = 512;
 pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most requests that wait inside the node.
 pub const WAITING_MAX: usize = 10_000;
-/// Most bundles that are held while they wait for an earlier one, or for the disk.
+/// Most orchestras that somebody has written in and nobody has opened yet. What belongs to further
+/// ones is taken once their opening has come: whoever makes up names fills no memory with them.
+pub const NAMELESS_ORCHESTRAS_MAX: usize = 1_024;
+/// Most bundles, in all orchestras together, that are held while they wait for an earlier one, or for
+/// the disk.
 pub const INCOMING_MAX: usize = 8_192;
 /// Most bytes of these.
 pub const INCOMING_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -97,7 +101,8 @@ pub const STAMPS_AHEAD_MS_MAX: u64 = 30_000;
 pub const HEADERS_KEPT_MAX: usize = 64;
 /// How often the same refusal of the same agent is told (ms): in between it is counted.
 pub const INCIDENT_EVERY_MS: u64 = 10_000;
-/// Most kinds of refusals that are gathered at once; more of them are refused and told to nobody else.
+/// Most kinds of refusals that are gathered at once; more of them are counted together, one kind for
+/// each orchestra.
 pub const INCIDENT_KINDS_MAX: usize = 1_024;
 /// Most records in one page.
 pub const PAGE_RECORDS_MAX: usize = 1_000;

@@ -76,7 +76,8 @@ impl Node {
     /// so themselves; anybody else knocks, again and again, because a knock can be lost.
     pub(super) fn join(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {
         let now_ms = context.now_ms();
-        if self.is_member() || self.has_left() || now_ms < self.next_join_ms {
+        let gone = self.has_left() || self.is_expelled(&self.me.node);
+        if gone || self.is_member() || now_ms < self.next_join_ms {
             return;
         }
         let first = self.next_join_ms == 0;
@@ -157,7 +158,8 @@ impl Node {
             return;
         };
         for member in cluster.folds.members.all(Stamp::MAX) {
-            let wanted = member.admit.node != self.me.node && !member.left;
+            let gone = member.left || member.expelled;
+            let wanted = member.admit.node != self.me.node && !gone;
             if wanted && !member.admit.address.is_empty() {
                 let (node, address) = (member.admit.node, member.admit.address.clone());
                 out.push(Output::Address { node, address });
@@ -192,6 +194,7 @@ impl Node {
                     removal_votes: votes.len() as u16,
                     removed: member.removal.is_some(),
                     left: member.left,
+                    expelled: member.expelled,
                 });
             }
         }
@@ -223,7 +226,8 @@ impl Node {
         let spaces = || self.spaces.values();
         Weight {
             folds: spaces().map(|space| space.folds.weight()).sum(),
-            incoming: spaces().map(|space| space.incoming.len()).sum(),
+            orchestras: self.spaces.len(),
+            incoming: self.waiting_bundles().0,
             documents: spaces().map(|space| space.documents.loaded_count()).sum(),
             waiting: self.waiters.len() + self.deferred.len() + self.queue.len(),
             recent_bytes: self.recent.bytes(),
@@ -241,6 +245,8 @@ impl Node {
 pub struct Weight {
     /// Values in the views of all orchestras.
     pub folds: usize,
+    /// Orchestras that room is made for.
+    pub orchestras: usize,
     /// Bundles that wait for earlier ones or for the disk.
     pub incoming: usize,
     /// Documents in memory.

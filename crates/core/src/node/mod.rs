@@ -12,6 +12,8 @@ mod batch;
 mod bundle;
 mod clock;
 mod documents;
+mod door;
+mod expulsion;
 mod files;
 mod incoming;
 mod input;
@@ -153,6 +155,8 @@ pub struct Node {
     jobs: Jobs,
     peers: BTreeMap<NodeId, Peer>,
     gossip: Membership,
+    windows: door::Windows,
+    expulsions: expulsion::Expulsions,
     /// Keys of held agents that were derived lately.
     held_keys: BTreeMap<OrchestraId, BTreeMap<String, SigningKey>>,
     granted: Granted,
@@ -293,7 +297,9 @@ impl Node {
             };
             let members = &cluster.folds.members;
             let left = members.last_words(&life.node, life.incarnation);
-            let head = if life == self.me && left.is_none() {
+            let head = if let Some(head) = self.expelled_head(&orchestra, &life.node) {
+                head
+            } else if life == self.me && left.is_none() {
                 // This node itself cannot stamp below what it has given.
                 self.clock.now(0)
             } else {

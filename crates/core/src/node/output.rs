@@ -83,6 +83,12 @@ pub enum Output {
         /// `host:port`.
         address: String,
     },
+    /// A node was removed from the cluster by its root: close its connection, and turn it away,
+    /// whatever certificate it has. Said once in each process.
+    Exclude {
+        /// Who.
+        node: NodeId,
+    },
     /// Something worth a line in the log or a counter.
     Note(Note),
     /// The disk is in an unknown state, or this life was removed from the cluster: make the node

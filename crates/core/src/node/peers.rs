@@ -55,7 +55,18 @@ impl Node {
         let peer = self.peers.entry(from).or_default();
         peer.heard_ms = Some(context.now_ms());
         peer.silent_since_ms = None;
-        self.take_frame(context, from, frame, out);
+        if self.is_expelled(&from) {
+            return;
+        }
+        let outsider = self.is_outsider(&from);
+        let heard = if outsider {
+            self.about_joining(frame)
+        } else {
+            Some(frame)
+        };
+        if let Some(frame) = heard {
+            self.take_frame(context, from, frame, out);
+        }
     }
 
     fn take_frame(
@@ -138,6 +149,7 @@ impl Node {
     ) -> Vec<Vec<u8>> {
         let mut fresh = Vec::new();
         let mut holes = BTreeSet::new();
+        let mut waiting = self.waiting_bundles();
         for bytes in bundles {
             let lost = self.is_lost(bytes);
             if lost.is_none() && self.is_held(bytes) {
@@ -149,7 +161,11 @@ impl Node {
                     if let Some(hole) = lost {
                         self.found(carried);
                         holes.insert(hole);
-                    } else if self.line_up(from, carried, out) {
+                    } else if !self.knows(&carried.header().log.node) {
+                        // It may have been admitted where this node has not looked yet.
+                        self.counters.bundles_refused += 1;
+                        self.unsettled_until_ms = context.now_ms() + limits::SUMMARY_IDLE_MS;
+                    } else if self.line_up(from, carried, &mut waiting, out) {
                         fresh.push(bytes.to_vec());
                     }
                 }
@@ -188,22 +204,30 @@ impl Node {
     }
 
     /// Puts a good bundle where the next batch finds it. Says whether it was new.
-    fn line_up(&mut self, from: NodeId, carried: Carried, out: &mut Vec<Output>) -> bool {
+    fn line_up(
+        &mut self,
+        from: NodeId,
+        carried: Carried,
+        waiting: &mut (usize, usize),
+        out: &mut Vec<Output>,
+    ) -> bool {
         let header = *carried.header();
         let me = self.me;
-        if header.log == me {
+        if header.log == me || !self.may_begin(&carried) {
             return false;
         }
         let space = self.space_entry(header.orchestra);
         let full = |times: usize| {
-            space.incoming.len() >= limits::INCOMING_MAX * times
-                || space.incoming.bytes() >= limits::INCOMING_BYTES_MAX * times
+            waiting.0 >= limits::INCOMING_MAX * times
+                || waiting.1 >= limits::INCOMING_BYTES_MAX * times
         };
         // What continues its log makes room; without it, all that stands behind it would stay.
         let held = space.logs.get(&header.log).map_or(0, |state| state.seq);
         if full(2) || (full(1) && header.seq != held + 1) {
             return false;
         }
+        waiting.0 += 1;
+        waiting.1 += carried.bytes().len();
         if let Some(known) = space.incoming.get(&header.log, header.seq)
             && known.digest() != carried.digest()
         {
@@ -260,6 +284,10 @@ impl Node {
     }
 
     pub(super) fn space_entry(&mut self, id: OrchestraId) -> &mut Space {
+        if !self.spaces.contains_key(&id) {
+            self.spaces.insert(id, Space::new(id));
+            self.cut_expelled_in(id);
+        }
         self.spaces.entry(id).or_insert_with(|| Space::new(id))
     }
 

@@ -36,6 +36,10 @@ impl Node {
                 Code::NotMember,
                 "only nodes do this, of themselves",
             )),
+            Action::Remove(expulsion) => {
+                self.may_expel(orchestra, agent, &expulsion)?;
+                Ok(Action::Remove(expulsion))
+            }
             Action::Signal(_) => self.signal(context, orchestra, agent, action),
             Action::Claim { .. } | Action::Renew { .. } | Action::Release { .. } => {
                 let lease_ms_max = self.config.lease_ms_max;

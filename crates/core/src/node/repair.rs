@@ -1,10 +1,11 @@
 //! Repair: summaries, vectors, requests for what is missing, and the search for forks.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use unisono_model::{Digest, ForkProof, LogId, NodeId, OrchestraId, wire::Blob};
 
+use super::door::window;
 use super::jobs::Purpose;
 use super::output::{Class, Note, Output};
 use super::pursuit::Pursuit;
@@ -12,7 +13,9 @@ use super::{Node, limits};
 use crate::carriage::proves_fork;
 use crate::context::Context;
 use crate::journal::{Entry, EntryKey};
-use crate::replication::{Frame, LogHead, RANGE_BYTES_MAX, SignedHeader};
+use crate::replication::{
+    Frame, LogHead, PROOFS_MAX, RANGE_BYTES_MAX, SUMMARY_MAX, SignedHeader, VECTOR_MAX,
+};
 
 /// Bundles that were written lately, to be served without the disk.
 #[derive(Debug, Default)]
@@ -93,18 +96,25 @@ impl Node {
         to: NodeId,
         out: &mut Vec<Output>,
     ) {
-        let frame = self.summary(context, true);
+        let frame = self.summary(context, &to, true);
         self.send(to, Class::Repair, &frame, out);
     }
 
-    fn summary(&mut self, context: &Context<'_>, ask: bool) -> Frame {
-        let spaces = self
-            .spaces
-            .values_mut()
-            .take(crate::replication::SUMMARY_MAX);
-        let orchestras = spaces
-            .map(|space| (space.id, space.vector_digest()))
-            .collect();
+    /// The cluster's own orchestra is always in it; of the others as many as there is room for, the
+    /// next ones next time. An outsider is told of that one alone.
+    fn summary(&mut self, context: &Context<'_>, to: &NodeId, ask: bool) -> Frame {
+        let (outsider, cluster) = (self.is_outsider(to), self.cluster);
+        let spaces = self.spaces.keys().copied();
+        let others: Vec<OrchestraId> = spaces.filter(|id| *id != cluster && !outsider).collect();
+        let (mut told, next) = window(others, self.windows.orchestras, SUMMARY_MAX - 1);
+        self.windows.orchestras = next;
+        told.push(cluster);
+        told.sort_unstable();
+        let told = told.iter().filter_map(|id| {
+            let space = self.spaces.get_mut(id)?;
+            Some((*id, space.vector_digest()))
+        });
+        let orchestras = told.collect();
         Frame::Summary {
             wall_ms: context.wall_ms(),
             ask,
@@ -125,9 +135,22 @@ impl Node {
             // It only says what its clock shows.
             return;
         }
+        let (outsider, cluster) = (self.is_outsider(&from), self.cluster);
         let theirs: BTreeMap<OrchestraId, Digest> = theirs.iter().copied().collect();
+        let mut told = theirs.keys().filter(|id| **id != cluster).copied();
+        let part = (theirs.len() >= SUMMARY_MAX)
+            .then(|| told.next().zip(told.next_back()))
+            .flatten();
+        let speaks_of = |id: &OrchestraId| {
+            let within = part.is_none_or(|(first, last)| first <= *id && *id <= last);
+            *id == cluster || (within && !outsider)
+        };
         let mut differ: Vec<OrchestraId> = Vec::new();
-        for space in self.spaces.values_mut() {
+        for space in self
+            .spaces
+            .values_mut()
+            .filter(|space| speaks_of(&space.id))
+        {
             if theirs.get(&space.id) != Some(&space.vector_digest()) {
                 differ.push(space.id);
             }
@@ -143,7 +166,7 @@ impl Node {
                 peer.behind = 0;
             }
             if ask {
-                let frame = self.summary(context, false);
+                let frame = self.summary(context, &from, false);
                 self.send(from, Class::Repair, &frame, out);
             }
         } else {
@@ -170,9 +193,18 @@ impl Node {
         out: &mut Vec<Output>,
     ) {
         let space = self.spaces.get(&orchestra);
-        let mut logs = space.map_or_else(Vec::new, |space| space.logs.heads());
-        logs.truncate(crate::replication::VECTOR_MAX);
+        let logs = space.map_or_else(Vec::new, |space| space.logs.heads());
         let proofs = space.map_or_else(Vec::new, |s| s.logs.proofs().cloned().collect());
+        let next = self.windows.vectors.get(&orchestra).copied();
+        let next = next.unwrap_or_default();
+        let (logs, next_log) = window(logs, next.0, VECTOR_MAX);
+        let (proofs, next_proof) = window(proofs, next.1, PROOFS_MAX);
+        if (next_log, next_proof) == (0, 0) {
+            self.windows.vectors.remove(&orchestra);
+        } else {
+            let next = (next_log, next_proof);
+            self.windows.vectors.insert(orchestra, next);
+        }
         let frame = Frame::Vector {
             orchestra,
             ask,
@@ -194,20 +226,21 @@ impl Node {
     ) {
         let now_ms = context.now_ms();
         let me = self.me;
-        let space = self.space_entry(orchestra);
+        // Whatever a peer names, there is no room made for it before a bundle of it has come.
+        let space = self.spaces.get(&orchestra);
         let mut wanted = Vec::new();
         let mut forked = Vec::new();
         let mut lacks = 0;
         for head in theirs {
-            let state = space.logs.get(&head.log);
+            let state = space.and_then(|space| space.logs.get(&head.log));
             let held = state.map_or(0, |state| state.seq);
             let cut = state.and_then(|state| state.cut);
-            if head.seq > held && head.log != me && cut.is_none_or(|cut| held + 1 < cut) {
+            let lacked = head.seq > held && head.log != me && cut.is_none_or(|cut| held + 1 < cut);
+            if lacked && self.knows(&head.log.node) {
                 wanted.push((head.log, held + 1, head.seq));
             }
             let known = space
-                .headers
-                .get(&head.log)
+                .and_then(|space| space.headers.get(&head.log))
                 .and_then(|h| h.get(&head.seq))
                 .copied();
             let differs = known.is_some_and(|(header, _)| header.digest() != head.head);
@@ -216,7 +249,12 @@ impl Node {
             }
         }
         let place: BTreeMap<LogId, u64> = theirs.iter().map(|h| (h.log, h.seq)).collect();
-        for (log, state) in space.logs.iter() {
+        let part = (theirs.len() >= VECTOR_MAX)
+            .then(|| place.keys().next().zip(place.keys().next_back()))
+            .flatten();
+        let held = space.into_iter().flat_map(|space| space.logs.iter());
+        let speaks_of = |log: &LogId| part.is_none_or(|(first, last)| first <= log && log <= last);
+        for (log, state) in held.filter(|(log, _)| speaks_of(log)) {
             lacks += state
                 .seq
                 .saturating_sub(place.get(log).copied().unwrap_or(0));
@@ -401,14 +439,16 @@ impl Node {
         }
         for proof in proofs {
             let header = proof.one.0;
-            let cut = self
-                .spaces
-                .get(&header.orchestra)
-                .and_then(|space| space.logs.get(&header.log))
-                .and_then(|state| state.cut);
+            // Of what is not here nothing has to be cut: a proof comes again, as long as what is held
+            // differs without it.
+            let Some(space) = self.spaces.get(&header.orchestra) else {
+                continue;
+            };
+            let cut = space.logs.get(&header.log).and_then(|state| state.cut);
             let queued = self.jobs.new_proofs.contains(&proof);
             if cut.is_none_or(|cut| header.seq < cut)
                 && !queued
+                && self.knows(&header.log.node)
                 && proves_fork(&proof, self.config.cluster, context.verifier)
             {
                 self.jobs.new_proofs.push(proof);
@@ -419,14 +459,25 @@ impl Node {
         }
     }
 
+    /// Proofs are on disk. However many logs end, everybody is told of an orchestra once.
+    pub(super) fn adopt_proofs(&mut self, proofs: Vec<ForkProof>, out: &mut Vec<Output>) {
+        let proofs = proofs.into_iter();
+        let cut = proofs.filter_map(|proof| self.adopt_proof(proof, out));
+        for orchestra in cut.collect::<BTreeSet<_>>() {
+            for (node, _) in self.current_members() {
+                self.send_vector(node, orchestra, false, out);
+            }
+        }
+    }
+
     /// A proof is on disk: its log ends before the fork, and if more of it had been folded, the
-    /// orchestra is folded again.
-    pub(super) fn adopt_proof(&mut self, proof: ForkProof, out: &mut Vec<Output>) {
+    /// orchestra is folded again. Gives back the orchestra, if the log was not cut there before.
+    fn adopt_proof(&mut self, proof: ForkProof, out: &mut Vec<Output>) -> Option<OrchestraId> {
         let header = proof.one.0;
         let (orchestra, log, seq) = (header.orchestra, header.log, header.seq);
         let space = self.space_entry(orchestra);
         if !space.logs.prove_fork(proof) {
-            return;
+            return None;
         }
         space.vector_changed();
         space.incoming.cut(&log, seq);
@@ -446,8 +497,6 @@ impl Node {
         if folded && let Some(space) = self.spaces.get_mut(&orchestra) {
             space.folds.upset();
         }
-        for (node, _) in self.current_members() {
-            self.send_vector(node, orchestra, false, out);
-        }
+        Some(orchestra)
     }
 }

@@ -10,6 +10,7 @@ use unisono_model::{
     Action, AgentId, Code, Digest, Enrol, Held, Incident, OrchestraId, Place, RecordBody, Rejection,
 };
 
+use super::space::as_agent;
 use super::{Node, limits, submit};
 use crate::context::Context;
 use crate::orchestra::fact::Fact;
@@ -210,12 +211,8 @@ impl Node {
             return;
         }
         let now_ms = context.now_ms();
-        let key = (orchestra, agent, rejection.code);
-        if self.incidents.len() >= limits::INCIDENT_KINDS_MAX && !self.incidents.contains_key(&key)
-        {
-            return;
-        }
-        let incident = Incident {
+        let mut key = (orchestra, agent, rejection.code);
+        let mut incident = Incident {
             agent,
             token: body.token,
             deed: body.action.name().to_string(),
@@ -223,6 +220,21 @@ impl Node {
             detail: shortened(&rejection.detail),
             times: 1,
         };
+        let full = self.incidents.len() >= limits::INCIDENT_KINDS_MAX;
+        if full && !self.incidents.contains_key(&key) {
+            // Whoever has many agents refused at once hides nobody behind them: who else was is
+            // counted together.
+            let own = as_agent(self.me.node);
+            key = (orchestra, own, Code::Busy);
+            incident = Incident {
+                agent: own,
+                token: None,
+                deed: "others".into(),
+                rule: "others".into(),
+                detail: "of too many kinds at once to be told one by one".into(),
+                times: 1,
+            };
+        }
         let Some(known) = self.incidents.get_mut(&key) else {
             let repeated = Repeated {
                 told_ms: now_ms,

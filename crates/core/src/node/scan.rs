@@ -154,6 +154,7 @@ impl Node {
         for proof in space.logs.proofs() {
             logs.prove_fork(proof.clone());
         }
+        logs.cut_off_as(&space.logs);
         let held = space.logs.iter().filter(|(_, state)| state.seq > 0);
         let todo = held
             .map(|(log, state)| {
@@ -378,6 +379,9 @@ impl Node {
                     if logs.prove_fork(proof.clone()) {
                         folds.upset();
                     }
+                }
+                if logs.cut_off_as(&space.logs) {
+                    folds.upset();
                 }
                 folds.name.clone_from(&space.folds.name);
                 space.folds = folds;

@@ -15,6 +15,7 @@ use super::limits;
 use super::living::{Living, Saved};
 use super::mend::Hole;
 use crate::carriage::Carried;
+use crate::orchestra::expulsions::Ends;
 use crate::orchestra::fact::Fact;
 use crate::orchestra::leaves::LastWords;
 use crate::orchestra::members::Members;
@@ -83,7 +84,7 @@ pub(super) struct Checkpoint {
     living: Saved,
 }
 
-const CHECKPOINT_VERSION: u8 = 8;
+const CHECKPOINT_VERSION: u8 = 9;
 
 impl Space {
     /// Whether views and documents are what the logs say: nothing waits to be folded or built again.
@@ -271,6 +272,22 @@ impl Space {
         heads.sort_unstable();
         heads.truncate(unisono_model::limits::PREDECESSORS_MAX);
         heads
+    }
+
+    /// Ends the logs of a node that was removed. Gives back those that end earlier than known.
+    pub(super) fn cut_off(&mut self, node: NodeId, ends: Ends) -> Vec<LogId> {
+        let shorter = self.logs.cut_off(node, ends);
+        for (log, cut) in &shorter {
+            self.incoming.cut(log, *cut);
+            if let Some(headers) = self.headers.get_mut(log) {
+                headers.retain(|seq, _| seq < cut);
+            }
+            if self.logs.get(log).is_some_and(|state| state.seq >= *cut) {
+                self.folds.upset();
+            }
+            self.vector_changed();
+        }
+        shorter.into_iter().map(|(log, _)| log).collect()
     }
 
     /// Remembers a header for the search for forks.

@@ -71,6 +71,8 @@ impl Node {
             jobs: Jobs::default(),
             peers: BTreeMap::new(),
             gossip,
+            windows: super::door::Windows::default(),
+            expulsions: super::expulsion::Expulsions::default(),
             held_keys: BTreeMap::new(),
             granted: super::losers::Granted::default(),
             recent: Recent::default(),

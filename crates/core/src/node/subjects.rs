@@ -75,6 +75,7 @@ pub(super) fn rules_the_cluster(work: &Work) -> bool {
                 | Action::Present(_)
                 | Action::Guard
                 | Action::Fence(_)
+                | Action::Remove(_)
         )
     };
     match work {

@@ -66,7 +66,7 @@ impl Node {
         if idle && (sure && (work || edits) || !self.jobs.new_proofs.is_empty()) {
             at_ms = 0;
         }
-        if !self.is_member() && !self.has_left() {
+        if !self.is_member() && !self.has_left() && !self.is_expelled(&self.me.node) {
             at_ms = at_ms.min(self.next_join_ms);
         }
         let open = !self.is_closed();
@@ -107,6 +107,7 @@ impl Node {
         let now_ms = context.now_ms();
         self.vote(context);
         self.tell_addresses(out);
+        self.tell_expelled(out);
         self.announce(context, out);
         self.care_for_folds(context, out);
         self.care_for_holes(context, out);

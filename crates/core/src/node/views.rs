@@ -23,7 +23,7 @@ impl Node {
     /// A view that grows is voted for too: only whoever is in it counts when the next one shrinks.
     pub(super) fn vote(&mut self, context: &mut Context<'_>) {
         let now_ms = context.now_ms();
-        if self.clock_unsure(now_ms) || self.is_frozen() {
+        if self.clock_unsure(now_ms) || self.is_frozen() || !self.has_read_expelled() {
             return;
         }
         self.note_silence(now_ms);
@@ -175,6 +175,7 @@ impl Node {
     /// Claims are folded under the views that hold; where these have changed, what was folded under
     /// others is marked to be folded again.
     pub(super) fn stand_on_members(&mut self) {
+        self.cut_expelled();
         let Some(cluster) = self.spaces.get(&self.cluster) else {
             return;
         };
@@ -188,7 +189,7 @@ impl Node {
     /// Why this life must end and another begin, if it must.
     pub(super) fn life_is_over(&self) -> Option<&'static str> {
         let members = &self.spaces.get(&self.cluster)?.folds.members;
-        if self.has_left() {
+        if self.has_left() || self.is_expelled(&self.me.node) {
             // It stays as it is until its machine is switched off; another life would come back.
             return None;
         }

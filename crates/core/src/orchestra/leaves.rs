@@ -16,6 +16,8 @@ use unisono_model::{Incarnation, Leave, LogEnd, LogId, NodeId, OrchestraId, Plac
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Leaves {
     lives: BTreeMap<LogId, LastWords>,
+    /// Nodes that a root has removed: for views as if they had left.
+    expelled: BTreeMap<NodeId, LastWords>,
 }
 
 /// What a life that leaves has said, all parts together.
@@ -50,6 +52,19 @@ impl Leaves {
         }
     }
 
+    /// A root has removed a node. Of several times the first counts.
+    pub fn expel(&mut self, node: NodeId, place: Place, staying: &[LogId]) {
+        let known = self.expelled.get(&node).and_then(|words| words.said);
+        if known.is_none_or(|said| place < said) {
+            let words = LastWords {
+                ends: BTreeMap::new(),
+                staying: staying.iter().copied().collect(),
+                said: Some(place),
+            };
+            self.expelled.insert(node, words);
+        }
+    }
+
     /// What a life said when it left, if it has.
     pub fn of(&self, life: &LogId) -> Option<&LastWords> {
         self.lives.get(life).filter(|words| words.said.is_some())
@@ -64,8 +79,11 @@ impl Leaves {
             Since::Vote(place) => said > place,
             Since::Life(incarnation) => life.incarnation == *incarnation,
         });
+        let expelled = self.expelled.get(node);
+        let expelled = expelled.and_then(|words| Some((words.said?, words)));
         meant
             .map(|(_, said, words)| (said, words))
+            .chain(expelled)
             .min_by_key(|(said, _)| *said)
     }
 
@@ -109,7 +127,7 @@ impl Leaves {
     /// A list, then those to whom the last of it left the cluster if all of it have left, and so on.
     fn lists(&self, first: Vec<(NodeId, Since)>) -> impl Iterator<Item = Vec<(NodeId, Since)>> {
         // Two who left the cluster to each other would have it go round for ever.
-        let most = self.lives.len() + 1;
+        let most = self.lives.len() + self.expelled.len() + 1;
         core::iter::successors(Some(first), |list| self.heirs(list)).take(most)
     }
 

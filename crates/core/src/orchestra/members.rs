@@ -5,16 +5,22 @@
 //! but take and keep no topic; one longest lease later they are waited for no longer, and every
 //! lease from before has ended. Or they leave by their own word ([`super::leaves`]), and nothing of
 //! theirs ends.
+//!
+//! Whose word counts is a fixpoint: the founder's does, and that of whoever was admitted by a word
+//! that counts. A certificate alone makes nobody a member, nor does a node's own word.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{Action, Admit, Digest, Incarnation, LogId, NodeId, Place, Stamp, ViewVote};
+use unisono_model::{
+    Action, Admit, Digest, Expulsion, Incarnation, LogId, NodeId, Place, Stamp, ViewVote,
+};
 
 use super::FoldRules;
 use super::claims::Standing;
+use super::expulsions::Expelled;
 use super::fact::Fact;
 use super::leaves::{LastWords, Leaves, Since, Voted};
 use super::views::Views;
@@ -23,8 +29,11 @@ use super::views::Views;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Members {
     admissions: BTreeMap<NodeId, BTreeMap<Incarnation, BTreeMap<Place, Admission>>>,
+    /// Admissions by nodes that nobody has admitted: they count once somebody has.
+    groundless: BTreeMap<Place, Admission>,
     views: Views,
     leaves: Leaves,
+    expelled: BTreeMap<NodeId, Expelled>,
     /// Whom the first view follows.
     #[serde(skip)]
     founder: Option<NodeId>,
@@ -69,12 +78,14 @@ pub struct Member<'a> {
     pub removal: Option<Removal>,
     /// Whether it has left of its own accord.
     pub left: bool,
+    /// Whether a root has removed it, for good.
+    pub expelled: bool,
 }
 
 impl Member<'_> {
     /// Whether it takes part: no view left it out, and it has not left.
     pub fn stays(&self) -> bool {
-        self.removal.is_none() && !self.left
+        self.removal.is_none() && !self.left && !self.expelled
     }
 }
 
@@ -121,24 +132,64 @@ impl Footing {
 impl Members {
     /// Takes in a record. Only nodes may speak here, each in a log of its own.
     pub fn insert(&mut self, fact: &Fact, rules: &FoldRules) {
+        if let Action::Remove(expulsion) = &fact.body.action {
+            // Nobody but a root says so: see `capability::need`.
+            if !rules.sabotage.removed_readmitted {
+                self.expel(fact.place, expulsion);
+            }
+            return self.derive(rules);
+        }
         if fact.agent.0 != fact.log.node.0 {
             return;
         }
         match &fact.body.action {
             Action::Admit(admit) => {
-                let lives = self.admissions.entry(admit.node).or_default();
                 let admission = Admission {
                     admit: admit.clone(),
                     by: fact.log,
                 };
-                let places = lives.entry(admit.incarnation).or_default();
-                places.insert(fact.place, admission);
+                self.groundless.insert(fact.place, admission);
+                self.ground(rules);
             }
             Action::VoteView(vote) => self.views.insert(fact.log.node, fact.place, vote),
             Action::Leave(leave) => self.leaves.insert(fact.log, fact.place, leave),
             _ => return,
         }
         self.derive(rules);
+    }
+
+    fn expel(&mut self, place: Place, expulsion: &Expulsion) {
+        let one = Expelled::new(place, expulsion);
+        self.leaves.expel(expulsion.node, place, &expulsion.staying);
+        match self.expelled.get_mut(&expulsion.node) {
+            Some(known) => known.and(one),
+            None => drop(self.expelled.insert(expulsion.node, one)),
+        }
+    }
+
+    /// The nodes that a root has removed.
+    pub fn expelled(&self) -> &BTreeMap<NodeId, Expelled> {
+        &self.expelled
+    }
+
+    /// Takes in the admissions whose authors were admitted, until there are none.
+    fn ground(&mut self, rules: &FoldRules) {
+        loop {
+            let admitted = &self.admissions;
+            let counts = |by: &NodeId| {
+                rules.sabotage.ghosts_admitted || *by == rules.founder || admitted.contains_key(by)
+            };
+            let mut groundless = self.groundless.iter();
+            let next = groundless.find(|(_, one)| counts(&one.by.node));
+            let Some(place) = next.map(|(place, _)| *place) else {
+                return;
+            };
+            if let Some(admission) = self.groundless.remove(&place) {
+                let lives = self.admissions.entry(admission.admit.node).or_default();
+                let places = lives.entry(admission.admit.incarnation).or_default();
+                places.insert(place, admission);
+            }
+        }
     }
 
     /// Derives views and removals again, after loading or after a new record.
@@ -163,7 +214,8 @@ impl Members {
                 };
                 // A life that has left is not waited for as it is: a view that merely does not list
                 // it any more, and ends no lease, must not make it one of which some is unknown.
-                let left = self.leaves.of(&life).is_some();
+                let gone = self.expelled.contains_key(node);
+                let left = gone || self.leaves.of(&life).is_some();
                 let views = self.views.installed().iter();
                 let left_out = self.staying.iter().zip(views);
                 let left_out = left_out.filter(|((_, staying), view)| {
@@ -246,6 +298,7 @@ impl Members {
                 since: since.map(|(p, _)| p.stamp).min().unwrap_or(Stamp::MIN),
                 removal: self.removal_of(node, *life),
                 left: self.last_words(node, *life).is_some(),
+                expelled: self.expelled.contains_key(node),
             });
         }
         members
@@ -313,6 +366,18 @@ impl Members {
         })
     }
 
+    /// Whether a node was ever admitted, in any life.
+    pub fn was_admitted(&self, node: &NodeId) -> bool {
+        self.admissions.contains_key(node)
+    }
+
+    /// Whether a node takes part, in its latest life.
+    pub fn stays(&self, node: &NodeId) -> bool {
+        let lives = self.admissions.get(node);
+        let latest = lives.and_then(|lives| lives.keys().next_back());
+        latest.is_some_and(|life| self.is_member(node, *life))
+    }
+
     /// Whether a life may count as a member's: admitted, left out by no view, and not gone.
     pub fn is_member(&self, node: &NodeId, incarnation: Incarnation) -> bool {
         let admitted = self
@@ -320,6 +385,7 @@ impl Members {
             .get(node)
             .is_some_and(|lives| lives.contains_key(&incarnation));
         admitted
+            && !self.expelled.contains_key(node)
             && self.removal_of(node, incarnation).is_none()
             && self.last_words(node, incarnation).is_none()
     }
@@ -330,13 +396,44 @@ impl Members {
     }
 
     /// The members that have voted for a view without this life.
+    ///
+    /// One of them is enough to end it: whoever has voted a life out can never vote it in again, so
+    /// that it would be in nobody's way for ever. But the vote must be one that could ever help to
+    /// install a view: by a member, on the list of a view that holds or on the first one's own, and
+    /// about a life that was admitted. What an outsider says of a member is noise, also in a life
+    /// that was voted out itself.
     pub fn voted_out_by(&self, life: LogId) -> BTreeSet<NodeId> {
         let against = self.views.votes().filter(|(vote, _)| {
-            let left_out =
-                |gone: &LogId| gone.node == life.node && gone.incarnation >= life.incarnation;
+            let left_out = |gone: &LogId| {
+                gone.node == life.node
+                    && gone.incarnation >= life.incarnation
+                    && self.was_life_admitted(gone)
+            };
             vote.removed.iter().any(left_out)
         });
-        against.flat_map(|(_, cast)| cast.keys().copied()).collect()
+        against
+            .flat_map(|(vote, cast)| cast.keys().map(move |voter| (vote, voter)))
+            .filter(|(vote, voter)| self.may_vote(vote, voter))
+            .map(|(_, voter)| *voter)
+            .collect()
+    }
+
+    fn was_life_admitted(&self, life: &LogId) -> bool {
+        let lives = self.admissions.get(&life.node);
+        lives.is_some_and(|lives| lives.contains_key(&life.incarnation))
+    }
+
+    /// Whether a vote is one of a member that is asked for it.
+    fn may_vote(&self, vote: &ViewVote, voter: &NodeId) -> bool {
+        let listed = |vote: &ViewVote| vote.members.binary_search(voter).is_ok();
+        let asked = if vote.base == ViewVote::GENESIS {
+            // The first view is one of the founder and of all that it has admitted by then.
+            true
+        } else {
+            let mut installed = self.views.installed().iter();
+            installed.any(|view| view.id == vote.base && listed(&view.vote))
+        };
+        asked && listed(vote) && self.stays(voter)
     }
 
     /// The votes that a node has cast on the view that follows the latest one.
@@ -395,7 +492,8 @@ impl Members {
     pub fn belongs_since(&self, node: &NodeId) -> Option<Stamp> {
         let mut since = None;
         for (incarnation, places) in self.admissions.get(node).into_iter().flatten() {
-            let over = self.removal_of(node, *incarnation).is_some()
+            let over = self.expelled.contains_key(node)
+                || self.removal_of(node, *incarnation).is_some()
                 || self.last_words(node, *incarnation).is_some();
             let first = places.keys().next().map(|place| place.stamp);
             since = if over { None } else { since.or(first) };

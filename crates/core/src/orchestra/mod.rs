@@ -9,6 +9,7 @@ pub mod brief;
 pub mod claims;
 pub mod coherence;
 pub mod course;
+pub mod expulsions;
 pub mod fact;
 pub mod files;
 pub mod horizon;

@@ -21,7 +21,7 @@ pub use super::lessons::view::*;
 pub use super::score::{BarrierView, CueView, OpeningView, PartyView, PlayerView, TempoView};
 use crate::replication::Cursor;
 pub use files::{ApprovalView, FileView, PlanView, WriteView};
-pub use status::{Counters, DamageView, MemberView, OrchestraView, StatusView};
+pub use status::{Counters, DamageView, EndsView, MemberView, OrchestraView, StatusView};
 
 mod files;
 mod status;
@@ -57,6 +57,8 @@ pub enum View {
     Trust(TrustView),
     /// To `Chains`.
     Chains(Vec<ChainCut>),
+    /// To `Ends`.
+    Ends(EndsView),
     /// To `Settings`.
     Settings(BTreeMap<Setting, u64>),
     /// To `Plan`; none: nobody has set one.

@@ -18,6 +18,9 @@ pub const SUMMARY_MAX: usize = 4096;
 /// Most logs in one vector or request.
 pub const VECTOR_MAX: usize = 8192;
 
+/// Most fork proofs that a vector has: with as many logs as it may have, they fit into a frame.
+pub const PROOFS_MAX: usize = 1024;
+
 /// What nodes say to each other. Bundles travel as the bytes that were signed.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Frame {

@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{Digest, ForkProof, LogEnd, LogId, NodeId, Stamp};
+use unisono_model::{Digest, ForkProof, Incarnation, LogEnd, LogId, NodeId, Stamp};
 
 use super::cursor::{Cursor, LogTag};
 use super::log::LogState;
@@ -14,6 +14,8 @@ use super::log::LogState;
 pub struct Logs {
     logs: BTreeMap<LogId, LogState>,
     proofs: BTreeMap<LogId, ForkProof>,
+    /// How much counts of the logs of nodes that were removed; nothing of one that is not named.
+    ends: BTreeMap<NodeId, BTreeMap<Incarnation, u64>>,
 }
 
 /// Where a log stands, as peers tell each other.
@@ -35,9 +37,11 @@ impl Logs {
 
     /// The state of a log, to be advanced.
     pub fn entry(&mut self, log: LogId) -> &mut LogState {
-        let proofs = &self.proofs;
+        let (proofs, ends) = (&self.proofs, &self.ends);
         self.logs.entry(log).or_insert_with(|| {
-            let cut = proofs.get(&log).map(|proof| proof.one.0.seq);
+            let forked = proofs.get(&log).map(|proof| proof.one.0.seq);
+            let ended = ends.get(&log.node).map(|ends| behind(ends, &log));
+            let cut = forked.into_iter().chain(ended).min();
             LogState {
                 cut,
                 tag: LogTag::of(&log),
@@ -145,6 +149,68 @@ impl Logs {
         reached
     }
 
+    /// Ends all logs of a node, those that are not named before their beginning. Gives back the logs
+    /// that end earlier than known, each with the bundle from which on nothing counts.
+    pub fn cut_off(
+        &mut self,
+        node: NodeId,
+        mut ends: BTreeMap<Incarnation, u64>,
+    ) -> Vec<(LogId, u64)> {
+        if let Some(known) = self.ends.get(&node) {
+            // What was cut once stays cut.
+            ends.retain(|life, seq| {
+                *seq = known.get(life).map_or(0, |end| (*end).min(*seq));
+                *seq > 0
+            });
+        }
+        let mut shorter = Vec::new();
+        let own = self.logs.iter_mut().filter(|(log, _)| log.node == node);
+        for (log, state) in own {
+            let cut = behind(&ends, log);
+            if state.cut.is_none_or(|known| cut < known) {
+                state.cut = Some(cut);
+                shorter.push((*log, cut));
+            }
+        }
+        self.ends.insert(node, ends);
+        shorter
+    }
+
+    /// Ends logs as others of the same orchestra end. Says whether any became shorter than it is held.
+    pub fn cut_off_as(&mut self, other: &Self) -> bool {
+        let mut upset = false;
+        for (node, ends) in &other.ends {
+            let cut = self.cut_off(*node, ends.clone());
+            let held = |(log, cut): &(LogId, u64)| {
+                self.logs.get(log).is_some_and(|state| state.seq >= *cut)
+            };
+            upset |= cut.iter().any(held);
+        }
+        upset
+    }
+
+    /// The stamp up to which nothing of a node can come any more whose logs were ended: the highest
+    /// there is, once they are held up to there.
+    pub fn cut_off_up_to(&self, node: &NodeId, ends: &BTreeMap<Incarnation, u64>) -> Stamp {
+        let reached = ends.iter().map(|(life, end)| {
+            let log = LogId {
+                node: *node,
+                incarnation: *life,
+            };
+            let Some(state) = self.logs.get(&log) else {
+                return Stamp::MIN;
+            };
+            let forked = self.proofs.get(&log);
+            let forked = forked.is_some_and(|proof| state.seq + 1 >= proof.one.0.seq);
+            if state.seq >= *end || forked {
+                Stamp::MAX
+            } else {
+                state.stamp
+            }
+        });
+        reached.min().unwrap_or(Stamp::MAX)
+    }
+
     /// Adds a proof that a log forked. Says whether it cuts the log shorter than known.
     pub fn prove_fork(&mut self, proof: ForkProof) -> bool {
         let (log, seq) = (proof.one.0.log, proof.one.0.seq);
@@ -157,7 +223,7 @@ impl Logs {
         }
         self.proofs.insert(log, proof);
         let state = self.entry(log);
-        state.cut = Some(seq);
+        state.cut = Some(state.cut.map_or(seq, |known| known.min(seq)));
         true
     }
 
@@ -165,6 +231,11 @@ impl Logs {
     pub fn proofs(&self) -> impl Iterator<Item = &ForkProof> {
         self.proofs.values()
     }
+}
+
+/// The bundle from which on nothing counts of a log of a node that was removed.
+fn behind(ends: &BTreeMap<Incarnation, u64>, log: &LogId) -> u64 {
+    ends.get(&log.incarnation).copied().unwrap_or(0) + 1
 }
 
 #[cfg(test)]

@@ -54,6 +54,8 @@ pub(crate) const RULES: FoldRules = FoldRules {
         arrivals_doubled: false,
         supersession_by_arrival: false,
         outcomes_doubled: false,
+        ghosts_admitted: false,
+        removed_readmitted: false,
     },
 };
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use ed25519_dalek::SigningKey;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
 use unisono_core::context::{Context, StrictVerifier};
@@ -13,7 +14,9 @@ use unisono_core::node::{
 use unisono_core::orchestra::view::View;
 use unisono_core::replication::Frame;
 use unisono_core::sabotage::Sabotage;
-use unisono_model::{Action, ClusterId, Incarnation, LogId, NodeId, OrchestraId, Rejection};
+use unisono_model::{
+    Action, AgentId, ClusterId, Incarnation, LogId, NodeId, OrchestraId, Rejection,
+};
 
 /// What a node has written.
 #[derive(Clone, Debug, Default)]
@@ -82,6 +85,10 @@ pub(crate) struct Loop {
     pub(crate) memories: Vec<Memory>,
     pub(crate) now_ns: u64,
     pub(crate) cut: Vec<(usize, usize)>,
+    /// Who turns whom away.
+    pub(crate) excluded: Vec<(usize, NodeId)>,
+    /// The key that issues first links, for nodes that are started from now on.
+    pub(crate) root: Option<AgentId>,
     /// Bundles that went to another region to be passed on there: who sent which to whom.
     pub(crate) relayed: Vec<(usize, usize, Vec<u8>)>,
     regions: Vec<&'static str>,
@@ -100,6 +107,11 @@ pub(crate) struct Loop {
 
 pub(crate) const CLUSTER: ClusterId = ClusterId([7; 16]);
 const START_NS: u64 = 1_700_000_000_000_000_000;
+
+/// The root of rights.
+pub(crate) fn root_key() -> SigningKey {
+    SigningKey::from_bytes(&[0xee; 32])
+}
 
 /// What a node sees of its machine.
 fn context<'a>(
@@ -134,6 +146,8 @@ impl Loop {
             memories: vec![Memory::default(); count],
             now_ns: START_NS,
             cut,
+            excluded: Vec::new(),
+            root: Some(AgentId(root_key().verifying_key().to_bytes())),
             relayed: Vec::new(),
             regions,
             ahead_ms: vec![0; count],
@@ -161,7 +175,7 @@ impl Loop {
             vec![(self.nodes[0].id(), String::new())]
         };
         let config = Config {
-            root: None,
+            root: self.root,
             founder: seeds.first().map(|(node, _)| *node),
             cluster: CLUSTER,
             secret: [index as u8 + 1; 32],
@@ -242,6 +256,7 @@ impl Loop {
                     Output::Reply { ticket, result } => {
                         assert!(self.replies.insert(ticket, result).is_none(), "two answers");
                     }
+                    Output::Exclude { node } => self.excluded.push((index, node)),
                     Output::Note(_) | Output::Publish { .. } | Output::Address { .. } => {}
                     Output::Restart { reason } => {
                         let revived = self.revived.as_mut();
@@ -253,6 +268,42 @@ impl Loop {
                 }
             }
         }
+    }
+
+    /// What a node wants to be done about an input, none of which is done but what goes to disk.
+    pub(crate) fn outputs(&mut self, index: usize, input: Input) -> Vec<Output> {
+        let mut all = Vec::new();
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let mut out = Vec::new();
+            let mut verifier = StrictVerifier;
+            let mut context = context(
+                self.now_ns,
+                self.ahead_ms[index],
+                &mut self.rng,
+                &mut verifier,
+            );
+            self.nodes[index].handle(&mut context, input, &mut out);
+            for output in &out {
+                if let Output::Load {
+                    load,
+                    orchestra,
+                    log,
+                    from_seq,
+                    bytes_max,
+                } = output
+                {
+                    let memory = &mut self.memories[index];
+                    let stretch = memory.read(*orchestra, *log, *from_seq, *bytes_max);
+                    inputs.push_back(Input::Loaded {
+                        load: *load,
+                        stretch,
+                    });
+                }
+            }
+            all.extend(out);
+        }
+        all
     }
 
     fn note_relay(&mut self, from: usize, to: usize, bytes: &[u8]) {

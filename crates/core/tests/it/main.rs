@@ -1,5 +1,6 @@
 //! Tests of the core from outside: nodes on a loop of memory, and the laws of the folds.
 
+mod abuse;
 mod backdating;
 mod bounds;
 mod capability;
@@ -7,6 +8,7 @@ mod crowds;
 mod election;
 mod ensemble;
 mod errors;
+mod expulsion;
 mod facts;
 mod files;
 mod folds;

@@ -360,9 +360,95 @@ fn a_forked_log_has_been_seen_to_its_end() {
     );
 }
 
+/// The vote of a fresh key, on a base that never was, against a life that never was, ended all lives
+/// of its node for ever.
+#[test]
+fn only_members_that_are_asked_end_a_life_and_only_one_that_was_admitted() {
+    let (mut facts, all, first) = five();
+    let ghost = life(9, 1);
+    let end_of_time = LogId {
+        node: all[0].node,
+        incarnation: Incarnation {
+            started_ms: u64::MAX,
+            nonce: u64::MAX,
+        },
+    };
+    let against = |facts: &[Fact]| members(facts).voted_out_by(all[0]);
+    for base in [
+        ViewVote::GENESIS,
+        first.id(),
+        Digest::of("test", &[b"never"]),
+    ] {
+        facts.push(vote(ghost, 6_000, &view(base, &[ghost], &[all[0]])));
+        facts.push(admit(ghost, ghost, 6_001));
+    }
+    let rest = &all[1..];
+    facts.push(vote(all[1], 6_002, &view(first.id(), rest, &[end_of_time])));
+    let never = Digest::of("test", &[b"never"]);
+    facts.push(vote(all[1], 6_003, &view(never, rest, &all[..1])));
+    facts.push(vote(all[1], 6_004, &view(first.id(), &all[2..], &all[..1])));
+    assert!(against(&facts).is_empty());
+    // One word of one who is asked is enough: it can never vote that life in again.
+    let two = view(first.id(), rest, &all[..1]);
+    facts.push(vote(all[1], 6_005, &two));
+    assert_eq!(
+        against(&facts).into_iter().collect::<Vec<_>>(),
+        [all[1].node]
+    );
+    // Who was left out itself, or left, says nothing about those who stay.
+    let (mut facts, all, first) = five();
+    let four = view(first.id(), &all[..4], &all[4..]);
+    facts.extend(all[..4].iter().map(|member| vote(*member, 7_000, &four)));
+    facts.push(vote(all[4], 7_001, &view(first.id(), &all[1..], &all[..1])));
+    assert!(members(&facts).voted_out_by(all[0]).is_empty());
+}
+
+/// Before the first view nobody asked who had written an admission, so that whoever had a certificate
+/// was waited for by everybody.
+#[test]
+fn admissions_count_from_the_founder_on_in_any_order() {
+    let (founder, second, third) = (life(1, 1), life(2, 1), life(3, 1));
+    let (ghost, crony) = (life(8, 1), life(9, 1));
+    let facts = [
+        admit(ghost, ghost, 900),
+        admit(ghost, crony, 901),
+        admit(crony, ghost, 902),
+        admit(second, third, 2_000),
+        admit(third, life(3, 2), 2_001),
+        // A member that starts again says so itself.
+        admit(life(2, 2), life(2, 2), 2_002),
+        admit(founder, second, 1_500),
+        admit(founder, founder, 1_000),
+    ];
+    let names = |members: &Members| {
+        let all = members.all(Stamp::MAX).into_iter();
+        all.map(|one| (one.admit.node, one.admit.incarnation))
+            .collect::<Vec<_>>()
+    };
+    let wanted: Vec<_> = [founder, life(2, 2), life(3, 2)]
+        .iter()
+        .map(|life| (life.node, life.incarnation))
+        .collect();
+    for turn in 0..facts.len() {
+        let mut turned = facts.clone();
+        turned.rotate_left(turn);
+        assert_eq!(names(&members(&turned)), wanted);
+        turned.reverse();
+        assert_eq!(names(&members(&turned)), wanted);
+    }
+    // Whom a member admits after all is one, and whom that one had admitted.
+    let mut facts = facts.to_vec();
+    facts.push(admit(third, crony, 3_000));
+    let members = members(&facts);
+    for late in [ghost, crony] {
+        assert!(members.is_member(&late.node, late.incarnation));
+        assert!(!members.terms(&late.node).is_empty());
+    }
+}
+
 /// Records of a cluster in which anybody may vote for anything.
 fn anything() -> impl Strategy<Value = Vec<Fact>> {
-    let step = (0_u8..3, 1_u8..6, 1_u8..6, 0_u8..32, 0_usize..4);
+    let step = (0_u8..3, 1_u8..9, 1_u8..6, 0_u8..32, 0_usize..4);
     prop::collection::vec(step, 0..40).prop_map(|steps| {
         let (mut facts, all, first) = five();
         let mut bases = vec![ViewVote::GENESIS, first.id()];
@@ -403,6 +489,8 @@ proptest! {
         }
         let again = members(&shuffled);
         prop_assert_eq!(whole.footing(), again.footing());
+        let all = |members: &Members| format!("{:?}", members.all(Stamp::MAX));
+        prop_assert_eq!(all(&whole), all(&again));
         prop_assert_eq!(whole.views().installed(), again.views().installed());
         // Whoever knows less knows fewer views, of the same stamps.
         let votes_dropped: Vec<Fact> = facts

@@ -6,11 +6,11 @@ use unisono_model::wire::{self, Signature};
 use unisono_model::{
     Action, AgentId, Approve, Arrival, BUNDLE_VERSION, BundleBody, BundleHeader, Carried, ChainId,
     ClusterId, Content, Cue, CueAnswer, CueWord, Curve, Decide, DecideKind, Digest, DocumentAppend,
-    DocumentKind, DocumentName, FileScope, Held, IdempotencyKey, Importance, Incarnation,
-    Judgement, Leave, LogEnd, LogId, Measure, Measured, Moved, NodeId, OrchestraEnd, OrchestraId,
-    Outcome, PhaseState, Plan, PlanPhase, Played, Project, RECORD_VERSION, RecordBody, RecordPlace,
-    Rejected, Remedy, Resolution, Resolve, Reviewed, SignedBundle, SignedRecord, Stamp, Tempo,
-    TempoSegment, Who, Write, check, limits,
+    DocumentKind, DocumentName, Expulsion, FileScope, Held, IdempotencyKey, Importance,
+    Incarnation, Judgement, Leave, LogEnd, LogId, Measure, Measured, Moved, NodeId, OrchestraEnd,
+    OrchestraId, Outcome, PhaseState, Plan, PlanPhase, Played, Project, RECORD_VERSION, RecordBody,
+    RecordPlace, Rejected, Remedy, Resolution, Resolve, Reviewed, SignedBundle, SignedRecord,
+    Stamp, Tempo, TempoSegment, Who, Write, check, limits,
 };
 
 pub(crate) fn record() -> (RecordPlace, SignedRecord) {
@@ -377,6 +377,77 @@ fn a_farewell_is_these_bytes_and_names_each_end_once() {
         last: true,
     };
     let action = Action::Leave(full);
+    assert!(check::action(&action).is_ok());
+    assert!(wire::encode(&action).len() < limits::RECORD_BYTES_MAX - 1_024);
+}
+
+#[test]
+fn a_removal_is_these_bytes_and_names_each_log_once() {
+    let end = |orchestra: u8, seq: u64| OrchestraEnd {
+        orchestra: OrchestraId([orchestra; 16]),
+        end: LogEnd {
+            incarnation: Incarnation {
+                started_ms: 5,
+                nonce: 4,
+            },
+            seq,
+        },
+    };
+    let removal = Expulsion {
+        node: NodeId([0xcc; 32]),
+        ends: vec![end(0xaa, 3)],
+        staying: vec![LogId {
+            node: NodeId([0xbb; 32]),
+            incarnation: end(0, 0).end.incarnation,
+        }],
+        reason: "r".into(),
+    };
+    let (aa, bb, cc) = ("aa".repeat(16), "bb".repeat(32), "cc".repeat(32));
+    let action = Action::Remove(removal.clone());
+    assert_eq!(
+        hex(&wire::encode(&action)),
+        format!("1e{cc}01{aa}05040301{bb}05040172")
+    );
+    assert!(check::action(&action).is_ok());
+    let with = |ends: Vec<OrchestraEnd>| {
+        let removal = removal.clone();
+        check::action(&Action::Remove(Expulsion { ends, ..removal })).is_ok()
+    };
+    assert!(with(Vec::new()), "nothing of it counts");
+    assert!(!with(vec![end(1, 3), end(1, 4)]), "one log twice");
+    assert!(!with(vec![end(2, 3), end(1, 3)]), "not in order");
+    assert!(!with(vec![end(1, 0)]), "where it began is not named");
+    let most = limits::EXPULSION_ENDS_MAX as u64;
+    let many = |count: u64| {
+        let ends = (0..count).map(|nonce| OrchestraEnd {
+            orchestra: OrchestraId([0xff; 16]),
+            end: LogEnd {
+                incarnation: Incarnation {
+                    started_ms: u64::MAX,
+                    nonce: u64::MAX - most + nonce,
+                },
+                seq: u64::MAX,
+            },
+        });
+        ends.collect::<Vec<_>>()
+    };
+    assert!(with(many(most)) && !with(many(most + 1)));
+    let full = Expulsion {
+        ends: many(most),
+        staying: (0..limits::MEMBERS_MAX)
+            .map(|node| {
+                let mut bytes = [0xff; 32];
+                bytes[0] = node as u8;
+                LogId {
+                    node: NodeId(bytes),
+                    incarnation: many(1)[0].end.incarnation,
+                }
+            })
+            .collect(),
+        reason: "r".repeat(limits::REASON_BYTES_MAX),
+        ..removal.clone()
+    };
+    let action = Action::Remove(full);
     assert!(check::action(&action).is_ok());
     assert!(wire::encode(&action).len() < limits::RECORD_BYTES_MAX - 1_024);
 }

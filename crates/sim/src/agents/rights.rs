@@ -33,7 +33,12 @@ pub struct Rights {
 
 /// The key of the root of rights under a seed: that of the agent after all others.
 pub fn root(seed: u64, agents: usize) -> AgentId {
-    AgentId(key(seed, agents as u64).verifying_key().to_bytes())
+    AgentId(root_key(seed, agents).verifying_key().to_bytes())
+}
+
+/// The key of the root.
+pub fn root_key(seed: u64, agents: usize) -> SigningKey {
+    key(seed, agents as u64)
 }
 
 /// Who has which rights: of each agent, and of the root after them. The first agent is the

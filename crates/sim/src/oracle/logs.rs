@@ -82,6 +82,13 @@ pub fn read(
     };
     let mut found = Vec::new();
     for (log, places) in &bundles {
+        if let Some(ends) = ground.expelled.get(&log.node) {
+            // What is behind the end of a log counts no more than what is behind a fork.
+            let end = ends.get(&(ground.orchestra, log.incarnation));
+            let cut = end.copied().unwrap_or(0) + 1;
+            let known = reading.forks.entry(*log).or_insert(cut);
+            *known = cut.min(*known);
+        }
         if places.values().any(|variants| variants.len() > 1) {
             reading.split.insert(*log);
         }

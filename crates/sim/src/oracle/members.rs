@@ -120,6 +120,7 @@ pub fn removals(facts: &[&Fact], founder: NodeId) -> Removals {
             _ => {}
         }
     }
+    removals.admissions = grounded(&removals.admissions, founder);
     let first = (ViewVote::GENESIS, vec![(founder, Since::Ever)]);
     let mut open: Vec<(Digest, Vec<(NodeId, Since)>)> = vec![first];
     while let Some((base, before)) = open.pop() {
@@ -143,6 +144,20 @@ pub fn removals(facts: &[&Fact], founder: NodeId) -> Removals {
         }
     }
     removals
+}
+
+/// The admissions that count: by the founder, or by somebody whom one of these admits.
+fn grounded(all: &[(Place, LogId, LogId)], founder: NodeId) -> Vec<(Place, LogId, LogId)> {
+    let mut known = BTreeSet::from([founder]);
+    loop {
+        let counts = all.iter().filter(|(.., by)| known.contains(&by.node));
+        let counts: Vec<_> = counts.copied().collect();
+        let before = known.len();
+        known.extend(counts.iter().map(|(_, whom, _)| whom.node));
+        if known.len() == before {
+            return counts;
+        }
+    }
 }
 
 /// When a life left of its own accord, and to whom it left the cluster.

@@ -23,7 +23,7 @@ pub use interference::{Told, interferences, meet};
 pub use lessons::{Lessons, lessons};
 pub use logs::{Fact, Reading, proven, read};
 pub use members::{Removals, removals};
-pub use rights::Ground;
+pub use rights::{Expelled, Ground, expelled};
 pub use tasks::{Task, tasks};
 pub use together::{Gate, Together, together};
 

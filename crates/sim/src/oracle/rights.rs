@@ -9,13 +9,14 @@ use unisono_core::context::StrictVerifier;
 use unisono_core::orchestra::trust::TOKEN_KEPT_MS;
 use unisono_model::capability::{Operations, Scope, Tier};
 use unisono_model::{
-    Action, AgentId, ClusterId, Digest, Fence, FenceTarget, Measure, OrchestraId, Place,
+    Action, AgentId, ClusterId, Digest, Fence, FenceTarget, Incarnation, Measure, NodeId,
+    OrchestraId, Place,
 };
 
 use super::logs::Fact;
 
 /// What verdicts rest on beside the records.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Ground {
     /// The cluster.
     pub cluster: ClusterId,
@@ -23,6 +24,35 @@ pub struct Ground {
     pub orchestra: OrchestraId,
     /// Who issues first links.
     pub root: AgentId,
+    /// Nodes that a root has removed, and how much of their logs counts.
+    pub expelled: Expelled,
+}
+
+/// By node: where each of its logs ends; nothing counts of one that is not named.
+pub type Expelled = BTreeMap<NodeId, BTreeMap<(OrchestraId, Incarnation), u64>>;
+
+/// Whom the records of the cluster's own orchestra remove. Of several words about a log the lowest
+/// counts.
+pub fn expelled(facts: &[Fact], root: AgentId) -> Expelled {
+    let mut all = Expelled::new();
+    for fact in facts.iter().filter(|fact| fact.agent == root) {
+        let Action::Remove(one) = &fact.body.action else {
+            continue;
+        };
+        let ends = one.ends.iter();
+        let ends = ends.map(|end| ((end.orchestra, end.end.incarnation), end.end.seq));
+        let ends: BTreeMap<_, u64> = ends.collect();
+        match all.get_mut(&one.node) {
+            None => drop(all.insert(one.node, ends)),
+            Some(known) => {
+                known.retain(|log, _| ends.contains_key(log));
+                for (log, end) in known {
+                    *end = ends[log].min(*end);
+                }
+            }
+        }
+    }
+    all
 }
 
 /// Each record that does not count, and whether something is missing that could still come.

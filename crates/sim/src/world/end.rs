@@ -90,11 +90,16 @@ impl World {
         self.is_agreed() && self.outsiders().is_empty()
     }
 
+    /// Whether a machine is no part of the cluster any more.
+    fn is_apart(&self, host: usize) -> bool {
+        self.hosts[host].gone || self.hosts[host].removed
+    }
+
     /// The machines whose nodes have not been admitted, by their own word.
     fn outsiders(&mut self) -> Vec<usize> {
         let nodes = 0..self.scenario.nodes;
         nodes
-            .filter(|host| !self.hosts[*host].gone && !self.counts_itself(*host))
+            .filter(|host| !self.is_apart(*host) && !self.counts_itself(*host))
             .collect()
     }
 
@@ -114,7 +119,7 @@ impl World {
         [self.workplace, self.home].into_iter().all(|place| {
             let mut vectors = BTreeSet::new();
             (0..self.scenario.nodes).all(|host| {
-                self.hosts[host].gone
+                self.is_apart(host)
                     || self.hash(host, place, at).is_some_and(|hash| {
                         vectors.insert(hash.vector);
                         vectors.len() == 1
@@ -169,6 +174,15 @@ impl World {
             let Some(status) = self.status(host) else {
                 continue;
             };
+            if self.hosts[host].removed {
+                continue;
+            }
+            let machines: BTreeSet<NodeId> = self.hosts.iter().map(|host| host.id).collect();
+            let mut shown = status.members.iter().map(|member| member.node);
+            if let Some(ghost) = shown.find(|node| !machines.contains(node)) {
+                let why = format!("machine {host} counts {ghost:?}, whom nobody has admitted");
+                self.checks.violated(self.now, "I9", why);
+            }
             let verdict = self.checks.membership.settled(host, &status.members);
             self.checks.say(self.now, "I9", verdict);
         }
@@ -421,6 +435,18 @@ impl World {
         }
     }
 
+    /// Whom the cluster's own orchestra removes, by all that it holds.
+    fn expelled_at_home(&mut self, disks: &[Vec<Entry>], proofs: &[Vec<u8>]) -> oracle::Expelled {
+        let ground = oracle::Ground {
+            cluster: self.common.cluster,
+            orchestra: self.home,
+            root: self.common.root,
+            expelled: oracle::Expelled::new(),
+        };
+        let all = oracle::read(disks, proofs, &ground, &mut self.memo);
+        oracle::expelled(&all.facts, self.common.root)
+    }
+
     /// The union of what the machines' disks hold of an orchestra, but for a liar's copy. It is
     /// read once for all judges of one moment, who do not change it.
     fn reading(&mut self, place: OrchestraId) -> Rc<Reading> {
@@ -444,6 +470,12 @@ impl World {
             cluster: self.common.cluster,
             orchestra: place,
             root: self.common.root,
+            expelled: if place == self.home {
+                self.expelled_at_home(&disks, &proofs)
+            } else {
+                let home = self.reading(self.home);
+                oracle::expelled(&home.facts, self.common.root)
+            },
         };
         let reading = Rc::new(oracle::read(&disks, &proofs, &ground, &mut self.memo));
         self.readings.insert(place, (self.now, reading.clone()));

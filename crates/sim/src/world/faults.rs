@@ -56,9 +56,12 @@ impl World {
             Fault::Rollback { host, down_ns } => self.roll_back(host, down_ns),
             Fault::Flip { host, down_ns } => self.flip(host, down_ns),
             Fault::Leave { host, away_ns } => self.leave(host, away_ns),
+            Fault::Remove { host, by } => self.remove(host, by),
             Fault::Twin => self.clone_liar(),
             Fault::Garbage => self.send_garbage(),
             Fault::Backdate => self.backdate(),
+            Fault::Ghost => self.send_ghost(),
+            Fault::Flood => self.send_flood(),
         }
     }
 

@@ -4,9 +4,11 @@
 mod end;
 mod faults;
 mod forgery;
+mod ghosts;
 mod judge;
 mod perform;
 mod power;
+mod removal;
 mod talk;
 mod wires;
 
@@ -15,7 +17,7 @@ use std::rc::Rc;
 
 use unisono_core::journal::Stretch;
 use unisono_core::node::{Answer, BatchId, DiskFailure, Input, LoadId, Output};
-use unisono_model::{Action, ClusterId, Digest, Held, NodeId, OrchestraId, Setting};
+use unisono_model::{Action, ClusterId, Digest, Held, LogId, NodeId, OrchestraId, Setting};
 
 use crate::agents::{Agent, Character, Heard, Letter, Place, rights};
 use crate::chance::Chance;
@@ -126,8 +128,10 @@ pub struct World {
     backlog: BTreeMap<usize, Vec<Event>>,
     /// The last answer to a judge.
     heard_by_judge: Option<Result<Answer, unisono_model::Rejection>>,
-    /// Machines that lie: the liar and its copy.
+    /// Machines that lie: the liar and its copy, and whoever was removed.
     liars: Vec<usize>,
+    /// The log at which the root has introduced itself to the cluster, and its last record there.
+    root_at: Option<(LogId, Digest)>,
     twin: Option<usize>,
     /// Agents whose latest record was taken by a liar.
     misled: BTreeSet<usize>,
@@ -175,6 +179,7 @@ impl World {
             seed,
             network: Network::new(seed, &sites, plan.weather),
             liars: plan.liar.into_iter().collect(),
+            root_at: None,
             plan,
             home: OrchestraId::of(cluster, "cluster"),
             workplace: OrchestraId::of(cluster, WORKPLACE),

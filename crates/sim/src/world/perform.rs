@@ -127,6 +127,7 @@ impl World {
             Output::Reply { ticket, result } => self.reply(host, ticket, result),
             Output::Publish { .. } => self.counters.add("published"),
             Output::Address { node, .. } => self.learn_address(host, node),
+            Output::Exclude { .. } => self.counters.add("excluded"),
             Output::Note(note) => self.note(host, note),
             Output::Restart { reason } => self.restart_itself(host, reason),
         }

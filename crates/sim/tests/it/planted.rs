@@ -62,4 +62,6 @@ planted! {
     planted_arrivals_doubled "arrivals-doubled",
     planted_supersession_by_arrival "supersession-by-arrival",
     planted_outcomes_doubled "outcomes-doubled",
+    planted_removed_readmitted "removed-readmitted",
+    planted_ghosts_admitted "ghosts-admitted",
 }

@@ -345,7 +345,10 @@ impl Ring {
                 }
             }
             Output::Restart { reason } => self.refused = Some(reason.to_owned()),
-            Output::Note(_) | Output::Publish { .. } | Output::Address { .. } => {}
+            Output::Note(_)
+            | Output::Publish { .. }
+            | Output::Address { .. }
+            | Output::Exclude { .. } => {}
         }
     }
 }

@@ -25,6 +25,7 @@ pub(crate) mod plan;
 pub(crate) mod plot;
 pub(crate) mod record;
 pub(crate) mod reference;
+pub(crate) mod remove;
 pub(crate) mod resonance;
 mod scene;
 pub(crate) mod session;
@@ -74,6 +75,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Invite(args) => node::invite(&args, &config, &global),
         Command::Join(args) => block_on(node::join(args, config, global))?,
         Command::Leave(args) => block_on(leave::leave(args, config, global))?,
+        Command::Node(args) => block_on(remove::run(args, config, global))?,
         Command::Mark(mark::MarkArgs {
             command: mark::MarkCommand::Export { record },
         }) => mark::export(record, &config, &global),

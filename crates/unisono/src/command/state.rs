@@ -143,7 +143,9 @@ pub(crate) async fn members(session: &Session) -> Result<(), Failure> {
     let members = &reply.body.members;
     show_members(members)?;
     for member in members.iter().filter(|one| !one.stays()) {
-        let how = if member.left {
+        let how = if member.expelled {
+            "was removed by the root"
+        } else if member.left {
             "has left"
         } else {
             "was left out by a view"

@@ -61,6 +61,10 @@ impl Driver {
                 let _ = self.doors.published.send(orchestra);
             }
             Output::Address { node, address } => self.address(node, &address),
+            Output::Exclude { node } => {
+                tracing::warn!(%node, "the cluster's root has removed this node: it is turned away");
+                self.doors.transport.exclude(node);
+            }
             Output::Note(note) => self.note(&note),
             Output::Restart { reason } => self.restart = Some(Restart::Wanted(reason)),
         }

@@ -130,6 +130,8 @@ fn read(disks: &[Disk], membership: &Membership, orchestra: OrchestraId) -> Read
     let proofs = disks.iter().filter_map(|disk| disk.proofs.get(&orchestra));
     let proofs: Vec<Vec<u8>> = proofs.flatten().cloned().collect();
     let ground = Ground {
+        // A node that was removed is not judged by its disk.
+        expelled: oracle::Expelled::new(),
         cluster: membership.cluster,
         orchestra,
         // A cluster without a root has no tokens: no key signs for this one.

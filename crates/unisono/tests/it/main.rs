@@ -24,6 +24,7 @@ mod plans;
 mod process;
 mod reference;
 mod reference_agent;
+mod removing;
 mod replay;
 mod resonance;
 mod rights;

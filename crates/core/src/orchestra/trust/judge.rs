@@ -148,10 +148,13 @@ impl Court<'_> {
                 self.operation(operation)?;
                 Ok(Lesson::Nothing)
             }
-            Need::Root if self.is_root() => Ok(Lesson::Guard),
+            Need::Root if self.is_root() => match action {
+                Action::Guard => Ok(Lesson::Guard),
+                _ => Ok(Lesson::Nothing),
+            },
             Need::Root => Err(void(
                 Code::NotAllowed,
-                "only a root of the cluster guards an orchestra",
+                "only a root of the cluster guards an orchestra or removes a node",
             )),
             Need::Authority => match action {
                 Action::Fence(fence) => self.fence(fence),

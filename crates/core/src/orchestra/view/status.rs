@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{ClusterId, Incarnation, LogId, NodeId, OrchestraId};
+use unisono_model::{ClusterId, Incarnation, LogId, NodeId, OrchestraEnd, OrchestraId};
 
 /// How the node is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -52,6 +52,17 @@ pub struct DamageView {
     pub asked: bool,
 }
 
+/// What the removal of a node would keep.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct EndsView {
+    /// Up to where each of its logs is held, in order.
+    pub ends: Vec<OrchestraEnd>,
+    /// The lives of the other members that stay, in order of nodes.
+    pub staying: Vec<LogId>,
+    /// Logs of which nothing would be kept, because a removal names so many and no more.
+    pub left_out: usize,
+}
+
 /// A member of the cluster.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct MemberView {
@@ -79,12 +90,14 @@ pub struct MemberView {
     pub removed: bool,
     /// It has left of its own accord.
     pub left: bool,
+    /// A root has removed it, for good.
+    pub expelled: bool,
 }
 
 impl MemberView {
-    /// Whether it takes part: no view left it out, and it has not left.
+    /// Whether it takes part: no view left it out, it has not left, and no root has removed it.
     pub fn stays(&self) -> bool {
-        !self.removed && !self.left
+        !self.removed && !self.left && !self.expelled
     }
 }
 

@@ -1,0 +1,108 @@
+//! Removing a node from the cluster, by the word of its root.
+
+use clap::{Args, Subcommand};
+use unisono_api::client::Reply;
+use unisono_api::dto::{ActionBody, Ends, Member, Members, RemoveBody};
+
+use super::session::Session;
+use crate::cli::Global;
+use crate::config::Config;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Format};
+
+/// `node`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct NodeArgs {
+    #[command(subcommand)]
+    command: NodeCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum NodeCommand {
+    /// Removes a node for good: a stolen or lost machine (roots only)
+    #[command(
+        after_help = "Example:\n  unisono node remove lab-3 --reason \"stolen\" --as root --key-file ./lab/root.key"
+    )]
+    Remove {
+        /// Its id, the beginning of it, or its name
+        node: String,
+        /// Why, in a sentence
+        #[arg(long, default_value = "")]
+        reason: String,
+        /// Nothing that it ever wrote stays; otherwise what the node asked here holds of it stays
+        #[arg(long)]
+        nothing_stays: bool,
+    },
+}
+
+/// Does what is asked about a node.
+pub(crate) async fn run(args: NodeArgs, config: Config, global: Global) -> Result<(), Failure> {
+    let NodeCommand::Remove {
+        node,
+        reason,
+        nothing_stays,
+    } = args.command;
+    let mut session = Session::new(config, global).await?;
+    // Whoever belongs to the cluster stands in its own orchestra, whichever one is worked in.
+    session.orchestra = "cluster".into();
+    let members: Reply<Members> = session.client.members().await?;
+    let member = one_of(&members.body.members, &node)?.clone();
+    let id = member.node.to_string();
+    let ends: Reply<Ends> = session.read("trust/ends", &[("node", &id)]).await?;
+    let Ends {
+        ends,
+        staying,
+        left_out,
+    } = ends.body;
+    if staying.is_empty() {
+        let words = format!(
+            "{} is the last member: without it the cluster would be gone; nothing changed",
+            member.name
+        );
+        return Err(Failure::new(Exit::Denied, "last_member", words));
+    }
+    let ends = if nothing_stays { Vec::new() } else { ends };
+    let (logs, others) = (ends.len(), staying.len());
+    let body = RemoveBody {
+        node: member.node,
+        ends,
+        staying,
+        reason,
+    };
+    let reply = session
+        .act(ActionBody::Remove(body), session.options())
+        .await?;
+    session.show_recorded(&reply)?;
+    if session.global.output != Format::Table {
+        return Ok(());
+    }
+    let unnamed = if left_out > 0 && !nothing_stays {
+        format!("; nothing of {left_out} more, for which there was no room")
+    } else {
+        String::new()
+    };
+    output::raw(&format!(
+        "{} ({id}) is removed for good: no node that knows it speaks with it, in whatever life\n\
+         what this node holds of {logs} logs of it stays{unnamed}; what comes from behind counts nowhere\n\
+         {others} other members learn of it as they hear each other\n\
+         its machine comes back by an invite alone, as a new node with a new directory\n",
+        member.name
+    ))
+}
+
+/// The member that is meant.
+fn one_of<'a>(members: &'a [Member], text: &str) -> Result<&'a Member, Failure> {
+    let named = |member: &&Member| {
+        member.name == text || (text.len() >= 4 && member.node.to_string().starts_with(text))
+    };
+    let found: Vec<&Member> = members.iter().filter(named).collect();
+    match found[..] {
+        [one] => Ok(one),
+        [] => Err(Failure::usage(format!("no member is called {text}")).next("unisono members")),
+        _ => Err(Failure::usage(format!(
+            "{} members are called {text}: say more of the id",
+            found.len()
+        ))
+        .next("unisono members")),
+    }
+}
