@@ -4,8 +4,8 @@ use alloc::string::String;
 
 use crate::capability::Tier;
 use crate::{
-    Action, Approve, Fence, FieldValue, Incident, Leave, Measure, NodeId, Reviewed, Signal,
-    TaskChange, Write, limits, path, wire::Malformed,
+    Action, Approve, Fence, FieldValue, Incident, Leave, Measure, NodeId, Reviewed, Rollback,
+    Signal, TaskChange, Write, limits, path, wire::Malformed,
 };
 
 /// Whether an action is within its limits.
@@ -53,6 +53,7 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
             nodes("removed members", removed)
         }
         Action::Leave(one) => leave(one),
+        Action::Rollback(one) => rollback(one),
         // Whether they are a token is for validity to say: a bad one is a void record, no bad bytes.
         Action::Present(token) => {
             count("bytes of the token", token.0.len(), limits::TOKEN_BYTES_MAX)
@@ -142,6 +143,17 @@ fn leave(leave: &Leave) -> Result<(), Malformed> {
     }
     let staying = leave.staying.iter().map(|life| &life.node);
     nodes("staying members", staying)
+}
+
+fn rollback(rollback: &Rollback) -> Result<(), Malformed> {
+    count("logs seen", rollback.seen.len(), limits::ROLLBACK_LOGS_MAX)?;
+    if !rollback
+        .seen
+        .is_sorted_by(|one, next| one.incarnation < next.incarnation)
+    {
+        return Err(Malformed::NotCanonical);
+    }
+    text("reason", &rollback.reason, limits::REASON_BYTES_MAX)
 }
 
 /// A view has one name: its lists name each node once, in one order.

@@ -273,6 +273,26 @@ impl Planted {
             name: "outcomes-doubled",
             breaks: &["I1"],
         },
+        Self {
+            name: "rollback-by-arrival",
+            breaks: &["I1"],
+        },
+        Self {
+            name: "rollback-of-rollback-ignored",
+            breaks: &["I1"],
+        },
+        Self {
+            name: "need-met-by-own-offer",
+            breaks: &["I14"],
+        },
+        Self {
+            name: "glob-only-downward",
+            breaks: &["I14"],
+        },
+        Self {
+            name: "overlap-won-by-later",
+            breaks: &["I14"],
+        },
     ];
 
     /// The one of this name.
@@ -310,6 +330,11 @@ impl Scenario {
             arrivals_doubled: name == "arrivals-doubled",
             supersession_by_arrival: name == "supersession-by-arrival",
             outcomes_doubled: name == "outcomes-doubled",
+            rollback_by_arrival: name == "rollback-by-arrival",
+            rollback_of_rollback_ignored: name == "rollback-of-rollback-ignored",
+            need_met_by_own_offer: name == "need-met-by-own-offer",
+            glob_only_downward: name == "glob-only-downward",
+            overlap_won_by_later: name == "overlap-won-by-later",
         }
     }
 

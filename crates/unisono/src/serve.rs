@@ -171,6 +171,7 @@ fn begin(
         stop: stopping.clone(),
         inspector: Arc::new(workspace),
         clock: Arc::new(move || told.shown()),
+        tokens: Arc::new(crate::tokens::Lazily::default()),
         metrics: Arc::new(move || metrics.text(&counted) + &timing.metrics()),
     };
     let mut router = unisono_api::server::router(handle, token);

@@ -16,6 +16,7 @@ mod metrics;
 mod probes;
 mod reads;
 mod refusal;
+mod rollback;
 mod serve;
 mod streams;
 mod terms;
@@ -29,7 +30,9 @@ use utoipa_axum::routes;
 
 pub use bind::{BearerToken, BindError, TokenError, bind};
 pub use description::openapi_json;
-pub use handle::{Asked, Call, Check, ClockShown, Inspector, NodeHandle, Readiness};
+pub use handle::{
+    Asked, Call, Check, ClockShown, CountBytes, CountTokens, Inspector, NodeHandle, Readiness,
+};
 pub use refusal::status;
 pub use serve::serve;
 
@@ -103,6 +106,8 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(lessons::decisions, writes::decide))
         .routes(routes!(lessons::fixes, writes::remedy))
         .routes(routes!(writes::outcome))
+        .routes(routes!(rollback::would))
+        .routes(routes!(writes::roll_back))
         .routes(routes!(beats::beats))
         .routes(routes!(streams::events))
         .routes(routes!(streams::dump))

@@ -69,7 +69,7 @@ async fn a_write_is_answered_with_all_that_a_reader_elsewhere_needs() {
 }
 
 /// One request for each kind of action, in the words of the friendly routes.
-fn friendly() -> [(&'static str, &'static str, Value); 22] {
+fn friendly() -> [(&'static str, &'static str, Value); 23] {
     let mark = "ab".repeat(32);
     [
         ("POST", "agents", json!({"name": "ada", "role": "builder"})),
@@ -185,6 +185,11 @@ fn friendly() -> [(&'static str, &'static str, Value); 22] {
             "fixes/outcome",
             json!({"agent": "ada", "remedy": mark, "helped": true}),
         ),
+        (
+            "POST",
+            "rollback",
+            json!({"agent": "ada", "to": "2026-01-31T09:00:00Z", "reason": "it went wrong"}),
+        ),
     ]
 }
 
@@ -206,7 +211,7 @@ async fn every_action_has_its_friendly_route() {
     let expected = [
         "enrol", "presence", "signal", "claim", "renew", "release", "mark", "task", "task",
         "advance", "settings", "plan", "write", "approve", "tempo", "arrive", "cue", "answer",
-        "played", "decide", "remedy", "outcome",
+        "played", "decide", "remedy", "outcome", "rollback",
     ];
     assert_eq!(names, expected);
     let world = node.world.lock().unwrap();

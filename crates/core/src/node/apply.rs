@@ -86,6 +86,7 @@ impl Node {
         let now_ms = context.now_ms();
         let header = staged.carried.header();
         let observed = self.clock.observe(header.stamp, self.time_ns(context));
+        let now = self.now(context);
         let Some(space) = self.spaces.get_mut(&staged.orchestra) else {
             return;
         };
@@ -112,6 +113,7 @@ impl Node {
                 space.folds.insert_void();
             }
         }
+        space.folds.ripen(now);
         let body = staged.carried.body();
         space
             .documents

@@ -9,6 +9,8 @@ use unisono_model::{
 
 use super::Node;
 use super::lessons::lesson_precondition;
+use super::rollback::rollback_precondition;
+use super::space::Space;
 use crate::context::Context;
 use crate::orchestra::Reading;
 use crate::orchestra::horizon::Horizon;
@@ -63,9 +65,16 @@ impl Node {
                 };
                 let exists = space.folds.tasks.exists(&change.task, at);
                 task_precondition(&change, exists)?;
+                if let Some(evidence) = &change.evidence {
+                    is_witnessed(space, evidence)?;
+                }
                 space.folds.tasks.fill_replaces(&mut change, at);
                 Ok(Action::Task(change))
             }
+            Action::Rollback(rollback) => match self.spaces.get(&orchestra) {
+                Some(space) => rollback_precondition(space, at, *rollback),
+                None => Ok(Action::Rollback(rollback)),
+            },
             Action::Resolve(resolve) => {
                 let Some(reading) = self.reading(orchestra, at, &horizon) else {
                     return Ok(Action::Resolve(resolve));
@@ -105,6 +114,9 @@ impl Node {
         let Some(space) = self.spaces.get(&orchestra) else {
             return Ok(Action::Signal(signal));
         };
+        if let Some(evidence) = &signal.evidence {
+            is_witnessed(space, evidence)?;
+        }
         let course = &space.folds.course;
         if signal.lifetime_ms == 0 {
             let setting = match signal.kind {
@@ -133,6 +145,21 @@ impl Node {
         count.1 += 1;
         Ok(Action::Signal(signal))
     }
+}
+
+/// Whether evidence is a mark. It may have been made elsewhere and not have come yet: that is for
+/// whoever asks to wait for, since here nobody can tell it from one that was never made.
+fn is_witnessed(space: &Space, evidence: &Digest) -> Result<(), Rejection> {
+    if space.folds.agents.is_mark(evidence) {
+        return Ok(());
+    }
+    Err(Rejection::new(
+        Code::EvidenceUnknown,
+        format!("no mark {evidence} is known here yet; nothing changed"),
+    )
+    .hint(format!(
+        "if it was made at another node, ask again with the cursor that came with it; else {MAKE_A_MARK}"
+    )))
 }
 
 fn task_precondition(change: &unisono_model::TaskChange, exists: bool) -> Result<(), Rejection> {

@@ -87,7 +87,7 @@ pub(super) struct Checkpoint {
     living: Saved,
 }
 
-const CHECKPOINT_VERSION: u8 = 8;
+const CHECKPOINT_VERSION: u8 = 9;
 
 impl Space {
     /// Whether views and documents are what the logs say: nothing waits to be folded or built again.
@@ -263,6 +263,12 @@ impl Space {
         for (log, state) in self.logs.iter() {
             let seen = cursor.0.get(&LogTag::of(log)).copied().unwrap_or(0);
             if state.seq <= seen {
+                continue;
+            }
+            if seen == 0 {
+                // Every restart begins a log, and stamps nothing below its beginning.
+                let began = Stamp::from_ms(log.incarnation.started_ms);
+                from = from.min(began);
                 continue;
             }
             // What follows a bundle that was seen is stamped above it.

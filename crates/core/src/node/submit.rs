@@ -57,6 +57,12 @@ impl Node {
             self.waiters.push(Waiter::Submit(submit, deadline_ms));
             return;
         }
+        let now = self.now(context);
+        if let Some(space) = self.spaces.get_mut(&submit.orchestra)
+            && !space.refolding
+        {
+            space.folds.ripen(now);
+        }
         if self
             .spaces
             .get(&submit.orchestra)
@@ -270,6 +276,7 @@ impl Node {
         self.check_chain(orchestra, &record, &digest)?;
         self.check_enrolled(orchestra, record.agent, &body.action)?;
         self.check_rights(context, orchestra, record.agent, &body)?;
+        self.check_iteration(context, orchestra, body.iteration)?;
         let action = self.prepare(context, orchestra, record.agent, &body, seen)?;
         // A head that came between the agent's look and now is no reason to refuse: the change then
         // stands beside it, and both are shown.
@@ -441,6 +448,28 @@ impl Node {
             .hint("open a session again to learn where the chain stands"));
         }
         Ok(())
+    }
+
+    /// Whether there is an iteration yet: each that is named opens a document on every replica, and a
+    /// NEED that bears one to come would outlive its own.
+    fn check_iteration(
+        &self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        signed: u32,
+    ) -> Result<(), Rejection> {
+        let at = self.now(context);
+        let space = self.spaces.get(&orchestra);
+        let now = space.map_or(1, |space| space.folds.course.iteration(at));
+        if signed <= now {
+            return Ok(());
+        }
+        Err(Rejection::new(
+            Code::IterationWrong,
+            format!("signed for iteration {signed}; the current one is {now}; nothing changed"),
+        )
+        .hint("open a session again to learn the iteration, and sign for that")
+        .retry_after(200))
     }
 
     /// Where an agent's chain on this node stands.

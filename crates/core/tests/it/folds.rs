@@ -54,6 +54,11 @@ pub(crate) const RULES: FoldRules = FoldRules {
         arrivals_doubled: false,
         supersession_by_arrival: false,
         outcomes_doubled: false,
+        rollback_by_arrival: false,
+        rollback_of_rollback_ignored: false,
+        need_met_by_own_offer: false,
+        glob_only_downward: false,
+        overlap_won_by_later: false,
     },
 };
 

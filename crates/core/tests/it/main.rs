@@ -21,6 +21,7 @@ mod notes;
 mod patience;
 mod refolding;
 mod revival;
+mod rollback;
 mod timekeeper;
 mod timing;
 mod trust;

@@ -26,6 +26,7 @@ pub(crate) mod plot;
 pub(crate) mod record;
 pub(crate) mod reference;
 pub(crate) mod resonance;
+pub(crate) mod rollback;
 mod scene;
 pub(crate) mod session;
 pub(crate) mod signal;
@@ -160,6 +161,7 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         Command::Flow => resonance::flow(&session).await,
         Command::Layout(args) => layout::run(args, &session).await,
         Command::Diff(args) => difference::diff(args, &session).await,
+        Command::Rollback(args) => rollback::rollback(args, &session).await,
         Command::History(args) => history::history(args, &session).await,
         Command::Recover(args) => history::recover(args, &session).await,
         Command::Prompt(args) => history::prompt(args, &session).await,
