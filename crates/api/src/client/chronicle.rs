@@ -183,6 +183,15 @@ impl Chronicle {
         }
     }
 
+    /// An empty one that is told as of a moment, or as of now: it is handed records up to then and
+    /// later ones, which it passes over.
+    pub fn as_of(execution_ends: u64, at: Option<Stamp>) -> Self {
+        Self {
+            at,
+            ..Self::new(execution_ends)
+        }
+    }
+
     /// Reads every record that a node holds of an orchestra, up to a moment or all.
     ///
     /// # Errors
@@ -199,15 +208,10 @@ impl Chronicle {
             .read::<crate::dto::Settings>(orchestra, "settings", &query)
             .await?;
         let ends = settings.body.settings.get(&SettingWord::ExecutionEnds);
-        let mut chronicle = Self {
-            at,
-            ..Self::new(ends.copied().unwrap_or(u64::MAX))
-        };
+        let mut chronicle = Self::as_of(ends.copied().unwrap_or(u64::MAX), at);
         let mut dump = client.dump(orchestra, None).await?;
         while let Some(record) = dump.next().await? {
-            if at.is_none_or(|at| record.stamp.stamp <= at) {
-                chronicle.insert(record);
-            }
+            chronicle.insert(record);
         }
         Ok(chronicle)
     }
@@ -223,7 +227,8 @@ impl Chronicle {
             VerdictWord::Pending | VerdictWord::Void => false,
         };
         let place = (record.stamp.stamp, record.record);
-        if !counts || self.known.contains_key(&record.record) {
+        let later = self.at.is_some_and(|at| place.0 > at);
+        if !counts || later || self.known.contains_key(&record.record) {
             return;
         }
         if let Some(key) = record.key {

@@ -1,5 +1,6 @@
 //! The server: HTTP in, calls to the node, JSON out.
 
+mod address;
 mod beats;
 mod bind;
 mod body;
@@ -28,6 +29,7 @@ use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use address::ADDRESSES;
 pub use bind::{BearerToken, BindError, TokenError, bind};
 pub use description::openapi_json;
 pub use handle::{
@@ -108,6 +110,7 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(writes::outcome))
         .routes(routes!(rollback::would))
         .routes(routes!(writes::roll_back))
+        .routes(routes!(address::read, address::write))
         .routes(routes!(beats::beats))
         .routes(routes!(streams::events))
         .routes(routes!(streams::dump))

@@ -50,14 +50,7 @@ impl Node {
                 let Some(reading) = self.reading(orchestra, at, &horizon) else {
                     return Ok(action);
                 };
-                let now = reading.iteration();
-                if from == now {
-                    return Ok(action);
-                }
-                Err(Rejection::new(
-                    Code::IterationWrong,
-                    format!("iteration {from} cannot end now: the current one is {now}"),
-                ))
+                advance_precondition(&reading, from)
             }
             Action::Task(mut change) => {
                 let Some(space) = self.spaces.get(&orchestra) else {
@@ -92,6 +85,28 @@ impl Node {
             }
             other => Ok(other),
         }
+    }
+
+    /// Whether there is an iteration yet: each that is named opens a document on every replica, and a
+    /// NEED that bears one to come would outlive its own.
+    pub(super) fn check_iteration(
+        &self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        signed: u32,
+    ) -> Result<(), Rejection> {
+        let at = self.now(context);
+        let space = self.spaces.get(&orchestra);
+        let now = space.map_or(1, |space| space.folds.course.iteration(at));
+        if signed <= now {
+            return Ok(());
+        }
+        Err(Rejection::new(
+            Code::IterationWrong,
+            format!("signed for iteration {signed}; the current one is {now}; nothing changed"),
+        )
+        .hint("open a session again to learn the iteration, and sign for that")
+        .retry_after(200))
     }
 
     fn signal(
@@ -145,6 +160,18 @@ impl Node {
         count.1 += 1;
         Ok(Action::Signal(signal))
     }
+}
+
+/// Whether an iteration is the one that can end now.
+fn advance_precondition(reading: &Reading<'_>, from: u32) -> Result<Action, Rejection> {
+    let now = reading.iteration();
+    if from == now {
+        return Ok(Action::Advance { from });
+    }
+    Err(Rejection::new(
+        Code::IterationWrong,
+        format!("iteration {from} cannot end now: the current one is {now}"),
+    ))
 }
 
 /// Whether evidence is a mark. It may have been made elsewhere and not have come yet: that is for

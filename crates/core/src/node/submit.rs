@@ -450,28 +450,6 @@ impl Node {
         Ok(())
     }
 
-    /// Whether there is an iteration yet: each that is named opens a document on every replica, and a
-    /// NEED that bears one to come would outlive its own.
-    fn check_iteration(
-        &self,
-        context: &Context<'_>,
-        orchestra: OrchestraId,
-        signed: u32,
-    ) -> Result<(), Rejection> {
-        let at = self.now(context);
-        let space = self.spaces.get(&orchestra);
-        let now = space.map_or(1, |space| space.folds.course.iteration(at));
-        if signed <= now {
-            return Ok(());
-        }
-        Err(Rejection::new(
-            Code::IterationWrong,
-            format!("signed for iteration {signed}; the current one is {now}; nothing changed"),
-        )
-        .hint("open a session again to learn the iteration, and sign for that")
-        .retry_after(200))
-    }
-
     /// Where an agent's chain on this node stands.
     pub(super) fn chain_tip(&self, orchestra: OrchestraId, agent: AgentId) -> ChainTip {
         let log = self

@@ -19,6 +19,11 @@ use super::interference::words::files;
 use super::tasks::Circles;
 use super::view::{Phase, TaskView};
 
+mod over;
+mod pack;
+
+use pack::ranked;
+
 /// Most tasks at hand that are looked at.
 const TASKS_MAX: usize = 16;
 /// Most tasks that may be next and are looked at, most urgent first.
@@ -152,52 +157,6 @@ pub fn tokens(text: &str) -> u64 {
 }
 
 impl BriefView {
-    /// What of it fits into so many tokens, by whatever counts them, in the order in which it is
-    /// shown. Who and where the agent is is cut rather than left out.
-    #[must_use]
-    pub fn packed(mut self, tokens_max: u64, count: &dyn Fn(&str) -> u64) -> Self {
-        self.tokens_max = tokens_max.clamp(TOKENS_MIN, TOKENS_MAX);
-        let mut headed: BTreeSet<BriefPart> = BTreeSet::new();
-        let mut spent = 0;
-        let mut kept: Vec<BriefLine> = Vec::new();
-        for line in core::mem::take(&mut self.lines) {
-            let head = if headed.contains(&line.part) {
-                0
-            } else {
-                count(&heading(line.part))
-            };
-            let more = head + count(&shown(&line.text));
-            if spent + more > self.tokens_max && line.part != BriefPart::You {
-                *self.left_out.entry(line.part).or_default() += 1;
-                continue;
-            }
-            spent += more;
-            headed.insert(line.part);
-            kept.push(line);
-        }
-        // A text can have more tokens than its lines have one by one, and the first line may be all
-        // that there is room for.
-        loop {
-            self.lines.clone_from(&kept);
-            self.lines.sort_by_key(|line| (line.part, line.order));
-            self.tokens = count(&self.markdown());
-            if self.tokens <= self.tokens_max {
-                return self;
-            }
-            match kept.last_mut() {
-                Some(last) if last.part != BriefPart::You => {
-                    *self.left_out.entry(last.part).or_default() += 1;
-                    kept.pop();
-                }
-                Some(you) if !you.text.is_empty() => {
-                    let chars = you.text.chars().count() * 3 / 4;
-                    you.text = you.text.chars().take(chars).collect();
-                }
-                _ => return self,
-            }
-        }
-    }
-
     /// The brief as Markdown.
     pub fn markdown(&self) -> String {
         let mut text = String::new();
@@ -426,58 +385,6 @@ impl Reading<'_> {
         }
     }
 
-    /// What stood at an earlier time and does not any more: what it held, its tasks, what was in its
-    /// way, what bound it. What the folds cannot tell any more is left out.
-    fn brief_over(
-        &self,
-        name: &str,
-        since: Stamp,
-        held: &Held,
-        tasks: &BTreeSet<String>,
-        lines: &mut Lines,
-    ) {
-        let before = Stamp(since.0.saturating_sub(1));
-        if before < self.folds.readable_from() || before >= self.at {
-            return;
-        }
-        let then = Self {
-            at: before,
-            ..*self
-        };
-        let agents = then.named(name);
-        let mut old = Lines::default();
-        let mut over = |words: String| {
-            lines.add(BriefPart::Over, words, None);
-            if let Some(line) = lines.0.last_mut() {
-                line.since = since;
-            }
-        };
-        for topic in then.brief_held(&agents, &mut old).keys() {
-            if !held.contains_key(topic) {
-                let now = self.topic(topic).holding;
-                let now = now.map(|one| self.folds.agents.name(&one.agent));
-                let now = now.map_or_else(String::new, |who| format!("; {who} does"));
-                over(format!("you no longer hold {topic}{now}"));
-            }
-        }
-        for task in then.brief_tasks(name, &mut old) {
-            if !tasks.contains(&task) {
-                let status = self.folds.tasks.status(&task, self.at);
-                let status = status.map_or_else(String::new, |one| format!(" ({one:?})"));
-                over(format!("task {task} is no longer yours or is over{status}"));
-            }
-        }
-        let stood = then.interferences(Some(&agents), INTERFERENCES_MAX);
-        for one in stood.interferences.iter().filter(|one| one.is_open()) {
-            if self.interference(&one.id).is_none() {
-                over(format!("{} has ended", interference_words(one, &agents)));
-            }
-        }
-        for words in self.superseded_since(&then) {
-            over(format!("no longer binds: {words}"));
-        }
-    }
-
     fn brief_near(&self, agents: &BTreeSet<AgentId>, held: &Held, lines: &mut Lines) {
         let mut near: BTreeMap<AgentId, (Place, String)> = BTreeMap::new();
         for own in agents {
@@ -582,22 +489,6 @@ fn interference_words(one: &InterferenceView, agents: &BTreeSet<AgentId>) -> Str
         None if one.blocking => format!("{words}; blocks until resolved: {}", one.id),
         None => format!("{words}; resolve: {}", one.id),
     }
-}
-
-/// The most useful first: what is pinned, then by worth, where each further line of a part is worth a
-/// tenth less than the one before.
-fn ranked(lines: Vec<BriefLine>) -> Vec<BriefLine> {
-    let mut counts: BTreeMap<BriefPart, u32> = BTreeMap::new();
-    let mut ranked: Vec<(bool, u32, BriefLine)> = Vec::new();
-    for line in lines {
-        let count = counts.entry(line.part).or_default();
-        let worth = line.part.worth() * 10 / (10 + *count);
-        *count += 1;
-        let first = line.part == BriefPart::You || line.pinned;
-        ranked.push((!first, u32::MAX - worth, line));
-    }
-    ranked.sort_by_key(|(later, rank, line)| (*later, *rank, line.order));
-    ranked.into_iter().map(|(_, _, line)| line).collect()
 }
 
 /// The beginning of a text, on one line.

@@ -26,3 +26,4 @@ mod timekeeper;
 mod timing;
 mod trust;
 mod views;
+mod yielding;

@@ -147,14 +147,12 @@ async fn items(session: &Session, view: &View, at: &str) -> Result<Items, Failur
             let name = item[view.name].as_str().unwrap_or_default().to_owned();
             items.insert(name, item);
         }
-        match told.body["next_after"].as_str() {
-            Some(next) => after = Some(next.to_owned()),
+        let Some(next) = told.body["next_after"].as_str() else {
             // A full page that leads to no other is the beginning of something longer.
-            None => {
-                let whole = !view.paged || count < PAGE_ITEMS;
-                return Ok(Items { items, whole });
-            }
-        }
+            let whole = !view.paged || count < PAGE_ITEMS;
+            return Ok(Items { items, whole });
+        };
+        after = Some(next.to_owned());
     }
 }
 

@@ -1,5 +1,7 @@
 //! Goes back to an earlier time, or shows what that would set aside.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use serde_json::Value;
 use unisono_api::client::Reply;
@@ -57,16 +59,17 @@ fn shown(would: &RollbackShown, session: &Session) -> Result<(), Failure> {
     for record in &would.records {
         text.push_str(&super::record::in_a_line(record)?);
     }
+    // Writing to a string cannot fail.
     let more = would.sets_aside.saturating_sub(would.records.len() as u64);
     if more > 0 {
-        text.push_str(&format!("… and {more} more\n"));
+        let _ = writeln!(text, "… and {more} more");
     }
     for topic in &would.claimed {
         let words = format!("{topic} was claimed since and stays with whoever holds it");
-        text.push_str(&format!("{}\n", output::in_a_line(&words)));
+        let _ = writeln!(text, "{}", output::in_a_line(&words));
     }
     for why in &would.barred {
-        text.push_str(&format!("refused: {}\n", output::in_a_line(why)));
+        let _ = writeln!(text, "refused: {}", output::in_a_line(why));
     }
     output::raw(&text)
 }

@@ -4,6 +4,7 @@
     reason = "a test that cannot go on has failed, and says where"
 )]
 
+mod address;
 mod audit;
 mod clock;
 mod cluster;
@@ -27,6 +28,7 @@ mod reference_agent;
 mod replay;
 mod resonance;
 mod rights;
+mod rollback;
 mod run_023;
 mod service;
 mod settings;
