@@ -214,11 +214,10 @@ fn remedy() -> Remedy {
 
 /// One action of each shape that matters to a reader: plain, nested, lists, options.
 fn actions() -> Vec<(&'static str, Action)> {
-    let kind = AgentKind::Ai;
     let enrol = Enrol {
         name: "ada".into(),
         role: "writes the index".into(),
-        kind,
+        kind: AgentKind::Ai,
         tier: Some(unisono_model::capability::Tier::Executive),
     };
     let mark = Mark {
