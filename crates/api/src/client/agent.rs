@@ -404,7 +404,9 @@ impl SigningAgent {
                 Ok(Outcome::Recorded(Box::new(reply)))
             }
             Err(error) if elsewhere(&error) => Ok(Outcome::Lost(error)),
-            Err(error) if stale(&error, action) => Ok(Outcome::Stale(error)),
+            Err(error) if stale(&error, action, chain.session.iteration) => {
+                Ok(Outcome::Stale(error))
+            }
             Err(error) => Err(error),
         }
     }
@@ -567,9 +569,12 @@ fn elsewhere(error: &ClientError) -> bool {
 }
 
 /// Whether the record would be right if it were signed for another place.
-fn stale(error: &ClientError, action: &Action) -> bool {
+fn stale(error: &ClientError, action: &Action, signed: u32) -> bool {
     let moved = error.is_code(Code::ChainOrder) || error.is_code(Code::WrongLog);
-    let iteration =
-        error.is_code(Code::IterationWrong) && !matches!(action, Action::Advance { .. });
-    moved || iteration
+    // Whoever signs for a later iteration than it ends has not heard that the orchestra went back.
+    let ahead = match action {
+        Action::Advance { from } => signed > *from,
+        _ => true,
+    };
+    moved || (error.is_code(Code::IterationWrong) && ahead)
 }

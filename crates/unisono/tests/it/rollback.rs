@@ -59,6 +59,11 @@ fn an_orchestra_goes_back_and_shows_what_it_set_aside() {
             .iter()
             .all(|one| one["set_aside_by"]["record"] == record)
     );
+    let name = aside[0]["record"].as_str().unwrap();
+    let told = place
+        .run(&["--node", node.url.as_str(), "explain", name])
+        .out;
+    assert!(told.contains(&format!("set aside by {record}")), "{told}");
     let just_before = &aside[2]["stamp"]["stamp"];
     let then = ask(&["state", "--as-of", just_before.as_str().unwrap()]);
     assert_eq!(then["iteration"], 2);
