@@ -44,8 +44,7 @@ pub const TASKS_PAGE_MAX: usize = 1_000;
 pub const PAGE: usize = 100;
 /// Most of these in one answer.
 pub const PAGE_MAX: usize = 1_000;
-/// Interferences that are looked at for what an agent yields to: those that block come first, and
-/// each need among them may cost a question about a task.
+/// Interferences of an agent that are looked at for what it yields to: those that block come first.
 pub const YIELDED_LOOKED_MAX: usize = 256;
 /// Records in one page of a history, a dump or an event stream.
 pub const RECORDS_PAGE: usize = 256;

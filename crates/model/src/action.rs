@@ -10,7 +10,7 @@ use crate::capability::Tier;
 use crate::wire::{self, Blob};
 use crate::{
     Approve, Arrival, Cue, CueAnswer, Decide, Digest, Fence, Incarnation, Incident, LogEnd, LogId,
-    NodeId, OrchestraId, Outcome, Plan, Played, Remedy, Tempo, Write,
+    NodeId, OrchestraId, Outcome, Place, Plan, Played, Remedy, Stamp, Tempo, Write,
 };
 
 /// One thing that an agent does.
@@ -106,6 +106,9 @@ pub enum Action {
     /// A node is no member any more, in whatever life (cluster orchestra only). Only a root says so,
     /// and nobody can take it back.
     Remove(Expulsion),
+    /// The orchestra goes back to how it was at an earlier time: what was done since, as far as the
+    /// record says it was seen, is set aside. Nothing is erased.
+    Rollback(Box<Rollback>),
 }
 
 /// Who holds an agent's private key.
@@ -416,6 +419,27 @@ pub struct Expulsion {
     pub reason: String,
 }
 
+/// Sets aside what was done after a time. What it names is set aside, and nothing else: what came
+/// meanwhile from beyond a cut stands, since whoever wrote this had not seen it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// What stands above this stamp is set aside, as far as it was seen.
+    pub to: Stamp,
+    /// How far each log was seen, in order: of a log that is not named, nothing is set aside.
+    pub seen: Vec<LogEnd>,
+    /// Why, in words; may be empty.
+    pub reason: String,
+}
+
+impl Rollback {
+    /// Whether it sets aside what stands at a place, in a bundle of a log. `own` is its own place:
+    /// nothing above it can have been seen.
+    pub fn covers(&self, own: Place, place: Place, log: &LogId, bundle: u64) -> bool {
+        let seen = |end: &LogEnd| end.incarnation == log.incarnation && bundle <= end.seq;
+        self.to < place.stamp && place < own && self.seen.iter().any(seen)
+    }
+}
+
 /// The end of a log in an orchestra.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct OrchestraEnd {
@@ -487,7 +511,26 @@ impl Action {
             Self::Outcome(_) => "outcome",
             Self::Leave(_) => "leave",
             Self::Remove(_) => "remove",
+            Self::Rollback(_) => "rollback",
         }
+    }
+
+    /// Whether a [`Rollback`] sets it aside: what an orchestra has agreed on and said. What somebody
+    /// holds, may do or has witnessed, what stands in files, what was played, and how an agent is
+    /// stay as they are: it happened, and others may have acted on it outside of the orchestra.
+    pub fn is_revertible(&self) -> bool {
+        matches!(
+            self,
+            Self::Task(_)
+                | Self::Signal(_)
+                | Self::Resolve(_)
+                | Self::Decide(_)
+                | Self::Remedy(_)
+                | Self::Outcome(_)
+                | Self::Advance { .. }
+                | Self::Settings(_)
+                | Self::Plan(_)
+        )
     }
 
     /// Whether the record stands in the document of what lasts, not in its iteration's.
@@ -514,6 +557,7 @@ impl Action {
                 | Self::Outcome(_)
                 | Self::Leave(_)
                 | Self::Remove(_)
+                | Self::Rollback(_)
         )
     }
 }

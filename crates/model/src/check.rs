@@ -5,7 +5,7 @@ use alloc::string::String;
 use crate::capability::Tier;
 use crate::{
     Action, Approve, Expulsion, Fence, FieldValue, Incident, Leave, Measure, NodeId, OrchestraEnd,
-    Reviewed, Signal, TaskChange, Write, limits, path, wire::Malformed,
+    Reviewed, Rollback, Signal, TaskChange, Write, limits, path, wire::Malformed,
 };
 
 /// Whether an action is within its limits.
@@ -54,6 +54,7 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
         }
         Action::Leave(one) => leave(one),
         Action::Remove(one) => expulsion(one),
+        Action::Rollback(one) => rollback(one),
         // Whether they are a token is for validity to say: a bad one is a void record, no bad bytes.
         Action::Present(token) => {
             count("bytes of the token", token.0.len(), limits::TOKEN_BYTES_MAX)
@@ -161,6 +162,17 @@ fn expulsion(removal: &Expulsion) -> Result<(), Malformed> {
         "staying members",
         removal.staying.iter().map(|life| &life.node),
     )
+}
+
+fn rollback(rollback: &Rollback) -> Result<(), Malformed> {
+    count("logs seen", rollback.seen.len(), limits::ROLLBACK_LOGS_MAX)?;
+    if !rollback
+        .seen
+        .is_sorted_by(|one, next| one.incarnation < next.incarnation)
+    {
+        return Err(Malformed::NotCanonical);
+    }
+    text("reason", &rollback.reason, limits::REASON_BYTES_MAX)
 }
 
 /// A view has one name: its lists name each node once, in one order.

@@ -24,8 +24,8 @@ pub mod wire;
 
 pub use action::{
     Action, Admit, AgentKind, Enrol, Expulsion, Field, FieldChange, FieldValue, Held, Leave, Mark,
-    OrchestraEnd, Presence, Relation, Resolution, Resolve, Setting, Signal, SignalKind, Status,
-    TaskChange, TaskStatus, Urgency, ViewVote,
+    OrchestraEnd, Presence, Relation, Resolution, Resolve, Rollback, Setting, Signal, SignalKind,
+    Status, TaskChange, TaskStatus, Urgency, ViewVote,
 };
 pub use bundle::{
     BUNDLE_VERSION, BundleBody, BundleHeader, Carried, DocumentAppend, DocumentKind, DocumentName,

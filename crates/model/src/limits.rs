@@ -117,3 +117,9 @@ pub const SUPERSEDES_MAX: usize = 16;
 pub const ERROR_FORM_BYTES_MAX: usize = 2 * 1024;
 /// Most files that one remedy names.
 pub const REMEDY_FILES_MAX: usize = 32;
+/// Most logs of which one rollback sets something aside: with a nonce and a number each, they fit
+/// into a record.
+pub const ROLLBACK_LOGS_MAX: usize = 1_024;
+/// Most rollbacks of one orchestra that count, in order of their stamps: each costs a look at every
+/// record that is folded.
+pub const ROLLBACKS_MAX: usize = 256;

@@ -189,6 +189,12 @@ codes! {
     DecisionSuperseded "decision_superseded" Conflict,
     /// No remedy of this name is held.
     RemedyUnknown "remedy_unknown" NotFound,
+    /// Evidence that no mark known here is.
+    EvidenceUnknown "evidence_unknown" NotFound,
+    /// Nothing that can be set aside was done since.
+    RollbackEmpty "rollback_empty" NotFound,
+    /// Something done since cannot be set aside, and what can be rests on it.
+    RollbackBarred "rollback_barred" Conflict,
 }
 
 impl Rejection {

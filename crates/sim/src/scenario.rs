@@ -281,6 +281,26 @@ impl Planted {
             name: "ghosts-admitted",
             breaks: &["I1", "I2", "I9"],
         },
+        Self {
+            name: "rollback-by-arrival",
+            breaks: &["I1"],
+        },
+        Self {
+            name: "rollback-of-rollback-ignored",
+            breaks: &["I1"],
+        },
+        Self {
+            name: "need-met-by-own-offer",
+            breaks: &["I14"],
+        },
+        Self {
+            name: "glob-only-downward",
+            breaks: &["I14"],
+        },
+        Self {
+            name: "overlap-won-by-later",
+            breaks: &["I14"],
+        },
     ];
 
     /// The one of this name.
@@ -320,6 +340,11 @@ impl Scenario {
             outcomes_doubled: name == "outcomes-doubled",
             ghosts_admitted: name == "ghosts-admitted",
             removed_readmitted: name == "removed-readmitted",
+            rollback_by_arrival: name == "rollback-by-arrival",
+            rollback_of_rollback_ignored: name == "rollback-of-rollback-ignored",
+            need_met_by_own_offer: name == "need-met-by-own-offer",
+            glob_only_downward: name == "glob-only-downward",
+            overlap_won_by_later: name == "overlap-won-by-later",
         }
     }
 

@@ -249,6 +249,12 @@ pub(crate) enum Command {
     /// What differs between two moments
     #[command(after_help = "Example:\n  unisono diff 2026-11-01T08:00:00Z 2026-11-01T09:00:00Z")]
     Diff(command::difference::DiffArgs),
+    /// The addresses of the protocol's draft, each another name of a route
+    #[command(after_help = "Example:\n  unisono address self.orchestra.coherence")]
+    Address(command::address::AddressArgs),
+    /// Goes back to an earlier time: what was agreed on since is set aside, nothing is erased
+    #[command(after_help = "Example:\n  unisono rollback --to 2026-01-31T09:00:00Z --dry-run")]
+    Rollback(command::rollback::RollbackArgs),
     /// What became of the iterations, in a budget of tokens: the nearer, the more of it
     #[command(after_help = "Example:\n  unisono history --max-tokens 5000")]
     History(command::history::HistoryArgs),

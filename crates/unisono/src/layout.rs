@@ -260,6 +260,8 @@ pub(crate) struct Layout {
     pub(crate) resonance: ResonanceFile,
     /// By iteration, from 1 on, without a gap.
     pub(crate) history: Vec<SummaryFile>,
+    /// The last iteration of EXECUTION, where the phases say another than the settings do.
+    pub(crate) execution_ends: Option<u64>,
 }
 
 fn open() -> TaskStatusWord {

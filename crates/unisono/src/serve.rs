@@ -158,7 +158,6 @@ fn begin(
     let driving = drive(driver, left)?;
     let timing = Timing::new(home, own.node, wishes.timing, alone(home, &membership))?;
     timing.serve(&transport, endpoint.timing, finish.subscribe(), region);
-    let workspace = workspace(wishes)?;
     let (counted, told) = (transport.clone(), timing.clone());
     let handle = NodeHandle {
         cluster: identity.cluster,
@@ -169,8 +168,9 @@ fn begin(
         published,
         readiness: ready.clone(),
         stop: stopping.clone(),
-        inspector: Arc::new(workspace),
+        inspector: Arc::new(workspace(wishes)?),
         clock: Arc::new(move || told.shown()),
+        tokens: Arc::new(crate::tokens::Lazily::default()),
         metrics: Arc::new(move || metrics.text(&counted) + &timing.metrics()),
     };
     let mut router = unisono_api::server::router(handle, token);

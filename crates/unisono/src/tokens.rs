@@ -1,8 +1,10 @@
 //! How many tokens a text has: by a real tokenizer, or, where that cannot be had, by its bytes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 
 use tiktoken_rs::CoreBPE;
+use unisono_api::server::CountTokens;
 
 /// What is counted by.
 const TOKENIZER: &str = "cl100k_base";
@@ -25,6 +27,11 @@ impl Counter {
         Self {
             tokenizer: loaded.ok().and_then(Result::ok),
         }
+    }
+
+    /// What a loader has brought, or bytes where it could not.
+    fn of(loaded: Option<CoreBPE>) -> Self {
+        Self { tokenizer: loaded }
     }
 
     /// Counts bytes and says so.
@@ -55,6 +62,46 @@ impl Counter {
                 )
             })
             .sum()
+    }
+}
+
+/// A counter that is loaded when something is counted first: most nodes are never asked to.
+pub(crate) struct Lazily {
+    load: fn() -> Option<CoreBPE>,
+    loaded: OnceLock<Counter>,
+}
+
+impl Default for Lazily {
+    fn default() -> Self {
+        Self::by(|| Counter::load().tokenizer)
+    }
+}
+
+impl Lazily {
+    /// One that is loaded so.
+    fn by(load: fn() -> Option<CoreBPE>) -> Self {
+        Self {
+            load,
+            loaded: OnceLock::new(),
+        }
+    }
+
+    fn counter(&self) -> &Counter {
+        self.loaded.get_or_init(|| {
+            // A loader that panics is one that cannot load.
+            let loaded = catch_unwind(self.load).ok().flatten();
+            Counter::of(loaded)
+        })
+    }
+}
+
+impl CountTokens for Lazily {
+    fn count(&self, text: &str) -> u64 {
+        self.counter().count(text)
+    }
+
+    fn counted_with(&self) -> &'static str {
+        self.counter().counted_with()
     }
 }
 
@@ -90,6 +137,73 @@ mod tests {
         assert_eq!(real.count(text), 6);
         assert_eq!(bytes.count(text), 6, "18 bytes ÷ 3.5, rounded up");
         assert_eq!((real.count(""), bytes.count("")), (0, 0));
+    }
+
+    #[test]
+    fn a_tokenizer_that_cannot_be_loaded_leaves_bytes_and_says_so() {
+        for load in [(|| None) as fn() -> Option<CoreBPE>, || panic!("no table")] {
+            let counter = Lazily::by(load);
+            assert_eq!(counter.count("tiktoken is great!"), 6);
+            assert_eq!(counter.counted_with(), "bytes/3.5");
+        }
+        assert_eq!(Lazily::default().counted_with(), "cl100k_base");
+    }
+
+    /// A brief was packed by its bytes: of a text in another script it had twice the tokens that it
+    /// was allowed.
+    #[test]
+    fn a_brief_keeps_its_budget_of_real_tokens() {
+        use unisono_core::orchestra::brief::{BriefLine, BriefPart, BriefView, TOKENS_MAX};
+        use unisono_model::Stamp;
+        let counter = Counter::load();
+        let scripts = [
+            "what to do next",
+            "что делать дальше",
+            "次に何をするか",
+            "🦀🦀 ∑∂",
+            "a_b/c::d<e>",
+        ];
+        let parts = [
+            BriefPart::You,
+            BriefPart::Decisions,
+            BriefPart::Task,
+            BriefPart::Asked,
+            BriefPart::Done,
+        ];
+        for seed in 0..60_usize {
+            let lines = (0..40_usize).map(|order| {
+                let script = scripts[(seed * 7 + order * 3) % scripts.len()];
+                BriefLine {
+                    part: if order == 0 {
+                        BriefPart::You
+                    } else {
+                        parts[1 + (seed + order) % 4]
+                    },
+                    text: script.repeat(1 + (seed * 13 + order * 5) % 30),
+                    pinned: order % 5 == 1,
+                    record: None,
+                    since: Stamp::MIN,
+                    order: order as u32,
+                }
+            });
+            let view = BriefView {
+                agent: "ada".to_owned(),
+                known: true,
+                lines: lines.collect(),
+                left_out: std::collections::BTreeMap::new(),
+                tokens: 0,
+                tokens_max: TOKENS_MAX,
+                since: None,
+            };
+            for most in [40, 100, 300, 1_500] {
+                let packed = view.clone().packed(most, &|text| counter.count(text));
+                let real = counter.count(&packed.markdown());
+                assert!(real <= most, "{real} of {most}");
+                assert_eq!(packed.tokens, real);
+                let told: u64 = packed.left_out.values().sum();
+                assert_eq!(told + packed.lines.len() as u64, 40);
+            }
+        }
     }
 
     #[test]

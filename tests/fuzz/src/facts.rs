@@ -11,7 +11,7 @@ use unisono_model::{
     Enrol, Expulsion, Fence, FenceTarget, FieldChange, FieldValue, ForkProof, Held, IdempotencyKey,
     Importance, Incarnation, Incident, Leave, LogEnd, LogId, Mark, NodeId, OrchestraEnd,
     OrchestraId, Outcome, RECORD_VERSION, RecordBody, RecordPlace, Rejected, Relation, Remedy,
-    SignedBundle, SignedRecord, Stamp, TaskChange, TaskStatus, limits,
+    Rollback, SignedBundle, SignedRecord, Stamp, TaskChange, TaskStatus, limits,
 };
 
 use crate::Seed;
@@ -201,6 +201,17 @@ fn expulsion() -> Expulsion {
     }
 }
 
+fn rollback() -> Rollback {
+    Rollback {
+        to: Stamp::from_ms(1_700_000_000_000),
+        seen: vec![LogEnd {
+            incarnation: Incarnation::default(),
+            seq: 3,
+        }],
+        reason: "it went wrong".into(),
+    }
+}
+
 fn remedy() -> Remedy {
     Remedy {
         form: 1,
@@ -280,6 +291,7 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("outcome", Action::Outcome(outcome())),
         ("leave", Action::Leave(leave())),
         ("remove", Action::Remove(expulsion())),
+        ("rollback", Action::Rollback(Box::new(rollback()))),
     ]
 }
 

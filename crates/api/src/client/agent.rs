@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use unisono_model::capability::Token;
 use unisono_model::{
     Action, AgentId, Code, Digest, Enrol, Field, Held, IdempotencyKey, RECORD_VERSION, RecordBody,
-    RecordPlace, SignedRecord, wire, wire::Blob,
+    RecordPlace, SignedRecord, Stamp, wire, wire::Blob,
 };
 
 use super::calls::drawn_key;
@@ -17,7 +17,8 @@ use super::key::AgentKey;
 use super::{Client, ClientError, Reply, WriteOptions};
 use crate::dto::{
     ActionBody, AdvanceBody, Claim, ClaimBody, ClaimStatusWord, EnrolBody, MarkBody, MeasureBody,
-    PresenceBody, Recorded, ReleaseBody, RenewBody, Session, SignalBody, TaskBody,
+    PresenceBody, Recorded, ReleaseBody, RenewBody, RollbackBody, RollbackShown, Session,
+    SignalBody, TaskBody,
 };
 
 /// An agent that signs for itself. Cheap to clone; its actions happen one after the other, because
@@ -219,6 +220,25 @@ impl SigningAgent {
         .await
     }
 
+    /// Goes back to an earlier time: what can be set aside and was done since is, as far as the node
+    /// shows it now.
+    ///
+    /// # Errors
+    /// What the node refused, and by which rule.
+    pub async fn roll_back(&self, to: Stamp, reason: &str) -> Result<Reply<Recorded>, ClientError> {
+        let moment = to.to_string();
+        let query = [("to", moment.as_str()), ("limit", "1")];
+        let client = self.client();
+        let would: Reply<RollbackShown> = client.read(self.orchestra(), "rollback", &query).await?;
+        let body = RollbackBody {
+            to,
+            seen: would.body.seen,
+            reason: reason.to_owned(),
+        };
+        self.act(ActionBody::Rollback(body), &WriteOptions::default())
+            .await
+    }
+
     /// Any action. Its key is drawn once and stays the same over every repetition and every node,
     /// so that it counts once.
     pub async fn act(
@@ -384,7 +404,9 @@ impl SigningAgent {
                 Ok(Outcome::Recorded(Box::new(reply)))
             }
             Err(error) if elsewhere(&error) => Ok(Outcome::Lost(error)),
-            Err(error) if stale(&error, action) => Ok(Outcome::Stale(error)),
+            Err(error) if stale(&error, action, chain.session.iteration) => {
+                Ok(Outcome::Stale(error))
+            }
             Err(error) => Err(error),
         }
     }
@@ -547,9 +569,12 @@ fn elsewhere(error: &ClientError) -> bool {
 }
 
 /// Whether the record would be right if it were signed for another place.
-fn stale(error: &ClientError, action: &Action) -> bool {
+fn stale(error: &ClientError, action: &Action, signed: u32) -> bool {
     let moved = error.is_code(Code::ChainOrder) || error.is_code(Code::WrongLog);
-    let iteration =
-        error.is_code(Code::IterationWrong) && !matches!(action, Action::Advance { .. });
-    moved || iteration
+    // Whoever signs for a later iteration than it ends has not heard that the orchestra went back.
+    let ahead = match action {
+        Action::Advance { from } => signed > *from,
+        _ => true,
+    };
+    moved || (error.is_code(Code::IterationWrong) && ahead)
 }

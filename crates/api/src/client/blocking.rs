@@ -122,5 +122,7 @@ impl SigningAgent {
         task(body: TaskBody) -> Reply<Recorded>;
         /// Ends an iteration.
         advance(from: u32) -> Reply<Recorded>;
+        /// Goes back to an earlier time.
+        roll_back(to: unisono_model::Stamp, reason: &str) -> Reply<Recorded>;
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use unisono_model::{Digest, Stamp};
+use unisono_model::{AgentId, Digest, IdempotencyKey, Stamp};
 
 use super::{Client, ClientError};
 use crate::dto::{
@@ -25,13 +25,17 @@ pub const PINNING: [&str; 3] = ["decision", "pinned", "dead-end"];
 pub struct Chronicle {
     /// What tells something of an iteration, in the order of everything.
     facts: BTreeMap<(Stamp, Digest), RecordEvent>,
-    /// Every record that counted, so that each counts once.
-    known: BTreeSet<Digest>,
-    /// When each iteration was ended first.
-    ended: BTreeMap<u32, Moment>,
+    /// Every record that counts, so that each counts once.
+    known: BTreeMap<Digest, u32>,
+    /// Of each request, the record that counts: the lowest.
+    keyed: BTreeMap<(AgentId, IdempotencyKey), (Stamp, Digest)>,
+    /// When each iteration was ended, by whomever.
+    ended: BTreeMap<u32, BTreeMap<(Stamp, Digest), Moment>>,
     /// How many records there were of each.
     records: BTreeMap<u32, u64>,
     execution_ends: u64,
+    /// As of when it is told; none: now.
+    at: Option<Stamp>,
 }
 
 /// All that belongs to one iteration, each list in the order of everything.
@@ -179,6 +183,15 @@ impl Chronicle {
         }
     }
 
+    /// An empty one that is told as of a moment, or as of now: it is handed records up to then and
+    /// later ones, which it passes over.
+    pub fn as_of(execution_ends: u64, at: Option<Stamp>) -> Self {
+        Self {
+            at,
+            ..Self::new(execution_ends)
+        }
+    }
+
     /// Reads every record that a node holds of an orchestra, up to a moment or all.
     ///
     /// # Errors
@@ -195,35 +208,63 @@ impl Chronicle {
             .read::<crate::dto::Settings>(orchestra, "settings", &query)
             .await?;
         let ends = settings.body.settings.get(&SettingWord::ExecutionEnds);
-        let mut chronicle = Self::new(ends.copied().unwrap_or(u64::MAX));
+        let mut chronicle = Self::as_of(ends.copied().unwrap_or(u64::MAX), at);
         let mut dump = client.dump(orchestra, None).await?;
         while let Some(record) = dump.next().await? {
-            if at.is_none_or(|at| record.stamp.stamp <= at) {
-                chronicle.insert(record);
-            }
+            chronicle.insert(record);
         }
         Ok(chronicle)
     }
 
-    /// Takes in a record. One that does not count tells nothing.
+    /// Takes in a record. One that does not count tells nothing, nor does one that was set aside by
+    /// the time that is told of; of several under one key the lowest counts, as in the views.
     pub fn insert(&mut self, record: RecordEvent) {
-        if record.verdict != VerdictWord::Valid {
+        let aside = record.set_aside_by;
+        let stood = aside.is_some_and(|by| self.at.is_some_and(|at| by.stamp.stamp > at));
+        let counts = match record.verdict {
+            VerdictWord::Valid => true,
+            VerdictWord::SetAside => stood,
+            VerdictWord::Pending | VerdictWord::Void => false,
+        };
+        let place = (record.stamp.stamp, record.record);
+        let later = self.at.is_some_and(|at| place.0 > at);
+        if !counts || later || self.known.contains_key(&record.record) {
             return;
         }
-        if !self.known.insert(record.record) {
-            return;
+        if let Some(key) = record.key {
+            let lowest = self.keyed.entry((record.agent, key)).or_insert(place);
+            if *lowest < place {
+                return;
+            }
+            let former = std::mem::replace(lowest, place);
+            self.take_out(former);
         }
+        self.known.insert(record.record, record.iteration);
         *self.records.entry(record.iteration).or_default() += 1;
         if let ActionShown::Advance(body) = &record.action {
-            let first = self.ended.entry(body.from).or_insert(record.stamp);
-            if record.stamp.stamp < first.stamp {
-                *first = record.stamp;
-            }
+            let ends = self.ended.entry(body.from).or_default();
+            ends.insert(place, record.stamp);
         }
         if tells(&record.action) {
-            let place = (record.stamp.stamp, record.record);
             self.facts.insert(place, record);
         }
+    }
+
+    fn take_out(&mut self, place: (Stamp, Digest)) {
+        if let Some(iteration) = self.known.remove(&place.1) {
+            *self.records.entry(iteration).or_default() -= 1;
+        }
+        self.facts.remove(&place);
+        self.ended.retain(|_, ends| {
+            ends.remove(&place);
+            !ends.is_empty()
+        });
+    }
+
+    /// When an iteration was ended first.
+    fn end_of(&self, iteration: u32) -> Option<Moment> {
+        let ends = self.ended.get(&iteration)?;
+        ends.values().next().copied()
     }
 
     /// The current iteration: the longest run of ended ones from 1, and one.
@@ -285,8 +326,8 @@ impl Chronicle {
         Chapter {
             iteration,
             phase: self.phase(iteration),
-            began: before.and_then(|before| self.ended.get(&before).copied()),
-            ended: self.ended.get(&iteration).copied(),
+            began: before.and_then(|before| self.end_of(before)),
+            ended: self.end_of(iteration),
             agents: BTreeSet::new(),
             decisions: Vec::new(),
             artifacts: Vec::new(),
@@ -298,10 +339,13 @@ impl Chronicle {
     }
 
     fn superseded(&self) -> BTreeSet<Digest> {
-        let mut superseded = BTreeSet::new();
+        // In the order of everything: what stands before a decision cannot take its place.
+        let (mut told, mut superseded) = (BTreeSet::new(), BTreeSet::new());
         for fact in self.facts.values() {
             if let ActionShown::Decide(body) = &fact.action {
-                superseded.extend(body.supersedes.iter().copied());
+                let former = body.supersedes.iter().filter(|one| told.contains(*one));
+                superseded.extend(former.copied());
+                told.insert(fact.record);
             }
         }
         superseded

@@ -13,6 +13,7 @@ use super::file::{ApproveBody, WriteBody};
 use super::lesson::{DecideBody, OutcomeBody, RemedyBody};
 use super::plan::PlanBody;
 use super::resonance::ResolveBody;
+use super::rollback::RollbackBody;
 use super::task::TaskBody;
 use super::trust::{FenceBody, GuardBody, PresentBody};
 use super::words::{AgentKindWord, SettingWord, SignalKindWord, StatusWord, UrgencyWord};
@@ -81,6 +82,8 @@ pub enum ActionBody {
     Remedy(RemedyBody),
     /// Whether a remedy helped.
     Outcome(OutcomeBody),
+    /// Goes back to an earlier time.
+    Rollback(RollbackBody),
 }
 
 /// A resonance signal.
@@ -307,6 +310,7 @@ impl ActionBody {
             Self::Decide(body) => Action::Decide(Box::new(body.into())),
             Self::Remedy(body) => Action::Remedy(Box::new(body.into())),
             Self::Outcome(body) => Action::Outcome(body.into()),
+            Self::Rollback(body) => Action::Rollback(Box::new(body.into())),
         }
     }
 }

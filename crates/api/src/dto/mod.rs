@@ -15,6 +15,7 @@ mod plan;
 mod problem;
 mod record;
 mod resonance;
+mod rollback;
 mod score;
 mod task;
 mod trust;
@@ -58,6 +59,7 @@ pub use resonance::{
     Brief, BriefLineShown, Coherence, Drift, Gluing, Interference, Interferences, ResolutionShown,
     ResolveBody, Side, Term,
 };
+pub use rollback::{RollbackBody, RollbackShown, SeenLog, SetAside};
 pub use score::{
     BarrierList, BarrierShown, Beat, CueList, CueShown, Ensemble, HealthWord, OpeningShown,
     PartyShown, Player, StressWord, TempoShown,

@@ -47,11 +47,11 @@ pub fn parse_stamp(text: &str) -> Result<Stamp, BadMoment> {
     clippy::trivially_copy_pass_by_ref,
     reason = "serde passes a reference"
 )]
-fn write_stamp<S: Serializer>(stamp: &Stamp, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn write_stamp<S: Serializer>(stamp: &Stamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(stamp)
 }
 
-fn read_stamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Stamp, D::Error> {
+pub(super) fn read_stamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Stamp, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_stamp(&text).map_err(serde::de::Error::custom)
 }

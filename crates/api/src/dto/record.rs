@@ -21,6 +21,7 @@ use super::lesson::{DecideBody, OutcomeBody, RemedyBody};
 use super::moment::Moment;
 use super::plan::PlanBody;
 use super::resonance::ResolveBody;
+use super::rollback::{RollbackBody, SetAside};
 use super::task::LinkChange;
 use super::trust::{FenceBody, GuardBody, IncidentShown, PresentBody};
 use super::words::{HeldWord, TaskStatusWord, VerdictWord};
@@ -70,6 +71,9 @@ pub struct RecordEvent {
     pub token: Option<Digest>,
     /// Whether it counts.
     pub verdict: VerdictWord,
+    /// Which rollback has set it aside, if one has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_aside_by: Option<SetAside>,
     /// What was done.
     pub action: ActionShown,
 }
@@ -140,6 +144,8 @@ pub enum ActionShown {
     Remedy(RemedyBody),
     /// Whether a remedy helped.
     Outcome(OutcomeBody),
+    /// The orchestra went back to an earlier time.
+    Rollback(RollbackBody),
 }
 
 /// A task's change, with what each value replaced.
@@ -253,6 +259,7 @@ impl From<RecordView> for RecordEvent {
             key: view.key,
             token: view.token,
             verdict: view.verdict.into(),
+            set_aside_by: view.set_aside_by.map(Into::into),
             action: view.action.into(),
         }
     }
@@ -327,6 +334,7 @@ impl From<Action> for ActionShown {
             Action::Decide(decide) => Self::Decide((*decide).into()),
             Action::Remedy(remedy) => Self::Remedy((*remedy).into()),
             Action::Outcome(outcome) => Self::Outcome(outcome.into()),
+            Action::Rollback(rollback) => Self::Rollback((*rollback).into()),
         }
     }
 }

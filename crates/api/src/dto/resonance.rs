@@ -178,8 +178,11 @@ pub struct Brief {
     /// How many lines did not fit, by part.
     #[schema(value_type = BTreeMap<String, u64>)]
     pub left_out: BTreeMap<BriefPartWord, u64>,
-    /// About how many tokens the text has: its bytes ÷ 3.5.
+    /// How many tokens the text has.
     pub tokens: u64,
+    /// What they were counted by: a tokenizer, or `bytes/3.5` where none could be had.
+    #[serde(default)]
+    pub counted_with: String,
     /// How many it might have.
     pub max_tokens: u64,
     /// Only what is new since this moment; left out where everything is told.
@@ -328,6 +331,7 @@ impl From<core::BriefView> for Brief {
             lines: view.lines.into_iter().map(line).collect(),
             left_out: left_out.map(|(part, n)| (part.into(), n)).collect(),
             tokens: view.tokens,
+            counted_with: String::new(),
             max_tokens: view.tokens_max,
             since: view.since.map(|stamp| stamp.to_string()),
             markdown,

@@ -73,6 +73,9 @@ pub struct State {
     pub pending: u64,
     /// Records that no longer count, or never did.
     pub void: u64,
+    /// Valid records that a rollback has set aside.
+    #[serde(default)]
+    pub set_aside: u64,
     /// One idempotency key with two bodies: how often.
     pub key_conflicts: u64,
 }
@@ -297,6 +300,7 @@ impl From<core::StateView> for State {
             records: view.records,
             pending: view.pending,
             void: view.void,
+            set_aside: view.set_aside,
             key_conflicts: view.key_conflicts,
         }
     }

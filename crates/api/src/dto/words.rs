@@ -48,7 +48,7 @@ words! {
     /// How sure a holding is.
     ClaimStatusWord = core::ClaimStatus { Provisional, Confirmed, Lost, Ended }
     /// Whether a record counts.
-    VerdictWord = core::Verdict { Valid, Pending, Void }
+    VerdictWord = core::Verdict { Valid, Pending, Void, SetAside }
     /// A number that folds read. Milliseconds where the name says so.
     SettingWord = model::Setting {
         PresenceStaleMs, IntentLifetimeMs, NeedLifetimeMs, ClaimLeaseMs, EmitPerMinuteMax,
@@ -74,7 +74,8 @@ words! {
     FixMatchWord = core::FixMatch { Same, Kind, Alike }
     /// The parts of a brief.
     BriefPartWord = core::BriefPart {
-        You, Decisions, DeadEnds, Task, Held, Blockers, Interferences, Asked, Done, Files, Near, Next,
+        You, Decisions, DeadEnds, Task, Held, Blockers, Interferences, Asked, Over, Done, Files, Near,
+        Next,
     }
 }
 

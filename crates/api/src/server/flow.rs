@@ -9,7 +9,7 @@ use axum::response::Response;
 use unisono_core::node::Question;
 use unisono_core::orchestra::interference::pattern::Pattern;
 use unisono_core::orchestra::view::{InterferenceKind, InterferenceView, View};
-use unisono_model::{AgentId, Code, OrchestraId, Setting, SignalKind};
+use unisono_model::{AgentId, OrchestraId, Setting, SignalKind};
 
 use super::edge::Edge;
 use super::reads::asking;
@@ -123,31 +123,28 @@ async fn yielded(
     read: &ReadTerms,
     own: &Own,
 ) -> Result<Vec<dto::Yielded>, Refusal> {
+    // Asked for by its name: however many others get in each other's way, its own are not lost among
+    // them. The core knows whose topics and tasks are needed.
     let question = Question::Interference {
-        agent: None,
+        agent: Some(own.name.clone()),
         limit: YIELDED_LOOKED_MAX,
     };
     let asked = edge.ask(orchestra, question, read.clone());
     let (_, View::Interference(found)) = asked.await? else {
         return Err(Refusal::mismatch());
     };
-    let mut yielded = Vec::new();
-    for one in found.interferences {
-        if !one.is_open() || !one.blocking {
-            continue;
-        }
-        let mut why = own.names(&one);
-        if why.is_none() && one.kind == InterferenceKind::Unanswered {
-            why = own.has_task(edge, orchestra, read, &one).await?;
-        }
-        if let Some((named_by, own_topic)) = why {
-            yielded.push(dto::Yielded {
+    let open = found.interferences.into_iter();
+    let blocking = open.filter(|one| one.is_open() && one.blocking);
+    let mut yielded: Vec<dto::Yielded> = blocking
+        .filter_map(|one| {
+            let (named_by, own_topic) = own.names(&one)?;
+            Some(dto::Yielded {
                 interference: one.into(),
                 named_by,
                 own_topic,
-            });
-        }
-    }
+            })
+        })
+        .collect();
     yielded.sort_by_key(|one| (one.interference.since.stamp, one.interference.id));
     Ok(yielded)
 }
@@ -174,41 +171,25 @@ impl Own {
     fn names(&self, one: &InterferenceView) -> Option<(NamedByWord, String)> {
         let mut sides = one.sides.iter();
         if let Some(side) = sides.find(|side| self.agents.contains(&side.agent)) {
-            return Some((NamedByWord::Side, side.topic.clone()));
+            // The other one yields: of two that both did, neither would go on before a lease ended.
+            let wins = one.decided_for.as_ref() == Some(&side.name);
+            return (!wins).then(|| (NamedByWord::Side, side.topic.clone()));
         }
         if one.kind != InterferenceKind::Unanswered {
             return None;
         }
         let needed = &one.sides.first()?.topic;
-        let holds = self.holds.iter().find(|held| covers(held, needed))?;
-        Some((NamedByWord::Holds, holds.clone()))
-    }
-
-    async fn has_task(
-        &self,
-        edge: &Edge,
-        orchestra: OrchestraId,
-        read: &ReadTerms,
-        one: &InterferenceView,
-    ) -> Result<Option<(NamedByWord, String)>, Refusal> {
-        let Some(side) = one.sides.first() else {
-            return Ok(None);
-        };
-        let asked = edge.ask(orchestra, Question::Task(side.topic.clone()), read.clone());
-        match asked.await {
-            Ok((_, View::Task(task))) if task.assignee == self.name => {
-                Ok(Some((NamedByWord::Task, task.task)))
-            }
-            Ok((_, View::Task(_))) => Ok(None),
-            Ok(_) => Err(Refusal::mismatch()),
-            // There is no task of that name.
-            Err(refusal) if refusal.problem().code == Code::TaskUnknown.as_str() => Ok(None),
-            Err(refusal) => Err(refusal),
-        }
+        let holds = self.holds.iter().find(|held| covers(held, needed));
+        Some(match holds {
+            Some(held) => (NamedByWord::Holds, held.clone()),
+            // It holds neither the topic nor a glob over it: it has the task of that name.
+            None => (NamedByWord::Task, needed.clone()),
+        })
     }
 }
 
 /// Whether what is held is what is needed, or a glob over it.
 fn covers(held: &str, needed: &str) -> bool {
-    held == needed || Pattern::of(held).overlaps(&Pattern::of(needed))
+    let glob = Pattern::of(held);
+    held == needed || (glob.is_glob() && glob.overlaps(&Pattern::of(needed)))
 }

@@ -97,6 +97,8 @@ pub struct NodeHandle {
     pub inspector: Arc<dyn Inspector>,
     /// What the cluster's clock shows at the moment of the call.
     pub clock: Arc<dyn Fn() -> ClockShown + Send + Sync>,
+    /// How tokens are counted.
+    pub tokens: Arc<dyn CountTokens>,
     /// More Prometheus text, from whoever else has something to count. Every line ends in `\n`.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
@@ -106,6 +108,29 @@ impl fmt::Debug for NodeHandle {
         f.debug_struct("NodeHandle")
             .field("node", &self.node)
             .finish_non_exhaustive()
+    }
+}
+
+/// Counts tokens. May take its time; it is asked off the threads that serve.
+pub trait CountTokens: Send + Sync {
+    /// How many tokens a text has.
+    fn count(&self, text: &str) -> u64;
+
+    /// What it counts by.
+    fn counted_with(&self) -> &'static str;
+}
+
+/// Counts one token for each three and a half bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CountBytes;
+
+impl CountTokens for CountBytes {
+    fn count(&self, text: &str) -> u64 {
+        unisono_core::orchestra::brief::tokens(text)
+    }
+
+    fn counted_with(&self) -> &'static str {
+        "bytes/3.5"
     }
 }
 

@@ -1,5 +1,6 @@
 //! The server: HTTP in, calls to the node, JSON out.
 
+mod address;
 mod beats;
 mod bind;
 mod body;
@@ -16,6 +17,7 @@ mod metrics;
 mod probes;
 mod reads;
 mod refusal;
+mod rollback;
 mod serve;
 mod streams;
 mod terms;
@@ -27,9 +29,12 @@ use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use address::ADDRESSES;
 pub use bind::{BearerToken, BindError, TokenError, bind};
 pub use description::openapi_json;
-pub use handle::{Asked, Call, Check, ClockShown, Inspector, NodeHandle, Readiness};
+pub use handle::{
+    Asked, Call, Check, ClockShown, CountBytes, CountTokens, Inspector, NodeHandle, Readiness,
+};
 pub use refusal::status;
 pub use serve::serve;
 
@@ -105,6 +110,9 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(lessons::decisions, writes::decide))
         .routes(routes!(lessons::fixes, writes::remedy))
         .routes(routes!(writes::outcome))
+        .routes(routes!(rollback::would))
+        .routes(routes!(writes::roll_back))
+        .routes(routes!(address::read, address::write))
         .routes(routes!(beats::beats))
         .routes(routes!(streams::events))
         .routes(routes!(streams::dump))

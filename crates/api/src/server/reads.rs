@@ -1,5 +1,7 @@
 //! Reading: every view of an orchestra, now or as of a moment.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -227,15 +229,19 @@ pub(crate) async fn go_on(
         Some("markdown") => true,
         Some(_) => return Err(Refusal::malformed("`format` is json or markdown")),
     };
-    let question = Question::Continue {
-        agent,
-        tokens_max,
-        since,
-    };
+    let question = Question::Continue { agent, since };
     let (told, view) = edge
         .ask(edge.orchestra(&o)?, question, terms.read()?)
         .await?;
     let View::Continue(view) = view else {
+        return Err(Refusal::mismatch());
+    };
+    let counter = Arc::clone(&edge.handle().tokens);
+    let packing = tokio::task::spawn_blocking(move || {
+        let view = view.packed(tokens_max, &|text| counter.count(text));
+        (view, counter.counted_with())
+    });
+    let Ok((view, counted_with)) = packing.await else {
         return Err(Refusal::mismatch());
     };
     if markdown {
@@ -244,7 +250,9 @@ pub(crate) async fn go_on(
         told.mark(&mut response);
         return Ok(response);
     }
-    Ok(told.json::<dto::Brief>(StatusCode::OK, &view.into()))
+    let mut brief = dto::Brief::from(view);
+    counted_with.clone_into(&mut brief.counted_with);
+    Ok(told.json(StatusCode::OK, &brief))
 }
 
 /// Who holds what.

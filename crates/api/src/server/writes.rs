@@ -160,6 +160,8 @@ actions! {
     remedy post "/v1/orchestras/{o}/fixes" RemedyBody Remedy;
     /// Whether a remedy helped.
     outcome post "/v1/orchestras/{o}/fixes/outcome" OutcomeBody Outcome;
+    /// Goes back to an earlier time: what can be set aside and was done since is. Nothing is erased.
+    roll_back post "/v1/orchestras/{o}/rollback" RollbackBody Rollback;
 }
 
 /// Makes a task.

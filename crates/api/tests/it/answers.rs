@@ -191,7 +191,9 @@ fn friendly() -> [(&'static str, &'static str, Value); 22] {
 #[tokio::test]
 async fn every_action_has_its_friendly_route() {
     let node = Fake::start(1, &World::shared()).await;
-    for (method, path, body) in &friendly() {
+    let to = json!({"agent": "ada", "to": "67eb1f2a00000000"});
+    let back = ("POST", "rollback", to);
+    for (method, path, body) in friendly().iter().chain([&back]) {
         let seen = send(node.address, method, &format!("{OPUS}/{path}"), body).await;
         assert_eq!(seen.status, 201, "{path}: {}", seen.body);
     }
@@ -206,7 +208,7 @@ async fn every_action_has_its_friendly_route() {
     let expected = [
         "enrol", "presence", "signal", "claim", "renew", "release", "mark", "task", "task",
         "advance", "settings", "plan", "write", "approve", "tempo", "arrive", "cue", "answer",
-        "played", "decide", "remedy", "outcome",
+        "played", "decide", "remedy", "outcome", "rollback",
     ];
     assert_eq!(names, expected);
     let world = node.world.lock().unwrap();

@@ -148,3 +148,90 @@ fn budgets_hold_at_any_length_and_only_what_is_pinned_breaks_them() {
     );
     assert!(history.to_string().contains("D-2-0"));
 }
+
+/// A history counted every repetition of a request that had lost its answer, though a view counts
+/// it once.
+#[test]
+fn a_request_that_was_repeated_is_told_once() {
+    let mark = json!({ "do": "mark", "about": "index", "text": "made it" });
+    let keyed = |at: u64| {
+        let mut one = record(at, "ada", 1, "valid", &mark);
+        one.key = Some(unisono_model::IdempotencyKey([7; 16]));
+        one
+    };
+    for order in [[1, 2, 3], [3, 2, 1], [2, 3, 1]] {
+        let mut chronicle = Chronicle::new(8);
+        order.map(|at| chronicle.insert(keyed(at)));
+        let chapter = chronicle.chapter(1);
+        let marks: Vec<Digest> = chapter.marks.iter().map(|one| one.record).collect();
+        assert_eq!(
+            marks,
+            [keyed(1).record],
+            "the lowest, in the order {order:?}"
+        );
+        assert_eq!(chapter.records, 1);
+    }
+}
+
+/// Whoever named a later decision as superseded took it out of every history.
+#[test]
+fn nothing_is_superseded_by_what_stands_before_it() {
+    let decide = |at: u64, former: &[u64]| {
+        let former: Vec<Digest> = former
+            .iter()
+            .map(|at| {
+                record(
+                    *at,
+                    "ada",
+                    1,
+                    "valid",
+                    &json!({ "do": "advance", "from": 1 }),
+                )
+                .record
+            })
+            .collect();
+        let decide = json!({ "do": "decide", "topic": format!("d{at}"), "text": "so", "supersedes": former });
+        record(at, "ada", 1, "valid", &decide)
+    };
+    let mut chronicle = Chronicle::new(8);
+    for one in [decide(1, &[2]), decide(2, &[]), decide(3, &[2])] {
+        chronicle.insert(one);
+    }
+    let chapter = chronicle.chapter(1);
+    let gone: Vec<bool> = chapter.decisions.iter().map(|one| one.superseded).collect();
+    assert_eq!(gone, [false, true, false]);
+    let mut chronicle = Chronicle::new(8);
+    for one in [decide(1, &[2]), decide(2, &[])] {
+        chronicle.insert(one);
+    }
+    assert!(
+        chronicle
+            .chapter(1)
+            .decisions
+            .iter()
+            .all(|one| !one.superseded)
+    );
+}
+
+/// What a rollback has set aside tells nothing, but of the time before it.
+#[test]
+fn a_history_passes_over_what_was_set_aside() {
+    let mark = json!({ "do": "mark", "about": "index", "text": "made it" });
+    let mut aside = record(1, "ada", 1, "set_aside", &mark);
+    let by = record(5, "ada", 1, "valid", &mark);
+    aside.set_aside_by = Some(unisono_api::dto::SetAside {
+        record: by.record,
+        stamp: by.stamp,
+    });
+    let marks = |at: Option<Stamp>| {
+        let mut chronicle = Chronicle::as_of(8, at);
+        chronicle.insert(aside.clone());
+        chronicle.chapter(1).marks.len()
+    };
+    assert_eq!(marks(None), 0);
+    assert_eq!(marks(Some(by.stamp.stamp)), 0);
+    assert_eq!(
+        marks(Some(record(3, "ada", 1, "valid", &mark).stamp.stamp)),
+        1
+    );
+}

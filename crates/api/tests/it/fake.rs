@@ -126,6 +126,7 @@ impl Fake {
             stop: stopping.clone(),
             inspector: Arc::new(Blind),
             clock: Arc::new(unset),
+            tokens: Arc::new(unisono_api::server::CountBytes),
             metrics: Arc::new(|| "unisono_fake 1\n".to_owned()),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -267,6 +268,7 @@ impl World {
             key: body.key,
             action: body.action.clone(),
             verdict: Verdict::Valid,
+            set_aside_by: None,
         });
         place
     }
@@ -539,6 +541,7 @@ fn state_view(records: u64) -> StateView {
         records,
         pending: 0,
         void: 0,
+        set_aside: 0,
         key_conflicts: 0,
     }
 }

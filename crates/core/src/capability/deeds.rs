@@ -40,9 +40,11 @@ pub fn need(action: &Action) -> Need {
         | Action::Decide(_)
         | Action::Remedy(_)
         | Action::Outcome(_) => Need::Operation(Operations::COORDINATE),
-        Action::Settings(_) | Action::Advance { .. } | Action::Plan(_) | Action::Tempo(_) => {
-            Need::Operation(Operations::WRITE_PLAN)
-        }
+        Action::Settings(_)
+        | Action::Advance { .. }
+        | Action::Plan(_)
+        | Action::Tempo(_)
+        | Action::Rollback(_) => Need::Operation(Operations::WRITE_PLAN),
         Action::Write(write) => Need::Operation(write.operations()),
         Action::Approve(_) => Need::Operation(Operations::APPROVE),
         Action::Fence(_) => Need::Authority,

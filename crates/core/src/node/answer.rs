@@ -27,12 +27,14 @@ impl Node {
         if ask.as_of.is_some() && (anywhere || living) {
             return Self::reject(Some(ask.ticket), only_now(), out);
         }
+        let now = self.now(context);
         let Some(space) = self.spaces.get_mut(&ask.orchestra) else {
             if anywhere || !self.has_seen(ask.orchestra, ask.min_cursor.as_ref()) {
                 return self.ask_anywhere(context, ask, out);
             }
             return Self::reject(Some(ask.ticket), unknown_orchestra(), out);
         };
+        space.folds.ripen(now);
         // The documents' heads mean something once everything queued is applied.
         if matches!(ask.question, Question::Hash) {
             space.documents.pump(context.now_ms(), true);
@@ -45,7 +47,6 @@ impl Node {
             self.waiters.push(Waiter::Ask(ask, deadline_ms));
             return;
         }
-        let now = self.now(context);
         let at = ask.as_of.unwrap_or(now);
         if at > now {
             let rejection = Rejection::new(Code::CursorInvalid, "that time has not come yet");
@@ -115,14 +116,10 @@ impl Node {
                 View::Interference(reading.interferences(of.as_ref(), limit))
             }
             Question::Coherence => View::Coherence(reading.coherence()),
-            Question::Continue {
-                agent,
-                tokens_max,
-                since,
-            } => {
+            Question::Continue { agent, since } => {
                 let since = since.as_ref().zip(self.spaces.get(&ask.orchestra));
                 let since = since.and_then(|(cursor, space)| space.unseen_from(cursor));
-                View::Continue(reading.brief(agent, *tokens_max, since))
+                View::Continue(reading.gather(agent, since))
             }
             Question::Claims { topic } => View::Claims(reading.claims(topic.as_deref())),
             Question::Tasks {

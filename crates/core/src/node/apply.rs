@@ -84,6 +84,7 @@ impl Node {
         let now_ms = context.now_ms();
         let header = staged.carried.header();
         let observed = self.clock.observe(header.stamp, self.time_ns(context));
+        let now = self.now(context);
         let Some(space) = self.spaces.get_mut(&staged.orchestra) else {
             return;
         };
@@ -110,6 +111,7 @@ impl Node {
                 space.folds.insert_void();
             }
         }
+        space.folds.ripen(now);
         let body = staged.carried.body();
         space
             .documents

@@ -243,12 +243,10 @@ pub enum Question {
     },
     /// How far agents have come apart.
     Coherence,
-    /// What an agent needs to know to go on.
+    /// What an agent needs to know to go on, the most useful first: packing it is for whoever asks.
     Continue {
         /// The agent's name.
         agent: String,
-        /// At most about so many tokens.
-        tokens_max: u64,
         /// Only what is new since this cursor.
         since: Option<Cursor>,
     },

@@ -35,6 +35,7 @@ mod pursuit;
 mod repair;
 pub mod revival;
 mod rights;
+mod rollback;
 mod scan;
 mod space;
 mod start;

@@ -208,7 +208,14 @@ impl Node {
                 seq: record.seq,
                 body,
             };
-            let verdict = self.verdict_on(space, &fact);
+            let mut verdict = self.verdict_on(space, &fact);
+            let rollbacks = &space.folds.rollbacks;
+            let own = verdict == Verdict::Valid && fact.body.action.is_revertible();
+            let by = rollbacks.set_aside(fact.place, &fact.log, fact.bundle);
+            let set_aside_by = by.filter(|_| own);
+            if set_aside_by.is_some() {
+                verdict = Verdict::SetAside;
+            }
             let body = fact.body;
             records.push(RecordView {
                 place: fact.place,
@@ -224,6 +231,7 @@ impl Node {
                 token: body.token,
                 action: body.action,
                 verdict,
+                set_aside_by,
             });
         }
     }

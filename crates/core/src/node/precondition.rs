@@ -9,6 +9,8 @@ use unisono_model::{
 
 use super::Node;
 use super::lessons::lesson_precondition;
+use super::rollback::rollback_precondition;
+use super::space::Space;
 use crate::context::Context;
 use crate::orchestra::Reading;
 use crate::orchestra::horizon::Horizon;
@@ -52,14 +54,7 @@ impl Node {
                 let Some(reading) = self.reading(orchestra, at, &horizon) else {
                     return Ok(action);
                 };
-                let now = reading.iteration();
-                if from == now {
-                    return Ok(action);
-                }
-                Err(Rejection::new(
-                    Code::IterationWrong,
-                    format!("iteration {from} cannot end now: the current one is {now}"),
-                ))
+                advance_precondition(&reading, from)
             }
             Action::Task(mut change) => {
                 let Some(space) = self.spaces.get(&orchestra) else {
@@ -67,9 +62,16 @@ impl Node {
                 };
                 let exists = space.folds.tasks.exists(&change.task, at);
                 task_precondition(&change, exists)?;
+                if let Some(evidence) = &change.evidence {
+                    is_witnessed(space, evidence)?;
+                }
                 space.folds.tasks.fill_replaces(&mut change, at);
                 Ok(Action::Task(change))
             }
+            Action::Rollback(rollback) => match self.spaces.get(&orchestra) {
+                Some(space) => rollback_precondition(space, at, *rollback),
+                None => Ok(Action::Rollback(rollback)),
+            },
             Action::Resolve(resolve) => {
                 let Some(reading) = self.reading(orchestra, at, &horizon) else {
                     return Ok(Action::Resolve(resolve));
@@ -87,6 +89,28 @@ impl Node {
             }
             other => Ok(other),
         }
+    }
+
+    /// Whether there is an iteration yet: each that is named opens a document on every replica, and a
+    /// NEED that bears one to come would outlive its own.
+    pub(super) fn check_iteration(
+        &self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        signed: u32,
+    ) -> Result<(), Rejection> {
+        let at = self.now(context);
+        let space = self.spaces.get(&orchestra);
+        let now = space.map_or(1, |space| space.folds.course.iteration(at));
+        if signed <= now {
+            return Ok(());
+        }
+        Err(Rejection::new(
+            Code::IterationWrong,
+            format!("signed for iteration {signed}; the current one is {now}; nothing changed"),
+        )
+        .hint("open a session again to learn the iteration, and sign for that")
+        .retry_after(200))
     }
 
     fn signal(
@@ -109,6 +133,9 @@ impl Node {
         let Some(space) = self.spaces.get(&orchestra) else {
             return Ok(Action::Signal(signal));
         };
+        if let Some(evidence) = &signal.evidence {
+            is_witnessed(space, evidence)?;
+        }
         let course = &space.folds.course;
         if signal.lifetime_ms == 0 {
             let setting = match signal.kind {
@@ -137,6 +164,33 @@ impl Node {
         count.1 += 1;
         Ok(Action::Signal(signal))
     }
+}
+
+/// Whether an iteration is the one that can end now.
+fn advance_precondition(reading: &Reading<'_>, from: u32) -> Result<Action, Rejection> {
+    let now = reading.iteration();
+    if from == now {
+        return Ok(Action::Advance { from });
+    }
+    Err(Rejection::new(
+        Code::IterationWrong,
+        format!("iteration {from} cannot end now: the current one is {now}"),
+    ))
+}
+
+/// Whether evidence is a mark. It may have been made elsewhere and not have come yet: that is for
+/// whoever asks to wait for, since here nobody can tell it from one that was never made.
+fn is_witnessed(space: &Space, evidence: &Digest) -> Result<(), Rejection> {
+    if space.folds.agents.is_mark(evidence) {
+        return Ok(());
+    }
+    Err(Rejection::new(
+        Code::EvidenceUnknown,
+        format!("no mark {evidence} is known here yet; nothing changed"),
+    )
+    .hint(format!(
+        "if it was made at another node, ask again with the cursor that came with it; else {MAKE_A_MARK}"
+    )))
 }
 
 fn task_precondition(change: &unisono_model::TaskChange, exists: bool) -> Result<(), Rejection> {

@@ -93,7 +93,7 @@ impl Node {
         for (orchestra, refold) in due {
             let why = match &refold {
                 Refold::Everything => {
-                    "a fork, a fence, a contradiction or a failed write took something away, or notes lack something"
+                    "a fork, a fence, a rollback, a contradiction or a failed write took something away, or notes lack something"
                 }
                 Refold::Topics(_) => "a record came from below the checkpoint",
             };
@@ -166,10 +166,14 @@ impl Node {
             .filter(|(_, last)| *last > 0)
             .collect();
         let living = Living::new(orchestra);
+        let folds = match &goal {
+            Goal::Past { at, .. } => space.folds.again_as_of(*at),
+            Goal::Refold(_) | Goal::Document(_) => space.folds.again(),
+        };
         let scan = Box::new(Scan {
             todo,
             logs,
-            folds: space.folds.again(),
+            folds,
             living,
             documents: Documents::new(orchestra),
             goal,

@@ -309,6 +309,12 @@ impl Space {
             if state.seq <= seen {
                 continue;
             }
+            if seen == 0 {
+                // Every restart begins a log, and stamps nothing below its beginning.
+                let began = Stamp::from_ms(log.incarnation.started_ms);
+                from = from.min(began);
+                continue;
+            }
             // What follows a bundle that was seen is stamped above it.
             let (header, _) = self.headers.get(log)?.get(&seen)?;
             from = from.min(header.stamp.next());

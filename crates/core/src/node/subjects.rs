@@ -49,6 +49,9 @@ pub(super) fn subjects(orchestra: OrchestraId, agent: AgentId, action: &Action) 
     match action {
         Action::Advance { .. } => subjects.push(Subject::Iteration(orchestra)),
         Action::Plan(_) => subjects.push(Subject::Plan(orchestra)),
+        Action::Rollback(_) => {
+            subjects.extend([Subject::Iteration(orchestra), Subject::Plan(orchestra)]);
+        }
         Action::Write(write) => {
             let files = write
                 .paths()

@@ -57,6 +57,12 @@ impl Node {
             self.waiters.push(Waiter::Submit(submit, deadline_ms));
             return;
         }
+        let now = self.now(context);
+        if let Some(space) = self.spaces.get_mut(&submit.orchestra)
+            && !space.refolding
+        {
+            space.folds.ripen(now);
+        }
         if self
             .spaces
             .get(&submit.orchestra)
@@ -270,6 +276,7 @@ impl Node {
         self.check_chain(orchestra, &record, &digest)?;
         self.check_enrolled(orchestra, record.agent, &body.action)?;
         self.check_rights(context, orchestra, record.agent, &body)?;
+        self.check_iteration(context, orchestra, body.iteration)?;
         let action = self.prepare(context, orchestra, record.agent, &body, seen)?;
         // A head that came between the agent's look and now is no reason to refuse: the change then
         // stands beside it, and both are shown.

@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{Action, AgentId, Enrol, Held, Mark, Place, Presence, Stamp};
+use unisono_model::{Action, AgentId, Digest, Enrol, Held, Mark, Place, Presence, Stamp};
 
 use super::fact::Fact;
 
@@ -25,6 +25,8 @@ pub struct Agents {
     marks_from: Option<Place>,
     /// Marks that bind everybody.
     pinned: BTreeMap<Place, Witnessed>,
+    /// The beginnings of all marks' names: what evidence can be.
+    marked: BTreeSet<u64>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -88,6 +90,7 @@ impl Agents {
                 agent.presences.insert(fact.place, presence.clone());
             }
             Action::Mark(mark) => {
+                self.marked.insert(beginning(&fact.place.record));
                 let iteration = fact.body.iteration;
                 agent
                     .marks
@@ -122,6 +125,7 @@ impl Agents {
             Action::Enrol(_) => drop(agent.enrolments.remove(&place)),
             Action::Presence(_) => drop(agent.presences.remove(&place)),
             Action::Mark(_) => {
+                self.marked.remove(&beginning(&place.record));
                 self.recent_marks.remove(&place);
                 self.pinned.remove(&place);
                 agent.own_marks.remove(&place);
@@ -131,6 +135,11 @@ impl Agents {
             }
             _ => {}
         }
+    }
+
+    /// Whether a record is a mark that counts, however old. Two of 2⁶⁴ names begin alike.
+    pub fn is_mark(&self, record: &Digest) -> bool {
+        self.marked.contains(&beginning(record))
     }
 
     /// Whether any enrolment of this agent is held.
@@ -260,12 +269,18 @@ impl Agents {
     pub fn weight(&self) -> usize {
         self.recent_marks.len()
             + self.pinned.len()
+            + self.marked.len() / 8
             + self
                 .by_key
                 .values()
                 .map(|a| a.actions.len() + a.presences.len() + a.own_marks.len())
                 .sum::<usize>()
     }
+}
+
+fn beginning(record: &Digest) -> u64 {
+    let (first, _) = record.0.split_at(8);
+    u64::from_le_bytes(first.try_into().expect("a digest is longer than that"))
 }
 
 /// Whether a mark binds everybody.

@@ -10,15 +10,19 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{AgentId, Digest, Place, Setting, Stamp, TaskStatus};
+use unisono_model::{AgentId, Digest, Place, Stamp, TaskStatus};
 
 use super::Reading;
 use super::interference::limits::LIKENESS_FLOOR;
-use super::interference::needs::Moment;
 use super::interference::view::{InterferenceKind, InterferenceView};
 use super::interference::words::files;
 use super::tasks::Circles;
 use super::view::{Phase, TaskView};
+
+mod over;
+mod pack;
+
+use pack::ranked;
 
 /// Most tasks at hand that are looked at.
 const TASKS_MAX: usize = 16;
@@ -58,6 +62,8 @@ pub enum BriefPart {
     Interferences,
     /// What others need of it.
     Asked,
+    /// What has ended since then.
+    Over,
     /// What it did.
     Done,
     /// Files that it touched.
@@ -80,6 +86,7 @@ impl BriefPart {
             Self::Blockers => "Blocked by",
             Self::Interferences => "In the way",
             Self::Asked => "Asked of you",
+            Self::Over => "Over since then",
             Self::Done => "Done",
             Self::Files => "Files",
             Self::Near => "Near you",
@@ -98,6 +105,7 @@ impl BriefPart {
             Self::Asked => 700,
             Self::Decisions => 650,
             Self::DeadEnds => 600,
+            Self::Over => 680,
             Self::Done => 500,
             Self::Near => 400,
             Self::Next => 350,
@@ -119,6 +127,8 @@ pub struct BriefLine {
     pub record: Option<Digest>,
     /// Since when it is so.
     pub since: Stamp,
+    /// Its place among all that was gathered, in the order in which they are shown.
+    pub order: u32,
 }
 
 /// What an agent needs to know to go on.
@@ -128,7 +138,8 @@ pub struct BriefView {
     pub agent: String,
     /// Whether an agent of that name is enrolled.
     pub known: bool,
-    /// The lines, in the order in which they are shown.
+    /// The lines: the most useful first until it is packed, then in the order in which they are
+    /// shown.
     pub lines: Vec<BriefLine>,
     /// How many lines did not fit, by part.
     pub left_out: BTreeMap<BriefPart, u64>,
@@ -169,6 +180,9 @@ fn shown(text: &str) -> String {
     format!("- {text}\n")
 }
 
+/// What an agent holds, with the claims.
+type Held = BTreeMap<String, Place>;
+
 /// What is gathered.
 #[derive(Default)]
 pub(super) struct Lines(Vec<BriefLine>);
@@ -181,6 +195,7 @@ impl Lines {
             pinned: false,
             record: place.map(|place| place.record),
             since: place.map_or(Stamp::MIN, |place| place.stamp),
+            order: self.0.len() as u32,
         });
     }
 
@@ -193,9 +208,15 @@ impl Lines {
 }
 
 impl Reading<'_> {
-    /// What the agents of a name need to know to go on: at most so many tokens, of what is new since
-    /// a stamp or of all.
+    /// What the agents of a name need to know to go on: at most so many tokens, counted by bytes, of
+    /// what is new since a stamp or of all.
     pub fn brief(&self, name: &str, tokens_max: u64, since: Option<Stamp>) -> BriefView {
+        self.gather(name, since).packed(tokens_max, &tokens)
+    }
+
+    /// All that may be told, the most useful first: what fits is for whoever counts tokens, and a
+    /// node's loop has no time for that.
+    pub fn gather(&self, name: &str, since: Option<Stamp>) -> BriefView {
         let agents = self.named(name);
         let mut lines = Lines::default();
         self.brief_you(name, &agents, &mut lines);
@@ -203,19 +224,25 @@ impl Reading<'_> {
         let tasks = self.brief_tasks(name, &mut lines);
         let held = self.brief_held(&agents, &mut lines);
         self.brief_interferences(&agents, &mut lines);
-        self.brief_asked(&agents, &held, &tasks, &mut lines);
+        self.brief_asked(&agents, &mut lines);
         self.brief_done(&agents, &held, &mut lines);
         self.brief_near(&agents, &held, &mut lines);
         self.brief_next(&tasks, &mut lines);
-        let mut lines = lines.0;
         if let Some(since) = since {
-            lines.retain(|line| line.part == BriefPart::You || line.since >= since);
+            lines
+                .0
+                .retain(|line| line.part == BriefPart::You || line.since >= since);
+            self.brief_over(name, since, &held, &tasks, &mut lines);
         }
-        let mut view = pack(lines, tokens_max.clamp(TOKENS_MIN, TOKENS_MAX));
-        view.agent = name.to_string();
-        view.known = !agents.is_empty();
-        view.since = since;
-        view
+        BriefView {
+            agent: name.to_string(),
+            known: !agents.is_empty(),
+            lines: ranked(lines.0),
+            left_out: BTreeMap::new(),
+            tokens: 0,
+            tokens_max: TOKENS_MAX,
+            since,
+        }
     }
 
     fn brief_you(&self, name: &str, agents: &BTreeSet<AgentId>, lines: &mut Lines) {
@@ -274,9 +301,9 @@ impl Reading<'_> {
         tasks.into_iter().map(|view| view.task).collect()
     }
 
-    /// What it holds; gives the topics.
-    fn brief_held(&self, agents: &BTreeSet<AgentId>, lines: &mut Lines) -> BTreeSet<String> {
-        let mut held = BTreeSet::new();
+    /// What it holds; gives the topics with their claims.
+    fn brief_held(&self, agents: &BTreeSet<AgentId>, lines: &mut Lines) -> Held {
+        let mut held = Held::new();
         for agent in agents {
             for topic in self.held_by(agent) {
                 let state = self.topic(topic);
@@ -291,7 +318,7 @@ impl Reading<'_> {
                 };
                 let words = format!("{topic} for {left} more{renew}");
                 lines.add(BriefPart::Held, words, Some(holding.token));
-                held.insert(topic.to_string());
+                held.insert(topic.to_string(), holding.claim);
             }
         }
         held
@@ -299,7 +326,12 @@ impl Reading<'_> {
 
     fn brief_interferences(&self, agents: &BTreeSet<AgentId>, lines: &mut Lines) {
         let found = self.interferences(Some(agents), INTERFERENCES_MAX);
-        for one in &found.interferences {
+        // What others need of it is told in words of its own.
+        let names_it = |one: &&InterferenceView| {
+            let mut sides = one.sides.iter();
+            sides.any(|side| agents.contains(&side.agent))
+        };
+        for one in found.interferences.iter().filter(names_it) {
             let part = match (one.kind, one.is_open()) {
                 (InterferenceKind::Unanswered, true) => BriefPart::Blockers,
                 _ => BriefPart::Interferences,
@@ -315,19 +347,9 @@ impl Reading<'_> {
         }
     }
 
-    fn brief_asked(
-        &self,
-        agents: &BTreeSet<AgentId>,
-        held: &BTreeSet<String>,
-        tasks: &BTreeSet<String>,
-        lines: &mut Lines,
-    ) {
-        let moment = Moment {
-            at: self.at,
-            iteration: self.iteration(),
-            patience_ms: self.setting(Setting::NeedPatienceMs),
-        };
-        for topic in held.union(tasks) {
+    fn brief_asked(&self, agents: &BTreeSet<AgentId>, lines: &mut Lines) {
+        let moment = self.moment();
+        for topic in self.asked_of(agents) {
             let asked = self.folds.interference.asked(topic, moment, NEAR_MAX);
             for (agent, place) in asked.iter().filter(|(agent, _)| !agents.contains(agent)) {
                 let said = self.folds.signals.get(place);
@@ -339,27 +361,31 @@ impl Reading<'_> {
         }
     }
 
-    fn brief_done(&self, agents: &BTreeSet<AgentId>, held: &BTreeSet<String>, lines: &mut Lines) {
+    fn brief_done(&self, agents: &BTreeSet<AgentId>, held: &Held, lines: &mut Lines) {
         let own = agents
             .iter()
             .flat_map(|agent| self.folds.agents.marks_of(agent, self.at));
-        let mut touched: Vec<String> = held.iter().filter(|t| t.contains('/')).cloned().collect();
+        let files_held = held.iter().filter(|(topic, _)| topic.contains('/'));
+        let mut touched: Vec<(String, Option<Place>)> = files_held
+            .map(|(topic, claim)| (topic.clone(), Some(*claim)))
+            .collect();
         for (place, one) in own {
             let words = format!("{}: {}", one.mark.about, clipped(&one.mark.text));
             lines.add(BriefPart::Done, words, Some(place));
             for text in [&one.mark.about, &one.mark.text] {
-                touched.extend(files(text));
+                let files = files(text).into_iter();
+                touched.extend(files.map(|file| (file, Some(place))));
             }
         }
         let mut told = BTreeSet::new();
-        touched.retain(|file| told.insert(file.clone()));
+        touched.retain(|(file, _)| told.insert(file.clone()));
         touched.truncate(FILES_MAX);
-        for file in touched {
-            lines.add(BriefPart::Files, file, None);
+        for (file, place) in touched {
+            lines.add(BriefPart::Files, file, place);
         }
     }
 
-    fn brief_near(&self, agents: &BTreeSet<AgentId>, held: &BTreeSet<String>, lines: &mut Lines) {
+    fn brief_near(&self, agents: &BTreeSet<AgentId>, held: &Held, lines: &mut Lines) {
         let mut near: BTreeMap<AgentId, (Place, String)> = BTreeMap::new();
         for own in agents {
             for one in self.folds.interference.alike(own, self.at) {
@@ -379,7 +405,7 @@ impl Reading<'_> {
                 });
             }
         }
-        for topic in held {
+        for topic in held.keys() {
             for other in self.folds.interference.topics_beside(topic, self.at) {
                 if let Some(holding) = self.topic(other).holding {
                     let words = format!("holds {other}");
@@ -463,52 +489,6 @@ fn interference_words(one: &InterferenceView, agents: &BTreeSet<AgentId>) -> Str
         None if one.blocking => format!("{words}; blocks until resolved: {}", one.id),
         None => format!("{words}; resolve: {}", one.id),
     }
-}
-
-/// Puts lines in as long as they fit: what is pinned first, then by worth, where each further line
-/// of a part is worth a tenth less than the one before.
-fn pack(lines: Vec<BriefLine>, tokens_max: u64) -> BriefView {
-    let mut counts: BTreeMap<BriefPart, u32> = BTreeMap::new();
-    let mut ranked: Vec<(bool, u32, usize, BriefLine)> = Vec::new();
-    for (index, line) in lines.into_iter().enumerate() {
-        let count = counts.entry(line.part).or_default();
-        let worth = line.part.worth() * 10 / (10 + *count);
-        *count += 1;
-        let first = line.part == BriefPart::You || line.pinned;
-        ranked.push((!first, u32::MAX - worth, index, line));
-    }
-    ranked.sort_by_key(|(later, rank, index, _)| (*later, *rank, *index));
-    let mut view = BriefView {
-        agent: String::new(),
-        known: false,
-        lines: Vec::new(),
-        left_out: BTreeMap::new(),
-        tokens: 0,
-        tokens_max,
-        since: None,
-    };
-    let mut bytes = 0;
-    let mut headed: BTreeSet<BriefPart> = BTreeSet::new();
-    let mut kept: Vec<(BriefPart, usize, BriefLine)> = Vec::new();
-    for (_, _, index, line) in ranked {
-        let head = if headed.contains(&line.part) {
-            0
-        } else {
-            heading(line.part).len()
-        };
-        let more = head + shown(&line.text).len();
-        if (bytes + more) as u64 * 2 > tokens_max * 7 && line.part != BriefPart::You {
-            *view.left_out.entry(line.part).or_default() += 1;
-            continue;
-        }
-        bytes += more;
-        headed.insert(line.part);
-        kept.push((line.part, index, line));
-    }
-    kept.sort_by_key(|(part, index, _)| (*part, *index));
-    view.lines = kept.into_iter().map(|(_, _, line)| line).collect();
-    view.tokens = tokens(&view.markdown());
-    view
 }
 
 /// The beginning of a text, on one line.

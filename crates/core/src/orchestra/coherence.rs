@@ -144,7 +144,7 @@ impl Reading<'_> {
         let collisions = self.interferences_where(None, COLLISIONS_TOLD_MAX, &mut |one, open| {
             let collides = open && one.kind == InterferenceKind::Collision;
             if open && one.blocking {
-                blocked.extend(one.agents());
+                blocked.extend(one.yielding());
             }
             if collides {
                 colliding.extend(one.agents());

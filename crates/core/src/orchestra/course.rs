@@ -1,6 +1,7 @@
 //! The orchestra's course: its iteration and its settings.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 use unisono_model::{Action, Place, Setting, Stamp};
@@ -16,7 +17,34 @@ pub struct Course {
     settings: BTreeMap<Setting, BTreeMap<Place, u64>>,
 }
 
+/// An iteration, and when it began.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Now {
+    /// Which.
+    pub iteration: u32,
+    /// Since when.
+    pub began: Stamp,
+}
+
+impl Now {
+    /// Whether what was said at a place is of this iteration. A record bears whatever its agent
+    /// signed: what bears a later iteration than there was belongs to the one in which it was said,
+    /// or it would stand until that one came.
+    pub fn has(&self, place: &Place, iteration: u32) -> bool {
+        iteration >= self.iteration && place.stamp >= self.began
+    }
+}
+
 impl Course {
+    /// The iteration as of a stamp, and when it began.
+    pub fn now(&self, at: Stamp) -> Now {
+        let iteration = self.iteration(at);
+        Now {
+            iteration,
+            began: self.began(iteration).unwrap_or(Stamp::MIN),
+        }
+    }
+
     /// Takes in a record.
     pub fn insert(&mut self, fact: &Fact) {
         match &fact.body.action {
@@ -67,10 +95,12 @@ impl Course {
         iteration
     }
 
-    /// When an iteration began, where it is not the first.
+    /// When an iteration began, where it is not the first: when the last of those before it had
+    /// ended.
     pub fn began(&self, iteration: u32) -> Option<Stamp> {
-        let places = self.advances.get(&iteration.checked_sub(1)?)?;
-        places.first().map(|place| place.stamp)
+        let ended = (1..iteration).map(|before| self.advances.get(&before)?.first());
+        let ended: Option<Vec<&Place>> = ended.collect();
+        ended?.into_iter().map(|place| place.stamp).max()
     }
 
     /// What the orchestra is about in an iteration.

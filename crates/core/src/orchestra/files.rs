@@ -99,6 +99,18 @@ impl Files {
         paths.map(|(path, _)| path.as_str())
     }
 
+    /// A file that was written, moved or removed after a stamp, if there is one.
+    pub fn written_after(&self, stamp: Stamp) -> Option<&str> {
+        let mut trails = self.trails.iter();
+        let later = |trail: &BTreeMap<Place, Written>| {
+            trail
+                .last_key_value()
+                .is_some_and(|(place, _)| place.stamp > stamp)
+        };
+        let (path, _) = trails.find(|(_, trail)| later(trail))?;
+        Some(path)
+    }
+
     /// Whether a path is new, but for the case of its letters, as of a stamp: one file where disks fold
     /// case. What is gone is no twin, nor is what the same write moves away.
     pub fn has_twin(&self, path: &str, at: Stamp, moved: Option<&str>) -> bool {

@@ -20,6 +20,7 @@ pub mod members;
 pub mod once;
 pub mod plans;
 mod read;
+pub mod rollbacks;
 mod score;
 pub mod signals;
 pub mod tasks;
@@ -48,8 +49,9 @@ use files::Files;
 use interference::Interference;
 use lessons::Lessons;
 use members::{Footing, Members};
-use once::{Once, Standing};
+use once::{Kept, Once, Standing};
 use plans::Plans;
+use rollbacks::Rollbacks;
 use signals::Signals;
 use tasks::Tasks;
 use together::Together;
@@ -84,6 +86,7 @@ pub struct Folds {
     pub(crate) interference: Interference,
     pub(crate) together: Together,
     pub(crate) lessons: Lessons,
+    pub(crate) rollbacks: Rollbacks,
     /// Which orchestra: rights may be for one alone.
     id: OrchestraId,
     /// The orchestra's name, once anybody has said it.
@@ -115,6 +118,7 @@ struct Counts {
     valid: u64,
     void: u64,
     repeats: u64,
+    set_aside: u64,
 }
 
 /// How records are folded.
@@ -145,11 +149,23 @@ impl Folds {
     /// Empty folds that already know what these have come to know and verdicts rest on: for folding
     /// the logs again.
     pub fn again(&self) -> Self {
+        self.again_as_of(Stamp::MAX)
+    }
+
+    /// The same, for folding what the logs say up to a stamp: what was rolled back later counted
+    /// then.
+    pub fn again_as_of(&self, at: Stamp) -> Self {
         Self {
             trust: Trust::under(self.trust.laws().clone()),
             once: Once::after(&self.once),
+            rollbacks: Rollbacks::after(&self.rollbacks, at),
             ..Self::new(self.id)
         }
+    }
+
+    /// Lets rollbacks count whose time has come: one from a clock that is ahead waits for it.
+    pub fn ripen(&mut self, now: Stamp) {
+        self.upset |= self.rollbacks.ripen(now);
     }
 
     /// Takes in a record whose signature and chain are good.
@@ -254,10 +270,12 @@ impl Folds {
     /// folded again. What upset it although it did know would do so in every other walk, too: that
     /// one is not made, or a single contradiction in the rules would keep a node walking for ever.
     pub fn settle(&mut self) {
-        let learned = self.trust.has_learned() || self.once.has_learned();
+        let learned =
+            self.trust.has_learned() || self.once.has_learned() || self.rollbacks.has_learned();
         let trust = self.trust.settle();
         let once = self.once.settle();
-        self.upset = trust || once || (self.upset && learned);
+        let rollbacks = self.rollbacks.settle();
+        self.upset = trust || once || rollbacks || (self.upset && learned);
     }
 
     fn count(&mut self, fact: &Fact, rules: &FoldRules) {
@@ -274,7 +292,7 @@ impl Folds {
             Standing::Replaces(former) => {
                 self.counts.repeats += 1;
                 // What is folded into a base cannot be taken out of it.
-                self.upset |= former.stamp <= self.pruned;
+                self.upset |= former.place.stamp <= self.pruned;
                 self.retract(fact.agent, former, &fact.body.action);
             }
             Standing::Upsets => self.upset = true,
@@ -286,6 +304,18 @@ impl Folds {
             return;
         }
         self.window.insert(fact.place.stamp);
+        let others = self.rollbacks.insert(fact, rules.sabotage);
+        self.upset |= others && !rules.sabotage.rollback_by_arrival;
+        if fact.body.action.is_revertible() {
+            let (place, log) = (fact.place, &fact.log);
+            if self.rollbacks.set_aside(place, log, fact.bundle).is_some() {
+                self.counts.valid -= 1;
+                self.counts.set_aside += 1;
+                self.agents.insert(fact);
+                return;
+            }
+            self.rollbacks.note(fact.place.stamp);
+        }
         self.agents.insert(fact);
         self.course.insert(fact);
         self.signals.insert(fact);
@@ -316,8 +346,17 @@ impl Folds {
         }
     }
 
-    fn retract(&mut self, agent: AgentId, place: unisono_model::Place, action: &Action) {
-        self.counts.valid -= 1;
+    fn retract(&mut self, agent: AgentId, former: Kept, action: &Action) {
+        let Kept {
+            place, log, bundle, ..
+        } = former;
+        let aside = self.rollbacks.set_aside(place, &log, bundle);
+        if action.is_revertible() && aside.is_some() {
+            self.counts.set_aside -= 1;
+        } else {
+            self.counts.valid -= 1;
+        }
+        self.upset |= self.rollbacks.retract(place);
         self.agents.retract(agent, place, action);
         self.course.retract(place, action);
         self.signals.retract(place, action);
@@ -340,6 +379,11 @@ impl Folds {
                 Some((last, last.record))
             }
         }
+    }
+
+    /// A file that was written, moved or removed after a stamp, if there is one.
+    pub fn written_after(&self, stamp: Stamp) -> Option<&str> {
+        self.files.written_after(stamp)
     }
 
     /// A record that does not count: its signature or its chain is broken.
@@ -401,11 +445,11 @@ impl Folds {
         self.pruned = frontier;
         self.set_pending_aside(frontier);
         self.window.prune(frontier);
-        let iteration = self.course.iteration(frontier);
+        let now = self.course.now(frontier);
         self.agents.prune(frontier);
         self.course.prune(frontier);
-        self.signals.prune(frontier, iteration);
-        self.interference.prune(frontier, iteration);
+        self.signals.prune(frontier, now);
+        self.interference.prune(frontier, now);
         self.claims.prune(frontier, rules);
         self.tasks.prune(frontier);
         self.once.prune(frontier);
@@ -419,9 +463,9 @@ impl Folds {
         self.lessons.prune(frontier);
     }
 
-    /// Below this stamp the folds cannot be read any more: the logs must be folded again.
+    /// Below this stamp the folds cannot be read: the logs must be folded again.
     pub fn readable_from(&self) -> Stamp {
-        self.pruned
+        self.pruned.max(self.rollbacks.readable_from())
     }
 
     /// Above this stamp stand so many records that what lies below is left to the logs.
@@ -477,6 +521,7 @@ impl Folds {
         self.members.derive(rules);
         self.window.restored(highest);
         self.lessons.restored();
+        self.interference.restored();
     }
 }
 

@@ -16,7 +16,8 @@ use super::fact::Fact;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Once {
     requests: BTreeMap<RequestId, Request>,
-    conflicts: u64,
+    /// Conflicts of keys that are forgotten.
+    settled: u64,
     /// Keys of which the walk has not met the record yet that is known to count.
     #[serde(skip)]
     unmet: BTreeSet<RequestId>,
@@ -31,7 +32,18 @@ type RequestId = (AgentId, IdempotencyKey);
 struct Request {
     lowest: Kept,
     action: Digest,
-    others: BTreeMap<Place, bool>,
+    /// What the others do: which of them contradict is decided when it is asked, since the record
+    /// that counts may come last.
+    others: BTreeMap<Place, Digest>,
+}
+
+impl Request {
+    /// The others that do something else, up to a stamp.
+    fn contradictions(&self, at: Stamp) -> impl Iterator<Item = &Place> {
+        let others = self.others.range(..=Place::end_of(at));
+        let differ = others.filter(|(_, action)| **action != self.action);
+        differ.map(|(place, _)| place)
+    }
 }
 
 /// The record that counts for a key.
@@ -41,6 +53,8 @@ pub struct Kept {
     pub place: Place,
     /// Its log.
     pub log: LogId,
+    /// The bundle that carries it.
+    pub bundle: u64,
     /// Its number in its chain.
     pub seq: u64,
 }
@@ -51,7 +65,7 @@ pub enum Standing {
     /// The one that counts.
     Counts,
     /// The one that counts; another counted until now, with the same action, and must come out.
-    Replaces(Place),
+    Replaces(Kept),
     /// The one that counts; another counted until now, with another action: fold everything again.
     Upsets,
     /// A repetition.
@@ -76,13 +90,13 @@ impl Once {
             requests,
             unmet,
             given,
-            conflicts: 0,
+            settled: 0,
         }
     }
 
     /// Keys that were used for two actions.
     fn contested(&self) -> impl Iterator<Item = (&RequestId, &Request)> {
-        let differ = |request: &Request| request.others.values().any(|same| !same);
+        let differ = |request: &Request| request.contradictions(Stamp::MAX).next().is_some();
         self.requests
             .iter()
             .filter(move |(_, request)| differ(request))
@@ -113,6 +127,7 @@ impl Once {
         let kept = Kept {
             place: fact.place,
             log: fact.log,
+            bundle: fact.bundle,
             seq: fact.seq,
         };
         let id = (fact.agent, key);
@@ -130,17 +145,13 @@ impl Once {
             return Standing::Counts;
         }
         let same = request.action == action;
-        if !same {
-            self.conflicts += 1;
-        }
         if fact.place > request.lowest.place {
-            request.others.insert(fact.place, same);
+            request.others.insert(fact.place, action);
             return Standing::Repeats;
         }
-        let former = request.lowest.place;
-        request.others.insert(former, same);
-        request.lowest = kept;
-        request.action = action;
+        let former = core::mem::replace(&mut request.lowest, kept);
+        let before = core::mem::replace(&mut request.action, action);
+        request.others.insert(former.place, before);
         if self.unmet.remove(&id) {
             // The former lowest has not been folded: there is nothing to take back.
             Standing::Counts
@@ -165,15 +176,23 @@ impl Once {
             .is_some_and(|known| known.action != digest(action))
     }
 
-    /// Keys that were used with two bodies.
-    pub fn conflicts(&self) -> u64 {
-        self.conflicts
+    /// Requests up to a stamp that bore a key which was used for another action: the same in
+    /// whatever order they came.
+    pub fn conflicts(&self, at: Stamp) -> u64 {
+        let seen = self.requests.values();
+        let held: usize = seen.map(|request| request.contradictions(at).count()).sum();
+        self.settled + held as u64
     }
 
     /// Forgets keys whose time was over at the frontier.
     pub fn prune(&mut self, frontier: Stamp) {
+        let settled = &mut self.settled;
         self.requests.retain(|_, request| {
-            request.lowest.place.stamp.plus_ms(limits::IDEMPOTENCY_MS) >= frontier
+            let stays = request.lowest.place.stamp.plus_ms(limits::IDEMPOTENCY_MS) >= frontier;
+            if !stays {
+                *settled += request.contradictions(Stamp::MAX).count() as u64;
+            }
+            stays
         });
     }
 
@@ -198,6 +217,7 @@ fn digest(action: &Action) -> Digest {
         Action::Release { claim, .. } => *claim = Digest::default(),
         Action::Signal(signal) => signal.lifetime_ms = 0,
         Action::Write(write) => write.plan = Digest::default(),
+        Action::Rollback(rollback) => rollback.seen.clear(),
         Action::Arrive(arrival) => (arrival.lead_ms, arrival.patience_ms) = (0, 0),
         Action::Task(change) => {
             for field in &mut change.fields {

@@ -9,6 +9,7 @@ use unisono_model::{Action, AgentId, Digest, Place, Setting, Stamp, TaskStatus, 
 
 use super::Folds;
 use super::claims::{Holding, Loser, Rules, TopicState};
+use super::course::Now;
 use super::horizon::Horizon;
 use super::tasks::Circles;
 use super::view::{
@@ -37,6 +38,11 @@ impl Reading<'_> {
         self.folds.course.iteration(self.at)
     }
 
+    /// The current iteration, and when it began.
+    pub fn now(&self) -> Now {
+        self.folds.course.now(self.at)
+    }
+
     /// A setting.
     pub fn setting(&self, setting: Setting) -> u64 {
         self.folds.course.setting(setting, self.at)
@@ -53,7 +59,7 @@ impl Reading<'_> {
             iteration,
             phase: self.folds.course.phase(iteration, self.at),
             agents: self.folds.agents.all(self.at).count() as u64,
-            signals: self.folds.signals.read(None, self.at, iteration).len() as u64,
+            signals: self.folds.signals.read(None, self.at, self.now()).len() as u64,
             claims: claims.len() as u64,
             contested: claims.iter().filter(|claim| !claim.token_valid).count() as u64,
             tasks,
@@ -62,7 +68,8 @@ impl Reading<'_> {
             records: counts.valid,
             pending: self.folds.pending(),
             void: counts.void,
-            key_conflicts: self.folds.once.conflicts(),
+            set_aside: counts.set_aside,
+            key_conflicts: self.folds.once.conflicts(self.at),
         }
     }
 
@@ -178,7 +185,7 @@ impl Reading<'_> {
 
     /// The signals that stand, most urgent first, and newest first among these.
     pub fn signals(&self, topic: Option<&str>) -> Vec<SignalView> {
-        let found = self.folds.signals.read(topic, self.at, self.iteration());
+        let found = self.folds.signals.read(topic, self.at, self.now());
         let mut views: Vec<SignalView> = found
             .into_iter()
             .map(|(place, emitted)| SignalView {
@@ -212,7 +219,8 @@ impl Reading<'_> {
             }
             topics.extend(self.held_by(one).into_iter().map(String::from));
         }
-        topics.extend(self.folds.tasks.assigned(agent).map(String::from));
+        let asked = self.asked_of(&agents);
+        topics.extend(asked.into_iter().map(String::from));
         let needed = views.iter().filter(|view| agents.contains(&view.agent));
         topics.extend(needed.map(|view| view.topic.clone()));
         let concerns = |view: &SignalView| {
@@ -379,6 +387,10 @@ impl Reading<'_> {
         }
         self.add_together(&mut hash);
         self.add_lessons(&mut hash);
+        hash.add(&self.folds.once.conflicts(self.at));
+        for rollback in self.folds.rollbacks.told(self.at) {
+            hash.add(&rollback);
+        }
         hash.finish()
     }
 

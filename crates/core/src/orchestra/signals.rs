@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use unisono_model::{Action, AgentId, Place, Signal, SignalKind, Stamp};
 
+use super::course::Now;
 use super::fact::Fact;
 
 /// The fold over all signals.
@@ -33,9 +34,9 @@ impl Emitted {
         place.stamp.plus_ms(self.signal.lifetime_ms)
     }
 
-    fn stands(&self, place: &Place, at: Stamp, iteration: u32) -> bool {
+    fn stands(&self, place: &Place, at: Stamp, now: Now) -> bool {
         let ends_with_iteration = self.signal.kind != SignalKind::Intent;
-        self.expires(place) >= at && (!ends_with_iteration || self.iteration >= iteration)
+        self.expires(place) >= at && (!ends_with_iteration || now.has(place, self.iteration))
     }
 }
 
@@ -70,12 +71,12 @@ impl Signals {
         self.standing.get(place)
     }
 
-    /// The signals that stand at a stamp in an iteration, of one topic or all, by place.
+    /// The signals that stand at a stamp in its iteration, of one topic or all, by place.
     pub fn read<'a>(
         &'a self,
         topic: Option<&str>,
         at: Stamp,
-        iteration: u32,
+        now: Now,
     ) -> Vec<(Place, &'a Emitted)> {
         let mut found: Vec<(Place, &Emitted)> = match topic {
             Some(topic) => {
@@ -90,17 +91,17 @@ impl Signals {
                 .map(|(p, s)| (*p, s))
                 .collect(),
         };
-        found.retain(|(place, one)| place.stamp <= at && one.stands(place, at, iteration));
+        found.retain(|(place, one)| place.stamp <= at && one.stands(place, at, now));
         found.sort_by_key(|(place, _)| *place);
         found
     }
 
     /// Drops what had ended at the frontier.
-    pub fn prune(&mut self, frontier: Stamp, iteration: u32) {
+    pub fn prune(&mut self, frontier: Stamp, now: Now) {
         let ended: Vec<(Place, String)> = self
             .standing
             .range(..=Place::end_of(frontier))
-            .filter(|(place, one)| !one.stands(place, frontier, iteration))
+            .filter(|(place, one)| !one.stands(place, frontier, now))
             .map(|(place, one)| (*place, one.signal.topic.clone()))
             .collect();
         for (place, topic) in ended {

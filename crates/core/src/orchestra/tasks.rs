@@ -273,6 +273,17 @@ impl Tasks {
         own.map(String::as_str)
     }
 
+    /// Whether a task is an agent's as of a stamp, and is not over.
+    pub fn is_for(&self, name: &str, who: &str, at: Stamp) -> bool {
+        let over = matches!(
+            self.status(name, at),
+            Some(TaskStatus::Closed | TaskStatus::Deleted)
+        );
+        let task = self.by_name.get(name);
+        let assignee = task.and_then(|task| first(task, &Field::Assignee, at));
+        !over && matches!(assignee, Some(FieldValue::Assignee(a)) if a == who)
+    }
+
     /// Tasks that may be open with their possible priorities, most urgent first.
     pub fn may_be_open(&self) -> impl Iterator<Item = (u8, &str)> {
         let open = self.may_be_open.iter();

@@ -155,6 +155,8 @@ pub struct StateView {
     pub pending: u64,
     /// Records that no longer count, or never did.
     pub void: u64,
+    /// Valid records that a rollback has set aside.
+    pub set_aside: u64,
     /// Told conflicts: one idempotency key with two bodies.
     pub key_conflicts: u64,
 }
@@ -390,6 +392,8 @@ pub struct RecordView {
     pub action: Action,
     /// Whether it counts.
     pub verdict: Verdict,
+    /// The rollback that has set it aside, if one has: the first of those that stand.
+    pub set_aside_by: Option<Place>,
 }
 
 /// Whether a record counts.
@@ -401,6 +405,8 @@ pub enum Verdict {
     Pending,
     /// It does not, or no longer.
     Void,
+    /// It is valid, but a rollback has set it aside.
+    SetAside,
 }
 
 /// A page of records.

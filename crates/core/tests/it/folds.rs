@@ -56,6 +56,11 @@ pub(crate) const RULES: FoldRules = FoldRules {
         outcomes_doubled: false,
         ghosts_admitted: false,
         removed_readmitted: false,
+        rollback_by_arrival: false,
+        rollback_of_rollback_ignored: false,
+        need_met_by_own_offer: false,
+        glob_only_downward: false,
+        overlap_won_by_later: false,
     },
 };
 

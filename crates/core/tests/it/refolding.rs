@@ -99,6 +99,43 @@ fn two_actions_under_a_forgotten_key_are_told_apart_by_another_walk() {
     assert_eq!(digest(&folds, END), digest(&wanted, END));
 }
 
+/// Places 1, 2, 3 with the actions A, B, A counted one contradiction in that order, and two where
+/// they came as 2, 3, 1: the last to come was held against the one that had counted until then.
+#[test]
+fn contradictions_are_counted_alike_in_whatever_order_they_come() {
+    let key = Some(IdempotencyKey([7; 16]));
+    let mut facts = vec![enrolled(1, 1_000, "builder")];
+    for (number, step) in [(2_u64, 1_u64), (3, 2), (4, 1)] {
+        let mut one = presence(step, number * 1_000);
+        one.place.record = unisono_model::Digest::of("test", &[&number.to_le_bytes()]);
+        one.body.key = key;
+        facts.push(one);
+    }
+    let count = |order: [usize; 4]| {
+        let folds = inserted(&order.map(|index| facts[index].clone()));
+        let folds = walked(&facts, folds).0;
+        let horizon = unisono_core::orchestra::horizon::Horizon::default();
+        let state = unisono_core::orchestra::Reading {
+            folds: &folds,
+            at: END,
+            horizon: &horizon,
+            rules: claim_rules(),
+        };
+        (state.state().key_conflicts, digest(&folds, END))
+    };
+    let straight = count([0, 1, 2, 3]);
+    assert_eq!(straight.0, 1);
+    for order in [
+        [0, 2, 3, 1],
+        [0, 3, 2, 1],
+        [0, 3, 1, 2],
+        [0, 1, 3, 2],
+        [0, 2, 1, 3],
+    ] {
+        assert_eq!(count(order), straight, "{order:?}");
+    }
+}
+
 /// A fork can take the record away that was known to count: what repeated it stands then.
 #[test]
 fn a_record_that_is_gone_leaves_its_key_to_the_next() {

@@ -9,8 +9,8 @@ use unisono_model::{
     DocumentKind, DocumentName, Expulsion, FileScope, Held, IdempotencyKey, Importance,
     Incarnation, Judgement, Leave, LogEnd, LogId, Measure, Measured, Moved, NodeId, OrchestraEnd,
     OrchestraId, Outcome, PhaseState, Plan, PlanPhase, Played, Project, RECORD_VERSION, RecordBody,
-    RecordPlace, Rejected, Remedy, Resolution, Resolve, Reviewed, SignedBundle, SignedRecord,
-    Stamp, Tempo, TempoSegment, Who, Write, check, limits,
+    RecordPlace, Rejected, Remedy, Resolution, Resolve, Reviewed, Rollback, SignedBundle,
+    SignedRecord, Stamp, Tempo, TempoSegment, Who, Write, check, limits,
 };
 
 pub(crate) fn record() -> (RecordPlace, SignedRecord) {
@@ -303,6 +303,57 @@ fn what_an_orchestra_learns_is_these_bytes() {
         assert_eq!(hex(&wire::encode(&action)), bytes, "{}", action.name());
         assert!(check::action(&action).is_ok(), "{}", action.name());
     }
+}
+
+#[test]
+fn a_rollback_is_these_bytes_and_names_each_log_once() {
+    let end = |nonce, seq| LogEnd {
+        incarnation: Incarnation {
+            started_ms: 5,
+            nonce,
+        },
+        seq,
+    };
+    let rollback = Rollback {
+        to: Stamp(3),
+        seen: vec![end(4, 3), end(6, 1)],
+        reason: "r".into(),
+    };
+    let action = Action::Rollback(Box::new(rollback.clone()));
+    assert_eq!(hex(&wire::encode(&action)), "1e03020504030506010172");
+    assert!(check::action(&action).is_ok());
+    let refused = |seen: Vec<LogEnd>| {
+        let rollback = Rollback {
+            seen,
+            ..rollback.clone()
+        };
+        check::action(&Action::Rollback(Box::new(rollback))).is_err()
+    };
+    assert!(refused(vec![end(6, 1), end(4, 3)]), "in order");
+    assert!(refused(vec![end(4, 1), end(4, 3)]), "each once");
+    let many = 0..=limits::ROLLBACK_LOGS_MAX as u64;
+    assert!(refused(many.map(|nonce| end(nonce, 1)).collect()));
+    // As much as there can be fits into a record.
+    let full = 0..limits::ROLLBACK_LOGS_MAX as u64;
+    let full = Rollback {
+        to: Stamp(u64::MAX),
+        seen: full
+            .map(|n| LogEnd {
+                incarnation: Incarnation {
+                    started_ms: u64::MAX,
+                    nonce: u64::MAX - limits::ROLLBACK_LOGS_MAX as u64 + n,
+                },
+                seq: u64::MAX,
+            })
+            .collect(),
+        reason: "r".repeat(limits::REASON_BYTES_MAX),
+    };
+    let bytes = wire::encode(&Action::Rollback(Box::new(full)));
+    assert!(
+        bytes.len() < limits::RECORD_BYTES_MAX - 4_096,
+        "{}",
+        bytes.len()
+    );
 }
 
 #[test]

@@ -37,6 +37,9 @@ impl Agent {
         if let Some(wish) = self.pass_on() {
             return wish;
         }
+        if let Some(wish) = self.go_back(now) {
+            return wish;
+        }
         if self.chance.percent(4) {
             // Agents move: that is what cursors are for.
             self.move_on();

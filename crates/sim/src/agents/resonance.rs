@@ -3,9 +3,10 @@
 
 use unisono_core::node::Question;
 use unisono_core::orchestra::view::InterferencesView;
-use unisono_model::{Action, Digest, Resolution, Resolve, Setting};
+use unisono_model::{Action, Digest, Held, Resolution, Resolve, Rollback, Setting, Stamp};
 
 use super::{Agent, Wish};
+use crate::clock::EPOCH_NS;
 
 /// Topics that are paths, some of which are globs over others.
 const PATHS: [&str; 8] = [
@@ -78,7 +79,6 @@ impl Agent {
             7 => Some(Wish::Look(
                 Question::Continue {
                     agent: self.name.clone(),
-                    tokens_max: 400,
                     since: Some(self.cursor.clone()),
                 },
                 None,
@@ -89,6 +89,31 @@ impl Agent {
             ]))),
             _ => None,
         }
+    }
+
+    /// Wants back what was, now and then, in some runs: only agents whose key a node holds do, since
+    /// whoever signs must say what it has seen.
+    pub(super) fn go_back(&self, now: u64) -> Option<Wish> {
+        let salt = |salt: u64| {
+            let words = [
+                &self.id.0[..],
+                &self.next_operation.to_le_bytes(),
+                &salt.to_le_bytes(),
+            ];
+            let digest = Digest::of("sim-goes-back", &words);
+            u64::from_le_bytes(digest.0[..8].try_into().expect("a digest has 32 bytes"))
+        };
+        let regrets = self.held == Held::Node && self.id.0[0].is_multiple_of(3);
+        if !regrets || !salt(1).is_multiple_of(40) {
+            return None;
+        }
+        // Far enough to go back behind another rollback at times.
+        let back_ns = (1 + salt(2) % 60) * 1_000_000_000;
+        Some(Wish::Act(Action::Rollback(Box::new(Rollback {
+            to: Stamp::from_ns((EPOCH_NS + now).saturating_sub(back_ns)),
+            seen: Vec::new(),
+            reason: format!("{} has its doubts", self.name),
+        }))))
     }
 
     /// What it was told stands in its way, and that nobody has resolved.

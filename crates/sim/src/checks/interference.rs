@@ -1,5 +1,5 @@
-//! I14: every interference is found exactly once, under the same name on every replica, and its
-//! resolution is the first by stamp.
+//! I14: every interference is found exactly once, under the same name on every replica, its
+//! resolution is the first by stamp, and it is decided for the side that the rule names.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,11 @@ pub fn check(shown: &InterferencesView, truth: &Told) -> Result<(), String> {
     let mut seen = BTreeMap::new();
     for one in &shown.interferences {
         let resolution = one.resolution.as_ref().map(|known| known.place.record);
-        if seen.insert(one.id, (one.kind, resolution)).is_some() {
+        let winner = one.decided_for.as_ref();
+        let mut sides = one.sides.iter();
+        let wins = winner.and_then(|name| sides.find(|side| side.name == *name));
+        let wins = wins.map(|side| side.place.record);
+        if seen.insert(one.id, (one.kind, resolution, wins)).is_some() {
             return Err(format!("{} is found twice", one.id));
         }
     }

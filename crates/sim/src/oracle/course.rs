@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use unisono_model::Action;
+use unisono_model::{Action, Stamp};
 
 use super::logs::Fact;
 
@@ -20,4 +20,16 @@ pub fn iteration(facts: &[&Fact]) -> u32 {
         now += 1;
     }
     now
+}
+
+/// When it began: when the last of those before it was ended first.
+pub fn began(facts: &[&Fact]) -> Stamp {
+    let ends = (1..iteration(facts)).filter_map(|before| {
+        let ended = facts.iter().filter(|fact| match &fact.body.action {
+            Action::Advance { from } => *from == before,
+            _ => false,
+        });
+        ended.map(|fact| fact.place.stamp).min()
+    });
+    ends.max().unwrap_or(Stamp::MIN)
 }

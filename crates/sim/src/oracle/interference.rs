@@ -9,11 +9,12 @@ use unisono_core::orchestra::interference::words::Words;
 use unisono_model::{Action, AgentId, Digest, Place, Setting, SignalKind, Stamp};
 
 use super::claims::Held;
-use super::course::iteration;
+use super::course::{began, iteration};
 use super::logs::Fact;
 
-/// What every replica must show of an interference: its kind, and the record that resolved it.
-pub type Told = BTreeMap<Digest, (InterferenceKind, Option<Digest>)>;
+/// What every replica must show of an interference: its kind, the record that resolved it, and the
+/// record of the side for which the rule has decided.
+pub type Told = BTreeMap<Digest, (InterferenceKind, Option<Digest>, Option<Digest>)>;
 
 struct Said {
     place: Place,
@@ -27,32 +28,38 @@ struct Said {
 /// The interferences that stand at a stamp.
 pub fn interferences(facts: &[&Fact], held: &BTreeMap<String, Held>, at: Stamp) -> Told {
     let mut told = Told::new();
-    let mut add = |kind: InterferenceKind, one: &Digest, two: &Digest| {
-        told.insert(kind.id(one, two), (kind, None));
+    let mut add = |kind: InterferenceKind, one: &Digest, two: &Digest, wins: Option<Digest>| {
+        told.insert(kind.id(one, two), (kind, None, wins));
     };
     for (topic, holder) in held {
         for (loser, agent) in &holder.losers {
             if *agent != holder.agent && holder.token <= loser.stamp {
                 let winner = &holder.claim.record;
-                add(InterferenceKind::Contested, winner, &loser.record);
+                add(
+                    InterferenceKind::Contested,
+                    winner,
+                    &loser.record,
+                    Some(*winner),
+                );
             }
         }
         for (other, theirs) in held.range(topic.clone()..).skip(1) {
             if theirs.agent != holder.agent && meet(topic, other) {
                 let (one, two) = (&holder.claim.record, &theirs.claim.record);
-                add(InterferenceKind::Overlap, one, two);
+                let first = holder.claim.min(theirs.claim);
+                add(InterferenceKind::Overlap, one, two, Some(first.record));
             }
         }
     }
     for (one, two) in collisions(facts, at) {
-        add(InterferenceKind::Collision, &one, &two);
+        add(InterferenceKind::Collision, &one, &two, None);
     }
     for need in unanswered(facts, at) {
-        add(InterferenceKind::Unanswered, &need, &need);
+        add(InterferenceKind::Unanswered, &need, &need, None);
     }
     for fact in facts {
         if let Action::Resolve(resolve) = &fact.body.action
-            && let Some((_, known)) = told.get_mut(&resolve.interference)
+            && let Some((_, known, _)) = told.get_mut(&resolve.interference)
         {
             known.get_or_insert(fact.place.record);
         }
@@ -115,8 +122,8 @@ fn collisions(facts: &[&Fact], at: Stamp) -> BTreeSet<(Digest, Digest)> {
 /// The first standing NEED of each agent on each topic, where nobody else's OFFER stands.
 fn unanswered(facts: &[&Fact], at: Stamp) -> Vec<Digest> {
     let patience_ms = setting(facts, Setting::NeedPatienceMs, 600_000);
-    let now = iteration(facts);
-    let stands = |one: &Said| one.until >= at && one.iteration >= now;
+    let (now, began) = (iteration(facts), began(facts));
+    let stands = |one: &Said| one.until >= at && one.iteration >= now && one.place.stamp >= began;
     let offers = said(facts, SignalKind::Offer);
     let mut first: BTreeMap<(String, AgentId), Place> = BTreeMap::new();
     for need in said(facts, SignalKind::Need)

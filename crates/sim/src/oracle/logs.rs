@@ -22,6 +22,8 @@ pub struct Fact {
     pub agent: AgentId,
     /// The log that carries it.
     pub log: LogId,
+    /// The bundle that carries it.
+    pub bundle: u64,
     /// Its number in its chain.
     pub seq: u64,
     /// What it says.
@@ -217,6 +219,7 @@ fn take(
                     place,
                     agent,
                     log: header.log,
+                    bundle: header.seq,
                     seq: carried.seq,
                     body,
                 });

@@ -9,6 +9,7 @@ mod lessons;
 mod logs;
 mod members;
 mod rights;
+mod rollbacks;
 mod tasks;
 mod together;
 
@@ -17,18 +18,29 @@ use std::collections::{BTreeMap, BTreeSet};
 use unisono_model::{Action, AgentId, IdempotencyKey, SignalKind, Stamp};
 
 pub use claims::{Held, Loss, Story, claims, story};
-pub use course::iteration;
+pub use course::{began, iteration};
 pub use files::{File, beyond_the_plan, files};
 pub use interference::{Told, interferences, meet};
 pub use lessons::{Lessons, lessons};
 pub use logs::{Fact, Reading, proven, read};
 pub use members::{Removals, removals};
 pub use rights::{Expelled, Ground, expelled};
+pub use rollbacks::{ever_set_aside, set_aside};
 pub use tasks::{Task, tasks};
 pub use together::{Gate, Together, together};
 
-/// Facts that count, as of a stamp: valid ones, of each keyed request the lowest, up to the stamp.
-pub fn counted<'a>(reading: &'a Reading, at: Stamp) -> Vec<&'a Fact> {
+/// Facts that count, as of a stamp: valid ones, of each keyed request the lowest, up to the stamp,
+/// but for those that a rollback up to the stamp sets aside.
+pub fn counted(reading: &Reading, at: Stamp) -> Vec<&Fact> {
+    let mut facts = made(reading, at);
+    let gone = set_aside(&facts);
+    facts.retain(|fact| !gone.contains(&fact.place));
+    facts
+}
+
+/// Facts that were made up to a stamp, of each keyed request the lowest, whether or not they were
+/// set aside.
+pub fn made<'a>(reading: &'a Reading, at: Stamp) -> Vec<&'a Fact> {
     let mut lowest: BTreeMap<(AgentId, IdempotencyKey), &Fact> = BTreeMap::new();
     for fact in &reading.facts {
         if let Some(key) = fact.body.key {
@@ -49,7 +61,7 @@ pub fn counted<'a>(reading: &'a Reading, at: Stamp) -> Vec<&'a Fact> {
 
 /// Places of the signals that stand at a stamp.
 pub fn signals(facts: &[&Fact], at: Stamp) -> BTreeSet<unisono_model::Place> {
-    let now = iteration(facts);
+    let (now, began) = (iteration(facts), began(facts));
     facts
         .iter()
         .filter(|fact| {
@@ -57,7 +69,8 @@ pub fn signals(facts: &[&Fact], at: Stamp) -> BTreeSet<unisono_model::Place> {
                 return false;
             };
             let lives = fact.place.stamp.plus_ms(signal.lifetime_ms) >= at;
-            lives && (signal.kind == SignalKind::Intent || fact.body.iteration >= now)
+            let current = fact.body.iteration >= now && fact.place.stamp >= began;
+            lives && (signal.kind == SignalKind::Intent || current)
         })
         .map(|fact| fact.place)
         .collect()

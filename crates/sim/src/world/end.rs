@@ -244,6 +244,9 @@ impl World {
         }
         self.judge_written();
         let facts = oracle::counted(&work, Stamp::MAX);
+        let aside = oracle::set_aside(&oracle::made(&work, Stamp::MAX));
+        self.counters
+            .add_many("records set aside by the logs", aside.len() as u64);
         if let Some(why) = oracle::beyond_the_plan(&facts) {
             self.checks.violated(self.now, "I7", why);
         }
@@ -251,6 +254,7 @@ impl World {
             ("plan", "plans by the logs"),
             ("write", "writes by the logs"),
             ("approve", "approvals by the logs"),
+            ("rollback", "rollbacks by the logs"),
         ] {
             let done = facts.iter().filter(|fact| fact.body.action.name() == name);
             self.counters.add_many(counter, done.count() as u64);
@@ -331,7 +335,7 @@ impl World {
         };
         let verdict = verdict.map_err(|why| format!("machine {host} at {at}: {why}"));
         self.checks.say(self.now, "I14", verdict);
-        for (kind, _) in truth.values() {
+        for (kind, ..) in truth.values() {
             self.counters.add(match kind {
                 InterferenceKind::Contested => "contested shown",
                 InterferenceKind::Overlap => "overlap shown",
@@ -339,7 +343,10 @@ impl World {
                 InterferenceKind::Collision => "collision shown",
             });
         }
-        let resolved = truth.values().filter(|(_, known)| known.is_some()).count();
+        let resolved = truth
+            .values()
+            .filter(|(_, known, _)| known.is_some())
+            .count();
         self.counters.add_many("resolved shown", resolved as u64);
     }
 
@@ -376,9 +383,11 @@ impl World {
     }
 
     /// Whoever was told that something is made finds it on every node that has seen as much, unless
-    /// a fence has taken it back.
+    /// a fence or a rollback has taken it back.
     fn judge_sessions(&mut self, work: &Reading) {
-        let void: BTreeSet<Stamp> = work.void.iter().map(|place| place.stamp).collect();
+        let mut void: BTreeSet<Stamp> = work.void.iter().map(|place| place.stamp).collect();
+        let aside = oracle::ever_set_aside(&oracle::made(work, Stamp::MAX));
+        void.extend(aside.iter().map(|place| place.stamp));
         for (then, host, at) in std::mem::take(&mut self.unknown_to) {
             if void.contains(&at) {
                 self.counters.add("made and taken back");

@@ -64,4 +64,9 @@ planted! {
     planted_outcomes_doubled "outcomes-doubled",
     planted_removed_readmitted "removed-readmitted",
     planted_ghosts_admitted "ghosts-admitted",
+    planted_rollback_by_arrival "rollback-by-arrival",
+    planted_rollback_of_rollback_ignored "rollback-of-rollback-ignored",
+    planted_need_met_by_own_offer "need-met-by-own-offer",
+    planted_glob_only_downward "glob-only-downward",
+    planted_overlap_won_by_later "overlap-won-by-later",
 }

@@ -15,6 +15,15 @@ use crate::output::{self, Format};
 
 /// Most items of one page.
 const PAGE: &str = "1000";
+/// The same as a number.
+const PAGE_ITEMS: usize = 1_000;
+
+/// The items of a view as of a moment.
+struct Items {
+    items: BTreeMap<String, Value>,
+    /// Whether these are all.
+    whole: bool,
+}
 
 /// `diff`.
 #[derive(Clone, Debug, Args)]
@@ -88,7 +97,7 @@ pub(crate) async fn diff(args: DiffArgs, session: &Session) -> Result<(), Failur
     for view in &VIEWS {
         let before = items(session, view, &from).await?;
         let after = items(session, view, &to).await?;
-        changes.extend(compared(view.word, &before, &after));
+        changes.extend(compared_as_far_as_known(view.word, &before, &after));
     }
     if session.global.output == Format::Table {
         let lines: String = changes.iter().map(line).collect();
@@ -122,11 +131,7 @@ async fn settings(session: &Session, from: &str, to: &str) -> Result<Vec<Value>,
 }
 
 /// The items of a view by their names.
-async fn items(
-    session: &Session,
-    view: &View,
-    at: &str,
-) -> Result<BTreeMap<String, Value>, Failure> {
+async fn items(session: &Session, view: &View, at: &str) -> Result<Items, Failure> {
     let mut items = BTreeMap::new();
     let mut after: Option<String> = None;
     loop {
@@ -137,15 +142,33 @@ async fn items(
         query.extend(after.as_deref().map(|after| ("after", after)));
         let told: Reply<Value> = session.read(view.path, &query).await?;
         let list = told.body[view.list].as_array().cloned();
+        let count = list.as_ref().map_or(0, Vec::len);
         for item in list.unwrap_or_default() {
             let name = item[view.name].as_str().unwrap_or_default().to_owned();
             items.insert(name, item);
         }
-        match told.body["next_after"].as_str() {
-            Some(next) => after = Some(next.to_owned()),
-            None => return Ok(items),
-        }
+        let Some(next) = told.body["next_after"].as_str() else {
+            // A full page that leads to no other is the beginning of something longer.
+            let whole = !view.paged || count < PAGE_ITEMS;
+            return Ok(Items { items, whole });
+        };
+        after = Some(next.to_owned());
     }
+}
+
+/// What differs. Of a list that is longer than a page, what is missing on one side may stand beyond
+/// it: then only what both sides show is compared, and that is said.
+fn compared_as_far_as_known(word: &str, before: &Items, after: &Items) -> Vec<Value> {
+    let mut changes = compared(word, &before.items, &after.items);
+    if before.whole && after.whole {
+        return changes;
+    }
+    changes.retain(|one| one["change"] == "changed");
+    changes.push(json!({
+        "what": word, "name": format!("more than {PAGE_ITEMS}"), "change": "unknown",
+        "before": before.items.len(), "after": after.items.len(),
+    }));
+    changes
 }
 
 /// What is on one side only, or not the same on both.
@@ -180,6 +203,7 @@ fn line(change: &Value) -> String {
     let sign = match change["change"].as_str() {
         Some("added") => '+',
         Some("removed") => '-',
+        Some("unknown") => '?',
         _ => '~',
     };
     let mut words = format!("{} {}", text(&change["what"]), text(&change["name"]));

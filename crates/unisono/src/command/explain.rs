@@ -90,6 +90,11 @@ fn sentences(record: &RecordEvent, trust: &Trust) -> Result<Vec<String>, Failure
         (_, Some(void)) => format!("It does not count: {} ({}).", void.detail, void.rule),
         ("valid", None) => "It counts.".to_owned(),
         ("void", None) => "It does not count.".to_owned(),
+        ("set_aside", None) => {
+            let by = record.set_aside_by.as_ref();
+            let by = by.map_or_else(String::new, |by| format!(" by {}", by.record));
+            format!("It was set aside{by}: the orchestra has gone back.")
+        }
         (_, None) => "It refers to something that this node does not hold yet.".to_owned(),
     });
     Ok(told)

@@ -1,5 +1,6 @@
 //! What each command does. Those that serve are in `serve`; the rest ask a node, or read files.
 
+pub(crate) mod address;
 pub(crate) mod agent;
 pub(crate) mod at;
 pub(crate) mod audit;
@@ -27,6 +28,7 @@ pub(crate) mod record;
 pub(crate) mod reference;
 pub(crate) mod remove;
 pub(crate) mod resonance;
+pub(crate) mod rollback;
 mod scene;
 pub(crate) mod session;
 pub(crate) mod signal;
@@ -129,21 +131,7 @@ fn listening(command: &Command) -> crate::config::Flags {
 
 /// Commands that ask a node.
 async fn ask(command: Command, session: Session) -> Result<(), Failure> {
-    let present = matches!(
-        command,
-        Command::Status
-            | Command::Members
-            | Command::Orchestras
-            | Command::Clock
-            | Command::Log(_)
-            | Command::Dump(_)
-    );
-    if present && session.as_of().is_some() {
-        return Err(
-            Failure::usage("this command knows no --as-of: it shows what is there now")
-                .hint("`log` and `dump` take --after CURSOR; views of an orchestra take --as-of"),
-        );
-    }
+    knows_as_of(&command, &session)?;
     match command {
         Command::Status => state::status(&session).await,
         Command::Members => state::members(&session).await,
@@ -162,6 +150,8 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         Command::Flow => resonance::flow(&session).await,
         Command::Layout(args) => layout::run(args, &session).await,
         Command::Diff(args) => difference::diff(args, &session).await,
+        Command::Address(args) => address::address(args, &session).await,
+        Command::Rollback(args) => rollback::rollback(args, &session).await,
         Command::History(args) => history::history(args, &session).await,
         Command::Recover(args) => history::recover(args, &session).await,
         Command::Prompt(args) => history::prompt(args, &session).await,
@@ -197,6 +187,27 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         // Dispatched before a session is made.
         _ => Err(Failure::usage("this command asks no node")),
     }
+}
+
+/// Whether a command that is asked as of a time can be.
+fn knows_as_of(command: &Command, session: &Session) -> Result<(), Failure> {
+    let present = matches!(
+        command,
+        Command::Status
+            | Command::Members
+            | Command::Orchestras
+            | Command::Clock
+            | Command::Log(_)
+            | Command::Dump(_)
+            | Command::Rollback(_)
+    );
+    if present && session.as_of().is_some() {
+        return Err(
+            Failure::usage("this command knows no --as-of: it shows what is there now")
+                .hint("`log` and `dump` take --after CURSOR; views of an orchestra take --as-of"),
+        );
+    }
+    Ok(())
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {

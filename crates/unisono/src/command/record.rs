@@ -103,6 +103,11 @@ pub(crate) async fn dump(args: DumpArgs, session: &Session) -> Result<(), Failur
     sorted.iter().try_for_each(|(_, text)| output::raw(text))
 }
 
+/// A record on one line, for people.
+pub(super) fn in_a_line(record: &RecordEvent) -> Result<String, Failure> {
+    line(Format::Table, record, None)
+}
+
 fn line(format: Format, record: &RecordEvent, cursor: Option<&Cursor>) -> Result<String, Failure> {
     let mut value = serde_json::to_value(record)
         .map_err(|error| Failure::new(Exit::Failed, "unprintable", error.to_string()))?;
@@ -120,8 +125,10 @@ fn line(format: Format, record: &RecordEvent, cursor: Option<&Cursor>) -> Result
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
         let time = &record.stamp.time;
+        let by = record.set_aside_by.as_ref();
+        let aside = by.map_or_else(String::new, |by| format!("  (set aside by {})", by.record));
         return Ok(format!(
-            "{time:.3}  {:<12}  {what:<10}  {}\n",
+            "{time:.3}  {:<12}  {what:<10}  {}{aside}\n",
             record.name,
             rest.join(" ")
         ));

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use unisono_api::dto::{
-    ActionBody, AdvanceBody, ClaimBody, DecideBody, DecideWord, MarkBody, PresenceBody, SignalBody,
-    SignalKindWord, TaskBody, TaskStatusWord, UrgencyWord,
+    ActionBody, AdvanceBody, ClaimBody, DecideBody, DecideWord, MarkBody, PresenceBody,
+    SettingWord, SettingsBody, SignalBody, SignalKindWord, TaskBody, TaskStatusWord, UrgencyWord,
 };
-use unisono_model::{Digest, check};
+use unisono_model::{Action, AgentKind, Digest, Enrol, check};
 
 use super::read::Texts;
 use super::{
@@ -38,6 +38,8 @@ pub(crate) struct Plan<'a> {
     texts: &'a Texts,
     /// What has been offered in the current iteration, by whom.
     offered: BTreeSet<(String, String)>,
+    claimed: BTreeSet<String>,
+    tasks: BTreeSet<String>,
     needed: BTreeSet<(String, String)>,
 }
 
@@ -52,10 +54,18 @@ pub(crate) fn plan<'a>(layout: &'a Layout, texts: &'a Texts) -> Result<Plan<'a>,
         layout,
         texts,
         offered: BTreeSet::new(),
+        claimed: BTreeSet::new(),
+        tasks: BTreeSet::new(),
         needed: BTreeSet::new(),
     };
     if layout.orchestra.agents.is_empty() {
         return Err(texts.wrong(ORCHESTRA, "agents", "nobody takes part"));
+    }
+    plan.agents()?;
+    if let Some(ends) = layout.execution_ends {
+        let settings = [(SettingWord::ExecutionEnds, ends)].into();
+        let action = ActionBody::Settings(SettingsBody { settings });
+        plan.add(ORCHESTRA, "phase", None, action, false)?;
     }
     plan.history()?;
     plan.context()?;
@@ -67,6 +77,21 @@ pub(crate) fn plan<'a>(layout: &'a Layout, texts: &'a Texts) -> Result<Plan<'a>,
 }
 
 impl Plan<'_> {
+    /// Whether each can be enrolled.
+    fn agents(&self) -> Result<(), Failure> {
+        for (name, one) in &self.layout.orchestra.agents {
+            let enrol = Action::Enrol(Enrol {
+                name: name.clone(),
+                role: one.role.clone(),
+                kind: AgentKind::Ai,
+                tier: None,
+            });
+            let wrong = |malformed| self.texts.wrong(ORCHESTRA, name, malformed);
+            check::action(&enrol).map_err(wrong)?;
+        }
+        Ok(())
+    }
+
     fn history(&mut self) -> Result<(), Failure> {
         for summary in self.layout.history.clone() {
             let file = format!("{HISTORY}/iteration-{:03}.json", summary.iteration);
@@ -98,6 +123,10 @@ impl Plan<'_> {
             self.mark(ORCHESTRA, "", context.mission, MISSION)?;
         }
         for one in context.deliverables {
+            if !self.tasks.insert(one.name.clone()) {
+                let why = format!("the deliverable {} stands twice", one.name);
+                return Err(self.texts.wrong(ORCHESTRA, &one.name, why));
+            }
             let closed = one.status == TaskStatusWord::Closed;
             if closed {
                 let text = format!("closed {}", one.name);
@@ -150,6 +179,10 @@ impl Plan<'_> {
                 self.add(RESONANCE, &topic, Some(by), ActionBody::Emit(body), false)
             }
             SignalType::Claim => {
+                if !self.claimed.insert(topic.clone()) {
+                    let why = format!("{topic} is claimed twice; one topic has one holder");
+                    return Err(self.texts.wrong(RESONANCE, &topic, why));
+                }
                 let lease_ms = None;
                 let body = ClaimBody {
                     topic: topic.clone(),

@@ -16,6 +16,8 @@ use crate::small_file;
 
 /// Most that is read of all files together (bytes): they are held until all is known to be right.
 const BYTES_MAX: u64 = 64 << 20;
+/// The last iteration of EXECUTION where no setting says another.
+const EXECUTION_ENDS: u32 = 8;
 /// Most iterations that are read.
 const ITERATIONS_MAX: u32 = 10_000;
 
@@ -80,23 +82,46 @@ pub(crate) fn read(directory: &Path) -> Result<(Layout, Texts), Failure> {
             let why = format!("this is the file of iteration {iteration}");
             return Err(texts.wrong(&name, "iteration", why));
         }
-        in_phase(iteration, summary.phase).map_err(|why| texts.wrong(&name, "phase", why))?;
         history.push(summary);
     }
-    in_phase(last, orchestra.phase).map_err(|why| texts.wrong(ORCHESTRA, "phase", why))?;
+    let mut said: Vec<UpperPhase> = history.iter().map(|one| one.phase).collect();
+    said.push(orchestra.phase);
+    let ends = execution_ends(&said);
+    for (iteration, phase) in (1..).zip(&said) {
+        let file = if iteration == last {
+            ORCHESTRA.to_owned()
+        } else {
+            format!("{HISTORY}/iteration-{iteration:03}.json")
+        };
+        in_phase(iteration, *phase, ends).map_err(|why| texts.wrong(&file, "phase", why))?;
+    }
     let layout = Layout {
         orchestra,
         resonance,
         history,
+        execution_ends: (ends != EXECUTION_ENDS).then_some(ends.into()),
     };
     Ok((layout, texts))
 }
 
-/// A new orchestra's phases follow from its iterations alone.
-fn in_phase(iteration: u32, said: UpperPhase) -> Result<(), String> {
+/// The last iteration of EXECUTION by the phases that are said, of which the first is that of
+/// iteration 1: where none of REFLECTION follows, as the settings have it, or later.
+fn execution_ends(said: &[UpperPhase]) -> u32 {
+    let begins = said
+        .iter()
+        .position(|phase| *phase == UpperPhase::Reflection);
+    match begins {
+        // The position counts from 0: it is the number of the iteration before.
+        Some(before) => before as u32,
+        None => EXECUTION_ENDS.max(said.len() as u32),
+    }
+}
+
+/// Phases follow from iterations and one setting.
+fn in_phase(iteration: u32, said: UpperPhase, execution_ends: u32) -> Result<(), String> {
     let phase = match iteration {
         0 | 1 => UpperPhase::Design,
-        2..=8 => UpperPhase::Execution,
+        later if later <= execution_ends => UpperPhase::Execution,
         _ => UpperPhase::Reflection,
     };
     if said == phase {

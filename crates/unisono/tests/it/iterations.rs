@@ -106,20 +106,19 @@ fn an_iteration_is_given_back_whole_with_the_marks_that_prove_it() {
     assert_eq!(back["ended"]["stamp"].as_str().unwrap().len(), 16);
     let gone = node.fails(&place, 3, &["recover", "9"]);
     assert_eq!(gone["code"], "iteration_unknown");
-    // An offer whose mark nobody has is told as such.
+    // A resolution whose mark nobody has is told as such; an offer of that kind is not taken.
     let nothing = "ab".repeat(32);
-    node.json(
-        &place,
-        &[
-            "emit",
-            "offer",
-            "hot air",
-            "--evidence",
-            &nothing,
-            "--as",
-            "ada",
-        ],
-    );
+    let offer = ["emit", "offer", "hot air", "--as", "ada", "--evidence"];
+    let refused = node.fails(&place, 3, &[&offer[..], &[&nothing]].concat());
+    assert_eq!(refused["code"], "evidence_unknown");
+    for agent in ["ada", "pia"] {
+        let intent = ["emit", "intent", "login", "the login form", "--as", agent];
+        node.json(&place, &intent);
+    }
+    let found = node.json(&place, &["interference", "list"]);
+    let id = found["interferences"][0]["id"].as_str().unwrap();
+    let resolve = ["interference", "resolve", id, "merge", "one form", "--mark"];
+    node.json(&place, &[&resolve[..], &[&nothing, "--as", "ada"]].concat());
     let said = place.run(&["--node", &node.url, "recover", "5", "-o", "json"]);
     assert_eq!(said.code, 8, "{}", said.err);
     let back: Value = serde_json::from_str(&said.out).unwrap();

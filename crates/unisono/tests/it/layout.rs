@@ -224,6 +224,23 @@ fn a_wrong_directory_is_named_by_file_and_line_and_nothing_is_imported() {
             wrong(field, "\"topic\": \"waves\"", "\"topic\": \"\""),
             ".resonance.json:",
         ),
+        // These were found after the orchestra had been made.
+        (
+            wrong(
+                field,
+                "\"type\": \"NEED\", \"topic\": \"balance\"",
+                "\"type\": \"CLAIM\", \"topic\": \"src/waves.rs\"",
+            ),
+            ".resonance.json:4: ",
+        ),
+        (
+            wrong(state, "\"name\": \"menu\"", "\"name\": \"waves\""),
+            ".orchestra.json:",
+        ),
+        (
+            wrong(state, "\"adversarial\": {", "\"adver\\tsarial\": {"),
+            ".orchestra.json:",
+        ),
         (
             wrong(first, "\"iteration\": 1", "\"iteration\": 7"),
             ".history/iteration-001.json:",
@@ -267,5 +284,24 @@ fn a_directory_with_a_device_in_it_is_refused_and_not_read_for_ever() {
     assert!(
         words.starts_with(".resonance.json:1: is no regular"),
         "{told}"
+    );
+}
+
+/// An orchestra whose EXECUTION ended before the eighth iteration could be exported, and not
+/// imported again.
+#[test]
+fn phases_that_a_setting_has_moved_are_imported_with_it() {
+    let place = Place::new();
+    let node = node(&place);
+    by_hand(&place);
+    let path = place.path("hand/.orchestra.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replacen("EXECUTION", "REFLECTION", 1)).unwrap();
+    let import = ["layout", "import", "hand", "--orchestra", "short"];
+    node.json(&place, &import);
+    let state = node.json(&place, &["state", "--orchestra", "short"]);
+    assert_eq!(
+        (&state["iteration"], &state["phase"]),
+        (&json!(3), &json!("reflection"))
     );
 }

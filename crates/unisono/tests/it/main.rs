@@ -4,6 +4,7 @@
     reason = "a test that cannot go on has failed, and says where"
 )]
 
+mod address;
 mod audit;
 mod clock;
 mod cluster;
@@ -28,6 +29,7 @@ mod removing;
 mod replay;
 mod resonance;
 mod rights;
+mod rollback;
 mod run_023;
 mod service;
 mod settings;

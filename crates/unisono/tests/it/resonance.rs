@@ -78,8 +78,8 @@ fn two_sides_of_a_cut_get_in_each_others_way_and_one_resolves_it() {
     }
     let coherence = nodes[1].json(&place, &["coherence"]);
     assert_eq!(
-        coherence["score"], 800,
-        "both agents are blocked: {coherence}"
+        coherence["score"], 900,
+        "of two agents the later one must yield: {coherence}"
     );
     let brief = nodes[0].json(&place, &["continue", "--as", "ada", "--max-tokens", "300"]);
     let text = brief["markdown"].as_str().unwrap();

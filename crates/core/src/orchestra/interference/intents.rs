@@ -16,9 +16,10 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{AgentId, Place, Signal, Stamp};
+use unisono_model::{AgentId, Digest, Place, Signal, Stamp};
 
 use super::limits::{LIKENESS_FLOOR, NEIGHBOURS_MAX};
+use super::view::InterferenceKind;
 use super::words::Words;
 
 /// The fold over INTENTs.
@@ -28,6 +29,9 @@ pub struct Intents {
     /// For each word, who bears it, with the end of their life.
     by_word: BTreeMap<u64, BTreeMap<Place, Stamp>>,
     by_agent: BTreeMap<AgentId, BTreeSet<Place>>,
+    /// Pairs by the beginnings of their names: they follow from the rest.
+    #[serde(skip)]
+    by_name: BTreeMap<u64, (Place, Place)>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -150,6 +154,10 @@ impl Intents {
         if likeness < LIKENESS_FLOOR {
             return;
         }
+        if !two.like.contains_key(&earlier) {
+            self.by_name
+                .insert(beginning(earlier, later), (earlier, later));
+        }
         if let Some(two) = self.standing.get_mut(&later) {
             let new = Pair { words: 0, likeness };
             two.like.entry(earlier).or_insert(new).words += 1;
@@ -169,6 +177,7 @@ impl Intents {
         pair.words -= 1;
         if pair.words == 0 {
             two.like.remove(&earlier);
+            self.by_name.remove(&beginning(earlier, later));
             if let Some(one) = self.standing.get_mut(&earlier) {
                 one.liked_by.remove(&later);
             }
@@ -180,11 +189,13 @@ impl Intents {
             return;
         };
         for earlier in gone.like.keys() {
+            self.by_name.remove(&beginning(*earlier, place));
             if let Some(one) = self.standing.get_mut(earlier) {
                 one.liked_by.remove(&place);
             }
         }
         for later in &gone.liked_by {
+            self.by_name.remove(&beginning(place, *later));
             if let Some(two) = self.standing.get_mut(later) {
                 two.like.remove(&place);
             }
@@ -195,6 +206,26 @@ impl Intents {
                 self.by_agent.remove(&gone.agent);
             }
         }
+    }
+
+    /// The pair of a name, whether or not it collides at any time.
+    pub fn find(&self, id: &Digest) -> Option<(Place, Place)> {
+        self.by_name.get(&start(id)).copied()
+    }
+
+    /// A pair, if it collides at a stamp and is at least so alike (‰).
+    pub fn pair(&self, pair: (Place, Place), at: Stamp, least: u64) -> Option<Collision> {
+        let one = self.collision(pair.0, pair.1, at, least)?;
+        (one.second.stamp <= at).then_some(one)
+    }
+
+    /// After loading from a checkpoint: makes again what follows from the rest.
+    pub fn restored(&mut self) {
+        let pairs = self.standing.iter().flat_map(|(later, two)| {
+            let pairs = two.like.keys();
+            pairs.map(|earlier| (beginning(*earlier, *later), (*earlier, *later)))
+        });
+        self.by_name = pairs.collect();
     }
 
     /// The pairs that collide at a stamp, at least so alike (‰), newest first.
@@ -271,8 +302,19 @@ impl Intents {
 
     /// Values kept in memory.
     pub fn weight(&self) -> usize {
-        self.standing.len() + self.by_word.values().map(BTreeMap::len).sum::<usize>() / 4
+        self.standing.len()
+            + self.by_name.len() / 2
+            + self.by_word.values().map(BTreeMap::len).sum::<usize>() / 4
     }
+}
+
+fn beginning(earlier: Place, later: Place) -> u64 {
+    start(&InterferenceKind::Collision.id(&earlier.record, &later.record))
+}
+
+fn start(id: &Digest) -> u64 {
+    let (first, _) = id.0.split_at(8);
+    u64::from_le_bytes(first.try_into().expect("a digest is longer than that"))
 }
 
 /// Those before and behind a place that are near each other without it and are not with it.

@@ -29,6 +29,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use unisono_model::{Action, AgentId, Place, SignalKind, Stamp};
 
+use super::course::Now;
 use super::fact::Fact;
 use crate::sabotage::Sabotage;
 use intents::Intents;
@@ -126,11 +127,16 @@ impl Interference {
     }
 
     /// Drops what can no longer be the answer to anything above the frontier.
-    pub fn prune(&mut self, frontier: Stamp, iteration: u32) {
+    pub fn prune(&mut self, frontier: Stamp, now: Now) {
         self.intents.prune(frontier);
-        self.needs.prune(frontier, iteration);
+        self.needs.prune(frontier, now);
         self.topics.prune(frontier);
         self.resolutions.prune(frontier);
+    }
+
+    /// After loading from a checkpoint.
+    pub fn restored(&mut self) {
+        self.intents.restored();
     }
 
     /// Values kept in memory.

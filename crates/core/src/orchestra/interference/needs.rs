@@ -5,6 +5,9 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::limits::UNDER_GLOB_MAX;
+use super::pattern::Pattern;
+use crate::orchestra::course::Now;
 use serde::{Deserialize, Serialize};
 use unisono_model::{AgentId, Place, Signal, SignalKind, Stamp, Urgency};
 
@@ -34,9 +37,11 @@ pub struct Moment {
     /// As of when.
     pub at: Stamp,
     /// The iteration then: NEEDs and OFFERs of earlier ones have ended.
-    pub iteration: u32,
+    pub now: Now,
     /// How long a NEED may go unanswered (ms).
     pub patience_ms: u64,
+    /// Planted fault: whoever needs something is content with its own OFFER.
+    pub own_offers_count: bool,
 }
 
 /// A NEED that nobody has answered.
@@ -56,7 +61,7 @@ pub struct Unanswered<'a> {
 
 impl Wanted {
     fn stands(&self, place: &Place, moment: &Moment) -> bool {
-        place.stamp <= moment.at && self.until >= moment.at && self.iteration >= moment.iteration
+        place.stamp <= moment.at && self.until >= moment.at && moment.now.has(place, self.iteration)
     }
 }
 
@@ -113,6 +118,39 @@ impl Needs {
         .collect()
     }
 
+    /// The topics that anybody may need and that are what is held, or that it is a glob over, by
+    /// name, at most [`UNDER_GLOB_MAX`].
+    pub fn needed_under(&self, held: &str) -> Vec<&str> {
+        let pattern = Pattern::of(held);
+        if !pattern.is_glob() {
+            let exact = self.topics.get_key_value(held).into_iter();
+            let needed = exact.filter(|(_, topic)| !topic.needs.is_empty());
+            return needed.map(|(name, _)| name.as_str()).collect();
+        }
+        let beginning = pattern.beginning();
+        let below = self.topics.range(beginning.clone()..);
+        let below = below.take_while(|(name, _)| name.starts_with(&beginning));
+        let needed = below.filter(|(name, topic)| {
+            !topic.needs.is_empty() && (*name == held || Pattern::of(name).overlaps(&pattern))
+        });
+        needed
+            .map(|(name, _)| name.as_str())
+            .take(UNDER_GLOB_MAX)
+            .collect()
+    }
+
+    /// The NEEDs on a topic that stand and that nobody else's OFFER meets.
+    pub fn on(&self, topic: &str, moment: Moment) -> Vec<Unanswered<'_>> {
+        let Some((name, topic)) = self.topics.get_key_value(topic) else {
+            return Vec::new();
+        };
+        let offered = topic.offered(&moment);
+        let agents = topic.needs.keys();
+        agents
+            .filter_map(|agent| topic.unanswered(name, agent, offered, &moment))
+            .collect()
+    }
+
     /// Who needs a topic, by agent, with the first NEED of each that stands.
     pub fn asked(&self, topic: &str, moment: Moment, most: usize) -> Vec<(AgentId, Place)> {
         let needs = self.topics.get(topic).map(|topic| &topic.needs);
@@ -129,11 +167,12 @@ impl Needs {
     }
 
     /// Drops what had ended at the frontier.
-    pub fn prune(&mut self, frontier: Stamp, iteration: u32) {
+    pub fn prune(&mut self, frontier: Stamp, now: Now) {
         let edge = Moment {
             at: frontier,
-            iteration,
+            now,
             patience_ms: 0,
+            own_offers_count: false,
         };
         let stays =
             |place: &Place, one: &mut Wanted| place.stamp > frontier || one.stands(place, &edge);
@@ -187,7 +226,11 @@ impl Topic {
         if place.stamp.plus_ms(moment.patience_ms) > moment.at {
             return None;
         }
-        if offered.iter().flatten().any(|other| other != agent) {
+        if offered
+            .iter()
+            .flatten()
+            .any(|other| other != agent || moment.own_offers_count)
+        {
             return None;
         }
         Some(Unanswered {

@@ -71,6 +71,12 @@ impl Found<'_> {
         let second = self.second.map(|side| side.agent);
         core::iter::once(self.first.agent).chain(second)
     }
+
+    /// Whom it keeps from going on: those that it names, but for the one that it is decided for.
+    pub(in crate::orchestra) fn yielding(&self) -> impl Iterator<Item = AgentId> {
+        let winner = self.decided_for;
+        self.agents().filter(move |agent| Some(*agent) != winner)
+    }
 }
 
 impl<'a> Page<'a> {
@@ -153,12 +159,18 @@ impl Reading<'_> {
 
     /// One of those that stand.
     pub fn interference(&self, id: &Digest) -> Option<InterferenceView> {
-        let mut known = None;
-        self.each_interference(None, &mut |one| {
-            if known.is_none() && one.id() == *id {
-                known = Some(one);
-            }
-        });
+        // Collisions are as many as agents emit, and have an index; all else is as much as is held
+        // and needed.
+        let pair = self.folds.interference.intents.find(id);
+        let mut known = pair.and_then(|pair| self.collision_of(pair));
+        if pair.is_none() {
+            self.each_but_collisions(None, &mut |one| {
+                if known.is_none() && one.id() == *id {
+                    known = Some(one);
+                }
+            });
+        }
+        let known = known.filter(|one| one.id() == *id);
         let resolutions = &self.folds.interference.resolutions;
         let begins = resolutions.begins(self.at);
         let last = self.folds.interference.sabotage.resolution_last;
@@ -173,6 +185,14 @@ impl Reading<'_> {
         see: &mut dyn FnMut(Found<'a>),
     ) {
         self.collisions(of, see);
+        self.each_but_collisions(of, see);
+    }
+
+    fn each_but_collisions<'a>(
+        &'a self,
+        of: Option<&BTreeSet<AgentId>>,
+        see: &mut dyn FnMut(Found<'a>),
+    ) {
         for one in self.unanswered(of) {
             see(self.found_unanswered(&one));
         }
@@ -211,20 +231,52 @@ impl Reading<'_> {
         }
     }
 
+    fn collision_of(&self, pair: (Place, Place)) -> Option<Found<'_>> {
+        let least = self.setting(Setting::CollisionPermille);
+        let intents = &self.folds.interference.intents;
+        let one = intents.pair(pair, self.at, least)?;
+        self.folds.signals.get(&one.first)?;
+        self.folds.signals.get(&one.second)?;
+        Some(found_collision(&one))
+    }
+
     fn unanswered(&self, of: Option<&BTreeSet<AgentId>>) -> Vec<Unanswered<'_>> {
         let needs = &self.folds.interference.needs;
-        let moment = Moment {
-            at: self.at,
-            iteration: self.iteration(),
-            patience_ms: self.setting(Setting::NeedPatienceMs),
+        let moment = self.moment();
+        let Some(agents) = of else {
+            return needs.all(moment);
         };
-        match of {
-            None => needs.all(moment),
-            Some(agents) => agents
-                .iter()
-                .flat_map(|agent| needs.of(agent, moment))
-                .collect(),
+        let own = agents.iter().flat_map(|agent| needs.of(agent, moment));
+        let mut found: Vec<Unanswered<'_>> = own.collect();
+        for topic in self.asked_of(agents) {
+            let others = needs.on(topic, moment).into_iter();
+            found.extend(others.filter(|one| !agents.contains(&one.agent)));
         }
+        found
+    }
+
+    /// When and under what rules NEEDs are read.
+    pub(in crate::orchestra) fn moment(&self) -> Moment {
+        Moment {
+            at: self.at,
+            now: self.now(),
+            patience_ms: self.setting(Setting::NeedPatienceMs),
+            own_offers_count: self.folds.interference.sabotage.need_met_by_own_offer,
+        }
+    }
+
+    /// What others need of agents: what these hold, or hold a glob over, and their tasks that are
+    /// not over.
+    pub(in crate::orchestra) fn asked_of(&self, agents: &BTreeSet<AgentId>) -> BTreeSet<&str> {
+        let needs = &self.folds.interference.needs;
+        let held = agents.iter().flat_map(|agent| self.held_by(agent));
+        let mut asked: BTreeSet<&str> = held.flat_map(|own| needs.needed_under(own)).collect();
+        let names: BTreeSet<_> = agents.iter().map(|a| self.folds.agents.name(a)).collect();
+        for name in &names {
+            let tasks = self.folds.tasks.assigned(name);
+            asked.extend(tasks.filter(|task| self.folds.tasks.is_for(task, name, self.at)));
+        }
+        asked
     }
 
     fn topics(&self, of: Option<&BTreeSet<AgentId>>) -> BTreeSet<&str> {
@@ -286,15 +338,25 @@ impl Reading<'_> {
             if of.is_some() {
                 others.extend(walk.under(topic));
             }
-            if self.folds.interference.sabotage.glob_by_prefix {
+            let sabotage = self.folds.interference.sabotage;
+            if sabotage.glob_by_prefix {
                 others.extend(self.begin_alike(topic));
+            }
+            if sabotage.glob_only_downward {
+                // Planted fault: of two globs neither is over the other.
+                let glob = |topic: &str| Pattern::of(topic).is_glob();
+                others.retain(|other| !glob(topic) || !glob(other));
             }
             for other in others {
                 if let Some(theirs) = self.topic(other).holding
                     && theirs.agent != holding.agent
                 {
                     let one = (topic, &holding);
-                    add(found_overlap(one, (other, &theirs)));
+                    let mut found = found_overlap(one, (other, &theirs));
+                    if sabotage.overlap_won_by_later {
+                        found.decided_for = found.second.map(|side| side.agent);
+                    }
+                    add(found);
                 }
             }
         }
@@ -401,9 +463,12 @@ fn of_claims<'a>(kind: InterferenceKind, one: Side<'a>, other: Side<'a>) -> Foun
 fn found_overlap<'a>(one: (&'a str, &Holding), two: (&'a str, &Holding)) -> Found<'a> {
     let until = one.1.until.min(two.1.until);
     let [one, two] = [one, two].map(|(topic, held)| side(topic, held.claim, held.agent));
+    let found = of_claims(InterferenceKind::Overlap, one, two);
     Found {
         until,
-        ..of_claims(InterferenceKind::Overlap, one, two)
+        // Whoever came first had not seen the other.
+        decided_for: Some(found.first.agent),
+        ..found
     }
 }
 

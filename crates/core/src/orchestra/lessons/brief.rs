@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use unisono_model::{Decide, DecideKind};
 
@@ -31,6 +32,20 @@ impl Reading<'_> {
             lines.add(BriefPart::Decisions, words, Some(place));
             lines.pin();
         }
+    }
+
+    /// What bound everybody at an earlier reading, and does not any more.
+    pub(in crate::orchestra) fn superseded_since(&self, then: &Self) -> Vec<String> {
+        let mut gone = Vec::new();
+        for (important, most) in [(true, BINDING_TOLD_MAX), (false, OTHERS_TOLD_MAX)] {
+            for (place, one) in then.binding(important, most) {
+                let decisions = &self.folds.lessons.decisions;
+                if decisions.superseders(&place, self.at).next().is_some() {
+                    gone.push(words(&one.decide));
+                }
+            }
+        }
+        gone
     }
 }
 

@@ -1,0 +1,72 @@
+//! Going back with the command: what it would set aside, what it does, and where that is shown.
+
+use serde_json::Value;
+
+use crate::process::Place;
+
+#[test]
+fn an_orchestra_goes_back_and_shows_what_it_set_aside() {
+    let place = Place::new();
+    let node = place
+        .start("up", "lab", "127.0.0.1:0", "127.0.0.1:0", &[])
+        .ok()
+        .unwrap();
+    let ask = |words: &[&str]| node.json(&place, words);
+    ask(&["agent", "enrol", "ada"]);
+    ask(&["decide", "storage", "one file a segment", "--as", "ada"]);
+    let before = ask(&["state"]);
+    let to = before["as_of"].as_str().unwrap();
+    let empty = node.fails(&place, 3, &["rollback", "--to", to, "--as", "ada"]);
+    assert_eq!(empty["code"], "rollback_empty");
+    ask(&["decide", "parser", "by hand", "--as", "ada"]);
+    ask(&["task", "create", "parse", "--as", "ada"]);
+    ask(&["claim", "src/parse.rs", "--as", "ada"]);
+    ask(&["iteration", "advance", "--as", "ada"]);
+    let would = ask(&["rollback", "--to", to, "--dry-run"]);
+    assert_eq!(would["sets_aside"], 3);
+    assert_eq!(would["claimed"], serde_json::json!(["src/parse.rs"]));
+    assert_eq!(would["barred"], serde_json::json!([]));
+    assert_eq!(ask(&["state"])["iteration"], 2, "a dry run changes nothing");
+    let done = ask(&[
+        "rollback",
+        "--to",
+        to,
+        "--reason",
+        "all wrong",
+        "--as",
+        "ada",
+    ]);
+    let record = done["record"].as_str().unwrap();
+    let state = ask(&["state"]);
+    assert_eq!(
+        (&state["iteration"], &state["set_aside"]),
+        (&1.into(), &3.into())
+    );
+    assert_eq!(state["claims"], 1);
+    let decided = ask(&["decisions"])["decisions"].clone();
+    assert_eq!(decided.as_array().unwrap().len(), 1);
+    // Nothing is erased, and what was is still read as of then.
+    let dump = place.run(&["--node", node.url.as_str(), "dump"]);
+    let lines = dump.out.lines().map(serde_json::from_str);
+    let dump: Vec<Value> = lines.collect::<Result<_, _>>().unwrap();
+    let aside: Vec<&Value> = dump
+        .iter()
+        .filter(|one| one["verdict"] == "set_aside")
+        .collect();
+    assert_eq!(aside.len(), 3);
+    assert!(
+        aside
+            .iter()
+            .all(|one| one["set_aside_by"]["record"] == record)
+    );
+    let name = aside[0]["record"].as_str().unwrap();
+    let told = place
+        .run(&["--node", node.url.as_str(), "explain", name])
+        .out;
+    assert!(told.contains(&format!("set aside by {record}")), "{told}");
+    let just_before = &aside[2]["stamp"]["stamp"];
+    let then = ask(&["state", "--as-of", just_before.as_str().unwrap()]);
+    assert_eq!(then["iteration"], 2);
+    let told = ask(&["recover", "1"]);
+    assert_eq!(told["decisions"].as_array().unwrap().len(), 1);
+}
