@@ -222,6 +222,16 @@ fn remedy() -> Remedy {
     }
 }
 
+fn mark() -> Mark {
+    Mark {
+        about: "index".into(),
+        text: "built".into(),
+        reasoning: "it was asked for".into(),
+        tags: vec!["index".into(), "first".into()],
+        evidence: vec![Digest([8; 32])],
+    }
+}
+
 /// One action of each shape that matters to a reader: plain, nested, lists, options.
 fn actions() -> Vec<(&'static str, Action)> {
     let enrol = Enrol {
@@ -229,13 +239,6 @@ fn actions() -> Vec<(&'static str, Action)> {
         role: "writes the index".into(),
         kind: AgentKind::Ai,
         tier: Some(unisono_model::capability::Tier::Executive),
-    };
-    let mark = Mark {
-        about: "index".into(),
-        text: "built".into(),
-        reasoning: "it was asked for".into(),
-        tags: vec!["index".into(), "first".into()],
-        evidence: vec![Digest([8; 32])],
     };
     let link = FieldValue::Link {
         on: "parse".into(),
@@ -281,7 +284,7 @@ fn actions() -> Vec<(&'static str, Action)> {
                 lease_ms: 60_000,
             },
         ),
-        ("mark", Action::Mark(mark)),
+        ("mark", Action::Mark(mark())),
         ("task", Action::Task(task)),
         ("advance", Action::Advance { from: 3 }),
         ("fence", Action::Fence(fence)),

@@ -39,13 +39,6 @@ fn read_nonce<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, 
     u64::from_str_radix(&text, 16).map_err(serde::de::Error::custom)
 }
 
-impl From<Incarnated> for Incarnation {
-    fn from(life: Incarnated) -> Self {
-        let Incarnated { started_ms, nonce } = life;
-        Self { started_ms, nonce }
-    }
-}
-
 impl From<Incarnation> for Incarnated {
     fn from(life: Incarnation) -> Self {
         Self {

@@ -286,14 +286,7 @@ impl From<Action> for ActionShown {
                 intent: presence.intent,
                 focus: presence.focus,
             }),
-            Action::Signal(signal) => Self::Emit(SignalBody {
-                kind: signal.kind.into(),
-                topic: signal.topic,
-                urgency: signal.urgency.into(),
-                text: signal.text,
-                lifetime_ms: Some(signal.lifetime_ms),
-                evidence: signal.evidence,
-            }),
+            Action::Signal(signal) => Self::Emit(signal.into()),
             Action::Claim { topic, lease_ms } => Self::Claim(ClaimBody {
                 topic,
                 lease_ms: Some(lease_ms),
@@ -335,6 +328,19 @@ impl From<Action> for ActionShown {
             Action::Remedy(remedy) => Self::Remedy((*remedy).into()),
             Action::Outcome(outcome) => Self::Outcome(outcome.into()),
             Action::Rollback(rollback) => Self::Rollback((*rollback).into()),
+        }
+    }
+}
+
+impl From<Signal> for SignalBody {
+    fn from(signal: Signal) -> Self {
+        Self {
+            kind: signal.kind.into(),
+            topic: signal.topic,
+            urgency: signal.urgency.into(),
+            text: signal.text,
+            lifetime_ms: Some(signal.lifetime_ms),
+            evidence: signal.evidence,
         }
     }
 }

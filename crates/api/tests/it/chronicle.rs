@@ -161,7 +161,9 @@ fn a_request_that_was_repeated_is_told_once() {
     };
     for order in [[1, 2, 3], [3, 2, 1], [2, 3, 1]] {
         let mut chronicle = Chronicle::new(8);
-        order.map(|at| chronicle.insert(keyed(at)));
+        for at in order {
+            chronicle.insert(keyed(at));
+        }
         let chapter = chronicle.chapter(1);
         let marks: Vec<Digest> = chapter.marks.iter().map(|one| one.record).collect();
         assert_eq!(

@@ -284,8 +284,8 @@ impl Node {
     }
 
     pub(super) fn space_entry(&mut self, id: OrchestraId) -> &mut Space {
-        if !self.spaces.contains_key(&id) {
-            self.spaces.insert(id, Space::new(id));
+        if let alloc::collections::btree_map::Entry::Vacant(vacant) = self.spaces.entry(id) {
+            vacant.insert(Space::new(id));
             self.cut_expelled_in(id);
         }
         self.spaces.entry(id).or_insert_with(|| Space::new(id))

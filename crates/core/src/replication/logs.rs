@@ -12,7 +12,7 @@ use super::log::LogState;
 /// The logs of an orchestra, as far as they are on disk and applied.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Logs {
-    logs: BTreeMap<LogId, LogState>,
+    states: BTreeMap<LogId, LogState>,
     proofs: BTreeMap<LogId, ForkProof>,
     /// How much counts of the logs of nodes that were removed; nothing of one that is not named.
     ends: BTreeMap<NodeId, BTreeMap<Incarnation, u64>>,
@@ -32,13 +32,13 @@ pub struct LogHead {
 impl Logs {
     /// The state of a log.
     pub fn get(&self, log: &LogId) -> Option<&LogState> {
-        self.logs.get(log)
+        self.states.get(log)
     }
 
     /// The state of a log, to be advanced.
     pub fn entry(&mut self, log: LogId) -> &mut LogState {
         let (proofs, ends) = (&self.proofs, &self.ends);
-        self.logs.entry(log).or_insert_with(|| {
+        self.states.entry(log).or_insert_with(|| {
             let forked = proofs.get(&log).map(|proof| proof.one.0.seq);
             let ended = ends.get(&log.node).map(|ends| behind(ends, &log));
             let cut = forked.into_iter().chain(ended).min();
@@ -52,20 +52,20 @@ impl Logs {
 
     /// All logs.
     pub fn iter(&self) -> impl Iterator<Item = (&LogId, &LogState)> {
-        self.logs.iter()
+        self.states.iter()
     }
 
     /// Puts back the state of a log, after a write that failed.
     pub fn restore(&mut self, log: LogId, state: Option<LogState>) {
         match state {
-            Some(state) => drop(self.logs.insert(log, state)),
-            None => drop(self.logs.remove(&log)),
+            Some(state) => drop(self.states.insert(log, state)),
+            None => drop(self.states.remove(&log)),
         }
     }
 
     /// The vector.
     pub fn heads(&self) -> Vec<LogHead> {
-        let held = self.logs.iter().filter(|(_, state)| state.seq > 0);
+        let held = self.states.iter().filter(|(_, state)| state.seq > 0);
         held.map(|(log, state)| LogHead {
             log: *log,
             seq: state.seq,
@@ -76,8 +76,8 @@ impl Logs {
 
     /// One hash of the vector and of the fork proofs: equal on nodes that hold the same.
     pub fn digest(&self) -> Digest {
-        let mut bytes = Vec::with_capacity(self.logs.len() * 96);
-        for state in self.logs.values() {
+        let mut bytes = Vec::with_capacity(self.states.len() * 96);
+        for state in self.states.values() {
             if state.seq > 0 {
                 bytes.extend_from_slice(&state.tag.0.to_le_bytes());
                 bytes.extend_from_slice(&state.seq.to_le_bytes());
@@ -95,7 +95,7 @@ impl Logs {
     /// has been seen to its end: whoever saw more of it saw what does not count.
     pub fn cursor(&self) -> Cursor {
         let ended = |state: &LogState| state.cut.is_some_and(|cut| state.seq + 1 >= cut);
-        let seen = self.logs.values().filter_map(|state| {
+        let seen = self.states.values().filter_map(|state| {
             let seq = if ended(state) { Cursor::END } else { state.seq };
             (seq > 0).then_some((state.tag, seq))
         });
@@ -111,9 +111,9 @@ impl Logs {
     /// nothing is known before it speaks itself.
     pub fn node_head(&self, life: &LogId, admitted: Stamp) -> Stamp {
         let held = |state: &&LogState| state.seq > 0;
-        let here = self.logs.get(life).filter(held);
+        let here = self.states.get(life).filter(held);
         let before = || {
-            let earlier = self.logs.range(..*life).rev();
+            let earlier = self.states.range(..*life).rev();
             let mut lives = earlier.take_while(|(log, _)| log.node == life.node);
             let state = lives.find_map(|(_, state)| Some(state).filter(held));
             state.filter(|state| state.stamp < admitted)
@@ -137,7 +137,7 @@ impl Logs {
                     incarnation: end.incarnation,
                 };
                 // What a log closes stands in its first bundle: of an empty one nothing is known.
-                let Some(earlier) = self.logs.get(&log).filter(|earlier| earlier.seq > 0) else {
+                let Some(earlier) = self.states.get(&log).filter(|earlier| earlier.seq > 0) else {
                     return Stamp::MIN;
                 };
                 if earlier.seq < end.seq && earlier.cut.is_none() {
@@ -164,7 +164,7 @@ impl Logs {
             });
         }
         let mut shorter = Vec::new();
-        let own = self.logs.iter_mut().filter(|(log, _)| log.node == node);
+        let own = self.states.iter_mut().filter(|(log, _)| log.node == node);
         for (log, state) in own {
             let cut = behind(&ends, log);
             if state.cut.is_none_or(|known| cut < known) {
@@ -182,7 +182,7 @@ impl Logs {
         for (node, ends) in &other.ends {
             let cut = self.cut_off(*node, ends.clone());
             let held = |(log, cut): &(LogId, u64)| {
-                self.logs.get(log).is_some_and(|state| state.seq >= *cut)
+                self.states.get(log).is_some_and(|state| state.seq >= *cut)
             };
             upset |= cut.iter().any(held);
         }
@@ -197,7 +197,7 @@ impl Logs {
                 node: *node,
                 incarnation: *life,
             };
-            let Some(state) = self.logs.get(&log) else {
+            let Some(state) = self.states.get(&log) else {
                 return Stamp::MIN;
             };
             let forked = self.proofs.get(&log);

@@ -244,27 +244,18 @@ fn line_of(claim: &Claim) -> String {
     } = claim;
     let status = serde_json::to_value(claim.status).unwrap_or_default();
     let status = status.as_str().unwrap_or_default();
-    match &claim.held_by {
-        Some(held) => {
-            let HeldBy { holder, until } = held;
-            format!(
-                "{status}: {topic} is held by {holder} until {:.3}\n",
-                until.time
-            )
-        }
-        None => {
-            let token = if claim.token_valid {
-                format!("token {}", token.stamp)
-            } else {
-                // Somebody beyond a cut held it too, and has a higher token.
-                "no token: it was contested, and `unisono renew` makes one".to_owned()
-            };
-            format!(
-                "{status}: {holder} holds {topic} until {:.3}, {token}\n",
-                until.time
-            )
-        }
+    if let Some(HeldBy { holder, until }) = &claim.held_by {
+        let until = until.time;
+        return format!("{status}: {topic} is held by {holder} until {until:.3}\n");
     }
+    let token = if claim.token_valid {
+        format!("token {}", token.stamp)
+    } else {
+        // Somebody beyond a cut held it too, and has a higher token.
+        "no token: it was contested, and `unisono renew` makes one".to_owned()
+    };
+    let until = until.time;
+    format!("{status}: {holder} holds {topic} until {until:.3}, {token}\n")
 }
 
 /// A client of the configured nodes.
