@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use unisono_core::orchestra::view::RecordView;
 use unisono_model::{
     Action, Admit, AgentId, Digest, FieldChange, FieldValue, IdempotencyKey, Leave, Mark, NodeId,
-    TaskChange, ViewVote,
+    Signal, TaskChange, ViewVote,
 };
 use utoipa::ToSchema;
 

@@ -144,7 +144,7 @@ impl Holder {
         }
     }
 
-    fn enrol(&self) -> Action {
+    fn enrol() -> Action {
         Action::Enrol(Enrol {
             name: "ghost".into(),
             role: "node".into(),
@@ -222,7 +222,7 @@ fn m01_the_vote_of_a_ghost_ends_nobodys_life() {
         removed,
     };
     let header = ghost.header(home(), 1, now(&world));
-    let bundle = ghost.bundle(header, vec![ghost.enrol(), Action::VoteView(vote)]);
+    let bundle = ghost.bundle(header, vec![Holder::enrol(), Action::VoteView(vote)]);
     for index in 0..3 {
         ghost.push(&mut world, index, vec![bundle.clone()]);
     }
@@ -236,7 +236,7 @@ fn m02_whoever_admits_itself_is_no_member() {
     let mut world = three();
     let ghost = Holder::ghost();
     let header = ghost.header(home(), 1, now(&world));
-    let actions = vec![ghost.enrol(), Action::Admit(ghost.admit())];
+    let actions = vec![Holder::enrol(), Action::Admit(ghost.admit())];
     let bundle = ghost.bundle(header, actions);
     for index in 0..3 {
         ghost.push(&mut world, index, vec![bundle.clone()]);
@@ -427,7 +427,7 @@ fn m06_forks_of_made_up_logs_are_nobodys_business_and_vectors_fit_into_frames() 
         let vectors = frames.filter_map(|bytes| match Frame::decode(&bytes) {
             Ok(Frame::Vector { proofs, .. }) => Some(proofs),
             Ok(_) => None,
-            Err(_) => panic!("{} of {FRAME_BYTES_MAX} bytes", bytes.len()),
+            Err(why) => panic!("{} of {FRAME_BYTES_MAX} bytes: {why}", bytes.len()),
         });
         vectors.flatten().collect::<Vec<_>>()
     };

@@ -340,7 +340,7 @@ fn nodes_go_back_together_and_erase_nothing() {
         assert_eq!(
             world
                 .view(index, Question::Task("doubted".into()))
-                .unwrap_err()
+                .expect_err("it is refused")
                 .code,
             Code::TaskUnknown
         );
@@ -353,7 +353,7 @@ fn nodes_go_back_together_and_erase_nothing() {
         assert_eq!(aside, ["advance", "task"]);
     }
     // As of then it is as it was.
-    let again = world.act(0, "ada", back_to(to)).unwrap_err();
+    let again = world.act(0, "ada", back_to(to)).expect_err("it is refused");
     assert_eq!(again.code, Code::RollbackEmpty);
     // What was set aside can be done anew.
     world.act(1, "lin", task("doubted")).expect("made anew");
@@ -366,7 +366,12 @@ fn going_back_is_refused_where_a_rule_would_break() {
     world.enrol(0, "ada");
     let to = now(&mut world);
     world.run_ms(50);
-    let refused = |world: &mut Loop, to| world.act(0, "ada", back_to(to)).unwrap_err().code;
+    let refused = |world: &mut Loop, to| {
+        world
+            .act(0, "ada", back_to(to))
+            .expect_err("it is refused")
+            .code
+    };
     assert_eq!(refused(&mut world, to), Code::RollbackEmpty);
     let far = Stamp::from_ms(to.as_ms() + 3_600_000);
     assert_eq!(refused(&mut world, far), Code::CursorInvalid);
@@ -379,7 +384,13 @@ fn going_back_is_refused_where_a_rule_would_break() {
             seq: 1,
         }];
     }
-    assert_eq!(world.act(0, "ada", unknown).unwrap_err().code, Code::Behind);
+    assert_eq!(
+        world
+            .act(0, "ada", unknown)
+            .expect_err("it is refused")
+            .code,
+        Code::Behind
+    );
     world.act(0, "ada", Action::Guard).ok();
     let AnswerBody::Recorded(_) = world.act(0, "ada", back_to(to)).expect("gone back").body else {
         panic!("no record");
@@ -401,7 +412,9 @@ fn evidence_is_a_mark_that_is_known_here() {
         one.evidence = Some(evidence);
         Action::Signal(one)
     };
-    let refused = world.act(0, "ada", offer(Digest([7; 32]))).unwrap_err();
+    let refused = world
+        .act(0, "ada", offer(Digest([7; 32])))
+        .expect_err("it is refused");
     assert_eq!(refused.code, Code::EvidenceUnknown);
     world.act(0, "ada", task("t")).expect("made");
     let close = |evidence| {
@@ -414,7 +427,9 @@ fn evidence_is_a_mark_that_is_known_here() {
             evidence: Some(evidence),
         })
     };
-    let refused = world.act(0, "ada", close(Digest([7; 32]))).unwrap_err();
+    let refused = world
+        .act(0, "ada", close(Digest([7; 32])))
+        .expect_err("it is refused");
     assert_eq!(refused.code, Code::EvidenceUnknown);
     world.cut = vec![(0, 1)];
     let mark = Action::Mark(Mark {
@@ -429,7 +444,9 @@ fn evidence_is_a_mark_that_is_known_here() {
     };
     // Made beyond a cut: not known here yet, and known once that is over.
     let record = recorded.place.record;
-    let refused = world.act(0, "ada", close(record)).unwrap_err();
+    let refused = world
+        .act(0, "ada", close(record))
+        .expect_err("it is refused");
     assert_eq!(refused.code, Code::EvidenceUnknown);
     world.cut.clear();
     world.run_ms(15_000);

@@ -72,10 +72,10 @@ fn a_need_that_bears_an_iteration_to_come_ends_with_its_own() {
     facts.push(fact(11, 2, 3_000, Action::Advance { from: 1 }));
     let folds = folded(&facts);
     read(&folds, 2_500, |reading| {
-        assert_eq!(reading.signals(None).len(), 1)
+        assert_eq!(reading.signals(None).len(), 1);
     });
     read(&folds, 3_500, |reading| {
-        assert!(reading.signals(None).is_empty())
+        assert!(reading.signals(None).is_empty());
     });
     assert_eq!(found(&folds, 2_800_000), []);
 }
