@@ -320,7 +320,7 @@ fn a_rollback_is_these_bytes_and_names_each_log_once() {
         reason: "r".into(),
     };
     let action = Action::Rollback(Box::new(rollback.clone()));
-    assert_eq!(hex(&wire::encode(&action)), "1e03020504030506010172");
+    assert_eq!(hex(&wire::encode(&action)), "1f03020504030506010172");
     assert!(check::action(&action).is_ok());
     let refused = |seen: Vec<LogEnd>| {
         let rollback = Rollback {
