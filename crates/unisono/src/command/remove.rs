@@ -25,7 +25,9 @@ enum NodeCommand {
     )]
     Remove {
         /// Its id, the beginning of it, or its name
-        node: String,
+        // Not `node`: that is what everywhere names the nodes to ask.
+        #[arg(value_name = "NODE")]
+        member: String,
         /// Why, in a sentence
         #[arg(long, default_value = "")]
         reason: String,
@@ -38,7 +40,7 @@ enum NodeCommand {
 /// Does what is asked about a node.
 pub(crate) async fn run(args: NodeArgs, config: Config, global: Global) -> Result<(), Failure> {
     let NodeCommand::Remove {
-        node,
+        member: wanted,
         reason,
         nothing_stays,
     } = args.command;
@@ -46,7 +48,7 @@ pub(crate) async fn run(args: NodeArgs, config: Config, global: Global) -> Resul
     // Whoever belongs to the cluster stands in its own orchestra, whichever one is worked in.
     session.orchestra = "cluster".into();
     let members: Reply<Members> = session.client.members().await?;
-    let member = one_of(&members.body.members, &node)?.clone();
+    let member = one_of(&members.body.members, &wanted)?.clone();
     let id = member.node.to_string();
     let ends: Reply<Ends> = session.read("trust/ends", &[("node", &id)]).await?;
     let Ends {
