@@ -15,11 +15,13 @@ use crate::replication::Frame;
 impl Node {
     pub(super) fn apply(&mut self, context: &mut Context<'_>, batch: Batch, out: &mut Vec<Output>) {
         self.adopt_proofs(batch.proofs, out);
-        for ((orchestra, log), state) in batch.states {
+        for ((orchestra, log), mut state) in batch.states {
             if let Some(space) = self.spaces.get_mut(&orchestra) {
                 // A proof in the same batch may have cut the log meanwhile.
                 let cut = space.logs.get(&log).and_then(|known| known.cut);
                 if cut.is_none_or(|cut| state.seq < cut) {
+                    // It was copied before the cut was known.
+                    state.cut = state.cut.into_iter().chain(cut).min();
                     space.logs.restore(log, Some(state));
                 } else {
                     // What its bundles in this batch put into the views has to come out (seed 391).

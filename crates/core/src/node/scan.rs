@@ -393,9 +393,10 @@ impl Node {
                 // Changes that no batch had taken yet were made upon the former document.
                 let mut living = scan.living;
                 living.unshelve();
-                // A fork took away what this life's edits were built upon: they wait for ever, and its
-                // next would wait with them. Another life writes under another name.
-                stuck = !scan.short && space.incoming.is_empty() && living.lags_behind(&me);
+                // A fork, or the removal of a node, took away what this life's edits were built upon, all
+                // of which was on this disk: they wait for ever, and its next would wait with them.
+                // Another life writes under another name.
+                stuck = !scan.short && living.lags_behind(&me);
                 space.vector_changed();
                 space.note_rebuilt(living.lacks(), context.now_ms());
                 let former = core::mem::replace(&mut space.living, living);
@@ -411,7 +412,7 @@ impl Node {
         }
         if stuck && !self.stopped {
             self.stopped = true;
-            let reason = "a fork took away what edits of this life were built upon";
+            let reason = "what edits of this life were built upon does not count any more";
             out.push(Output::Restart { reason });
             return;
         }

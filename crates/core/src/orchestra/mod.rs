@@ -352,9 +352,10 @@ impl Folds {
         } = former;
         let aside = self.rollbacks.set_aside(place, &log, bundle);
         if action.is_revertible() && aside.is_some() {
-            self.counts.set_aside -= 1;
+            // A rollback may have come since it counted: what that sets aside is folded again.
+            self.counts.set_aside = self.counts.set_aside.saturating_sub(1);
         } else {
-            self.counts.valid -= 1;
+            self.counts.valid = self.counts.valid.saturating_sub(1);
         }
         self.upset |= self.rollbacks.retract(place);
         self.agents.retract(agent, place, action);

@@ -73,10 +73,13 @@ pub enum Standing {
 }
 
 impl Once {
-    /// An empty fold that already knows which record counts where a key was used for two actions:
-    /// for folding logs again.
+    /// An empty fold that already knows which record counts where a key was used more than once: for
+    /// folding logs again. What a repetition does while it counts may not be undone by taking it out,
+    /// as where a rollback was asked for twice.
     pub fn after(former: &Self) -> Self {
-        let known = former.contested().map(|(id, request)| {
+        let used = former.requests.iter();
+        let repeated = used.filter(|(_, request)| !request.others.is_empty());
+        let known = repeated.map(|(id, request)| {
             let others = BTreeMap::new();
             (*id, Request { others, ..*request })
         });

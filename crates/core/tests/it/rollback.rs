@@ -254,6 +254,28 @@ fn a_rollback_of_a_rollback_brings_back_what_it_set_aside() {
     assert_eq!(tasks(&folds, 9_000), ["kept", "since"]);
 }
 
+/// Asked for at two nodes, since the first did not answer, a rollback stands in two logs. A walk that
+/// met the higher one first took it for one that it had not known, and began anew for ever.
+#[test]
+fn a_rollback_that_was_asked_for_twice_is_folded_in_any_order() {
+    let key = Some(unisono_model::IdempotencyKey([7; 16]));
+    let kept = made(10, 1, 1_000, task("kept"));
+    let gone = made(11, 1, 2_000, task("gone"));
+    let seen = [(1, u64::MAX), (2, u64::MAX)];
+    let mut first = made(12, 2, 3_000, back(1_500, &seen));
+    first.body.key = key;
+    let mut again = made(13, 2, 4_000, back(1_500, &seen));
+    again.body.key = key;
+    again.log.incarnation = life(3);
+    let mut facts = enrolments(2);
+    facts.extend([kept, gone, again, first]);
+    let forth = settled(&facts, Stamp::from_ms(9_000));
+    assert_eq!(tasks(&forth, 9_000), ["kept"]);
+    facts.reverse();
+    let back = settled(&facts, Stamp::from_ms(9_000));
+    assert_eq!(tasks(&back, 9_000), ["kept"]);
+}
+
 /// A node whose clock is ahead goes back: until that time has come, nothing is set aside.
 #[test]
 fn a_rollback_from_the_future_waits_for_its_time() {
