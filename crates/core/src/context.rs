@@ -8,8 +8,12 @@ use unisono_model::{Digest, wire::Signature};
 
 /// The world, as far as the core may see it.
 pub struct Context<'a> {
-    /// The machine's wall clock (ns since the Unix epoch). May jump.
+    /// What time it is (ns since the Unix epoch): the cluster's, where the machine's timing plane
+    /// knows it, else what the machine's wall clock shows. May jump.
     pub wall_ns: u64,
+    /// How far that may be off the cluster's time (ns, three sigma); nothing where it is a wall
+    /// clock's, of which nobody knows.
+    pub unsure_ns: Option<u64>,
     /// A clock that never jumps and stops when the machine sleeps (ns since some start).
     pub monotonic_ns: u64,
     /// Chance.

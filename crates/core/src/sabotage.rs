@@ -51,4 +51,5 @@ switches! {
     overlap_won_by_later,
     ghosts_admitted,
     removed_readmitted,
+    poison_within_half_a_second,
 }

@@ -11,6 +11,7 @@ use unisono_model::{ClusterId, Digest, Incarnation, LogId, NodeId};
 
 use crate::chance::Chance;
 use crate::clock::Clock;
+use crate::discipline::Discipline;
 use crate::disk::DiskImage;
 use crate::memo::Memo;
 use crate::store::Store;
@@ -27,6 +28,8 @@ pub struct Host {
     pub store: Store,
     /// Its clocks.
     pub clock: Clock,
+    /// What its timing plane knows, if it has one.
+    discipline: Option<Discipline>,
     /// Counts the lives, so that what was meant for an earlier one is dropped.
     pub life: u32,
     /// The present or latest life's name.
@@ -122,6 +125,7 @@ impl Host {
             node: None,
             store: Store::new(seed.wrapping_mul(1_000).wrapping_add(index as u64), cluster),
             clock,
+            discipline: Discipline::drawn(seed, identity),
             life: 0,
             incarnation: Incarnation::default(),
             paused: false,
@@ -201,9 +205,11 @@ impl Host {
         };
         self.began_at = now;
         self.tick_at = u64::MAX;
-        self.highest_wall_ns = self.highest_wall_ns.max(self.clock.wall_ns(now));
+        let (wall_ns, unsure_ns) = self.time(now);
+        self.highest_wall_ns = self.highest_wall_ns.max(wall_ns);
         let mut context = Context {
-            wall_ns: self.clock.wall_ns(now),
+            wall_ns,
+            unsure_ns,
             monotonic_ns: self.clock.monotonic_ns(now),
             rng: self.chance.raw(),
             verifier: memo,
@@ -213,26 +219,44 @@ impl Host {
         self.node = Some(node);
     }
 
-    /// Hands the node something that happened.
+    /// Hands the node something that happened. If others have moved its stamps further ahead of a time
+    /// that it knows than both may be off: by how much (ms).
     pub fn handle(
         &mut self,
         now: u64,
         input: unisono_core::node::Input,
         memo: &mut Memo,
         out: &mut Vec<unisono_core::node::Output>,
-    ) {
-        let Some(node) = self.node.as_mut() else {
-            return;
-        };
-        let wall_ns = self.clock.wall_ns(now);
+    ) -> Option<u64> {
+        let (wall_ns, unsure_ns) = self.time(now);
         self.highest_wall_ns = self.highest_wall_ns.max(wall_ns);
+        let node = self.node.as_mut()?;
+        let reached = node.stamps_reached();
         let mut context = Context {
             wall_ns,
+            unsure_ns,
             monotonic_ns: self.clock.monotonic_ns(now),
             rng: self.chance.raw(),
             verifier: memo,
         };
         node.handle(&mut context, input, out);
+        let discipline = self.discipline.filter(|_| unsure_ns.is_some())?;
+        let (before, followed) = reached;
+        let (after, follows) = node.stamps_reached();
+        let horizon_ns = wall_ns.saturating_add(discipline.dragged_ns_max());
+        // Whoever was moved so far before goes on from there, a record at a time.
+        let dragged = after.as_ns() > horizon_ns.max(before.as_ns() + 1_000_000);
+        (dragged && follows == followed).then(|| (after.as_ns() - wall_ns) / 1_000_000)
+    }
+
+    /// What time the node is told it is, and how far that may be off (ns).
+    fn time(&self, now: u64) -> (u64, Option<u64>) {
+        let told = self
+            .discipline
+            .and_then(|plane| plane.read(now, self.began_at));
+        told.map_or((self.clock.wall_ns(now), None), |(time_ns, unsure_ns)| {
+            (time_ns, Some(unsure_ns))
+        })
     }
 
     /// The process ends, with everything that it had in memory.

@@ -13,6 +13,7 @@ pub mod chance;
 pub mod checks;
 pub mod clock;
 pub mod counters;
+pub mod discipline;
 pub mod disk;
 pub mod ensemble;
 pub mod history;

@@ -301,6 +301,10 @@ impl Planted {
             name: "overlap-won-by-later",
             breaks: &["I14"],
         },
+        Self {
+            name: "poison-within-half-a-second",
+            breaks: &["I5"],
+        },
     ];
 
     /// The one of this name.
@@ -345,6 +349,7 @@ impl Scenario {
             need_met_by_own_offer: name == "need-met-by-own-offer",
             glob_only_downward: name == "glob-only-downward",
             overlap_won_by_later: name == "overlap-won-by-later",
+            poison_within_half_a_second: name == "poison-within-half-a-second",
         }
     }
 

@@ -46,9 +46,9 @@ pub(crate) struct FaultsBody {
     pub(crate) delay_ms: Option<u64>,
     /// To which peers `delay_ms` applies; all that are known if left out.
     pub(crate) delay_to: Vec<NodeId>,
-    /// How wrong the wall clock is (ms).
+    /// How wrong the time is that the node goes by (ms).
     pub(crate) clock_offset_ms: Option<i64>,
-    /// How wrong the wall clock runs (millionths).
+    /// How wrong it runs (millionths).
     pub(crate) clock_drift_ppm: Option<i64>,
     /// Whether syncs are left out.
     pub(crate) no_fsync: Option<bool>,

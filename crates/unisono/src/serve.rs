@@ -151,12 +151,12 @@ fn begin(
         finish: finishing,
         left: leaving,
     };
-    let means = means(home, wishes, own.node, membership.cluster)?;
+    let timing = Timing::new(home, own.node, wishes.timing, alone(home, &membership))?;
+    let means = means(home, wishes, own.node, membership.cluster, &timing)?;
     let metrics = Arc::clone(&means.metrics);
     let reach = reach(&transport, &means, orders);
     let driver = Driver::new(identity.clone(), doors, means)?;
     let driving = drive(driver, left)?;
-    let timing = Timing::new(home, own.node, wishes.timing, alone(home, &membership))?;
     timing.serve(&transport, endpoint.timing, finish.subscribe(), region);
     let (counted, told) = (transport.clone(), timing.clone());
     let handle = NodeHandle {
@@ -200,7 +200,13 @@ fn alone(home: &Home, membership: &Membership) -> bool {
     membership.seeds.is_empty() && !admission::has_admitted(home)
 }
 
-fn means(home: &Home, wishes: &Wishes, node: NodeId, cluster: ClusterId) -> Result<Means, Failure> {
+fn means(
+    home: &Home,
+    wishes: &Wishes,
+    node: NodeId,
+    cluster: ClusterId,
+    timing: &Timing,
+) -> Result<Means, Failure> {
     let history = wishes.history.as_ref().map(|path| {
         let opened = History::open(path, node, cluster);
         opened.map_err(|error| Failure::system(&path.display().to_string(), &error))
@@ -210,7 +216,7 @@ fn means(home: &Home, wishes: &Wishes, node: NodeId, cluster: ClusterId) -> Resu
         caches: home.caches(),
         no_sync: Arc::new(AtomicBool::new(wishes.no_fsync)),
         metrics: Arc::new(Metrics::default()),
-        clock: Arc::new(Clock::default()),
+        clock: Arc::new(Clock::over(timing.clone())),
         history: history.transpose()?,
         sabotage: wishes.sabotage,
     })

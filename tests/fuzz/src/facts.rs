@@ -436,6 +436,7 @@ pub(crate) fn frames() -> Vec<Seed> {
             "summary",
             encode(&Frame::Summary {
                 wall_ms: 1,
+                unsure_ns: Some(1_500_000),
                 ask: true,
                 orchestras,
             }),

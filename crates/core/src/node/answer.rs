@@ -27,6 +27,7 @@ impl Node {
         if ask.as_of.is_some() && (anywhere || living) {
             return Self::reject(Some(ask.ticket), only_now(), out);
         }
+        self.follow_cursor(context, ask.orchestra, ask.min_cursor.as_ref());
         let now = self.now(context);
         let Some(space) = self.spaces.get_mut(&ask.orchestra) else {
             if anywhere || !self.has_seen(ask.orchestra, ask.min_cursor.as_ref()) {

@@ -85,7 +85,8 @@ impl Node {
         let rules = self.fold_rules();
         let now_ms = context.now_ms();
         let header = staged.carried.header();
-        let observed = self.clock.observe(header.stamp, self.time_ns(context));
+        let bundle = (header.log, header.seq);
+        let observed = self.observe(context, staged.orchestra, bundle, header.stamp);
         let now = self.now(context);
         let Some(space) = self.spaces.get_mut(&staged.orchestra) else {
             return;

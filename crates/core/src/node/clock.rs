@@ -1,5 +1,5 @@
-//! What a node thinks of its own wall clock: how far it is from the other members', and whether
-//! somebody has just set it.
+//! What a node thinks of the time that it is handed (the cluster's, or where that is not known yet, its
+//! wall clock's): how far it is from the other members', and whether it has just leapt.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -10,7 +10,7 @@ use super::output::{Note, Output};
 use super::{Node, limits};
 use crate::context::Context;
 
-/// The wall clock beside others.
+/// The node's time beside others'.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct WallClock {
     /// What both clocks of the machine showed last (ns): wall, monotonic.
@@ -34,6 +34,9 @@ impl Node {
         }
         if self.clock_unsure(context.now_ms()) {
             return Err(clock_jumped());
+        }
+        if let Some(unsure_ms) = self.time_unknown_ms(context) {
+            return Err(time_unknown(unsure_ms));
         }
         if let Some(ahead_ms) = self.stamps_ahead_ms(context) {
             return Err(stamps_ahead(ahead_ms));
@@ -82,6 +85,14 @@ impl Node {
         now_ms < self.wall_clock.unsure_until_ms
             && connected >= 2
             && self.wall_clock.offset_ms.is_none()
+    }
+
+    /// By how much the time may be off (ms), if that is too much while there are others: its clock has
+    /// jumped, or it has followed nobody for very long. Whoever is alone leads, and is sure.
+    fn time_unknown_ms(&self, context: &Context<'_>) -> Option<u64> {
+        let unsure_ms = context.unsure_ns? / 1_000_000;
+        let others = self.peers.values().any(|peer| peer.connected);
+        (others && unsure_ms > unisono_model::limits::STAMP_AHEAD_MS_MAX).then_some(unsure_ms)
     }
 
     /// The time that this node goes by (ns since 1970): its own clock, or the others' where its own is
@@ -168,6 +179,15 @@ fn stamps_ahead(ahead_ms: u64) -> Rejection {
             "other nodes take writes; this one does again in {rest_ms} ms"
         ))
         .retry_after(rest_ms)
+}
+
+fn time_unknown(unsure_ms: u64) -> Rejection {
+    let detail = format!(
+        "this node's clock may be {unsure_ms} ms off the cluster's, and it asks for the time; nothing was written"
+    );
+    Rejection::new(Code::ClockOff, detail)
+        .hint("ask again in a moment, or ask another node; `unisono clock` shows whom it follows")
+        .retry_after(limits::CLOCK_UNSURE_MS / 4)
 }
 
 fn clock_jumped() -> Rejection {

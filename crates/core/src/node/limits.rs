@@ -97,6 +97,8 @@ pub const CLOCK_UNSURE_MS: u64 = 2_000;
 /// How far this node's stamps may be ahead of its own clock, after that was set back, before it
 /// refuses to write (ms): so long, nobody else sees what it has acknowledged.
 pub const STAMPS_AHEAD_MS_MAX: u64 = 30_000;
+/// Bundles of an orchestra, stamped ahead of the time, whose coming is waited for.
+pub const UNRIPE_MAX: usize = 1_024;
 /// Heads of foreign logs remembered to find forks without the disk.
 pub const HEADERS_KEPT_MAX: usize = 64;
 /// How often the same refusal of the same agent is told (ms): in between it is counted.

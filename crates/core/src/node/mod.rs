@@ -43,6 +43,7 @@ mod subjects;
 mod submit;
 mod tick;
 mod together;
+mod unripe;
 mod views;
 mod wait;
 
@@ -186,6 +187,8 @@ pub struct Node {
     dispensable: bool,
     wall_clock: clock::WallClock,
     published: BTreeSet<OrchestraId>,
+    /// When the time of something comes that is held back (monotonic ns).
+    ripens_at_ns: Option<u64>,
     counters: Counters,
 }
 
@@ -213,6 +216,7 @@ impl Node {
             Input::BlobLoaded { load, bytes } => self.blob_loaded(context, load, bytes, out),
             Input::Tick => self.tick(context, out),
         }
+        self.ripen(context);
         for orchestra in core::mem::take(&mut self.published) {
             out.push(Output::Publish { orchestra });
         }

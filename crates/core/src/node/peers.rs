@@ -26,6 +26,8 @@ pub(super) struct Peer {
     pub(super) round_trip_us: Option<u64>,
     /// Its wall clock minus ours when it was last heard (ms).
     pub(super) clock_ms: Option<i64>,
+    /// How far its time may be off the cluster's, as it said last (ns), where it knows that.
+    pub(super) unsure_ns: Option<u64>,
     /// Until when a request for bundles is under way (ms).
     pub(super) wanted_until_ms: u64,
     /// What it was asked for and has more of.
@@ -109,9 +111,11 @@ impl Node {
             }
             Frame::Summary {
                 wall_ms,
+                unsure_ns,
                 ask,
                 orchestras,
             } => {
+                self.peers.entry(from).or_default().unsure_ns = unsure_ns;
                 self.note_clock(context, from, wall_ms, out);
                 self.compare(context, from, ask, &orchestras, out);
             }

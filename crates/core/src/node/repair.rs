@@ -117,6 +117,7 @@ impl Node {
         let orchestras = told.collect();
         Frame::Summary {
             wall_ms: context.wall_ms(),
+            unsure_ns: context.unsure_ns,
             ask,
             orchestras,
         }
@@ -177,6 +178,7 @@ impl Node {
                 let orchestras = Vec::new();
                 let frame = Frame::Summary {
                     wall_ms,
+                    unsure_ns: context.unsure_ns,
                     ask,
                     orchestras,
                 };

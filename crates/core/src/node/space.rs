@@ -14,6 +14,7 @@ use super::incoming::Incoming;
 use super::limits;
 use super::living::{Living, Saved};
 use super::mend::Hole;
+use super::unripe::Unripe;
 use crate::carriage::Carried;
 use crate::orchestra::expulsions::Ends;
 use crate::orchestra::fact::Fact;
@@ -55,6 +56,8 @@ pub(super) struct Space {
     pub(super) unread: BTreeMap<LogId, (u64, u64)>,
     /// Recent headers by log, to find forks.
     pub(super) headers: BTreeMap<LogId, BTreeMap<u64, SignedHeader>>,
+    /// Bundles whose time has not come.
+    pub(super) unripe: Unripe,
     /// The digest of the vector, until it changes.
     vector: Option<Digest>,
     /// The last time that notes were built again in vain.
@@ -84,7 +87,7 @@ pub(super) struct Checkpoint {
     living: Saved,
 }
 
-const CHECKPOINT_VERSION: u8 = 9;
+const CHECKPOINT_VERSION: u8 = 10;
 
 impl Space {
     /// Whether views and documents are what the logs say: nothing waits to be folded or built again.
@@ -118,6 +121,7 @@ impl Space {
             mended: Vec::new(),
             unread: BTreeMap::new(),
             headers: BTreeMap::new(),
+            unripe: Unripe::default(),
             vector: None,
             rebuilt: None,
         }
@@ -310,9 +314,8 @@ impl Space {
                 continue;
             }
             if seen == 0 {
-                // Every restart begins a log, and stamps nothing below its beginning.
-                let began = Stamp::from_ms(log.incarnation.started_ms);
-                from = from.min(began);
+                // Not when its life began: the clock may have gone back since.
+                from = from.min(state.first);
                 continue;
             }
             // What follows a bundle that was seen is stamped above it.

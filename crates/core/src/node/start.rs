@@ -93,6 +93,7 @@ impl Node {
             dispensable: false,
             wall_clock: super::clock::WallClock::default(),
             published: BTreeSet::new(),
+            ripens_at_ns: None,
             counters: Counters::default(),
         };
         started.space_entry(cluster);

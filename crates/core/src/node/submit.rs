@@ -57,6 +57,11 @@ impl Node {
             self.waiters.push(Waiter::Submit(submit, deadline_ms));
             return;
         }
+        self.follow_cursor(
+            context,
+            submit.orchestra,
+            submit.promise.min_cursor.as_ref(),
+        );
         let now = self.now(context);
         if let Some(space) = self.spaces.get_mut(&submit.orchestra)
             && !space.refolding

@@ -94,6 +94,7 @@ impl Node {
         at_ms
             .saturating_mul(1_000_000)
             .min(self.gossip.next_deadline_ns())
+            .min(self.ripens_at_ns.unwrap_or(u64::MAX))
     }
 
     /// Whether any waiting bundle continues its log.

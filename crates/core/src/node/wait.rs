@@ -196,7 +196,11 @@ impl Node {
         horizon: &crate::orchestra::horizon::Horizon,
         body: AnswerBody,
     ) -> Answer {
-        let cursor = self.spaces.get(&orchestra).map(|space| space.logs.cursor());
+        let cursor = self.spaces.get(&orchestra).map(|space| {
+            let mut cursor = space.logs.cursor();
+            space.unripe.leave_out(&mut cursor, at);
+            cursor
+        });
         Answer {
             as_of: at,
             is_final: at <= horizon.frontier(),

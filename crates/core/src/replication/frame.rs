@@ -40,8 +40,10 @@ pub enum Frame {
     },
     /// "This is what I hold, in one hash per orchestra."
     Summary {
-        /// The sender's wall clock (ms), to notice clocks that are off.
+        /// What time the sender goes by (ms), to notice clocks that are off.
         wall_ms: u64,
+        /// How far that may be off the cluster's time (ns, three sigma), where the sender knows it.
+        unsure_ns: Option<u64>,
         /// Whether an answer is wanted.
         ask: bool,
         /// One hash per orchestra.

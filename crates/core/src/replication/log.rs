@@ -21,6 +21,8 @@ pub struct LogState {
     pub head: Digest,
     /// Its stamp: nothing of this log can come at or below it any more.
     pub stamp: Stamp,
+    /// The lowest stamp in its first bundle, and so in all of it.
+    pub first: Stamp,
     /// Where the agents' chains on this log stand.
     pub chains: BTreeMap<AgentId, ChainTip>,
     /// How many changes the log has made to each document.
@@ -125,6 +127,8 @@ impl LogState {
         }
         if header.seq == 1 {
             self.closes.clone_from(&body.closes);
+            let lowest = body.records.first().map(|record| record.stamp);
+            self.first = lowest.unwrap_or(header.stamp);
         }
         for append in &body.appends {
             *self.changes.entry(append.document).or_default() += 1;

@@ -28,6 +28,7 @@ impl Timekeeper {
             && let Some(followed) = self.followed
             && let Some(source) = self.sources.get(&followed)
         {
+            self.slept_ns = 0;
             self.told_epoch = source.of.or(self.told_epoch);
             self.told_line = source.line.or(self.told_line);
         }
@@ -54,6 +55,8 @@ impl Timekeeper {
                 hard_ns: known.map_or(apart_ns as u64, |told| told.hard_ns + left_ns),
                 deviation_ns: known.map_or(apart_ns, |told| told.deviation_ns as f64),
             };
+            // Nobody could tell what time it is since this machine slept: it passed all the same.
+            self.clock.pass(core::mem::take(&mut self.slept_ns));
         } else {
             let remembered = self.remembered.as_ref();
             let begins_ns = remembered.map_or(wall_ns, |known| known.begins_ns(wall_ns));

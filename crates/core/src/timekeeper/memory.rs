@@ -21,12 +21,13 @@ pub struct Remembered {
 }
 
 impl Remembered {
-    /// What a founder's time begins with: the cluster's time went on as far as the wall clock did. A
-    /// wall clock that was set back says nothing about how long that was; then it goes on from the
-    /// highest time that can have been told since this was written.
+    /// What a founder's time begins with: the cluster's time went on as far as the wall clock did, and
+    /// to what that shows now where it is further, since it may have been put right since. A wall clock
+    /// that was set back says nothing about how long that was; then it goes on from the highest time
+    /// that can have been told since this was written.
     pub(super) fn begins_ns(&self, wall_ns: u64) -> u64 {
         match wall_ns.checked_sub(self.wall_ns) {
-            Some(passed_ns) => self.reached_ns.saturating_add(passed_ns),
+            Some(passed_ns) => self.reached_ns.saturating_add(passed_ns).max(wall_ns),
             None => self.reached_ns.saturating_add(limits::REMEMBER_NS),
         }
     }

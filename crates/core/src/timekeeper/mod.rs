@@ -128,6 +128,8 @@ pub struct Timekeeper {
     /// The line on which it lies: the epoch in which that leader last took over.
     told_line: Option<Epoch>,
     steady_since_ns: u64,
+    /// How much time the steady clock has not counted since anybody else could tell (ns).
+    slept_ns: u64,
     wall_ns: u64,
     chance: u64,
     counters: Counters,
@@ -165,6 +167,7 @@ impl Timekeeper {
             told_epoch: None,
             told_line: None,
             steady_since_ns: local_ns,
+            slept_ns: 0,
             wall_ns: 0,
             chance: config.seed,
             counters: Counters::default(),
@@ -217,6 +220,8 @@ impl Timekeeper {
         if let Some(jump) = self.witness.read(clocks.local_ns, clocks.second_ns) {
             self.counters.jumps += 1;
             self.steady_since_ns = clocks.local_ns;
+            let slept_ns = jump.ahead_ns.min(0).unsigned_abs();
+            self.slept_ns = self.slept_ns.saturating_add(slept_ns);
             self.clock.noticed(jump);
             self.election.resign(clocks.local_ns);
         }

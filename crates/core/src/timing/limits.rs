@@ -17,6 +17,9 @@ pub const ROUND_TRIP_NS_MAX: i64 = 10_000_000_000;
 pub const HOLD_NS_MAX: i64 = 1_000_000_000;
 /// Times beyond this (in the year 2262) overflow what is counted with, ns.
 pub const TIME_NS_MAX: u64 = i64::MAX as u64 / 2;
+/// What another node's stamp may lie ahead beyond what both clocks may be off, ns: a node stamps above
+/// all that it has seen, and so ahead of its own time by as much as others were.
+pub const STAMP_SLACK_NS: u64 = 2_000_000;
 /// Probes under way at once; the oldest is given up for the next.
 pub const PROBES_PENDING_MAX: usize = 64;
 

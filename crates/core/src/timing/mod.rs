@@ -36,4 +36,4 @@ pub use mesh::{Difference, MeshError, reconcile};
 pub use now::{ClusterClock, Interval, Reading, Sync, Upstream};
 pub use probe::{LedgerError, Probe, ProbeLedger, TimesError};
 pub use sources::{Agreement, intersect};
-pub use stamp::StampClock;
+pub use stamp::{StampClock, ahead_max_ns};

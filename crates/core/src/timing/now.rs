@@ -168,6 +168,14 @@ impl ClusterClock {
         true
     }
 
+    /// So much time (ns) has passed that the steady clock did not count, and no leader is there to say
+    /// so: the machine slept. Does nothing unless this node leads.
+    pub fn pass(&mut self, slept_ns: u64) {
+        if let Some(segment) = self.segment.as_mut().filter(|_| self.leading) {
+            segment.cluster_ns = segment.cluster_ns.saturating_add(signed(slept_ns));
+        }
+    }
+
     /// Another node leads from now on, over another path, of which an earlier life may remember
     /// something. The rate is kept where that says nothing, the old epoch's probes are not; what was
     /// believed carries the time on until a few of the new leader's have come. Says whether the epoch

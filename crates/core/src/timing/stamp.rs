@@ -1,6 +1,8 @@
-//! The stamping clock: a hybrid logical clock over the wall clock that it is handed.
+//! The stamping clock: a hybrid logical clock over the time that it is handed.
 
 use unisono_model::{Stamp, limits};
+
+use super::limits::STAMP_SLACK_NS;
 
 /// Gives stamps that strictly rise, whatever the wall clock does (Kulkarni et al., 2014; here the
 /// logical part is the low end of the 64-bit fraction). It continues from the highest stamp that
@@ -27,13 +29,11 @@ impl StampClock {
         Stamp::from_ns(wall_ns).max(self.last)
     }
 
-    /// Takes note of another node's stamp. One that lies further ahead than the limit moves
-    /// nothing: it is stored and passed on, and folded when its time has come. Says whether it was
-    /// taken.
-    pub fn observe(&mut self, stamp: Stamp, wall_ns: u64) -> bool {
-        let horizon = Stamp::from_ns(wall_ns)
-            .plus_ms(limits::STAMP_AHEAD_MS_MAX)
-            .max(self.last);
+    /// Takes note of another node's stamp. One that lies further ahead of the time than so much (ns,
+    /// [`ahead_max_ns`]) moves nothing: it is stored and passed on, and folded when its time has
+    /// come. Says whether it was taken.
+    pub fn observe(&mut self, stamp: Stamp, wall_ns: u64, ahead_max_ns: u64) -> bool {
+        let horizon = Stamp::from_ns(wall_ns.saturating_add(ahead_max_ns)).max(self.last);
         if stamp > horizon {
             return false;
         }
@@ -42,9 +42,26 @@ impl StampClock {
     }
 }
 
+/// How far ahead of the time another node's stamp may lie and still move the clock (ns): by as much as
+/// both may be off, where both know the cluster's time. Three sigma each are told; of the other's,
+/// which was told a while ago, four are granted, and a little for what stamps run ahead of the time
+/// that they were given at. Half a second where either goes by a wall clock: within it, one bad clock
+/// drags everybody (`uhlc` accepts as much from anybody).
+pub fn ahead_max_ns(own_unsure_ns: Option<u64>, their_unsure_ns: Option<u64>) -> u64 {
+    let most_ns = limits::STAMP_AHEAD_MS_MAX * 1_000_000;
+    let Some((own_ns, their_ns)) = own_unsure_ns.zip(their_unsure_ns) else {
+        return most_ns;
+    };
+    let granted_ns = their_ns.saturating_add(their_ns / 3);
+    let ahead_ns = own_ns.saturating_add(granted_ns);
+    ahead_ns.saturating_add(STAMP_SLACK_NS).min(most_ns)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HALF_A_SECOND_NS: u64 = 500_000_000;
 
     #[test]
     fn stamps_rise_over_a_clock_that_steps_back() {
@@ -58,8 +75,8 @@ mod tests {
     #[test]
     fn a_stamp_from_the_future_drags_nobody() {
         let mut clock = StampClock::default();
-        assert!(clock.observe(Stamp::from_ms(1_400), 1_000_000_000));
-        assert!(!clock.observe(Stamp::from_ms(3_600_000), 1_000_000_000));
+        assert!(clock.observe(Stamp::from_ms(1_400), 1_000_000_000, HALF_A_SECOND_NS));
+        assert!(!clock.observe(Stamp::from_ms(3_600_000), 1_000_000_000, HALF_A_SECOND_NS));
         assert_eq!(clock.now(1_000_000_000), Stamp::from_ms(1_400));
     }
 }

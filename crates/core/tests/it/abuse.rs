@@ -295,6 +295,7 @@ fn m03_an_outsider_is_served_what_is_about_joining_alone() {
     assert!(answers(&mut world, 0, from, &vector(main_orchestra())).is_empty());
     let summary = Frame::Summary {
         wall_ms: world.now_ns / 1_000_000,
+        unsure_ns: None,
         ask: true,
         orchestras: vec![(main_orchestra(), Digest::default())],
     };

@@ -56,6 +56,7 @@ pub(crate) const RULES: FoldRules = FoldRules {
         outcomes_doubled: false,
         ghosts_admitted: false,
         removed_readmitted: false,
+        poison_within_half_a_second: false,
         rollback_by_arrival: false,
         rollback_of_rollback_ignored: false,
         need_met_by_own_offer: false,

@@ -94,6 +94,10 @@ pub(crate) struct Loop {
     regions: Vec<&'static str>,
     /// How far each node's clock is ahead of the time.
     pub(crate) ahead_ms: Vec<u64>,
+    /// How far each says that its time may be off the cluster's (ns), if they know that.
+    pub(crate) unsure_ns: Option<u64>,
+    /// How often each has said that views have changed.
+    pub(crate) published: Vec<u32>,
     /// Nodes whose lives ended for a reason are begun anew; otherwise that is a fault.
     pub(crate) revived: Option<Vec<(usize, &'static str)>>,
     /// While it is set, disks take writes and reads and do not answer.
@@ -117,11 +121,13 @@ pub(crate) fn root_key() -> SigningKey {
 fn context<'a>(
     now_ns: u64,
     ahead_ms: u64,
+    unsure_ns: Option<u64>,
     rng: &'a mut ChaCha8Rng,
     verifier: &'a mut StrictVerifier,
 ) -> Context<'a> {
     Context {
         wall_ns: now_ns + ahead_ms * 1_000_000,
+        unsure_ns,
         monotonic_ns: now_ns - START_NS + 1_000_000,
         rng,
         verifier,
@@ -151,6 +157,8 @@ impl Loop {
             relayed: Vec::new(),
             regions,
             ahead_ms: vec![0; count],
+            unsure_ns: None,
+            published: vec![0; count],
             revived: None,
             disks_hang: false,
             hanging: Vec::new(),
@@ -194,7 +202,13 @@ impl Loop {
         };
         let mut verifier = StrictVerifier;
         let ahead_ms = self.ahead_ms[index];
-        let mut context = context(self.now_ns, ahead_ms, &mut self.rng, &mut verifier);
+        let mut context = context(
+            self.now_ns,
+            ahead_ms,
+            self.unsure_ns,
+            &mut self.rng,
+            &mut verifier,
+        );
         Node::start(config, &mut self.memories[index], &mut context)
     }
 
@@ -210,7 +224,13 @@ impl Loop {
             let mut out = Vec::new();
             let mut verifier = StrictVerifier;
             let ahead_ms = self.ahead_ms[index];
-            let mut context = context(self.now_ns, ahead_ms, &mut self.rng, &mut verifier);
+            let mut context = context(
+                self.now_ns,
+                ahead_ms,
+                self.unsure_ns,
+                &mut self.rng,
+                &mut verifier,
+            );
             self.nodes[index].handle(&mut context, input, &mut out);
             for output in out {
                 match output {
@@ -257,7 +277,8 @@ impl Loop {
                         assert!(self.replies.insert(ticket, result).is_none(), "two answers");
                     }
                     Output::Exclude { node } => self.excluded.push((index, node)),
-                    Output::Note(_) | Output::Publish { .. } | Output::Address { .. } => {}
+                    Output::Publish { .. } => self.published[index] += 1,
+                    Output::Note(_) | Output::Address { .. } => {}
                     Output::Restart { reason } => {
                         let revived = self.revived.as_mut();
                         revived
@@ -280,6 +301,7 @@ impl Loop {
             let mut context = context(
                 self.now_ns,
                 self.ahead_ms[index],
+                self.unsure_ns,
                 &mut self.rng,
                 &mut verifier,
             );
@@ -340,6 +362,7 @@ impl Loop {
         let mut context = context(
             self.now_ns,
             self.ahead_ms[index],
+            self.unsure_ns,
             &mut self.rng,
             &mut verifier,
         );

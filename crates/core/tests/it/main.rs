@@ -24,6 +24,7 @@ mod patience;
 mod refolding;
 mod revival;
 mod rollback;
+mod stamping;
 mod timekeeper;
 mod timing;
 mod trust;

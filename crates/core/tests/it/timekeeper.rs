@@ -371,6 +371,52 @@ fn the_time_goes_on_after_everybody_was_switched_off() {
     assert_eq!(again_ns, told_ns + 7_000 * MS);
 }
 
+/// A laptop that slept for eight hours went on eight hours behind its wall clock, and stayed so: beats,
+/// cues and deadlines were those of the night before.
+#[test]
+fn whoever_leads_alone_has_slept_when_it_slept() {
+    let mut lone = plane(1, LEADER_NS, true);
+    let night_ns = 8 * 3_600_000 * MS;
+    let tick = |lone: &mut Timekeeper, now_ns: u64, slept_ns: u64| {
+        let mut clocks = clocks(LEADER_NS, now_ns);
+        clocks.second_ns += slept_ns;
+        clocks.wall_ns += slept_ns;
+        lone.tick(clocks, &mut Vec::new());
+        lone.now(LEADER_NS + now_ns).expect("it leads").estimate_ns
+    };
+    let mut told_ns = 0;
+    for step in 1..100 {
+        told_ns = tick(&mut lone, step * 20 * MS, 0);
+    }
+    let before_ns = told_ns;
+    for step in 100..2_000 {
+        let now_ns = tick(&mut lone, step * 20 * MS, night_ns);
+        assert!(now_ns >= told_ns, "time never runs backwards");
+        told_ns = now_ns;
+    }
+    assert_eq!(lone.role(), Role::ClusterLeader);
+    assert_eq!(told_ns, before_ns + 1_900 * 20 * MS + night_ns);
+}
+
+/// A machine without a battery began in the year before, and its wall clock was put right later: after
+/// the next start everybody reads the right year.
+#[test]
+fn a_founder_that_starts_again_takes_over_a_wall_clock_that_is_further() {
+    let mut first = plane(1, LEADER_NS, true);
+    let begun = Clocks {
+        wall_ns: WALL_NS - 1_000_000 * MS,
+        ..clocks(LEADER_NS, 20 * MS)
+    };
+    first.tick(begun, &mut Vec::new());
+    let known = first.memory(begun.local_ns, WALL_NS);
+    let mut second = plane(1, LEADER_NS, true);
+    second.remember(known.expect("it knows the time"));
+    let now = clocks(LEADER_NS, 20 * MS);
+    second.tick(now, &mut Vec::new());
+    let reading = second.now(now.local_ns).expect("it leads");
+    assert_eq!(reading.estimate_ns, now.wall_ns);
+}
+
 #[test]
 fn what_was_measured_of_others_is_remembered_and_what_cannot_be_is_not() {
     let mut pair = Pair::new();

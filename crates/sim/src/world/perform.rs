@@ -18,8 +18,13 @@ impl World {
         let mut outputs = std::mem::take(&mut self.outputs);
         let (machine, memo, now) = (&mut self.hosts[host], &mut self.memo, self.now);
         let fed = catch_unwind(AssertUnwindSafe(|| {
-            machine.handle(now, input, memo, &mut outputs);
+            machine.handle(now, input, memo, &mut outputs)
         }));
+        if let Ok(Some(ahead_ms)) = fed {
+            let detail =
+                format!("machine {host} was dragged {ahead_ms} ms ahead of the time that it knew");
+            self.checks.violated(now, "I5", detail);
+        }
         if let Err(panic) = fed {
             let why = panic
                 .downcast_ref::<String>()

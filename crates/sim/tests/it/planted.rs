@@ -69,4 +69,5 @@ planted! {
     planted_need_met_by_own_offer "need-met-by-own-offer",
     planted_glob_only_downward "glob-only-downward",
     planted_overlap_won_by_later "overlap-won-by-later",
+    planted_poison_within_half_a_second "poison-within-half-a-second",
 }

@@ -186,6 +186,7 @@ impl Ring {
         let mut verifier = Timed::default();
         let mut context = Context {
             wall_ns: self.now_ns,
+            unsure_ns: None,
             monotonic_ns: self.now_ns - START_NS + BOOTED_NS,
             rng: &mut self.rng,
             verifier: &mut verifier,
@@ -276,6 +277,7 @@ impl Ring {
         let mut verifier = Timed::default();
         let mut context = Context {
             wall_ns: self.now_ns,
+            unsure_ns: None,
             monotonic_ns: self.now_ns - START_NS + BOOTED_NS,
             rng: &mut self.rng,
             verifier: &mut verifier,

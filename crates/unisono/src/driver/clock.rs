@@ -1,32 +1,46 @@
-//! The two clocks that the node is shown. A test may make them wrong.
+//! The two clocks that the node is shown: what time it is, by the cluster's clock as soon as that is
+//! known, and a steady one. A test may make them wrong.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The wall clock and the steady one.
+use crate::timing::Timing;
+
+/// The time and the steady clock.
 #[derive(Debug)]
 pub(crate) struct Clock {
     started: Instant,
+    timing: Timing,
     offset_ms: AtomicI64,
     drift_ppm: AtomicI64,
 }
 
-impl Default for Clock {
-    fn default() -> Self {
+impl Clock {
+    /// Clocks that go by a timing plane.
+    pub(crate) fn over(timing: Timing) -> Self {
         Self {
             started: Instant::now(),
+            timing,
             offset_ms: AtomicI64::new(0),
             drift_ppm: AtomicI64::new(0),
         }
     }
-}
 
-impl Clock {
-    /// Nanoseconds since the Unix epoch. May jump.
-    pub(crate) fn wall_ns(&self) -> u64 {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+    /// What time it is, in nanoseconds since the Unix epoch, and how far that may be off the cluster's
+    /// (ns, three sigma). Before the cluster's time is known, what the wall clock shows, of which
+    /// nobody knows. May jump.
+    pub(crate) fn time(&self) -> (u64, Option<u64>) {
+        let told = self.timing.time();
+        let now = told.map_or_else(wall, |(time_ns, _)| Duration::from_nanos(time_ns));
+        (self.wronged_ns(now), told.map(|(_, unsure_ns)| unsure_ns))
+    }
+
+    /// Nanoseconds since the Unix epoch: only the time of [`Self::time`].
+    pub(crate) fn time_ns(&self) -> u64 {
+        self.time().0
+    }
+
+    fn wronged_ns(&self, now: Duration) -> u64 {
         let offset = i128::from(self.offset_ms.load(Ordering::Relaxed)) * 1_000_000;
         let drift = i128::from(self.drift_ppm.load(Ordering::Relaxed));
         let elapsed = i128::try_from(self.started.elapsed().as_nanos()).unwrap_or(i128::MAX);
@@ -51,13 +65,18 @@ impl Clock {
         self.started + std::time::Duration::from_nanos(ns)
     }
 
-    /// Makes the wall clock wrong by so much, from now on.
+    /// Makes the time wrong by so much, from now on.
     pub(crate) fn set_offset_ms(&self, offset_ms: i64) {
         self.offset_ms.store(offset_ms, Ordering::Relaxed);
     }
 
-    /// Makes the wall clock run wrong by so many millionths, from the start of the process on.
+    /// Makes the time run wrong by so many millionths, from the start of the process on.
     pub(crate) fn set_drift_ppm(&self, drift_ppm: i64) {
         self.drift_ppm.store(drift_ppm, Ordering::Relaxed);
     }
+}
+
+fn wall() -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default()
 }

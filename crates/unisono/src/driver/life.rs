@@ -112,15 +112,17 @@ impl Driver {
     pub(super) fn forget_waiting(&mut self) {
         for (ticket, answer) in std::mem::take(&mut self.waiting) {
             if let Some(history) = &mut self.history {
-                history.completed(ticket.0, self.clock.wall_ns(), None);
+                history.completed(ticket.0, self.clock.time_ns(), None);
             }
             drop(answer);
         }
     }
 
     pub(super) async fn finish(mut self) {
+        let (wall_ns, unsure_ns) = self.clock.time();
         let mut context = Context {
-            wall_ns: self.clock.wall_ns(),
+            wall_ns,
+            unsure_ns,
             monotonic_ns: self.clock.monotonic_ns(),
             rng: &mut self.rng,
             verifier: &mut self.verifier,
@@ -196,7 +198,7 @@ pub(super) fn make_node(
 ) -> Result<Node, Failure> {
     let nonce = u64::from_le_bytes(drawn()?);
     let incarnation = Incarnation {
-        started_ms: clock.wall_ns() / 1_000_000,
+        started_ms: clock.time_ns() / 1_000_000,
         nonce,
     };
     let seeds: Vec<(NodeId, String)> = identity
@@ -219,8 +221,10 @@ pub(super) fn make_node(
         checkpoint_records: unisono_core::node::limits::CHECKPOINT_RECORDS,
         sabotage,
     };
+    let (wall_ns, unsure_ns) = clock.time();
     let mut context = Context {
-        wall_ns: clock.wall_ns(),
+        wall_ns,
+        unsure_ns,
         monotonic_ns: clock.monotonic_ns(),
         rng,
         verifier: &mut PracticedVerifier::default(),

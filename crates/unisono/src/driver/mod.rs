@@ -296,7 +296,7 @@ impl Driver {
         let ticket = Ticket(self.tickets);
         let (input, answer) = call.into_input(ticket);
         if let (Some(history), Input::Submit(submit)) = (&mut self.history, &input) {
-            history.invoked(submit, self.clock.wall_ns());
+            history.invoked(submit, self.clock.time_ns());
         }
         self.waiting.insert(ticket, answer);
         self.feed(input);
@@ -339,8 +339,10 @@ impl Driver {
                 self.following.clear();
                 return;
             }
+            let (wall_ns, unsure_ns) = self.clock.time();
             let mut context = Context {
-                wall_ns: self.clock.wall_ns(),
+                wall_ns,
+                unsure_ns,
                 monotonic_ns: self.clock.monotonic_ns(),
                 rng: &mut self.rng,
                 verifier: &mut self.verifier,

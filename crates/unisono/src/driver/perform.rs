@@ -51,7 +51,7 @@ impl Driver {
                     return;
                 };
                 if let Some(history) = &mut self.history {
-                    history.completed(ticket.0, self.clock.wall_ns(), Some(&result));
+                    history.completed(ticket.0, self.clock.time_ns(), Some(&result));
                 }
                 // The agent may have gone away.
                 let _ = answer.send(result);

@@ -94,6 +94,15 @@ impl Timing {
         }
     }
 
+    /// What time it is, in ns since the Unix epoch, and how far that may be off (ns, three sigma);
+    /// nothing before the cluster's time is known.
+    pub(crate) fn time(&self) -> Option<(u64, u64)> {
+        let mut plane = self.lock();
+        plane.look(self.clock.read());
+        let reading = plane.now(self.clock.local_ns(monotonic_ns()))?;
+        Some((reading.estimate_ns, reading.reach_ns()))
+    }
+
     /// The plane's figures as Prometheus text.
     pub(crate) fn metrics(&self) -> String {
         shown::metrics(&self.shown().status)

@@ -109,6 +109,10 @@ pub struct Counters {
     pub records_received: u64,
     pub bundles_written: u64,
     pub bundles_received: u64,
+    /// Bundles of others whose time had not come when they did.
+    pub bundles_held_back: u64,
+    /// Times that an agent came from a node whose clock is further.
+    pub clocks_followed: u64,
     pub bundles_duplicate: u64,
     pub bundles_refused: u64,
     pub batches: u64,

@@ -1,0 +1,198 @@
+//! What is known to go wrong with hybrid logical clocks (`docs/timing.md`, "Stamps"), each pitfall a
+//! test: one bad clock that drags all, one bad reading that outlasts its repair, a reader that is
+//! behind.
+
+use unisono_core::node::{Ask, Input, Promise, Question, Ticket};
+use unisono_core::orchestra::view::View;
+use unisono_core::replication::Cursor;
+use unisono_model::{Action, Code, FieldChange, FieldValue, OrchestraId, Stamp, TaskChange};
+
+use crate::loopback::{CLUSTER, Loop};
+
+const MS: u64 = 1_000_000;
+const AGENTS: [&str; 3] = ["ada", "blaise", "colette"];
+
+/// Nodes that know the time to a millisecond, but for what `ahead_ms` says.
+fn cluster(count: usize) -> Loop {
+    let mut world = Loop::new(count);
+    world.unsure_ns = Some(MS);
+    for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+        if other < count {
+            world.connect(one, other, true);
+        }
+    }
+    world.open(0);
+    world.run_ms(3_000);
+    enrol(&mut world, count);
+    world
+}
+
+/// Nodes hold the keys of their agents: one at each.
+fn enrol(world: &mut Loop, count: usize) {
+    for index in 0..count {
+        world.enrol(index, AGENTS[index]);
+    }
+    world.run_ms(3_000);
+}
+
+fn task(name: &str) -> Action {
+    Action::Task(TaskChange {
+        task: name.into(),
+        fields: vec![FieldChange {
+            value: FieldValue::Created("bug".into()),
+            replaces: Vec::new(),
+        }],
+        evidence: None,
+    })
+}
+
+fn tasks(world: &mut Loop, index: usize) -> Vec<String> {
+    let question = Question::Tasks {
+        status: None,
+        after: None,
+        limit: 100,
+    };
+    match world.view(index, question).expect("a view") {
+        View::Tasks(tasks) => tasks.into_iter().map(|view| view.task).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// How far a node's stamps are ahead of the true time (ms).
+fn lead_ms(world: &Loop, index: usize) -> u64 {
+    let (reached, _) = world.nodes[index].stamps_reached();
+    reached.as_ns().saturating_sub(world.now_ns) / MS
+}
+
+/// One node that was 499 ms ahead put all that heard of it 499 ms ahead, and those everybody else:
+/// within the half second that every clock was granted.
+#[test]
+fn one_bad_clock_drags_nobody_who_knows_the_time() {
+    let mut world = cluster(3);
+    world.ahead_ms[2] = 400;
+    world.act(2, AGENTS[2], task("early")).expect("recorded");
+    world.run_ms(50);
+    for index in 0..2 {
+        assert!(lead_ms(&world, index) <= 5, "{} ms", lead_ms(&world, index));
+        assert!(tasks(&mut world, index).is_empty(), "its time has not come");
+    }
+    world.act(0, AGENTS[0], task("now")).expect("recorded");
+    assert_eq!(tasks(&mut world, 0), ["now"], "work goes on meanwhile");
+    world.run_ms(500);
+    for index in 0..3 {
+        assert_eq!(tasks(&mut world, index), ["early", "now"]);
+    }
+}
+
+/// Where nobody knows the cluster's time, half a second is granted as before: work on machines whose
+/// clocks are a little apart is seen at once.
+#[test]
+fn wall_clocks_that_are_a_little_apart_keep_nobody_waiting() {
+    let mut world = Loop::new(2);
+    world.open(0);
+    world.run_ms(3_000);
+    enrol(&mut world, 2);
+    world.ahead_ms[1] = 400;
+    world.run_ms(3_000);
+    world.act(1, AGENTS[1], task("early")).expect("recorded");
+    world.run_ms(20);
+    assert_eq!(tasks(&mut world, 0), ["early"]);
+}
+
+/// What is held back is looked at when its time has come, and not with the next care: a stream told of
+/// it up to a second late.
+#[test]
+fn what_was_held_back_is_published_when_its_time_comes() {
+    let mut world = cluster(2);
+    world.ahead_ms[1] = 100;
+    world.act(1, AGENTS[1], task("early")).expect("recorded");
+    world.run_ms(20);
+    let before = world.published[0];
+    world.run_ms(100);
+    assert!(world.published[0] > before);
+}
+
+/// A node's clock leapt ten seconds ahead while it stamped, and was put right: everybody refused what
+/// it wrote for ten seconds. It does not write while nobody can tell what its clock should show.
+#[test]
+fn a_leap_of_ten_seconds_is_noticed_before_a_stamp_is_given() {
+    let mut world = cluster(3);
+    world.ahead_ms[1] = 10_000;
+    let refused = world.act(1, AGENTS[1], task("from the future"));
+    let refused = refused.expect_err("its clock has just leapt");
+    assert_eq!(refused.code, Code::ClockOff);
+    world.ahead_ms[1] = 0;
+    world.run_ms(3_000);
+    world.act(1, AGENTS[1], task("now")).expect("recorded");
+    world.run_ms(20);
+    assert_eq!(tasks(&mut world, 0), ["now"], "nobody has to wait for it");
+}
+
+/// A node that followed nobody for so long that it may be off by more than any clock is granted writes
+/// nothing while there are others who know better.
+#[test]
+fn who_does_not_know_the_time_does_not_write_beside_others() {
+    let mut world = cluster(2);
+    world.unsure_ns = Some(800 * MS);
+    let refused = world.act(1, AGENTS[1], task("some time"));
+    let refused = refused.expect_err("it may be off by 800 ms");
+    assert_eq!(refused.code, Code::ClockOff);
+    assert!(refused.detail.contains("800 ms"), "{}", refused.detail);
+    world.connect(0, 1, false);
+    world.run_ms(100);
+    world
+        .act(1, AGENTS[1], task("alone"))
+        .expect("nobody else is there");
+}
+
+/// Whoever reads at a node that is ahead and acts at one that is not acts after what it has read: the
+/// second node's stamps go there, and no view shows the answer before the question.
+#[test]
+fn causes_come_before_effects_also_over_a_clock_that_is_behind() {
+    let mut world = cluster(2);
+    world.ahead_ms[1] = 300;
+    let answer = world.act(1, AGENTS[1], task("cause")).expect("recorded");
+    world.run_ms(20);
+    assert!(lead_ms(&world, 0) <= 5);
+    let promise = Promise {
+        min_cursor: Some(answer.cursor),
+        ..Promise::default()
+    };
+    let ticket = world.begin(0, AGENTS[0], task("effect"), promise);
+    world.run_ms(20);
+    let answer = world.reply(ticket).expect("an answer").expect("recorded");
+    let cause = world.nodes[1].stamps_reached().0;
+    assert!(answer.as_of >= cause.min(Stamp::from_ns(world.now_ns + 270 * MS)));
+    assert_eq!(tasks(&mut world, 0), ["cause", "effect"]);
+}
+
+/// A cursor named what its bearer's view had not shown yet, so that another node made its clock follow
+/// one that nobody had followed.
+#[test]
+fn a_cursor_names_nothing_that_no_view_shows() {
+    let mut world = cluster(2);
+    let before = cursor(&mut world, 0);
+    world.ahead_ms[1] = 300;
+    let answer = world.act(1, AGENTS[1], task("early")).expect("recorded");
+    world.run_ms(20);
+    assert!(!cursor(&mut world, 0).covers(&answer.cursor));
+    assert!(cursor(&mut world, 0).covers(&before));
+    world.run_ms(400);
+    assert!(cursor(&mut world, 0).covers(&answer.cursor));
+}
+
+fn cursor(world: &mut Loop, index: usize) -> Cursor {
+    let ticket = Ticket(1_000_000 + world.now_ns % 1_000_000_000);
+    let ask = Ask {
+        ticket,
+        orchestra: OrchestraId::of(CLUSTER, "main"),
+        question: Question::State,
+        as_of: None,
+        min_cursor: None,
+        deadline_ms: 1_000,
+    };
+    world.feed(index, Input::Ask(ask));
+    world.run_ms(2);
+    let answer = world.reply(ticket).expect("an answer");
+    answer.expect("a view").cursor
+}
