@@ -43,9 +43,12 @@ impl Unripe {
     }
 
     /// Takes out of a cursor what no view shows yet: whoever bore it would have seen what it has not.
+    /// What is further ahead than any clock follows stays in: whoever has it from elsewhere, and asks
+    /// here, must not be told that there is less.
     pub(super) fn leave_out(&self, cursor: &mut Cursor, at: Stamp) {
+        let horizon = at.plus_ms(model_limits::STAMP_AHEAD_MS_MAX);
         for ((stamp, log), seq) in &self.0 {
-            if *stamp > at
+            if (at < *stamp && *stamp <= horizon)
                 && let Some(seen) = cursor.0.get_mut(log).filter(|seen| **seen >= *seq)
             {
                 *seen = seq - 1;

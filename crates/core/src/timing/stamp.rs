@@ -43,15 +43,17 @@ impl StampClock {
 }
 
 /// How far ahead of the time another node's stamp may lie and still move the clock (ns): by as much as
-/// both may be off, where both know the cluster's time. Three sigma each are told; of the other's,
+/// both may be off, where this one knows the cluster's time. Three sigma each are told; of the other's,
 /// which was told a while ago, four are granted, and a little for what stamps run ahead of the time
-/// that they were given at. Half a second where either goes by a wall clock: within it, one bad clock
-/// drags everybody (`uhlc` accepts as much from anybody).
+/// that they were given at. Of one that has told nothing nothing is granted: it goes by a wall clock,
+/// and waits for as long as that is ahead. Half a second where this node itself goes by one: within
+/// it, one bad clock drags everybody (`uhlc` accepts as much from anybody).
 pub fn ahead_max_ns(own_unsure_ns: Option<u64>, their_unsure_ns: Option<u64>) -> u64 {
     let most_ns = limits::STAMP_AHEAD_MS_MAX * 1_000_000;
-    let Some((own_ns, their_ns)) = own_unsure_ns.zip(their_unsure_ns) else {
+    let Some(own_ns) = own_unsure_ns else {
         return most_ns;
     };
+    let their_ns = their_unsure_ns.unwrap_or(0);
     let granted_ns = their_ns.saturating_add(their_ns / 3);
     let ahead_ns = own_ns.saturating_add(granted_ns);
     ahead_ns.saturating_add(STAMP_SLACK_NS).min(most_ns)
