@@ -5,7 +5,7 @@
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde_json::json;
@@ -30,6 +30,9 @@ const CERTIFICATE_SOON_MS: u64 = 30 * 24 * 3_600_000;
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// A clock that is so far off is worth a word (ms): beyond 500 ms other nodes refuse its stamps.
 const CLOCK_OFF_MS: i64 = 250;
+
+/// So far the cluster's clock may be from this machine's before it is worth a word (s).
+const APART_S: f64 = 5.0;
 
 /// How something is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -351,6 +354,16 @@ fn wall_clock(status: &Status, findings: &mut Findings) {
 fn cluster_clock(clock: &Clock, findings: &mut Findings) {
     let words = super::clock::words(clock);
     let what = "cluster's clock";
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH);
+    let wall_ms = wall.map_or(0.0, |wall| wall.as_secs_f64() * 1e3);
+    let apart_s = clock.estimate_ms.map_or(0.0, |ms| (ms - wall_ms) / 1e3);
+    if apart_s.abs() > APART_S {
+        let way = if apart_s < 0.0 { "behind" } else { "ahead of" };
+        let detail = format!("{:.0} s {way} the clock of this machine", apart_s.abs());
+        let hint = "it is what the founder's clock showed at the first start. If that was wrong and \
+            behind, stop all nodes and start the founder first; if this machine's is wrong, set it";
+        return findings.add(what, State::Poor, detail, hint);
+    }
     match clock.state {
         SyncWord::Synchronised => findings.good(what, words),
         SyncWord::Unset | SyncWord::Holdover | SyncWord::FreeRunning => {
