@@ -27,7 +27,6 @@ impl Node {
         if ask.as_of.is_some() && (anywhere || living) {
             return Self::reject(Some(ask.ticket), only_now(), out);
         }
-        self.follow_cursor(context, ask.orchestra, ask.min_cursor.as_ref());
         let now = self.now(context);
         let Some(space) = self.spaces.get_mut(&ask.orchestra) else {
             if anywhere || !self.has_seen(ask.orchestra, ask.min_cursor.as_ref()) {
@@ -48,6 +47,8 @@ impl Node {
             self.waiters.push(Waiter::Ask(ask, deadline_ms));
             return;
         }
+        self.follow_cursor(context, ask.orchestra, ask.min_cursor.as_ref());
+        let now = self.now(context);
         let at = ask.as_of.unwrap_or(now);
         if at > now {
             let rejection = Rejection::new(Code::CursorInvalid, "that time has not come yet");
@@ -68,8 +69,14 @@ impl Node {
             Some(reading) => self.view(context, &ask, &reading),
             None => Err(unknown_orchestra()),
         };
-        let result =
-            view.map(|view| self.answer(ask.orchestra, at, &horizon, AnswerBody::View(view)));
+        let result = view.map(|view| {
+            let answer = self.answer(ask.orchestra, at, &horizon, AnswerBody::View(view));
+            if living {
+                // These show whatever is held.
+                return answer;
+            }
+            self.as_shown(ask.orchestra, answer, ask.min_cursor.as_ref())
+        });
         out.push(Output::Reply {
             ticket: ask.ticket,
             result,

@@ -130,12 +130,14 @@ impl Node {
             self.counters.records_received += body.records.len() as u64;
             if let Some(last) = staged.placed.last() {
                 space.foreign = space.foreign.max(last.place.stamp);
-                let delay = if hurry && observed {
-                    0
-                } else {
-                    limits::HEAD_DELAY_MS
+                // What is wanted at once is wanted as soon as a head can stand above it.
+                let ahead_ms = header.stamp.as_ms().saturating_sub(now.as_ms());
+                let delay_ms = match (hurry, observed) {
+                    (true, true) => 0,
+                    (true, false) => (ahead_ms + 1).min(limits::HEAD_DELAY_MS),
+                    (false, _) => limits::HEAD_DELAY_MS,
                 };
-                let due = now_ms + delay;
+                let due = now_ms + delay_ms;
                 space.head_due_ms = Some(space.head_due_ms.map_or(due, |at| at.min(due)));
             }
         }

@@ -322,8 +322,11 @@ impl Node {
             // own orchestra has not, and counts as well.
             if !space.needs_head(&me) && space.foreign <= shown {
                 space.head_due_ms = None;
-            } else if space.refolding || !cluster_ready || space.foreign > now {
+            } else if space.refolding || !cluster_ready {
                 space.head_due_ms = Some(now_ms + limits::CARE_MS);
+            } else if space.foreign > now {
+                let ahead_ms = space.foreign.as_ms().saturating_sub(now.as_ms());
+                space.head_due_ms = Some(now_ms + (ahead_ms + 1).min(limits::CARE_MS));
             }
         }
     }

@@ -87,12 +87,11 @@ impl Node {
             && self.wall_clock.offset_ms.is_none()
     }
 
-    /// By how much the time may be off (ms), if that is too much while there are others: its clock has
-    /// jumped, or it has followed nobody for very long. Whoever is alone leads, and is sure.
-    fn time_unknown_ms(&self, context: &Context<'_>) -> Option<u64> {
+    /// By how much the time may be off (ms), if that is too much: the machine has slept, its clock has
+    /// jumped, or it has followed nobody for very long. Whoever is alone leads soon, and is sure.
+    pub(super) fn time_unknown_ms(&self, context: &Context<'_>) -> Option<u64> {
         let unsure_ms = context.unsure_ns? / 1_000_000;
-        let others = self.peers.values().any(|peer| peer.connected);
-        (others && unsure_ms > unisono_model::limits::STAMP_AHEAD_MS_MAX).then_some(unsure_ms)
+        (unsure_ms > unisono_model::limits::STAMP_AHEAD_MS_MAX).then_some(unsure_ms)
     }
 
     /// The time that this node goes by (ns since 1970): its own clock, or the others' where its own is

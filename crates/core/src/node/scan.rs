@@ -337,8 +337,10 @@ impl Node {
                     }
                     None => Err(super::answer::unknown_orchestra()),
                 };
-                let result =
-                    result.map(|view| self.answer(orchestra, at, &horizon, AnswerBody::View(view)));
+                let result = result.map(|view| {
+                    let answer = self.answer(orchestra, at, &horizon, AnswerBody::View(view));
+                    self.as_shown(orchestra, answer, ask.min_cursor.as_ref())
+                });
                 out.push(Output::Reply {
                     ticket: ask.ticket,
                     result,

@@ -90,6 +90,8 @@ impl Node {
                 let horizon = self.horizon(submit.orchestra);
                 let body = AnswerBody::Recorded(*recorded);
                 let answer = self.answer(submit.orchestra, at, &horizon, body);
+                let asked = submit.promise.min_cursor.as_ref();
+                let answer = self.as_shown(submit.orchestra, answer, asked);
                 out.push(Output::Reply {
                     ticket,
                     result: Ok(answer),

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use unisono_model::{LogId, NodeId, OrchestraId, Stamp, limits as model_limits};
 
+use super::output::Answer;
 use super::{Node, limits};
 use crate::context::Context;
 use crate::replication::{Cursor, LogTag};
@@ -43,12 +44,9 @@ impl Unripe {
     }
 
     /// Takes out of a cursor what no view shows yet: whoever bore it would have seen what it has not.
-    /// What is further ahead than any clock follows stays in: whoever has it from elsewhere, and asks
-    /// here, must not be told that there is less.
-    pub(super) fn leave_out(&self, cursor: &mut Cursor, at: Stamp) {
-        let horizon = at.plus_ms(model_limits::STAMP_AHEAD_MS_MAX);
+    fn leave_out(&self, cursor: &mut Cursor, now: Stamp) {
         for ((stamp, log), seq) in &self.0 {
-            if (at < *stamp && *stamp <= horizon)
+            if *stamp > now
                 && let Some(seen) = cursor.0.get_mut(log).filter(|seen| **seen >= *seq)
             {
                 *seen = seq - 1;
@@ -82,6 +80,7 @@ impl Node {
             return true;
         }
         self.counters.bundles_held_back += 1;
+        self.ripens_at_ns = Some(context.monotonic_ns);
         if let Some(space) = self.spaces.get_mut(&orchestra) {
             space.unripe.add(stamp, LogTag::of(&log), seq);
         }
@@ -117,6 +116,24 @@ impl Node {
         }
     }
 
+    /// An answer whose cursor names what its view shows, and what its bearer brought.
+    pub(super) fn as_shown(
+        &self,
+        orchestra: OrchestraId,
+        mut answer: Answer,
+        asked: Option<&Cursor>,
+    ) -> Answer {
+        if let Some(space) = self.spaces.get(&orchestra) {
+            space
+                .unripe
+                .leave_out(&mut answer.cursor, self.clock.now(0));
+            if let Some(asked) = asked {
+                answer.cursor.merge(asked);
+            }
+        }
+        answer
+    }
+
     /// How far this node's stamps have come, and how often somebody who had been elsewhere moved them:
     /// for whoever judges.
     pub fn stamps_reached(&self) -> (Stamp, u64) {
@@ -125,6 +142,9 @@ impl Node {
 
     /// What has ripened is published, and when to look again is set.
     pub(super) fn ripen(&mut self, context: &Context<'_>) {
+        if self.ripens_at_ns.is_none() {
+            return;
+        }
         let now = self.now(context);
         let mut next: Option<Stamp> = None;
         let mut ripened: Vec<OrchestraId> = Vec::new();

@@ -39,6 +39,8 @@ pub(super) struct WaitingRecord {
     key: Option<IdempotencyKey>,
     wanted: u16,
     confirm: bool,
+    /// What its agent had seen.
+    min_cursor: Option<Cursor>,
     deadline_ms: u64,
     /// Other nodes that have it on disk.
     holders: BTreeSet<NodeId>,
@@ -64,6 +66,7 @@ impl Waiter {
             key: made.body.key,
             wanted: made.promise.durable_on,
             confirm: made.promise.confirm,
+            min_cursor: made.promise.min_cursor,
             deadline_ms: made.deadline_ms,
             holders: BTreeSet::new(),
         })
@@ -173,6 +176,7 @@ impl Node {
         };
         let body = AnswerBody::Recorded(recorded);
         let answer = self.answer(record.orchestra, at, &horizon, body);
+        let answer = self.as_shown(record.orchestra, answer, record.min_cursor.as_ref());
         out.push(Output::Reply {
             ticket: record.ticket,
             result: Ok(answer),
@@ -196,11 +200,7 @@ impl Node {
         horizon: &crate::orchestra::horizon::Horizon,
         body: AnswerBody,
     ) -> Answer {
-        let cursor = self.spaces.get(&orchestra).map(|space| {
-            let mut cursor = space.logs.cursor();
-            space.unripe.leave_out(&mut cursor, at);
-            cursor
-        });
+        let cursor = self.spaces.get(&orchestra).map(|space| space.logs.cursor());
         Answer {
             as_of: at,
             is_final: at <= horizon.frontier(),

@@ -20,6 +20,8 @@ pub const TIME_NS_MAX: u64 = i64::MAX as u64 / 2;
 /// What another node's stamp may lie ahead beyond what both clocks may be off, ns: a node stamps above
 /// all that it has seen, and so ahead of its own time by as much as others were.
 pub const STAMP_SLACK_NS: u64 = 2_000_000;
+/// No more than this is granted for what another node says that it may be off, ns: it may lie.
+pub const UNSURE_NS_MAX: u64 = 100_000_000;
 /// Probes under way at once; the oldest is given up for the next.
 pub const PROBES_PENDING_MAX: usize = 64;
 

@@ -2,7 +2,7 @@
 
 use unisono_model::{Stamp, limits};
 
-use super::limits::STAMP_SLACK_NS;
+use super::limits::{STAMP_SLACK_NS, UNSURE_NS_MAX};
 
 /// Gives stamps that strictly rise, whatever the wall clock does (Kulkarni et al., 2014; here the
 /// logical part is the low end of the 64-bit fraction). It continues from the highest stamp that
@@ -53,7 +53,7 @@ pub fn ahead_max_ns(own_unsure_ns: Option<u64>, their_unsure_ns: Option<u64>) ->
     let Some(own_ns) = own_unsure_ns else {
         return most_ns;
     };
-    let their_ns = their_unsure_ns.unwrap_or(0);
+    let their_ns = their_unsure_ns.unwrap_or(0).min(UNSURE_NS_MAX);
     let granted_ns = their_ns.saturating_add(their_ns / 3);
     let ahead_ns = own_ns.saturating_add(granted_ns);
     ahead_ns.saturating_add(STAMP_SLACK_NS).min(most_ns)

@@ -128,21 +128,59 @@ fn a_leap_of_ten_seconds_is_noticed_before_a_stamp_is_given() {
     assert_eq!(tasks(&mut world, 0), ["now"], "nobody has to wait for it");
 }
 
-/// A node that followed nobody for so long that it may be off by more than any clock is granted writes
-/// nothing while there are others who know better.
+/// A node that followed nobody for so long that it may be off by more than any clock is granted, or
+/// whose machine has just slept, writes nothing before it knows better.
 #[test]
-fn who_does_not_know_the_time_does_not_write_beside_others() {
+fn who_does_not_know_the_time_does_not_write() {
     let mut world = cluster(2);
     world.unsure_ns = Some(800 * MS);
     let refused = world.act(1, AGENTS[1], task("some time"));
     let refused = refused.expect_err("it may be off by 800 ms");
     assert_eq!(refused.code, Code::ClockOff);
     assert!(refused.detail.contains("800 ms"), "{}", refused.detail);
-    world.connect(0, 1, false);
-    world.run_ms(100);
-    world
-        .act(1, AGENTS[1], task("alone"))
-        .expect("nobody else is there");
+    world.unsure_ns = Some(MS);
+    world.act(1, AGENTS[1], task("now")).expect("it knows");
+}
+
+/// The cursor of an answer left out what its own asker had brought, so that it went back; or it named
+/// what lay more than half a second ahead, and dragged the next node as soon as that came nearer.
+#[test]
+fn a_cursor_keeps_what_was_brought_and_names_nothing_far_ahead() {
+    let mut world = cluster(2);
+    world.ahead_ms[1] = 1_500;
+    let answer = world.act(1, AGENTS[1], task("far")).expect("recorded");
+    world.run_ms(20);
+    assert!(!cursor(&mut world, 0).covers(&answer.cursor));
+    let promise = Promise {
+        min_cursor: Some(answer.cursor.clone()),
+        ..Promise::default()
+    };
+    let ticket = world.begin(0, AGENTS[0], task("near"), promise);
+    world.run_ms(20);
+    let near = world.reply(ticket).expect("an answer").expect("recorded");
+    assert!(near.cursor.covers(&answer.cursor));
+    assert!(lead_ms(&world, 0) <= 5, "so far nobody follows");
+}
+
+/// The head for which a confirmation waits came ten seconds after a claim of a node that was 20 ms
+/// ahead, as for what nobody waits for.
+#[test]
+fn a_claim_that_was_held_back_is_confirmed_as_soon_as_it_can_be() {
+    let mut world = cluster(3);
+    world.ahead_ms[2] = 40;
+    let claim = Action::Claim {
+        topic: "door".into(),
+        lease_ms: 60_000,
+    };
+    let promise = Promise {
+        confirm: true,
+        deadline_ms: 5_000,
+        ..Promise::default()
+    };
+    let ticket = world.begin(2, AGENTS[2], claim, promise);
+    world.run_ms(300);
+    let answer = world.reply(ticket).expect("confirmed within 300 ms");
+    answer.expect("it holds the door");
 }
 
 /// Whoever reads at a node that is ahead and acts at one that is not acts after what it has read: the

@@ -62,7 +62,7 @@ impl Clock {
         // An hour is as good as never: whoever waits looks again then.
         let hour = self.monotonic_ns().saturating_add(3_600_000_000_000);
         let ns = monotonic_ns.min(hour).saturating_sub(1_000_000);
-        self.started + std::time::Duration::from_nanos(ns)
+        self.started + Duration::from_nanos(ns)
     }
 
     /// Makes the time wrong by so much, from now on.
