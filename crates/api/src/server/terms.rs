@@ -240,6 +240,12 @@ impl Terms {
     pub(crate) fn end(&self) -> Result<(), Refusal> {
         match self.query.first() {
             None => Ok(()),
+            Some((name, _)) if name == "as_of" => {
+                let words = "this speaks of now, not of an earlier time: what is done, what comes, \
+                     the clock, and records as they were dumped; nothing changed";
+                Err(Refusal::from(Rejection::new(Code::TooOld, words))
+                    .hint("ask without `as_of`; views of an orchestra take it"))
+            }
             Some((name, _)) => Err(Refusal::malformed(format!("unknown query field `{name}`"))),
         }
     }

@@ -1,6 +1,7 @@
 //! What must be so before a record exists, and the numbers that its folds will need.
 
 use alloc::format;
+use alloc::vec::Vec;
 
 use unisono_model::{
     Action, AgentId, Code, Digest, FieldValue, OrchestraId, Rejection, Resolve, Setting,
@@ -13,6 +14,7 @@ use super::rollback::rollback_precondition;
 use super::space::Space;
 use crate::context::Context;
 use crate::orchestra::Reading;
+use crate::orchestra::conflict::Strategy;
 use crate::orchestra::horizon::Horizon;
 
 /// How whoever lacks evidence comes by it.
@@ -81,6 +83,7 @@ impl Node {
             Action::Tempo(_) | Action::Arrive(_) | Action::Cue(_) | Action::Answer(_) => {
                 self.precondition_together(context, orchestra, action)
             }
+            Action::Settings(changes) => settings_precondition(changes),
             Action::Decide(_) | Action::Remedy(_) | Action::Outcome(_) => {
                 let Some(reading) = self.reading(orchestra, at, &horizon) else {
                     return Ok(action);
@@ -164,6 +167,18 @@ impl Node {
         count.1 += 1;
         Ok(Action::Signal(signal))
     }
+}
+
+/// Whether each strategy for what is written at once is one: folds take any other number for asking.
+fn settings_precondition(changes: Vec<(Setting, u64)>) -> Result<Action, Rejection> {
+    let mut changed = changes.iter();
+    let unknown = changed.find(|(one, value)| one.is_conflict() && *value > Strategy::NUMBER_MAX);
+    if let Some((one, value)) = unknown {
+        let words = format!("{one:?} has no strategy {value}; nothing changed");
+        return Err(Rejection::new(Code::Malformed, words)
+            .hint("0 asks, 1 is the first writer's, 2 the last writer's, 3 merges"));
+    }
+    Ok(Action::Settings(changes))
 }
 
 /// Whether an iteration is the one that can end now.

@@ -271,6 +271,44 @@ fn a_key_with_two_tiers_has_none() {
     assert!(shown.refolds, "what had counted was taken back");
 }
 
+/// Rights as of a moment are those of then: a token, a fence or a guard that came later was shown,
+/// too, before, beside the moment that was asked for.
+#[test]
+fn rights_as_of_a_moment_are_those_of_then() {
+    let mut history = History::with_rights();
+    history.fence(executive(), 500, FenceTarget::Link(id_of(2)), &[]);
+    history.add(root(), 1, NOW_MS + 4_000, None, Action::Guard);
+    let mut all = Folds::new(orchestra());
+    for fact in &history.facts {
+        all.insert(fact.clone(), &rules());
+    }
+    let rights = |folds: &Folds, at: Stamp| {
+        let horizon = Horizon::default();
+        let reading = Reading {
+            folds,
+            at,
+            horizon: &horizon,
+            rules: Rules {
+                standing: &NobodyLate,
+                lease_ms_max: 60_000,
+                expiry_ignored: false,
+            },
+        };
+        format!("{:?}", reading.trust())
+    };
+    let mut told = BTreeSet::new();
+    for moment in history.facts.iter().map(|fact| fact.place.stamp) {
+        let mut then = Folds::new(orchestra());
+        let seen = history.facts.iter();
+        for fact in seen.filter(|fact| fact.place.stamp <= moment) {
+            then.insert(fact.clone(), &rules());
+        }
+        assert_eq!(rights(&all, moment), rights(&then, moment));
+        told.insert(rights(&then, moment));
+    }
+    assert_eq!(told.len(), 5, "nothing, two tokens one by one, a fence, a guard");
+}
+
 #[test]
 fn only_a_root_guards_and_then_everything_needs_a_token() {
     let mut history = History::with_rights();

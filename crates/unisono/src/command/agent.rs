@@ -91,6 +91,7 @@ async fn enrol(
     kind: AgentKindWord,
     tier: Option<String>,
 ) -> Result<(), Failure> {
+    session.is_now()?;
     if let Some(agent) = session.signing_as(&name, &role, kind, tier.as_deref())? {
         agent.enrol().await?;
         let enrolled = json!({ "agent": agent.agent(), "name": name, "held": "agent" });

@@ -200,6 +200,8 @@ fn knows_as_of(command: &Command, session: &Session) -> Result<(), Failure> {
             | Command::Log(_)
             | Command::Dump(_)
             | Command::Rollback(_)
+            | Command::At(_)
+            | Command::Explain(_)
     );
     if present && session.as_of().is_some() {
         return Err(

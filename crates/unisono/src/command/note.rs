@@ -128,6 +128,7 @@ pub(crate) async fn run(args: NoteArgs, session: &Session) -> Result<(), Failure
                 Some(text) => text,
                 None => standard_input()?,
             };
+            session.is_now()?;
             let agent = session.agent()?;
             let done = session
                 .client
@@ -146,6 +147,7 @@ pub(crate) async fn run(args: NoteArgs, session: &Session) -> Result<(), Failure
                 delete,
                 insert,
             };
+            session.is_now()?;
             let agent = session.agent()?;
             let done = session
                 .client
@@ -211,6 +213,7 @@ pub(crate) async fn conf(args: ConfArgs, session: &Session) -> Result<(), Failur
             output::answer(session.global.output, &found, None)
         }
         ConfCommand::Set { key, value } => {
+            session.is_now()?;
             let agent = session.agent()?;
             let done = session
                 .client
@@ -219,6 +222,7 @@ pub(crate) async fn conf(args: ConfArgs, session: &Session) -> Result<(), Failur
             kept(session, &key, &done)
         }
         ConfCommand::Unset { key } => {
+            session.is_now()?;
             let agent = session.agent()?;
             let done = session
                 .client

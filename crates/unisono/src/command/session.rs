@@ -34,6 +34,18 @@ impl Session {
         self.global.as_of.as_deref()
     }
 
+    /// Refuses a moment where something is done, or shown as it is now: an answer that bore the time
+    /// asked for and spoke of another would be a lie.
+    pub(crate) fn is_now(&self) -> Result<(), Failure> {
+        if self.as_of().is_none() {
+            return Ok(());
+        }
+        Err(Failure::usage(
+            "this knows no --as-of: what is done, is done now; nothing changed",
+        )
+        .hint("leave --as-of out; views of an orchestra take it, and `rollback --to` goes back"))
+    }
+
     /// Finds a node to speak to.
     pub(crate) async fn new(config: Config, global: Global) -> Result<Self, Failure> {
         let client = connect(&config).await?;
@@ -108,6 +120,7 @@ impl Session {
         action: ActionBody,
         options: WriteOptions,
     ) -> Result<Reply<Recorded>, Failure> {
+        self.is_now()?;
         let agent = self.agent()?;
         if let Some(agent) = self.signing_as(agent, "", AgentKindWord::Ai, None)? {
             return Ok(agent.act(action, &options).await?);
