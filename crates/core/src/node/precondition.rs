@@ -78,6 +78,9 @@ impl Node {
                 let Some(reading) = self.reading(orchestra, at, &horizon) else {
                     return Ok(Action::Resolve(resolve));
                 };
+                if let (Some(space), Some(mark)) = (self.spaces.get(&orchestra), &resolve.mark) {
+                    is_witnessed(space, mark)?;
+                }
                 resolve_precondition(&reading, resolve)
             }
             Action::Tempo(_) | Action::Arrive(_) | Action::Cue(_) | Action::Answer(_) => {

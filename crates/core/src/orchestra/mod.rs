@@ -160,6 +160,8 @@ impl Folds {
             trust: Trust::under(self.trust.laws().clone()),
             once: Once::after(&self.once),
             rollbacks: Rollbacks::after(&self.rollbacks, at),
+            // The node says it, no record that is folded.
+            name: self.name.clone(),
             ..Self::new(self.id)
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use clap::Args;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -15,6 +16,26 @@ use crate::cli::Global;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format, Table};
+
+/// A part of a list.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Page {
+    /// At most so many, 1 to 1000; all if left out
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Goes on after this: the `next_after` of the page before (-o json), as of the same moment
+    #[arg(long, value_name = "NAME")]
+    after: Option<String>,
+}
+
+impl Page {
+    /// What is asked for.
+    pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
+        let limit = self.limit.map(|limit| ("limit", limit.to_string()));
+        let after = self.after.clone().map(|after| ("after", after));
+        limit.into_iter().chain(after).collect()
+    }
+}
 
 /// A conversation.
 #[derive(Debug)]
