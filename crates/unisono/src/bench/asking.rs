@@ -52,7 +52,15 @@ pub(crate) async fn run(scratch: &Path, most: u64, figures: &mut Figures) -> Res
         // What stands must not have ended while the node was filled.
         work(&nodes[0], records).await?;
         let brief = |agent: u64| format!("continue?as=agent-{agent}&max_tokens=1500");
-        ask(&nodes[0], records, "continue", &brief, Some(BRIEF_MS), figures).await?;
+        ask(
+            &nodes[0],
+            records,
+            "continue",
+            &brief,
+            Some(BRIEF_MS),
+            figures,
+        )
+        .await?;
         let sense = |agent: u64| format!("signals?as=agent-{agent}");
         ask(&nodes[0], records, "sense", &sense, None, figures).await?;
         let page = |agent: u64| format!("signals?as=agent-{agent}&limit=20");
@@ -78,7 +86,11 @@ async fn work(node: &Process, round: u64) -> Result<(), Failure> {
             post("tasks", body).await?;
         }
         let topic = format!("src/part{round}/file{n}.rs");
-        post("claims", json!({ "agent": name, "topic": topic, "lease_ms": 1_800_000 })).await?;
+        post(
+            "claims",
+            json!({ "agent": name, "topic": topic, "lease_ms": 1_800_000 }),
+        )
+        .await?;
         let words = format!("change part {} for case {}", n % 7, n % 11);
         for (kind, topic) in [("intent", topic.as_str()), ("need", "corpus")] {
             let body = json!({ "agent": name, "kind": kind, "topic": topic, "text": words });
@@ -106,7 +118,11 @@ async fn ask(
     // The first answer loads a tokenizer.
     let path = |n: u64| format!("/v1/orchestras/{ORCHESTRA}/{}", query(n * 7 % AGENTS));
     node.get(&path(0)).await?;
-    let (cpu, machine, begun) = (node.cpu_seconds(), machine_and_own_seconds(), Instant::now());
+    let (cpu, machine, begun) = (
+        node.cpu_seconds(),
+        machine_and_own_seconds(),
+        Instant::now(),
+    );
     let mut times_us: Vec<u64> = Vec::new();
     let mut bytes = 0;
     for n in 0..ASKED {

@@ -127,13 +127,19 @@ impl Found {
         for (kind, word) in [
             (InterferenceKind::Contested, "claims contested"),
             (InterferenceKind::Overlap, "claims that overlap"),
-            (InterferenceKind::Unanswered, "needs unanswered for ten minutes"),
+            (
+                InterferenceKind::Unanswered,
+                "needs unanswered for ten minutes",
+            ),
             (InterferenceKind::Collision, "intentions that collide"),
         ] {
             let own = || self.seen.values().filter(|one| one.kind == kind);
             figures.tell(word, own().count() as f64);
             let ended = own().filter(|one| !one.open).count();
-            figures.tell(format!("{word}: of these ended by themselves"), ended as f64);
+            figures.tell(
+                format!("{word}: of these ended by themselves"),
+                ended as f64,
+            );
         }
         self.scores.sort_unstable();
         let at = |permille: usize| {

@@ -101,7 +101,10 @@ impl<'a> Life<'a> {
         if let Ok(fields) = mapping::fields(&event.kind, &self.trace.actors[event.actor]) {
             self.change(event.actor, topic.clone(), fields, proof);
         }
-        if matches!(event.kind, Kind::Closed { .. } | Kind::Deleted | Kind::Released { .. }) {
+        if matches!(
+            event.kind,
+            Kind::Closed { .. } | Kind::Deleted | Kind::Released { .. }
+        ) {
             self.release(event, &topic);
         }
         if let Some(proof) = proof {
@@ -167,11 +170,23 @@ impl<'a> Life<'a> {
         let standing = needs.iter().filter(|until_ms| **until_ms >= event.at_ms);
         self.met += standing.count() as u64;
         let words = "it is closed".to_owned();
-        let offer = signal(SignalKind::Offer, topic.to_owned(), words, NEED_MS, Some(proof));
+        let offer = signal(
+            SignalKind::Offer,
+            topic.to_owned(),
+            words,
+            NEED_MS,
+            Some(proof),
+        );
         self.record(event.actor, offer);
     }
 
-    fn change(&mut self, actor: usize, task: String, values: Vec<FieldValue>, proof: Option<Digest>) {
+    fn change(
+        &mut self,
+        actor: usize,
+        task: String,
+        values: Vec<FieldValue>,
+        proof: Option<Digest>,
+    ) {
         let fields = values.into_iter().map(|value| FieldChange {
             value,
             replaces: Vec::new(),

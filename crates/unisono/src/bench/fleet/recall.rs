@@ -111,7 +111,9 @@ impl<'a> Recall<'a> {
         next: &[Event],
         _: &mut Figures,
     ) -> Result<(), Failure> {
-        let near = AT.iter().find(|(_, from, to)| (*from..=*to).contains(&iteration));
+        let near = AT
+            .iter()
+            .find(|(_, from, to)| (*from..=*to).contains(&iteration));
         let Some((at, ..)) = near else {
             return Ok(());
         };
@@ -122,7 +124,11 @@ impl<'a> Recall<'a> {
             of.entry(event.actor).or_default().insert(task);
             everybody.insert(task);
         }
-        let whole: u64 = self.lines.iter().map(|(_, line)| self.counter.count(line) + 1).sum();
+        let whole: u64 = self
+            .lines
+            .iter()
+            .map(|(_, line)| self.counter.count(line) + 1)
+            .sum();
         for (actor, truth) in of {
             if !life.knows(actor) {
                 continue;

@@ -73,7 +73,12 @@ pub(super) fn svg(lines: &[Line]) -> String {
 }
 
 fn draw(line: &Line, top: f64, share: impl Fn(f64) -> f64, text: &mut String) {
-    let most = line.points.iter().map(|(_, y)| *y).fold(0.0, f64::max).max(1e-9);
+    let most = line
+        .points
+        .iter()
+        .map(|(_, y)| *y)
+        .fold(0.0, f64::max)
+        .max(1e-9);
     let bottom = top + CHART_HIGH;
     let _ = writeln!(
         text,
@@ -139,7 +144,10 @@ mod tests {
         assert_eq!(lines.len(), 2);
         let text = svg(&lines);
         assert!(text.starts_with("<svg") && text.ends_with("</svg>\n"));
-        assert!(text.contains("a&lt;b") && text.contains("hours: 0 to 9"), "{text}");
+        assert!(
+            text.contains("a&lt;b") && text.contains("hours: 0 to 9"),
+            "{text}"
+        );
         assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
         assert!(read(&json!(null), "").is_empty());
         assert_eq!(read(&run, "coher").len(), 1);
