@@ -170,22 +170,7 @@ async fn measure(
             }
             What::Asking => asking::run(scratch, args.records, figures).await?,
             What::Iterations => iterations::run(figures)?,
-            What::Interference => {
-                let Some(file) = &args.file else {
-                    return Err(Failure::usage("which trace is not said").hint("--file FILE"));
-                };
-                figures.figures.extend(resonance::collisions(file)?.figures);
-            }
-            What::Fleet => {
-                let Some(file) = args.file.clone() else {
-                    return Err(Failure::usage("which trace is not said").hint("--file FILE"));
-                };
-                let told = tokio::task::spawn_blocking(move || fleet::run(&file)).await;
-                let told = told
-                    .map_err(|error| Failure::new(Exit::Failed, "internal", error.to_string()))??;
-                figures.figures.extend(told.figures);
-                figures.lines.extend(told.lines);
-            }
+            What::Interference | What::Fleet => traced(what, args, figures).await?,
             What::Ensemble => {
                 let seeds = CLOCK_SEED..CLOCK_SEED + args.clock_seeds.max(1);
                 let judged = tokio::task::spawn_blocking(move || ensemble::run(seeds)).await;
@@ -203,5 +188,22 @@ async fn measure(
             }
         }
     }
+    Ok(())
+}
+
+/// What is measured on a fleet's trace.
+async fn traced(what: What, args: &BenchArgs, figures: &mut Figures) -> Result<(), Failure> {
+    let Some(file) = args.file.clone() else {
+        return Err(Failure::usage("which trace is not said").hint("--file FILE"));
+    };
+    let told = tokio::task::spawn_blocking(move || match what {
+        What::Fleet => fleet::run(&file),
+        _ => resonance::collisions(&file),
+    });
+    let told = told.await;
+    let told =
+        told.map_err(|error| Failure::new(Exit::Failed, "internal", error.to_string()))??;
+    figures.figures.extend(told.figures);
+    figures.lines.extend(told.lines);
     Ok(())
 }

@@ -59,5 +59,6 @@ impl Page {
 
 fn gone(after: &str) -> Refusal {
     let words = format!("`after`: {after:?} is not in this list any more, or never was");
-    Refusal::from(Rejection::new(Code::CursorInvalid, words)).hint("ask for all pages as of one moment: `as_of` with what the first page bore")
+    Refusal::from(Rejection::new(Code::CursorInvalid, words))
+        .hint("ask for all pages as of one moment: `as_of` with what the first page bore")
 }

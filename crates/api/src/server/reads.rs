@@ -12,8 +12,8 @@ use unisono_core::orchestra::view::View;
 use unisono_model::{AgentId, FenceTarget, OrchestraId};
 
 use super::edge::{Edge, checked_name};
-use super::refusal::Refusal;
 use super::page::{Page, PageParams};
+use super::refusal::Refusal;
 use super::terms::{Names, ReadParams, Terms};
 use crate::dto;
 use crate::limits::{BRIEF_TOKENS, RECORDS_PAGE, TASKS_PAGE, TASKS_PAGE_MAX};
@@ -114,7 +114,13 @@ pub(crate) async fn presence(
     };
     let (views, next_after) = page.cut(views, |view| view.agent.to_string())?;
     let presence = views.into_iter().map(Into::into).collect();
-    Ok(told.json(StatusCode::OK, &dto::Presences { presence, next_after }))
+    Ok(told.json(
+        StatusCode::OK,
+        &dto::Presences {
+            presence,
+            next_after,
+        },
+    ))
 }
 
 /// The current iteration and its phase.
@@ -214,7 +220,13 @@ pub(crate) async fn signals(
     };
     let (views, next_after) = page.cut(views, |view| view.place.record.to_string())?;
     let signals = views.into_iter().map(Into::into).collect();
-    Ok(told.json(StatusCode::OK, &dto::Signals { signals, next_after }))
+    Ok(told.json(
+        StatusCode::OK,
+        &dto::Signals {
+            signals,
+            next_after,
+        },
+    ))
 }
 
 /// Where agents get in each other's way: open ones first, then those that block, then the newest.

@@ -240,7 +240,9 @@ impl Node {
             };
             let mut verdict = self.verdict_on(space, &fact);
             let own = verdict == Verdict::Valid && fact.body.action.is_revertible();
-            let by = shown.rollbacks.set_aside(fact.place, &fact.log, fact.bundle);
+            let by = shown
+                .rollbacks
+                .set_aside(fact.place, &fact.log, fact.bundle);
             let set_aside_by = by.filter(|_| own);
             if set_aside_by.is_some() {
                 verdict = Verdict::SetAside;

@@ -53,10 +53,8 @@ impl Node {
                 claim_precondition(&reading, agent, action, lease_ms_max)
             }
             Action::Advance { from } => {
-                let Some(reading) = self.reading(orchestra, at, &horizon) else {
-                    return Ok(action);
-                };
-                advance_precondition(&reading, from)
+                let reading = self.reading(orchestra, at, &horizon);
+                reading.map_or(Ok(action), |reading| advance_precondition(&reading, from))
             }
             Action::Task(mut change) => {
                 let Some(space) = self.spaces.get(&orchestra) else {
@@ -75,23 +73,23 @@ impl Node {
                 None => Ok(Action::Rollback(rollback)),
             },
             Action::Resolve(resolve) => {
-                let Some(reading) = self.reading(orchestra, at, &horizon) else {
-                    return Ok(Action::Resolve(resolve));
-                };
                 if let (Some(space), Some(mark)) = (self.spaces.get(&orchestra), &resolve.mark) {
                     is_witnessed(space, mark)?;
                 }
-                resolve_precondition(&reading, resolve)
+                match self.reading(orchestra, at, &horizon) {
+                    Some(reading) => resolve_precondition(&reading, resolve),
+                    None => Ok(Action::Resolve(resolve)),
+                }
             }
             Action::Tempo(_) | Action::Arrive(_) | Action::Cue(_) | Action::Answer(_) => {
                 self.precondition_together(context, orchestra, action)
             }
             Action::Settings(changes) => settings_precondition(changes),
             Action::Decide(_) | Action::Remedy(_) | Action::Outcome(_) => {
-                let Some(reading) = self.reading(orchestra, at, &horizon) else {
-                    return Ok(action);
-                };
-                lesson_precondition(&reading, action)
+                match self.reading(orchestra, at, &horizon) {
+                    Some(reading) => lesson_precondition(&reading, action),
+                    None => Ok(action),
+                }
             }
             other => Ok(other),
         }

@@ -298,7 +298,11 @@ impl Reading<'_> {
                 lines.add(BriefPart::Blockers, words, view.changed);
             }
             for split in view.conflicts.iter().filter(|split| !split.decided) {
-                lines.add(BriefPart::Blockers, self.split_words(view, split), view.changed);
+                lines.add(
+                    BriefPart::Blockers,
+                    self.split_words(view, split),
+                    view.changed,
+                );
             }
         }
         tasks.into_iter().map(|view| view.task).collect()

@@ -77,7 +77,9 @@ impl Reading<'_> {
             marks: self.folds.agents.marks_count(self.at),
             records: counts.valid.saturating_sub(later),
             pending: self.folds.pending_at(self.at),
-            void: counts.void.saturating_sub(self.folds.trust.voided_after(self.at)),
+            void: counts
+                .void
+                .saturating_sub(self.folds.trust.voided_after(self.at)),
             set_aside: counts.set_aside,
             key_conflicts: self.folds.once.conflicts(self.at),
         }

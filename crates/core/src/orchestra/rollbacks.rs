@@ -139,9 +139,10 @@ impl Rollbacks {
         self.latest = self.latest.max(stamp);
     }
 
-    /// The highest stamp of what could be set aside.
+    /// The highest stamp of what could be set aside: a rollback that stands can be, too.
     pub fn latest(&self) -> Stamp {
-        self.latest
+        let last = self.standing.last();
+        last.map_or(self.latest, |place| self.latest.max(place.stamp))
     }
 
     /// Rollbacks as of a stamp, and whether each stands.

@@ -60,10 +60,18 @@ fn shown(first: FieldValue, second: FieldValue, setting: Setting, number: u64) -
 }
 
 fn split(view: &TaskView) -> &ConflictView {
-    assert_eq!(view.conflicts.len(), 1, "what stands side by side is listed");
+    assert_eq!(
+        view.conflicts.len(),
+        1,
+        "what stands side by side is listed"
+    );
     let split = &view.conflicts[0];
     assert_eq!(split.values.len(), 2);
-    let authors: Vec<u8> = split.values.iter().map(|(_, agent, _)| agent.0[0]).collect();
+    let authors: Vec<u8> = split
+        .values
+        .iter()
+        .map(|(_, agent, _)| agent.0[0])
+        .collect();
     assert_eq!(authors, [1, 2], "each value with its author, in order");
     split
 }
@@ -87,7 +95,13 @@ fn each_strategy_shows_what_it_says() {
         let split = split(&view);
         assert_eq!(split.decided, decided, "strategy {number}");
         assert_eq!(split.strategy, Strategy::of_number(number));
-        assert_eq!(view.heads.iter().filter(|(_, heads)| heads.len() == 2).count(), 1);
+        assert_eq!(
+            view.heads
+                .iter()
+                .filter(|(_, heads)| heads.len() == 2)
+                .count(),
+            1
+        );
     }
 }
 
@@ -102,7 +116,11 @@ fn a_merge_keeps_what_each_has_said() {
     );
     assert_eq!(view.description, "goal\n\nnotes\n\nend\nmore");
     let labels = |labels: &[&str]| FieldValue::Labels(labels.iter().map(|l| (*l).into()).collect());
-    let view = merged(labels(&["a", "b"]), labels(&["b", "c"]), Setting::LabelsConflict);
+    let view = merged(
+        labels(&["a", "b"]),
+        labels(&["b", "c"]),
+        Setting::LabelsConflict,
+    );
     assert_eq!(view.labels, ["a", "b", "c"]);
     let view = merged(
         FieldValue::Priority(3),
@@ -115,14 +133,22 @@ fn a_merge_keeps_what_each_has_said() {
         FieldValue::Status(TaskStatus::InProgress),
         Setting::StatusConflict,
     );
-    assert_eq!(view.status, Some(TaskStatus::InProgress), "what leaves more to do");
+    assert_eq!(
+        view.status,
+        Some(TaskStatus::InProgress),
+        "what leaves more to do"
+    );
     let link = |stands| FieldValue::Link {
         on: "other".into(),
         relation: Relation::Blocks,
         stands,
     };
     let view = merged(link(false), link(true), Setting::LinkConflict);
-    assert_eq!(view.blocked_by, ["other"], "a relation that anybody sets stands");
+    assert_eq!(
+        view.blocked_by,
+        ["other"],
+        "a relation that anybody sets stands"
+    );
 }
 
 /// What a record could not say is not shown either: the first writer's value is, the reason is told,
@@ -156,7 +182,11 @@ fn a_merge_that_is_no_value_falls_back_to_asking() {
         let apart = |one: &&unisono_core::orchestra::view::DriftView| {
             one.kind == DriftKind::ContextDivergence
         };
-        assert_eq!(drift.iter().filter(apart).count(), 1, "the writers are told");
+        assert_eq!(
+            drift.iter().filter(apart).count(),
+            1,
+            "the writers are told"
+        );
     }
 }
 
@@ -165,7 +195,12 @@ fn a_merge_that_is_no_value_falls_back_to_asking() {
 fn more_values_than_a_change_replaces_are_not_merged() {
     let mut facts = written(title("a"), title("b"), Some((Setting::TitleConflict, 3)));
     for number in 0..200 {
-        facts.push(fact(100 + number, 2, 5_000 + number, write(title(&format!("{number}")))));
+        facts.push(fact(
+            100 + number,
+            2,
+            5_000 + number,
+            write(title(&format!("{number}"))),
+        ));
     }
     let view = task(&folded(&facts), 90_000);
     assert_eq!(view.title, "a");
@@ -182,9 +217,14 @@ fn what_a_strategy_has_decided_is_no_drift_and_asks_nobody() {
         let (drift, brief) = read(&folds, 9_000, |reading| {
             (reading.coherence().drift, reading.gather("a1", None))
         });
-        let apart = drift.iter().filter(|one| one.kind == DriftKind::ContextDivergence);
+        let apart = drift
+            .iter()
+            .filter(|one| one.kind == DriftKind::ContextDivergence);
         assert_eq!(apart.count(), drifts, "strategy {number}");
-        let asked = brief.lines.iter().filter(|line| line.part == BriefPart::Blockers);
+        let asked = brief
+            .lines
+            .iter()
+            .filter(|line| line.part == BriefPart::Blockers);
         assert_eq!(asked.count(), drifts, "strategy {number}");
     }
 }
@@ -192,7 +232,11 @@ fn what_a_strategy_has_decided_is_no_drift_and_asks_nobody() {
 /// A view of before goes by the strategy of before, and a later change replaces all values.
 #[test]
 fn a_strategy_counts_from_its_stamp_on() {
-    let mut facts = written(title("one"), title("two"), Some((Setting::TitleConflict, 2)));
+    let mut facts = written(
+        title("one"),
+        title("two"),
+        Some((Setting::TitleConflict, 2)),
+    );
     let heads = vec![facts[3].place.record, facts[4].place.record];
     let replace = Action::Task(TaskChange {
         task: "t".into(),
@@ -219,9 +263,15 @@ fn a_strategy_that_nobody_knows_is_refused() {
     for setting in FIELDS {
         let refused = world.act(0, "ada", set(setting, 4)).expect_err("unknown");
         assert_eq!(refused.code, Code::Malformed);
-        assert!(refused.detail.contains("nothing changed"), "{}", refused.detail);
+        assert!(
+            refused.detail.contains("nothing changed"),
+            "{}",
+            refused.detail
+        );
     }
-    world.act(0, "ada", set(Setting::TitleConflict, 3)).expect("set");
+    world
+        .act(0, "ada", set(Setting::TitleConflict, 3))
+        .expect("set");
     let Ok(View::Settings(settings)) = world.view(0, Question::Settings) else {
         panic!("no settings");
     };

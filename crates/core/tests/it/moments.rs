@@ -5,16 +5,24 @@
 //! guards from after the moment, a task's history ignored the moment that it was asked for, and
 //! `session`, `chains` and `ends` bore it and showed what was there now.
 
+use std::collections::BTreeSet;
+
 use unisono_core::node::{AnswerBody, Ask, Input, Question, Ticket};
+use unisono_core::orchestra::claims::Rules;
+use unisono_core::orchestra::horizon::Horizon;
 use unisono_core::orchestra::view::{DecisionsWanted, View};
+use unisono_core::orchestra::{Folds, Reading};
 use unisono_core::replication::Cursor;
 use unisono_model::{
-    Action, AgentId, Code, Decide, DecideKind, FenceTarget, FieldChange,
-    FieldValue, Importance, Mark, NodeId, OrchestraId, Presence, Reviewed, Setting, Signal,
-    SignalKind, Stamp, Status, TaskChange, TaskStatus, Urgency,
+    Action, AgentId, Code, Decide, DecideKind, FenceTarget, FieldChange, FieldValue, Importance,
+    Mark, NodeId, OrchestraId, Presence, Reviewed, Rollback, Setting, Signal, SignalKind, Stamp,
+    Status, TaskChange, TaskStatus, Urgency,
 };
 
+use crate::capability::NOW_MS;
+use crate::folds::NobodyLate;
 use crate::loopback::{CLUSTER, Loop};
+use crate::trust;
 
 fn task(name: &str, value: FieldValue) -> Action {
     let change = |value| FieldChange {
@@ -75,12 +83,28 @@ fn act(world: &mut Loop, agent: &str, action: Action) {
 
 /// One of everything that an agent can do here, under names of a round.
 fn everything(world: &mut Loop, round: &str) {
-    act(world, "ada", task(&format!("task-{round}"), FieldValue::Created("bug".into())));
-    act(world, "lin", task(&format!("task-{round}"), FieldValue::Title(round.into())));
+    act(
+        world,
+        "ada",
+        task(&format!("task-{round}"), FieldValue::Created("bug".into())),
+    );
+    act(
+        world,
+        "lin",
+        task(&format!("task-{round}"), FieldValue::Title(round.into())),
+    );
     act(world, "ada", mark(round));
     act(world, "ada", decide(round));
-    act(world, "ada", emit(SignalKind::Need, &format!("need-{round}")));
-    act(world, "lin", emit(SignalKind::Intent, &format!("{round}/part")));
+    act(
+        world,
+        "ada",
+        emit(SignalKind::Need, &format!("need-{round}")),
+    );
+    act(
+        world,
+        "lin",
+        emit(SignalKind::Intent, &format!("{round}/part")),
+    );
     let presence = Presence {
         status: Status::Active,
         intent: round.into(),
@@ -204,7 +228,11 @@ fn what_is_shown_of_a_moment_stays_what_it_was() {
 
     world.enrol(0, "eve");
     everything(&mut world, "after");
-    act(&mut world, "ada", task("task-before", FieldValue::Title("renamed".into())));
+    act(
+        &mut world,
+        "ada",
+        task("task-before", FieldValue::Title("renamed".into())),
+    );
     act(&mut world, "ada", Action::Advance { from: 1 });
     let settings = vec![(Setting::NeedPatienceMs, 1), (Setting::TitleConflict, 2)];
     act(&mut world, "ada", Action::Settings(settings));
@@ -223,13 +251,7 @@ fn what_is_shown_of_a_moment_stays_what_it_was() {
     compare(&mut world, 2_000, moment, &told, "from the logs");
 }
 
-fn compare(
-    world: &mut Loop,
-    from: u64,
-    moment: Stamp,
-    told: &[(Question, String)],
-    when: &str,
-) {
+fn compare(world: &mut Loop, from: u64, moment: Stamp, told: &[(Question, String)], when: &str) {
     for (number, (question, then)) in (from..).zip(told) {
         let (at, view) = asked(world, number, question.clone(), Some(moment)).expect("a view");
         assert_eq!(at, moment, "{when}: {question:?}");
@@ -258,6 +280,101 @@ fn what_cannot_be_said_of_the_past_is_refused() {
         assert_eq!(refused.err(), Some(Code::TooOld), "{question:?}");
     }
     // What is to come is refused, too.
-    let ahead = asked(&mut world, 99, Question::State, Some(moment.plus_ms(60_000)));
+    let ahead = asked(
+        &mut world,
+        99,
+        Question::State,
+        Some(moment.plus_ms(60_000)),
+    );
     assert_eq!(ahead.err(), Some(Code::CursorInvalid));
+}
+
+/// Rights as of a moment are those of then: a token, a fence or a guard that came later was shown,
+/// too, before, beside the moment that was asked for.
+#[test]
+fn rights_as_of_a_moment_are_those_of_then() {
+    let mut history = trust::History::with_rights();
+    history.fence(
+        trust::executive(),
+        500,
+        FenceTarget::Link(trust::id_of(2)),
+        &[],
+    );
+    history.add(trust::root(), 1, NOW_MS + 4_000, None, Action::Guard);
+    let mut all = Folds::new(trust::orchestra());
+    for fact in &history.facts {
+        all.insert(fact.clone(), &trust::rules());
+    }
+    let rights = |folds: &Folds, at: Stamp| {
+        let horizon = Horizon::default();
+        let reading = Reading {
+            folds,
+            at,
+            horizon: &horizon,
+            rules: Rules {
+                standing: &NobodyLate,
+                lease_ms_max: 60_000,
+                expiry_ignored: false,
+            },
+        };
+        format!("{:?}", reading.trust())
+    };
+    let mut told = BTreeSet::new();
+    for moment in history.facts.iter().map(|fact| fact.place.stamp) {
+        let mut then = Folds::new(trust::orchestra());
+        let seen = history.facts.iter();
+        for fact in seen.filter(|fact| fact.place.stamp <= moment) {
+            then.insert(fact.clone(), &trust::rules());
+        }
+        assert_eq!(rights(&all, moment), rights(&then, moment));
+        told.insert(rights(&then, moment));
+    }
+    assert_eq!(
+        told.len(),
+        5,
+        "nothing, two tokens one by one, a fence, a guard"
+    );
+}
+
+/// An orchestra that went back in error goes back behind that at once. Before, this was refused as
+/// long as nothing else had been done: a rollback was nothing that could be set aside.
+#[test]
+fn a_rollback_is_taken_back_though_nothing_was_done_since() {
+    let mut world = Loop::new(1);
+    world.open(0);
+    world.enrol(0, "ada");
+    let stamp = |world: &mut Loop, number| {
+        world.run_ms(20);
+        let told = asked(world, number, Question::State, None).expect("a view");
+        world.run_ms(20);
+        told.0
+    };
+    let back = |to| {
+        Action::Rollback(Box::new(Rollback {
+            to,
+            seen: Vec::new(),
+            reason: String::new(),
+        }))
+    };
+    let empty = stamp(&mut world, 1);
+    act(&mut world, "ada", decide("storage"));
+    let decided = stamp(&mut world, 2);
+    act(&mut world, "ada", back(empty));
+    world.run_ms(2_000);
+    let wanted = || {
+        Question::Decisions(DecisionsWanted {
+            limit: 10,
+            ..DecisionsWanted::default()
+        })
+    };
+    let count = |view: View| match view {
+        View::Decisions(decisions) => decisions.len(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(count(world.view(0, wanted()).expect("a view")), 0);
+    act(&mut world, "ada", back(decided));
+    world.run_ms(2_000);
+    assert_eq!(count(world.view(0, wanted()).expect("a view")), 1);
+    let (_, then) = asked(&mut world, 3, wanted(), Some(decided)).expect("a view");
+    assert_eq!(count(then), 1);
 }

@@ -151,7 +151,7 @@ fn what_is_given_back_is_held_against_what_its_agents_signed() {
     std::fs::write(place.path("no-export"), "{}").unwrap();
     let told = node.fails(&place, 8, &["recover", "2", "--against", "no-export"]);
     assert!(
-        told["detail"].as_str().unwrap().contains("no export"),
+        told["error"].as_str().unwrap().contains("no export"),
         "{told}"
     );
 }

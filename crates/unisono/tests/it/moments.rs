@@ -106,7 +106,7 @@ fn what_does_something_knows_no_moment_and_what_is_shown_does() {
     for words in does {
         let told = node.fails(&place, 2, &[words, &["--as-of", &then]].concat());
         assert!(
-            told["detail"].as_str().unwrap().contains("--as-of"),
+            told["error"].as_str().unwrap().contains("--as-of"),
             "{words:?}: {told}"
         );
     }
@@ -190,7 +190,7 @@ fn a_field_that_two_wrote_at_once_shows_what_its_setting_says() {
         &["settings", "set", "title_conflict=9", "--as", "ada"],
     );
     assert!(
-        refused["detail"]
+        refused["error"]
             .as_str()
             .unwrap()
             .contains("nothing changed"),
