@@ -71,7 +71,7 @@ pub(crate) fn run(file: &Path) -> Result<Figures, Failure> {
         }
         if index > 0 && index % each == 0 && iteration <= ITERATIONS as u32 {
             let next = index..(index + each).min(trace.events.len());
-            recall.measure(iteration, &life, &trace.events[next], &mut figures)?;
+            recall.measure(iteration, &life, &trace.events[next]);
             recall.advance(iteration)?;
             life.advance(iteration);
             iteration += 1;

@@ -245,8 +245,10 @@ impl<'a> Life<'a> {
 
     /// The score (‰), and of how many agents.
     pub(super) fn coherence(&self) -> (u64, u64) {
-        let view = self.read(|reading| reading.coherence());
-        (view.score, view.agents)
+        self.read(|reading| {
+            let view = reading.coherence();
+            (view.score, view.agents)
+        })
     }
 
     /// What an agent is told, before it is packed.

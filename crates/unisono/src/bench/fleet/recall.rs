@@ -104,18 +104,12 @@ impl<'a> Recall<'a> {
     }
 
     /// Holds what each way tells at the end of an iteration against what comes in the next.
-    pub(super) fn measure(
-        &mut self,
-        iteration: u32,
-        life: &Life<'_>,
-        next: &[Event],
-        _: &mut Figures,
-    ) -> Result<(), Failure> {
+    pub(super) fn measure(&mut self, iteration: u32, life: &Life<'_>, next: &[Event]) {
         let near = AT
             .iter()
             .find(|(_, from, to)| (*from..=*to).contains(&iteration));
         let Some((at, ..)) = near else {
-            return Ok(());
+            return;
         };
         let mut of: BTreeMap<usize, BTreeSet<&str>> = BTreeMap::new();
         let mut everybody: BTreeSet<&str> = BTreeSet::new();
@@ -150,7 +144,6 @@ impl<'a> Recall<'a> {
         self.score(*at, Plain::HistoryLines, &lines, &everybody);
         let truth = everybody.len();
         self.add(*at, Plain::HistoryEverything, truth, truth, whole);
-        Ok(())
     }
 
     /// The last lines, of one actor or of all, that have at most so many tokens.
