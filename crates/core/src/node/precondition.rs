@@ -60,11 +60,9 @@ impl Node {
                 let Some(space) = self.spaces.get(&orchestra) else {
                     return Ok(Action::Task(change));
                 };
-                let exists = space.folds.tasks.exists(&change.task, at);
-                task_precondition(&change, exists)?;
-                if let Some(evidence) = &change.evidence {
-                    is_witnessed(space, evidence)?;
-                }
+                task_precondition(&change, space.folds.tasks.exists(&change.task, at))?;
+                let mut evidence = change.evidence.iter();
+                evidence.try_for_each(|mark| is_witnessed(space, mark))?;
                 space.folds.tasks.fill_replaces(&mut change, at);
                 Ok(Action::Task(change))
             }
