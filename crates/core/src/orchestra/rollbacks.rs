@@ -139,10 +139,17 @@ impl Rollbacks {
         self.latest = self.latest.max(stamp);
     }
 
-    /// The highest stamp of what could be set aside: a rollback that stands can be, too.
+    /// The highest stamp of what could be set aside.
     pub fn latest(&self) -> Stamp {
-        let last = self.standing.last();
-        last.map_or(self.latest, |place| self.latest.max(place.stamp))
+        self.latest
+    }
+
+    /// Whether going back to a stamp takes a rollback back that went further: what that one set aside
+    /// up to then returns.
+    pub fn takes_back(&self, to: Stamp) -> bool {
+        let above = self.standing.iter().filter(|place| place.stamp > to);
+        let mut known = above.filter_map(|place| self.known.get(place));
+        known.any(|one| one.rollback.to < to)
     }
 
     /// Rollbacks as of a stamp, and whether each stands.
