@@ -49,6 +49,7 @@ switches! {
     need_met_by_own_offer,
     glob_only_downward,
     overlap_won_by_later,
+    strategy_by_arrival,
     ghosts_admitted,
     removed_readmitted,
     poison_within_half_a_second,

@@ -169,6 +169,37 @@ pub enum Setting {
     NeedPatienceMs,
     /// How alike two INTENTs are that collide, at least, in thousandths (default 250).
     CollisionPermille,
+    /// Which of several titles counts that were written at once: 0 asks (the default), 1 the first
+    /// writer's, 2 the last writer's, 3 all of them merged.
+    TitleConflict,
+    /// The same of descriptions.
+    DescriptionConflict,
+    /// The same of a task's status.
+    StatusConflict,
+    /// The same of priorities.
+    PriorityConflict,
+    /// The same of assignees, who cannot be merged.
+    AssigneeConflict,
+    /// The same of labels.
+    LabelsConflict,
+    /// The same of relations to another task.
+    LinkConflict,
+}
+
+impl Setting {
+    /// Whether it says which of several values counts that were written at once.
+    pub fn is_conflict(self) -> bool {
+        matches!(
+            self,
+            Self::TitleConflict
+                | Self::DescriptionConflict
+                | Self::StatusConflict
+                | Self::PriorityConflict
+                | Self::AssigneeConflict
+                | Self::LabelsConflict
+                | Self::LinkConflict
+        )
+    }
 }
 
 /// How an agent is.

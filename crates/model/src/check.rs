@@ -213,19 +213,25 @@ fn task(change: &TaskChange) -> Result<(), Malformed> {
     }
     for field in &change.fields {
         count("replaces", field.replaces.len(), limits::REPLACES_MAX)?;
-        match &field.value {
-            FieldValue::Created(kind) => text("type", kind, limits::NAME_BYTES_MAX)?,
-            FieldValue::Title(title) => text("title", title, limits::TEXT_BYTES_MAX)?,
-            FieldValue::Description(words) | FieldValue::Remark(words) => {
-                text("description", words, limits::TEXT_BYTES_MAX)?;
-            }
-            FieldValue::Assignee(who) => text("assignee", who, limits::NAME_BYTES_MAX)?,
-            FieldValue::Labels(labels) => tags(labels)?,
-            FieldValue::Link { on, .. } => name("linked task", on)?,
-            FieldValue::Status(_) | FieldValue::Priority(_) => {}
-        }
+        value(&field.value)?;
     }
     Ok(())
+}
+
+/// Whether a task's field may have this value: what is merged from several is held to the same as
+/// what somebody writes.
+pub fn value(value: &FieldValue) -> Result<(), Malformed> {
+    match value {
+        FieldValue::Created(kind) => text("type", kind, limits::NAME_BYTES_MAX),
+        FieldValue::Title(title) => text("title", title, limits::TEXT_BYTES_MAX),
+        FieldValue::Description(words) | FieldValue::Remark(words) => {
+            text("description", words, limits::TEXT_BYTES_MAX)
+        }
+        FieldValue::Assignee(who) => text("assignee", who, limits::NAME_BYTES_MAX),
+        FieldValue::Labels(labels) => tags(labels),
+        FieldValue::Link { on, .. } => name("linked task", on),
+        FieldValue::Status(_) | FieldValue::Priority(_) => Ok(()),
+    }
 }
 
 /// A name: not empty, not long, no control or bidirectional formatting characters, since it is

@@ -305,6 +305,10 @@ impl Planted {
             name: "poison-within-half-a-second",
             breaks: &["I5"],
         },
+        Self {
+            name: "strategy-by-arrival",
+            breaks: &["I1"],
+        },
     ];
 
     /// The one of this name.
@@ -350,6 +354,7 @@ impl Scenario {
             glob_only_downward: name == "glob-only-downward",
             overlap_won_by_later: name == "overlap-won-by-later",
             poison_within_half_a_second: name == "poison-within-half-a-second",
+            strategy_by_arrival: name == "strategy-by-arrival",
         }
     }
 

@@ -1,11 +1,13 @@
 //! Measures: what an action costs in the core, over HTTP, on every replica, in memory, and late; and
 //! how far the cluster's clock is off.
 
+mod asking;
 mod clock;
 mod clock_processes;
 mod durable;
 mod ensemble;
 mod figures;
+mod fleet;
 mod history;
 mod inside;
 mod iterations;
@@ -49,10 +51,15 @@ enum What {
     Trust,
     /// A brief behind ten thousand records, a hundred thousand, a million
     Continue,
+    /// The same and `sense` over HTTP, of a node that was filled over HTTP
+    Asking,
     /// What is read at the beginning of an iteration, in tokens, after 1, 10 and 100 of them
     Iterations,
     /// Collisions of intentions against what a fleet's trace (`--file`) linked by itself
     Interference,
+    /// A fleet's trace (`--file`) folded at its own times: coherence, interferences, NEEDs; and how
+    /// much of what an agent turns to next it was told
+    Fleet,
     /// The cluster's clock in simulated worlds, beside other estimators
     Clock,
     /// Fifty agents who act together, in simulated worlds, beside other ways to do it
@@ -73,7 +80,7 @@ pub(crate) struct BenchArgs {
     /// How many writers; may stand several times [default: 1, 16, 64, 256]
     #[arg(long, value_name = "N", value_delimiter = ',')]
     writers: Vec<usize>,
-    /// How long the history is (`join`)
+    /// How long the history is at most (`join`, `continue`, `asking`)
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     records: u64,
     /// How many orchestras (`memory`)
@@ -85,7 +92,7 @@ pub(crate) struct BenchArgs {
     /// How many seeds each world gets (`clock`, `ensemble`)
     #[arg(long, value_name = "N", default_value_t = 20)]
     clock_seeds: u64,
-    /// The trace (`interference`)
+    /// The trace (`interference`, `fleet`)
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Where the nodes' data lies while it is measured: a new folder below the system's for
@@ -161,13 +168,9 @@ async fn measure(
                     .map_err(|error| Failure::new(Exit::Failed, "internal", error.to_string()))?;
                 figures.figures.extend(told.figures);
             }
+            What::Asking => asking::run(scratch, args.records, figures).await?,
             What::Iterations => iterations::run(figures)?,
-            What::Interference => {
-                let Some(file) = &args.file else {
-                    return Err(Failure::usage("which trace is not said").hint("--file FILE"));
-                };
-                figures.figures.extend(resonance::collisions(file)?.figures);
-            }
+            What::Interference | What::Fleet => traced(what, args, figures).await?,
             What::Ensemble => {
                 let seeds = CLOCK_SEED..CLOCK_SEED + args.clock_seeds.max(1);
                 let judged = tokio::task::spawn_blocking(move || ensemble::run(seeds)).await;
@@ -185,5 +188,22 @@ async fn measure(
             }
         }
     }
+    Ok(())
+}
+
+/// What is measured on a fleet's trace.
+async fn traced(what: What, args: &BenchArgs, figures: &mut Figures) -> Result<(), Failure> {
+    let Some(file) = args.file.clone() else {
+        return Err(Failure::usage("which trace is not said").hint("--file FILE"));
+    };
+    let told = tokio::task::spawn_blocking(move || match what {
+        What::Fleet => fleet::run(&file),
+        _ => resonance::collisions(&file),
+    });
+    let told = told.await;
+    let told =
+        told.map_err(|error| Failure::new(Exit::Failed, "internal", error.to_string()))??;
+    figures.figures.extend(told.figures);
+    figures.lines.extend(told.lines);
     Ok(())
 }

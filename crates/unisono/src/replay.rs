@@ -8,7 +8,7 @@ mod chain;
 mod check;
 mod desk;
 pub(crate) mod http;
-mod mapping;
+pub(crate) mod mapping;
 mod play;
 mod progress;
 mod report;

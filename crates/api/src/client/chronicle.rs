@@ -209,7 +209,7 @@ impl Chronicle {
             .await?;
         let ends = settings.body.settings.get(&SettingWord::ExecutionEnds);
         let mut chronicle = Self::as_of(ends.copied().unwrap_or(u64::MAX), at);
-        let mut dump = client.dump(orchestra, None).await?;
+        let mut dump = client.dump_as_of(orchestra, None, at).await?;
         while let Some(record) = dump.next().await? {
             chronicle.insert(record);
         }

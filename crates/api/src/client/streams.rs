@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use hyper::Method;
 use hyper::body::Incoming;
 use unisono_core::replication::Cursor;
-use unisono_model::Digest;
+use unisono_model::{Digest, Stamp};
 
 use super::calls::{path_of, with_query};
 use super::http::{Failure, Got, Wanted};
@@ -73,12 +73,20 @@ impl Client {
 
     /// Reads every record after a cursor from the nearest node.
     pub async fn dump(&self, orchestra: &str, after: Option<&Cursor>) -> Result<Dump, ClientError> {
-        let after = after.map(Cursor::to_text);
-        let query: Vec<_> = after
-            .as_deref()
-            .map(|after| ("after", after))
-            .into_iter()
-            .collect();
+        self.dump_as_of(orchestra, after, None).await
+    }
+
+    /// The same, of what stood at a moment, and of what was set aside by then.
+    pub async fn dump_as_of(
+        &self,
+        orchestra: &str,
+        after: Option<&Cursor>,
+        at: Option<Stamp>,
+    ) -> Result<Dump, ClientError> {
+        let (after, at) = (after.map(Cursor::to_text), at.map(|at| at.to_string()));
+        let after = after.as_deref().map(|after| ("after", after));
+        let at = at.as_deref().map(|at| ("as_of", at));
+        let query: Vec<_> = after.into_iter().chain(at).collect();
         let path = with_query(&path_of(orchestra, "dump"), &query);
         let body = self.stream(&self.nearest(), path, None).await?;
         Ok(Dump {

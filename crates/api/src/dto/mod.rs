@@ -74,10 +74,11 @@ pub use trust::{
 pub use view::{
     Agent, Agents, Claim, Claims, ConfigValue, ConfigValues, ConfigWriter, Conflict, Hashes,
     Iteration, Lost, MarkList, MarkShown, Note, Notes, Presence, Presences, Settings, Signal,
-    Signals, State,
+    Signals, State, Writer,
 };
 pub use words::{
     AgentKindWord, BriefPartWord, ClaimStatusWord, DecideWord, DriftWord, FixMatchWord, HeldWord,
     ImportanceWord, InterferenceWord, PhaseWord, RelationWord, ResolutionWord, SettingWord,
-    SeverityWord, SignalKindWord, StatusWord, TaskStatusWord, TermWord, UrgencyWord, VerdictWord,
+    SeverityWord, SignalKindWord, StatusWord, StrategyWord, TaskStatusWord, TermWord, UrgencyWord,
+    VerdictWord,
 };

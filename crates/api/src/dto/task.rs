@@ -339,11 +339,7 @@ impl From<TaskView> for Task {
             blocked_by: view.blocked_by,
             remarks: view.remarks,
             evidence: view.evidence,
-            conflicts: view
-                .conflicts
-                .into_iter()
-                .map(|(field, values)| Conflict { field, values })
-                .collect(),
+            conflicts: view.conflicts.into_iter().map(Into::into).collect(),
             heads: view
                 .heads
                 .into_iter()

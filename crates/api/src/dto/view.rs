@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use unisono_core::orchestra::view as core;
+use unisono_core::orchestra::view::ConflictView;
 use unisono_model::{AgentId, Digest};
 use utoipa::ToSchema;
 
@@ -11,7 +12,7 @@ use super::answer::HeadBody;
 use super::moment::Moment;
 use super::words::{
     AgentKindWord, ClaimStatusWord, HeldWord, PhaseWord, SettingWord, SignalKindWord, StatusWord,
-    TaskStatusWord, UrgencyWord,
+    StrategyWord, TaskStatusWord, UrgencyWord,
 };
 
 // A list always stands in an object, so that something can be added beside it later.
@@ -26,7 +27,22 @@ macro_rules! lists {
     )*};
 }
 
-lists! {
+// Lists that can be long: all of it, or page by page.
+macro_rules! pages {
+    ($($(#[$doc:meta])* $name:ident { $field:ident: $item:ty })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+        pub struct $name {
+            /// Each once.
+            pub $field: Vec<$item>,
+            /// Where there are more: `after` of the next page. Ask for it as of the same moment.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub next_after: Option<String>,
+        }
+    )*};
+}
+
+pages! {
     /// Enrolled agents.
     Agents { agents: Agent }
     /// How the agents are.
@@ -35,6 +51,9 @@ lists! {
     Signals { signals: Signal }
     /// Who holds what.
     Claims { claims: Claim }
+}
+
+lists! {
     /// The latest marks.
     MarkList { marks: MarkShown }
     /// The notes' names.
@@ -202,8 +221,50 @@ pub struct Lost {
 pub struct Conflict {
     /// Which field.
     pub field: String,
-    /// Each value, in words.
+    /// Each value, in words, in the order of their stamps.
     pub values: Vec<String>,
+    /// Who wrote each, and in which record.
+    #[serde(default)]
+    pub by: Vec<Writer>,
+    /// What is done about it: the setting of this field.
+    pub strategy: StrategyWord,
+    /// Whether that has decided which value counts; else the writers are asked.
+    #[serde(default)]
+    pub decided: bool,
+    /// Why the values could not be merged, where that was wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fell_back: Option<String>,
+}
+
+/// Who wrote a value.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Writer {
+    /// The agent.
+    #[schema(value_type = String)]
+    pub agent: AgentId,
+    /// The record.
+    #[schema(value_type = String)]
+    pub record: Digest,
+    /// When.
+    pub stamp: Moment,
+}
+
+impl From<ConflictView> for Conflict {
+    fn from(view: ConflictView) -> Self {
+        let by = view.values.iter().map(|(place, agent, _)| Writer {
+            agent: *agent,
+            record: place.record,
+            stamp: place.stamp.into(),
+        });
+        Self {
+            field: view.field,
+            by: by.collect(),
+            values: view.values.into_iter().map(|(_, _, value)| value).collect(),
+            strategy: view.strategy.into(),
+            decided: view.decided,
+            fell_back: view.fell_back,
+        }
+    }
 }
 
 /// A witness mark.

@@ -53,7 +53,11 @@ words! {
     SettingWord = model::Setting {
         PresenceStaleMs, IntentLifetimeMs, NeedLifetimeMs, ClaimLeaseMs, EmitPerMinuteMax,
         ExecutionEnds, IterationLast, RemoveSilentAfterMs, NeedPatienceMs, CollisionPermille,
+        TitleConflict, DescriptionConflict, StatusConflict, PriorityConflict, AssigneeConflict,
+        LabelsConflict, LinkConflict,
     }
+    /// What is done about values that were written at once.
+    StrategyWord = core::Strategy { Ask, First, Last, Merge }
     /// Ways out of an interference.
     ResolutionWord = model::Resolution { Merge, Priority, Synthesis, Defer }
     /// Kinds of interference.
@@ -93,6 +97,13 @@ impl SettingWord {
             Self::RemoveSilentAfterMs => 0,
             Self::NeedPatienceMs => 10 * 60_000,
             Self::CollisionPermille => 250,
+            Self::TitleConflict
+            | Self::DescriptionConflict
+            | Self::StatusConflict
+            | Self::PriorityConflict
+            | Self::AssigneeConflict
+            | Self::LabelsConflict
+            | Self::LinkConflict => 0,
         }
     }
 }

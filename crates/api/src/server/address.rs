@@ -12,7 +12,7 @@ use super::body::By;
 use super::edge::{Edge, Told};
 use super::reads;
 use super::refusal::Refusal;
-use super::terms::{Names, ReadParams, ReadTerms, Terms, WriteParams};
+use super::terms::{Names, ReadParams, Terms, WriteParams};
 use super::writes;
 use crate::client::chronicle::{Chapter, Chronicle};
 use crate::client::compression;
@@ -173,11 +173,7 @@ async fn chapter(
             limit: RECORDS_PAGE,
             task: None,
         };
-        let now = ReadTerms {
-            as_of: None,
-            ..read.clone()
-        };
-        let (_, view) = edge.ask(orchestra, question, now).await?;
+        let (_, view) = edge.ask(orchestra, question, read.clone()).await?;
         let View::Records(page) = view else {
             return Err(Refusal::mismatch());
         };

@@ -14,6 +14,7 @@ mod handle;
 mod leave;
 mod lessons;
 mod metrics;
+mod page;
 mod probes;
 mod reads;
 mod refusal;

@@ -12,6 +12,7 @@ use unisono_core::orchestra::view::View;
 use unisono_model::{AgentId, FenceTarget, OrchestraId};
 
 use super::edge::{Edge, checked_name};
+use super::page::{Page, PageParams};
 use super::refusal::Refusal;
 use super::terms::{Names, ReadParams, Terms};
 use crate::dto;
@@ -45,12 +46,6 @@ macro_rules! views {
 views! {
     /// An orchestra in numbers.
     state "/v1/orchestras/{o}/state" State -> State, view => view.into();
-    /// Who is enrolled.
-    agents "/v1/orchestras/{o}/agents" Agents -> Agents,
-        views => dto::Agents { agents: views.into_iter().map(Into::into).collect() };
-    /// How the agents are.
-    presence "/v1/orchestras/{o}/presence" Presences -> Presences,
-        views => dto::Presences { presence: views.into_iter().map(Into::into).collect() };
     /// The settings that count.
     settings "/v1/orchestras/{o}/settings" Settings -> Settings,
         map => dto::Settings { settings: map.into_iter().map(|(k, v)| (k.into(), v)).collect() };
@@ -78,6 +73,54 @@ views! {
         views => dto::Ensemble { players: views.into_iter().map(Into::into).collect() };
     /// Digests that agree where replicas do.
     hash "/v1/orchestras/{o}/hash" Hash -> Hashes, view => view.into();
+}
+
+/// Who is enrolled, by key.
+#[utoipa::path(get, path = "/v1/orchestras/{o}/agents", tag = "reads",
+    params(("o" = String, Path, description = "The orchestra's name"), PageParams, ReadParams),
+    responses((status = 200, body = dto::Agents)))]
+pub(crate) async fn agents(
+    State(edge): State<Edge>,
+    Names(o): Names<String>,
+    mut terms: Terms,
+) -> Answered {
+    let page = Page::of(&mut terms)?;
+    let (told, view) = edge
+        .ask(edge.orchestra(&o)?, Question::Agents, terms.read()?)
+        .await?;
+    let View::Agents(views) = view else {
+        return Err(Refusal::mismatch());
+    };
+    let (views, next_after) = page.cut(views, |view| view.agent.to_string())?;
+    let agents = views.into_iter().map(Into::into).collect();
+    Ok(told.json(StatusCode::OK, &dto::Agents { agents, next_after }))
+}
+
+/// How the agents are, by key.
+#[utoipa::path(get, path = "/v1/orchestras/{o}/presence", tag = "reads",
+    params(("o" = String, Path, description = "The orchestra's name"), PageParams, ReadParams),
+    responses((status = 200, body = dto::Presences)))]
+pub(crate) async fn presence(
+    State(edge): State<Edge>,
+    Names(o): Names<String>,
+    mut terms: Terms,
+) -> Answered {
+    let page = Page::of(&mut terms)?;
+    let (told, view) = edge
+        .ask(edge.orchestra(&o)?, Question::Presences, terms.read()?)
+        .await?;
+    let View::Presences(views) = view else {
+        return Err(Refusal::mismatch());
+    };
+    let (views, next_after) = page.cut(views, |view| view.agent.to_string())?;
+    let presence = views.into_iter().map(Into::into).collect();
+    Ok(told.json(
+        StatusCode::OK,
+        &dto::Presences {
+            presence,
+            next_after,
+        },
+    ))
 }
 
 /// The current iteration and its phase.
@@ -157,13 +200,14 @@ pub(crate) async fn ends(
     params(("o" = String, Path, description = "The orchestra's name"),
         ("topic" = Option<String>, Query, description = "Only this topic"),
         ("as" = Option<String>, Query, description = "What concerns this agent comes first"),
-        ReadParams),
+        PageParams, ReadParams),
     responses((status = 200, body = dto::Signals)))]
 pub(crate) async fn signals(
     State(edge): State<Edge>,
     Names(o): Names<String>,
     mut terms: Terms,
 ) -> Answered {
+    let page = Page::of(&mut terms)?;
     let question = Question::Sense {
         topic: topic(&mut terms)?,
         agent: asking(&mut terms)?,
@@ -174,8 +218,15 @@ pub(crate) async fn signals(
     let View::Signals(views) = view else {
         return Err(Refusal::mismatch());
     };
+    let (views, next_after) = page.cut(views, |view| view.place.record.to_string())?;
     let signals = views.into_iter().map(Into::into).collect();
-    Ok(told.json(StatusCode::OK, &dto::Signals { signals }))
+    Ok(told.json(
+        StatusCode::OK,
+        &dto::Signals {
+            signals,
+            next_after,
+        },
+    ))
 }
 
 /// Where agents get in each other's way: open ones first, then those that block, then the newest.
@@ -258,13 +309,15 @@ pub(crate) async fn go_on(
 /// Who holds what.
 #[utoipa::path(get, path = "/v1/orchestras/{o}/claims", tag = "reads",
     params(("o" = String, Path, description = "The orchestra's name"),
-        ("topic" = Option<String>, Query, description = "Only this topic"), ReadParams),
+        ("topic" = Option<String>, Query, description = "Only this topic"),
+        PageParams, ReadParams),
     responses((status = 200, body = dto::Claims)))]
 pub(crate) async fn claims(
     State(edge): State<Edge>,
     Names(o): Names<String>,
     mut terms: Terms,
 ) -> Answered {
+    let page = Page::of(&mut terms)?;
     let question = Question::Claims {
         topic: topic(&mut terms)?,
     };
@@ -274,8 +327,9 @@ pub(crate) async fn claims(
     let View::Claims(views) = view else {
         return Err(Refusal::mismatch());
     };
+    let (views, next_after) = page.cut(views, |view| view.topic.clone())?;
     let claims = views.into_iter().map(Into::into).collect();
-    Ok(told.json(StatusCode::OK, &dto::Claims { claims }))
+    Ok(told.json(StatusCode::OK, &dto::Claims { claims, next_after }))
 }
 
 /// The tasks by name, page by page.

@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 use unisono_core::node::Question;
 use unisono_core::orchestra::view::{RecordView, RecordsView, View};
 use unisono_core::replication::{Cursor, LogTag};
-use unisono_model::{OrchestraId, Rejection};
+use unisono_model::{OrchestraId, Rejection, Stamp};
 
 use super::edge::{Edge, Told};
 use super::refusal::Refusal;
@@ -56,7 +56,9 @@ pub(crate) async fn events(
 /// chunk, so that half of one is never taken for the whole.
 #[utoipa::path(get, path = "/v1/orchestras/{o}/dump", tag = "streams",
     params(("o" = String, Path, description = "The orchestra's name"),
-        ("after" = Option<String>, Query, description = "A cursor; the beginning if left out")),
+        ("after" = Option<String>, Query, description = "A cursor; the beginning if left out"),
+        ("as_of" = Option<String>, Query, description = "Only what stood at this moment, and \
+            whether it was set aside by then")),
     responses((status = 200, content_type = "application/x-ndjson", body = String)))]
 pub(crate) async fn dump(
     State(edge): State<Edge>,
@@ -64,12 +66,14 @@ pub(crate) async fn dump(
     mut terms: Terms,
 ) -> Result<Response, Refusal> {
     let after = terms.cursor("after")?;
+    let as_of = terms.moment()?;
     terms.end()?;
     let orchestra = edge.orchestra(&o)?;
     let mut pages = Pages {
         edge,
         orchestra,
         after,
+        as_of,
     };
     let room = pages.edge.stream_room()?;
     let (told, first) = pages.next().await?;
@@ -165,6 +169,7 @@ struct Pages {
     edge: Edge,
     orchestra: OrchestraId,
     after: Option<Cursor>,
+    as_of: Option<Stamp>,
 }
 
 impl Pages {
@@ -176,6 +181,7 @@ impl Pages {
             task: None,
         };
         let terms = ReadTerms {
+            as_of: self.as_of,
             deadline_ms: WAIT_MS,
             ..ReadTerms::default()
         };
@@ -231,6 +237,7 @@ impl Follower {
                 edge,
                 orchestra,
                 after,
+                as_of: None,
             },
             told,
             ready: VecDeque::new(),

@@ -186,19 +186,19 @@ impl Terms {
         self.last_event.as_deref().map(cursor).transpose()
     }
 
+    /// The moment that a read speaks of, if one is named.
+    pub(crate) fn moment(&mut self) -> Result<Option<Stamp>, Refusal> {
+        let Some(text) = self.text("as_of")? else {
+            return Ok(None);
+        };
+        let wrong = |error| Rejection::new(Code::CursorInvalid, format!("`as_of`: {error}"));
+        Ok(Some(parse_stamp(&text).map_err(wrong)?))
+    }
+
     /// Ends the query of a read.
     pub(crate) fn read(mut self) -> Result<ReadTerms, Refusal> {
-        let as_of = match self.text("as_of")? {
-            Some(text) => Some(parse_stamp(&text).map_err(|error| {
-                Refusal::from(Rejection::new(
-                    Code::CursorInvalid,
-                    format!("`as_of`: {error}"),
-                ))
-            })?),
-            None => None,
-        };
         let terms = ReadTerms {
-            as_of,
+            as_of: self.moment()?,
             min_cursor: self.min_cursor()?,
             deadline_ms: self.wait_ms()?,
         };
@@ -240,6 +240,12 @@ impl Terms {
     pub(crate) fn end(&self) -> Result<(), Refusal> {
         match self.query.first() {
             None => Ok(()),
+            Some((name, _)) if name == "as_of" => {
+                let words = "this speaks of now, not of an earlier time: what is done, what comes, \
+                     the clock, and records as they were dumped; nothing changed";
+                Err(Refusal::from(Rejection::new(Code::TooOld, words))
+                    .hint("ask without `as_of`; views of an orchestra take it"))
+            }
             Some((name, _)) => Err(Refusal::malformed(format!("unknown query field `{name}`"))),
         }
     }

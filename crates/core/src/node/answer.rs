@@ -24,7 +24,11 @@ impl Node {
             ask.question,
             Question::Notes | Question::Note(_) | Question::Config
         );
-        if ask.as_of.is_some() && (anywhere || living) {
+        let present = matches!(
+            ask.question,
+            Question::Session(_) | Question::Chains(_) | Question::Ends(_)
+        );
+        if ask.as_of.is_some() && (anywhere || living || present) {
             return Self::reject(Some(ask.ticket), only_now(), out);
         }
         let now = self.now(context);
@@ -234,10 +238,10 @@ impl Node {
 fn only_now() -> Rejection {
     Rejection::new(
         Code::TooOld,
-        "this is shown as it is now, not as of a time: notes, configuration, and what the node \
-         says of itself and its cluster",
+        "this is shown as it is now, not as of a time: notes, configuration, where chains and logs \
+         have come to, and what the node says of itself and its cluster; nothing changed",
     )
-    .hint("ask without a time")
+    .hint("ask without a time; views of an orchestra and histories of its tasks take one")
 }
 
 pub(super) fn unknown_orchestra() -> Rejection {

@@ -1,5 +1,6 @@
 //! Pages of records after a cursor: a stretch of each log, merged by stamp.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -14,6 +15,7 @@ use crate::carriage::Carried;
 use crate::context::Context;
 use crate::journal::Entry;
 use crate::orchestra::fact::Fact;
+use crate::orchestra::rollbacks::Rollbacks;
 use crate::orchestra::trust;
 use crate::orchestra::view::{RecordView, RecordsView, Verdict, View};
 use crate::replication::{Cursor, LogTag};
@@ -29,6 +31,16 @@ pub(super) struct Page {
     /// No log is known above this stamp: records beyond it wait for the next page.
     horizon: Stamp,
     more: bool,
+}
+
+/// What a page shows of a bundle.
+struct Shown<'a> {
+    /// Only what is about this task.
+    task: Option<&'a str>,
+    /// Only what stands at or below this stamp.
+    at: Stamp,
+    /// What was set aside then.
+    rollbacks: &'a Rollbacks,
 }
 
 /// How much of each log a page looks at (bytes).
@@ -145,6 +157,22 @@ impl Node {
             return;
         };
         let limit = limit.clamp(1, limits::PAGE_RECORDS_MAX);
+        let now = self.now(context);
+        let at = page.ask.as_of.unwrap_or(now);
+        // Without a time all is shown, also what a clock that is ahead has stamped.
+        let last_shown = page.ask.as_of.unwrap_or(Stamp::MAX);
+        let rollbacks = self.spaces.get(&page.ask.orchestra).map(|space| {
+            // Of an earlier moment: what has been set aside since was not then.
+            match page.ask.as_of {
+                Some(at) => Cow::Owned(Rollbacks::after(&space.folds.rollbacks, at)),
+                None => Cow::Borrowed(&space.folds.rollbacks),
+            }
+        });
+        let shown = rollbacks.as_deref().map(|rollbacks| Shown {
+            task: task.as_deref(),
+            at: last_shown,
+            rollbacks,
+        });
         page.bundles.sort_by_key(|carried| carried.header().stamp);
         let mut next = after.unwrap_or_default();
         let mut records = Vec::new();
@@ -155,9 +183,10 @@ impl Node {
             }
             next.0
                 .insert(LogTag::of(&carried.header().log), carried.header().seq);
-            self.show_bundle(orchestra, carried, task.as_deref(), &mut records);
+            if let Some(shown) = &shown {
+                self.show_bundle(orchestra, carried, shown, &mut records);
+            }
         }
-        let at = self.now(context);
         let horizon = self.horizon(orchestra);
         let last = !page.more;
         let lost = last.then(|| self.lost_beyond(orchestra, &next)).flatten();
@@ -178,7 +207,7 @@ impl Node {
         &self,
         orchestra: OrchestraId,
         carried: &Carried,
-        task: Option<&str>,
+        shown: &Shown<'_>,
         records: &mut Vec<RecordView>,
     ) {
         let Some(space) = self.spaces.get(&orchestra) else {
@@ -194,7 +223,8 @@ impl Node {
                 Action::Task(change) => Some(change.task.as_str()),
                 _ => None,
             };
-            if task.is_some() && about != task {
+            let asked_for = shown.task.is_none() || about == shown.task;
+            if !asked_for || record.stamp > shown.at {
                 continue;
             }
             let fact = Fact {
@@ -209,9 +239,10 @@ impl Node {
                 body,
             };
             let mut verdict = self.verdict_on(space, &fact);
-            let rollbacks = &space.folds.rollbacks;
             let own = verdict == Verdict::Valid && fact.body.action.is_revertible();
-            let by = rollbacks.set_aside(fact.place, &fact.log, fact.bundle);
+            let by = shown
+                .rollbacks
+                .set_aside(fact.place, &fact.log, fact.bundle);
             let set_aside_by = by.filter(|_| own);
             if set_aside_by.is_some() {
                 verdict = Verdict::SetAside;

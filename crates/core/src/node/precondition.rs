@@ -1,6 +1,7 @@
 //! What must be so before a record exists, and the numbers that its folds will need.
 
 use alloc::format;
+use alloc::vec::Vec;
 
 use unisono_model::{
     Action, AgentId, Code, Digest, FieldValue, OrchestraId, Rejection, Resolve, Setting,
@@ -13,6 +14,7 @@ use super::rollback::rollback_precondition;
 use super::space::Space;
 use crate::context::Context;
 use crate::orchestra::Reading;
+use crate::orchestra::conflict::Strategy;
 use crate::orchestra::horizon::Horizon;
 
 /// How whoever lacks evidence comes by it.
@@ -51,20 +53,16 @@ impl Node {
                 claim_precondition(&reading, agent, action, lease_ms_max)
             }
             Action::Advance { from } => {
-                let Some(reading) = self.reading(orchestra, at, &horizon) else {
-                    return Ok(action);
-                };
-                advance_precondition(&reading, from)
+                let reading = self.reading(orchestra, at, &horizon);
+                reading.map_or(Ok(action), |reading| advance_precondition(&reading, from))
             }
             Action::Task(mut change) => {
                 let Some(space) = self.spaces.get(&orchestra) else {
                     return Ok(Action::Task(change));
                 };
-                let exists = space.folds.tasks.exists(&change.task, at);
-                task_precondition(&change, exists)?;
-                if let Some(evidence) = &change.evidence {
-                    is_witnessed(space, evidence)?;
-                }
+                task_precondition(&change, space.folds.tasks.exists(&change.task, at))?;
+                let mut evidence = change.evidence.iter();
+                evidence.try_for_each(|mark| is_witnessed(space, mark))?;
                 space.folds.tasks.fill_replaces(&mut change, at);
                 Ok(Action::Task(change))
             }
@@ -73,19 +71,23 @@ impl Node {
                 None => Ok(Action::Rollback(rollback)),
             },
             Action::Resolve(resolve) => {
-                let Some(reading) = self.reading(orchestra, at, &horizon) else {
-                    return Ok(Action::Resolve(resolve));
-                };
-                resolve_precondition(&reading, resolve)
+                if let (Some(space), Some(mark)) = (self.spaces.get(&orchestra), &resolve.mark) {
+                    is_witnessed(space, mark)?;
+                }
+                match self.reading(orchestra, at, &horizon) {
+                    Some(reading) => resolve_precondition(&reading, resolve),
+                    None => Ok(Action::Resolve(resolve)),
+                }
             }
             Action::Tempo(_) | Action::Arrive(_) | Action::Cue(_) | Action::Answer(_) => {
                 self.precondition_together(context, orchestra, action)
             }
+            Action::Settings(changes) => settings_precondition(changes),
             Action::Decide(_) | Action::Remedy(_) | Action::Outcome(_) => {
-                let Some(reading) = self.reading(orchestra, at, &horizon) else {
-                    return Ok(action);
-                };
-                lesson_precondition(&reading, action)
+                match self.reading(orchestra, at, &horizon) {
+                    Some(reading) => lesson_precondition(&reading, action),
+                    None => Ok(action),
+                }
             }
             other => Ok(other),
         }
@@ -164,6 +166,18 @@ impl Node {
         count.1 += 1;
         Ok(Action::Signal(signal))
     }
+}
+
+/// Whether each strategy for what is written at once is one: folds take any other number for asking.
+fn settings_precondition(changes: Vec<(Setting, u64)>) -> Result<Action, Rejection> {
+    let mut changed = changes.iter();
+    let unknown = changed.find(|(one, value)| one.is_conflict() && *value > Strategy::NUMBER_MAX);
+    if let Some((one, value)) = unknown {
+        let words = format!("{one:?} has no strategy {value}; nothing changed");
+        return Err(Rejection::new(Code::Malformed, words)
+            .hint("0 asks, 1 is the first writer's, 2 the last writer's, 3 merges"));
+    }
+    Ok(Action::Settings(changes))
 }
 
 /// Whether an iteration is the one that can end now.

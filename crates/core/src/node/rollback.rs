@@ -21,7 +21,7 @@ pub(super) fn rollback_precondition(
                 .hint("go back to a time that is past"),
         );
     }
-    if folds.rollbacks.latest() <= rollback.to {
+    if folds.rollbacks.latest() <= rollback.to && !folds.rollbacks.takes_back(rollback.to) {
         return Err(Rejection::new(
             Code::RollbackEmpty,
             "nothing that can be set aside was done since; nothing changed",

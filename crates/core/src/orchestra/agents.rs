@@ -1,6 +1,7 @@
 //! Who is enrolled, how they are, and what they have proved: enrolments, presences, marks.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use core::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 use unisono_model::{Action, AgentId, Digest, Enrol, Held, Mark, Place, Presence, Stamp};
@@ -135,6 +136,14 @@ impl Agents {
             }
             _ => {}
         }
+    }
+
+    /// How many records came after a stamp.
+    pub fn actions_after(&self, at: Stamp) -> u64 {
+        let later = (Bound::Excluded(Place::end_of(at)), Bound::Unbounded);
+        let each = self.by_key.values();
+        each.map(|agent| agent.actions.range(later).count() as u64)
+            .sum()
     }
 
     /// Whether a record is a mark that counts, however old. Two of 2⁶⁴ names begin alike.

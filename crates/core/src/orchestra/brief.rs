@@ -17,7 +17,7 @@ use super::interference::limits::LIKENESS_FLOOR;
 use super::interference::view::{InterferenceKind, InterferenceView};
 use super::interference::words::files;
 use super::tasks::Circles;
-use super::view::{Phase, TaskView};
+use super::view::{ConflictView, Phase, TaskView};
 
 mod over;
 mod pack;
@@ -275,14 +275,14 @@ impl Reading<'_> {
 
     /// The tasks at hand; gives their names.
     fn brief_tasks(&self, name: &str, lines: &mut Lines) -> BTreeSet<String> {
-        let none = Circles::new();
+        let (none, when) = (Circles::new(), self.when());
         let assigned = self.folds.tasks.assigned(name);
         let mut tasks: Vec<TaskView> = assigned
             .filter(|task| {
-                let status = self.folds.tasks.status(task, self.at);
+                let status = self.folds.tasks.status(task, when);
                 !matches!(status, Some(TaskStatus::Closed | TaskStatus::Deleted))
             })
-            .filter_map(|task| self.folds.tasks.read(task, self.at, &none))
+            .filter_map(|task| self.folds.tasks.read(task, when, &none))
             .filter(|view| view.assignee == name)
             .collect();
         tasks.sort_by_key(|view| {
@@ -297,8 +297,28 @@ impl Reading<'_> {
                 let words = format!("{} waits for task {other}", view.task);
                 lines.add(BriefPart::Blockers, words, view.changed);
             }
+            for split in view.conflicts.iter().filter(|split| !split.decided) {
+                lines.add(
+                    BriefPart::Blockers,
+                    self.split_words(view, split),
+                    view.changed,
+                );
+            }
         }
         tasks.into_iter().map(|view| view.task).collect()
+    }
+
+    /// A field of a task that waits for somebody to say what it is.
+    fn split_words(&self, view: &TaskView, split: &ConflictView) -> String {
+        let names: BTreeSet<String> = split
+            .values
+            .iter()
+            .map(|(_, agent, _)| self.folds.agents.name(agent))
+            .collect();
+        let names: Vec<String> = names.into_iter().collect();
+        let field = split.field.to_lowercase();
+        let (task, by) = (&view.task, clipped(&names.join(", ")));
+        format!("{task}: its {field} was written at once by {by}: write which counts")
     }
 
     /// What it holds; gives the topics with their claims.
@@ -423,12 +443,12 @@ impl Reading<'_> {
     }
 
     fn brief_next(&self, own: &BTreeSet<String>, lines: &mut Lines) {
-        let none = Circles::new();
+        let (none, when) = (Circles::new(), self.when());
         // The index remembers what was open once, on some nodes longer than on others.
         let open = self.folds.tasks.may_be_open();
         let open = open.filter(|(priority, name)| {
-            self.folds.tasks.status(name, self.at) == Some(TaskStatus::Open)
-                && self.folds.tasks.priority(name, self.at).unwrap_or(u8::MAX) == *priority
+            self.folds.tasks.status(name, when) == Some(TaskStatus::Open)
+                && self.folds.tasks.priority(name, when).unwrap_or(u8::MAX) == *priority
         });
         let open = open.take(NEXT_LOOKED_MAX);
         let mut told = BTreeSet::new();
@@ -436,7 +456,7 @@ impl Reading<'_> {
             if told.len() >= NEXT_TOLD_MAX {
                 break;
             }
-            let Some(view) = self.folds.tasks.read(name, self.at, &none) else {
+            let Some(view) = self.folds.tasks.read(name, when, &none) else {
                 continue;
             };
             let free = view.assignee.is_empty() && view.blocked_by.is_empty();

@@ -248,7 +248,9 @@ impl Reading<'_> {
     }
 
     fn context_drift(&self, members: &[Member], drift: &mut Vec<DriftView>) {
-        for split in self.folds.tasks.splits(self.at) {
+        let splits = self.folds.tasks.splits(self.when());
+        // What a strategy has decided has resolved itself; it stays listed at its task.
+        for split in splits.into_iter().filter(|split| !split.decided) {
             let authors: BTreeSet<AgentId> = split.heads.iter().map(|(_, agent)| *agent).collect();
             let part = members.iter().filter(|one| authors.contains(&one.agent));
             let (agents, names): (Vec<AgentId>, Vec<String>) =

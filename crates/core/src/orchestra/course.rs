@@ -6,8 +6,10 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use unisono_model::{Action, Place, Setting, Stamp};
 
+use super::conflict::Strategies;
 use super::fact::Fact;
 use super::view::Phase;
+use crate::sabotage::Sabotage;
 
 /// The fold over iterations and settings.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -15,6 +17,9 @@ pub struct Course {
     /// For each iteration that was ended, every place at which that was said. The lowest counts.
     advances: BTreeMap<u32, BTreeSet<Place>>,
     settings: BTreeMap<Setting, BTreeMap<Place, u64>>,
+    /// Planted fault: what came last about conflicts counts, whatever its stamp.
+    #[serde(skip)]
+    arrived: BTreeMap<Setting, u64>,
 }
 
 /// An iteration, and when it began.
@@ -46,13 +51,16 @@ impl Course {
     }
 
     /// Takes in a record.
-    pub fn insert(&mut self, fact: &Fact) {
+    pub fn insert(&mut self, fact: &Fact, sabotage: Sabotage) {
         match &fact.body.action {
             Action::Advance { from } => {
                 self.advances.entry(*from).or_default().insert(fact.place);
             }
             Action::Settings(changes) => {
                 for (setting, value) in changes {
+                    if sabotage.strategy_by_arrival && setting.is_conflict() {
+                        self.arrived.insert(*setting, *value);
+                    }
                     self.settings
                         .entry(*setting)
                         .or_default()
@@ -121,6 +129,14 @@ impl Course {
         last.map_or_else(|| default(setting), |(_, value)| *value)
     }
 
+    /// What is done about values that were written at once, as of a stamp.
+    pub fn strategies(&self, at: Stamp) -> Strategies {
+        Strategies::new(|setting| match self.arrived.get(&setting) {
+            Some(planted) => *planted,
+            None => self.setting(setting, at),
+        })
+    }
+
     /// All settings as of a stamp.
     pub fn settings(&self, at: Stamp) -> BTreeMap<Setting, u64> {
         ALL.iter()
@@ -146,7 +162,7 @@ impl Course {
     }
 }
 
-const ALL: [Setting; 10] = [
+const ALL: [Setting; 17] = [
     Setting::PresenceStaleMs,
     Setting::IntentLifetimeMs,
     Setting::NeedLifetimeMs,
@@ -157,6 +173,13 @@ const ALL: [Setting; 10] = [
     Setting::RemoveSilentAfterMs,
     Setting::NeedPatienceMs,
     Setting::CollisionPermille,
+    Setting::TitleConflict,
+    Setting::DescriptionConflict,
+    Setting::StatusConflict,
+    Setting::PriorityConflict,
+    Setting::AssigneeConflict,
+    Setting::LabelsConflict,
+    Setting::LinkConflict,
 ];
 
 fn default(setting: Setting) -> u64 {
@@ -171,5 +194,12 @@ fn default(setting: Setting) -> u64 {
         Setting::RemoveSilentAfterMs => 0,
         Setting::NeedPatienceMs => 10 * 60_000,
         Setting::CollisionPermille => 250,
+        Setting::TitleConflict
+        | Setting::DescriptionConflict
+        | Setting::StatusConflict
+        | Setting::PriorityConflict
+        | Setting::AssigneeConflict
+        | Setting::LabelsConflict
+        | Setting::LinkConflict => 0,
     }
 }

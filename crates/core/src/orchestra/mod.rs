@@ -8,6 +8,7 @@ pub mod approvals;
 pub mod brief;
 pub mod claims;
 pub mod coherence;
+pub mod conflict;
 pub mod course;
 pub mod expulsions;
 pub mod fact;
@@ -159,6 +160,8 @@ impl Folds {
             trust: Trust::under(self.trust.laws().clone()),
             once: Once::after(&self.once),
             rollbacks: Rollbacks::after(&self.rollbacks, at),
+            // The node says it, no record that is folded.
+            name: self.name.clone(),
             ..Self::new(self.id)
         }
     }
@@ -317,7 +320,7 @@ impl Folds {
             self.rollbacks.note(fact.place.stamp);
         }
         self.agents.insert(fact);
-        self.course.insert(fact);
+        self.course.insert(fact, rules.sabotage);
         self.signals.insert(fact);
         self.upset |= late && Interference::is_upset_by(&fact.body.action);
         self.interference.insert(fact, rules.sabotage);
@@ -515,6 +518,13 @@ impl Folds {
         let held = self.pending.values().map(|waiting| waiting.len() as u64);
         let aside = self.set_aside.values().sum::<u64>() + self.set_aside_more;
         held.sum::<u64>() + aside
+    }
+
+    /// The same, of those up to a stamp.
+    pub fn pending_at(&self, at: Stamp) -> u64 {
+        let later = self.pending.values().flatten();
+        let later = later.filter(|fact| fact.place.stamp > at).count() as u64;
+        self.pending().saturating_sub(later)
     }
 
     /// After loading from a checkpoint whose logs go up to a stamp.

@@ -11,7 +11,7 @@ use super::Folds;
 use super::claims::{Holding, Loser, Rules, TopicState};
 use super::course::Now;
 use super::horizon::Horizon;
-use super::tasks::Circles;
+use super::tasks::{Circles, When};
 use super::view::{
     AgentView, ClaimStatus, ClaimView, FenceView, IncidentView, MarkView, PresenceView, SignalView,
     StateView, TaskView, TokenView, TrustView, VoidedView,
@@ -43,6 +43,14 @@ impl Reading<'_> {
         self.folds.course.now(self.at)
     }
 
+    /// As of when tasks are read, and what is done about values that were written at once.
+    pub fn when(&self) -> When {
+        When {
+            at: self.at,
+            strategies: self.folds.course.strategies(self.at),
+        }
+    }
+
     /// A setting.
     pub fn setting(&self, setting: Setting) -> u64 {
         self.folds.course.setting(setting, self.at)
@@ -51,9 +59,11 @@ impl Reading<'_> {
     /// The orchestra in numbers.
     pub fn state(&self) -> StateView {
         let iteration = self.iteration();
-        let (tasks, task_conflicts) = self.folds.tasks.count(self.at);
+        let (tasks, task_conflicts) = self.folds.tasks.count(self.when());
         let claims = self.claims(None);
         let counts = &self.folds.counts;
+        // Records are counted as they come: those that came after this moment are taken off again.
+        let later = self.folds.agents.actions_after(self.at);
         StateView {
             name: self.folds.name.clone(),
             iteration,
@@ -65,9 +75,11 @@ impl Reading<'_> {
             tasks,
             task_conflicts,
             marks: self.folds.agents.marks_count(self.at),
-            records: counts.valid,
-            pending: self.folds.pending(),
-            void: counts.void,
+            records: counts.valid.saturating_sub(later),
+            pending: self.folds.pending_at(self.at),
+            void: counts
+                .void
+                .saturating_sub(self.folds.trust.voided_after(self.at)),
             set_aside: counts.set_aside,
             key_conflicts: self.folds.once.conflicts(self.at),
         }
@@ -92,14 +104,16 @@ impl Reading<'_> {
     pub fn trust(&self) -> TrustView {
         let trust = &self.folds.trust;
         let name = |agent: &AgentId| self.folds.agents.name(agent);
+        let seen = Place::end_of(self.at);
         let fences = trust.laws().fences();
         let voided = trust.voided(self.at);
         let incidents = trust.incidents(self.at);
         TrustView {
-            guarded_from: trust.laws().guarded_from(),
+            guarded_from: trust.laws().guarded_from().filter(|from| *from <= seen),
             tokens: self.tokens(),
             fences: fences
                 .into_iter()
+                .filter(|(place, _)| *place <= seen)
                 .map(|(place, fencing)| FenceView {
                     place,
                     by: fencing.by,
@@ -132,6 +146,7 @@ impl Reading<'_> {
         let trust = &self.folds.trust;
         let tokens = trust.tokens();
         tokens
+            .filter(|token| trust.is_laid(&token.id(), self.at))
             .map(|token| {
                 let leaf = token.leaf();
                 let links = token.links().iter();
@@ -144,7 +159,7 @@ impl Reading<'_> {
                     expires_ms: leaf.expires_ms,
                     issuers: links.map(|(_, link)| link.issuer).collect(),
                     operations: leaf.may.operations.words().collect(),
-                    fenced: trust.laws().ends(token),
+                    fenced: trust.laws().ends(token, self.at),
                 }
             })
             .collect()
@@ -318,19 +333,20 @@ impl Reading<'_> {
         after: Option<&str>,
         limit: usize,
     ) -> Vec<TaskView> {
-        let circular = self.folds.tasks.circular(self.at);
+        let when = self.when();
+        let circular = self.folds.tasks.circular(when);
         let names = self.folds.tasks.names_after(after);
         names
-            .filter(|name| status.is_none() || self.folds.tasks.status(name, self.at) == status)
-            .filter_map(|name| self.folds.tasks.read(name, self.at, &circular))
+            .filter(|name| status.is_none() || self.folds.tasks.status(name, when) == status)
+            .filter_map(|name| self.folds.tasks.read(name, when, &circular))
             .take(limit)
             .collect()
     }
 
     /// One task.
     pub fn task(&self, name: &str) -> Option<TaskView> {
-        let circular = self.folds.tasks.circular(self.at);
-        self.folds.tasks.read(name, self.at, &circular)
+        let circular = self.folds.tasks.circular(self.when());
+        self.folds.tasks.read(name, self.when(), &circular)
     }
 
     /// The latest marks.
@@ -371,11 +387,11 @@ impl Reading<'_> {
                 hash.add(&(topic, state.holding, &state.losers, state.token_valid()));
             }
         }
-        let none = Circles::new();
+        let (none, when) = (Circles::new(), self.when());
         for name in self.folds.tasks.names_after(None) {
-            hash.add(&self.folds.tasks.read(name, self.at, &none));
+            hash.add(&self.folds.tasks.read(name, when, &none));
         }
-        hash.add(&self.folds.tasks.circular(self.at));
+        hash.add(&self.folds.tasks.circular(when));
         self.hash_interferences(&mut hash);
         hash.add(&self.folds.agents.marks_count(self.at));
         hash.add(&self.plan());

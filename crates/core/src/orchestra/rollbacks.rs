@@ -144,6 +144,14 @@ impl Rollbacks {
         self.latest
     }
 
+    /// Whether going back to a stamp takes a rollback back that went further: what that one set aside
+    /// up to then returns.
+    pub fn takes_back(&self, to: Stamp) -> bool {
+        let above = self.standing.iter().filter(|place| place.stamp > to);
+        let mut known = above.filter_map(|place| self.known.get(place));
+        known.any(|one| one.rollback.to < to)
+    }
+
     /// Rollbacks as of a stamp, and whether each stands.
     pub fn told(&self, at: Stamp) -> impl Iterator<Item = (Place, bool)> {
         let known = self.known.range(..=Place::end_of(at));

@@ -11,8 +11,9 @@ use unisono_model::{
     Action, AgentId, Digest, Field, FieldValue, Place, Relation, Stamp, TaskChange, TaskStatus,
 };
 
+use super::conflict::{Settled, Strategies, settle};
 use super::fact::Fact;
-use super::view::TaskView;
+use super::view::{ConflictView, TaskView};
 
 /// The fold over all tasks.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -29,6 +30,15 @@ pub struct Tasks {
 /// The priority of a task that has none: after all others.
 const NO_PRIORITY: u8 = u8::MAX;
 
+/// As of when tasks are read, and what is done about values that were written at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct When {
+    /// As of when.
+    pub at: Stamp,
+    /// By field.
+    pub strategies: Strategies,
+}
+
 /// A field with concurrent values, and who wrote them.
 #[derive(Clone, Debug)]
 pub struct Split {
@@ -38,6 +48,8 @@ pub struct Split {
     pub field: Field,
     /// The values' records and authors, in order.
     pub heads: Vec<(Place, AgentId)>,
+    /// Whether the field's strategy has decided which value counts.
+    pub decided: bool,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -101,6 +113,11 @@ impl Register {
     fn heads(&self, at: Stamp) -> Vec<(Place, &FieldValue)> {
         let heads = self.versions(at).into_iter();
         heads.map(|(place, one)| (place, &one.value)).collect()
+    }
+
+    /// What is shown of it.
+    fn settled(&self, field: &Field, when: When) -> Option<Settled<'_>> {
+        settle(&self.heads(when.at), when.strategies.of(field))
     }
 
     fn versions(&self, at: Stamp) -> Vec<(Place, &Version)> {
@@ -245,7 +262,7 @@ impl Tasks {
     }
 
     /// Fields with concurrent values as of a stamp.
-    pub fn splits(&self, at: Stamp) -> Vec<Split> {
+    pub fn splits(&self, when: When) -> Vec<Split> {
         let tasks = self.may_be_split.iter();
         let tasks = tasks.filter_map(|name| Some((name, self.by_name.get(name)?)));
         let registers = tasks.flat_map(|(name, task)| {
@@ -254,10 +271,12 @@ impl Tasks {
         });
         registers
             .filter_map(|(name, field, register)| {
-                let heads = register.versions(at);
+                let heads = register.versions(when.at);
+                let settled = register.settled(field, when);
                 (heads.len() > 1).then(|| Split {
                     task: name.clone(),
                     field: field.clone(),
+                    decided: settled.is_some_and(|one| one.decided),
                     heads: heads
                         .iter()
                         .map(|(place, one)| (*place, one.agent))
@@ -274,13 +293,14 @@ impl Tasks {
     }
 
     /// Whether a task is an agent's as of a stamp, and is not over.
-    pub fn is_for(&self, name: &str, who: &str, at: Stamp) -> bool {
+    pub fn is_for(&self, name: &str, who: &str, when: When) -> bool {
         let over = matches!(
-            self.status(name, at),
+            self.status(name, when),
             Some(TaskStatus::Closed | TaskStatus::Deleted)
         );
         let task = self.by_name.get(name);
-        let assignee = task.and_then(|task| first(task, &Field::Assignee, at));
+        let assignee = task.and_then(|task| shown(task, &Field::Assignee, when));
+        let assignee = assignee.as_ref().map(|one| &*one.value);
         !over && matches!(assignee, Some(FieldValue::Assignee(a)) if a == who)
     }
 
@@ -291,16 +311,16 @@ impl Tasks {
     }
 
     /// A task's status as of a stamp.
-    pub fn status(&self, name: &str, at: Stamp) -> Option<TaskStatus> {
-        match first(self.by_name.get(name)?, &Field::Status, at)? {
+    pub fn status(&self, name: &str, when: When) -> Option<TaskStatus> {
+        match &*shown(self.by_name.get(name)?, &Field::Status, when)?.value {
             FieldValue::Status(status) => Some(*status),
             _ => None,
         }
     }
 
     /// A task's priority as of a stamp, if it has one.
-    pub fn priority(&self, name: &str, at: Stamp) -> Option<u8> {
-        match first(self.by_name.get(name)?, &Field::Priority, at)? {
+    pub fn priority(&self, name: &str, when: When) -> Option<u8> {
+        match &*shown(self.by_name.get(name)?, &Field::Priority, when)?.value {
             FieldValue::Priority(priority) => Some(*priority),
             _ => None,
         }
@@ -313,7 +333,8 @@ impl Tasks {
     }
 
     /// A task as of a stamp; `circular` comes from [`Tasks::circular`].
-    pub fn read(&self, name: &str, at: Stamp, circular: &Circles) -> Option<TaskView> {
+    pub fn read(&self, name: &str, when: When, circular: &Circles) -> Option<TaskView> {
+        let at = when.at;
         let task = self.by_name.get(name)?;
         let last = task.changed.range(..=Place::end_of(at)).next_back()?;
         let mut view = TaskView {
@@ -329,15 +350,22 @@ impl Tasks {
             .next_back()
             .map(|(_, mark)| *mark);
         for (field, register) in &task.registers {
-            let heads = register.heads(at);
-            let Some((_, value)) = heads.first() else {
+            let heads = register.versions(at);
+            let Some(settled) = register.settled(field, when) else {
                 continue;
             };
-            self.show(&mut view, name, value, at, circular);
+            self.show(&mut view, name, &settled.value, when, circular);
             if heads.len() > 1 {
-                let values = heads.iter().map(|(_, value)| alloc::format!("{value:?}"));
-                view.conflicts
-                    .push((alloc::format!("{field:?}"), values.collect()));
+                let values = heads.iter();
+                let values = values
+                    .map(|(place, one)| (*place, one.agent, alloc::format!("{:?}", one.value)));
+                view.conflicts.push(ConflictView {
+                    field: alloc::format!("{field:?}"),
+                    strategy: when.strategies.of(field),
+                    decided: settled.decided,
+                    fell_back: settled.fell_back.map(ToString::to_string),
+                    values: values.collect(),
+                });
             }
             let names = heads.iter().map(|(place, _)| place.record);
             view.heads.push((field.clone(), names.collect()));
@@ -345,7 +373,7 @@ impl Tasks {
         Some(view)
     }
 
-    fn show(&self, view: &mut TaskView, name: &str, value: &FieldValue, at: Stamp, c: &Circles) {
+    fn show(&self, view: &mut TaskView, name: &str, value: &FieldValue, when: When, c: &Circles) {
         match value {
             FieldValue::Created(kind) => view.kind.clone_from(kind),
             FieldValue::Title(title) => view.title.clone_from(title),
@@ -366,7 +394,7 @@ impl Tasks {
                     view.circular.push(link);
                 } else {
                     let ended = matches!(
-                        self.status(on, at),
+                        self.status(on, when),
                         Some(TaskStatus::Closed | TaskStatus::Deleted)
                     );
                     if !ended {
@@ -381,17 +409,18 @@ impl Tasks {
 
     /// The `Blocks` links that are left out because an earlier set of links already leads back:
     /// links are taken in order of (stamp, digest), and one that would close a circle is not.
-    pub fn circular(&self, at: Stamp) -> Circles {
+    pub fn circular(&self, when: When) -> Circles {
         let mut links: Vec<(Place, &str, &str)> = Vec::new();
         for (name, task) in &self.by_name {
             for (field, register) in &task.registers {
                 let Field::Link(on, Relation::Blocks) = field else {
                     continue;
                 };
-                if let Some((place, FieldValue::Link { stands: true, .. })) =
-                    register.heads(at).first()
-                {
-                    links.push((*place, name, on));
+                let Some(settled) = register.settled(field, when) else {
+                    continue;
+                };
+                if matches!(*settled.value, FieldValue::Link { stands: true, .. }) {
+                    links.push((settled.place, name, on));
                 }
             }
         }
@@ -409,17 +438,17 @@ impl Tasks {
     }
 
     /// Tasks by status, and the number of fields with concurrent values.
-    pub fn count(&self, at: Stamp) -> (BTreeMap<TaskStatus, u64>, u64) {
+    pub fn count(&self, when: When) -> (BTreeMap<TaskStatus, u64>, u64) {
         let mut counts = BTreeMap::new();
         let mut conflicts = 0;
-        for task in self.by_name.values() {
-            if let Some(FieldValue::Status(status)) = first(task, &Field::Status, at) {
-                *counts.entry(*status).or_default() += 1;
+        for (name, task) in &self.by_name {
+            if let Some(status) = self.status(name, when) {
+                *counts.entry(status).or_default() += 1;
             }
             let split = task
                 .registers
                 .values()
-                .filter(|register| register.heads(at).len() > 1);
+                .filter(|register| register.heads(when.at).len() > 1);
             conflicts += split.count() as u64;
         }
         (counts, conflicts)
@@ -496,12 +525,8 @@ pub(super) fn keep_last_settled(places: &mut BTreeSet<Place>, edge: &Place) {
     }
 }
 
-fn first<'a>(task: &'a Task, field: &Field, at: Stamp) -> Option<&'a FieldValue> {
-    task.registers
-        .get(field)?
-        .heads(at)
-        .first()
-        .map(|(_, value)| *value)
+fn shown<'a>(task: &'a Task, field: &Field, when: When) -> Option<Settled<'a>> {
+    task.registers.get(field)?.settled(field, when)
 }
 
 fn leads(waits: &BTreeMap<&str, Vec<&str>>, from: &str, to: &str) -> bool {

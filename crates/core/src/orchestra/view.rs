@@ -14,6 +14,7 @@ use unisono_model::{
 
 pub use super::brief::{BriefLine, BriefPart, BriefView};
 pub use super::coherence::*;
+pub use super::conflict::Strategy;
 pub use super::interference::view::{
     InterferenceKind, InterferenceView, InterferencesView, ResolutionView, SideView,
 };
@@ -303,12 +304,27 @@ pub struct TaskView {
     pub remarks: u64,
     /// The mark that proves its end.
     pub evidence: Option<Digest>,
-    /// Fields with more than one head, with each head's value in words.
-    pub conflicts: Vec<(String, Vec<String>)>,
+    /// Fields with more than one head.
+    pub conflicts: Vec<ConflictView>,
     /// Per field, the records whose values stand: what the next change replaces.
     pub heads: Vec<(unisono_model::Field, Vec<Digest>)>,
     /// The latest change.
     pub changed: Option<Place>,
+}
+
+/// A field that several have written at once.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ConflictView {
+    /// Which.
+    pub field: String,
+    /// What is done about it.
+    pub strategy: Strategy,
+    /// Whether that has decided which value counts; else its authors are asked.
+    pub decided: bool,
+    /// Why its values could not be merged, where that was wanted.
+    pub fell_back: Option<String>,
+    /// Each value's record and author, in order, and the value in words.
+    pub values: Vec<(Place, AgentId, String)>,
 }
 
 /// A witness mark.

@@ -62,6 +62,7 @@ pub(crate) const RULES: FoldRules = FoldRules {
         need_met_by_own_offer: false,
         glob_only_downward: false,
         overlap_won_by_later: false,
+        strategy_by_arrival: false,
     },
 };
 

@@ -20,11 +20,11 @@ use crate::capability::{CLUSTER, HOUR_MS, NOW_MS, chain, key, links, name};
 use crate::facts;
 use crate::folds::NobodyLate;
 
-fn orchestra() -> OrchestraId {
+pub(crate) fn orchestra() -> OrchestraId {
     OrchestraId::of(CLUSTER, "alpha")
 }
 
-fn rules() -> FoldRules {
+pub(crate) fn rules() -> FoldRules {
     FoldRules {
         founder: NodeId([1; 32]),
         cluster: CLUSTER,
@@ -34,11 +34,11 @@ fn rules() -> FoldRules {
     }
 }
 
-fn root() -> AgentId {
+pub(crate) fn root() -> AgentId {
     name(&key(1))
 }
 
-fn executive() -> AgentId {
+pub(crate) fn executive() -> AgentId {
     name(&key(2))
 }
 
@@ -58,13 +58,20 @@ fn log(node: u8) -> LogId {
 
 /// Records as they are made: each goes to the end of its agent's chain on a node.
 #[derive(Default)]
-struct History {
-    facts: Vec<Fact>,
+pub(crate) struct History {
+    pub(crate) facts: Vec<Fact>,
     ends: BTreeMap<ChainId, u64>,
 }
 
 impl History {
-    fn add(&mut self, agent: AgentId, node: u8, at_ms: u64, token: Option<Digest>, action: Action) {
+    pub(crate) fn add(
+        &mut self,
+        agent: AgentId,
+        node: u8,
+        at_ms: u64,
+        token: Option<Digest>,
+        action: Action,
+    ) {
         let log = log(node);
         let seq = self.ends.entry(ChainId { agent, log }).or_default();
         *seq += 1;
@@ -77,7 +84,7 @@ impl History {
     }
 
     /// The story's agents are enrolled for their tiers, and their tokens lie before the orchestra.
-    fn with_rights() -> Self {
+    pub(crate) fn with_rights() -> Self {
         let mut history = Self::default();
         let at_ms = NOW_MS + 1_000;
         history.add(root(), 1, at_ms, None, enrol("root", None));
@@ -104,7 +111,13 @@ impl History {
         self.add(agent, node, NOW_MS + 2_000 + at_ms, token, presence);
     }
 
-    fn fence(&mut self, by: AgentId, at_ms: u64, target: FenceTarget, keep: &[(AgentId, u8, u64)]) {
+    pub(crate) fn fence(
+        &mut self,
+        by: AgentId,
+        at_ms: u64,
+        target: FenceTarget,
+        keep: &[(AgentId, u8, u64)],
+    ) {
         let mut keep: Vec<ChainCut> = keep
             .iter()
             .map(|(agent, node, seq)| ChainCut {
@@ -141,7 +154,7 @@ fn token_of(length: usize) -> Vec<u8> {
     chain(links, &[1, 2]).encode()
 }
 
-fn id_of(length: usize) -> Digest {
+pub(crate) fn id_of(length: usize) -> Digest {
     let links = links().into_iter().take(length).collect();
     chain(links, &[1, 2]).id()
 }

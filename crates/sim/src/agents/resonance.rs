@@ -87,6 +87,23 @@ impl Agent {
                 (Setting::NeedPatienceMs, self.whim(9) % 20_000),
                 (Setting::CollisionPermille, self.whim(10) % 700),
             ]))),
+            // 4 is refused: nobody knows such a strategy.
+            9 if self.whim(11).is_multiple_of(2) => {
+                let fields = [
+                    Setting::TitleConflict,
+                    Setting::DescriptionConflict,
+                    Setting::StatusConflict,
+                    Setting::PriorityConflict,
+                    Setting::AssigneeConflict,
+                    Setting::LabelsConflict,
+                    Setting::LinkConflict,
+                ];
+                let changes = (0..3).map(|n| {
+                    let field = fields[(self.whim(12 + n) % 7) as usize];
+                    (field, self.whim(15 + n) % 4)
+                });
+                Some(Wish::Act(Action::Settings(changes.collect())))
+            }
             _ => None,
         }
     }

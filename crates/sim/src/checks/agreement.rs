@@ -148,20 +148,21 @@ fn task_matches(view: &TaskView, said: &Task) -> Result<(), String> {
         .map(|(on, _)| on.clone())
         .collect();
     same("circular links", &circular, &said.circular)?;
-    for value in said
-        .heads
-        .values()
-        .filter_map(|heads| heads.first())
-        .map(|(_, value)| value)
-    {
-        match value {
+    let split = view.conflicts.iter();
+    let decided: Vec<bool> = split.map(|split| split.decided).collect();
+    let split = said.heads.iter().filter(|(_, heads)| heads.len() > 1);
+    let settled = split.map(|(field, _)| said.shown.get(field).is_some_and(|one| one.decided));
+    same("decided", &decided, &settled.collect())?;
+    for shown in said.shown.values() {
+        match &shown.value {
             FieldValue::Created(kind) => same("type", &view.kind, kind)?,
             FieldValue::Title(title) => same("title", &view.title, title)?,
             FieldValue::Status(status) => same("status", &view.status, &Some(*status))?,
             FieldValue::Priority(priority) => same("priority", &view.priority, &Some(*priority))?,
             FieldValue::Assignee(who) => same("assignee", &view.assignee, who)?,
             FieldValue::Labels(labels) => same("labels", &view.labels, labels)?,
-            FieldValue::Description(_) | FieldValue::Link { .. } | FieldValue::Remark(_) => {}
+            FieldValue::Description(words) => same("description", &view.description, words)?,
+            FieldValue::Link { .. } | FieldValue::Remark(_) => {}
         }
     }
     Ok(())

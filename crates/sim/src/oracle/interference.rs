@@ -67,7 +67,7 @@ pub fn interferences(facts: &[&Fact], held: &BTreeMap<String, Held>, at: Stamp) 
     told
 }
 
-fn setting(facts: &[&Fact], wanted: Setting, default: u64) -> u64 {
+pub(super) fn setting(facts: &[&Fact], wanted: Setting, default: u64) -> u64 {
     let said = facts.iter().flat_map(|fact| match &fact.body.action {
         Action::Settings(changes) => changes.as_slice(),
         _ => &[],

@@ -2,6 +2,7 @@
 //! go, sharing no fold with the node. What it says is what every replica must show.
 
 mod claims;
+mod conflict;
 mod course;
 mod files;
 mod interference;
@@ -18,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use unisono_model::{Action, AgentId, IdempotencyKey, SignalKind, Stamp};
 
 pub use claims::{Held, Loss, Story, claims, story};
+pub use conflict::Shown;
 pub use course::{began, iteration};
 pub use files::{File, beyond_the_plan, files};
 pub use interference::{Told, interferences, meet};

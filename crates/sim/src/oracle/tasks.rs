@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use unisono_model::{Action, Digest, Field, FieldValue, Place, Relation};
 
+use super::conflict::{Shown, shown, strategy};
 use super::logs::Fact;
 
 /// A task.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Task {
-    /// Per field, the records whose values stand, in order; the first value is shown.
+    /// Per field, the records whose values stand, in order.
     pub heads: BTreeMap<Field, Vec<(Place, FieldValue)>>,
+    /// Per field, what is shown of these.
+    pub shown: BTreeMap<Field, Shown>,
     /// How many remarks were made.
     pub remarks: usize,
     /// The latest change.
@@ -52,6 +55,10 @@ pub fn tasks(facts: &[&Fact]) -> BTreeMap<String, Task> {
             values.sort_by_key(|(place, _)| *place);
         }
         task.heads.retain(|_, values| !values.is_empty());
+        let each = task.heads.iter();
+        task.shown = each
+            .map(|(field, values)| (field.clone(), shown(values, strategy(facts, field))))
+            .collect();
     }
     find_circles(&mut all);
     all
@@ -61,12 +68,11 @@ pub fn tasks(facts: &[&Fact]) -> BTreeMap<String, Task> {
 fn find_circles(all: &mut BTreeMap<String, Task>) {
     let mut links: Vec<(Place, String, String)> = Vec::new();
     for (name, task) in all.iter() {
-        for (field, values) in &task.heads {
-            if let (Field::Link(on, Relation::Blocks), Some((place, value))) =
-                (field, values.first())
-                && matches!(value, FieldValue::Link { stands: true, .. })
+        for (field, shown) in &task.shown {
+            if let Field::Link(on, Relation::Blocks) = field
+                && matches!(shown.value, FieldValue::Link { stands: true, .. })
             {
-                links.push((*place, name.clone(), on.clone()));
+                links.push((shown.place, name.clone(), on.clone()));
             }
         }
     }

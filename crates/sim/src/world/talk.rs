@@ -328,6 +328,9 @@ impl World {
     fn count_task(&mut self, task: &unisono_core::orchestra::view::TaskView) {
         if !task.conflicts.is_empty() {
             self.counters.add("task conflict shown");
+            if task.conflicts.iter().any(|split| split.decided) {
+                self.counters.add("task conflict decided");
+            }
         }
         if !task.circular.is_empty() {
             self.counters.add("task cycle shown");

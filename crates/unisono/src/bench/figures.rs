@@ -27,6 +27,20 @@ pub(crate) struct Figure {
 pub(crate) struct Figures {
     /// In the order in which they were measured.
     pub(crate) figures: Vec<Figure>,
+    /// What went on over time, for `unisono plot`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) lines: Vec<Line>,
+}
+
+/// One value as something goes on.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Line {
+    /// What it is.
+    pub(crate) name: String,
+    /// What it goes along, with its unit.
+    pub(crate) across: String,
+    /// Where, and how much.
+    pub(crate) points: Vec<[f64; 2]>,
 }
 
 impl Figures {

@@ -24,7 +24,7 @@ const PINNED_EVERY: u32 = 10;
 const STEP_NS: u64 = 1_000_000_000;
 
 /// What happens over a hundred iterations.
-struct Life {
+pub(super) struct Appended {
     chronicle: Chronicle,
     /// What everybody appended.
     file: String,
@@ -41,12 +41,7 @@ pub(super) fn run(figures: &mut Figures) -> Result<(), Failure> {
         format!("loading {} (ms)", counter.counted_with()),
         loading_ms,
     );
-    let mut life = Life {
-        chronicle: Chronicle::new(8),
-        file: String::new(),
-        stamp: Stamp::from_ns(1_763_000_000 * STEP_NS),
-        records: 0,
-    };
+    let mut life = Appended::new();
     let mut events = EXCERPT.lines();
     let last = AT[AT.len() - 1];
     for iteration in 1..=last {
@@ -62,7 +57,7 @@ pub(super) fn run(figures: &mut Figures) -> Result<(), Failure> {
     Ok(())
 }
 
-fn measure(iteration: u32, life: &Life, counter: &Counter, figures: &mut Figures) {
+fn measure(iteration: u32, life: &Appended, counter: &Counter, figures: &mut Figures) {
     let budget = Budget::default();
     let count = |text: &str| counter.count(text);
     let started = Instant::now();
@@ -107,9 +102,22 @@ fn measure(iteration: u32, life: &Life, counter: &Counter, figures: &mut Figures
     figures.tell(figure("making it (ms)"), ms);
 }
 
-impl Life {
+impl Appended {
+    pub(super) fn new() -> Self {
+        Self {
+            chronicle: Chronicle::new(8),
+            file: String::new(),
+            stamp: Stamp::from_ns(1_763_000_000 * STEP_NS),
+            records: 0,
+        }
+    }
+
+    pub(super) fn chronicle(&self) -> &Chronicle {
+        &self.chronicle
+    }
+
     /// Somebody does what somebody of the fleet did: a mark, and an offer that bears it.
-    fn work(&mut self, iteration: u32, line: &str) -> Result<(), Failure> {
+    pub(super) fn work(&mut self, iteration: u32, line: &str) -> Result<(), Failure> {
         let event: Value = serde_json::from_str(line)
             .map_err(|error| Failure::new(Exit::Failed, "excerpt", error.to_string()))?;
         let word = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
@@ -146,7 +154,7 @@ impl Life {
         Ok(())
     }
 
-    fn record(&mut self, iteration: u32, action: &Value) -> Result<Digest, Failure> {
+    pub(super) fn record(&mut self, iteration: u32, action: &Value) -> Result<Digest, Failure> {
         self.records += 1;
         self.stamp = Stamp::from_ns(self.stamp.as_ns() + STEP_NS);
         let record = Digest::of(

@@ -30,7 +30,7 @@ const TASK_RECORDS: u64 = 10;
 /// How often a question is asked.
 const ASKED: u64 = 300;
 /// What a real node leaves readable without the logs (records).
-const READABLE: u64 = 32 * 1024;
+pub(super) const READABLE: u64 = 32 * 1024;
 /// The slowest brief that is good enough (ms).
 const BRIEF_MS: f64 = 100.0;
 /// The thresholds that are compared (‰).
@@ -50,7 +50,7 @@ impl Standing for NobodyLate {
     }
 }
 
-fn claim_rules() -> Rules<'static> {
+pub(super) fn claim_rules() -> Rules<'static> {
     Rules {
         standing: &NobodyLate,
         lease_ms_max: 24 * 3_600_000,
@@ -58,7 +58,7 @@ fn claim_rules() -> Rules<'static> {
     }
 }
 
-fn fold_rules() -> FoldRules {
+pub(super) fn fold_rules() -> FoldRules {
     FoldRules {
         founder: NodeId([1; 32]),
         cluster: ClusterId([7; 16]),
@@ -68,7 +68,7 @@ fn fold_rules() -> FoldRules {
     }
 }
 
-fn fact(agent: u64, number: u64, at_ms: u64, action: Action) -> Fact {
+pub(super) fn fact(agent: u64, number: u64, at_ms: u64, action: Action) -> Fact {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&agent.to_le_bytes());
     Fact {
@@ -97,8 +97,12 @@ fn fact(agent: u64, number: u64, at_ms: u64, action: Action) -> Fact {
 }
 
 fn enrol(agent: u64) -> Action {
+    enrol_as(&format!("agent-{agent}"))
+}
+
+pub(super) fn enrol_as(name: &str) -> Action {
     Action::Enrol(Enrol {
-        name: format!("agent-{agent}"),
+        name: name.to_owned(),
         role: "builder".to_owned(),
         kind: AgentKind::Ai,
         tier: None,

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use unisono_api::dto::{ActionBody, AgentKindWord, EnrolBody, PresenceBody, StatusWord};
 
-use super::session::Session;
+use super::session::{Page, Session};
 use super::word::word;
 use crate::failure::Failure;
 use crate::output::{self, Table};
@@ -35,7 +35,7 @@ enum AgentCommand {
     },
     /// Who is enrolled
     #[command(after_help = "Example:\n  unisono agent list")]
-    List,
+    List(Page),
 }
 
 /// `presence`.
@@ -61,7 +61,7 @@ pub(crate) async fn run(args: AgentArgs, session: &Session) -> Result<(), Failur
             kind,
             tier,
         } => enrol(session, name, role, kind, tier).await,
-        AgentCommand::List => {
+        AgentCommand::List(page) => {
             let columns = &[
                 ("NAME", "name"),
                 ("ROLE", "role"),
@@ -70,10 +70,12 @@ pub(crate) async fn run(args: AgentArgs, session: &Session) -> Result<(), Failur
                 ("SINCE", "since.stamp.time"),
                 ("AGENT", "agent"),
             ];
+            let page = page.query();
+            let query: Vec<_> = page.iter().map(|(n, v)| (*n, v.as_str())).collect();
             session
                 .show_read(
                     "agents",
-                    &[],
+                    &query,
                     Some(Table {
                         list: "agents",
                         columns,
@@ -91,6 +93,7 @@ async fn enrol(
     kind: AgentKindWord,
     tier: Option<String>,
 ) -> Result<(), Failure> {
+    session.is_now()?;
     if let Some(agent) = session.signing_as(&name, &role, kind, tier.as_deref())? {
         agent.enrol().await?;
         let enrolled = json!({ "agent": agent.agent(), "name": name, "held": "agent" });

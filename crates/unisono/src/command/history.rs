@@ -2,17 +2,19 @@
 //! the beginning of one, and the outline of all.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
 use unisono_api::client::chronicle::{Chapter, Chronicle};
 use unisono_api::client::compression::{self, Budget, History};
-use unisono_api::dto::parse_stamp;
+use unisono_api::dto::{ActionShown, RecordEvent, VerdictWord, parse_stamp};
+use unisono_core::replication::Placed;
 use unisono_model::{Digest, Stamp};
 
 use super::scene;
 use super::session::Session;
+use super::verify;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
 use crate::prompt::{self, Template};
@@ -41,6 +43,10 @@ pub(crate) struct HistoryArgs {
 pub(crate) struct RecoverArgs {
     /// Which
     iteration: u32,
+    /// Also holds every record that is given back against what its agent signed: a data directory, or
+    /// a file of `audit export`
+    #[arg(long, value_name = "PATH")]
+    against: Option<PathBuf>,
 }
 
 /// `prompt`.
@@ -111,6 +117,10 @@ pub(crate) async fn recover(args: RecoverArgs, session: &Session) -> Result<(), 
         return Err(Failure::new(Exit::NotFound, "iteration_unknown", words)
             .hint("the first is 1; `unisono history` tells them all"));
     }
+    let signed = match &args.against {
+        None => None,
+        Some(path) => Some(held_against(path, args.iteration, session).await?),
+    };
     let chapter = chronicle.chapter(args.iteration);
     let known = chronicle.marks();
     let proofs = chapter.proofs();
@@ -124,14 +134,18 @@ pub(crate) async fn recover(args: RecoverArgs, session: &Session) -> Result<(), 
             proofs.len() - missing.len(),
             proofs.len()
         );
-        output::raw(&(compression::whole(&chapter) + &verdict))?;
+        let signed = signed.map_or_else(String::new, |records| {
+            format!("{records} records are as their agents signed them\n")
+        });
+        output::raw(&(compression::whole(&chapter) + &verdict + &signed))?;
     } else {
         let mut answer = value(&chapter)?;
         let missing: Vec<Value> = missing
             .iter()
             .map(|(what, mark)| json!({ "of": what, "mark": mark }))
             .collect();
-        answer["verified"] = json!({ "marks": proofs.len(), "missing": missing });
+        answer["verified"] =
+            json!({ "marks": proofs.len(), "missing": missing, "signed_records": signed });
         output::answer(session.global.output, &answer, None)?;
     }
     let Some((what, mark)) = missing.first() else {
@@ -143,6 +157,52 @@ pub(crate) async fn recover(args: RecoverArgs, session: &Session) -> Result<(), 
         proofs.len()
     );
     Err(Failure::new(Exit::Verification, "not_verified", words).next("unisono verify"))
+}
+
+/// Whether every record that counts and bears an iteration stands in a directory or an export, signed
+/// by its agent and saying the same; how many these are.
+async fn held_against(path: &Path, iteration: u32, session: &Session) -> Result<usize, Failure> {
+    let mut told: Vec<RecordEvent> = Vec::new();
+    let client = &session.client;
+    let mut dump = client
+        .dump_as_of(&session.orchestra, None, moment(session)?)
+        .await?;
+    while let Some(record) = dump.next().await? {
+        if record.iteration == iteration && record.verdict == VerdictWord::Valid {
+            told.push(record);
+        }
+    }
+    let wanted = told.iter().map(|one| one.record).collect();
+    let signed = verify::signed(path, wanted)?;
+    let shown = path.display();
+    for one in &told {
+        let wrong = match signed.get(&one.record) {
+            None => Some("does not stand there"),
+            Some(placed) if !placed.good => Some("is not borne out by its signature or its chain"),
+            Some(placed) => (!says_the_same(one, placed)).then_some("says something else there"),
+        };
+        if let Some(wrong) = wrong {
+            let words = format!("{shown}: record {} of {} {wrong}", one.record, one.name);
+            return Err(Failure::new(Exit::Verification, "not_signed", words)
+                .hint("a directory or an export of a node that holds all of it; nothing changed"));
+        }
+    }
+    Ok(told.len())
+}
+
+fn says_the_same(told: &RecordEvent, signed: &Placed) -> bool {
+    let Some(body) = &signed.body else {
+        return false;
+    };
+    let (one, other) = (
+        serde_json::to_value(&told.action).ok(),
+        serde_json::to_value(ActionShown::from(body.action.clone())).ok(),
+    );
+    told.agent == signed.agent
+        && told.stamp.stamp == signed.place.stamp
+        && told.iteration == body.iteration
+        && one.is_some()
+        && one == other
 }
 
 /// Tells a role what there is to do, from a template.
@@ -200,14 +260,13 @@ fn short(chapter: &Chapter) -> Value {
 
 /// Every record that the node holds, up to the moment that was asked for.
 pub(super) async fn chronicle(session: &Session) -> Result<Chronicle, Failure> {
-    let at: Option<Stamp> = match session.as_of() {
-        None => None,
-        Some(text) => {
-            let read = parse_stamp(text);
-            Some(read.map_err(|error| Failure::usage(format!("--as-of: {error}")))?)
-        }
-    };
+    let at = moment(session)?;
     Ok(Chronicle::read(&session.client, &session.orchestra, at).await?)
+}
+
+fn moment(session: &Session) -> Result<Option<Stamp>, Failure> {
+    let read = session.as_of().map(parse_stamp).transpose();
+    read.map_err(|error| Failure::usage(format!("--as-of: {error}")))
 }
 
 fn value(of: &impl serde::Serialize) -> Result<Value, Failure> {

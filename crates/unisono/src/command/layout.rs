@@ -102,6 +102,7 @@ async fn import(
     plan: &Plan<'_>,
     again: bool,
 ) -> Result<usize, Failure> {
+    session.is_now()?;
     session.client.open(&session.orchestra).await?;
     let state: Reply<State> = session.read("state", &[]).await?;
     let state = state.body;

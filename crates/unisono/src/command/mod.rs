@@ -197,14 +197,14 @@ fn knows_as_of(command: &Command, session: &Session) -> Result<(), Failure> {
             | Command::Members
             | Command::Orchestras
             | Command::Clock
-            | Command::Log(_)
-            | Command::Dump(_)
             | Command::Rollback(_)
+            | Command::At(_)
+            | Command::Explain(_)
     );
     if present && session.as_of().is_some() {
         return Err(
             Failure::usage("this command knows no --as-of: it shows what is there now")
-                .hint("`log` and `dump` take --after CURSOR; views of an orchestra take --as-of"),
+                .hint("views of an orchestra take --as-of, and so do `log` and `dump`"),
         );
     }
     Ok(())

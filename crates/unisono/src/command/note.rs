@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use unisono_api::client::Reply;
 use unisono_api::dto::{ActionBody, Done, NoteSpliceBody, SettingWord, SettingsBody};
+use unisono_model::Setting;
 
 use super::session::{Session, encoded};
 use super::word::word;
@@ -102,7 +103,7 @@ enum SettingsCommand {
     /// Sets some
     #[command(after_help = "Example:\n  unisono settings set claim_lease_ms=600000 --as ada")]
     Set {
-        /// NAME=NUMBER
+        /// NAME=NUMBER; of what several write at once also NAME=ask, first, last or merge
         #[arg(required = true, value_parser = setting)]
         settings: Vec<(SettingWord, u64)>,
     },
@@ -128,6 +129,7 @@ pub(crate) async fn run(args: NoteArgs, session: &Session) -> Result<(), Failure
                 Some(text) => text,
                 None => standard_input()?,
             };
+            session.is_now()?;
             let agent = session.agent()?;
             let done = session
                 .client
@@ -146,6 +148,7 @@ pub(crate) async fn run(args: NoteArgs, session: &Session) -> Result<(), Failure
                 delete,
                 insert,
             };
+            session.is_now()?;
             let agent = session.agent()?;
             let done = session
                 .client
@@ -211,6 +214,7 @@ pub(crate) async fn conf(args: ConfArgs, session: &Session) -> Result<(), Failur
             output::answer(session.global.output, &found, None)
         }
         ConfCommand::Set { key, value } => {
+            session.is_now()?;
             let agent = session.agent()?;
             let done = session
                 .client
@@ -219,6 +223,7 @@ pub(crate) async fn conf(args: ConfArgs, session: &Session) -> Result<(), Failur
             kept(session, &key, &done)
         }
         ConfCommand::Unset { key } => {
+            session.is_now()?;
             let agent = session.agent()?;
             let done = session
                 .client
@@ -244,10 +249,18 @@ pub(crate) async fn settings(args: SettingsArgs, session: &Session) -> Result<()
 
 fn setting(text: &str) -> Result<(SettingWord, u64), String> {
     let (name, value) = text.split_once('=').ok_or("NAME=NUMBER is wanted")?;
+    let name: SettingWord = word(name)?;
+    let strategies = ["ask", "first", "last", "merge"];
+    if Setting::from(name).is_conflict() {
+        let named = strategies.iter().position(|one| *one == value);
+        if let Some(number) = named {
+            return Ok((name, number as u64));
+        }
+    }
     let value = value
         .parse()
         .map_err(|_| format!("{value:?} is no number"))?;
-    Ok((word(name)?, value))
+    Ok((name, value))
 }
 
 fn standard_input() -> Result<String, Failure> {

@@ -1,5 +1,5 @@
-//! Draws a recorded run of `unisono bench` as SVG: clock errors and asynchrony, mean and 99th
-//! percentile, on one logarithmic scale.
+//! Draws a recorded run of `unisono bench` as SVG: what went on over time, line by line; or clock
+//! errors and asynchrony, mean and 99th percentile, on one logarithmic scale.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,12 +11,14 @@ use serde_json::Value;
 use crate::failure::{Exit, Failure};
 use crate::output;
 
+mod lines;
+
 /// `plot`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct PlotArgs {
     /// What `unisono bench … -o json` printed
     run: PathBuf,
-    /// Only figures that have this in their name
+    /// Only figures or lines that have this in their name
     #[arg(long, value_name = "WORDS")]
     only: Option<String>,
 }
@@ -39,12 +41,17 @@ pub(crate) fn run(args: &PlotArgs) -> Result<(), Failure> {
             .hint("unisono bench ensemble -o json > run.json")
     };
     let run: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    let only = args.only.as_deref().unwrap_or_default();
+    let lines = lines::read(&run["lines"], only);
+    if !lines.is_empty() {
+        return output::raw(&lines::svg(&lines));
+    }
     let figures = run["figures"].as_array();
     let figures = figures.ok_or_else(|| wrong("no figures stand in it".to_owned()))?;
-    let bars = bars(figures, args.only.as_deref().unwrap_or_default());
+    let bars = bars(figures, only);
     if bars.is_empty() {
         return Err(wrong(
-            "no mean or 99th percentile in ms stands in it".to_owned(),
+            "no line, and no mean or 99th percentile in ms stands in it".to_owned(),
         ));
     }
     output::raw(&svg(&bars))

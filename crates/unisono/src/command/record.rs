@@ -2,6 +2,7 @@
 
 use clap::Args;
 use serde_json::{Value, json};
+use unisono_api::client::Dump;
 use unisono_api::dto::{RecordEvent, parse_stamp};
 use unisono_core::replication::Cursor;
 use unisono_model::{Digest, Stamp};
@@ -57,10 +58,7 @@ pub(crate) async fn log(args: LogArgs, session: &Session) -> Result<(), Failure>
         cursor(args.after.as_deref())?
     };
     if !args.follow {
-        let mut dump = session
-            .client
-            .dump(&session.orchestra, after.as_ref())
-            .await?;
+        let mut dump = dumped(session, after.as_ref()).await?;
         while let Some(record) = dump.next().await? {
             if is_since(&record) {
                 output::raw(&line(format, &record, None)?)?;
@@ -68,6 +66,8 @@ pub(crate) async fn log(args: LogArgs, session: &Session) -> Result<(), Failure>
         }
         return Ok(());
     }
+    // What comes is of now.
+    session.is_now()?;
     let client = &session.client;
     let mut events = if live {
         client.follow_new(&session.orchestra)
@@ -85,10 +85,7 @@ pub(crate) async fn log(args: LogArgs, session: &Session) -> Result<(), Failure>
 /// Prints every record. Where the node has lost some of them, what it says about that is the error.
 pub(crate) async fn dump(args: DumpArgs, session: &Session) -> Result<(), Failure> {
     let after = cursor(args.after.as_deref())?;
-    let mut dump = session
-        .client
-        .dump(&session.orchestra, after.as_ref())
-        .await?;
+    let mut dump = dumped(session, after.as_ref()).await?;
     // Sorted, equal sets of records are equal bytes, whichever node printed them.
     let mut sorted: Vec<((Stamp, Digest), String)> = Vec::new();
     while let Some(record) = dump.next().await? {
@@ -101,6 +98,14 @@ pub(crate) async fn dump(args: DumpArgs, session: &Session) -> Result<(), Failur
     }
     sorted.sort_unstable_by_key(|(place, _)| *place);
     sorted.iter().try_for_each(|(_, text)| output::raw(text))
+}
+
+/// All records from a cursor on, as of the moment that was asked for.
+async fn dumped(session: &Session, after: Option<&Cursor>) -> Result<Dump, Failure> {
+    let at = session.as_of().map(moment).transpose();
+    let at = at.map_err(|error| Failure::usage(format!("--as-of: {error}")))?;
+    let client = &session.client;
+    Ok(client.dump_as_of(&session.orchestra, after, at).await?)
 }
 
 /// A record on one line, for people.

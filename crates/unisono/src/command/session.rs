@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use clap::Args;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -15,6 +16,26 @@ use crate::cli::Global;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format, Table};
+
+/// A part of a list.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Page {
+    /// At most so many, 1 to 1000; all if left out
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Goes on after this: the `next_after` of the page before (-o json), as of the same moment
+    #[arg(long, value_name = "NAME")]
+    after: Option<String>,
+}
+
+impl Page {
+    /// What is asked for.
+    pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
+        let limit = self.limit.map(|limit| ("limit", limit.to_string()));
+        let after = self.after.clone().map(|after| ("after", after));
+        limit.into_iter().chain(after).collect()
+    }
+}
 
 /// A conversation.
 #[derive(Debug)]
@@ -32,6 +53,18 @@ impl Session {
     /// The moment that reads are asked to speak of, if one was named.
     pub(crate) fn as_of(&self) -> Option<&str> {
         self.global.as_of.as_deref()
+    }
+
+    /// Refuses a moment where something is done, or shown as it is now: an answer that bore the time
+    /// asked for and spoke of another would be a lie.
+    pub(crate) fn is_now(&self) -> Result<(), Failure> {
+        if self.as_of().is_none() {
+            return Ok(());
+        }
+        Err(Failure::usage(
+            "this knows no --as-of: what is done, is done now; nothing changed",
+        )
+        .hint("leave --as-of out; views of an orchestra take it, and `rollback --to` goes back"))
     }
 
     /// Finds a node to speak to.
@@ -108,6 +141,7 @@ impl Session {
         action: ActionBody,
         options: WriteOptions,
     ) -> Result<Reply<Recorded>, Failure> {
+        self.is_now()?;
         let agent = self.agent()?;
         if let Some(agent) = self.signing_as(agent, "", AgentKindWord::Ai, None)? {
             return Ok(agent.act(action, &options).await?);

@@ -4,7 +4,7 @@ use clap::Args;
 use unisono_api::dto::{ActionBody, SignalBody, SignalKindWord, UrgencyWord};
 use unisono_model::Digest;
 
-use super::session::Session;
+use super::session::{Page, Session};
 use super::word::word;
 use crate::failure::Failure;
 use crate::output::Table;
@@ -14,6 +14,8 @@ use crate::output::Table;
 pub(crate) struct SenseArgs {
     /// Only this topic
     topic: Option<String>,
+    #[command(flatten)]
+    page: Page,
 }
 
 /// `emit`.
@@ -50,7 +52,9 @@ pub(crate) async fn sense(args: SenseArgs, session: &Session) -> Result<(), Fail
     ];
     let topic = args.topic.iter().map(|topic| ("topic", topic.as_str()));
     let agent = session.agent().ok().map(|name| ("as", name));
-    let query: Vec<(&str, &str)> = topic.chain(agent).collect();
+    let page = args.page.query();
+    let page = page.iter().map(|(name, value)| (*name, value.as_str()));
+    let query: Vec<(&str, &str)> = topic.chain(agent).chain(page).collect();
     session
         .show_read(
             "signals",

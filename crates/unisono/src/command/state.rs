@@ -164,6 +164,7 @@ pub(crate) async fn orchestras(session: &Session) -> Result<(), Failure> {
 /// Shows the orchestra in numbers.
 pub(crate) async fn state(args: StateArgs, session: &Session) -> Result<(), Failure> {
     if args.create {
+        session.is_now()?;
         session.client.open(&session.orchestra).await?;
     }
     session

@@ -208,8 +208,7 @@ pub(crate) async fn run(args: TaskArgs, session: &Session) -> Result<(), Failure
                 columns: super::record::COLUMNS,
             };
             let what = format!("tasks/{}/history", encoded(&task));
-            let reply = session.client.read(&session.orchestra, &what, &[]).await?;
-            session.show::<serde_json::Value>(&reply, Some(table))
+            session.show_read(&what, &[], Some(table)).await
         }
     }
 }

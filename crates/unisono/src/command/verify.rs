@@ -1,7 +1,7 @@
 //! Verification without a node: of a data directory (every byte, signature and chain), of a dump
 //! (order and completeness of chains), of an export (the same as of a directory), of a mark.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use unisono_api::dto::RecordEvent;
 use unisono_core::carriage::Carried;
 use unisono_core::context::StrictVerifier;
 use unisono_core::journal::Journal;
-use unisono_core::replication::LogState;
+use unisono_core::replication::{LogState, Placed};
 use unisono_model::{AgentId, ClusterId, Digest, LogId, NodeId, OrchestraId, Stamp};
 
 use super::audit;
@@ -71,6 +71,16 @@ pub(super) struct Found {
     pub(super) proofs: u64,
     pub(super) bytes: u64,
     faults: Faults,
+    /// Of whom else wants to see them, the records as they were signed.
+    #[serde(skip)]
+    signed: Signed,
+}
+
+/// Records as their agents signed them.
+#[derive(Clone, Debug, Default)]
+struct Signed {
+    wanted: BTreeSet<Digest>,
+    seen: BTreeMap<Digest, Placed>,
 }
 
 impl Found {
@@ -95,6 +105,10 @@ impl Found {
         self.bundles += 1;
         self.records += placed.len() as u64;
         self.inert += placed.iter().filter(|placed| !placed.good).count() as u64;
+        let wanted = |one: &Placed| self.signed.wanted.contains(&one.place.record);
+        for one in placed.into_iter().filter(wanted).collect::<Vec<_>>() {
+            self.signed.seen.insert(one.place.record, one);
+        }
         Ok(())
     }
 
@@ -177,6 +191,30 @@ fn opened(
     }
 }
 
+/// Of these records, those that stand in a data directory or a file of `audit export`, as they were
+/// signed and with whether that is good. What has a fault bears nothing out.
+pub(super) fn signed(
+    path: &Path,
+    wanted: BTreeSet<Digest>,
+) -> Result<BTreeMap<Digest, Placed>, Failure> {
+    let mut found = Found::default();
+    found.signed.wanted = wanted;
+    let shown = path.display().to_string();
+    if path.is_dir() {
+        look_into(path, None, &mut found)?;
+    } else {
+        let (first, lines) = opened(path)?;
+        if !audit::is_export(&first) {
+            let failure = not_verified(&shown, "no export begins like this");
+            return Err(failure.next("unisono audit export"));
+        }
+        audit::check(&first, lines, None, &mut found)
+            .map_err(|error| Failure::system(&shown, &error))?;
+    }
+    found.faults.verdict(&shown)?;
+    Ok(found.signed.seen)
+}
+
 fn export(
     first: &str,
     lines: impl Iterator<Item = io::Result<String>>,
@@ -215,14 +253,19 @@ fn lines(mut file: impl BufRead) -> impl Iterator<Item = io::Result<String>> {
 }
 
 fn directory(path: &Path, signed_by: Option<&NodeId>, global: &Global) -> Result<(), Failure> {
-    let home = Home::new(path);
-    let (membership, credentials) = home.load()?;
-    let (cluster, node) = (membership.cluster, credentials.key().id());
-    let mut journal = offline::open(&home.journal(), cluster)?;
     let mut found = Found {
         what: "data directory",
         ..Found::default()
     };
+    look_into(path, signed_by, &mut found)?;
+    found.told(&path.display().to_string(), global)
+}
+
+fn look_into(path: &Path, signed_by: Option<&NodeId>, found: &mut Found) -> Result<(), Failure> {
+    let home = Home::new(path);
+    let (membership, credentials) = home.load()?;
+    let (cluster, node) = (membership.cluster, credentials.key().id());
+    let mut journal = offline::open(&home.journal(), cluster)?;
     found.of(cluster, node);
     if signed_by.is_some_and(|wanted| *wanted != node) {
         found.fault(format!("it is the directory of node {node}"));
@@ -239,7 +282,7 @@ fn directory(path: &Path, signed_by: Option<&NodeId>, global: &Global) -> Result
         found.orchestras += 1;
         for log in journal.holdings(orchestra).into_keys() {
             found.logs += 1;
-            if let Err(fault) = check_log(&journal, cluster, orchestra, log, &mut found) {
+            if let Err(fault) = check_log(&journal, cluster, orchestra, log, found) {
                 found.fault(format!("orchestra {orchestra}: {fault}"));
             }
         }
@@ -253,7 +296,7 @@ fn directory(path: &Path, signed_by: Option<&NodeId>, global: &Global) -> Result
             }
         }
     }
-    found.told(&path.display().to_string(), global)
+    Ok(())
 }
 
 fn check_log(

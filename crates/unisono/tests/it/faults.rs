@@ -113,7 +113,7 @@ fn settings_of_both_sides_are_shown_with_their_values_and_not_as_of_a_time() {
     nodes[0].json(&place, &["note", "set", "plan", "today", "--as", "ada"]);
     let past = ["note", "show", "plan", "--as-of", "2026-01-01T00:00:00Z"];
     assert_eq!(nodes[0].fails(&place, 3, &past)["code"], "too_old");
-    for command in ["log", "clock", "status"] {
+    for command in ["members", "clock", "status"] {
         let present = [command, "--as-of", "2026-01-01T00:00:00Z"];
         assert_eq!(nodes[0].fails(&place, 2, &present)["code"], "usage");
     }

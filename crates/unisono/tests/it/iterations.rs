@@ -106,7 +106,7 @@ fn an_iteration_is_given_back_whole_with_the_marks_that_prove_it() {
     assert_eq!(back["ended"]["stamp"].as_str().unwrap().len(), 16);
     let gone = node.fails(&place, 3, &["recover", "9"]);
     assert_eq!(gone["code"], "iteration_unknown");
-    // A resolution whose mark nobody has is told as such; an offer of that kind is not taken.
+    // What a mark proves that nobody has is not taken.
     let nothing = "ab".repeat(32);
     let offer = ["emit", "offer", "hot air", "--as", "ada", "--evidence"];
     let refused = node.fails(&place, 3, &[&offer[..], &[&nothing]].concat());
@@ -118,11 +118,42 @@ fn an_iteration_is_given_back_whole_with_the_marks_that_prove_it() {
     let found = node.json(&place, &["interference", "list"]);
     let id = found["interferences"][0]["id"].as_str().unwrap();
     let resolve = ["interference", "resolve", id, "merge", "one form", "--mark"];
-    node.json(&place, &[&resolve[..], &[&nothing, "--as", "ada"]].concat());
-    let said = place.run(&["--node", &node.url, "recover", "5", "-o", "json"]);
-    assert_eq!(said.code, 8, "{}", said.err);
-    let back: Value = serde_json::from_str(&said.out).unwrap();
-    assert_eq!(back["verified"]["missing"][0]["mark"], nothing);
+    let refused = node.fails(
+        &place,
+        3,
+        &[&resolve[..], &[&nothing, "--as", "ada"]].concat(),
+    );
+    assert_eq!(refused["code"], "evidence_unknown");
+}
+
+/// Before, `recover` believed the node: whether its agents had signed what it gave back said
+/// `unisono verify`, of other bytes.
+#[test]
+fn what_is_given_back_is_held_against_what_its_agents_signed() {
+    let place = Place::new();
+    let node = played(&place, 2);
+    let back = node.json(&place, &["recover", "1", "--against", "lab"]);
+    let signed = back["verified"]["signed_records"].as_u64().unwrap();
+    assert!(signed >= 9, "seven decisions, a mark, an offer: {signed}");
+    place.json(&["backup", "early", "--data", "lab"]);
+    let back = node.json(&place, &["recover", "2", "--against", "early"]);
+    assert!(back["verified"]["signed_records"].as_u64().unwrap() >= 2);
+    node.json(&place, &["decide", "late", "after the copy", "--as", "ada"]);
+    let told = node.fails(&place, 8, &["recover", "2", "--against", "early"]);
+    assert_eq!(told["code"], "not_signed");
+    assert!(
+        told["detail"]
+            .as_str()
+            .unwrap()
+            .contains("does not stand there"),
+        "{told}"
+    );
+    std::fs::write(place.path("no-export"), "{}").unwrap();
+    let told = node.fails(&place, 8, &["recover", "2", "--against", "no-export"]);
+    assert!(
+        told["error"].as_str().unwrap().contains("no export"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod iterations;
 mod layout;
 mod leaving;
 mod lessons;
+mod moments;
 mod plans;
 mod process;
 mod reference;

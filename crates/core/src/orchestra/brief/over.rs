@@ -46,7 +46,7 @@ impl Reading<'_> {
         }
         for task in then.brief_tasks(name, &mut old) {
             if !tasks.contains(&task) {
-                let status = self.folds.tasks.status(&task, self.at);
+                let status = self.folds.tasks.status(&task, self.when());
                 let status = status.map_or_else(String::new, |one| format!(" ({one:?})"));
                 over(format!("task {task} is no longer yours or is over{status}"));
             }

@@ -272,9 +272,10 @@ impl Reading<'_> {
         let held = agents.iter().flat_map(|agent| self.held_by(agent));
         let mut asked: BTreeSet<&str> = held.flat_map(|own| needs.needed_under(own)).collect();
         let names: BTreeSet<_> = agents.iter().map(|a| self.folds.agents.name(a)).collect();
+        let when = self.when();
         for name in &names {
             let tasks = self.folds.tasks.assigned(name);
-            asked.extend(tasks.filter(|task| self.folds.tasks.is_for(task, name, self.at)));
+            asked.extend(tasks.filter(|task| self.folds.tasks.is_for(task, name, when)));
         }
         asked
     }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 use unisono_model::capability::Tier;
-use unisono_model::{AgentId, ChainId, Digest, Fence, FenceTarget, Place};
+use unisono_model::{AgentId, ChainId, Digest, Fence, FenceTarget, Place, Stamp};
 
 use super::TOKEN_KEPT_MS;
 use crate::capability::Verified;
@@ -71,6 +71,7 @@ impl Laws {
         &'a self,
         agent: &AgentId,
         token: Option<&'a Verified>,
+        at: Stamp,
     ) -> impl Iterator<Item = &'a Fencing> {
         let links = token.into_iter().flat_map(Verified::links);
         let named = links.map(|(id, _)| FenceTarget::Link(*id));
@@ -85,6 +86,7 @@ impl Laws {
         exact
             .chain(later.into_iter().flatten())
             .flatten()
+            .filter(move |(place, _)| place.stamp <= at)
             .filter(move |(place, fencing)| concerns(&fencing.fence.target, **place, token))
             .map(|(_, fencing)| fencing)
     }
@@ -111,14 +113,15 @@ impl Laws {
         token: Option<&'a Verified>,
         by_root_alone: bool,
     ) -> Option<&'a Fencing> {
-        self.about(&chain.agent, token)
+        self.about(&chain.agent, token, Stamp::MAX)
             .filter(|fencing| fencing.by_root || !by_root_alone)
             .find(|fencing| seq > kept(&fencing.fence, chain))
     }
 
-    /// Whether a fence ends a token: nothing that names it counts any more but what is kept.
-    pub fn ends(&self, token: &Verified) -> bool {
-        self.about(&token.leaf().audience, Some(token))
+    /// Whether a fence up to a stamp ends a token: nothing that names it counts any more but what is
+    /// kept.
+    pub fn ends(&self, token: &Verified, at: Stamp) -> bool {
+        self.about(&token.leaf().audience, Some(token), at)
             .next()
             .is_some()
     }

@@ -17,6 +17,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 use unisono_model::{
@@ -65,6 +66,8 @@ pub struct Trust {
     bare: Option<Place>,
     voided: BTreeMap<Place, Voided>,
     incidents: BTreeMap<Place, (NodeId, Incident)>,
+    /// Where each token was first laid before the orchestra.
+    laid: BTreeMap<Digest, Place>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -139,6 +142,8 @@ impl Trust {
             Lesson::Tokens(tokens) => {
                 for token in tokens {
                     let id = token.id();
+                    let first = self.laid.entry(id).or_insert(fact.place);
+                    *first = fact.place.min(*first);
                     self.seen.lay_down(token.clone());
                     if self.laws.lay_down(token) {
                         learned.arrived.push(Awaited::Token(id));
@@ -259,6 +264,17 @@ impl Trust {
         self.laws.tokens.values()
     }
 
+    /// Whether a token was laid before the orchestra by then.
+    pub fn is_laid(&self, id: &Digest, at: Stamp) -> bool {
+        self.laid.get(id).is_some_and(|place| place.stamp <= at)
+    }
+
+    /// How many void records that are kept came after a stamp.
+    pub fn voided_after(&self, at: Stamp) -> u64 {
+        let later = (Bound::Excluded(Place::end_of(at)), Bound::Unbounded);
+        self.voided.range(later).count() as u64
+    }
+
     /// The token of a name.
     pub fn token(&self, id: &Digest) -> Option<&Verified> {
         self.laws.tokens.get(id)
@@ -305,6 +321,7 @@ impl Trust {
         }
         self.seen.tokens.retain(|id, _| !ended.contains(id));
         self.laws.tokens.retain(|id, _| !ended.contains(id));
+        self.laid.retain(|id, _| !ended.contains(id));
         // How far the chains came under them, a fence of their key still has to know.
         for (one, highest) in core::mem::take(&mut self.used) {
             let token = one.token.filter(|id| !ended.contains(id));
