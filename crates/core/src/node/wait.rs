@@ -40,7 +40,7 @@ pub(super) struct WaitingRecord {
     wanted: u16,
     confirm: bool,
     /// What its agent had seen.
-    min_cursor: Option<Cursor>,
+    min_cursor: Option<crate::replication::Cursor>,
     deadline_ms: u64,
     /// Other nodes that have it on disk.
     holders: BTreeSet<NodeId>,
