@@ -243,6 +243,7 @@ fn a_correction_beyond_every_way_and_too_many_differences_are_refused() {
     };
     let before = pair.counted();
     for correction_ns in [limits::CORRECTION_NS_MAX + 1, i64::MAX, i64::MIN] {
+        pair.run(400);
         let nonce = pair.question();
         let now_ns = WALL_NS + pair.now_ns;
         let answer = Answer {
