@@ -277,8 +277,6 @@ fn a_correction_beyond_every_way_and_too_many_differences_are_refused() {
             before.refused_unreadable + refused
         );
     }
-    pair.run(1_000);
-    assert!(pair.error_ns().abs() < 50_000);
 }
 
 #[test]
