@@ -4,6 +4,7 @@
 mod asking;
 mod clock;
 mod clock_processes;
+mod clock_truth;
 mod durable;
 mod ensemble;
 mod figures;
@@ -16,8 +17,10 @@ mod parts;
 mod processes;
 mod resonance;
 mod ring;
+mod together;
 mod trust;
 mod visible;
+mod wan;
 mod writers;
 
 use std::path::PathBuf;
@@ -92,6 +95,13 @@ pub(crate) struct BenchArgs {
     /// How many seeds each world gets (`clock`, `ensemble`)
     #[arg(long, value_name = "N", default_value_t = 20)]
     clock_seeds: u64,
+    /// The emulated network that chaos/wan.sh has built and that calls this (`clock-processes`);
+    /// loopback if left out
+    #[arg(long, value_name = "DIR")]
+    wan: Option<PathBuf>,
+    /// How long a region is cut off behind that network (s) (`clock-processes`)
+    #[arg(long, value_name = "S", default_value_t = 20)]
+    cut_seconds: u64,
     /// The trace (`interference`, `fleet`)
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -123,6 +133,15 @@ pub(crate) async fn run(args: BenchArgs, _config: Config, global: Global) -> Res
         [] => Ok(()),
         missed => Err(Failure::new(Exit::Failed, "budget", missed.join(", "))
             .hint("other work on the same processors shows in every figure; measure again alone")),
+    }
+}
+
+/// Where clocks of processes are measured, and for how long.
+fn behind(args: &BenchArgs, time: Duration) -> clock_processes::Measured {
+    clock_processes::Measured {
+        time,
+        wan: args.wan.clone(),
+        cut: Duration::from_secs(args.cut_seconds.clamp(1, 3_600)),
     }
 }
 
@@ -178,7 +197,9 @@ async fn measure(
                     .map_err(|error| Failure::new(Exit::Failed, "internal", error.to_string()))?;
                 figures.figures.extend(judged.figures);
             }
-            What::ClockProcesses => clock_processes::run(scratch, time, figures).await?,
+            What::ClockProcesses => {
+                clock_processes::run(scratch, &behind(args, time), figures).await?;
+            }
             What::Clock => {
                 let seeds = CLOCK_SEED..CLOCK_SEED + args.clock_seeds.max(1);
                 let judged = tokio::task::spawn_blocking(move || clock::run(seeds)).await;

@@ -118,6 +118,10 @@ pub(crate) struct Listen {
     /// What this machine's clock is synchronised to: the better leads among equals
     #[arg(long, value_enum, value_name = "CLASS")]
     pub(crate) clock_class: Option<ClockClass>,
+    /// The way to a region takes so many ms longer than the way back (negative: less); may stand
+    /// several times
+    #[arg(long, value_name = "REGION=MS", allow_hyphen_values = true)]
+    pub(crate) path_asymmetry_ms: Vec<String>,
     /// For tests: the timing plane's own clock is off by so much
     #[arg(
         long,
@@ -136,6 +140,15 @@ pub(crate) struct Listen {
         allow_hyphen_values = true
     )]
     pub(crate) clock_drift_ppm: i64,
+    /// For tests: the rate of the timing plane's own clock sways by so many billionths
+    #[arg(
+        long,
+        hide = true,
+        value_name = "PPB",
+        default_value_t = 0,
+        allow_hyphen_values = true
+    )]
+    pub(crate) clock_wander_ppb: i64,
 }
 
 /// What a machine's clock is synchronised to.

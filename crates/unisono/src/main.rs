@@ -32,10 +32,18 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::Cli;
+use command::armed;
 use failure::Failure;
 use output::Format;
 
 fn main() -> ExitCode {
+    // What is made ready for a time is small and begins at once.
+    let mut words = std::env::args_os().skip(1);
+    match words.next() {
+        Some(word) if word == armed::PROCESS => return armed::process_main(words),
+        Some(word) if word == armed::WITNESS => return armed::witness_main(),
+        _ => {}
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),

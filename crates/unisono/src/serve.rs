@@ -151,7 +151,7 @@ fn begin(
         finish: finishing,
         left: leaving,
     };
-    let timing = Timing::new(home, own.node, wishes.timing, alone(home, &membership))?;
+    let timing = Timing::new(home, own.node, &wishes.timing, alone(home, &membership))?;
     let means = means(home, wishes, own.node, membership.cluster, &timing)?;
     let metrics = Arc::clone(&means.metrics);
     let reach = reach(&transport, &means, orders);

@@ -1,7 +1,7 @@
 //! What the timing plane hears.
 
 use unisono_core::election::Epoch;
-use unisono_core::timekeeper::{Answer, Frame};
+use unisono_core::timekeeper::{Answer, Differences, Frame, Measured};
 use unisono_model::NodeId;
 
 use crate::Seed;
@@ -18,7 +18,7 @@ pub(crate) fn timing_frame(bytes: &[u8]) -> bool {
     true
 }
 
-/// A question, and an answer to it.
+/// A question, an answer to it, and what a leader has measured.
 pub(crate) fn timing_frames() -> Vec<Seed> {
     let question = Frame::Question { nonce: 1 << 40 };
     let answer = Frame::Answer(Answer {
@@ -31,6 +31,19 @@ pub(crate) fn timing_frames() -> Vec<Seed> {
         of: Epoch::default(),
         line: Epoch::default(),
         epoch: Epoch::default(),
+        correction_ns: -20_000_000,
     });
-    vec![("question", question.encode()), ("answer", answer.encode())]
+    let differences = Frame::Differences(Differences {
+        line: Epoch::default(),
+        measured: vec![Measured {
+            node: NodeId([4; 32]),
+            by_ns: -19_900_000,
+            deviation_ns: 140_000,
+        }],
+    });
+    vec![
+        ("question", question.encode()),
+        ("answer", answer.encode()),
+        ("differences", differences.encode()),
+    ]
 }

@@ -87,6 +87,9 @@ pub struct Clock {
     pub boot: Option<String>,
     /// By how much the cluster's time runs faster than that clock, ppb.
     pub rate_ppb: f64,
+    /// What the leaders' measurements of one another add to what the way to the cluster's leader shows,
+    /// ns.
+    pub correction_ns: i64,
     /// Whose clocks are measured.
     pub sources: Vec<ClockSource>,
 }
@@ -148,6 +151,7 @@ impl Clock {
             monotonic_ns,
             boot: boot.map(str::to_owned),
             rate_ppb,
+            correction_ns: status.correction_ns,
             sources: status.sources.iter().map(Into::into).collect(),
         }
     }

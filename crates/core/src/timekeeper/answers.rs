@@ -19,7 +19,7 @@ impl Timekeeper {
         now_ns: u64,
         out: &mut Vec<Outgoing>,
     ) {
-        let (Some(known), Some((estimate_ns, upstream)), Some(of), Some(line)) = (
+        let (Some(known), Some(told), Some(of), Some(line)) = (
             self.peers.get_mut(&from),
             self.clock.answer(now_ns),
             self.told_epoch,
@@ -34,16 +34,23 @@ impl Timekeeper {
             return;
         }
         let held_ns = now_ns.saturating_sub(received_ns);
+        let twice = self.config.fault == Some(Fault::CorrectionTwice);
+        let sent_ns = if twice {
+            told.estimate_ns
+        } else {
+            told.direct_ns
+        };
         let answer = Answer {
             nonce,
-            received_ns: estimate_ns.saturating_sub(held_ns),
-            sent_ns: estimate_ns,
+            received_ns: sent_ns.saturating_sub(held_ns),
+            sent_ns,
             of,
             line,
             source: self.followed.filter(|_| !self.clock.is_leading()),
             epoch: self.election.epoch(),
-            hard_ns: upstream.hard_ns,
-            deviation_ns: super::whole(upstream.deviation_ns),
+            hard_ns: told.upstream.hard_ns,
+            deviation_ns: super::whole(told.upstream.deviation_ns),
+            correction_ns: told.correction_ns(),
         };
         self.counters.answered += 1;
         out.push(Outgoing {
@@ -89,6 +96,12 @@ impl Timekeeper {
             self.counters.refused_fenced += 1;
             return;
         }
+        if answer.correction_ns.unsigned_abs() > limits::CORRECTION_NS_MAX.unsigned_abs() {
+            self.counters.refused_impossible += 1;
+            return;
+        }
+        source.correction_ns = answer.correction_ns;
+        source.deviation_ns = answer.deviation_ns;
         source.round_trip_ns = Some(probe.round_trip_ns().unsigned_abs());
         source.of = Some(answer.of);
         let before = source.line.replace(answer.line);
@@ -122,6 +135,8 @@ impl Timekeeper {
             self.counters.contradictions += 1;
             return;
         }
+        let shift = self.shift_to(from);
+        self.clock.set_shift(shift);
         let pushed = self.clock.push(probe);
         self.count(from, pushed, probe.received_local_ns());
         // Until then it tells the time from before, as well as that was known.

@@ -38,7 +38,7 @@ impl Timekeeper {
         if self.clock.is_leading() {
             return;
         }
-        let guess = self.clock.answer(now_ns).map(|(guess_ns, _)| guess_ns);
+        let guess = self.clock.answer(now_ns).map(|known| known.estimate_ns);
         let known = guess.map(|_| self.told(now_ns));
         self.keep_measurement(now_ns);
         // What it would still have put right it now leaves as it is.
@@ -95,6 +95,7 @@ impl Timekeeper {
         let Some(filter) = known else {
             let fresh = source.filter.taken() == 0;
             let memory = fresh.then(|| source.filter.memory());
+            self.mesh.forget();
             self.clock.follow(self.turn, memory.unwrap_or_default());
             self.followed = Some(node);
             return;
@@ -105,7 +106,10 @@ impl Timekeeper {
             hard_ns: told.map_or(0, |told| told.hard_ns),
             deviation_ns: told.map_or(0.0, |told| told.deviation_ns as f64),
         };
-        self.clock.follow_known(self.turn, filter, knew);
+        // Its own measurements of others are put together anew for the new leader.
+        self.mesh.forget();
+        let shift = self.shift_to(node);
+        self.clock.follow_known(self.turn, filter, shift, knew);
         self.followed = Some(node);
     }
 

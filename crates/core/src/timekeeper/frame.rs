@@ -1,5 +1,7 @@
 //! What timing planes say to each other. Who says it, the transport knows.
 
+use alloc::vec::Vec;
+
 use serde::{Deserialize, Serialize};
 use unisono_model::NodeId;
 use unisono_model::wire::{self, Malformed};
@@ -12,7 +14,7 @@ use crate::election::{Announcement, Epoch};
     clippy::large_enum_variant,
     reason = "one at a time, on the stack, for as long as it is read"
 )]
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Frame {
     /// What time is it? The asking node's own reading stays with it: the number says which question
     /// was answered.
@@ -24,6 +26,28 @@ pub enum Frame {
     Answer(Answer),
     /// Who leads, and how good this node's clock is.
     Announcement(Announcement),
+    /// How far other leaders' clocks are from this one's, for whoever puts all of that together.
+    Differences(Differences),
+}
+
+/// What a leader has measured of others that stand for the cluster.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Differences {
+    /// On which line of time this node's own lies.
+    pub line: Epoch,
+    /// At most [`limits::OTHERS_MAX`] others, each once.
+    pub measured: Vec<Measured>,
+}
+
+/// One other leader's clock, seen from one leader.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Whose.
+    pub node: NodeId,
+    /// Its direct time minus the measuring node's direct time, ns.
+    pub by_ns: i64,
+    /// One sigma of that, ns.
+    pub deviation_ns: u64,
 }
 
 /// An answer: the two readings of the far clock in the on-wire exchange of RFC 5905, section 8.
@@ -31,9 +55,10 @@ pub enum Frame {
 pub struct Answer {
     /// The question's number.
     pub nonce: u64,
-    /// When the question arrived, ns of cluster time.
+    /// When the question arrived, ns of cluster time: by the answering node's own way to the leader
+    /// alone.
     pub received_ns: u64,
-    /// When the answer left, ns of cluster time.
+    /// When the answer left, ns of cluster time, the same.
     pub sent_ns: u64,
     /// Whose time it is: the epoch on whose leader the answering node stands.
     pub of: Epoch,
@@ -49,11 +74,14 @@ pub struct Answer {
     pub hard_ns: u64,
     /// Its deviation, ns.
     pub deviation_ns: u64,
+    /// What the answering node adds to these times when it tells them, ns: what all leaders'
+    /// measurements of one another say beside.
+    pub correction_ns: i64,
 }
 
 impl Frame {
     /// Its bytes.
-    pub fn encode(&self) -> alloc::vec::Vec<u8> {
+    pub fn encode(&self) -> Vec<u8> {
         wire::encode(self)
     }
 

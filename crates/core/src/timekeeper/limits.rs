@@ -47,6 +47,32 @@ pub const WAKE_UP_NS: u64 = 100_000;
 /// Whose told time is further than this from its best guess is not ready to lead, ns: its followers
 /// would have to go the rest of the way back.
 pub const LEFT_NS_MAX: u64 = 1_000_000;
+/// From so many leaders on their measurements of one another are put together: with fewer nobody can
+/// tell which of two ways is uneven.
+pub const MESH_LEADERS_MIN: usize = 5;
+/// Between two times that a leader tells what it has measured of the others, ns.
+pub const MESH_TELL_NS: u64 = 2_000_000_000;
+/// Between two times that it puts all together, ns.
+pub const MESH_SOLVE_NS: u64 = 1_000_000_000;
+/// What was told longer ago counts no more, ns.
+pub const MESH_FRESH_NS: u64 = 15_000_000_000;
+/// What is feared of every way beside what its measurement says, one sigma, ns: a bad one with a small
+/// deviation would outvote good ones.
+pub const MESH_FEARED_NS: f64 = 700_000.0;
+/// No way counts for less than with this deviation, ns. Stated ones are generous, more so where less is
+/// asked: the other leaders' ways, ten times as wide, were outvoted by the one that was off.
+pub const MESH_DEVIATION_NS_MAX: f64 = 700_000.0;
+/// A way that seems to be off by less than the first is not corrected, and one that is corrected goes on
+/// being so down to the second, ns: a clock's own way is asked five times as often as the others', and
+/// knows better what they cannot tell from chance.
+pub const MESH_OFF_NS: (u64, u64) = (3_000_000, 1_000_000);
+/// By how much the correction changes at once, ns: less than [`LEFT_NS_MAX`], or whoever corrects its
+/// time would not be ready to lead meanwhile and its region would look for another leader.
+pub const MESH_STEP_NS: i64 = 800_000;
+/// The largest correction, ns: beyond the longest way that a clock is measured over there is a liar.
+pub const CORRECTION_NS_MAX: i64 = 500_000_000;
+/// By how much the ways there and back may be said to differ, ns.
+pub const ASYMMETRY_NS_MAX: i64 = 1_000_000_000;
 /// So often what a node knows of the time is written down, ns: a founder whose wall clock was set back
 /// begins so much above what was written.
 pub const REMEMBER_NS: u64 = 60_000_000_000;

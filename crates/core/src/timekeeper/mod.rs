@@ -21,6 +21,7 @@ mod follow;
 mod frame;
 pub mod limits;
 mod memory;
+mod mesh;
 mod source;
 mod status;
 
@@ -29,12 +30,13 @@ use alloc::vec::Vec;
 
 use unisono_model::NodeId;
 
-pub use frame::{Answer, Frame};
+pub use frame::{Answer, Differences, Frame, Measured};
 pub use memory::Remembered;
 pub use status::{Counters, SourceStatus, Status};
 
 use crate::election::{self, Announcement, Change, Class, Election, Epoch, Rank, Role, Told};
 use crate::timing::{ClusterClock, Interval, Reading, Sync, Upstream, Witness};
+use mesh::Mesh;
 use source::Source;
 
 /// What a timing plane is made with.
@@ -61,6 +63,10 @@ pub enum Fault {
     TimelineRestarted,
     /// A leader is believed whatever the others say.
     LiarsBelieved,
+    /// What leaders have measured of one another is not put together.
+    MeshIgnored,
+    /// Times are told corrected already, and their correction beside: whoever follows corrects twice.
+    CorrectionTwice,
 }
 
 /// A member that can be reached.
@@ -135,6 +141,9 @@ pub struct Timekeeper {
     counters: Counters,
     /// What an earlier process knew.
     remembered: Option<Remembered>,
+    mesh: Mesh,
+    /// By how much the way to a region takes longer than the way back, ns, where that is known.
+    asymmetries: BTreeMap<u64, i64>,
 }
 
 impl Timekeeper {
@@ -172,6 +181,8 @@ impl Timekeeper {
             chance: config.seed,
             counters: Counters::default(),
             remembered: None,
+            mesh: Mesh::default(),
+            asymmetries: BTreeMap::new(),
         }
     }
 
@@ -196,6 +207,16 @@ impl Timekeeper {
         }
     }
 
+    /// States by how much the way to a region takes longer than the way back, ns; beyond
+    /// [`limits::ASYMMETRY_NS_MAX`] nothing is believed. A way within the region counts as well.
+    pub fn set_asymmetries(&mut self, asymmetries: impl IntoIterator<Item = (u64, i64)>) {
+        let most_ns = limits::ASYMMETRY_NS_MAX.unsigned_abs();
+        let stated = asymmetries.into_iter();
+        self.asymmetries = stated
+            .filter(|(_, by_ns)| by_ns.unsigned_abs() <= most_ns)
+            .collect();
+    }
+
     /// Lets time pass. To be called every [`limits::TICK_NS`], and [`Self::ask`] after it.
     pub fn tick(&mut self, clocks: Clocks, out: &mut Vec<Outgoing>) {
         let now_ns = clocks.local_ns;
@@ -211,7 +232,9 @@ impl Timekeeper {
         self.counters.leader_changes += u64::from(cluster.is_some());
         self.tell_soon(&[cluster, region]);
         self.adopt(now_ns, clocks.wall_ns);
+        self.put_together(now_ns);
         self.announce(now_ns, out);
+        self.tell_differences(now_ns, out);
     }
 
     /// Looks whether the machine's clock has jumped, or the machine slept: to be asked before a time is
@@ -245,6 +268,10 @@ impl Timekeeper {
             Ok(Frame::Answer(answer)) if known => self.answered(from, &answer, received_ns, now_ns),
             Ok(Frame::Announcement(announcement)) if known => {
                 self.heard(from, &announcement, now_ns);
+            }
+            Ok(Frame::Differences(told)) if known && told.measured.len() <= limits::OTHERS_MAX => {
+                self.counters.differences += 1;
+                self.mesh.hear(from, told, now_ns);
             }
             Ok(_) | Err(_) => self.counters.refused_unreadable += 1,
         }
@@ -290,8 +317,14 @@ impl Timekeeper {
                 &source.filter
             };
             let estimate = filter.estimate(local_ns);
+            let shift = if followed {
+                let shift = self.clock.shift();
+                shift.path_ns.saturating_add(shift.correction_ns)
+            } else {
+                self.path_to(node).saturating_add(source.correction_ns)
+            };
             let offset = |offset_ns: i64| {
-                let theirs = local_ns.saturating_add_signed(offset_ns);
+                let theirs = local_ns.saturating_add_signed(offset_ns.saturating_add(shift));
                 told_ns.map(|told| theirs.cast_signed().wrapping_sub(told.cast_signed()))
             };
             SourceStatus {
@@ -312,6 +345,7 @@ impl Timekeeper {
             role: self.role(),
             epoch: self.election.epoch(),
             told_epoch: self.told_epoch,
+            correction_ns: self.clock.shift().correction_ns,
             cluster: self.election.cluster_claim(local_ns),
             region: self.election.region_claim(local_ns),
             counters: self.counters,
@@ -320,9 +354,10 @@ impl Timekeeper {
 
     /// How well this node knows the time now, as others are told.
     fn told(&self, now_ns: u64) -> Told {
-        let Some((estimate_ns, upstream)) = self.clock.answer(now_ns) else {
+        let Some(known) = self.clock.answer(now_ns) else {
             return Told::default();
         };
+        let (estimate_ns, upstream) = (known.estimate_ns, known.upstream);
         if self.clock.is_leading() {
             return Told {
                 estimate_ns,

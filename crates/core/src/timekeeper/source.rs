@@ -32,6 +32,10 @@ pub(super) struct Source {
     /// When an answer of it was last as expected.
     pub(super) even_ns: Option<u64>,
     pub(super) round_trip_ns: Option<u64>,
+    /// What it adds to its direct time when it tells it, ns.
+    pub(super) correction_ns: i64,
+    /// One sigma of what it tells, as it says, ns.
+    pub(super) deviation_ns: u64,
     pub(super) heard_ns: Option<u64>,
     pub(super) probes: u64,
 }
@@ -53,6 +57,8 @@ impl Source {
             gave_way_ns: None,
             even_ns: None,
             round_trip_ns: None,
+            correction_ns: 0,
+            deviation_ns: 0,
             heard_ns: None,
             probes: 0,
         }

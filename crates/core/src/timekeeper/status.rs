@@ -42,6 +42,9 @@ pub struct Status {
     pub epoch: Epoch,
     /// The epoch on whose leader the told time stands.
     pub told_epoch: Option<Epoch>,
+    /// What leaders' measurements of one another add to what this node's own way to the leader says,
+    /// ns; its leader's, if it follows one in its region.
+    pub correction_ns: i64,
     /// Who leads the cluster, and who would after it.
     pub cluster: Option<Claim>,
     /// The same of the region.
@@ -100,4 +103,6 @@ counters! {
     announcements,
     /// Changes of the cluster's leader.
     leader_changes,
+    /// Measurements of other leaders that leaders told.
+    differences,
 }

@@ -19,3 +19,10 @@ pub struct Estimate {
     /// The offset was proven to be at the most this, ns.
     pub most_ns: i64,
 }
+
+impl Estimate {
+    /// The offset nearest to this one that was not proven to be wrong, ns.
+    pub(super) fn inside(&self, offset_ns: i64) -> i64 {
+        offset_ns.clamp(self.least_ns, self.most_ns.max(self.least_ns))
+    }
+}

@@ -33,7 +33,7 @@ pub use filter::{Fault, News, OffsetFilter, ProbeError};
 pub use jump::{Jump, Witness};
 pub use memory::{Memory, MemoryError, PathMemory, RateMemory};
 pub use mesh::{Difference, MeshError, reconcile};
-pub use now::{ClusterClock, Interval, Reading, Sync, Upstream};
+pub use now::{ClusterClock, Interval, Known, Reading, Shift, Sync, Upstream};
 pub use probe::{LedgerError, Probe, ProbeLedger, TimesError};
 pub use sources::{Agreement, intersect};
 pub use stamp::{StampClock, ahead_max_ns};

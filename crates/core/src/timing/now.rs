@@ -62,6 +62,37 @@ impl Reading {
     }
 }
 
+/// What is added to what a filter believes, because more is known than its probes can show.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Shift {
+    /// Half of what the way back takes longer than the way there, ns: known by configuration.
+    pub path_ns: i64,
+    /// What all leaders' measurements of one another say beside, ns: of this node's way to the leader,
+    /// or of the way of whom it follows.
+    pub correction_ns: i64,
+    /// One sigma of that, ns.
+    pub deviation_ns: f64,
+}
+
+/// What a node answers to whoever asks it the time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Known {
+    /// The best guess, ns of cluster time.
+    pub estimate_ns: u64,
+    /// The same by this node's own way to the leader alone: it does not move when a correction does,
+    /// so others can measure it.
+    pub direct_ns: u64,
+    /// How well both are known.
+    pub upstream: Upstream,
+}
+
+impl Known {
+    /// What has to be added to the direct guess, ns.
+    pub fn correction_ns(&self) -> i64 {
+        signed(self.estimate_ns).saturating_sub(signed(self.direct_ns))
+    }
+}
+
 /// How well somebody knows the time that it tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Upstream {
@@ -86,8 +117,9 @@ struct Segment {
 #[derive(Clone, Debug, Default)]
 pub struct ClusterClock {
     filter: OffsetFilter,
+    shift: Shift,
     /// What was believed of the leader before, until the new one is known well enough.
-    former: Option<OffsetFilter>,
+    former: Option<(OffsetFilter, Shift)>,
     segment: Option<Segment>,
     first_heard_ns: u64,
     leading: bool,
@@ -147,6 +179,19 @@ impl ClusterClock {
         self.asymmetry_ns = asymmetry_ns;
     }
 
+    /// States what is to be added to what the probes say, from now on: the told time goes there by
+    /// running faster or slower, and what is certain stays as it is.
+    pub fn set_shift(&mut self, shift: Shift) {
+        if shift.deviation_ns >= 0.0 && shift.deviation_ns.is_finite() {
+            self.shift = shift;
+        }
+    }
+
+    /// What is added now.
+    pub fn shift(&self) -> Shift {
+        self.shift
+    }
+
     /// States how well the leader knows the time itself: its deviation, ns. What it knows for certain
     /// comes with each probe ([`Probe::unsure_by`]).
     pub fn set_upstream(&mut self, deviation_ns: f64) {
@@ -187,31 +232,39 @@ impl ClusterClock {
         };
         // It was finite when it was learnt; a filter that knows nothing is the worst case.
         let filter = OffsetFilter::remembering(memory).unwrap_or_default();
-        self.go_over(epoch, filter)
+        self.go_over(epoch, filter, Shift::default())
     }
 
     /// The same, where the new leader was measured before: this filter goes on. What it has proven is
-    /// about the time before, which the new leader goes on with as well as it knew it.
-    pub fn follow_known(&mut self, epoch: u64, mut filter: OffsetFilter, knew: Upstream) -> bool {
+    /// about the time before, which the new leader goes on with as well as it knew it. `shift` is what
+    /// had to be added to what it was measured to show.
+    pub fn follow_known(
+        &mut self,
+        epoch: u64,
+        mut filter: OffsetFilter,
+        shift: Shift,
+        knew: Upstream,
+    ) -> bool {
         filter.widen(knew.hard_ns);
-        let newer = self.go_over(epoch, filter);
+        let newer = self.go_over(epoch, filter, shift);
         if newer {
             self.set_upstream(knew.deviation_ns);
         }
         newer
     }
 
-    fn go_over(&mut self, epoch: u64, filter: OffsetFilter) -> bool {
+    fn go_over(&mut self, epoch: u64, filter: OffsetFilter, shift: Shift) -> bool {
         if epoch <= self.epoch {
             return false;
         }
         let before = core::mem::replace(&mut self.filter, filter);
+        let shifted = core::mem::replace(&mut self.shift, shift);
         let led = core::mem::take(&mut self.leading);
         // A resigned leader's filter speaks of somebody before it, and of a path long gone.
         if led {
             self.former = None;
         } else if before.taken() > 0 && self.former.is_none() {
-            self.former = Some(before);
+            self.former = Some((before, shifted));
         }
         if self.filter.taken() >= SETTLED.0 {
             self.former = None;
@@ -237,22 +290,44 @@ impl ClusterClock {
     /// What this node answers to whoever asks it the time at a local time (ns): its best guess, without
     /// what it still puts right by running faster or slower, and how well it knows it. Nothing before
     /// a leader was heard. A leader knows its own time exactly.
-    pub fn answer(&self, local_ns: u64) -> Option<(u64, Upstream)> {
+    pub fn answer(&self, local_ns: u64) -> Option<Known> {
         let local = signed(local_ns);
         if self.leading {
-            let told = unsigned(self.segment?.at(local));
-            return Some((told.max(self.told_ns), Upstream::default()));
+            let told = unsigned(self.segment?.at(local)).max(self.told_ns);
+            return Some(Known {
+                estimate_ns: told,
+                direct_ns: told,
+                upstream: Upstream::default(),
+            });
         }
         self.segment?;
-        let filter = self.former.as_ref().unwrap_or(&self.filter);
-        let estimate = filter.estimate(local_ns)?;
-        let reach = |offset_ns: i64| estimate.offset_ns.saturating_sub(offset_ns).unsigned_abs();
-        let half_ns = reach(estimate.least_ns).max(reach(estimate.most_ns));
-        let upstream = Upstream {
-            hard_ns: half_ns,
-            deviation_ns: libm::hypot(estimate.deviation_ns, self.upstream_ns),
-        };
-        Some((unsigned(local.saturating_add(estimate.offset_ns)), upstream))
+        let (estimate, direct_ns, deviation_ns) = self.believed(local_ns)?;
+        let reach = |from_ns: i64, to_ns: i64| from_ns.saturating_sub(to_ns).unsigned_abs();
+        // Around either guess: whoever measures this node looks at the direct one.
+        let half_ns = [estimate.offset_ns, direct_ns].map(|guess_ns| {
+            reach(guess_ns, estimate.least_ns).max(reach(guess_ns, estimate.most_ns))
+        });
+        Some(Known {
+            estimate_ns: unsigned(local.saturating_add(estimate.offset_ns)),
+            direct_ns: unsigned(local.saturating_add(direct_ns)),
+            upstream: Upstream {
+                hard_ns: half_ns[0].max(half_ns[1]),
+                deviation_ns,
+            },
+        })
+    }
+
+    /// What is believed at a local time (ns), with what is to be added, inside what is certain; the
+    /// offset without the correction; the deviation of all that.
+    fn believed(&self, local_ns: u64) -> Option<(Estimate, i64, f64)> {
+        let now = (&self.filter, self.shift);
+        let (filter, shift) = self.former.as_ref().map_or(now, |(one, by)| (one, *by));
+        let mut estimate = filter.estimate(local_ns)?;
+        let direct_ns = estimate.inside(estimate.offset_ns.saturating_add(shift.path_ns));
+        estimate.offset_ns = estimate.inside(direct_ns.saturating_add(shift.correction_ns));
+        let own_ns = libm::hypot(estimate.deviation_ns, shift.deviation_ns);
+        let deviation_ns = libm::hypot(own_ns, self.upstream_ns);
+        Some((estimate, direct_ns, deviation_ns))
     }
 
     /// By how much cluster time runs faster than the local clock, as it is told now, ppb; what is
@@ -284,7 +359,8 @@ impl ClusterClock {
         }
         // A probe may be handed over late: what was told since then is told.
         let local_ns = local_ns.max(self.told_local_ns);
-        if let Some(estimate) = self.filter.estimate(local_ns).filter(|_| settled) {
+        // Until it is settled what was believed before carries the time on.
+        if let Some((estimate, ..)) = self.believed(local_ns).filter(|_| settled) {
             self.steer(signed(local_ns), &estimate);
         }
         Ok(news)
@@ -310,14 +386,12 @@ impl ClusterClock {
         if self.leading {
             return Some(self.own_reading(estimate_ns, 0, Sync::Synchronised));
         }
-        let filter = self.former.as_ref().unwrap_or(&self.filter);
-        let Some(estimate) = filter.estimate(local_ns) else {
+        let Some((estimate, _, deviation_ns)) = self.believed(local_ns) else {
             // It led, and has not heard its successor yet.
             let apart_ns = limits::DEVIATION_NS_MAX as u64;
             return Some(self.own_reading(estimate_ns, apart_ns, Sync::FreeRunning));
         };
         let target = unsigned(local.saturating_add(estimate.offset_ns));
-        let deviation_ns = libm::hypot(estimate.deviation_ns, self.upstream_ns);
         let reach_ns = (libm::ceil(3.0 * deviation_ns) as u64).saturating_add(self.asymmetry_ns);
         // While an error is put right the told time lies beside the best guess: both are inside.
         let likely = Interval {
@@ -373,7 +447,8 @@ impl ClusterClock {
     }
 
     fn sync(&self, local_ns: u64, deviation_ns: f64) -> Sync {
-        let filter = self.former.as_ref().unwrap_or(&self.filter);
+        let former = self.former.as_ref().map(|(filter, _)| filter);
+        let filter = former.unwrap_or(&self.filter);
         let heard_ns = filter.heard_ns().unwrap_or(0);
         let silent_ns = signed(local_ns.saturating_sub(heard_ns));
         if deviation_ns > limits::DEVIATION_NS_MAX {

@@ -2,7 +2,8 @@
 
 use unisono_core::election::{Class, Epoch, Role, limits as election};
 use unisono_core::timekeeper::{
-    Answer, Clocks, Config, Counters, Frame, Outgoing, Peer, Timekeeper, limits,
+    Answer, Clocks, Config, Counters, Differences, Frame, Measured, Outgoing, Peer, Timekeeper,
+    limits,
 };
 use unisono_model::NodeId;
 
@@ -218,6 +219,7 @@ fn answers_that_cannot_be_are_refused_one_by_one() {
             },
             hard_ns: 0,
             deviation_ns: 0,
+            correction_ns: 0,
         };
         let at_ns = pair.now_ns + PATH_NS;
         pair.give(&Frame::Answer(answer).encode(), at_ns);
@@ -229,6 +231,51 @@ fn answers_that_cannot_be_are_refused_one_by_one() {
             "{received_ns} {sent_ns} {after:?}"
         );
         assert!(pair.error_ns().abs() < 50_000);
+    }
+}
+
+#[test]
+fn a_correction_beyond_every_way_and_too_many_differences_are_refused() {
+    let mut pair = Pair::new();
+    pair.run(5_000);
+    let Ok(Frame::Answer(real)) = Frame::decode(&pair.answer) else {
+        panic!("the last answer is no answer");
+    };
+    let before = pair.counted();
+    for correction_ns in [limits::CORRECTION_NS_MAX + 1, i64::MAX, i64::MIN] {
+        pair.run(400);
+        let nonce = pair.question();
+        let now_ns = WALL_NS + pair.now_ns;
+        let answer = Answer {
+            nonce,
+            received_ns: now_ns,
+            sent_ns: now_ns,
+            correction_ns,
+            ..real
+        };
+        let at_ns = pair.now_ns + PATH_NS;
+        pair.give(&Frame::Answer(answer).encode(), at_ns);
+    }
+    assert_eq!(
+        pair.counted().refused_impossible,
+        before.refused_impossible + 3
+    );
+    for (many, refused) in [(limits::OTHERS_MAX, 0), (limits::OTHERS_MAX + 1, 1)] {
+        let measured = Measured {
+            node: node(3),
+            by_ns: i64::MIN,
+            deviation_ns: u64::MAX,
+        };
+        let told = Frame::Differences(Differences {
+            line: real.line,
+            measured: vec![measured; many],
+        });
+        pair.give(&told.encode(), pair.now_ns);
+        let counted = pair.counted();
+        assert_eq!(
+            counted.refused_unreadable,
+            before.refused_unreadable + refused
+        );
     }
 }
 
@@ -254,6 +301,7 @@ fn an_answer_of_an_older_epoch_is_fenced_and_ones_own_time_is_not_taken_back() {
             epoch: epoch(number),
             hard_ns: 0,
             deviation_ns: 0,
+            correction_ns: 0,
         };
         let at_ns = pair.now_ns + PATH_NS;
         pair.give(&Frame::Answer(answer).encode(), at_ns);

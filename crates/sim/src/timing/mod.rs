@@ -17,7 +17,9 @@ mod rivals;
 mod worlds;
 
 pub use drive::{Contestant, Sample};
-pub use leaders::{Failover, Found, Trouble, judge_leaders, judge_trouble};
+pub use leaders::{
+    Failover, Found, Regions, RegionsFound, Trouble, judge_leaders, judge_regions, judge_trouble,
+};
 pub use mesh::mesh_of_five;
 pub use report::{Report, Row, bench_clock, bench_world, text};
 pub use worlds::{ClockLaw, Law, Silence, Window, World};

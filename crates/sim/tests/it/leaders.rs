@@ -2,7 +2,7 @@
 
 use unisono_core::election;
 use unisono_core::timekeeper::Fault;
-use unisono_sim::timing::{Trouble, judge_leaders, judge_trouble};
+use unisono_sim::timing::{Regions, Trouble, judge_leaders, judge_regions, judge_trouble};
 
 /// How many seeds a planted fault may take.
 const SEEDS: u64 = 40;
@@ -63,4 +63,58 @@ fn a_leader_that_begins_a_time_of_its_own_is_found() {
 #[test]
 fn a_liar_that_is_believed_is_found() {
     is_found(Trouble::Liar, Fault::LiarsBelieved, "I6");
+}
+
+/// The way from one region to the cluster's leader takes forty ms longer than back: by that way alone
+/// the region is 20 ms off, and no interval shows it. Five leaders see it.
+#[test]
+fn five_leaders_see_through_a_link_that_is_20_ms_off() {
+    let mean_ms = |found: &[f64]| found.iter().sum::<f64>() / found.len() as f64;
+    let found = judge_regions(1, Regions::FIVE);
+    let looks = found.behind_ms.len() + found.others_ms.len();
+    assert!(looks > 1_000 && mean_ms(&found.behind_ms) < 1.0);
+    assert!(mean_ms(&found.others_ms) < 0.2);
+    assert_eq!(found.hard, looks);
+}
+
+/// Nobody can tell among fewer, but for whoever is told.
+#[test]
+fn a_way_that_is_known_to_be_uneven_is_put_right() {
+    let four = Regions {
+        regions: 4,
+        told: true,
+        ..Regions::FIVE
+    };
+    let found = judge_regions(1, four);
+    assert!(found.behind_ms.iter().all(|ms| *ms < 1.0));
+}
+
+#[test]
+fn leaders_that_correct_nothing_or_twice_are_found() {
+    for fault in [Fault::MeshIgnored, Fault::CorrectionTwice] {
+        let regions = Regions {
+            fault: Some(fault),
+            ..Regions::FIVE
+        };
+        let found = judge_regions(1, regions);
+        assert!(found.behind_ms.iter().any(|ms| *ms > 5.0), "{fault:?}");
+    }
+}
+
+/// What a node sends grows with its region and with the number of regions, not with the cluster.
+#[test]
+fn a_member_sends_no_more_in_a_larger_cluster() {
+    let sent = |regions| {
+        let cluster = Regions {
+            regions,
+            bad_ms: 0.0,
+            seconds: 75,
+            ..Regions::FIVE
+        };
+        let found = judge_regions(1, cluster);
+        let members = &found.sent[2];
+        assert!(!members.is_empty());
+        members.iter().sum::<f64>() / members.len() as f64
+    };
+    assert!(sent(12) < 1.1 * sent(3));
 }

@@ -1,251 +1,240 @@
-//! The cluster's clock between real processes: three regions on loopback, each node's clock off by
-//! half a second and 50 ppm, judged against the machine's own steady clock, which they share.
-//!
-//! The truth is what the first leader's clock shows, counted on by the machine's clock: the leader
-//! tells its reading together with the machine's, and its own error is known exactly.
+//! The cluster's clock between real processes, in three regions on loopback or behind the emulated
+//! network of `chaos/wan.sh`: each node's clock is off by up to half a second and 50 ppm and sways, and
+//! is judged against the machine's raw clock, which they share.
 
-use std::path::Path;
-use std::process::{Child, Stdio};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-use unisono_api::dto::{Clock, SyncWord};
+use unisono_api::dto::{Clock, SyncWord, TimingRole};
 
+use super::clock_truth::{Errors, Line, Look};
 use super::figures::Figures;
 use super::processes::{self, Process};
+use super::together;
+use super::wan::Wan;
 use crate::failure::{Exit, Failure};
 
-/// Offset (ms) and drift (ppm) of each node's clock.
-const CLOCKS: [(i64, i64); 3] = [(500, 50), (-500, -50), (250, -30)];
+/// Offset (ms), drift (ppm) and sway (ppb) of each node's clock.
+const CLOCKS: [(i64, i64, i64); 3] = [(500, 50, 500), (-500, -50, 500), (250, -30, -500)];
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a cluster may take to agree on a leader.
-const AGREED_WITHIN: Duration = Duration::from_secs(30);
+const AGREED_WITHIN: Duration = Duration::from_secs(60);
 /// What is left out after joining: it has a figure of its own.
 const SETTLING: Duration = Duration::from_secs(2);
-/// How many processes fire together, and how long they have to get ready.
-const FIRES: usize = 50;
-/// See above.
-const FIRE_LEAD_MS: u64 = 8_000;
+/// What counts as sustained, if it is measured for longer than twice this.
+const SUSTAINED: Duration = Duration::from_secs(60);
+/// Looks over so long say how fast a clock runs that is gone.
+const RATE_OVER: Duration = Duration::from_secs(1);
+/// So long after a heal errors are told as those of the heal.
+const HEALED: Duration = Duration::from_secs(8);
 
-/// A line of time: what the cluster's clock showed when the machine's did, and how fast it runs.
-#[derive(Clone, Copy, Debug)]
-struct Line {
-    monotonic_ns: u64,
-    cluster_ns: u64,
-    rate_ppb: f64,
+/// Where it is measured, and for how long.
+#[derive(Debug)]
+pub(super) struct Measured {
+    /// While nothing happens.
+    pub(super) time: Duration,
+    /// What `chaos/wan.sh` has built; loopback if left out.
+    pub(super) wan: Option<PathBuf>,
+    /// How long one region is cut off.
+    pub(super) cut: Duration,
 }
 
-impl Line {
-    fn of(clock: &Clock) -> Option<Self> {
-        Some(Self {
-            monotonic_ns: clock.monotonic_ns,
-            cluster_ns: clock.estimate()?,
-            rate_ppb: clock.rate_ppb,
-        })
-    }
-
-    fn at(&self, monotonic_ns: u64) -> u64 {
-        let elapsed = monotonic_ns.cast_signed() - self.monotonic_ns.cast_signed();
-        let gained = elapsed as f64 * self.rate_ppb / 1e9;
-        self.cluster_ns
-            .saturating_add_signed(elapsed + gained as i64)
-    }
-}
-
-/// How far followers were off.
-#[derive(Debug, Default)]
-struct Errors {
-    us: Vec<f64>,
-    hard: usize,
-    likely: usize,
-}
-
-impl Errors {
-    fn look(&mut self, clock: &Clock, truth: &Line) {
-        let Some(estimate_ns) = clock.estimate() else {
-            return;
-        };
-        let truth_ns = truth.at(clock.monotonic_ns);
-        let error_ns = estimate_ns.cast_signed() - truth_ns.cast_signed();
-        self.us.push(error_ns.unsigned_abs() as f64 / 1e3);
-        let ns = |text: &Option<String>| text.as_ref().and_then(|text| text.parse::<u64>().ok());
-        let holds = |from: &Option<String>, to: &Option<String>| {
-            ns(from).is_some_and(|from| from <= truth_ns) && ns(to).is_some_and(|to| truth_ns <= to)
-        };
-        self.hard += usize::from(holds(&clock.earliest_ns, &clock.latest_ns));
-        self.likely += usize::from(holds(&clock.likely_earliest_ns, &clock.likely_latest_ns));
-    }
-
-    fn tell(mut self, name: &str, figures: &mut Figures) {
-        if self.us.is_empty() {
-            return;
-        }
-        let count = self.us.len() as f64;
-        self.us.sort_by(f64::total_cmp);
-        let mean_us = self.us.iter().sum::<f64>() / count;
-        let p99_us = self.us[(self.us.len() * 99 / 100).min(self.us.len() - 1)];
-        figures.tell(format!("clock_{name}_error_mean_us"), mean_us);
-        figures.tell(format!("clock_{name}_error_p99_us"), p99_us);
-        figures.tell(
-            format!("clock_{name}_error_worst_us"),
-            self.us[self.us.len() - 1],
-        );
-        let share = |count_in: usize| count_in as f64 / count;
-        figures.at_least(
-            format!("clock_{name}_hard_interval_share"),
-            share(self.hard),
-            1.0,
-        );
-        figures.tell(
-            format!("clock_{name}_three_sigma_share"),
-            share(self.likely),
-        );
-    }
-}
-
-/// Measures for so long, then kills the leader.
-pub(crate) async fn run(
+/// Measures: calm, fifty that fire together, a cut with its heal (behind a router), a leader's loss.
+pub(super) async fn run(
     scratch: &Path,
-    time: Duration,
+    measured: &Measured,
     figures: &mut Figures,
 ) -> Result<(), Failure> {
     let words: Vec<Vec<String>> = CLOCKS
         .iter()
-        .map(|(offset_ms, drift_ppm)| {
+        .map(|(offset_ms, drift_ppm, wander_ppb)| {
             vec![
                 format!("--clock-offset-ms={offset_ms}"),
                 format!("--clock-drift-ppm={drift_ppm}"),
+                format!("--clock-wander-ppb={wander_ppb}"),
             ]
         })
         .collect();
-    let mut nodes = processes::regions(&scratch.join("clock"), &words).await?;
+    let wan = measured.wan.as_deref();
+    let wan = wan
+        .map(|folder| Wan::open(folder, CLOCKS.len()))
+        .transpose()?;
+    let hosts = wan.as_ref().map(Wan::hosts).unwrap_or_default();
+    let mut nodes = processes::regions(&scratch.join("clock"), &words, hosts).await?;
     let begun = Instant::now();
     agreed(&nodes, None).await?;
-    figures.tell(
-        "clock_agreed_on_a_leader_ms",
-        begun.elapsed().as_secs_f64() * 1e3,
-    );
-    steady(&nodes, time, figures).await?;
-    fire(&nodes, figures).await?;
+    let agreed_ms = begun.elapsed().as_secs_f64() * 1e3;
+    figures.tell("clock_agreed_on_a_leader_ms", agreed_ms);
+    steady(&nodes, measured.time, figures).await?;
+    together::fire(&nodes, figures).await?;
+    if let Some(wan) = &wan {
+        partition(&nodes, wan, measured.cut, figures).await?;
+    }
     lose(&mut nodes, figures).await?;
     figures.tell("machine_load_1_min", load());
     Ok(())
 }
 
+/// What all nodes show, between two looks at the leader.
+async fn looks(nodes: &[Process]) -> Result<Option<(Line, Vec<Clock>)>, Failure> {
+    let before = Look::of(&read(&nodes[0]).await?);
+    let mut clocks = Vec::new();
+    for node in &nodes[1..] {
+        clocks.push(read(node).await?);
+    }
+    let after = Look::of(&read(&nodes[0]).await?);
+    Ok(before
+        .zip(after)
+        .map(|(from, to)| (Line::new(from, to), clocks)))
+}
+
+/// Sleeps until the next point of the grid on which clocks are looked at.
+async fn next(begun: Instant) {
+    let behind = begun.elapsed().as_nanos() % LOOK.as_nanos();
+    let left_ns = u64::try_from(LOOK.as_nanos() - behind).unwrap_or_default();
+    tokio::time::sleep(Duration::from_nanos(left_ns)).await;
+}
+
 /// Errors against the leader's clock while nothing happens.
 async fn steady(nodes: &[Process], time: Duration, figures: &mut Figures) -> Result<(), Failure> {
-    let (mut joining, mut settled) = (Errors::default(), Errors::default());
+    let (mut joining, mut settled, mut late) =
+        (Errors::default(), Errors::default(), Errors::default());
     let begun = Instant::now();
     let before_s: f64 = nodes.iter().map(Process::cpu_seconds).sum();
     while begun.elapsed() < time {
-        let truth = read(&nodes[0]).await?;
-        let Some(truth) = Line::of(&truth) else {
-            continue;
-        };
-        for node in &nodes[1..] {
-            let clock = read(node).await?;
-            if begun.elapsed() < SETTLING {
-                joining.look(&clock, &truth);
-            } else {
-                settled.look(&clock, &truth);
+        if let Some((truth, clocks)) = looks(nodes).await? {
+            for clock in &clocks {
+                let errors = if begun.elapsed() < SETTLING {
+                    &mut joining
+                } else if begun.elapsed() >= SUSTAINED && time > SUSTAINED * 2 {
+                    &mut late
+                } else {
+                    &mut settled
+                };
+                errors.look(clock, &truth);
             }
         }
-        tokio::time::sleep(LOOK).await;
+        next(begun).await;
     }
     let spent_s = nodes.iter().map(Process::cpu_seconds).sum::<f64>() - before_s;
     let share = spent_s / begun.elapsed().as_secs_f64() / nodes.len() as f64;
-    joining.tell("joining", figures);
-    settled.tell("sustained", figures);
+    joining.tell("joining", true, figures);
+    settled.tell("settled", true, figures);
+    late.tell("sustained", true, figures);
     figures.tell("clock_idle_node_processor_share", share);
+    Ok(())
+}
+
+/// Cuts off the last region, which goes on by what it knows, and heals.
+async fn partition(
+    nodes: &[Process],
+    wan: &Wan,
+    cut: Duration,
+    figures: &mut Figures,
+) -> Result<(), Failure> {
+    let last = nodes.len() - 1;
+    let leader = read(&nodes[0]).await?.leader;
+    wan.cut_off(last)?;
+    let begun = Instant::now();
+    let (mut near, mut first, mut end) = (Errors::default(), Errors::default(), Errors::default());
+    while begun.elapsed() < cut {
+        if let Some((truth, clocks)) = looks(nodes).await? {
+            let (apart, others) = clocks.split_last().ok_or_else(unset)?;
+            for clock in others {
+                near.look(clock, &truth);
+            }
+            if begun.elapsed() <= SUSTAINED {
+                first.look(apart, &truth);
+            }
+            if begun.elapsed() + Duration::from_secs(2) >= cut {
+                end.look(apart, &truth);
+            }
+        }
+        next(begun).await;
+    }
+    figures.tell("clock_cut_s", cut.as_secs_f64());
+    near.tell("cut_the_others", true, figures);
+    first.tell("cut_first_minute", false, figures);
+    end.tell("cut_at_its_end", false, figures);
+    wan.heal()?;
+    heal(nodes, leader, figures).await
+}
+
+/// How long it takes until the region that was cut off follows again, and how far it is off then.
+async fn heal(
+    nodes: &[Process],
+    leader: Option<unisono_model::NodeId>,
+    figures: &mut Figures,
+) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let mut follows: Option<Instant> = None;
+    let (mut at_two, mut after) = (Errors::default(), Errors::default());
+    while follows.is_none_or(|since| since.elapsed() < HEALED) {
+        if begun.elapsed() > AGREED_WITHIN {
+            return Err(no_leader());
+        }
+        if let Some((truth, clocks)) = looks(nodes).await? {
+            let apart = clocks.last().ok_or_else(unset)?;
+            let sure = apart.state == SyncWord::Synchronised;
+            if follows.is_none() && sure && apart.leader == leader && apart.epoch_node == leader {
+                follows = Some(Instant::now());
+            }
+            let since = follows.map(|since| since.elapsed());
+            if since.is_some_and(|since| (2.0..2.5).contains(&since.as_secs_f64())) {
+                at_two.look(apart, &truth);
+            }
+            if since.is_some_and(|since| since >= SETTLING) {
+                after.look(apart, &truth);
+            }
+        }
+        next(begun).await;
+    }
+    let waited = follows.map_or(f64::NAN, |since| (since - begun).as_secs_f64() * 1e3);
+    figures.tell("clock_heal_follows_again_after_ms", waited);
+    at_two.tell("heal_2_s_after", false, figures);
+    after.tell("heal_2_to_8_s_after", true, figures);
     Ok(())
 }
 
 /// Kills the leader: when another leads, and how far its time is from where the old one's would be.
 async fn lose(nodes: &mut [Process], figures: &mut Figures) -> Result<(), Failure> {
-    let clock = read(&nodes[0]).await?;
-    let (Some(truth), Some(leader)) = (Line::of(&clock), clock.leader) else {
-        return Err(unset());
-    };
+    let leader = read(&nodes[0]).await?.leader;
+    let from = Look::of(&read(&nodes[0]).await?).ok_or_else(unset)?;
+    let mut before = Errors::default();
+    let begun = Instant::now();
+    while begun.elapsed() < RATE_OVER {
+        if let Some((truth, clocks)) = looks(nodes).await? {
+            for clock in &clocks {
+                before.look(clock, &truth);
+            }
+        }
+        next(begun).await;
+    }
+    let to = Look::of(&read(&nodes[0]).await?).ok_or_else(unset)?;
+    let truth = Line::new(from, to);
     nodes[0].kill();
     let begun = Instant::now();
-    agreed(&nodes[1..], Some(leader)).await?;
-    figures.tell(
-        "clock_new_leader_after_ms",
-        begun.elapsed().as_secs_f64() * 1e3,
-    );
-    let mut after = Errors::default();
-    for _ in 0..20 {
+    agreed(&nodes[1..], leader).await?;
+    let after_ms = begun.elapsed().as_secs_f64() * 1e3;
+    figures.tell("clock_new_leader_after_ms", after_ms);
+    let (mut leads, mut follow) = (Errors::default(), Errors::default());
+    let begun = Instant::now();
+    while begun.elapsed() < SETTLING {
         for node in &nodes[1..] {
-            after.look(&read(node).await?, &truth);
+            let clock = read(node).await?;
+            let errors = if clock.role == TimingRole::ClusterLeader {
+                &mut leads
+            } else {
+                &mut follow
+            };
+            errors.look(&clock, &truth);
         }
-        tokio::time::sleep(LOOK).await;
+        next(begun).await;
     }
-    after.us.sort_by(f64::total_cmp);
-    let middle = after
-        .us
-        .get(after.us.len() / 2)
-        .copied()
-        .unwrap_or(f64::NAN);
-    let worst = after.us.last().copied().unwrap_or(f64::NAN);
-    figures.tell(
-        "clock_2_s_after_the_loss_off_the_old_line_median_us",
-        middle,
-    );
-    figures.tell("clock_2_s_after_the_loss_off_the_old_line_worst_us", worst);
-    Ok(())
-}
-
-/// Fifty processes fire together, each on the clock of one of the nodes.
-async fn fire(nodes: &[Process], figures: &mut Figures) -> Result<(), Failure> {
-    let clock = read(&nodes[0]).await?;
-    let truth = Line::of(&clock).ok_or_else(unset)?;
-    let target_ms = clock.estimate_ms.unwrap_or_default() + FIRE_LEAD_MS as f64;
-    let target = format!("{target_ms:.3}");
-    let mut children: Vec<Child> = Vec::new();
-    for n in 0..FIRES {
-        let node = &nodes[n % nodes.len()];
-        let mut command = processes::program(node.data());
-        command.args([
-            "--node",
-            &format!("http://{}", node.server.authority),
-            "at",
-            &target,
-            "--",
-            "true",
-        ]);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
-        children.push(child.map_err(|error| Failure::system("a process that fires", &error))?);
-    }
-    let said = tokio::task::spawn_blocking(move || {
-        let outputs = children.into_iter().map(Child::wait_with_output);
-        outputs.filter_map(Result::ok).collect::<Vec<_>>()
-    });
-    let said = said.await.map_err(|error| unreadable(&error.to_string()))?;
-    let mut errors_us: Vec<f64> = said
-        .iter()
-        .filter_map(|output| {
-            let text = String::from_utf8_lossy(&output.stderr).into_owned();
-            let told: Value = serde_json::from_str(text.lines().last()?).ok()?;
-            let fired_ns = truth.at(told["fired_monotonic_ns"].as_u64()?);
-            Some((fired_ns as f64 / 1e6 - target_ms) * 1e3)
-        })
-        .collect();
-    errors_us.sort_by(f64::total_cmp);
-    let count = errors_us.len();
-    figures.at_least("at_fired", count as f64, FIRES as f64);
-    let (Some(first), Some(last)) = (errors_us.first(), errors_us.last()) else {
-        return Ok(());
-    };
-    figures.tell("at_spread_first_to_last_us", last - first);
-    let mut off_us: Vec<f64> = errors_us.iter().map(|error| error.abs()).collect();
-    off_us.sort_by(f64::total_cmp);
-    figures.tell(
-        "at_error_mean_us",
-        off_us.iter().sum::<f64>() / count as f64,
-    );
-    figures.tell("at_error_p99_us", off_us[(count * 99 / 100).min(count - 1)]);
-    figures.tell("at_error_median_us", off_us[count / 2]);
+    before.tell("1_s_before_the_loss", false, figures);
+    leads.tell("2_s_after_the_loss_the_new_leader", false, figures);
+    follow.tell("2_s_after_the_loss_the_others", false, figures);
     Ok(())
 }
 
@@ -268,14 +257,10 @@ async fn agreed(nodes: &[Process], former: Option<unisono_model::NodeId>) -> Res
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    Err(Failure::new(
-        Exit::TimedOut,
-        "no_leader",
-        "the nodes did not agree on a timing leader",
-    ))
+    Err(no_leader())
 }
 
-async fn read(node: &Process) -> Result<Clock, Failure> {
+pub(super) async fn read(node: &Process) -> Result<Clock, Failure> {
     let answer = node.get("/v1/clock").await?;
     serde_json::from_slice(&answer.body).map_err(|error| unreadable(&error.to_string()))
 }
@@ -287,7 +272,15 @@ fn load() -> f64 {
     first.and_then(|load| load.parse().ok()).unwrap_or(f64::NAN)
 }
 
-fn unset() -> Failure {
+fn no_leader() -> Failure {
+    Failure::new(
+        Exit::TimedOut,
+        "no_leader",
+        "the nodes did not agree on a timing leader",
+    )
+}
+
+pub(super) fn unset() -> Failure {
     Failure::new(
         Exit::Failed,
         "clock_unset",
@@ -295,7 +288,7 @@ fn unset() -> Failure {
     )
 }
 
-fn unreadable(why: &str) -> Failure {
+pub(super) fn unreadable(why: &str) -> Failure {
     Failure::new(
         Exit::Failed,
         "node_answer",

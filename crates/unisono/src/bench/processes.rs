@@ -18,11 +18,25 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(70);
 /// Clock ticks a second in `/proc/PID/stat`: Linux shows 100 to programs, whatever it uses itself.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// Where a node runs, if not beside this program on loopback.
+#[derive(Clone, Debug)]
+pub(crate) struct Host {
+    /// A network namespace by its name.
+    pub(crate) namespace: String,
+    /// Where it serves agents: an address that this program reaches.
+    pub(crate) http: String,
+    /// Where it listens to other nodes.
+    pub(crate) peer: String,
+    /// The token that agents show, since it serves beyond loopback.
+    pub(crate) token_file: PathBuf,
+}
+
 /// A serving process.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
     data: PathBuf,
+    host: Option<Host>,
     /// Where it serves agents.
     pub(crate) server: Server,
     /// From its start to its first answer.
@@ -50,27 +64,41 @@ pub(crate) fn join(founder: &Path, data: &Path, n: usize) -> Result<(), Failure>
 }
 
 fn join_region(founder: &Path, data: &Path, n: usize, region: &str) -> Result<(), Failure> {
+    join_from(founder, data, n, region, None)
+}
+
+fn join_from(
+    founder: &Path,
+    data: &Path,
+    n: usize,
+    region: &str,
+    host: Option<&Host>,
+) -> Result<(), Failure> {
     let invite = unisono(founder, &["invite"])?;
     let invite = invite["invite"].as_str().unwrap_or_default();
     let name = format!("n{n}");
-    unisono(data, &["join", invite, "--name", &name, "--region", region])?;
+    let words = ["join", invite, "--name", &name, "--region", region];
+    ended(program_on(data, host).args(words))?;
     Ok(())
 }
 
-/// The same with a region for each node, and with words of its own for each.
+/// The same with a region for each node, with words of its own for each, and on hosts of their own if
+/// there are some.
 pub(crate) async fn regions(
     directory: &Path,
     words: &[Vec<String>],
+    hosts: &[Host],
 ) -> Result<Vec<Process>, Failure> {
     let data = |n: usize| directory.join(format!("n{n}"));
     unisono(&data(0), &["init", "--name", "n0", "--region", "region-0"])?;
     let mut processes = Vec::new();
     for (n, words) in words.iter().enumerate() {
+        let host = hosts.get(n);
         if n > 0 {
-            join_region(&data(0), &data(n), n, &format!("region-{n}"))?;
+            join_from(&data(0), &data(n), n, &format!("region-{n}"), host)?;
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        processes.push(Process::start_with(&data(n), &words).await?);
+        processes.push(Process::start_on(&data(n), &words, host).await?);
     }
     for process in &processes {
         process.sees(words.len()).await?;
@@ -80,10 +108,11 @@ pub(crate) async fn regions(
 
 /// Runs a command of this program to its end.
 fn unisono(data: &Path, args: &[&str]) -> Result<Value, Failure> {
-    let done = program(data)
-        .args(args)
-        .output()
-        .map_err(|error| system(&error))?;
+    ended(program(data).args(args))
+}
+
+fn ended(command: &mut Command) -> Result<Value, Failure> {
+    let done = command.output().map_err(|error| system(&error))?;
     if !done.status.success() {
         let words = String::from_utf8_lossy(&done.stderr).trim().to_owned();
         return Err(Failure::new(Exit::Failed, "node_command", words));
@@ -92,8 +121,25 @@ fn unisono(data: &Path, args: &[&str]) -> Result<Value, Failure> {
 }
 
 pub(crate) fn program(data: &Path) -> Command {
-    // The test of this program runs it under another name; both find themselves.
-    let mut command = Command::new(std::env::current_exe().unwrap_or_else(|_| "unisono".into()));
+    program_on(data, None)
+}
+
+/// This program, wherever it lies: the test of it runs it under another name.
+pub(crate) fn own() -> PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| "unisono".into())
+}
+
+/// The same on a host. `ip netns exec` becomes what it runs, so the process is the node.
+fn program_on(data: &Path, host: Option<&Host>) -> Command {
+    let own = own();
+    let mut command = match host {
+        None => Command::new(own),
+        Some(host) => {
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", &host.namespace]).arg(own);
+            command
+        }
+    };
     command.arg("--data").arg(data).args(["-o", "json"]);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("UNISONO_")) {
         command.env_remove(name);
@@ -109,17 +155,24 @@ impl Process {
 
     /// The same with more words on its command line.
     pub(crate) async fn start_with(data: &Path, more: &[&str]) -> Result<Self, Failure> {
+        Self::start_on(data, more, None).await
+    }
+
+    /// The same on a host.
+    async fn start_on(data: &Path, more: &[&str], host: Option<&Host>) -> Result<Self, Failure> {
         let begun = Instant::now();
-        let mut child = program(data)
-            .args([
-                "serve",
-                "--http",
-                "127.0.0.1:0",
-                "--peer",
-                "127.0.0.1:0",
-                "--log",
-                "error",
-            ])
+        let loopback = "127.0.0.1:0";
+        let listens = host.map(|host| (host.http.as_str(), host.peer.as_str()));
+        let (http, peer) = listens.unwrap_or((loopback, loopback));
+        let mut command = program_on(data, host);
+        command.args(["serve", "--http", http, "--peer", peer, "--log", "error"]);
+        let mut token = None;
+        if let Some(host) = host {
+            command.arg("--http-token-file").arg(&host.token_file);
+            let read = std::fs::read_to_string(&host.token_file);
+            token = Some(read.map_err(|error| system(&error))?);
+        }
+        let mut child = command
             .args(more)
             .stdout(Stdio::piped())
             .spawn()
@@ -134,11 +187,15 @@ impl Process {
         let line = line.await.map_err(|error| unreadable(&error.to_string()))?;
         let line = line.map_err(|error| system(&error))?;
         let ready: Value = serde_json::from_str(&line).map_err(|e| unreadable(&e.to_string()))?;
-        let server = Server::new(ready["http"].as_str().unwrap_or_default(), None)?;
+        let server = Server::new(
+            ready["http"].as_str().unwrap_or_default(),
+            token.as_deref().map(str::trim),
+        )?;
         let data = data.to_owned();
         let mut process = Self {
             child,
             data,
+            host: host.cloned(),
             server,
             started_in: Duration::ZERO,
         };
@@ -247,6 +304,16 @@ impl Process {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// This program as an agent of the node.
+    pub(crate) fn agent(&self) -> Command {
+        let mut command = program(&self.data);
+        command.args(["--node", &format!("http://{}", self.server.authority)]);
+        if let Some(host) = &self.host {
+            command.arg("--http-token-file").arg(&host.token_file);
+        }
+        command
     }
 
     /// Where its data lies.

@@ -7,6 +7,7 @@ use unisono_api::dto::{ActionBody, Clock, Digits, PlayedBody};
 use unisono_core::ensemble::Stress;
 use unisono_model::Digest;
 
+use super::armed::Act;
 use super::fire::{self, Fired, Target};
 use super::session::Session;
 use super::tempo;
@@ -32,6 +33,10 @@ pub(crate) struct AtArgs {
     /// Tells the orchestra how punctual it was (--as says who acts)
     #[arg(long)]
     tell: bool,
+    /// Runs the command at once and gives it a line (the time, ns) on its standard input when the time
+    /// has come: for programs that are ready by then and act on it
+    #[arg(long)]
+    ready: bool,
     /// What is run
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -55,7 +60,12 @@ pub(crate) async fn at(args: AtArgs, session: &Session) -> Result<(), Failure> {
     let time = read(&args.time)?;
     let clock = fire::ask(session, args.unsure).await?;
     let target = target(session, &clock, time).await?;
-    let fired = fire::at(session, clock, target, args.unsure, args.command).await?;
+    let act = if args.ready {
+        Act::Release(args.command)
+    } else {
+        Act::run(args.command)
+    };
+    let fired = fire::at(session, clock, target, args.unsure, act).await?;
     if args.tell {
         tell(session, None, &fired).await?;
     }
@@ -145,13 +155,20 @@ fn show(session: &Session, fired: &Fired) -> Result<(), Failure> {
         let late_us = fired.late_ns as f64 / 1e3;
         let unsure_us = fired.unsure_ns / 1e3;
         output::say(&format!(
-            "fired {late_us:.1} us after its time by this machine's clock, which knows the cluster's to {unsure_us:.1} us (3 sigma), in epoch {}",
+            "fired {late_us:.1} us after its time by this machine's clock, which knows the cluster's to {unsure_us:.1} us (3 sigma), in epoch {}, {}",
             fired.epoch,
+            if fired.real_time {
+                "with real-time priority"
+            } else {
+                "without real-time priority"
+            },
         ));
     } else {
         let told = json!({
             "target_ns": fired.target_ns.to_string(),
             "late_ns": fired.late_ns,
+            "runs_late_ns": fired.runs_late_ns,
+            "real_time": fired.real_time,
             "fired_monotonic_ns": fired.at_ns,
             "three_sigma_ns": fired.unsure_ns,
             "epoch": fired.epoch,

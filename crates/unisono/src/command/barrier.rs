@@ -7,6 +7,7 @@ use serde_json::json;
 use unisono_api::client::Reply;
 use unisono_api::dto::{ActionBody, ArriveBody, BarrierList, OpeningShown, Recorded};
 
+use super::armed::Act;
 use super::at;
 use super::fire::{self, Target};
 use super::session::Session;
@@ -87,7 +88,7 @@ pub(crate) async fn barrier(args: BarrierArgs, session: &Session) -> Result<(), 
         clock,
         Target::fixed(target_ns),
         args.unsure,
-        args.command,
+        Act::run(args.command),
     )
     .await?;
     if args.tell {

@@ -35,9 +35,10 @@ pub(crate) async fn clock(session: &Session) -> Result<(), Failure> {
     let time = clock
         .estimate_ms
         .map_or("not known yet".to_owned(), |ms| format!("{ms:.4} ms"));
+    let corrected = clock.correction_ns as f64 / 1e3;
     output::raw(&format!(
         "time      {time} since 1970\nstate     {}\nleader    {} in epoch {}\n\
-         backup    {}\nregion    {}\n",
+         backup    {}\nregion    {}\ncorrected {corrected:.1} us by what leaders have measured of one another\n",
         words(clock),
         named(clock.leader),
         clock.epoch_known,

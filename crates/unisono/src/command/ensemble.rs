@@ -7,6 +7,7 @@ use unisono_api::dto::{
 };
 use unisono_model::{AgentId, Digest};
 
+use super::armed::Act;
 use super::at;
 use super::fire::{self, Target};
 use super::session::Session;
@@ -190,7 +191,8 @@ async fn play(record: Digest, command: Vec<String>, session: &Session) -> Result
         let words = format!("the cue's time is {past_ms:.3} ms past; nothing was run");
         return Err(Failure::new(Exit::Usage, "time_past", words));
     }
-    let fired = fire::at(session, clock, Target::fixed(target_ns), false, command).await?;
+    let act = Act::run(command);
+    let fired = fire::at(session, clock, Target::fixed(target_ns), false, act).await?;
     at::tell(session, Some(record), &fired).await?;
     let late_ms = fired.late_ns as f64 / 1e6;
     if session.global.output == Format::Table {

@@ -1,22 +1,24 @@
 //! Waits until a time of the cluster, and does something then: armed on the local node's clock, on a
 //! thread that sleeps until an absolute time.
 
-use std::num::NonZeroU64;
-use std::process::{Command, ExitStatus};
+use std::io;
+use std::process::ExitStatus;
+use std::sync::mpsc;
 use std::time::Duration;
 
-use rustix::thread::{ClockId, clock_nanosleep_absolute, set_current_timer_slack};
+use tokio::sync::oneshot;
 use unisono_api::client::Reply;
 use unisono_api::dto::{Clock, SyncWord};
 
+use super::armed::{Act, Acted, Armed};
 use super::session::Session;
 use super::tempo;
 use crate::failure::{Exit, Failure};
 use crate::timing::{boot, monotonic_ns};
 
-/// So long before its time the thread sleeps no longer and looks at the clock again and again: what a
-/// wake-up costs (`docs/timing.md`).
-const SPIN_NS: u64 = 80_000;
+/// A command whose time comes sooner is started when it has come: to make it ready would take as long,
+/// ns.
+const SOON_NS: u64 = 150_000_000;
 /// So long before its time the node is asked once more what time it is, ns.
 const ASK_AGAIN_NS: u64 = 250_000_000;
 /// So often a beat is looked up again while it is waited for: somebody may change the tempo, ns.
@@ -52,6 +54,11 @@ pub(super) struct Fired {
     pub(super) at_ns: u64,
     /// How long after the target that was by the same clock, ns.
     pub(super) late_ns: i64,
+    /// How long after the target the system was asked to run the command, ns; nothing where it ran
+    /// already.
+    pub(super) runs_late_ns: Option<i64>,
+    /// Whether the thread that fired had real-time priority.
+    pub(super) real_time: bool,
     /// By how much the cluster's time and this machine's may differ beside that, three sigma, ns.
     pub(super) unsure_ns: f64,
     /// The epoch of the leader on whose time that stands.
@@ -69,7 +76,7 @@ pub(super) async fn at(
     mut clock: Clock,
     mut target: Target,
     unsure: bool,
-    words: Vec<String>,
+    act: Act,
 ) -> Result<Fired, Failure> {
     let mut asked_ns = monotonic_ns();
     if is_elsewhere(&clock, boot().as_deref(), asked_ns) {
@@ -77,6 +84,8 @@ pub(super) async fn at(
         return Err(Failure::new(Exit::Usage, "clock_elsewhere", words)
             .hint("--node names a node of this machine"));
     }
+    let wait_ns = armed(&clock, target.at_ns).saturating_sub(asked_ns);
+    let waiting = Waiting::new(act, wait_ns < SOON_NS)?;
     loop {
         let wait_ns = armed(&clock, target.at_ns).saturating_sub(monotonic_ns());
         if wait_ns <= 2 * ASK_AGAIN_NS {
@@ -105,9 +114,18 @@ pub(super) async fn at(
     } else {
         sigma_ns
     };
-    let mut fired = fire(words, fires_ns, unsure_ns, clock.epoch).await?;
-    fired.target_ns = target.at_ns;
-    Ok(fired)
+    let acted = waiting.fire(fires_ns, target.at_ns).await?;
+    let late = |at_ns: u64| at_ns.cast_signed().wrapping_sub(fires_ns.cast_signed());
+    Ok(Fired {
+        target_ns: target.at_ns,
+        at_ns: acted.at_ns,
+        late_ns: late(acted.at_ns),
+        runs_late_ns: acted.runs_ns.map(late),
+        real_time: acted.real_time,
+        unsure_ns,
+        epoch: clock.epoch,
+        status: acted.status.transpose().map_err(|error| not_run(&error))?,
+    })
 }
 
 /// What a node answers, if it does in good time: one that is gone is asked again and again otherwise,
@@ -151,72 +169,51 @@ fn is_elsewhere(clock: &Clock, boot: Option<&str>, monotonic_ns: u64) -> bool {
     other || clock.monotonic_ns.abs_diff(monotonic_ns) > APART_NS_MAX
 }
 
-/// Sleeps on a thread of its own until the steady clock shows the time (ns), and runs the command.
-async fn fire(
-    words: Vec<String>,
-    fires_ns: u64,
-    unsure_ns: f64,
-    epoch: u64,
-) -> Result<Fired, Failure> {
-    let mut command = words.split_first().map(|(program, arguments)| {
-        let mut command = Command::new(program);
-        command.args(arguments);
-        command
-    });
-    let thread = std::thread::Builder::new().name("fire".to_owned());
-    let (done, finished) = tokio::sync::oneshot::channel();
-    let spawned = thread.spawn(move || {
-        sleep_until(fires_ns);
-        let at_ns = monotonic_ns();
-        let status = command.as_mut().map(Command::status).transpose();
-        // Whoever waits for it is there until it comes.
-        let _ = done.send((at_ns, status));
-    });
-    spawned.map_err(|error| Failure::system("the firing thread", &error))?;
-    let ended = |_| {
-        Failure::new(
-            Exit::Failed,
-            "internal",
-            "the firing thread ended by a fault of its own",
-        )
-    };
-    let (at_ns, status) = finished.await.map_err(ended)?;
-    let status = status.map_err(|error| {
-        Failure::new(
-            Exit::NotFound,
-            "command_failed",
-            format!("the command could not be run: {error}"),
-        )
-    })?;
-    Ok(Fired {
-        target_ns: 0,
-        at_ns,
-        late_ns: at_ns.cast_signed().wrapping_sub(fires_ns.cast_signed()),
-        unsure_ns,
-        epoch,
-        status,
-    })
+/// A thread on which something is made ready, waits for its time, and is done.
+struct Waiting {
+    /// Takes the time on the steady clock and the target (ns).
+    times: mpsc::Sender<(u64, u64)>,
+    done: oneshot::Receiver<io::Result<Acted>>,
 }
 
-/// An absolute sleep does not add up what each wake-up costs; the last stretch is watched, since a
-/// wake-up comes late and never early.
-fn sleep_until(fires_ns: u64) {
-    let wakes_ns = fires_ns.saturating_sub(SPIN_NS);
-    let wakes = rustix::time::Timespec {
-        tv_sec: (wakes_ns / 1_000_000_000).cast_signed(),
-        tv_nsec: (wakes_ns % 1_000_000_000).cast_signed(),
-    };
-    // By default the kernel may be 50 us late to save wake-ups; where it refuses, it is.
-    let _ = set_current_timer_slack(NonZeroU64::new(1));
-    // A signal may wake it early; then it sleeps again.
-    while monotonic_ns() < wakes_ns {
-        if clock_nanosleep_absolute(ClockId::Monotonic, &wakes).is_ok() {
-            break;
-        }
+impl Waiting {
+    /// Begins to make it ready.
+    fn new(act: Act, soon: bool) -> Result<Self, Failure> {
+        let thread = std::thread::Builder::new().name("fire".to_owned());
+        let (times, when) = mpsc::channel();
+        let (tell, done) = oneshot::channel();
+        // The thread that starts a process has to live as long as that waits: its end would be taken
+        // for the end of this program.
+        let spawned = thread.spawn(move || {
+            let acted = Armed::new(act, soon).and_then(|armed| {
+                let (fires_ns, target_ns) = when.recv().map_err(io::Error::other)?;
+                Ok(armed.fire(fires_ns, target_ns))
+            });
+            // Whoever waits for it is there until it comes.
+            let _ = tell.send(acted);
+        });
+        spawned.map_err(|error| Failure::system("the firing thread", &error))?;
+        Ok(Self { times, done })
     }
-    while monotonic_ns() < fires_ns {
-        std::hint::spin_loop();
+
+    /// Acts when the steady clock shows the time, and says how that went.
+    async fn fire(self, fires_ns: u64, target_ns: u64) -> Result<Acted, Failure> {
+        // A thread that has failed before says so below.
+        let _ = self.times.send((fires_ns, target_ns));
+        let ended = |_| {
+            let words = "the firing thread ended by a fault of its own";
+            Failure::new(Exit::Failed, "internal", words)
+        };
+        self.done
+            .await
+            .map_err(ended)?
+            .map_err(|error| not_run(&error))
     }
+}
+
+fn not_run(error: &io::Error) -> Failure {
+    let words = format!("the command could not be run: {error}");
+    Failure::new(Exit::NotFound, "command_failed", words)
 }
 
 #[cfg(test)]

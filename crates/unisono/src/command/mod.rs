@@ -2,6 +2,7 @@
 
 pub(crate) mod address;
 pub(crate) mod agent;
+pub(crate) mod armed;
 pub(crate) mod at;
 pub(crate) mod audit;
 pub(crate) mod backup;

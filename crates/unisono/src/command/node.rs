@@ -139,6 +139,8 @@ fn wishes(listen: &Listen) -> Result<Wishes, Failure> {
             class: listen.clock_class.map_or(Class::Free, Into::into),
             offset_ms: listen.clock_offset_ms,
             drift_ppm: listen.clock_drift_ppm,
+            wander_ppb: listen.clock_wander_ppb,
+            asymmetries: timing::asymmetries(&listen.path_asymmetry_ms)?,
         },
     })
 }

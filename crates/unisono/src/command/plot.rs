@@ -51,7 +51,7 @@ pub(crate) fn run(args: &PlotArgs) -> Result<(), Failure> {
     let bars = bars(figures, only);
     if bars.is_empty() {
         return Err(wrong(
-            "no line, and no mean or 99th percentile in ms stands in it".to_owned(),
+            "no line, and no mean or 99th percentile in ms or us stands in it".to_owned(),
         ));
     }
     output::raw(&svg(&bars))
@@ -70,10 +70,12 @@ fn bars(figures: &[Value], only: &str) -> Bars {
         if !name.contains(only) || !value.is_finite() || bars.len() >= BARS_MAX {
             continue;
         }
-        if let Some(of) = name.strip_suffix("_mean_ms") {
-            bars.entry(of.to_owned()).or_default().0 = Some(value);
-        } else if let Some(of) = name.strip_suffix("_p99_ms") {
-            bars.entry(of.to_owned()).or_default().1 = Some(value);
+        for (mean, p99, in_ms) in [("_mean_ms", "_p99_ms", 1.0), ("_mean_us", "_p99_us", 1e-3)] {
+            if let Some(of) = name.strip_suffix(mean) {
+                bars.entry(of.to_owned()).or_default().0 = Some(value * in_ms);
+            } else if let Some(of) = name.strip_suffix(p99) {
+                bars.entry(of.to_owned()).or_default().1 = Some(value * in_ms);
+            }
         }
     }
     bars

@@ -3,6 +3,7 @@
 //! It takes the datagrams of the timing plane and a tick, and sends what the plane wants sent. The
 //! plane itself (`unisono_core::timekeeper`) does no I/O; nothing here decides anything.
 
+mod asymmetry;
 mod local;
 mod shown;
 
@@ -17,7 +18,9 @@ use unisono_model::NodeId;
 use unisono_quic::identity::Region;
 use unisono_quic::{TimingDatagram, TimingDatagrams, Transport};
 
-pub(crate) use local::{LocalClock, boot, monotonic_ns};
+pub(crate) use asymmetry::asymmetries;
+use local::arrival;
+pub(crate) use local::{LocalClock, boot, monotonic_ns, raw_ns};
 
 use crate::failure::Failure;
 use crate::home::{Home, drawn};
@@ -28,7 +31,7 @@ const LOOK_TICKS: u32 = 5;
 const REMEMBER_TICKS: u32 = (limits::REMEMBER_NS / limits::TICK_NS / 2) as u32;
 
 /// What the timing plane of a process is told.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Wishes {
     /// The lesser leads; the default of IEEE 1588 if left out.
     pub(crate) priority: Option<u8>,
@@ -38,6 +41,10 @@ pub(crate) struct Wishes {
     pub(crate) offset_ms: i64,
     /// For tests: by how much it runs wrong, millionths.
     pub(crate) drift_ppm: i64,
+    /// For tests: by how much its rate sways, billionths.
+    pub(crate) wander_ppb: i64,
+    /// By how much the way to a region takes longer than the way back, ns.
+    pub(crate) asymmetries: Vec<(Region, i64)>,
 }
 
 /// The plane, shared by its service and whoever asks for the time.
@@ -55,10 +62,10 @@ impl Timing {
     pub(crate) fn new(
         home: &Home,
         node: NodeId,
-        wishes: Wishes,
+        wishes: &Wishes,
         alone: bool,
     ) -> Result<Self, Failure> {
-        let clock = LocalClock::new(wishes.offset_ms, wishes.drift_ppm);
+        let clock = LocalClock::new(wishes.offset_ms, wishes.drift_ppm, wishes.wander_ppb);
         let config = Config {
             node,
             priority: wishes.priority.unwrap_or(election::PRIORITY_DEFAULT),
@@ -67,6 +74,9 @@ impl Timing {
             fault: None,
         };
         let mut plane = Timekeeper::new(config, clock.read().local_ns, alone);
+        let stated = wishes.asymmetries.iter();
+        let stated = stated.map(|(region, by_ns)| (shown::region_number(region), *by_ns));
+        plane.set_asymmetries(stated);
         if let Some(known) = home.timing_memory() {
             plane.remember(known);
         }
@@ -89,7 +99,7 @@ impl Timing {
         ClockShown {
             monotonic_ns,
             boot: self.boot.as_deref().map(str::to_owned),
-            rate_ppb: self.clock.rate_ppb(status.rate_ppb),
+            rate_ppb: self.clock.rate_ppb(status.rate_ppb, monotonic_ns),
             status,
         }
     }
@@ -192,9 +202,8 @@ impl Timing {
         let mut out = Vec::new();
         let mut plane = self.lock();
         plane.look(self.clock.read());
-        let now_ns = monotonic_ns();
-        let waited_ns = u64::try_from(datagram.received.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let received_ns = self.clock.local_ns(now_ns.saturating_sub(waited_ns));
+        let (received_ns, now_ns) = arrival(|| datagram.received.elapsed(), monotonic_ns);
+        let received_ns = self.clock.local_ns(received_ns);
         let now_ns = self.clock.local_ns(now_ns);
         let bytes = &datagram.bytes;
         plane.receive(datagram.from, bytes, received_ns, now_ns, &mut out);

@@ -184,6 +184,67 @@ fn what_is_armed_is_run_although_the_node_is_gone() {
     );
 }
 
+/// Commands were started when their time had come: fifty at once were milliseconds apart. What is made
+/// ready before has to be the same command, with nothing of what made it ready.
+#[test]
+fn what_is_made_ready_before_its_time_is_the_command_and_nothing_else() {
+    let place = Place::new();
+    place.found("n1");
+    let node = place.serve("n1", &[]);
+    let file = place.path("said");
+    let said = |file: &std::path::Path| std::fs::read_to_string(file).unwrap();
+    let script = |text: &str| format!("{text} > {}", file.display());
+    let at = |time: &str, words: &[&str]| {
+        let mut all = vec!["--node", &node.url, "-o", "json", "at", time];
+        all.extend(words);
+        place.run(&all)
+    };
+    // The files that it has open are those that any command of this test has.
+    let open = script("ls /proc/self/fd");
+    let plain = std::process::Command::new("sh")
+        .args(["-c", &open])
+        .status();
+    assert!(plain.unwrap().success());
+    let plain = said(&file);
+    let done = at("+400ms", &["--", "sh", "-c", &open]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert_eq!(said(&file), plain);
+    let told: Value = serde_json::from_str(done.err.lines().last().unwrap()).unwrap();
+    assert!(told["real_time"].is_boolean(), "{told}");
+    assert!(
+        told["runs_late_ns"].as_i64() >= told["late_ns"].as_i64(),
+        "{told}"
+    );
+    let done = at("+400ms", &["--", "sh", "-c", "exit 3"]);
+    assert!(
+        done.code == 1 && done.err.contains("ended with 3"),
+        "{}",
+        done.err
+    );
+    let done = at("+400ms", &["--", "/no/such/program"]);
+    assert!(done.err.contains("command_failed"), "{}", done.err);
+    let wait = script("read time; echo $time");
+    let done = at("+400ms", &["--ready", "--", "sh", "-c", &wait]);
+    let told: Value = serde_json::from_str(done.err.lines().last().unwrap()).unwrap();
+    assert_eq!(said(&file).trim(), told["target_ns"].as_str().unwrap());
+}
+
+#[test]
+fn what_is_armed_is_not_run_when_whoever_armed_it_is_killed() {
+    let place = Place::new();
+    place.found("n1");
+    let node = place.serve("n1", &[]);
+    let file = place.path("fired");
+    let mut armed = place.command();
+    armed.args(["--node", &node.url, "at", "+2s", "--", "touch"]);
+    let mut armed = armed.arg(&file).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    armed.kill().unwrap();
+    armed.wait().unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert!(!file.exists(), "nobody waits for it any more");
+}
+
 /// A founder told a time of its own at each start: after its wall clock had been set right, one before
 /// what tempo maps and cues on its disk speak of.
 #[test]

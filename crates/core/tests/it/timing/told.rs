@@ -1,7 +1,7 @@
 //! The time that is told: it never falls, and it is put right by two in a hundred.
 
 use proptest::prelude::*;
-use unisono_core::timing::{ClusterClock, Jump, Memory, Sync, Upstream, Witness};
+use unisono_core::timing::{ClusterClock, Jump, Memory, Shift, Sync, Upstream, Witness};
 
 use super::{MS, Machine, SECOND, cluster_ns, rates, regular, synced, trips};
 
@@ -175,7 +175,8 @@ fn what_the_leader_does_not_know_its_followers_do_not() {
         hard_ns: 50 * MS,
         deviation_ns: 0.0,
     };
-    assert!(clock.follow_known(1, synced(&machine, 600), knew));
+    let filter = synced(&machine, 600);
+    assert!(clock.follow_known(1, filter, Shift::default(), knew));
     let over = clock.now(local_ns).expect("synced");
     assert!(over.hard.latest_ns >= before.hard.latest_ns + 50 * MS);
 }

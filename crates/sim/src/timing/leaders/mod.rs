@@ -7,10 +7,12 @@
 mod clock;
 mod judge;
 mod plan;
+mod regions;
 mod world;
 
 pub use judge::{Failover, Found};
 pub use plan::Trouble;
+pub use regions::{Regions, RegionsFound, judge_regions};
 
 use unisono_core::timekeeper::Fault;
 

@@ -1,0 +1,351 @@
+//! A command that is made ready before its time: a process that exists already, sleeps until an
+//! absolute time, and becomes the command then; or the command itself, which waits for a line.
+//!
+//! What wakes up at the time is one thread with real-time priority, where that is allowed, and it does
+//! nothing but read the clock and wake another. The command never has that priority: it could keep a
+//! processor from everybody.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::num::NonZeroU64;
+use std::os::fd::AsRawFd;
+use std::os::unix::process::{CommandExt, parent_id};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::mm::{MlockAllFlags, mlockall};
+use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::thread::{ClockId, clock_nanosleep_absolute, set_current_timer_slack};
+use thread_priority::{
+    RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
+
+use crate::timing::{monotonic_ns, raw_ns};
+
+/// The first word of a process that is made ready. People do not write it.
+pub(crate) const PROCESS: &str = "armed-process";
+/// The first word of a command for benchmarks: it waits for a line and says when that came.
+pub(crate) const WITNESS: &str = "armed-witness";
+
+/// So long before its time the thread sleeps no longer and looks at the clock again and again: what a
+/// wake-up costs (`docs/timing.md`).
+const SPIN_NS: u64 = 80_000;
+/// A process that says nothing for so long after its start is not waited for: the command is then
+/// started when its time has come.
+const READY_WITHIN: Duration = Duration::from_secs(5);
+/// Between two looks whether it has ended meanwhile.
+const LOOK: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 20_000_000,
+};
+/// What a program is called to end with that could not be run (as shells do).
+const NOT_RUN: u8 = 127;
+
+/// What is to be done at the time.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Act {
+    /// Nothing but to know that it has come.
+    Nothing,
+    /// A program is run then.
+    Run(Vec<String>),
+    /// A program is run at once, and gets a line on its standard input then.
+    Release(Vec<String>),
+}
+
+impl Act {
+    /// Runs these words, if there are any.
+    pub(super) fn run(words: Vec<String>) -> Self {
+        if words.is_empty() {
+            Self::Nothing
+        } else {
+            Self::Run(words)
+        }
+    }
+}
+
+/// How an action went.
+#[derive(Debug)]
+pub(super) struct Acted {
+    /// When it was released, by this machine's steady clock, ns.
+    pub(super) at_ns: u64,
+    /// Right before the system was asked to run the program, by the same clock, ns.
+    pub(super) runs_ns: Option<u64>,
+    /// Whether the thread that released it had real-time priority.
+    pub(super) real_time: bool,
+    /// How the program ended, if there was one.
+    pub(super) status: Option<io::Result<ExitStatus>>,
+}
+
+/// What stands ready.
+#[derive(Debug)]
+pub(super) struct Armed {
+    ready: Ready,
+}
+
+#[derive(Debug)]
+enum Ready {
+    Nothing,
+    /// To be started when its time has come.
+    Words(Vec<String>),
+    /// A process that becomes the command.
+    Process {
+        child: Child,
+        says: BufReader<io::PipeReader>,
+        hears: io::PipeWriter,
+        real_time: bool,
+    },
+    /// The command, which waits for a line.
+    Waiting(Child),
+}
+
+impl Armed {
+    /// Makes ready what can be; `soon` if there is no time for a process of its own.
+    ///
+    /// # Errors
+    /// Where a program that is to be released cannot be started.
+    pub(super) fn new(act: Act, soon: bool) -> io::Result<Self> {
+        let ready = match act {
+            Act::Nothing => Ready::Nothing,
+            Act::Run(words) if soon => Ready::Words(words),
+            // Where it cannot be done, the command is started when its time has come.
+            Act::Run(words) => process(&words).unwrap_or(Ready::Words(words)),
+            Act::Release(words) => Ready::Waiting(command(&words).stdin(Stdio::piped()).spawn()?),
+        };
+        Ok(Self { ready })
+    }
+
+    /// Waits until the steady clock shows the time (ns), releases, and waits for the end.
+    pub(super) fn fire(self, fires_ns: u64, target_ns: u64) -> Acted {
+        match self.ready {
+            Ready::Nothing => {
+                let real_time = hurry();
+                sleep_until(fires_ns);
+                acted(monotonic_ns(), None, real_time, None)
+            }
+            Ready::Words(words) => {
+                sleep_until(fires_ns);
+                let at_ns = monotonic_ns();
+                let status = command(&words).status();
+                acted(at_ns, Some(at_ns), false, Some(status))
+            }
+            Ready::Process {
+                child,
+                says,
+                hears,
+                real_time,
+            } => follow(child, says, hears, fires_ns, real_time),
+            Ready::Waiting(child) => release(child, fires_ns, target_ns),
+        }
+    }
+}
+
+fn acted(
+    at_ns: u64,
+    runs_ns: Option<u64>,
+    real_time: bool,
+    status: Option<io::Result<ExitStatus>>,
+) -> Acted {
+    Acted {
+        at_ns,
+        runs_ns,
+        real_time,
+        status,
+    }
+}
+
+fn command(words: &[String]) -> Command {
+    let (program, arguments) = words
+        .split_first()
+        .map_or(("", &[][..]), |(program, rest)| (program.as_str(), rest));
+    let mut command = Command::new(program);
+    command.args(arguments);
+    command
+}
+
+/// Writes the line that a program waits for.
+fn release(mut child: Child, fires_ns: u64, target_ns: u64) -> Acted {
+    let line = format!("{target_ns}\n");
+    let mut input = child.stdin.take();
+    let real_time = hurry();
+    sleep_until(fires_ns);
+    let at_ns = monotonic_ns();
+    // A program that does not listen any more has ended, and its status says how.
+    let _ = input.as_mut().map(|input| input.write_all(line.as_bytes()));
+    drop(input);
+    acted(at_ns, None, real_time, Some(child.wait()))
+}
+
+/// Starts this program once more, as a process that becomes the command. It opens the two pipes by
+/// their place among this process's open files, so that the command inherits nothing but what it would.
+fn process(words: &[String]) -> Option<Ready> {
+    let (says, its_word) = io::pipe().ok()?;
+    let (its_ear, hears) = io::pipe().ok()?;
+    let place = |number: i32| format!("/proc/{}/fd/{number}", std::process::id());
+    // Not by its path: it may have been replaced by a newer version meanwhile.
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("unisono").arg(PROCESS);
+    command.arg(std::process::id().to_string());
+    command.args([place(its_word.as_raw_fd()), place(its_ear.as_raw_fd())]);
+    let mut child = command.args(words).spawn().ok()?;
+    let mut says = BufReader::new(says);
+    let begun = Instant::now();
+    while begun.elapsed() < READY_WITHIN && matches!(child.try_wait(), Ok(None)) {
+        let mut looked = [PollFd::new(says.get_ref(), PollFlags::IN)];
+        if !matches!(poll(&mut looked, Some(&LOOK)), Ok(1)) {
+            continue;
+        }
+        let mut line = String::new();
+        says.read_line(&mut line).ok()?;
+        let real_time = line.strip_prefix("ready ")?.trim() == "1";
+        // From now on the end of either process is the end of the pipe for the other.
+        drop((its_word, its_ear));
+        return Some(Ready::Process {
+            child,
+            says,
+            hears,
+            real_time,
+        });
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    None
+}
+
+/// Tells a process that is ready when, and hears how it went.
+fn follow(
+    mut child: Child,
+    mut says: BufReader<io::PipeReader>,
+    mut hears: io::PipeWriter,
+    fires_ns: u64,
+    real_time: bool,
+) -> Acted {
+    let told = writeln!(hears, "{fires_ns}");
+    let mut text = String::new();
+    // The pipe ends when the command begins: it does not inherit it.
+    let heard = told.and_then(|()| says.read_to_string(&mut text));
+    let status = child.wait();
+    let number = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|line| line.trim().parse::<u64>().ok())
+    };
+    let failed = text.lines().find_map(|line| line.strip_prefix("failed "));
+    let at_ns = number("fired ");
+    let status = match (failed, at_ns, heard) {
+        (Some(why), _, _) => Err(io::Error::other(why.to_owned())),
+        (None, None, _) => Err(io::Error::other(
+            "the process that was made ready has ended",
+        )),
+        (None, Some(_), Err(error)) => Err(error),
+        (None, Some(_), Ok(_)) => status,
+    };
+    let at_ns = at_ns.unwrap_or_else(monotonic_ns);
+    acted(at_ns, number("runs "), real_time, Some(status))
+}
+
+/// The life of a process that is made ready: who has started it, where it speaks, where it listens, and
+/// what it becomes.
+pub(crate) fn process_main(mut words: impl Iterator<Item = OsString>) -> ExitCode {
+    let starter: Option<u32> = words.next().and_then(|word| word.to_str()?.parse().ok());
+    let places = (words.next(), words.next(), words.next());
+    let (Some(starter), (Some(says), Some(hears), Some(program))) = (starter, places) else {
+        return ExitCode::from(2);
+    };
+    // It must not act when nobody waits for it any more.
+    let bound = set_parent_process_death_signal(Some(Signal::KILL));
+    if bound.is_err() || parent_id() != starter {
+        return ExitCode::from(NOT_RUN);
+    }
+    let says = OpenOptions::new().write(true).open(says);
+    let (Ok(mut says), Ok(hears)) = (says, File::open(hears)) else {
+        return ExitCode::from(NOT_RUN);
+    };
+    // Pages that it has touched stay where they are, if that is allowed.
+    let _ = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT);
+    let mut command = Command::new(program);
+    command.args(words);
+    let Some(fired_ns) = wait(&mut says, hears) else {
+        return ExitCode::from(NOT_RUN);
+    };
+    // Whoever has started it may end from now on: what was begun goes on.
+    let _ = set_parent_process_death_signal(None);
+    let runs_ns = monotonic_ns();
+    let _ = write!(says, "fired {fired_ns}\nruns {runs_ns}\n");
+    let error = command.exec();
+    let _ = writeln!(says, "failed {error}");
+    ExitCode::from(NOT_RUN)
+}
+
+/// Waits on a thread of its own, and says when it was woken (ns).
+fn wait(says: &mut File, hears: File) -> Option<u64> {
+    let (tell, told) = mpsc::channel();
+    let (wake, woken) = mpsc::channel();
+    let (rank, ranked) = mpsc::channel();
+    let thread = thread::Builder::new().spawn(move || {
+        // Nobody is there to hear it if the other thread has ended.
+        let _ = rank.send(hurry());
+        let Ok(fires_ns) = told.recv() else {
+            return;
+        };
+        sleep_until(fires_ns);
+        let _ = wake.send(monotonic_ns());
+        // To end would take longer than all of this, with a priority that keeps others waiting who are
+        // due as well. The command, or the end of the process, takes this thread away.
+        loop {
+            thread::park();
+        }
+    });
+    thread.ok()?;
+    let real_time = ranked.recv().ok()?;
+    writeln!(says, "ready {}", u8::from(real_time)).ok()?;
+    let mut line = String::new();
+    BufReader::new(hears).read_line(&mut line).ok()?;
+    let fires_ns: u64 = line.trim().parse().ok()?;
+    tell.send(fires_ns).ok()?;
+    woken.recv().ok()
+}
+
+/// Gives this thread real-time priority, the least there is; says whether that is allowed.
+fn hurry() -> bool {
+    let fifo = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
+    set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, fifo).is_ok()
+}
+
+/// An absolute sleep does not add up what each wake-up costs; the last stretch is watched, since a
+/// wake-up comes late and never early.
+fn sleep_until(fires_ns: u64) {
+    let wakes_ns = fires_ns.saturating_sub(SPIN_NS);
+    let wakes = Timespec {
+        tv_sec: (wakes_ns / 1_000_000_000).cast_signed(),
+        tv_nsec: (wakes_ns % 1_000_000_000).cast_signed(),
+    };
+    // By default the kernel may be 50 us late to save wake-ups; where it refuses, it is.
+    let _ = set_current_timer_slack(NonZeroU64::new(1));
+    // A signal may wake it early; then it sleeps again.
+    while monotonic_ns() < wakes_ns {
+        if clock_nanosleep_absolute(ClockId::Monotonic, &wakes).is_ok() {
+            break;
+        }
+    }
+    while monotonic_ns() < fires_ns {
+        std::hint::spin_loop();
+    }
+}
+
+/// Says when a line came, on the machine's raw clock (ns), and a while later, so that the others who are
+/// released at the same time find a processor.
+pub(crate) fn witness_main() -> ExitCode {
+    let mut byte = [0];
+    let read = io::stdin().lock().read(&mut byte);
+    let released_ns = raw_ns();
+    thread::sleep(Duration::from_millis(200));
+    if !matches!(read, Ok(1)) {
+        return ExitCode::FAILURE;
+    }
+    println!("{released_ns}");
+    ExitCode::SUCCESS
+}
