@@ -28,7 +28,9 @@ impl Timekeeper {
             && let Some(followed) = self.followed
             && let Some(source) = self.sources.get(&followed)
         {
-            self.slept_ns = 0;
+            if self.clock.filter().heard_ns() > Some(self.steady_since_ns) {
+                self.slept_ns = 0;
+            }
             self.told_epoch = source.of.or(self.told_epoch);
             self.told_line = source.line.or(self.told_line);
         }
@@ -49,6 +51,7 @@ impl Timekeeper {
         self.turn += 1;
         self.followed = None;
         self.told_line = Some(self.election.epoch());
+        let slept_ns = core::mem::take(&mut self.slept_ns);
         let goes_on = self.config.fault != Some(Fault::TimelineRestarted);
         if goes_on && self.clock.lead(self.turn, now_ns) {
             self.inherited = Upstream {
@@ -56,10 +59,11 @@ impl Timekeeper {
                 deviation_ns: known.map_or(apart_ns, |told| told.deviation_ns as f64),
             };
             // Nobody could tell what time it is since this machine slept: it passed all the same.
-            self.clock.pass(core::mem::take(&mut self.slept_ns));
+            self.clock.pass(slept_ns);
         } else {
             let remembered = self.remembered.as_ref();
-            let begins_ns = remembered.map_or(wall_ns, |known| known.begins_ns(wall_ns));
+            let begins_ns =
+                remembered.map_or(wall_ns, |known| known.begins_ns(wall_ns, self.alone));
             self.clock = ClusterClock::founding(self.turn, now_ns, begins_ns);
             self.clock.set_asymmetry_ns(limits::WAKE_UP_NS);
             self.inherited = Upstream::default();
@@ -83,6 +87,7 @@ impl Timekeeper {
         let announced = self.peers.get(&node).and_then(|known| known.announced);
         self.turn += 1;
         let stands_on = self.told_line;
+        let steady_since_ns = self.steady_since_ns;
         let source = self.source(node, now_ns, limits::BURST);
         source.burst = limits::BURST;
         source.asks_at_ns = now_ns;
@@ -90,7 +95,9 @@ impl Timekeeper {
         source.odd_since_ns = None;
         // What was measured on another timeline says nothing about this one.
         let same = source.line == stands_on;
-        let known = source.sound(now_ns).filter(|_| same);
+        // Nor what was measured before this machine slept or its clock jumped.
+        let since = source.heard_ns > Some(steady_since_ns);
+        let known = source.sound(now_ns).filter(|_| same && since);
         let known = known.map(|_| source.filter.clone());
         let Some(filter) = known else {
             let fresh = source.filter.taken() == 0;

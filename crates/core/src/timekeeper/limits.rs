@@ -47,6 +47,11 @@ pub const WAKE_UP_NS: u64 = 100_000;
 /// Whose told time is further than this from its best guess is not ready to lead, ns: its followers
 /// would have to go the rest of the way back.
 pub const LEFT_NS_MAX: u64 = 1_000_000;
+/// Where the told time is further than this from the best guess, ns, nodes stamp by that.
+pub const TOLD_FAR_NS: u64 = 500_000_000;
+/// By so much the wall clock of a node that leads alone runs ahead at once where the machine was
+/// stopped without any steady clock counting it, or its clock put right, ns.
+pub const WALL_LEAP_NS: u64 = 2_000_000_000;
 /// From so many leaders on their measurements of one another are put together: with fewer nobody can
 /// tell which of two ways is uneven.
 pub const MESH_LEADERS_MIN: usize = 5;

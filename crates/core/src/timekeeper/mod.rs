@@ -136,7 +136,11 @@ pub struct Timekeeper {
     steady_since_ns: u64,
     /// How much time the steady clock has not counted since anybody else could tell (ns).
     slept_ns: u64,
+    /// Nobody else was ever there when it began.
+    alone: bool,
     wall_ns: u64,
+    /// Local time and wall clock at the last look.
+    looked: Option<(u64, u64)>,
     chance: u64,
     counters: Counters,
     /// What an earlier process knew.
@@ -177,7 +181,9 @@ impl Timekeeper {
             told_line: None,
             steady_since_ns: local_ns,
             slept_ns: 0,
+            alone,
             wall_ns: 0,
+            looked: None,
             chance: config.seed,
             counters: Counters::default(),
             remembered: None,
@@ -240,6 +246,7 @@ impl Timekeeper {
     /// Looks whether the machine's clock has jumped, or the machine slept: to be asked before a time is
     /// told or a datagram is taken, since until the next tick a jumped clock would say that it is sure.
     pub fn look(&mut self, clocks: Clocks) {
+        let looked = self.looked.replace((clocks.local_ns, clocks.wall_ns));
         if let Some(jump) = self.witness.read(clocks.local_ns, clocks.second_ns) {
             self.counters.jumps += 1;
             self.steady_since_ns = clocks.local_ns;
@@ -247,6 +254,17 @@ impl Timekeeper {
             self.slept_ns = self.slept_ns.saturating_add(slept_ns);
             self.clock.noticed(jump);
             self.election.resign(clocks.local_ns);
+        } else if let Some((local_ns, wall_ns)) = looked.filter(|_| self.peers.is_empty()) {
+            // A virtual machine that was stopped: no steady clock counted that, and the host has put
+            // the wall clock right.
+            let passed_ns = clocks.local_ns.saturating_sub(local_ns);
+            let ahead_ns = clocks
+                .wall_ns
+                .saturating_sub(wall_ns)
+                .saturating_sub(passed_ns);
+            if ahead_ns > limits::WALL_LEAP_NS {
+                self.clock.pass(ahead_ns);
+            }
         }
     }
 

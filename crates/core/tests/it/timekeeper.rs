@@ -2,8 +2,8 @@
 
 use unisono_core::election::{Class, Epoch, Role, limits as election};
 use unisono_core::timekeeper::{
-    Answer, Clocks, Config, Counters, Differences, Frame, Measured, Outgoing, Peer, Timekeeper,
-    limits,
+    Answer, Clocks, Config, Counters, Differences, Frame, Measured, Outgoing, Peer, Remembered,
+    Timekeeper, limits,
 };
 use unisono_model::NodeId;
 
@@ -444,6 +444,73 @@ fn whoever_leads_alone_has_slept_when_it_slept() {
     }
     assert_eq!(lone.role(), Role::ClusterLeader);
     assert_eq!(told_ns, before_ns + 1_900 * 20 * MS + night_ns);
+}
+
+/// What a follower had measured before it slept counted as news of the time after: it led on, the night
+/// behind and sure of it.
+#[test]
+fn a_follower_that_wakes_up_alone_has_slept_as_well() {
+    let mut pair = Pair::new();
+    pair.run(5_000);
+    let night_ns = 8 * 3_600_000 * MS;
+    let local_ns = FOLLOWER_NS + pair.now_ns;
+    let before_ns = pair.follower.time(local_ns, 0).0;
+    pair.follower.set_peers([]);
+    let mut now = clocks(FOLLOWER_NS, pair.now_ns);
+    now.second_ns += night_ns;
+    pair.follower.look(now);
+    let (_, unsure_ns) = pair.follower.time(now.local_ns, 0);
+    assert!(
+        unsure_ns >= Some(night_ns),
+        "nobody has said yet what time it is"
+    );
+    for _ in 0..3_000 {
+        now.local_ns += 20 * MS;
+        now.second_ns += 20 * MS;
+        pair.follower.tick(now, &mut Vec::new());
+    }
+    assert_eq!(pair.follower.role(), Role::ClusterLeader);
+    let (time_ns, unsure_ns) = pair.follower.time(now.local_ns, 0);
+    let expected_ns = before_ns + 3_000 * 20 * MS + night_ns;
+    assert!(time_ns.abs_diff(expected_ns) < 10 * MS);
+    assert!(unsure_ns < Some(MS), "{unsure_ns:?}");
+}
+
+/// Of a virtual machine that is stopped no steady clock counts the time; its host puts the wall clock
+/// right.
+#[test]
+fn whoever_leads_alone_follows_a_wall_clock_that_leaps_ahead_and_none_that_goes_back() {
+    let mut lone = plane(1, LEADER_NS, true);
+    lone.set_peers([]);
+    let mut now = clocks(LEADER_NS, 20 * MS);
+    lone.tick(now, &mut Vec::new());
+    let (begun_ns, _) = lone.time(now.local_ns, now.wall_ns);
+    let mut step = |wall_ns: i64| {
+        now.local_ns += 20 * MS;
+        now.second_ns += 20 * MS;
+        now.wall_ns = (now.wall_ns + 20 * MS).saturating_add_signed(wall_ns);
+        lone.tick(now, &mut Vec::new());
+        lone.time(now.local_ns, now.wall_ns).0
+    };
+    let hour_ns = 3_600_000 * MS;
+    assert_eq!(step(hour_ns.cast_signed()), begun_ns + 20 * MS + hour_ns);
+    assert_eq!(step(-hour_ns.cast_signed()), begun_ns + 40 * MS + hour_ns);
+}
+
+/// A member that started again stamped by its wall clock before it had asked anybody: where that was an
+/// hour ahead of the cluster's time, its stamps were, and it refused writes for an hour.
+#[test]
+fn before_anybody_was_asked_the_wall_clock_is_as_far_off_as_it_was() {
+    let mut next = plane(2, FOLLOWER_NS, false);
+    assert_eq!(next.time(FOLLOWER_NS, WALL_NS), (WALL_NS, None));
+    let hour_ns = 3_600_000 * MS;
+    next.remember(Remembered {
+        reached_ns: WALL_NS - hour_ns,
+        wall_ns: WALL_NS,
+        sources: Vec::new(),
+    });
+    let later_ns = WALL_NS + 5_000 * MS;
+    assert_eq!(next.time(FOLLOWER_NS, later_ns), (later_ns - hour_ns, None));
 }
 
 /// A machine without a battery began in the year before, and its wall clock was put right later: after

@@ -360,8 +360,9 @@ fn cluster_clock(clock: &Clock, findings: &mut Findings) {
     if apart_s.abs() > APART_S {
         let way = if apart_s < 0.0 { "behind" } else { "ahead of" };
         let detail = format!("{:.0} s {way} the clock of this machine", apart_s.abs());
-        let hint = "it is what the founder's clock showed at the first start. If that was wrong and \
-            behind, stop all nodes and start the founder first; if this machine's is wrong, set it";
+        let hint = "it is what the founder's clock showed at the first start. If this machine's is wrong, \
+            set it; if the cluster's is and is behind, stop all nodes, remove `caches/timing` in their \
+            directories, and start the founder first";
         return findings.add(what, State::Poor, detail, hint);
     }
     match clock.state {

@@ -2,7 +2,7 @@
 //! known, and a steady one. A test may make them wrong.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crate::timing::Timing;
 
@@ -30,9 +30,8 @@ impl Clock {
     /// (ns, three sigma). Before the cluster's time is known, what the wall clock shows, of which
     /// nobody knows. May jump.
     pub(crate) fn time(&self) -> (u64, Option<u64>) {
-        let told = self.timing.time();
-        let now = told.map_or_else(wall, |(time_ns, _)| Duration::from_nanos(time_ns));
-        (self.wronged_ns(now), told.map(|(_, unsure_ns)| unsure_ns))
+        let (time_ns, unsure_ns) = self.timing.time();
+        (self.wronged_ns(time_ns), unsure_ns)
     }
 
     /// Nanoseconds since the Unix epoch: only the time of [`Self::time`].
@@ -40,12 +39,11 @@ impl Clock {
         self.time().0
     }
 
-    fn wronged_ns(&self, now: Duration) -> u64 {
+    fn wronged_ns(&self, time_ns: u64) -> u64 {
         let offset = i128::from(self.offset_ms.load(Ordering::Relaxed)) * 1_000_000;
         let drift = i128::from(self.drift_ppm.load(Ordering::Relaxed));
         let elapsed = i128::try_from(self.started.elapsed().as_nanos()).unwrap_or(i128::MAX);
-        let now = i128::try_from(now.as_nanos()).unwrap_or(i128::MAX);
-        let shown = now + offset + elapsed * drift / 1_000_000;
+        let shown = i128::from(time_ns) + offset + elapsed * drift / 1_000_000;
         u64::try_from(shown.max(0)).unwrap_or(u64::MAX)
     }
 
@@ -74,9 +72,4 @@ impl Clock {
     pub(crate) fn set_drift_ppm(&self, drift_ppm: i64) {
         self.drift_ppm.store(drift_ppm, Ordering::Relaxed);
     }
-}
-
-fn wall() -> Duration {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default()
 }

@@ -104,13 +104,13 @@ impl Timing {
         }
     }
 
-    /// What time it is, in ns since the Unix epoch, and how far that may be off (ns, three sigma);
-    /// nothing before the cluster's time is known.
-    pub(crate) fn time(&self) -> Option<(u64, u64)> {
+    /// What time the node goes by, in ns since the Unix epoch, and how far that may be off the
+    /// cluster's (ns, three sigma); the latter is nothing before the cluster's time is known.
+    pub(crate) fn time(&self) -> (u64, Option<u64>) {
         let mut plane = self.lock();
-        plane.look(self.clock.read());
-        let reading = plane.now(self.clock.local_ns(monotonic_ns()))?;
-        Some((reading.estimate_ns, reading.reach_ns()))
+        let clocks = self.clock.read();
+        plane.look(clocks);
+        plane.time(clocks.local_ns, clocks.wall_ns)
     }
 
     /// The plane's figures as Prometheus text.
