@@ -13,6 +13,7 @@ const MS: u64 = 1_000_000;
 
 /// A machine's knowledge of the cluster's time, which here is the true one.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_field_names, reason = "units stand last")]
 pub struct Discipline {
     /// How long after a start nothing is known (ns).
     settles_ns: u64,

@@ -35,7 +35,7 @@ impl Node {
         if self.clock_unsure(context.now_ms()) {
             return Err(clock_jumped());
         }
-        if let Some(unsure_ms) = self.time_unknown_ms(context) {
+        if let Some(unsure_ms) = Self::time_unknown_ms(context) {
             return Err(time_unknown(unsure_ms));
         }
         if let Some(ahead_ms) = self.stamps_ahead_ms(context) {
@@ -89,7 +89,7 @@ impl Node {
 
     /// By how much the time may be off (ms), if that is too much: the machine has slept, its clock has
     /// jumped, or it has followed nobody for very long. Whoever is alone leads soon, and is sure.
-    pub(super) fn time_unknown_ms(&self, context: &Context<'_>) -> Option<u64> {
+    pub(super) fn time_unknown_ms(context: &Context<'_>) -> Option<u64> {
         let unsure_ms = context.unsure_ns? / 1_000_000;
         (unsure_ms > unisono_model::limits::STAMP_AHEAD_MS_MAX).then_some(unsure_ms)
     }

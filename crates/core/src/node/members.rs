@@ -131,7 +131,7 @@ impl Node {
         let good = unisono_model::check::action(&Action::Admit(admit.clone())).is_ok();
         let off = self.clock_off().is_some()
             || self.clock_unsure(context.now_ms())
-            || self.time_unknown_ms(context).is_some()
+            || Self::time_unknown_ms(context).is_some()
             || self.stamped_ahead_ms(context).is_some();
         if from != admit.node || !good || !self.is_member() || off {
             return;

@@ -131,16 +131,18 @@ impl Node {
             Frame::Want { orchestra, logs } => self.serve(from, orchestra, &logs, out),
             Frame::Header(theirs) => self.compare_header(context, from, theirs, out),
             Frame::Join(admit) => self.asked_to_admit(context, from, admit, out),
-            Frame::Swim(message) => {
-                let mut advice = Vec::new();
-                self.gossip
-                    .on_message(context.monotonic_ns, &message.0, &mut advice);
-                self.heed(advice, out);
-            }
+            Frame::Swim(message) => self.take_gossip(context, &message.0, out),
             Frame::Keep { orchestra, logs } => self.asked_to_keep(from, orchestra, &logs, out),
             Frame::Kept { question } => self.note_kept(context, from, question, out),
             Frame::Relay { .. } => {}
         }
+    }
+
+    fn take_gossip(&mut self, context: &Context<'_>, message: &[u8], out: &mut Vec<Output>) {
+        let mut advice = Vec::new();
+        self.gossip
+            .on_message(context.monotonic_ns, message, &mut advice);
+        self.heed(advice, out);
     }
 
     /// Carriage for bundles of a peer. Gives back the bytes of those that were new.

@@ -418,6 +418,16 @@ impl Node {
             out.push(Output::Restart { reason });
             return;
         }
+        self.go_on_after(context, orchestra, out);
+    }
+
+    /// What waited for views to be folded again.
+    fn go_on_after(
+        &mut self,
+        context: &mut Context<'_>,
+        orchestra: OrchestraId,
+        out: &mut Vec<Output>,
+    ) {
         self.stand_on_members();
         // The walk may have shown that it began with wrong knowledge: until the next has ended, nobody
         // is answered.

@@ -53,8 +53,8 @@ impl Node {
             renewals: 0,
             region: config.region.clone(),
         };
-        let gossip = Membership::new(identity, context.rng.next_u64());
         let mut started = Self {
+            gossip: Membership::new(identity, context.rng.next_u64()),
             config,
             key,
             me,
@@ -70,7 +70,6 @@ impl Node {
             waiters: Vec::new(),
             jobs: Jobs::default(),
             peers: BTreeMap::new(),
-            gossip,
             windows: super::door::Windows::default(),
             expulsions: super::expulsion::Expulsions::default(),
             held_keys: BTreeMap::new(),

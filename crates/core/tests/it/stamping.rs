@@ -29,8 +29,8 @@ fn cluster(count: usize) -> Loop {
 
 /// Nodes hold the keys of their agents: one at each.
 fn enrol(world: &mut Loop, count: usize) {
-    for index in 0..count {
-        world.enrol(index, AGENTS[index]);
+    for (index, agent) in AGENTS.iter().take(count).enumerate() {
+        world.enrol(index, agent);
     }
     world.run_ms(3_000);
 }

@@ -83,9 +83,8 @@ impl Line {
     pub(super) fn raw_at(&self, cluster_ns: u64) -> u64 {
         let ahead = |at: u64| cluster_ns.cast_signed() - self.at(at).cast_signed();
         let first = self.to.raw_ns;
-        // The rate is off by some millionths, so the second step is exact.
-        let second = first.saturating_add_signed(ahead(first));
-        second.saturating_add_signed(ahead(second))
+        // The rate is off by some millionths, so each step leaves so small a part of what is left.
+        (0..3).fold(first, |at, _| at.saturating_add_signed(ahead(at)))
     }
 }
 

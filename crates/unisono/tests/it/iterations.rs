@@ -142,7 +142,7 @@ fn what_is_given_back_is_held_against_what_its_agents_signed() {
     let told = node.fails(&place, 8, &["recover", "2", "--against", "early"]);
     assert_eq!(told["code"], "not_signed");
     assert!(
-        told["detail"]
+        told["error"]
             .as_str()
             .unwrap()
             .contains("does not stand there"),

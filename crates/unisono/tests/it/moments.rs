@@ -186,7 +186,7 @@ fn a_field_that_two_wrote_at_once_shows_what_its_setting_says() {
     }
     let refused = node.fails(
         &place,
-        3,
+        2,
         &["settings", "set", "title_conflict=9", "--as", "ada"],
     );
     assert!(
