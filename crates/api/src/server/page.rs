@@ -37,6 +37,19 @@ impl Page {
         })
     }
 
+    /// The page of a list that is in the order of its names, and where there are more, the name of its
+    /// last item. What a page continues may have gone.
+    pub(crate) fn cut_ordered<T>(
+        mut self,
+        mut items: Vec<T>,
+        name: impl Fn(&T) -> String,
+    ) -> Result<(Vec<T>, Option<String>), Refusal> {
+        if let Some(after) = self.after.take() {
+            items.retain(|item| name(item) > after);
+        }
+        self.cut(items, name)
+    }
+
     /// The page, and where there are more, the name of its last item. What a page continues must be
     /// there: without it nobody could say where to go on, and items would be missed or told twice.
     pub(crate) fn cut<T>(

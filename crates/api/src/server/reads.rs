@@ -91,7 +91,7 @@ pub(crate) async fn agents(
     let View::Agents(views) = view else {
         return Err(Refusal::mismatch());
     };
-    let (views, next_after) = page.cut(views, |view| view.agent.to_string())?;
+    let (views, next_after) = page.cut_ordered(views, |view| view.agent.to_string())?;
     let agents = views.into_iter().map(Into::into).collect();
     Ok(told.json(StatusCode::OK, &dto::Agents { agents, next_after }))
 }
@@ -112,7 +112,7 @@ pub(crate) async fn presence(
     let View::Presences(views) = view else {
         return Err(Refusal::mismatch());
     };
-    let (views, next_after) = page.cut(views, |view| view.agent.to_string())?;
+    let (views, next_after) = page.cut_ordered(views, |view| view.agent.to_string())?;
     let presence = views.into_iter().map(Into::into).collect();
     Ok(told.json(
         StatusCode::OK,
@@ -327,7 +327,7 @@ pub(crate) async fn claims(
     let View::Claims(views) = view else {
         return Err(Refusal::mismatch());
     };
-    let (views, next_after) = page.cut(views, |view| view.topic.clone())?;
+    let (views, next_after) = page.cut_ordered(views, |view| view.topic.clone())?;
     let claims = views.into_iter().map(Into::into).collect();
     Ok(told.json(StatusCode::OK, &dto::Claims { claims, next_after }))
 }

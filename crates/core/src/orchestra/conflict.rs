@@ -113,7 +113,8 @@ pub fn settle<'a>(heads: &[(Place, &'a FieldValue)], strategy: Strategy) -> Opti
         decided,
         fell_back: None,
     };
-    if heads.len() == 1 {
+    if heads.iter().all(|(_, value)| *value == first.1) {
+        // Who writes the same at once agrees.
         return Some(plain(first, true));
     }
     Some(match strategy {

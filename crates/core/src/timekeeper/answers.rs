@@ -96,12 +96,12 @@ impl Timekeeper {
             self.counters.refused_fenced += 1;
             return;
         }
-        if answer.correction_ns.unsigned_abs() > limits::CORRECTION_NS_MAX.unsigned_abs() {
+        // Who tells its own time has nothing to correct.
+        let own = answer.source.is_none() && answer.correction_ns != 0;
+        if own || answer.correction_ns.unsigned_abs() > limits::CORRECTION_NS_MAX.unsigned_abs() {
             self.counters.refused_impossible += 1;
             return;
         }
-        source.correction_ns = answer.correction_ns;
-        source.deviation_ns = answer.deviation_ns;
         source.round_trip_ns = Some(probe.round_trip_ns().unsigned_abs());
         source.of = Some(answer.of);
         let before = source.line.replace(answer.line);
@@ -115,6 +115,9 @@ impl Timekeeper {
                 source.restart();
             }
             let pushed = source.take(&probe, now_ns);
+            if pushed.is_ok() {
+                source.correct(answer, changed);
+            }
             self.count(from, pushed, received_ns);
             self.compare(from, now_ns);
         }
@@ -135,6 +138,7 @@ impl Timekeeper {
             self.counters.contradictions += 1;
             return;
         }
+        self.source(from, now_ns, 0).correct(answer, changed);
         let shift = self.shift_to(from);
         self.clock.set_shift(shift);
         let pushed = self.clock.push(probe);

@@ -136,7 +136,7 @@ pub struct Timekeeper {
     steady_since_ns: u64,
     /// How much time the steady clock has not counted since anybody else could tell (ns).
     slept_ns: u64,
-    /// Nobody else was ever there when it began.
+    /// Nobody else was ever there.
     alone: bool,
     wall_ns: u64,
     /// Local time and wall clock at the last look.
@@ -199,6 +199,7 @@ impl Timekeeper {
         let mut peers: Vec<(NodeId, Peer)> = peers.into_iter().collect();
         // A region's leader is followed in the region, so those stay where not all can.
         peers.sort_by_key(|(_, peer)| !peer.near);
+        self.alone &= peers.is_empty();
         for (node, peer) in peers.into_iter().take(limits::PEERS_MAX) {
             let fresh = Known {
                 peer,
@@ -254,7 +255,7 @@ impl Timekeeper {
             self.slept_ns = self.slept_ns.saturating_add(slept_ns);
             self.clock.noticed(jump);
             self.election.resign(clocks.local_ns);
-        } else if let Some((local_ns, wall_ns)) = looked.filter(|_| self.peers.is_empty()) {
+        } else if let Some((local_ns, wall_ns)) = looked.filter(|_| self.alone) {
             // A virtual machine that was stopped: no steady clock counted that, and the host has put
             // the wall clock right.
             let passed_ns = clocks.local_ns.saturating_sub(local_ns);

@@ -1,6 +1,6 @@
 //! One node whose clock is measured: what was asked, what came back, when to ask again.
 
-use super::limits;
+use super::{Answer, limits};
 use crate::election::Epoch;
 use crate::timing::{Estimate, Memory, News, OffsetFilter, Probe, ProbeError, ProbeLedger};
 
@@ -137,6 +137,23 @@ impl Source {
     pub(super) fn has_moved(&self, since_ns: u64) -> bool {
         let lately = |at_ns: u64| at_ns.saturating_add(limits::SOUND_FOR_NS) >= since_ns;
         self.odd_since_ns.is_some_and(lately) || self.gave_way_ns.is_some_and(lately)
+    }
+
+    /// Takes over what it adds to its direct time: all at once where that is the first word, or its time
+    /// another line, else no faster than an honest node changes it. Its direct time alone is looked at
+    /// for lies.
+    pub(super) fn correct(&mut self, answer: &Answer, changed: bool) {
+        let step_ns = answer.correction_ns.saturating_sub(self.correction_ns);
+        let first = changed || self.probes == 0;
+        let most_ns = if first {
+            i64::MAX
+        } else {
+            limits::MESH_STEP_NS
+        };
+        self.correction_ns = self
+            .correction_ns
+            .saturating_add(step_ns.clamp(-most_ns, most_ns));
+        self.deviation_ns = answer.deviation_ns;
     }
 
     /// What it shows, as far as it was measured well enough and lately.

@@ -41,7 +41,7 @@ pub(super) fn shown(values: &[(Place, FieldValue)], strategy: u64) -> Shown {
         decided,
     };
     let (first, last) = (&values[0], &values[values.len() - 1]);
-    if values.len() == 1 {
+    if values.iter().all(|(_, value)| *value == first.1) {
         return one(first, true);
     }
     match strategy {

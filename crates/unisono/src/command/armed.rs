@@ -104,16 +104,16 @@ enum Ready {
 }
 
 impl Armed {
-    /// Makes ready what can be; `soon` if there is no time for a process of its own.
+    /// Makes ready what can be in the time that is left; without any, the command is started at the time.
     ///
     /// # Errors
     /// Where a program that is to be released cannot be started.
-    pub(super) fn new(act: Act, soon: bool) -> io::Result<Self> {
+    pub(super) fn new(act: Act, time_left: Duration) -> io::Result<Self> {
         let ready = match act {
             Act::Nothing => Ready::Nothing,
-            Act::Run(words) if soon => Ready::Words(words),
+            Act::Run(words) if time_left.is_zero() => Ready::Words(words),
             // Where it cannot be done, the command is started when its time has come.
-            Act::Run(words) => process(&words).unwrap_or(Ready::Words(words)),
+            Act::Run(words) => process(&words, time_left).unwrap_or(Ready::Words(words)),
             Act::Release(words) => Ready::Waiting(command(&words).stdin(Stdio::piped()).spawn()?),
         };
         Ok(Self { ready })
@@ -182,7 +182,7 @@ fn release(mut child: Child, fires_ns: u64, target_ns: u64) -> Acted {
 
 /// Starts this program once more, as a process that becomes the command. It opens the two pipes by
 /// their place among this process's open files, so that the command inherits nothing but what it would.
-fn process(words: &[String]) -> Option<Ready> {
+fn process(words: &[String], time_left: Duration) -> Option<Ready> {
     let (says, its_word) = io::pipe().ok()?;
     let (its_ear, hears) = io::pipe().ok()?;
     let place = |number: i32| format!("/proc/{}/fd/{number}", std::process::id());
@@ -194,7 +194,7 @@ fn process(words: &[String]) -> Option<Ready> {
     let mut child = command.args(words).spawn().ok()?;
     let mut says = BufReader::new(says);
     let begun = Instant::now();
-    while begun.elapsed() < READY_WITHIN && matches!(child.try_wait(), Ok(None)) {
+    while begun.elapsed() < READY_WITHIN.min(time_left) && matches!(child.try_wait(), Ok(None)) {
         let mut looked = [PollFd::new(says.get_ref(), PollFlags::IN)];
         if !matches!(poll(&mut looked, Some(&LOOK)), Ok(1)) {
             continue;

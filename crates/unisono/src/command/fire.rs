@@ -85,7 +85,8 @@ pub(super) async fn at(
             .hint("--node names a node of this machine"));
     }
     let wait_ns = armed(&clock, target.at_ns).saturating_sub(asked_ns);
-    let waiting = Waiting::new(act, wait_ns < SOON_NS)?;
+    let left_ns = wait_ns.saturating_sub(SOON_NS);
+    let waiting = Waiting::new(act, Duration::from_nanos(left_ns))?;
     loop {
         let wait_ns = armed(&clock, target.at_ns).saturating_sub(monotonic_ns());
         if wait_ns <= 2 * ASK_AGAIN_NS {
@@ -178,14 +179,14 @@ struct Waiting {
 
 impl Waiting {
     /// Begins to make it ready.
-    fn new(act: Act, soon: bool) -> Result<Self, Failure> {
+    fn new(act: Act, time_left: Duration) -> Result<Self, Failure> {
         let thread = std::thread::Builder::new().name("fire".to_owned());
         let (times, when) = mpsc::channel();
         let (tell, done) = oneshot::channel();
         // The thread that starts a process has to live as long as that waits: its end would be taken
         // for the end of this program.
         let spawned = thread.spawn(move || {
-            let acted = Armed::new(act, soon).and_then(|armed| {
+            let acted = Armed::new(act, time_left).and_then(|armed| {
                 let (fires_ns, target_ns) = when.recv().map_err(io::Error::other)?;
                 Ok(armed.fire(fires_ns, target_ns))
             });

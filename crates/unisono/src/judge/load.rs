@@ -151,7 +151,7 @@ impl Told {
         let line = match done {
             Ok(recorded) => {
                 let claim = recorded.claim.map(|claim| {
-                    json!({ "topic": claim.topic, "status": claim.status, "token": claim.token.stamp.to_string() })
+                    json!({ "claim": claim.claim, "topic": claim.topic, "status": claim.status, "token": claim.token.stamp.to_string() })
                 });
                 json!({
                     "event": "ok",

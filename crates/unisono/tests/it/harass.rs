@@ -191,3 +191,38 @@ fn record_of(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once("\"record\":\"")?;
     rest.split('"').next()
 }
+
+/// The judge wanted to know which claim a client was told of, and the lines of `load` did not say: every
+/// run of the chaos laboratory ended there.
+#[test]
+fn what_a_load_was_told_is_judged() {
+    let place = Place::new();
+    let served = place.path("served.jsonl");
+    let served = served.to_str().unwrap();
+    let node = place.serve("node", &["--history", served]);
+    let told = place.path("told.jsonl");
+    let told = told.to_str().unwrap();
+    let load = [
+        "load",
+        "--writers",
+        "2",
+        "--seconds",
+        "2",
+        "--history",
+        told,
+    ];
+    let said = place.run(&[&load[..], &["--node", &node.url]].concat());
+    assert_eq!(said.code, 0, "{}", said.err);
+    let lines = std::fs::read_to_string(told).unwrap();
+    assert!(
+        lines.contains("\"status\":\"confirmed\""),
+        "a claim is among them"
+    );
+    let dump = place.run(&["dump", "--node", &node.url]);
+    let file = place.path("dump.ndjson");
+    std::fs::write(&file, &dump.out).unwrap();
+    let dumped = file.to_str().unwrap();
+    let judge = ["judge", "--history", told, served, "--dump", dumped];
+    let said = place.run(&judge);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+}
