@@ -264,7 +264,7 @@ fn a_correction_beyond_every_way_and_too_many_differences_are_refused() {
     }
     assert_eq!(
         pair.counted().refused_impossible,
-        before.refused_impossible + 3
+        before.refused_impossible + 4
     );
     for (many, refused) in [(limits::OTHERS_MAX, 0), (limits::OTHERS_MAX + 1, 1)] {
         let measured = Measured {

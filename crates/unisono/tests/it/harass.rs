@@ -197,6 +197,7 @@ fn record_of(line: &str) -> Option<&str> {
 #[test]
 fn what_a_load_was_told_is_judged() {
     let place = Place::new();
+    place.found("node");
     let served = place.path("served.jsonl");
     let served = served.to_str().unwrap();
     let node = place.serve("node", &["--history", served]);
