@@ -14,14 +14,15 @@ use unisono_core::orchestra::view::{DecisionsWanted, View};
 use unisono_core::orchestra::{Folds, Reading};
 use unisono_core::replication::Cursor;
 use unisono_model::{
-    Action, AgentId, Code, Decide, DecideKind, FenceTarget, FieldChange, FieldValue, Importance,
-    Mark, NodeId, OrchestraId, Presence, Reviewed, Rollback, Setting, Signal, SignalKind, Stamp,
-    Status, TaskChange, TaskStatus, Urgency,
+    Action, AgentId, Code, FenceTarget, FieldChange, FieldValue, Mark, NodeId, OrchestraId,
+    Presence, Reviewed, Rollback, Setting, Signal, SignalKind, Stamp, Status, TaskChange,
+    TaskStatus, Urgency,
 };
 
 use crate::capability::NOW_MS;
 use crate::folds::NobodyLate;
 use crate::loopback::{CLUSTER, Loop};
+use crate::rollback::decide;
 use crate::trust;
 
 fn task(name: &str, value: FieldValue) -> Action {
@@ -49,20 +50,6 @@ fn mark(text: &str) -> Action {
         tags: Vec::new(),
         evidence: Vec::new(),
     })
-}
-
-fn decide(topic: &str) -> Action {
-    Action::Decide(Box::new(Decide {
-        kind: DecideKind::Decision,
-        topic: topic.into(),
-        question: String::new(),
-        text: "so".into(),
-        reason: String::new(),
-        importance: Importance::High,
-        confidence_permille: 900,
-        rejected: Vec::new(),
-        supersedes: Vec::new(),
-    }))
 }
 
 fn emit(kind: SignalKind, topic: &str) -> Action {

@@ -29,7 +29,8 @@ fn made(number: u64, agent: u8, at_ms: u64, action: Action) -> Fact {
     fact
 }
 
-fn task(name: &str) -> Action {
+/// A task that is made.
+pub(crate) fn task(name: &str) -> Action {
     Action::Task(TaskChange {
         task: name.into(),
         fields: vec![FieldChange {
@@ -40,7 +41,8 @@ fn task(name: &str) -> Action {
     })
 }
 
-fn decide(topic: &str) -> Action {
+/// A decision that is made.
+pub(crate) fn decide(topic: &str) -> Action {
     Action::Decide(Box::new(Decide {
         kind: DecideKind::Decision,
         topic: topic.into(),

@@ -5,9 +5,10 @@
 use unisono_core::node::{Ask, Input, Promise, Question, Ticket};
 use unisono_core::orchestra::view::View;
 use unisono_core::replication::Cursor;
-use unisono_model::{Action, Code, FieldChange, FieldValue, OrchestraId, Stamp, TaskChange};
+use unisono_model::{Action, Code, OrchestraId, Stamp};
 
 use crate::loopback::{CLUSTER, Loop};
+use crate::rollback::task;
 
 const MS: u64 = 1_000_000;
 const AGENTS: [&str; 3] = ["ada", "blaise", "colette"];
@@ -33,17 +34,6 @@ fn enrol(world: &mut Loop, count: usize) {
         world.enrol(index, agent);
     }
     world.run_ms(3_000);
-}
-
-fn task(name: &str) -> Action {
-    Action::Task(TaskChange {
-        task: name.into(),
-        fields: vec![FieldChange {
-            value: FieldValue::Created("bug".into()),
-            replaces: Vec::new(),
-        }],
-        evidence: None,
-    })
 }
 
 fn tasks(world: &mut Loop, index: usize) -> Vec<String> {

@@ -13,10 +13,7 @@ fn body(node: &Process, path: &str) -> Value {
 #[test]
 fn each_of_the_ten_addresses_is_its_route() {
     let place = Place::new();
-    let node = place
-        .start("up", "lab", "127.0.0.1:0", "127.0.0.1:0", &[])
-        .ok()
-        .unwrap();
+    let node = place.up();
     let ask = |words: &[&str]| node.json(&place, words);
     ask(&["agent", "enrol", "ada", "--role", "maker"]);
     let mark = ask(&["mark", "make", "made it", "--about", "index", "--as", "ada"]);
@@ -85,10 +82,7 @@ fn each_of_the_ten_addresses_is_its_route() {
 #[test]
 fn other_addresses_are_refused_with_the_list() {
     let place = Place::new();
-    let node = place
-        .start("up", "lab", "127.0.0.1:0", "127.0.0.1:0", &[])
-        .ok()
-        .unwrap();
+    let node = place.up();
     let base = "/v1/orchestras/main/address";
     for path in ["self.orchestra.soul", "time.orchestra.history.soon", "x"] {
         let (status, text) = node.get(&format!("{base}/{path}"));

@@ -5,10 +5,7 @@ use serde_json::Value;
 use crate::process::{Place, Process};
 
 fn node(place: &Place) -> Process {
-    place
-        .start("up", "lab", "127.0.0.1:0", "127.0.0.1:0", &[])
-        .ok()
-        .unwrap()
+    place.up()
 }
 
 #[test]

@@ -8,10 +8,7 @@ use unisono_api::dto::Beat;
 use crate::process::{Place, Process};
 
 fn alone(place: &Place) -> Process {
-    let node = place
-        .start("up", "lab", "127.0.0.1:0", "127.0.0.1:0", &[])
-        .ok()
-        .unwrap();
+    let node = place.up();
     for agent in ["ada", "eve", "bob"] {
         node.json(place, &["agent", "enrol", agent]);
     }

@@ -12,10 +12,7 @@ const READY_WITHIN: Duration = Duration::from_secs(3);
 fn one_command_in_an_empty_directory_serves_an_orchestra() {
     let place = Place::new();
     let started = Instant::now();
-    let node = place
-        .start("up", "lab", "127.0.0.1:0", "127.0.0.1:0", &[])
-        .ok()
-        .unwrap();
+    let node = place.up();
     let took = started.elapsed();
     assert!(took < READY_WITHIN, "ready after {took:?}");
     let state = node.json(&place, &["state"]);
@@ -42,10 +39,7 @@ fn one_command_in_an_empty_directory_serves_an_orchestra() {
 #[test]
 fn up_again_goes_on_where_it_was() {
     let place = Place::new();
-    let node = place
-        .start("up", "lab", "127.0.0.1:0", "127.0.0.1:0", &[])
-        .ok()
-        .unwrap();
+    let node = place.up();
     node.json(&place, &["agent", "enrol", "ada"]);
     node.json(
         &place,
@@ -53,10 +47,7 @@ fn up_again_goes_on_where_it_was() {
     );
     let before = node.json(&place, &["agent", "list"]);
     assert_eq!(node.stop(), 0);
-    let node = place
-        .start("up", "lab", "127.0.0.1:0", "127.0.0.1:0", &[])
-        .ok()
-        .unwrap();
+    let node = place.up();
     let after = node.json(&place, &["agent", "list"]);
     let names = |answer: &serde_json::Value| {
         let agents = answer["agents"].as_array().unwrap();

@@ -7,10 +7,7 @@ use crate::process::{Place, Process};
 /// A node on which a maker and a player go through some iterations; in the first something is
 /// decided that nobody may forget.
 fn played(place: &Place, iterations: u32) -> Process {
-    let node = place
-        .start("up", "lab", "127.0.0.1:0", "127.0.0.1:0", &[])
-        .ok()
-        .unwrap();
+    let node = place.up();
     let ask = |words: &[&str]| node.json(place, words);
     ask(&["agent", "enrol", "ada", "--role", "maker"]);
     ask(&["agent", "enrol", "pia", "--role", "player"]);

@@ -60,10 +60,7 @@ fn by_hand(place: &Place) {
 }
 
 fn node(place: &Place) -> Process {
-    place
-        .start("up", "lab", "127.0.0.1:0", "127.0.0.1:0", &[])
-        .ok()
-        .unwrap()
+    place.up()
 }
 
 /// A file of a directory without what is new with each import: times, and names of marks.

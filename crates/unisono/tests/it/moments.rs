@@ -6,10 +6,7 @@ use serde_json::{Value, json};
 use crate::process::{Place, Process};
 
 fn started(place: &Place) -> Process {
-    place
-        .start("up", "lab", "127.0.0.1:0", "127.0.0.1:0", &[])
-        .ok()
-        .unwrap()
+    place.up()
 }
 
 /// Every GET of the OpenAPI document below an orchestra, asked as of an earlier moment: it answers as

@@ -93,6 +93,13 @@ impl Place {
             .unwrap()
     }
 
+    /// Begins a cluster of one node in `lab`, as whoever tries the program does.
+    pub(crate) fn up(&self) -> Process {
+        self.start("up", "lab", "127.0.0.1:0", "127.0.0.1:0", &[])
+            .ok()
+            .unwrap()
+    }
+
     /// Serves a directory; the process that ends before it is ready is an error with what it said.
     pub(crate) fn start(
         &self,

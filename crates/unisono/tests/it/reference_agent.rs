@@ -10,10 +10,7 @@ use crate::process::Place;
 #[test]
 fn the_reference_agent_works_yields_and_completes() {
     let place = Place::new();
-    let node = place
-        .start("up", "lab", "127.0.0.1:0", "127.0.0.1:0", &[])
-        .ok()
-        .unwrap();
+    let node = place.up();
     let ask = |words: &[&str]| node.json(&place, words);
     ask(&["agent", "enrol", "eve"]);
     ask(&[

@@ -7,10 +7,7 @@ use crate::process::Place;
 #[test]
 fn an_orchestra_goes_back_and_shows_what_it_set_aside() {
     let place = Place::new();
-    let node = place
-        .start("up", "lab", "127.0.0.1:0", "127.0.0.1:0", &[])
-        .ok()
-        .unwrap();
+    let node = place.up();
     let ask = |words: &[&str]| node.json(&place, words);
     ask(&["agent", "enrol", "ada"]);
     ask(&["decide", "storage", "one file a segment", "--as", "ada"]);
