@@ -29,7 +29,7 @@ impl From<Stamp> for Moment {
 
 /// The text is neither a stamp nor a time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("neither a stamp (16 hexadecimal characters) nor a time (RFC 3339) since 1970")]
+#[error("neither a stamp (16 hexadecimal characters) nor a time (RFC 3339) from 1970 to 2106")]
 pub struct BadMoment;
 
 /// Reads a stamp from 16 hexadecimal characters, or from an RFC 3339 time.

@@ -251,16 +251,17 @@ fn setting(text: &str) -> Result<(SettingWord, u64), String> {
     let (name, value) = text.split_once('=').ok_or("NAME=NUMBER is wanted")?;
     let name: SettingWord = word(name)?;
     let strategies = ["ask", "first", "last", "merge"];
+    let mut wanted = "a number";
     if Setting::from(name).is_conflict() {
         let named = strategies.iter().position(|one| *one == value);
         if let Some(number) = named {
             return Ok((name, number as u64));
         }
+        wanted = "ask, first, last or merge";
     }
-    let value = value
-        .parse()
-        .map_err(|_| format!("{value:?} is no number"))?;
-    Ok((name, value))
+    let number = value.parse();
+    let number = number.map_err(|_| format!("{value:?} is not {wanted}"))?;
+    Ok((name, number))
 }
 
 fn standard_input() -> Result<String, Failure> {
