@@ -111,6 +111,27 @@ struct Sitting {
     heard_ns: u64,
 }
 
+/// Since when, and until when, another leader's claims were heard. Of one that was cut off meanwhile
+/// nothing could be measured: whoever then counted from the first time would decide on the spot.
+#[derive(Clone, Copy, Debug)]
+struct Unbroken {
+    since_ns: u64,
+    last_ns: u64,
+}
+
+impl Unbroken {
+    /// Counts a claim that is heard now; says for how long they have come without a gap, ns.
+    fn hear(heard: &mut Option<Self>, now_ns: u64) -> u64 {
+        let fresh = |one: &Self| now_ns.saturating_sub(one.last_ns) <= limits::FOLLOWER_NS;
+        let since_ns = heard.filter(fresh).map_or(now_ns, |one| one.since_ns);
+        *heard = Some(Self {
+            since_ns,
+            last_ns: now_ns,
+        });
+        now_ns.saturating_sub(since_ns)
+    }
+}
+
 /// The contest of one scope.
 #[derive(Clone, Debug)]
 pub struct Contest {
@@ -136,8 +157,10 @@ pub struct Contest {
     vacant_since_ns: u64,
     listens_until_ns: u64,
     better_since_ns: Option<u64>,
-    weighs_since_ns: Option<u64>,
-    defers_since_ns: Option<u64>,
+    /// Another leader, while this node leads.
+    weighs: Option<Unbroken>,
+    /// Another leader, while this node follows one that is there.
+    defers: Option<Unbroken>,
     /// How often in a row it went on over another leader, and when last.
     insisted: (u8, u64),
     ticked_ns: Option<u64>,
@@ -163,8 +186,8 @@ impl Contest {
             vacant_since_ns: 0,
             listens_until_ns,
             better_since_ns: None,
-            weighs_since_ns: None,
-            defers_since_ns: None,
+            weighs: None,
+            defers: None,
             insisted: (0, 0),
             ticked_ns: None,
         }
@@ -413,8 +436,8 @@ impl Contest {
     fn lead(&mut self, epoch: Epoch, own: Candidate, unseats: Option<Epoch>) -> Change {
         self.epoch = epoch;
         self.better_since_ns = None;
-        self.weighs_since_ns = None;
-        self.defers_since_ns = None;
+        self.weighs = None;
+        self.defers = None;
         self.sitting = Some(Sitting {
             claim: Claim {
                 leader: self.me,
@@ -435,8 +458,8 @@ impl Contest {
         self.epoch = claim.epoch;
         self.heard = (claim.epoch, claim.beat);
         self.better_since_ns = None;
-        self.weighs_since_ns = None;
-        self.defers_since_ns = None;
+        self.weighs = None;
+        self.defers = None;
         self.sitting = Some(Sitting {
             claim: *claim,
             heard_ns,
@@ -447,8 +470,8 @@ impl Contest {
     fn vacate(&mut self, now_ns: u64) {
         self.sitting = None;
         self.better_since_ns = None;
-        self.weighs_since_ns = None;
-        self.defers_since_ns = None;
+        self.weighs = None;
+        self.defers = None;
         self.lost = None;
         self.vacant_since_ns = now_ns;
     }
@@ -483,8 +506,7 @@ impl Contest {
         if !there || same || unseats || self.fault == Some(Fault::HysteresisOff) {
             return false;
         }
-        let since_ns = *self.defers_since_ns.get_or_insert(now_ns);
-        now_ns.saturating_sub(since_ns) < 2 * limits::WEIGH_NS
+        Unbroken::hear(&mut self.defers, now_ns) < 2 * limits::WEIGH_NS
     }
 
     /// Two leaders hear each other: whoever has more followers goes on, under an epoch above both; if
@@ -500,8 +522,7 @@ impl Contest {
         verdict: Verdict,
     ) -> Option<Change> {
         let own = self.own?;
-        let since_ns = *self.weighs_since_ns.get_or_insert(now_ns);
-        let waits = now_ns.saturating_sub(since_ns) < limits::WEIGH_NS;
+        let waits = Unbroken::hear(&mut self.weighs, now_ns) < limits::WEIGH_NS;
         let direct = from == claim.leader;
         // Whoever knows the other by hearsay only cannot weigh, and yields in the end.
         if waits && (!direct || verdict == Verdict::Unknown) {

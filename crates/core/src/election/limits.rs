@@ -20,7 +20,7 @@ pub const LISTEN_AGAIN_NS: u64 = 800_000_000;
 /// A rival that was not heard for so long is not counted any more, ns.
 pub const RIVAL_NS: u64 = 2_500_000_000;
 /// A follower that was not heard for so long does not count when two leaders are weighed, ns: two of
-/// its announcements.
+/// its announcements. After the same silence another leader is weighed from the beginning.
 pub const FOLLOWER_NS: u64 = 1_200_000_000;
 /// How long a candidate must be better than the leader before it takes over, ns: a node that comes
 /// and goes changes nothing.

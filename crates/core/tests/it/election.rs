@@ -1,5 +1,7 @@
 //! One contest, told step by step: who leads, who is fenced, who waits.
 
+use core::ops::Range;
+
 use unisono_core::election::{
     Candidate, Change, Claim, Class, Contest, Epoch, Rank, Standing, Verdict, Word, limits,
 };
@@ -69,6 +71,12 @@ fn tick(contest: &mut Contest, from_ms: u64, to_ms: u64) -> Vec<(u64, Change)> {
     steps
         .filter_map(|ms| contest.tick(ms * MS, own).map(|change| (ms, change)))
         .collect()
+}
+
+fn tick_as(contest: &mut Contest, own: Candidate, span_ms: Range<u64>) {
+    for ms in span_ms.step_by(20) {
+        assert_eq!(contest.tick(ms * MS, own), None);
+    }
 }
 
 #[test]
@@ -199,6 +207,39 @@ fn a_follower_stays_with_a_leader_that_is_there_until_that_one_decides() {
     };
     let change = contest.hear(2 * MS, node(2), &word(2, Some(unseats)), Verdict::Agrees);
     assert!(matches!(change, Some(Change::Follows(leader, _)) if leader == node(2)));
+}
+
+/// Three regions; the third took over in a moment of load, was cut off at once for five seconds, and led
+/// the whole cluster after the heal: both others had counted the cut as time spent weighing it.
+#[test]
+fn whoever_was_cut_off_is_weighed_from_the_beginning() {
+    let other = word(2, Some(claim(2, 9)));
+    let mut follows = following();
+    assert_eq!(follows.hear(MS, node(2), &other, Verdict::Unknown), None);
+    for ms in (0..5_000).step_by(20) {
+        let beats = Claim {
+            beat: 2 + ms,
+            ..claim(1, 4)
+        };
+        follows.hear(ms * MS, node(1), &word(1, Some(beats)), Verdict::Agrees);
+        assert_eq!(follows.tick(ms * MS, candidate(5)), None);
+    }
+    let change = follows.hear(5_000 * MS, node(2), &other, Verdict::Unknown);
+    assert_eq!(change, None, "its leader is there, and has not decided");
+
+    let mut leads = Contest::new(node(5), 0, None);
+    let own = Candidate {
+        followers: 9,
+        ..candidate(5)
+    };
+    leads.tick(0, own);
+    assert_eq!(leads.hear(MS, node(2), &other, Verdict::Unknown), None);
+    tick_as(&mut leads, own, 20..5_000);
+    // Passed on by somebody: a leader that is known by hearsay cannot be weighed yet.
+    let change = leads.hear(5_000 * MS, node(3), &other, Verdict::Unknown);
+    assert_eq!(change, None);
+    let change = leads.hear(5_100 * MS, node(2), &other, Verdict::Agrees);
+    assert!(matches!(change, Some(Change::Leads(epoch)) if epoch.number == 10));
 }
 
 #[test]
