@@ -172,7 +172,7 @@ async fn heal(
     let (mut at_two, mut after) = (Errors::default(), Errors::default());
     while follows.is_none_or(|since| since.elapsed() < HEALED) {
         if begun.elapsed() > AGREED_WITHIN {
-            return Err(no_leader());
+            return Err(no_leader(nodes).await);
         }
         if let Some((truth, clocks)) = looks(nodes).await? {
             let apart = clocks.last().ok_or_else(unset)?;
@@ -257,7 +257,7 @@ async fn agreed(nodes: &[Process], former: Option<unisono_model::NodeId>) -> Res
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    Err(no_leader())
+    Err(no_leader(nodes).await)
 }
 
 pub(super) async fn read(node: &Process) -> Result<Clock, Failure> {
@@ -272,12 +272,30 @@ fn load() -> f64 {
     first.and_then(|load| load.parse().ok()).unwrap_or(f64::NAN)
 }
 
-fn no_leader() -> Failure {
-    Failure::new(
-        Exit::TimedOut,
-        "no_leader",
-        "the nodes did not agree on a timing leader",
-    )
+/// Says what each node says, in place of what they should have said.
+async fn no_leader(nodes: &[Process]) -> Failure {
+    let mut said = Vec::new();
+    for (place, node) in nodes.iter().enumerate() {
+        said.push(match read(node).await {
+            Ok(clock) => format!(
+                "node {place} is {:?}, {:?}, epoch {} of {:?} (known {} of {:?}), names {:?}, in its region {:?}",
+                clock.role,
+                clock.state,
+                clock.epoch,
+                clock.epoch_node,
+                clock.epoch_known,
+                clock.epoch_known_node,
+                clock.leader,
+                clock.region_leader,
+            ),
+            Err(failure) => format!("node {place}: {failure:?}"),
+        });
+    }
+    let text = format!(
+        "the nodes did not agree on a timing leader: {}",
+        said.join("; ")
+    );
+    Failure::new(Exit::TimedOut, "no_leader", text)
 }
 
 pub(super) fn unset() -> Failure {
