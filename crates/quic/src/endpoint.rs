@@ -32,7 +32,10 @@ use crate::{
 pub struct Config {
     /// How often an idle connection is kept alive.
     pub keep_alive: Duration,
-    /// Silence after which a connection counts as lost; several times `keep_alive`.
+    /// Silence after which another connection is tried beside the one there is; more than twice
+    /// `keep_alive`.
+    pub silence: Duration,
+    /// Silence after which a connection counts as lost; several times `silence`.
     pub idle_timeout: Duration,
     /// How long a frame may wait for a peer's flow control before the peer counts as slow.
     pub send_timeout: Duration,
@@ -45,6 +48,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             keep_alive: limits::KEEP_ALIVE,
+            silence: limits::SILENCE,
             idle_timeout: limits::IDLE_TIMEOUT,
             send_timeout: limits::SEND_TIMEOUT,
             fault_injection: false,
@@ -387,6 +391,7 @@ fn transport_config(config: &Config) -> TransportConfig {
             idle.try_into().expect("an hour in ms fits a QUIC integer"),
         ))
         .keep_alive_interval(Some(config.keep_alive))
+        .initial_rtt(limits::INITIAL_ROUND_TRIP)
         .max_concurrent_uni_streams(VarInt::from_u32(limits::STREAMS_MAX))
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
         .stream_receive_window(VarInt::from_u32(limits::STREAM_WINDOW_BYTES))

@@ -55,6 +55,13 @@ pub const SEND_WINDOW_BYTES: u64 = 4 * 1024 * 1024;
 /// Bytes of datagrams that a connection buffers in each direction; the oldest go first.
 pub const DATAGRAM_BUFFER_BYTES: usize = 256 * 1024;
 
+/// Silence after which another connection is tried. After a cut QUIC asks again only when as much time
+/// has passed as the cut took (its probe timeout doubles; RFC 9002, section 6.2): a handshake asks sooner.
+pub const SILENCE: Duration = Duration::from_millis(2_500);
+/// What a handshake takes a round trip for before it has measured one: its first packet is repeated after
+/// three of them, then twice as late each time (RFC 9002, section 6.2.2, which proposes 333 ms). Farther
+/// peers cost a packet or two more.
+pub const INITIAL_ROUND_TRIP: Duration = Duration::from_millis(100);
 /// Silence after which a connection counts as lost.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often an idle connection is kept alive.

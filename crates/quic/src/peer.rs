@@ -10,7 +10,7 @@ use quinn::VarInt;
 use tokio::{
     runtime::Handle,
     sync::{Notify, mpsc},
-    time::Instant,
+    time::{Instant, MissedTickBehavior},
 };
 use unisono_model::NodeId;
 
@@ -193,11 +193,26 @@ struct Live {
     /// Whether this side dialled it.
     ours: bool,
     since: Instant,
+    /// How many packets had come, and when that was last another number.
+    heard: (u64, Instant),
+}
+
+impl Live {
+    /// For how long nothing has come.
+    fn silence(&mut self) -> Duration {
+        let packets = self.link.connection.stats().udp_rx.datagrams;
+        if packets != self.heard.0 {
+            self.heard = (packets, Instant::now());
+        }
+        self.heard.1.elapsed()
+    }
 }
 
 impl Keeper {
     async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
+        let mut looks = tokio::time::interval(shared.config.silence / 2);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let close_with = loop {
             self.dial_if_wanted();
             let waits = self.dial_not_before;
@@ -209,6 +224,7 @@ impl Keeper {
                     Some(notice) => self.on_notice(notice).await,
                 },
                 () = self.peer.wanted.notified() => {}
+                _ = looks.tick(), if self.live.is_some() => {}
                 () = tokio::time::sleep_until(waits.unwrap_or_else(Instant::now)), if waits.is_some() => {
                     self.dial_not_before = None;
                 }
@@ -237,11 +253,20 @@ impl Keeper {
         }
     }
 
+    /// Nothing has come for so long that the connection is given up as soon as there is another one.
+    fn is_silent(&mut self) -> bool {
+        let bound = self.shared.config.silence;
+        self.live
+            .as_mut()
+            .is_some_and(|live| live.silence() >= bound)
+    }
+
     fn dial_if_wanted(&mut self) {
-        let idle = self.live.is_none() && !self.dialling && self.dial_not_before.is_none();
-        let wanted = Class::ALL
-            .iter()
-            .any(|class| !self.peer.queue(*class).is_empty());
+        let silent = self.is_silent();
+        let open = self.live.is_none() || silent;
+        let idle = open && !self.dialling && self.dial_not_before.is_none();
+        let queued = |class: &Class| !self.peer.queue(*class).is_empty();
+        let wanted = silent || Class::ALL.iter().any(queued);
         let addresses = lock(&self.peer.addresses).clone();
         if !idle || !wanted || addresses.is_empty() {
             return;
@@ -277,6 +302,9 @@ impl Keeper {
             connection.close(code::EXCLUDED, b"excluded");
             return;
         }
+        if self.is_silent() {
+            self.give_up_silent().await;
+        }
         let Some(old) = &self.live else {
             self.install(connection, region, ours, true).await;
             return;
@@ -294,6 +322,20 @@ impl Keeper {
         } else {
             connection.close(code::DUPLICATE, b"the other connection of this pair stays");
         }
+    }
+
+    /// What was written to a connection that fell silent may never arrive, so this is a loss.
+    async fn give_up_silent(&mut self) {
+        let Some(live) = self.live.take() else {
+            return;
+        };
+        *lock(&self.peer.link) = None;
+        live.link.retire();
+        self.tell(Event::Lost {
+            node: self.peer.node,
+            why: Loss::Silent,
+        })
+        .await;
     }
 
     fn serve(&self, link: Arc<Link>, ours: bool) {
@@ -325,10 +367,12 @@ impl Keeper {
             .await;
         }
         self.serve(Arc::clone(&link), ours);
+        let since = Instant::now();
         self.live = Some(Live {
             link,
             ours,
-            since: Instant::now(),
+            since,
+            heard: (0, since),
         });
     }
 

@@ -125,3 +125,33 @@ async fn without_the_flag_there_are_no_faults_to_inject() {
     let node = Node::start(&founder(1), Config::default());
     assert!(node.transport.faults().is_none());
 }
+
+/// Behind a real network with 120 ms a round trip a cut of five seconds ended, and six more passed until
+/// the nodes spoke: QUIC's own probes come the later the longer nobody has answered.
+#[tokio::test]
+async fn after_a_cut_a_new_connection_is_made_long_before_the_old_one_times_out() {
+    let root = founder(1);
+    let patient = Config {
+        keep_alive: Duration::from_millis(100),
+        silence: Duration::from_millis(500),
+        idle_timeout: Duration::from_secs(3600),
+        fault_injection: true,
+        ..Config::default()
+    };
+    let mut north = Node::start(&root, patient.clone());
+    let mut south = Node::start(&member(&root, "south"), patient);
+    north.knows(&south);
+    south.knows(&north);
+    north.send(&south, Class::Push, b"before");
+    south.frame(Class::Push, b"before").await;
+
+    let faults = north.transport.faults().unwrap();
+    faults.block(south.id(), Direction::Both);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    faults.unblock(south.id());
+    // Told as a loss: what was written into the old connection may be gone.
+    assert_eq!(north.lost().await, Loss::Silent);
+    assert_eq!(north.connected().await.node, south.id());
+    north.send(&south, Class::Push, b"after");
+    south.frame(Class::Push, b"after").await;
+}
