@@ -130,10 +130,17 @@ impl Election {
         announcement: &Announcement,
         verdict: Verdict,
     ) -> [Option<Change>; 2] {
+        // Who goes by the cluster's leader of this epoch goes by the same time, measured or not.
+        let epoch = announcement.cluster.map(|claim| claim.epoch);
+        let same_time = self.leader().is_some() && epoch == Some(self.cluster.epoch());
         let region = near.then(|| {
             let word = Word {
                 rank: Some(announcement.rank),
                 claim: announcement.region,
+            };
+            let verdict = match verdict {
+                Verdict::Unknown if same_time => Verdict::Agrees,
+                verdict => verdict,
             };
             self.region.hear(now_ns, from, &word, verdict)
         });

@@ -98,6 +98,8 @@ pub(super) struct Judge {
     flapped: Vec<Epoch>,
     /// The highest epoch of the cluster that a part knows, and since when.
     newest: BTreeMap<u32, (Epoch, i64)>,
+    /// The same for each region of each side.
+    newest_in_regions: BTreeMap<(u32, u64), (Epoch, i64)>,
     told: BTreeMap<&'static str, usize>,
     stood: BTreeMap<usize, Stood>,
 }
@@ -130,6 +132,7 @@ impl Judge {
             flapping: None,
             flapped: Vec::new(),
             newest: BTreeMap::new(),
+            newest_in_regions: BTreeMap::new(),
             told: BTreeMap::new(),
             stood: BTreeMap::new(),
         }
@@ -338,6 +341,9 @@ impl Judge {
             for region in self.regions.clone() {
                 let near = places.iter().filter(|at| self.regions[**at] == region);
                 let near: Vec<&Shown> = near.filter_map(|at| shown[*at].as_ref()).collect();
+                if self.region_takes_over(now_ns, (side, region), &near) {
+                    continue;
+                }
                 let first = near.first().and_then(|one| one.region_leader);
                 let same = near.iter().all(|one| one.region_leader == first);
                 if !near.is_empty() && (first.is_none() || !same) {
@@ -355,6 +361,19 @@ impl Judge {
     fn takes_over(&mut self, now_ns: i64, side: u32, part: &[&Shown]) -> bool {
         let highest = part.iter().map(|one| one.epoch).max().unwrap_or_default();
         let newest = self.newest.entry(side).or_insert((highest, i64::MIN / 2));
+        if highest > newest.0 {
+            *newest = (highest, now_ns);
+        }
+        now_ns - newest.1 <= TAKEOVER_NS
+    }
+
+    /// The same in a region: when four words of its leader in a row are lost, another one leads for the
+    /// moment that both need to hear each other.
+    fn region_takes_over(&mut self, now_ns: i64, part: (u32, u64), near: &[&Shown]) -> bool {
+        let highest = near.iter().filter_map(|one| one.region_epoch).max();
+        let highest = highest.unwrap_or_default();
+        let before = (highest, i64::MIN / 2);
+        let newest = self.newest_in_regions.entry(part).or_insert(before);
         if highest > newest.0 {
             *newest = (highest, now_ns);
         }
