@@ -124,8 +124,9 @@ round() {
 wait_until_stopped() {
     local state try
     for ((try = 0; try < 500; try++)); do
-        # After the name: state, parent, group. Who has ended stands still, too.
-        state=$(cat /proc/[0-9]*/task/[0-9]*/stat 2>/dev/null | sed 's/.*) //' |
+        # After the name: state, parent, group. Who has ended stands still, too, and a thread of anybody
+        # that ends between its name and its reading is no failure.
+        state=$({ cat /proc/[0-9]*/task/[0-9]*/stat 2>/dev/null || true; } | sed 's/.*) //' |
             awk -v group="$1" '$3 == group && $1 != "Z" { print $1 }' | sort -u)
         [ "$state" = T ] && return
         sleep 0.01

@@ -27,6 +27,8 @@ lacks() {
     command -v ip >/dev/null || { echo "no ip (package iproute2)"; return; }
     [ -c /dev/net/tun ] || { echo "no /dev/net/tun: this kernel gives no network devices to programs"; return; }
     local probe=$WAN-probe
+    # One that a run which was killed has left.
+    ip netns del "$probe" 2>/dev/null || true
     if ! ip netns add "$probe" 2>/dev/null; then echo "network namespaces are not allowed here"; return; fi
     if ! ip -n "$probe" tuntap add dev probe mode tun 2>/dev/null; then echo "TUN devices are not allowed here"; fi
     ip netns del "$probe"
@@ -81,9 +83,11 @@ up() {
 
 tidy_up() {
     local code=$?
+    # What fails here must not leave the rest undone.
+    set +e
     if [ -n "${router:-}" ]; then
         printf 'stats\nquit\n' >&7
-        wait "$router" 2>/dev/null || true
+        wait "$router" 2>/dev/null
         sed -n 's/^carried/router: carried/p' "$work/router.log" >&2
     fi
     down
