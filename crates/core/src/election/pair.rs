@@ -120,35 +120,28 @@ impl Election {
         self.cluster.heard(now_ns)
     }
 
-    /// Takes an announcement; `near` if it comes from the same region. Says what changed about the
-    /// cluster's leader and about the region's.
+    /// Takes an announcement; `near` if it comes from the same region. The verdicts are for the cluster's
+    /// contest and for the region's. Says what changed about the cluster's leader and about the region's.
     pub fn hear(
         &mut self,
         now_ns: u64,
         from: NodeId,
         near: bool,
         announcement: &Announcement,
-        verdict: Verdict,
+        verdicts: [Verdict; 2],
     ) -> [Option<Change>; 2] {
-        // Who goes by the cluster's leader of this epoch goes by the same time, measured or not.
-        let epoch = announcement.cluster.map(|claim| claim.epoch);
-        let same_time = self.leader().is_some() && epoch == Some(self.cluster.epoch());
         let region = near.then(|| {
             let word = Word {
                 rank: Some(announcement.rank),
                 claim: announcement.region,
             };
-            let verdict = match verdict {
-                Verdict::Unknown if same_time => Verdict::Agrees,
-                verdict => verdict,
-            };
-            self.region.hear(now_ns, from, &word, verdict)
+            self.region.hear(now_ns, from, &word, verdicts[1])
         });
         let word = Word {
             rank: Some(announcement.rank).filter(|_| announcement.stands),
             claim: announcement.cluster,
         };
-        let cluster = self.cluster.hear(now_ns, from, &word, verdict);
+        let cluster = self.cluster.hear(now_ns, from, &word, verdicts[0]);
         [cluster, region.flatten()]
     }
 

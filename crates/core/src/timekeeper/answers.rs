@@ -249,6 +249,15 @@ impl Timekeeper {
         }
     }
 
+    /// Whether a neighbour that was not measured goes by the same leader, and tells what this node would
+    /// tell: whoever stood still long enough to lose its lead is further behind.
+    fn tells_our_time(&self, announcement: &Announcement, now_ns: u64) -> bool {
+        let epoch = announcement.cluster.map(|claim| claim.epoch);
+        let one_leader = self.election.leader().is_some() && epoch == Some(self.election.epoch());
+        let (ours_ns, theirs_ns) = (self.told(now_ns).estimate_ns, announcement.told.estimate_ns);
+        one_leader && ours_ns > 0 && ours_ns.abs_diff(theirs_ns) <= limits::SAME_TIME_NS
+    }
+
     /// Takes an announcement.
     pub(super) fn heard(&mut self, from: NodeId, announcement: &Announcement, now_ns: u64) {
         let Some(known) = self.peers.get_mut(&from) else {
@@ -281,9 +290,14 @@ impl Timekeeper {
             known.tells_at_ns = known.tells_at_ns.min(soon_ns);
         }
         known.owed = !near && announcement.stands && (behind || !self.election.stands());
+        let in_region = match verdict {
+            Verdict::Unknown if self.tells_our_time(announcement, now_ns) => Verdict::Agrees,
+            verdict => verdict,
+        };
+        let verdicts = [verdict, in_region];
         let changes = self
             .election
-            .hear(now_ns, from, near, announcement, verdict);
+            .hear(now_ns, from, near, announcement, verdicts);
         self.counters.leader_changes += u64::from(changes[0].is_some());
         self.tell_soon(&changes);
         // At once: until then this node would tell its old time under a new leader.

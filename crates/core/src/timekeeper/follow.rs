@@ -158,15 +158,20 @@ impl Timekeeper {
     pub fn ask(&mut self, now_ns: u64, out: &mut Vec<Outgoing>) {
         let leading = self.clock.is_leading();
         let followed = self.followed.filter(|_| !leading);
-        let others = self.others(now_ns);
+        let next = self.followed_next(now_ns);
+        let others = self.others(now_ns).into_iter().map(|node| {
+            // Asked less often than the leader it would be followed by what it was a second ago.
+            let every_ns = if next == Some(node) {
+                limits::ASK_NS
+            } else {
+                limits::ASK_OTHERS_NS
+            };
+            (node, every_ns, limits::BURST_OTHERS)
+        });
         let wanted = followed
             .map(|node| (node, limits::ASK_NS, limits::BURST))
             .into_iter()
-            .chain(
-                others
-                    .into_iter()
-                    .map(|node| (node, limits::ASK_OTHERS_NS, limits::BURST_OTHERS)),
-            );
+            .chain(others);
         for (node, every_ns, burst) in wanted {
             if !self.peers.contains_key(&node) {
                 continue;
@@ -182,6 +187,16 @@ impl Timekeeper {
                 bytes: Frame::Question { nonce }.encode(),
             });
         }
+    }
+
+    /// Whom this node will follow if it loses whom it follows.
+    fn followed_next(&self, now_ns: u64) -> Option<NodeId> {
+        let claim = match self.election.role() {
+            Role::ClusterLeader => return None,
+            Role::RegionLeader => self.election.cluster_claim(now_ns),
+            Role::Member => self.election.region_claim(now_ns),
+        };
+        claim.and_then(|claim| claim.backup)
     }
 
     /// Who is measured beside whom the node follows, so that a leader that lies is seen and a successor

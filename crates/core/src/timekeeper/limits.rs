@@ -2,7 +2,7 @@
 
 /// Between two ticks that a driver gives, ns: a tenth of the time in which a leader counts as lost.
 pub const TICK_NS: u64 = 20_000_000;
-/// Between two questions to whom is followed, ns.
+/// Between two questions to whom is followed, and to whoever is followed next, ns.
 pub const ASK_NS: u64 = 200_000_000;
 /// Between two questions to the others, ns.
 pub const ASK_OTHERS_NS: u64 = 1_000_000_000;
@@ -47,6 +47,9 @@ pub const WAKE_UP_NS: u64 = 100_000;
 /// Whose told time is further than this from its best guess is not ready to lead, ns: its followers
 /// would have to go the rest of the way back.
 pub const LEFT_NS_MAX: u64 = 1_000_000;
+/// What a neighbour tells in an announcement is the same time if it differs by no more, ns: its way there
+/// is in it. A quarter of the time in which a leader counts as lost.
+pub const SAME_TIME_NS: u64 = 100_000_000;
 /// Where the told time is further than this from the best guess, ns, nodes stamp by that.
 pub const TOLD_FAR_NS: u64 = 500_000_000;
 /// By so much the wall clock of a node that leads alone runs ahead at once where the machine was

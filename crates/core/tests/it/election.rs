@@ -414,37 +414,3 @@ fn nobody_counts_to_the_end_of_the_epochs() {
     let change = contest.hear(2 * MS, node(1), &said, Verdict::Agrees);
     assert!(change.is_some(), "the next one is heard");
 }
-
-/// A member lost four words of its region's leader in a row, and led beside it for as long as both waited
-/// to measure each other: seed 1041 of the simulator's leaders. Both went by one time.
-#[test]
-fn two_leaders_of_a_region_who_follow_one_time_need_not_measure_each_other() {
-    let now_ns = 10_000 * MS;
-    let mut election = Election::new(node(5), 0, None);
-    for ms in (0..=10_000).step_by(20) {
-        election.tick(ms * MS, rank(5));
-    }
-    assert_eq!(election.role(), Role::ClusterLeader);
-    let cluster = election.cluster_claim(now_ns);
-    let theirs = |cluster| Announcement {
-        rank: rank(9),
-        region: Some(Claim {
-            followers: 0,
-            ..claim(9, 2)
-        }),
-        cluster,
-        stands: true,
-        told: Told::default(),
-    };
-    let stranger = claim(7, 1);
-    let mut apart = election.clone();
-    let said = theirs(Some(stranger));
-    let changes = apart.hear(now_ns, node(9), true, &said, Verdict::Unknown);
-    assert_eq!(
-        changes[1], None,
-        "of another cluster's time nothing is known"
-    );
-    let said = theirs(cluster);
-    let changes = election.hear(now_ns, node(9), true, &said, Verdict::Unknown);
-    assert!(matches!(changes[1], Some(Change::Leads(epoch)) if epoch.number == 3));
-}

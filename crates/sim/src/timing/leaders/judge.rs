@@ -19,6 +19,10 @@ const DECIDED_WITHIN_NS: i64 = 12_000_000_000;
 /// and one lost announcement, from the leader to the regions' and from there to everybody. Measured
 /// from the look that saw it first.
 const TAKEOVER_NS: i64 = 400_000_000;
+/// So many new leaders of a region in so long (ns), when nothing happens, are too many: one who lost some
+/// words, the one before it, and once more.
+const OVERTAKEN_MAX: usize = 4;
+const OVERTAKEN_WITHIN_NS: i64 = 5_000_000_000;
 /// How long after a jump of its clock nobody is asked what a node tells, ns: one look. It notices before
 /// it tells a time; whoever follows it hears of that a moment later.
 const JUMPED_NS: i64 = 100_000_000;
@@ -100,6 +104,8 @@ pub(super) struct Judge {
     newest: BTreeMap<u32, (Epoch, i64)>,
     /// The same for each region of each side.
     newest_in_regions: BTreeMap<(u32, u64), (Epoch, i64)>,
+    /// When those were new.
+    overtaken: BTreeMap<(u32, u64), Vec<i64>>,
     told: BTreeMap<&'static str, usize>,
     stood: BTreeMap<usize, Stood>,
 }
@@ -133,6 +139,7 @@ impl Judge {
             flapped: Vec::new(),
             newest: BTreeMap::new(),
             newest_in_regions: BTreeMap::new(),
+            overtaken: BTreeMap::new(),
             told: BTreeMap::new(),
             stood: BTreeMap::new(),
         }
@@ -376,8 +383,17 @@ impl Judge {
         let newest = self.newest_in_regions.entry(part).or_insert(before);
         if highest > newest.0 {
             *newest = (highest, now_ns);
+            self.overtaken.entry(part).or_default().push(now_ns);
         }
-        now_ns - newest.1 <= TAKEOVER_NS
+        let in_a_row = self.overtaken.entry(part).or_default();
+        in_a_row.retain(|at_ns| now_ns - at_ns <= OVERTAKEN_WITHIN_NS);
+        let often = in_a_row.len() > OVERTAKEN_MAX;
+        if often {
+            in_a_row.clear();
+            let words = format!("the leaders of region {} outbid each other", part.1);
+            self.violated("I4", words);
+        }
+        now_ns - self.newest_in_regions[&part].1 <= TAKEOVER_NS
     }
 
     fn steady(&mut self, shown: &[Option<Shown>]) {
