@@ -59,7 +59,7 @@ pub enum Loss {
     /// None of its addresses answered a dial.
     #[error("it could not be reached: {0}")]
     Unreachable(String),
-    /// Nothing was heard from it for the idle timeout.
+    /// Nothing was heard from it for the idle timeout, or until another connection was made.
     #[error("it fell silent")]
     Silent,
     /// It closed its endpoint.

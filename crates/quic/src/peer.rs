@@ -195,23 +195,28 @@ struct Live {
     since: Instant,
     /// How many packets had come, and when that was last another number.
     heard: (u64, Instant),
+    /// When that was looked at last.
+    looked: Instant,
 }
 
 impl Live {
-    /// For how long nothing has come.
-    fn silence(&mut self) -> Duration {
+    /// Whether nothing has come for so long. Whoever did not look for as long itself has stood still, and
+    /// what came meanwhile is read first.
+    fn is_silent_for(&mut self, bound: Duration) -> bool {
         let packets = self.link.connection.stats().udp_rx.datagrams;
-        if packets != self.heard.0 {
-            self.heard = (packets, Instant::now());
+        let now = Instant::now();
+        if packets != self.heard.0 || now - self.looked >= bound {
+            self.heard = (packets, now);
         }
-        self.heard.1.elapsed()
+        self.looked = now;
+        now - self.heard.1 >= bound
     }
 }
 
 impl Keeper {
     async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
-        let mut looks = tokio::time::interval(shared.config.silence / 2);
+        let mut looks = tokio::time::interval(shared.config.silence / 5);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let close_with = loop {
             self.dial_if_wanted();
@@ -258,12 +263,16 @@ impl Keeper {
         let bound = self.shared.config.silence;
         self.live
             .as_mut()
-            .is_some_and(|live| live.silence() >= bound)
+            .is_some_and(|live| live.is_silent_for(bound))
     }
 
     fn dial_if_wanted(&mut self) {
         let silent = self.is_silent();
         let open = self.live.is_none() || silent;
+        if !open {
+            // It is there after all: nothing was lost, and the next time is a first one.
+            self.pause = limits::BACKOFF.0;
+        }
         let idle = open && !self.dialling && self.dial_not_before.is_none();
         let queued = |class: &Class| !self.peer.queue(*class).is_empty();
         let wanted = silent || Class::ALL.iter().any(queued);
@@ -373,6 +382,7 @@ impl Keeper {
             ours,
             since,
             heard: (0, since),
+            looked: since,
         });
     }
 
@@ -381,7 +391,7 @@ impl Keeper {
         match failure {
             // It has another connection with us, or is about to: nothing is lost.
             DialFailure::Duplicate => {}
-            _ if self.live.is_some() => {}
+            _ if self.live.is_some() => self.peer.counters.connections.dials_failed.add(1),
             failure => {
                 self.peer.counters.connections.dials_failed.add(1);
                 // Frames for a peer that is not there are soon outdated, and hundreds of such peers
