@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use unisono_api::dto::{
-    ImportanceWord, PhaseWord, SignalKindWord, StatusWord, TaskStatusWord, UrgencyWord,
+    DecideWord, ImportanceWord, PhaseWord, SignalKindWord, StatusWord, TaskStatusWord, UrgencyWord,
 };
 
 /// The file of the state.
@@ -110,6 +110,9 @@ pub(crate) struct DeliverableFile {
 #[serde(deny_unknown_fields)]
 pub(crate) struct DecisionFile {
     pub(crate) id: String,
+    /// `dead_end` where it says what leads nowhere; the seed's layout knows decisions only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) kind: Option<DecideWord>,
     #[serde(default)]
     pub(crate) text: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -178,6 +181,7 @@ impl Short<DecisionFile> {
             Self::Name(id) => DecisionFile {
                 text: id.clone(),
                 id,
+                kind: None,
                 by: None,
                 importance: normal(),
             },
@@ -225,7 +229,7 @@ pub(crate) struct SignalFile {
     /// Not kept: what is imported is said now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) timestamp: Option<String>,
-    /// Not kept: it stands as long as the settings say.
+    /// What has expired is not taken; the rest stands as long as the settings say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) expires_at: Option<String>,
     /// Not kept.

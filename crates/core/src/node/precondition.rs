@@ -160,7 +160,7 @@ impl Node {
                 Code::RateLimited,
                 format!("this agent may emit {allowed} signals a minute"),
             )
-            .hint("wait, or raise the setting emit-per-minute-max")
+            .hint("wait, or raise the setting emit_per_minute_max")
             .retry_after(wait_ms));
         }
         count.1 += 1;

@@ -65,6 +65,7 @@ pub(crate) async fn run(args: LayoutArgs, session: &Session) -> Result<(), Failu
                 "agents": layout.orchestra.agents.len(),
                 "records": done,
                 "marks_not_taken": plan.marks_not_taken,
+                "signals_expired": plan.expired,
             });
             output::answer(session.global.output, &answer, None)
         }
@@ -135,7 +136,11 @@ async fn import(
         enrolled.map_err(|error| at(texts, agent, error))?;
     }
     let mut mark = None;
+    let mut records = 0;
     for (index, step) in plan.steps.iter().enumerate() {
+        if step.expired {
+            continue;
+        }
         let action = proving(step.action.clone(), mark.filter(|_| step.proven));
         let options = WriteOptions {
             key: Some(format!("layout {name} {index}")),
@@ -147,8 +152,9 @@ async fn import(
             .await;
         let done = done.map_err(|error| broke_off(error, index, plan.steps.len()))?;
         mark = Some(done.body.record);
+        records += 1;
     }
-    Ok(plan.steps.len())
+    Ok(records)
 }
 
 fn at(texts: &Texts, agent: &str, error: ClientError) -> Failure {

@@ -25,6 +25,9 @@ pub(crate) struct Step {
     pub(crate) action: ActionBody,
     /// Whether the mark of the step before proves it.
     pub(crate) proven: bool,
+    /// Whether its time was over when the import began: it keeps its place and is not done, so that an
+    /// import that goes on later knows the others by their places.
+    pub(crate) expired: bool,
 }
 
 /// Everything, in its order.
@@ -34,6 +37,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) steps: Vec<Step>,
     /// How many marks of the directory were not taken: what they prove is not here.
     pub(crate) marks_not_taken: usize,
+    /// How many signals of it had expired.
+    pub(crate) expired: usize,
     layout: &'a Layout,
     texts: &'a Texts,
     /// What has been offered in the current iteration, by whom.
@@ -51,6 +56,7 @@ pub(crate) fn plan<'a>(layout: &'a Layout, texts: &'a Texts) -> Result<Plan<'a>,
     let mut plan = Plan {
         steps: Vec::new(),
         marks_not_taken: 0,
+        expired: 0,
         layout,
         texts,
         offered: BTreeSet::new(),
@@ -69,8 +75,15 @@ pub(crate) fn plan<'a>(layout: &'a Layout, texts: &'a Texts) -> Result<Plan<'a>,
     }
     plan.history()?;
     plan.context()?;
+    let now = jiff::Timestamp::now();
     for signal in &layout.resonance.active_signals {
+        let from = plan.steps.len();
         plan.signal(signal)?;
+        let expired = plan.has_expired(signal, now)?;
+        for step in &mut plan.steps[from..] {
+            step.expired = expired;
+        }
+        plan.expired += usize::from(expired);
     }
     plan.presences()?;
     Ok(plan)
@@ -193,6 +206,17 @@ impl Plan<'_> {
         }
     }
 
+    fn has_expired(&self, signal: &SignalFile, now: jiff::Timestamp) -> Result<bool, Failure> {
+        let Some(at) = &signal.expires_at else {
+            return Ok(false);
+        };
+        let time: jiff::Timestamp = at.parse().map_err(|error| {
+            let why = format!("expires_at is no time such as 2026-01-31T12:00:00Z: {error}");
+            self.texts.wrong(RESONANCE, at, why)
+        })?;
+        Ok(time <= now)
+    }
+
     fn presences(&mut self) -> Result<(), Failure> {
         for (name, one) in self.layout.orchestra.agents.clone() {
             let body = PresenceBody {
@@ -209,7 +233,7 @@ impl Plan<'_> {
     fn decide(&mut self, file: &str, one: DecisionFile) -> Result<(), Failure> {
         let by = self.who(file, one.by.as_deref())?;
         let body = DecideBody {
-            kind: DecideWord::Decision,
+            kind: one.kind.unwrap_or(DecideWord::Decision),
             topic: one.id.clone(),
             question: String::new(),
             text: one.text,
@@ -288,7 +312,12 @@ impl Plan<'_> {
         let judged = proving(action.clone(), proven.then(Digest::default));
         check::action(&judged.into_action(60_000))
             .map_err(|malformed| self.texts.wrong(file, word, malformed))?;
-        self.steps.push(Step { by, action, proven });
+        self.steps.push(Step {
+            by,
+            action,
+            proven,
+            expired: false,
+        });
         Ok(())
     }
 }

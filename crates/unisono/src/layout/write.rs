@@ -9,7 +9,8 @@ use serde::Serialize;
 use unisono_api::client::chronicle::{Chapter, Chronicle};
 use unisono_api::client::compression;
 use unisono_api::dto::{
-    AgentKindWord, Agents, Claims, Interferences, Presences, Signals, Task, TaskStatusWord,
+    AgentKindWord, Agents, Claims, DecideWord, Interferences, Presences, Signals, Task,
+    TaskStatusWord,
 };
 
 use super::{
@@ -180,6 +181,7 @@ fn decisions(chapter: &Chapter) -> impl Iterator<Item = DecisionFile> + '_ {
     let stand = chapter.decisions.iter().filter(|one| !one.superseded);
     stand.map(|one| DecisionFile {
         id: one.topic.clone(),
+        kind: Some(one.kind).filter(|kind| *kind != DecideWord::Decision),
         text: one.text.clone(),
         by: Some(one.by.clone()),
         importance: one.importance,

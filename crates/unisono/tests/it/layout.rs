@@ -168,6 +168,54 @@ fn imported_exported_and_imported_again_it_shows_the_same() {
     assert_eq!(ask(&["state", "--orchestra", "one"])["marks"], records);
 }
 
+/// "It leads nowhere" came back as "it was decided", and a signal of last year stood again.
+#[test]
+fn a_dead_end_stays_one_and_what_has_expired_is_not_taken() {
+    let place = Place::new();
+    by_hand(&place);
+    let put = |file: &str, old: &str, new: &str| {
+        let path = place.path("hand").join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(old), "{old}");
+        std::fs::write(&path, text.replacen(old, new, 1)).unwrap();
+    };
+    put(
+        ".orchestra.json",
+        "\"id\": \"DD-3\",",
+        "\"id\": \"DD-3\", \"kind\": \"dead_end\",",
+    );
+    for (kind, year) in [("INTENT", 2020), ("CLAIM", 2021), ("OFFER", 9999)] {
+        let old = format!("\"type\": \"{kind}\",");
+        let new = format!("{old} \"expires_at\": \"{year}-01-31T12:00:00Z\",");
+        put(".resonance.json", &old, &new);
+    }
+    let node = node(&place);
+    let ask = |words: &[&str]| node.json(&place, words);
+    let told = ask(&["layout", "import", "hand", "--orchestra", "one"]);
+    assert_eq!(told["signals_expired"], 2, "{told}");
+    let lessons = ask(&["decisions", "--orchestra", "one"]).to_string();
+    assert!(lessons.contains("dead_end"), "{lessons}");
+    ask(&["layout", "export", "out", "--orchestra", "one"]);
+    let out = read(&place.path("out"), ".orchestra.json");
+    assert_eq!(out["context"]["decisions"][0]["kind"], "dead_end");
+    let signals = read(&place.path("out"), ".resonance.json");
+    let kinds: Vec<&Value> = signals["active_signals"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .collect();
+    let kinds: Vec<&Value> = kinds.iter().map(|one| &one["type"]).collect();
+    assert_eq!(kinds, ["NEED", "OFFER"]);
+    put(".resonance.json", "9999-01-31T12:00:00Z", "the day after");
+    let told = node.fails(
+        &place,
+        2,
+        &["layout", "import", "hand", "--orchestra", "two"],
+    );
+    let error = told["error"].as_str().unwrap();
+    assert!(error.starts_with(".resonance.json:5: "), "{error}");
+}
+
 #[test]
 fn a_wrong_directory_is_named_by_file_and_line_and_nothing_is_imported() {
     let place = Place::new();

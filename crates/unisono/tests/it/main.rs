@@ -14,6 +14,7 @@ mod damage;
 mod demo;
 mod directory;
 mod ensemble;
+mod excess;
 mod faults;
 mod first_run;
 mod harass;
