@@ -8,14 +8,16 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
+use unisono_model::NodeId;
 
 use crate::{
     Class, ConnectionStatus, Event, Loss,
-    endpoint::Shared,
+    endpoint::{Shared, validity},
     frame::{self, HEADER_BYTES, Header, TIMING_TAG, Violation, WELCOME_TAG},
-    identity::Region,
+    identity::{PeerIdentity, Region, Validity},
     limits,
     peer::{Notice, Peer},
+    renew,
 };
 
 /// The codes with which a connection or a stream is closed.
@@ -36,12 +38,16 @@ pub(crate) mod code {
     pub(crate) const OVERLOADED: VarInt = VarInt::from_u32(5);
     /// A stream was given up because it took too long.
     pub(crate) const SLOW: VarInt = VarInt::from_u32(6);
+    /// The peer's certificate has ended.
+    pub(crate) const ENDED: VarInt = VarInt::from_u32(7);
 }
 
 /// A connection that was accepted by both sides.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) connection: Connection,
+    /// The time of the certificate that the peer has shown on it.
+    pub(crate) validity: Option<Validity>,
     region: Region,
     retired: watch::Sender<bool>,
     violation: OnceLock<&'static str>,
@@ -50,9 +56,8 @@ pub(crate) struct Link {
 impl Link {
     pub(crate) fn new(connection: Connection, region: Region) -> Self {
         connection.set_receive_window(VarInt::from_u32(limits::CONNECTION_WINDOW_BYTES));
-        // Nodes speak on one-way streams only.
-        connection.set_max_concurrent_bi_streams(VarInt::from_u32(0));
         Self {
+            validity: validity(&connection),
             connection,
             region,
             retired: watch::Sender::new(false),
@@ -143,6 +148,11 @@ pub(crate) async fn serve(shared: Arc<Shared>, peer: Arc<Peer>, link: Arc<Link>,
     tasks.spawn(read_datagrams(
         Arc::clone(&shared),
         Arc::clone(&peer),
+        Arc::clone(&link),
+    ));
+    tasks.spawn(read_renewals(
+        Arc::clone(&shared),
+        peer.node,
         Arc::clone(&link),
     ));
 
@@ -341,6 +351,18 @@ async fn read_frames(
         }
         counters.received_frames.add(1);
         counters.received_bytes.add(size);
+    }
+}
+
+/// Nodes speak on one-way streams, but for this: one request at a time on a stream of two ways.
+async fn read_renewals(shared: Arc<Shared>, node: NodeId, link: Arc<Link>) {
+    let who = PeerIdentity {
+        node,
+        cluster: shared.cluster,
+        region: link.region.clone(),
+    };
+    while let Ok((answers, requests)) = link.connection.accept_bi().await {
+        renew::answer(&shared, &who, answers, requests).await;
     }
 }
 

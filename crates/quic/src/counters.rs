@@ -68,6 +68,8 @@ counters! {
         strangers_refused,
         /// Connections turned away because their node is excluded.
         excluded_refused,
+        /// Connections turned away because the certificate of their node has ended.
+        ended_refused,
         /// Connections refused or asked to prove their address because too many were on the way.
         overload_refused,
         /// Connections closed because a peer broke the protocol.
@@ -76,6 +78,10 @@ counters! {
         joins_admitted,
         /// Joiners refused.
         joins_refused,
+        /// Certificates signed for nodes whose earlier one was running out.
+        renewals_signed,
+        /// Renewals refused.
+        renewals_refused,
     }
 }
 

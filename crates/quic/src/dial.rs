@@ -9,9 +9,9 @@ use unisono_model::NodeId;
 use crate::{
     Loss,
     connection::code,
-    endpoint::{Shared, identity},
+    endpoint::{ENDED_WORDS, Shared, identity, validity},
     frame::WELCOME_TAG,
-    identity::{Region, server_name},
+    identity::{Region, server_name, unix_now_ms},
     limits,
 };
 
@@ -72,6 +72,12 @@ async fn call(
     let identity = identity(&connection)
         .filter(|identity| identity.node == node && identity.cluster == shared.cluster)
         .ok_or_else(|| failed(&"its certificate names another node"))?;
+    let now_ms = unix_now_ms();
+    if !validity(&connection).is_some_and(|validity| shared.shown.takes(validity, now_ms)) {
+        // Only now: it has learned who calls and from where, and can ask there for the next one.
+        connection.close(code::ENDED, ENDED_WORDS);
+        return Err(failed(&"its certificate has ended, and it has to renew it"));
+    }
     welcomed(&connection)
         .await
         .map_err(|error| turned_away(&error).unwrap_or_else(|| failed(&error)))?;

@@ -19,12 +19,13 @@ use crate::{
     connection::code,
     counters::LiveEndpointCounters,
     event::Sink,
-    identity::{Certificate, Credentials, PeerIdentity, random},
+    identity::{Certificate, Credentials, PeerIdentity, Validity, random, unix_now_ms},
     join::{self, Admission, ProofLimiter},
     limits,
     peer::{Notice, Peer},
+    renew::{self, RenewalLimiter},
     socket::FaultySocket,
-    tls,
+    tls::{self, Shown},
 };
 
 /// How an endpoint behaves. The defaults are what a node should run with.
@@ -42,6 +43,9 @@ pub struct Config {
     /// Puts the fault layer between QUIC and the socket, for tests and demonstrations. A process must
     /// offer this only behind a flag that says that it is for tests.
     pub fault_injection: bool,
+    /// How long the certificates live that are signed here, and after which part of it this node's own
+    /// is renewed. Shorter than [`limits::NODE_CERTIFICATE_MS`] only for tests.
+    pub certificate_life: Duration,
 }
 
 impl Default for Config {
@@ -52,6 +56,7 @@ impl Default for Config {
             idle_timeout: limits::IDLE_TIMEOUT,
             send_timeout: limits::SEND_TIMEOUT,
             fault_injection: false,
+            certificate_life: Duration::from_millis(limits::NODE_CERTIFICATE_MS),
         }
     }
 }
@@ -93,20 +98,8 @@ impl Endpoint {
         let (sink, events, timing) = Sink::new();
         let faults = config.fault_injection.then(|| Arc::new(Faults::default()));
         let refused = |source| BindError::Address { addr, source };
-        let unusable = |error: rustls::Error| BindError::Credentials(error.to_string());
-
-        let transport = Arc::new(transport_config(&config));
-        let mut server = quinn::ServerConfig::with_crypto(Arc::new(
-            tls::server(&credentials).map_err(unusable)?,
-        ));
-        server
-            .transport_config(Arc::clone(&transport))
-            .max_incoming(limits::HANDSHAKES_MAX)
-            .incoming_buffer_size(limits::STRANGER_WINDOW_BYTES.into())
-            .incoming_buffer_size_total(limits::STRANGERS_BYTES_MAX);
-        let mut client =
-            quinn::ClientConfig::new(Arc::new(tls::client(&credentials).map_err(unusable)?));
-        client.transport_config(transport);
+        let roles = Roles::of(&credentials, &config)
+            .map_err(|error: rustls::Error| BindError::Credentials(error.to_string()))?;
 
         let socket = std::net::UdpSocket::bind(addr).map_err(refused)?;
         let runtime: Arc<dyn quinn::Runtime> = Arc::new(quinn::TokioRuntime);
@@ -117,7 +110,7 @@ impl Endpoint {
         let local_addr = socket.local_addr().map_err(refused)?;
         let endpoint = quinn::Endpoint::new_with_abstract_socket(
             endpoint_config(&credentials),
-            Some(server),
+            Some(roles.server),
             socket,
             runtime,
         )
@@ -126,20 +119,24 @@ impl Endpoint {
         let shared = Arc::new(Shared {
             node: credentials.node(),
             cluster: credentials.cluster(),
-            credentials,
+            shown: roles.shown,
             config,
             local_addr,
             endpoint,
             runtime: tokio::runtime::Handle::current(),
-            client,
+            client: roles.client,
+            renewing: roles.renewing,
             sink,
             faults,
             counters: LiveEndpointCounters::default(),
             peers: RwLock::default(),
             excluded: RwLock::default(),
+            signer: RwLock::default(),
             admission: RwLock::default(),
             proofs: ProofLimiter::default(),
             joins: Arc::new(Semaphore::new(limits::JOINS_MAX)),
+            renewals: RenewalLimiter::default(),
+            renewing_now: Semaphore::new(limits::RENEWALS_MAX),
             closing: watch::Sender::new(false),
         });
         tokio::spawn(answer(Arc::clone(&shared)));
@@ -151,26 +148,66 @@ impl Endpoint {
     }
 }
 
+/// How the endpoint answers and calls, all with the certificate that is shown at the time.
+struct Roles {
+    shown: Arc<Shown>,
+    server: quinn::ServerConfig,
+    client: quinn::ClientConfig,
+    renewing: quinn::ClientConfig,
+}
+
+impl Roles {
+    fn of(credentials: &Credentials, config: &Config) -> Result<Self, rustls::Error> {
+        let transport = Arc::new(transport_config(config));
+        let life_ms = config.certificate_life.as_millis() as u64;
+        let shown = Arc::new(Shown::new(credentials.clone(), life_ms)?);
+        let answering = Arc::new(tls::server(credentials, &shown)?);
+        let mut server = quinn::ServerConfig::with_crypto(answering);
+        server
+            .transport_config(Arc::clone(&transport))
+            .max_incoming(limits::HANDSHAKES_MAX)
+            .incoming_buffer_size(limits::STRANGER_WINDOW_BYTES.into())
+            .incoming_buffer_size_total(limits::STRANGERS_BYTES_MAX);
+        let calling = |crypto| {
+            let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+            config.transport_config(Arc::clone(&transport));
+            config
+        };
+        Ok(Self {
+            client: calling(tls::client(credentials, &shown)?),
+            renewing: calling(tls::renewing(credentials, &shown)?),
+            shown,
+            server,
+        })
+    }
+}
+
 /// What all tasks of an endpoint share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) node: NodeId,
     pub(crate) cluster: ClusterId,
-    pub(crate) credentials: Credentials,
+    /// Its credentials, which change when its certificate is renewed.
+    pub(crate) shown: Arc<Shown>,
     pub(crate) config: Config,
     pub(crate) local_addr: SocketAddr,
     pub(crate) endpoint: quinn::Endpoint,
     /// Where tasks run, so that the handle can be used outside the runtime too.
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) client: quinn::ClientConfig,
+    pub(crate) renewing: quinn::ClientConfig,
     pub(crate) sink: Sink,
     pub(crate) faults: Option<Arc<Faults>>,
     pub(crate) counters: LiveEndpointCounters,
     pub(crate) proofs: ProofLimiter,
     pub(crate) joins: Arc<Semaphore>,
+    pub(crate) renewals: RenewalLimiter,
+    pub(crate) renewing_now: Semaphore,
     closing: watch::Sender<bool>,
     peers: RwLock<HashMap<NodeId, Arc<Peer>>>,
     excluded: RwLock<HashSet<NodeId>>,
+    /// Who has signed this node's certificate, as far as it knows.
+    signer: RwLock<Option<NodeId>>,
     admission: RwLock<Option<Arc<dyn Admission>>>,
 }
 
@@ -219,6 +256,17 @@ impl Shared {
         } else {
             nodes.remove(&node);
         }
+    }
+
+    /// Who has signed for this node, and where that one was reached.
+    pub(crate) fn signer(&self) -> Option<(NodeId, SocketAddr)> {
+        let peer = self.peer((*read(&self.signer))?)?;
+        let live = peer.connection().map(|live| live.remote_address());
+        Some((peer.node, live.or_else(|| peer.places().first().copied())?))
+    }
+
+    pub(crate) fn set_signer(&self, node: NodeId) {
+        *self.signer.write().unwrap_or_else(PoisonError::into_inner) = Some(node);
     }
 
     pub(crate) fn admission(&self) -> Option<Arc<dyn Admission>> {
@@ -292,16 +340,26 @@ async fn receive(shared: Arc<Shared>, incoming: quinn::Incoming, permit: OwnedSe
     }
 }
 
-/// The one place that decides what a caller may speak: a node of the cluster `unisono/1`, a stranger
-/// only `unisono-join/1`.
+/// The one place that decides what a caller may speak: a node of the cluster `unisono/1`, one whose
+/// certificate has ended only `unisono-renew/1`, a stranger only `unisono-join/1`.
 async fn admit(shared: &Arc<Shared>, connection: quinn::Connection, permit: OwnedSemaphorePermit) {
     match (protocol(&connection).as_deref(), identity(&connection)) {
         (Some(tls::JOIN_ALPN), _) => {
             drop(permit);
             join::serve(shared, connection).await;
         }
+        (Some(tls::RENEW_ALPN), Some(identity)) if identity.cluster == shared.cluster => {
+            drop(permit);
+            renew::serve(shared, connection, identity).await;
+        }
         (Some(tls::ALPN), Some(identity)) if identity.cluster == shared.cluster => {
-            admit_node(shared, connection, identity);
+            let validity = validity(&connection);
+            if validity.is_some_and(|validity| shared.shown.takes(validity, unix_now_ms())) {
+                admit_node(shared, connection, identity);
+            } else {
+                shared.counters.ended_refused.add(1);
+                connection.close(code::ENDED, ENDED_WORDS);
+            }
         }
         _ => {
             shared.counters.strangers_refused.add(1);
@@ -309,6 +367,9 @@ async fn admit(shared: &Arc<Shared>, connection: quinn::Connection, permit: Owne
         }
     }
 }
+
+/// Said to a node whose certificate has ended.
+pub(crate) const ENDED_WORDS: &[u8] = b"your certificate has ended by my clock: renew it";
 
 fn admit_node(shared: &Arc<Shared>, connection: quinn::Connection, identity: PeerIdentity) {
     let addr = connection.remote_address();
@@ -331,6 +392,7 @@ fn admit_node(shared: &Arc<Shared>, connection: quinn::Connection, identity: Pee
         connection.close(code::OVERLOADED, b"too many peers");
         return;
     };
+    peer.called_from(addr);
     peer.notify(Notice::Called(connection, identity.region));
 }
 
@@ -340,6 +402,13 @@ pub(crate) fn identity(connection: &quinn::Connection) -> Option<PeerIdentity> {
     Certificate::from_der(chain.first()?.to_vec())
         .identity()
         .ok()
+}
+
+/// From when to when the certificate counts that the other end showed.
+pub(crate) fn validity(connection: &quinn::Connection) -> Option<Validity> {
+    let chain = certificates(connection)?;
+    let certificate = Certificate::from_der(chain.first()?.to_vec());
+    certificate.validity().ok()
 }
 
 /// The certificates that the other end showed.

@@ -11,6 +11,7 @@ mod credentials;
 mod files;
 mod key;
 mod region;
+mod validity;
 
 use std::{io, path::PathBuf};
 
@@ -24,6 +25,7 @@ pub use credentials::{
 pub use key::NodeKey;
 pub(crate) use key::random;
 pub use region::{NotARegion, Region};
+pub use validity::Validity;
 
 use unisono_model::ClusterId;
 
@@ -115,7 +117,36 @@ pub enum CertificateError {
     /// It belongs to another cluster.
     #[error("it belongs to cluster {0}")]
     OtherCluster(ClusterId),
-    /// The authority did not sign it, or its time is not now.
-    #[error("the cluster's authority does not vouch for it ({0}); check this machine's clock too")]
+    /// The authority did not sign it, or not for this.
+    #[error("the cluster's authority does not vouch for it ({0})")]
     Untrusted(String),
+    /// Its time is over.
+    #[error(
+        "it ended {} ago by this machine's clock: its node has to renew it, or this clock is ahead",
+        spoken(*ago_ms)
+    )]
+    Ended {
+        /// How long ago.
+        ago_ms: u64,
+    },
+    /// Its time has not come, though a certificate counts from a day before it was made.
+    #[error(
+        "it counts in {} by this machine's clock only: this clock is behind, or that of whoever signed it was ahead",
+        spoken(*in_ms)
+    )]
+    NotYet {
+        /// In how long it would.
+        in_ms: u64,
+    },
+}
+
+/// A span of time (ms) as a person would say it.
+pub fn spoken(span_ms: u64) -> String {
+    let seconds = span_ms / 1000;
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
 }

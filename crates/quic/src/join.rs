@@ -28,7 +28,7 @@ pub(crate) use proofs::ProofLimiter;
 pub(crate) use server::serve;
 pub use wire::is_request;
 
-use crate::identity::Region;
+use crate::{identity::Region, renew::RenewalRefusal};
 
 /// Says who may join. Its answer is final: when it says yes, the certificate is on its way.
 pub trait Admission: fmt::Debug + Send + Sync {
@@ -40,6 +40,12 @@ pub trait Admission: fmt::Debug + Send + Sync {
     /// the first answer may have been lost.
     fn admit(&self, request: JoinRequest) -> Answer<'_>;
 
+    /// Whether this node's certificate is renewed. That it asks for itself, and not too often, has been
+    /// checked; left to say is whether the cluster still lets it in.
+    fn renews(&self, _node: NodeId) -> MayRenew<'_> {
+        Box::pin(async { Err(RenewalRefusal::NotReady) })
+    }
+
     /// Where nodes that hold the authority's key listen, `host:port`; told to joiners that came to a
     /// node without it.
     fn issuers(&self) -> Vec<String>;
@@ -47,6 +53,9 @@ pub trait Admission: fmt::Debug + Send + Sync {
 
 /// What an [`Admission`] answers, when it has.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, Refusal>> + Send + 'a>>;
+
+/// What an [`Admission`] answers to a renewal, when it has.
+pub type MayRenew<'a> = Pin<Box<dyn Future<Output = Result<(), RenewalRefusal>> + Send + 'a>>;
 
 /// Someone who holds the secret of `invite` and the key of `node`, and asks to be let in.
 #[derive(Clone, Debug, Eq, PartialEq)]

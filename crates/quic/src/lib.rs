@@ -18,6 +18,7 @@
 pub mod identity;
 pub mod join;
 pub mod limits;
+pub mod renew;
 
 mod connection;
 mod counters;

@@ -79,8 +79,25 @@ pub const SIMULTANEOUS_DIAL: Duration = Duration::from_secs(3);
 /// How long the losing connection of a simultaneous dial is still read.
 pub const LINGER: Duration = Duration::from_secs(2);
 
-/// Validity of a node's certificate (ms): ten years, until renewal over the live connection exists.
-pub const NODE_CERTIFICATE_MS: u64 = 3652 * 24 * 3_600_000;
+/// Life of a node's certificate (ms): a week, so that a key whose removal somebody has not heard of
+/// ends there too. It is renewed from a third of it on.
+pub const NODE_CERTIFICATE_MS: u64 = 7 * 24 * 3_600_000;
+/// Largest request for a renewal (bytes); an id, a cluster and a version are in it.
+pub const RENEWAL_REQUEST_BYTES_MAX: usize = 128;
+/// Largest answer to one (bytes): a certificate, or a refusal with its words.
+pub const RENEWAL_ANSWER_BYTES_MAX: usize = CERTIFICATE_BYTES_MAX + 1024;
+/// How long a renewal may take once there is a connection; the signer asks its node meanwhile.
+pub const RENEWAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Most connections at a time on which only a renewal can be asked for.
+pub const RENEWALS_MAX: usize = 16;
+/// Renewals that one node may ask for in [`RENEWAL_WINDOW`]; one in two days is what it needs.
+pub const RENEWAL_REQUESTS_MAX: u32 = 30;
+/// The window of [`RENEWAL_REQUESTS_MAX`].
+pub const RENEWAL_WINDOW: Duration = Duration::from_secs(60);
+/// Over at most so long connections are made anew after a renewal, so that they show it.
+pub const REDIAL_SPREAD_MAX: Duration = Duration::from_secs(3600);
+/// How often a connection is looked at again whose peer's certificate has ended while nobody can sign.
+pub const ENDED_LOOK_INTERVAL: Duration = Duration::from_secs(60);
 /// Validity of the cluster's own certificate (ms): thirty years.
 pub const AUTHORITY_CERTIFICATE_MS: u64 = 10957 * 24 * 3_600_000;
 /// A certificate is valid from this long before it was made (ms), since clocks differ.

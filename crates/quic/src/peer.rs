@@ -19,8 +19,8 @@ use crate::{
     connection::{self, Link, code},
     counters::LivePeerCounters,
     dial::{self, DialFailure},
-    endpoint::Shared,
-    identity::{Region, random},
+    endpoint::{ENDED_WORDS, Shared},
+    identity::{Region, Validity, random, unix_now_ms},
     limits,
     queue::{Full, Queue},
 };
@@ -32,6 +32,8 @@ pub(crate) struct Peer {
     pub(crate) counters: LivePeerCounters,
     queues: [Queue; 3],
     addresses: Mutex<Vec<SocketAddr>>,
+    /// From where it has called last. A node calls from where it listens.
+    called_from: Mutex<Option<SocketAddr>>,
     link: Mutex<Option<Arc<Link>>>,
     notices: mpsc::Sender<Notice>,
     wanted: Notify,
@@ -47,6 +49,8 @@ pub(crate) enum Notice {
     Dialled(Result<(quinn::Connection, Region), DialFailure>),
     /// The connection with this id ended.
     Ended(usize, Loss),
+    /// This node has another certificate, which the peer has not seen.
+    Renewed,
     /// Close with this code and stop.
     Forget(VarInt),
 }
@@ -59,6 +63,7 @@ impl Peer {
             counters: LivePeerCounters::default(),
             queues: Default::default(),
             addresses: Mutex::default(),
+            called_from: Mutex::default(),
             link: Mutex::default(),
             notices,
             wanted: Notify::new(),
@@ -72,6 +77,8 @@ impl Peer {
             dialling: false,
             pause: limits::BACKOFF.0,
             dial_not_before: None,
+            redial_at: None,
+            look_at: None,
         };
         peer.runtime.spawn(keeper.run());
         peer
@@ -145,6 +152,30 @@ impl Peer {
         sent
     }
 
+    /// The live connection, if there is one.
+    pub(crate) fn connection(&self) -> Option<quinn::Connection> {
+        let link = lock(&self.link);
+        link.as_ref().map(|link| link.connection.clone())
+    }
+
+    pub(crate) fn called_from(&self, addr: SocketAddr) {
+        *lock(&self.called_from) = Some(addr);
+    }
+
+    /// Where it may be asked for something: from where it has called, then where it is dialled.
+    pub(crate) fn places(&self) -> Vec<SocketAddr> {
+        let mut places: Vec<SocketAddr> = lock(&self.called_from).iter().copied().collect();
+        let dialled = lock(&self.addresses);
+        places.extend(
+            dialled
+                .iter()
+                .filter(|addr| !places.contains(addr))
+                .copied()
+                .collect::<Vec<_>>(),
+        );
+        places
+    }
+
     pub(crate) fn region(&self) -> Option<Region> {
         lock(&self.link).as_ref().map(|link| link.region().clone())
     }
@@ -176,6 +207,24 @@ fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + fraction / 2.0)
 }
 
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// When the certificate has ended; again and again if it has.
+fn next_look(validity: Validity, now_ms: u64) -> Instant {
+    let left_ms = validity.until_ms.saturating_sub(now_ms);
+    let mut wait = Duration::from_millis(left_ms) + Duration::from_secs(1);
+    if validity.has_ended(now_ms) {
+        wait = limits::ENDED_LOOK_INTERVAL;
+    }
+    // A clock that is set meanwhile is noticed within a day.
+    Instant::now() + wait.min(Duration::from_secs(24 * 3600))
+}
+
 /// The task of one peer. It alone decides which connection is the peer's.
 struct Keeper {
     shared: Arc<Shared>,
@@ -186,6 +235,10 @@ struct Keeper {
     /// The next pause between dials, before jitter.
     pause: Duration,
     dial_not_before: Option<Instant>,
+    /// When a good connection is made anew, to show a new certificate on it.
+    redial_at: Option<Instant>,
+    /// When to look whether the peer's certificate has ended.
+    look_at: Option<Instant>,
 }
 
 struct Live {
@@ -233,6 +286,8 @@ impl Keeper {
                 () = tokio::time::sleep_until(waits.unwrap_or_else(Instant::now)), if waits.is_some() => {
                     self.dial_not_before = None;
                 }
+                () = until(self.redial_at) => self.redial(),
+                () = until(self.look_at) => self.look(),
             }
         };
         self.end(close_with).await;
@@ -276,8 +331,39 @@ impl Keeper {
         let idle = open && !self.dialling && self.dial_not_before.is_none();
         let queued = |class: &Class| !self.peer.queue(*class).is_empty();
         let wanted = silent || Class::ALL.iter().any(queued);
+        if idle && wanted {
+            self.dial();
+        }
+    }
+
+    /// Makes the connection anew. The old one stays until then, and until what is under way is read.
+    fn redial(&mut self) {
+        self.redial_at = None;
+        if self.live.is_some() && !self.dialling {
+            self.dial();
+        }
+    }
+
+    /// A connection must not outlive its peer's certificate: otherwise one that was made in time would
+    /// never end. Whoever renews makes its connections anew long before.
+    fn look(&mut self) {
+        self.look_at = None;
+        let Some(live) = &self.live else { return };
+        let now_ms = unix_now_ms();
+        let Some(validity) = live.link.validity else {
+            return;
+        };
+        if self.shared.shown.takes(validity, now_ms) {
+            self.look_at = Some(next_look(validity, now_ms));
+        } else {
+            self.shared.counters.ended_refused.add(1);
+            live.link.connection.close(code::ENDED, ENDED_WORDS);
+        }
+    }
+
+    fn dial(&mut self) {
         let addresses = lock(&self.peer.addresses).clone();
-        if !idle || !wanted || addresses.is_empty() {
+        if addresses.is_empty() {
             return;
         }
         self.dialling = true;
@@ -299,6 +385,11 @@ impl Keeper {
                 }
             }
             Notice::Ended(id, why) => self.on_end(id, why).await,
+            Notice::Renewed => {
+                let spread_ms = Validity::spread_ms(self.shared.shown.life_ms());
+                let spread = Duration::from_millis(spread_ms).min(limits::REDIAL_SPREAD_MAX);
+                self.redial_at = Some(Instant::now() + jittered(spread));
+            }
             Notice::Forget(_) => {}
         }
     }
@@ -365,6 +456,8 @@ impl Keeper {
         self.pause = limits::BACKOFF.0;
         self.dial_not_before = None;
         let link = Arc::new(Link::new(connection, region.clone()));
+        let now_ms = unix_now_ms();
+        self.look_at = link.validity.map(|validity| next_look(validity, now_ms));
         *lock(&self.peer.link) = Some(Arc::clone(&link));
         if news {
             self.tell(Event::Connected {

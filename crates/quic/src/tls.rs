@@ -1,5 +1,8 @@
 //! TLS 1.3 for both roles: which certificates are shown, and which are believed.
 
+mod ended;
+mod shown;
+
 use std::sync::{Arc, OnceLock};
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
@@ -7,16 +10,20 @@ use rustls::{
     DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
     client::{Resumption, WebPkiServerVerifier, danger},
     crypto::{CryptoProvider, verify_tls13_signature},
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime},
+    pki_types::{CertificateDer, ServerName, UnixTime},
     server::{NoServerSessionStorage, WebPkiClientVerifier},
 };
 
 use crate::identity::{Certificate, Credentials, Fingerprint};
+use ended::{LateNodes, LateServers};
+pub(crate) use shown::Shown;
 
 /// The protocol between nodes.
 pub(crate) const ALPN: &[u8] = b"unisono/1";
 /// The protocol between a joiner, who has no certificate yet, and a node.
 pub(crate) const JOIN_ALPN: &[u8] = b"unisono-join/1";
+/// The protocol between a node whose certificate may have ended and one that may sign the next.
+pub(crate) const RENEW_ALPN: &[u8] = b"unisono-renew/1";
 
 /// *ring*, stated once so that no process-wide default can change it.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
@@ -27,18 +34,22 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 }
 
 /// A node that answers. A certificate is asked for and, if shown, must be the cluster's; a peer that
-/// shows none may still finish the handshake, because a joiner has none. Which of the two protocols
-/// such a peer may speak is decided in one place, `endpoint::admit`.
-pub(crate) fn server(credentials: &Credentials) -> Result<QuicServerConfig, rustls::Error> {
+/// shows none may still finish the handshake, because a joiner has none; so may one whose certificate
+/// has ended, because it may renew it. Which of the protocols such a peer may speak is decided in one
+/// place, `endpoint::admit`.
+pub(crate) fn server(
+    credentials: &Credentials,
+    shown: &Arc<Shown>,
+) -> Result<QuicServerConfig, rustls::Error> {
     let verifier = WebPkiClientVerifier::builder_with_provider(roots(credentials)?, provider())
         .allow_unauthenticated()
         .build()
         .map_err(|error| rustls::Error::General(error.to_string()))?;
     let mut config = rustls::ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(chain(credentials), secret(credentials))?;
-    config.alpn_protocols = vec![ALPN.to_vec(), JOIN_ALPN.to_vec()];
+        .with_client_cert_verifier(Arc::new(LateNodes(verifier)))
+        .with_cert_resolver(Arc::clone(shown) as _);
+    config.alpn_protocols = vec![ALPN.to_vec(), JOIN_ALPN.to_vec(), RENEW_ALPN.to_vec()];
     // A resumed session would carry an identity past a change of trust; a full handshake is cheap here.
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -47,15 +58,40 @@ pub(crate) fn server(credentials: &Credentials) -> Result<QuicServerConfig, rust
 
 /// A node that dials another: the server name is the wanted node's id, so that the handshake itself
 /// fails unless that very node answers.
-pub(crate) fn client(credentials: &Credentials) -> Result<QuicClientConfig, rustls::Error> {
+pub(crate) fn client(
+    credentials: &Credentials,
+    shown: &Arc<Shown>,
+) -> Result<QuicClientConfig, rustls::Error> {
+    dialling(credentials, shown, ALPN, true)
+}
+
+/// A node that dials one that may sign its next certificate. That one's own must not have ended.
+pub(crate) fn renewing(
+    credentials: &Credentials,
+    shown: &Arc<Shown>,
+) -> Result<QuicClientConfig, rustls::Error> {
+    dialling(credentials, shown, RENEW_ALPN, false)
+}
+
+fn dialling(
+    credentials: &Credentials,
+    shown: &Arc<Shown>,
+    protocol: &[u8],
+    may_be_late: bool,
+) -> Result<QuicClientConfig, rustls::Error> {
     let verifier = WebPkiServerVerifier::builder_with_provider(roots(credentials)?, provider())
         .build()
         .map_err(|error| rustls::Error::General(error.to_string()))?;
+    let verifier = LateServers {
+        verifier,
+        may_be_late,
+    };
     let mut config = rustls::ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_webpki_verifier(verifier)
-        .with_client_auth_cert(chain(credentials), secret(credentials))?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_cert_resolver(Arc::clone(shown) as _);
+    config.alpn_protocols = vec![protocol.to_vec()];
     config.resumption = Resumption::disabled();
     QuicClientConfig::try_from(config).map_err(|error| rustls::Error::General(error.to_string()))
 }
@@ -84,19 +120,6 @@ fn roots(credentials: &Credentials) -> Result<Arc<RootCertStore>, rustls::Error>
     let mut roots = RootCertStore::empty();
     roots.add(credentials.authority_certificate().rustls().into_owned())?;
     Ok(Arc::new(roots))
-}
-
-/// The authority's certificate goes along, though a TLS server may leave out the root: joiners know
-/// only its fingerprint.
-fn chain(credentials: &Credentials) -> Vec<CertificateDer<'static>> {
-    vec![
-        credentials.certificate().rustls().into_owned(),
-        credentials.authority_certificate().rustls().into_owned(),
-    ]
-}
-
-fn secret(credentials: &Credentials) -> PrivateKeyDer<'static> {
-    PrivateKeyDer::Pkcs8(credentials.key().to_pkcs8())
 }
 
 /// Believes any node vouched for by the authority with one fingerprint, and nobody else: there is no

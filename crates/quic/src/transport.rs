@@ -5,13 +5,14 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use unisono_model::{ClusterId, NodeId};
 
 use crate::{
-    Class, EndpointCounters, Faults, PeerCounters,
+    BindError, Class, EndpointCounters, Faults, PeerCounters,
     connection::code,
     endpoint::Shared,
-    identity::Region,
+    identity::{Credentials, IdentityError, Region, Validity, unix_now_ms},
     join::Admission,
     limits,
     peer::{Notice, Peer},
+    renew::{self, Renewal, RenewalError},
 };
 
 /// Why a frame was not accepted. Nothing was queued.
@@ -251,6 +252,54 @@ impl Transport {
     /// without the authority refuses them and names `issuers` of the rule.
     pub fn serve_joins(&self, admission: Arc<dyn Admission>) {
         self.shared.set_admission(admission);
+    }
+
+    /// From when to when the certificate counts that this node shows.
+    pub fn certificate(&self) -> Validity {
+        self.shared.shown.credentials().validity()
+    }
+
+    /// Whether this node holds the authority's key.
+    pub fn signs(&self) -> bool {
+        self.shared.shown.credentials().authority().is_some()
+    }
+
+    /// How long certificates live that are signed here (ms).
+    pub fn certificate_life_ms(&self) -> u64 {
+        self.shared.shown.life_ms()
+    }
+
+    /// Asks a member for this node's next certificate: over the live connection, or over one that is
+    /// made for it, which a node with an ended certificate may make too. Nothing has changed yet: save
+    /// what comes, then [`show`](Self::show) it.
+    pub async fn renewed_by(&self, member: NodeId) -> Result<Renewal, RenewalError> {
+        renew::ask(&self.shared, member).await
+    }
+
+    /// This node's next certificate by its own hand; `None` if it does not hold the authority's key.
+    pub fn renewed_here(&self) -> Option<Result<Credentials, IdentityError>> {
+        let credentials = self.shared.shown.credentials();
+        let authority = credentials.authority()?;
+        let now_ms = unix_now_ms();
+        let life_ms = self.shared.shown.life_ms();
+        let made = authority.issue_for(self.node(), credentials.region(), now_ms, life_ms);
+        Some(made.and_then(|certificate| credentials.renewed(certificate, now_ms)))
+    }
+
+    /// Shows these credentials of the same node from the next handshake on. Connections stay, and are
+    /// made anew one after the other, without a gap, so that the peers see them too.
+    pub fn show(&self, credentials: Credentials) -> Result<(), BindError> {
+        if credentials.node() != self.node() || credentials.cluster() != self.cluster() {
+            return Err(BindError::Credentials("they are another node's".to_owned()));
+        }
+        let shown = &self.shared.shown;
+        shown
+            .exchange(credentials)
+            .map_err(|error| BindError::Credentials(error.to_string()))?;
+        for peer in self.shared.peers() {
+            peer.notify(Notice::Renewed);
+        }
+        Ok(())
     }
 
     /// The faults that a test injects; `None` unless the endpoint was bound with

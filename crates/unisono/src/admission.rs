@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use unisono_api::server::{Asked, Call};
 use unisono_core::node::{AnswerBody, Question};
-use unisono_core::orchestra::view::{MemberView, View};
+use unisono_core::orchestra::view::{MemberView, StatusView, View};
 use unisono_model::{NodeId, OrchestraId};
 use unisono_quic::identity::Credentials;
-use unisono_quic::join::{Admission, Answer, Invite, InviteId, JoinRequest, Refusal};
+use unisono_quic::join::{Admission, Answer, Invite, InviteId, JoinRequest, MayRenew, Refusal};
+use unisono_quic::renew::RenewalRefusal;
 
 use crate::failure::{Exit, Failure};
 use crate::home::{Home, Membership, Seed, Welcome, now_ms, replace};
@@ -109,7 +110,7 @@ impl Invited {
             None if now_ms() >= kept.expires_ms => return Err(Refusal::InviteExpired),
             None => {}
         }
-        let welcome = self.welcome().await?;
+        let welcome = self.welcome(request.node).await?;
         let used = Kept {
             used_by: Some(request.node),
             ..kept
@@ -123,7 +124,7 @@ impl Invited {
         Ok(welcome)
     }
 
-    async fn welcome(&self) -> Result<Vec<u8>, Refusal> {
+    async fn status(&self) -> Option<StatusView> {
         let (answer, answered) = oneshot::channel();
         let deadline_ms = u64::try_from(MEMBERS_WITHIN.as_millis()).unwrap_or(u64::MAX);
         let asked = Asked::Question {
@@ -137,14 +138,42 @@ impl Invited {
             asked,
             answer,
         };
-        self.calls.try_send(call).map_err(|_| Refusal::NotReady)?;
+        self.calls.try_send(call).ok()?;
         let answered = tokio::time::timeout(MEMBERS_WITHIN, answered).await;
-        let Ok(Ok(Ok(answer))) = answered else {
-            return Err(Refusal::NotReady);
-        };
+        let answer = answered.ok()?.ok()?.ok()?;
         let AnswerBody::View(View::Status(status)) = answer.body else {
-            return Err(Refusal::NotReady);
+            return None;
         };
+        Some(status)
+    }
+
+    /// Whether the cluster still lets a node in. A vote ends a life and not the node, which is meant to
+    /// come back with the next one; whom a root has removed, or who has left, is not.
+    async fn still_let_in(&self, node: NodeId) -> Result<(), RenewalRefusal> {
+        let status = self.status().await.ok_or(RenewalRefusal::NotReady)?;
+        let lives = status.members.iter().filter(|member| member.node == node);
+        let lives: Vec<&MemberView> = lives.collect();
+        let why = if lives.is_empty() {
+            "nobody has admitted it, as far as this node knows"
+        } else if lives.iter().any(|life| life.expelled) {
+            "a root has removed it, for good"
+        } else if lives.iter().all(|life| life.left) {
+            "it has left the cluster: a new invite lets it in again"
+        } else {
+            return Ok(());
+        };
+        let why = why.to_owned();
+        Err(RenewalRefusal::NotAMember { why })
+    }
+
+    async fn welcome(&self, joiner: NodeId) -> Result<Vec<u8>, Refusal> {
+        let status = self.status().await.ok_or(Refusal::NotReady)?;
+        let mut members = status.members.iter();
+        if members.any(|member| member.node == joiner && member.expelled) {
+            return Err(Refusal::Denied {
+                why: "a root has removed this node, for good: join with a new directory".to_owned(),
+            });
+        }
         let others = status.members.into_iter().filter(MemberView::stays);
         let mut members = vec![self.own.clone()];
         for member in others {
@@ -168,6 +197,10 @@ impl Invited {
 impl Admission for Invited {
     fn admit(&self, request: JoinRequest) -> Answer<'_> {
         Box::pin(self.decide(request))
+    }
+
+    fn renews(&self, node: NodeId) -> MayRenew<'_> {
+        Box::pin(self.still_let_in(node))
     }
 
     fn issuers(&self) -> Vec<String> {

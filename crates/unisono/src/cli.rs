@@ -122,6 +122,9 @@ pub(crate) struct Listen {
     /// several times
     #[arg(long, value_name = "REGION=MS", allow_hyphen_values = true)]
     pub(crate) path_asymmetry_ms: Vec<String>,
+    /// For tests: certificates live so long
+    #[arg(long, hide = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(2..))]
+    pub(crate) certificate_seconds: Option<u64>,
     /// For tests: the timing plane's own clock is off by so much
     #[arg(
         long,

@@ -19,6 +19,7 @@ mod notify;
 mod offline;
 mod output;
 mod prompt;
+mod renewal;
 mod replay;
 mod serve;
 mod small_file;

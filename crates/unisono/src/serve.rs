@@ -26,6 +26,7 @@ use crate::faults::{self, Reach};
 use crate::home::{Home, Membership, Running, Seed};
 use crate::notify::Supervisor;
 use crate::output::{self, Format};
+use crate::renewal::Renewing;
 use crate::timing::{self, Timing};
 use crate::workspace::Workspace;
 
@@ -53,6 +54,8 @@ pub(crate) struct Wishes {
     pub(crate) sabotage: Sabotage,
     /// An orchestra that is to be there.
     pub(crate) open: Option<String>,
+    /// For tests: how long certificates live.
+    pub(crate) certificate_life: Option<Duration>,
     /// What the timing plane is told.
     pub(crate) timing: timing::Wishes,
 }
@@ -159,6 +162,7 @@ fn begin(
     let driving = drive(driver, left)?;
     timing.serve(&transport, endpoint.timing, finish.subscribe(), region);
     let (counted, told) = (transport.clone(), timing.clone());
+    let renewing = Renewing::start(&transport, home, &membership, finish.subscribe());
     let handle = NodeHandle {
         cluster: identity.cluster,
         node: own.node,
@@ -170,13 +174,13 @@ fn begin(
         stop: stopping.clone(),
         inspector: Arc::new(workspace(wishes)?),
         clock: Arc::new(move || told.shown()),
+        certificate: Arc::new(move || Some(renewing.shown())),
         tokens: Arc::new(crate::tokens::Lazily::default()),
         metrics: Arc::new(move || metrics.text(&counted) + &timing.metrics()),
     };
-    let mut router = unisono_api::server::router(handle, token);
-    if wishes.test_faults {
-        router = router.merge(faults::router(reach));
-    }
+    let reach = wishes.test_faults.then_some(reach);
+    let more = reach.map_or_else(axum::Router::new, faults::router);
+    let router = unisono_api::server::router(handle, token).merge(more);
     transport.serve_joins(Arc::new(Invited::new(home, membership, own, calls.clone())));
     let edge = tokio::spawn(unisono_api::server::serve(listener, router, stopping));
     Ok(Serving {
@@ -322,10 +326,13 @@ async fn bind(
     let http = listener
         .local_addr()
         .map_err(|error| Failure::system("http", &error))?;
-    let network = unisono_quic::Config {
+    let mut network = unisono_quic::Config {
         fault_injection: wishes.test_faults,
         ..unisono_quic::Config::default()
     };
+    if let Some(life) = wishes.certificate_life {
+        network.certificate_life = life;
+    }
     let endpoint = Endpoint::bind(credentials.clone(), config.address("peer")?, network);
     let endpoint = endpoint.map_err(|error| {
         Failure::new(Exit::Unavailable, "peer_taken", error.to_string())

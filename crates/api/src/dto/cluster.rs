@@ -5,6 +5,8 @@ use unisono_core::orchestra::view::{Counters, DamageView, MemberView, OrchestraV
 use unisono_model::{ClusterId, Incarnation, LogId, NodeId, OrchestraId};
 use utoipa::ToSchema;
 
+use super::NodeCertificate;
+
 /// One life of a node.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Incarnated {
@@ -101,6 +103,9 @@ pub struct Status {
     /// members it takes no writes until its clock has come near, and it admits nobody.
     #[serde(default)]
     pub stamps_ahead_ms: Option<u64>,
+    /// The certificate that it shows to other nodes.
+    #[serde(default)]
+    pub certificate: Option<NodeCertificate>,
     /// Requests that wait.
     pub waiting: u64,
     /// Stored bundles that this node can no longer read.
@@ -260,6 +265,8 @@ impl From<StatusView> for Status {
             disk_full: view.disk_full,
             clock_offset_ms: view.clock_offset_ms,
             stamps_ahead_ms: view.stamps_ahead_ms,
+            // The node itself knows nothing of it; the process does.
+            certificate: None,
             waiting: view.waiting,
             damage: view.damage.into_iter().map(Into::into).collect(),
             counters: view.counters.into(),

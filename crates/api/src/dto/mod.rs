@@ -3,6 +3,7 @@
 
 mod action;
 mod answer;
+mod certificate;
 mod clock;
 mod cluster;
 mod ensemble;
@@ -30,6 +31,7 @@ pub use answer::{
     ConfigSetBody, Done, HeadBody, LeaveBody, Left, NoteSpliceBody, NoteTextBody, OpenBody, Opened,
     RecordBase64, Recorded, Session, SessionHead,
 };
+pub use certificate::{CertificateTrouble, CertificateWord, NodeCertificate};
 pub use clock::{Clock, ClockSource, Nanoseconds, SyncWord, TimingRole};
 pub use cluster::{
     Counted, Damage, Incarnated, LogRef, Member, Members, OrchestraSummary, Orchestras, Status,

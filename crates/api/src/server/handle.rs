@@ -9,6 +9,8 @@ use unisono_core::replication::Cursor;
 use unisono_core::timekeeper;
 use unisono_model::{ClusterId, Content, Digest, NodeId, OrchestraId, Rejection, Stamp};
 
+use crate::dto::NodeCertificate;
+
 /// One request on its way to the node. Dropping it without an answer tells the agent that nobody
 /// can tell what became of it.
 #[derive(Debug)]
@@ -97,6 +99,8 @@ pub struct NodeHandle {
     pub inspector: Arc<dyn Inspector>,
     /// What the cluster's clock shows at the moment of the call.
     pub clock: Arc<dyn Fn() -> ClockShown + Send + Sync>,
+    /// The certificate that this node shows to others, at the moment of the call.
+    pub certificate: Arc<dyn Fn() -> Option<NodeCertificate> + Send + Sync>,
     /// How tokens are counted.
     pub tokens: Arc<dyn CountTokens>,
     /// More Prometheus text, from whoever else has something to count. Every line ends in `\n`.

@@ -500,7 +500,9 @@ pub(crate) async fn status(State(edge): State<Edge>, terms: Terms) -> Answered {
     let View::Status(view) = view else {
         return Err(Refusal::mismatch());
     };
-    Ok(told.json::<dto::Status>(StatusCode::OK, &view.into()))
+    let mut status = dto::Status::from(view);
+    status.certificate = (edge.handle().certificate)();
+    Ok(told.json(StatusCode::OK, &status))
 }
 
 /// The members of the cluster.

@@ -126,6 +126,7 @@ impl Fake {
             stop: stopping.clone(),
             inspector: Arc::new(Blind),
             clock: Arc::new(unset),
+            certificate: Arc::new(|| None),
             tokens: Arc::new(unisono_api::server::CountBytes),
             metrics: Arc::new(|| "unisono_fake 1\n".to_owned()),
         };

@@ -63,16 +63,28 @@ impl ClusterAuthority {
     }
 
     /// A certificate for `node` in `region`, made at `now_ms` (milliseconds since the Unix epoch):
-    /// valid from a day before, since clocks differ, for ten years. It serves both ends of TLS.
+    /// valid from a day before, since clocks differ, for [`limits::NODE_CERTIFICATE_MS`]. It serves
+    /// both ends of TLS.
     pub fn issue(
         &self,
         node: NodeId,
         region: &Region,
         now_ms: u64,
     ) -> Result<Certificate, IdentityError> {
+        self.issue_for(node, region, now_ms, limits::NODE_CERTIFICATE_MS)
+    }
+
+    /// The same, with another life (ms).
+    pub fn issue_for(
+        &self,
+        node: NodeId,
+        region: &Region,
+        now_ms: u64,
+        life_ms: u64,
+    ) -> Result<Certificate, IdentityError> {
         sound(node).map_err(IdentityError::Certificate)?;
         let mut params = node_params(self.cluster, node, region)?;
-        validity(&mut params, now_ms, limits::NODE_CERTIFICATE_MS);
+        validity(&mut params, now_ms, life_ms);
         let issuer_params = authority_params(self.cluster, now_ms)?;
         let issuer = Issuer::from_params(&issuer_params, &self.key);
         let made = params

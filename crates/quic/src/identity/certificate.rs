@@ -3,11 +3,11 @@
 use std::{fmt, time::Duration};
 
 use ed25519_dalek::VerifyingKey;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::{CertificateDer, UnixTime, pem::PemObject as _};
 use unisono_model::{ClusterId, NodeId};
 use webpki::{EndEntityCert, KeyUsage};
 
-use super::{CertificateError, Region};
+use super::{CertificateError, Region, Validity, files};
 use crate::limits;
 
 /// What precedes the 32 bytes of an Ed25519 key in its SubjectPublicKeyInfo (RFC 8410, section 4).
@@ -38,6 +38,17 @@ impl Certificate {
     /// Wraps DER; nothing is checked yet.
     pub fn from_der(der: Vec<u8>) -> Self {
         Self(der)
+    }
+
+    /// The certificate in a text in PEM, as files hold it; nothing else is checked yet.
+    pub fn from_pem(text: &str) -> Option<Self> {
+        let der = CertificateDer::from_pem_slice(text.as_bytes()).ok()?;
+        Some(Self(der.to_vec()))
+    }
+
+    /// The text of a certificate file.
+    pub fn to_pem(&self) -> String {
+        files::to_pem("CERTIFICATE", &self.0)
     }
 
     /// Its DER.
@@ -84,7 +95,16 @@ impl Certificate {
         authority: &Self,
         now_ms: u64,
     ) -> Result<PeerIdentity, CertificateError> {
-        let untrusted = |error: webpki::Error| CertificateError::Untrusted(error.to_string());
+        let span_ms = |from: UnixTime, to: UnixTime| (to.as_secs() - from.as_secs()) * 1000;
+        let untrusted = |error: webpki::Error| match error {
+            webpki::Error::CertExpired { time, not_after } => CertificateError::Ended {
+                ago_ms: span_ms(not_after, time),
+            },
+            webpki::Error::CertNotValidYet { time, not_before } => CertificateError::NotYet {
+                in_ms: span_ms(time, not_before),
+            },
+            error => CertificateError::Untrusted(error.to_string()),
+        };
         let (der, authority_der) = (self.rustls(), authority.rustls());
         let anchor = webpki::anchor_from_trusted_cert(&authority_der).map_err(untrusted)?;
         parse(&der)?
@@ -104,6 +124,40 @@ impl Certificate {
             return Err(CertificateError::OtherCluster(identity.cluster));
         }
         Ok(identity)
+    }
+
+    /// From when to when it counts, as it says itself: nothing else is checked here.
+    pub fn validity(&self) -> Result<Validity, CertificateError> {
+        // WebPKI looks at the time before anything else, and says both ends where it does not fit.
+        let from_ms = match self.refused_at(0)? {
+            webpki::Error::CertNotValidYet { not_before, .. } => not_before,
+            // It began before 1970, or says nothing that can be read.
+            _ => UnixTime::since_unix_epoch(Duration::ZERO),
+        };
+        let end_of_time = u64::MAX / 4;
+        match self.refused_at(end_of_time)? {
+            webpki::Error::CertExpired { not_after, .. } => Ok(Validity {
+                from_ms: from_ms.as_secs().saturating_mul(1000),
+                until_ms: not_after.as_secs().saturating_mul(1000),
+            }),
+            _ => Err(CertificateError::Malformed),
+        }
+    }
+
+    fn refused_at(&self, seconds: u64) -> Result<webpki::Error, CertificateError> {
+        let der = self.rustls();
+        let parsed = parse(&der)?;
+        let verified = parsed.verify_for_usage(
+            crate::tls::provider().signature_verification_algorithms.all,
+            &[],
+            &[],
+            UnixTime::since_unix_epoch(Duration::from_secs(seconds)),
+            KeyUsage::server_auth(),
+            None,
+            None,
+        );
+        // Without an authority nothing is vouched for.
+        Ok(verified.err().unwrap_or(webpki::Error::UnknownIssuer))
     }
 
     pub(crate) fn rustls(&self) -> CertificateDer<'_> {

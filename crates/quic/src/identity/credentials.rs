@@ -5,10 +5,12 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject as _};
 use unisono_model::{ClusterId, NodeId};
 
-use super::{Certificate, ClusterAuthority, IdentityError, NodeKey, PeerIdentity, Region, files};
+use super::{
+    Certificate, CertificateError, ClusterAuthority, IdentityError, NodeKey, PeerIdentity, Region,
+    Validity, files,
+};
 
 /// The node's secret key, PKCS#8 in PEM.
 pub const NODE_KEY_FILE: &str = "node.key";
@@ -25,6 +27,7 @@ pub struct Credentials {
     key: NodeKey,
     identity: PeerIdentity,
     certificate: Certificate,
+    validity: Validity,
     authority_certificate: Certificate,
     authority: Option<ClusterAuthority>,
 }
@@ -69,16 +72,20 @@ impl Credentials {
                 what: "authority's key and certificate",
             });
         }
+        let validity = certificate.validity();
         Ok(Self {
             key,
             identity,
+            validity: validity.map_err(IdentityError::Certificate)?,
             certificate,
             authority_certificate,
             authority,
         })
     }
 
-    /// Reads them from `directory`. With `cluster`, credentials of another cluster are refused.
+    /// Reads them from `directory`. With `cluster`, credentials of another cluster are refused. A
+    /// certificate that has ended is read all the same: with it a node can ask for the next one, and
+    /// for nothing else while others have theirs.
     pub fn load(directory: &Path, cluster: Option<ClusterId>) -> Result<Self, IdentityError> {
         let key = Self::load_key(directory)?;
         let certificate = load_certificate(directory, NODE_CERTIFICATE_FILE)?;
@@ -97,13 +104,37 @@ impl Credentials {
         if let Some(expected) = cluster.filter(|expected| *expected != found) {
             return Err(IdentityError::OtherCluster { expected, found });
         }
-        Self::new(
-            key,
+        let mut at_ms = unix_now_ms();
+        let vouched = certificate.vouched_by(&authority_certificate, at_ms);
+        if let Err(CertificateError::Ended { ago_ms }) = vouched {
+            at_ms = at_ms.saturating_sub(ago_ms + 1000);
+        }
+        Self::new(key, certificate, authority_certificate, authority, at_ms)
+    }
+
+    /// The same with another certificate, for the same key, cluster and region and under the same
+    /// authority, that counts at `now_ms` (milliseconds since the Unix epoch).
+    pub fn renewed(&self, certificate: Certificate, now_ms: u64) -> Result<Self, IdentityError> {
+        let next = Self::new(
+            self.key.clone(),
             certificate,
-            authority_certificate,
-            authority,
-            unix_now_ms(),
-        )
+            self.authority_certificate.clone(),
+            self.authority.clone(),
+            now_ms,
+        )?;
+        if next.identity != self.identity {
+            return Err(IdentityError::Mismatch {
+                what: "node's certificate and the one before it",
+            });
+        }
+        Ok(next)
+    }
+
+    /// Writes the certificate, and nothing else, over the one that lies in `directory`: a crash leaves
+    /// the old one or this one, whole.
+    pub fn save_certificate(&self, directory: &Path) -> Result<(), IdentityError> {
+        let path = directory.join(NODE_CERTIFICATE_FILE);
+        files::replace(&path, &self.certificate.to_pem())
     }
 
     /// Reads the node's key alone, for a join that was interrupted before it had a certificate.
@@ -155,6 +186,11 @@ impl Credentials {
         &self.certificate
     }
 
+    /// From when to when its certificate counts.
+    pub fn validity(&self) -> Validity {
+        self.validity
+    }
+
     /// The certificate that every node of the cluster trusts.
     pub fn authority_certificate(&self) -> &Certificate {
         &self.authority_certificate
@@ -174,23 +210,15 @@ pub(crate) fn unix_now_ms() -> u64 {
 }
 
 fn save_secret(directory: &Path, name: &str, key: &NodeKey) -> Result<(), IdentityError> {
-    let der = key.to_pkcs8();
-    files::write(
-        &directory.join(name),
-        &files::to_pem("PRIVATE KEY", der.secret_pkcs8_der()),
-    )
+    files::write(&directory.join(name), &key.to_pem())
 }
 
 fn load_secret(directory: &Path, name: &str) -> Result<NodeKey, IdentityError> {
     let path = directory.join(name);
-    let text = files::read(&path)?;
-    PrivatePkcs8KeyDer::from_pem_slice(text.as_bytes())
-        .ok()
-        .and_then(|der| NodeKey::from_pkcs8(der.secret_pkcs8_der()))
-        .ok_or(IdentityError::Malformed {
-            path,
-            what: "an Ed25519 private key in PEM (PKCS#8)",
-        })
+    NodeKey::from_pem(&files::read(&path)?).ok_or(IdentityError::Malformed {
+        path,
+        what: "an Ed25519 private key in PEM (PKCS#8)",
+    })
 }
 
 fn save_certificate(
@@ -198,19 +226,13 @@ fn save_certificate(
     name: &str,
     certificate: &Certificate,
 ) -> Result<(), IdentityError> {
-    files::write(
-        &directory.join(name),
-        &files::to_pem("CERTIFICATE", certificate.der()),
-    )
+    files::write(&directory.join(name), &certificate.to_pem())
 }
 
 fn load_certificate(directory: &Path, name: &str) -> Result<Certificate, IdentityError> {
     let path = directory.join(name);
-    let text = files::read(&path)?;
-    let der =
-        CertificateDer::from_pem_slice(text.as_bytes()).map_err(|_| IdentityError::Malformed {
-            path,
-            what: "a certificate in PEM",
-        })?;
-    Ok(Certificate::from_der(der.to_vec()))
+    Certificate::from_pem(&files::read(&path)?).ok_or(IdentityError::Malformed {
+        path,
+        what: "a certificate in PEM",
+    })
 }

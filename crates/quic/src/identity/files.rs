@@ -53,7 +53,25 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), IdentityError> {
     })
 }
 
+/// Writes `text` over the file at `path`, whole or not at all. Only for what is no secret key.
+pub(super) fn replace(path: &Path, text: &str) -> Result<(), IdentityError> {
+    let renamed = |temporary: &Path| fs::rename(temporary, path);
+    write_aside(path, text, renamed).map_err(|source| IdentityError::Unwritable {
+        path: path.to_owned(),
+        source,
+    })
+}
+
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    // A link fails where a rename would overwrite: two processes cannot both give a node its key.
+    write_aside(path, text, |temporary| fs::hard_link(temporary, path))
+}
+
+fn write_aside(
+    path: &Path,
+    text: &str,
+    place: impl FnOnce(&Path) -> io::Result<()>,
+) -> io::Result<()> {
     let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let unique = u64::from_le_bytes(random());
     let temporary = path.with_extension(format!("{unique:016x}.part"));
@@ -65,10 +83,12 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let written = file
         .write_all(text.as_bytes())
         .and_then(|()| file.sync_all());
-    // A link fails where a rename would overwrite: two processes cannot both give a node its key.
-    let placed = written.and_then(|()| fs::hard_link(&temporary, path));
-    fs::remove_file(&temporary)?;
-    placed?;
+    let placed = written.and_then(|()| place(&temporary));
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        // A rename has taken it away already.
+        _ => placed?,
+    }
     fs::File::open(directory)?.sync_all()
 }
 

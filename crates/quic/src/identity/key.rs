@@ -3,8 +3,10 @@
 use std::fmt;
 
 use ed25519_dalek::{Signer, SigningKey};
-use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
 use unisono_model::NodeId;
+
+use super::files;
 
 /// What precedes the 32 bytes of an Ed25519 seed in PKCS#8 version 1 (RFC 8410, section 7).
 const PKCS8_PREFIX: [u8; 16] = [
@@ -34,6 +36,17 @@ impl NodeKey {
     /// The 32-byte seed, for whoever else signs in the node's name. Keep it out of logs.
     pub fn seed(&self) -> [u8; 32] {
         self.0.to_bytes()
+    }
+
+    /// The key in a text: PKCS#8 in PEM, as key files hold it.
+    pub fn from_pem(text: &str) -> Option<Self> {
+        let der = PrivatePkcs8KeyDer::from_pem_slice(text.as_bytes()).ok()?;
+        Self::from_pkcs8(der.secret_pkcs8_der())
+    }
+
+    /// The text of a key file. Keep it out of logs.
+    pub fn to_pem(&self) -> String {
+        files::to_pem("PRIVATE KEY", self.to_pkcs8().secret_pkcs8_der())
     }
 
     pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {

@@ -80,7 +80,8 @@ async fn decide(shared: &Shared, connection: &Connection, bytes: &[u8]) -> Resul
     check_addresses(&request.addresses, 0).map_err(|_| Refusal::Malformed)?;
     let region: Region = request.region.parse().map_err(|_| Refusal::Malformed)?;
     let admission = shared.admission().ok_or(Refusal::NotReady)?;
-    let Some(authority) = shared.credentials.authority() else {
+    let credentials = shared.shown.credentials();
+    let Some(authority) = credentials.authority() else {
         let mut issuers = admission.issuers();
         issuers.truncate(limits::JOIN_ADDRESSES_MAX);
         return Err(Refusal::NotAnIssuer { issuers });
@@ -88,7 +89,7 @@ async fn decide(shared: &Shared, connection: &Connection, bytes: &[u8]) -> Resul
     // Made before the invite is used up, since making it can fail and using it up cannot be undone.
     let now_ms = crate::identity::unix_now_ms();
     let certificate = authority
-        .issue(request.node, &region, now_ms)
+        .issue_for(request.node, &region, now_ms, shared.shown.life_ms())
         .map_err(|error| Refusal::Denied {
             why: error.to_string(),
         })?;

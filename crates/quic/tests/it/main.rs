@@ -8,4 +8,5 @@ mod identity;
 mod joining;
 mod mesh;
 mod refused;
+mod renewing;
 mod world;

@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 use serde_json::json;
 use unisono_api::client::{AgentKey, Client};
-use unisono_api::dto::{Clock, Member, Status, SyncWord};
-use unisono_quic::identity::Credentials;
+use unisono_api::dto::{CertificateWord, Clock, Member, NodeCertificate, Status, SyncWord};
+use unisono_quic::identity::{Credentials, spoken};
 
 use super::session::connect;
 use crate::cli::Global;
@@ -19,13 +19,12 @@ use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::home::{self, Home, Membership, ROOT_KEY_FILE};
 use crate::output::{self, Table};
+use crate::renewal::APART_MS;
 
 /// Less room than this is worth a word (bytes): a busy node writes about as much in a day.
 const ROOM_LOW_BYTES: u64 = 1 << 30;
 /// With less room than this writes are about to be refused (bytes).
 const ROOM_NONE_BYTES: u64 = 64 << 20;
-/// A certificate that ends within this is worth a word (ms).
-const CERTIFICATE_SOON_MS: u64 = 30 * 24 * 3_600_000;
 /// A node that is there answers within this.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// A clock that is so far off is worth a word (ms): beyond 500 ms other nodes refuse its stamps.
@@ -175,25 +174,67 @@ fn directory(home: &Home, findings: &mut Findings) {
 }
 
 fn certificate(credentials: &Credentials, findings: &mut Findings) {
-    let stands = |at_ms: u64| {
-        let authority = credentials.authority_certificate();
-        credentials.certificate().vouched_by(authority, at_ms)
+    let (what, validity, now_ms) = ("certificate", credentials.validity(), home::now_ms());
+    let life_ms = unisono_quic::limits::NODE_CERTIFICATE_MS;
+    let ends = spoken(validity.until_ms.saturating_sub(now_ms));
+    let authority = credentials.authority_certificate();
+    if let Err(error) = credentials.certificate().vouched_by(authority, now_ms) {
+        let hint = "if this machine's clock is right, serve the node where it reaches one that holds \
+            ca.key: that one signs the next, as long as the node is a member";
+        findings.add(what, State::Bad, error.to_string(), hint);
+    } else if validity.is_overdue(life_ms, now_ms) {
+        let detail = format!("it ends in {ends}, and it was time for the next one long ago");
+        findings.add(what, State::Poor, detail, NO_SIGNER);
+    } else {
+        let detail = format!("signed by the cluster, ends in {ends}, renews itself before");
+        findings.good(what, detail);
+    }
+}
+
+/// What the node says of its own certificate.
+fn renewal(certificate: &NodeCertificate, findings: &mut Findings) {
+    let what = "renewal";
+    if let Some(trouble) = &certificate.trouble {
+        let state = match certificate.state {
+            CertificateWord::Ended => State::Bad,
+            CertificateWord::Fresh | CertificateWord::Due | CertificateWord::Overdue => State::Poor,
+        };
+        let since = spoken(home::now_ms().saturating_sub(trouble.since_ms));
+        let detail = format!("fails since {since} ({}): {}", trouble.code, trouble.detail);
+        return findings.add(what, state, detail, hint_of(&trouble.code));
+    }
+    let apart_ms = certificate.clock_apart_ms.unwrap_or_default();
+    if apart_ms.unsigned_abs() > APART_MS {
+        let detail = format!(
+            "the clock of who signed is {} {} this machine's",
+            spoken(apart_ms.unsigned_abs()),
+            if apart_ms > 0 { "ahead of" } else { "behind" },
+        );
+        let hint = "set the clock that is off (NTP): a day apart, certificates no longer count";
+        return findings.add(what, State::Poor, detail, hint);
+    }
+    let words = match (certificate.signs, certificate.signed_by) {
+        (true, _) => "this node holds ca.key: it signs its own and others'".to_owned(),
+        (false, Some(node)) => format!("node {node} signed the last one"),
+        (false, None) => "it was not yet time for it in this process".to_owned(),
     };
-    let now_ms = home::now_ms();
-    match (stands(now_ms), stands(now_ms + CERTIFICATE_SOON_MS)) {
-        (Err(error), _) => findings.add(
-            "certificate",
-            State::Bad,
-            error.to_string(),
-            "if this machine's clock is right, join again with a new invite",
-        ),
-        (Ok(_), Err(_)) => findings.add(
-            "certificate",
-            State::Poor,
-            "it ends within 30 days",
-            "join again with a new invite before",
-        ),
-        (Ok(_), Ok(_)) => findings.good("certificate", "signed by the cluster, and in its time"),
+    findings.good(what, words);
+}
+
+/// What to do where nobody signs.
+const NO_SIGNER: &str = "bring a node with ca.key within reach; a copy of that file, mode 600, in a \
+    second node's directory makes that one sign too. Members that are cut off with this one go on";
+
+fn hint_of(code: &str) -> &'static str {
+    match code {
+        "not_member" => {
+            "the cluster does not let this node in: `unisono members` on another one says why"
+        }
+        "clock_apart" => "set the clock that is off (NTP)",
+        "not_saved" => {
+            "make room, and look whose the directory is: the new certificate is in use, but not on disk"
+        }
+        _ => NO_SIGNER,
     }
 }
 
@@ -301,6 +342,9 @@ async fn node(client: &Client, status: &Status, findings: &mut Findings) {
             format!("{damage:?}"),
             "bundles that another member has are fetched by themselves; `unisono verify` says more",
         );
+    }
+    if let Some(certificate) = &status.certificate {
+        renewal(certificate, findings);
     }
     wall_clock(status, findings);
     match client.clock().await {

@@ -1,5 +1,7 @@
 //! Commands about this machine's node: found a cluster, serve, invite, join.
 
+use std::time::Duration;
+
 use clap::Args;
 use serde_json::json;
 use unisono_core::election::Class;
@@ -134,6 +136,7 @@ fn wishes(listen: &Listen) -> Result<Wishes, Failure> {
         no_fsync: listen.no_fsync,
         sabotage: faults::sabotage(&listen.sabotage).map_err(Failure::usage)?,
         open: None,
+        certificate_life: listen.certificate_seconds.map(Duration::from_secs),
         timing: timing::Wishes {
             priority: listen.clock_priority,
             class: listen.clock_class.map_or(Class::Free, Into::into),

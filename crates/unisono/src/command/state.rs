@@ -2,7 +2,11 @@
 
 use clap::{Args, Subcommand};
 use unisono_api::client::Reply;
-use unisono_api::dto::{ActionBody, AdvanceBody, Damage, Iteration, Member, Members, Status};
+use unisono_api::dto::{
+    ActionBody, AdvanceBody, CertificateWord, Damage, Iteration, Member, Members, NodeCertificate,
+    Status,
+};
+use unisono_quic::identity::spoken;
 
 use super::session::Session;
 use crate::failure::Failure;
@@ -94,10 +98,34 @@ pub(crate) async fn status(session: &Session) -> Result<(), Failure> {
     if let Ok(clock) = session.client.clock().await {
         output::raw(&format!("time      {}\n", super::clock::words(&clock.body)))?;
     }
+    if let Some(certificate) = &status.certificate {
+        output::raw(&format!("keys      {}\n", certificate_words(certificate)))?;
+    }
     for damage in &status.damage {
         output::raw(&format!("damage    {}\n", damage_words(damage)))?;
     }
     show_members(&status.members)
+}
+
+/// When the certificate ends, and what is wrong with it.
+fn certificate_words(certificate: &NodeCertificate) -> String {
+    let now_ms = crate::home::now_ms();
+    let ends = match certificate.state {
+        CertificateWord::Ended => {
+            let ago = spoken(now_ms.saturating_sub(certificate.ends_ms));
+            format!("the certificate ended {ago} ago")
+        }
+        CertificateWord::Fresh | CertificateWord::Due | CertificateWord::Overdue => {
+            let left = spoken(certificate.ends_ms.saturating_sub(now_ms));
+            format!("the certificate ends in {left}")
+        }
+    };
+    let trouble = certificate.trouble.as_ref();
+    let trouble = trouble.map_or_else(String::new, |trouble| {
+        let since = spoken(now_ms.saturating_sub(trouble.since_ms));
+        format!(", not renewed since {since}: {}", trouble.detail)
+    });
+    format!("{ends}{trouble}")
 }
 
 /// Those that belong to the cluster.

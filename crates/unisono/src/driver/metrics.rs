@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use unisono_core::node::Note;
-use unisono_quic::Transport;
+use unisono_quic::{EndpointCounters, Transport};
 
 macro_rules! counters {
     ($($(#[doc = $doc:literal])* $name:ident,)*) => {
@@ -119,36 +119,7 @@ impl Metrics {
             out,
             "# HELP {name} {help}\n# TYPE {name} counter\n{name} {seconds}"
         );
-        let network = transport.endpoint_counters();
-        for (name, help, value) in [
-            (
-                "quic_handshakes_failed",
-                "Handshakes that failed.",
-                network.handshakes_failed,
-            ),
-            (
-                "quic_strangers_refused",
-                "Strangers turned away.",
-                network.strangers_refused,
-            ),
-            (
-                "quic_excluded_refused",
-                "Excluded nodes turned away.",
-                network.excluded_refused,
-            ),
-            (
-                "quic_overload_refused",
-                "Connections refused for load.",
-                network.overload_refused,
-            ),
-            (
-                "quic_violations",
-                "Peers that broke the protocol.",
-                network.violations,
-            ),
-            ("joins_admitted", "Joiners let in.", network.joins_admitted),
-            ("joins_refused", "Joiners refused.", network.joins_refused),
-        ] {
+        for (name, help, value) in network(transport.endpoint_counters()) {
             line(&mut out, name, help, value);
         }
         let connected = transport
@@ -156,14 +127,70 @@ impl Metrics {
             .iter()
             .filter(|peer| peer.connection.is_some())
             .count();
-        let name = "unisono_peers_connected";
+        let ends_s = transport.certificate().until_ms / 1000;
+        let help = "When this node's certificate ends, seconds since the Unix epoch.";
+        gauge(&mut out, "certificate_ends_seconds", help, ends_s);
         let help = "Peers connected now.";
-        let _ = writeln!(
-            out,
-            "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {connected}"
-        );
+        gauge(&mut out, "peers_connected", help, connected as u64);
         out
     }
+}
+
+/// What is counted of all connections together.
+fn network(network: EndpointCounters) -> [(&'static str, &'static str, u64); 10] {
+    [
+        (
+            "quic_handshakes_failed",
+            "Handshakes that failed.",
+            network.handshakes_failed,
+        ),
+        (
+            "quic_strangers_refused",
+            "Strangers turned away.",
+            network.strangers_refused,
+        ),
+        (
+            "quic_excluded_refused",
+            "Excluded nodes turned away.",
+            network.excluded_refused,
+        ),
+        (
+            "quic_overload_refused",
+            "Connections refused for load.",
+            network.overload_refused,
+        ),
+        (
+            "quic_violations",
+            "Peers that broke the protocol.",
+            network.violations,
+        ),
+        (
+            "quic_ended_refused",
+            "Nodes turned away because their certificate has ended.",
+            network.ended_refused,
+        ),
+        (
+            "certificates_renewed",
+            "Certificates signed for other nodes whose earlier one was running out.",
+            network.renewals_signed,
+        ),
+        (
+            "certificates_refused",
+            "Renewals that were asked of this node and refused.",
+            network.renewals_refused,
+        ),
+        ("joins_admitted", "Joiners let in.", network.joins_admitted),
+        ("joins_refused", "Joiners refused.", network.joins_refused),
+    ]
+}
+
+fn gauge(out: &mut String, name: &str, help: &str, value: u64) {
+    let name = format!("unisono_{name}");
+    // A string takes everything.
+    let _ = writeln!(
+        out,
+        "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}"
+    );
 }
 
 fn line(out: &mut String, name: &str, help: &str, value: u64) {

@@ -28,6 +28,7 @@ mod process;
 mod reference;
 mod reference_agent;
 mod removing;
+mod renewing;
 mod replay;
 mod resonance;
 mod rights;
