@@ -5,9 +5,11 @@
 //! * [`client`] finds the nearest node, fails over, remembers what it has seen, and repeats safely.
 //! * [`dto`] is what both exchange: values of their own, converted by hand, so that neither the wire
 //!   nor the disk ever depends on JSON.
+//! * [`audit`] is what the lines of an exported file say.
 //!
 //! **Invariant:** knows nothing of QUIC, of the disk, or of how a fold works.
 
+pub mod audit;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod dto;

@@ -4,6 +4,8 @@
 //! A target takes any bytes and says whether they were accepted. It panics if a decoder breaks its
 //! word: accepted bytes are the canonical ones, nothing comes back that nobody wrote.
 
+#[cfg(feature = "http")]
+mod audit;
 mod disk;
 mod document;
 mod facts;
@@ -13,6 +15,7 @@ mod http;
 mod journal;
 #[cfg(feature = "measure")]
 mod measure;
+mod path;
 mod rights;
 mod time;
 #[cfg(feature = "quic")]
@@ -99,6 +102,17 @@ pub const TARGETS: &[Target] = &[
         feed: gossip::feed,
         seeds: gossip::seeds,
     },
+    Target {
+        name: "path",
+        feed: path::feed,
+        seeds: path::seeds,
+    },
+    #[cfg(feature = "http")]
+    Target {
+        name: "audit_line",
+        feed: audit::line,
+        seeds: audit::lines,
+    },
     #[cfg(feature = "http")]
     Target {
         name: "http_action",
@@ -122,6 +136,18 @@ pub const TARGETS: &[Target] = &[
         name: "join_request",
         feed: unisono_quic::join::is_request,
         seeds: transport::join_requests,
+    },
+    #[cfg(feature = "quic")]
+    Target {
+        name: "renewal_request",
+        feed: unisono_quic::renew::is_request,
+        seeds: transport::renewal_requests,
+    },
+    #[cfg(feature = "quic")]
+    Target {
+        name: "key_file",
+        feed: transport::key_file,
+        seeds: transport::key_files,
     },
     #[cfg(feature = "quic")]
     Target {

@@ -1,7 +1,8 @@
-//! What the transport reads: invites and joins before anybody is authenticated, frames after.
+//! What the transport reads: keys and certificates from the disk, invites and joins before anybody is
+//! authenticated, renewals and frames after.
 
 use unisono_model::{ClusterId, NodeId, wire};
-use unisono_quic::identity::Fingerprint;
+use unisono_quic::identity::{Certificate, Credentials, Fingerprint, NodeKey};
 use unisono_quic::join::Invite;
 
 use crate::Seed;
@@ -50,6 +51,58 @@ pub(crate) fn join_requests() -> Vec<Seed> {
     let proofs = (vec![4_u8; 64], vec![5_u8; 64]);
     let envelope = (wire::encode(&request), proofs.0, proofs.1);
     vec![("request", wire::encode(&envelope))]
+}
+
+/// Any node's; the transport says who asks.
+pub(crate) fn renewal_requests() -> Vec<Seed> {
+    let request = (1_u16, ClusterId([1; 16]), NodeId([2; 32]));
+    vec![("request", wire::encode(&request))]
+}
+
+/// How a private key's text begins and ends, and how it does in the corpus: no file of the repository
+/// may look like one.
+const KEY_LABELS: (&str, &str) = (" PRIVATE KEY-----", " FUZZED KEY-----");
+
+/// A key or a certificate in PEM, as both lie in a node's directory.
+pub(crate) fn key_file(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return false;
+    };
+    let text = text.replace(KEY_LABELS.1, KEY_LABELS.0);
+    if let Some(key) = NodeKey::from_pem(&text) {
+        let again = NodeKey::from_pem(&key.to_pem()).map(|again| again.id());
+        assert_eq!(again, Some(key.id()), "a key survives its text");
+        return true;
+    }
+    let Some(certificate) = Certificate::from_pem(&text) else {
+        return false;
+    };
+    let again = Certificate::from_pem(&certificate.to_pem());
+    assert_eq!(again.as_ref(), Some(&certificate), "it survives its text");
+    let named = certificate.identity().is_ok() || certificate.authority_cluster().is_ok();
+    let validity = certificate.validity();
+    if let Ok(validity) = validity {
+        assert!(validity.made_ms() <= validity.until_ms);
+    }
+    named && validity.is_ok()
+}
+
+/// What a founder has in its directory. The authority's key is drawn, so the files in the corpus are
+/// others than these.
+pub(crate) fn key_files() -> Vec<Seed> {
+    let key = NodeKey::from_seed([7; 32]);
+    let region = "north".parse().expect("a region");
+    let founded = Credentials::found(ClusterId([1; 16]), key.clone(), &region, 1_800_000_000_000);
+    let founded = founded.expect("a good key");
+    let authority = founded.authority_certificate().to_pem();
+    vec![
+        (
+            "key",
+            key.to_pem().replace(KEY_LABELS.0, KEY_LABELS.1).into(),
+        ),
+        ("node", founded.certificate().to_pem().into()),
+        ("authority", authority.into()),
+    ]
 }
 
 pub(crate) fn wire_frame(bytes: &[u8]) -> bool {

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use data_encoding::BASE64;
 use ed25519_dalek::{Signer, SigningKey};
-use serde::{Deserialize, Serialize};
+use unisono_api::audit::{AUDIT_KIND, AuditEnd, AuditHead, AuditLine};
 use unisono_core::carriage::{Carried, proves_fork};
 use unisono_core::context::{StrictVerifier, Verifier};
 use unisono_core::replication::Logs;
@@ -29,8 +29,6 @@ use crate::failure::{Exit, Failure};
 use crate::home::Home;
 use crate::offline;
 
-/// What the first line of a file says.
-const KIND: &str = "unisono/audit/v1";
 /// The longest line: the largest bundle in base64, and its frame (bytes).
 pub(super) const LINE_BYTES_MAX: usize = unisono_model::limits::BUNDLE_BYTES_MAX / 3 * 4 + 1_024;
 
@@ -62,43 +60,6 @@ struct AuditVerifyArgs {
     signed_by: Option<NodeId>,
 }
 
-/// The first line.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Head {
-    kind: String,
-    cluster: ClusterId,
-    /// Who has exported it.
-    node: NodeId,
-}
-
-/// A bundle.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    /// Its bytes in base64.
-    bundle: String,
-}
-
-/// A proof that a log forked.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProofLine {
-    /// Its bytes in base64.
-    proof: String,
-}
-
-/// The last line.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct End {
-    bundles: u64,
-    /// Over the digests of all bundles and proofs in their order.
-    digest: Digest,
-    /// The exporting node's, over that digest (base64).
-    signature: String,
-}
-
 /// Exports or verifies.
 pub(crate) fn run(args: &AuditArgs, config: &Config, global: &Global) -> Result<(), Failure> {
     match &args.command {
@@ -109,7 +70,7 @@ pub(crate) fn run(args: &AuditArgs, config: &Config, global: &Global) -> Result<
 
 /// The digest over what came so far and one more bundle or proof.
 fn chained(cluster: ClusterId, node: NodeId, before: Digest, next: &Digest) -> Digest {
-    Digest::of(KIND, &[&cluster.0, &node.0, &before.0, &next.0])
+    Digest::of(AUDIT_KIND, &[&cluster.0, &node.0, &before.0, &next.0])
 }
 
 fn proof_digest(bytes: &[u8]) -> Digest {
@@ -130,13 +91,13 @@ fn export(config: &Config) -> Result<(), Failure> {
         return Err(broken(&damage.to_string()));
     }
     let mut out = BufWriter::new(io::stdout().lock());
-    let kind = KIND.to_owned();
-    let head = Head {
+    let kind = AUDIT_KIND.to_owned();
+    let head = AuditHead {
         kind,
         cluster,
         node,
     };
-    print(&mut out, &head)?;
+    print(&mut out, &AuditLine::Head(head))?;
     let (mut bundles, mut digest) = (0, Digest::default());
     for orchestra in journal.orchestras() {
         for log in journal.holdings(orchestra).into_keys() {
@@ -145,26 +106,24 @@ fn export(config: &Config) -> Result<(), Failure> {
                     .map_err(|error| broken(&format!("log {log:?}: bundle {seq}: {error}")))?;
                 bundles += 1;
                 digest = chained(cluster, node, digest, &carried.digest());
-                let bundle = BASE64.encode(bytes);
-                print(&mut out, &Line { bundle })?;
+                print(&mut out, &AuditLine::Bundle(bytes.to_vec()))?;
                 Ok::<_, Failure>(ControlFlow::<()>::Continue(()))
             })?;
         }
         let proofs = journal.proofs(orchestra);
         for proof in proofs.map_err(|error| broken(&error.to_string()))? {
             digest = chained(cluster, node, digest, &proof_digest(&proof.bytes));
-            let proof = BASE64.encode(&proof.bytes);
-            print(&mut out, &ProofLine { proof })?;
+            print(&mut out, &AuditLine::Proof(proof.bytes))?;
         }
     }
     let signature = Signature::from_bytes(key.sign(&digest.0).to_bytes());
     let signature = BASE64.encode(&signature.to_bytes());
-    let end = End {
+    let end = AuditEnd {
         bundles,
         digest,
         signature,
     };
-    print(&mut out, &end)?;
+    print(&mut out, &AuditLine::End(end))?;
     written(out.flush())
 }
 
@@ -174,9 +133,8 @@ fn broken(words: &str) -> Failure {
         .next("unisono verify")
 }
 
-fn print(out: &mut impl Write, line: &impl Serialize) -> Result<(), Failure> {
-    let line = serde_json::to_writer(&mut *out, line).map_err(io::Error::from);
-    written(line.and_then(|()| out.write_all(b"\n")))
+fn print(out: &mut impl Write, line: &AuditLine) -> Result<(), Failure> {
+    written(writeln!(out, "{}", line.to_text()))
 }
 
 fn written(done: io::Result<()>) -> Result<(), Failure> {
@@ -190,7 +148,7 @@ fn written(done: io::Result<()>) -> Result<(), Failure> {
 
 /// Whether a file is one of `audit export`.
 pub(super) fn is_export(first_line: &str) -> bool {
-    serde_json::from_str::<Head>(first_line).is_ok_and(|head| head.kind == KIND)
+    matches!(AuditLine::parse(first_line), Ok(AuditLine::Head(head)) if head.kind == AUDIT_KIND)
 }
 
 /// Checks what `audit export` printed: every signature, every chain, every log from its beginning,
@@ -201,7 +159,7 @@ pub(super) fn check(
     signed_by: Option<&NodeId>,
     found: &mut Found,
 ) -> io::Result<()> {
-    let Ok(head) = serde_json::from_str::<Head>(first_line) else {
+    let Ok(AuditLine::Head(head)) = AuditLine::parse(first_line) else {
         found.fault("line 1: no export begins like this".to_owned());
         return Ok(());
     };
@@ -250,7 +208,7 @@ pub(super) fn check_proof(bytes: &[u8], cluster: ClusterId) -> Result<(), String
 
 /// What a file has shown so far.
 struct Seen {
-    head: Head,
+    head: AuditHead,
     orchestras: BTreeMap<OrchestraId, Logs>,
     bundles: u64,
     digest: Digest,
@@ -258,7 +216,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn new(head: Head) -> Self {
+    fn new(head: AuditHead) -> Self {
         Self {
             head,
             orchestras: BTreeMap::new(),
@@ -272,21 +230,16 @@ impl Seen {
         if self.ended {
             return Err("something follows the end".to_owned());
         }
-        if let Ok(line) = serde_json::from_str::<Line>(line) {
-            return self.bundle(&line, found);
-        }
-        if let Ok(line) = serde_json::from_str::<ProofLine>(line) {
-            return self.proof(&line, found);
-        }
-        match serde_json::from_str::<End>(line) {
-            Ok(end) => self.end(&end),
-            Err(error) => Err(format!("neither a bundle, a proof nor the end: {error}")),
+        match AuditLine::parse(line).map_err(|error| error.to_string())? {
+            AuditLine::Bundle(bytes) => self.bundle(&bytes, found),
+            AuditLine::Proof(bytes) => self.proof(&bytes, found),
+            AuditLine::End(end) => self.end(&end),
+            AuditLine::Head(_) => Err("neither a bundle, a proof nor the end".to_owned()),
         }
     }
 
-    fn bundle(&mut self, line: &Line, found: &mut Found) -> Result<(), String> {
-        let bytes = decoded(&line.bundle)?;
-        let carried = Carried::admit(&bytes, self.head.cluster, &mut StrictVerifier)
+    fn bundle(&mut self, bytes: &[u8], found: &mut Found) -> Result<(), String> {
+        let carried = Carried::admit(bytes, self.head.cluster, &mut StrictVerifier)
             .map_err(|error| error.to_string())?;
         let header = carried.header();
         self.bundles += 1;
@@ -297,10 +250,9 @@ impl Seen {
             .map_err(|why| format!("bundle {} of its log: {why}", header.seq))
     }
 
-    fn proof(&mut self, line: &ProofLine, found: &mut Found) -> Result<(), String> {
-        let bytes = decoded(&line.proof)?;
-        self.on(&proof_digest(&bytes));
-        check_proof(&bytes, self.head.cluster)?;
+    fn proof(&mut self, bytes: &[u8], found: &mut Found) -> Result<(), String> {
+        self.on(&proof_digest(bytes));
+        check_proof(bytes, self.head.cluster)?;
         found.proofs += 1;
         Ok(())
     }
@@ -309,7 +261,7 @@ impl Seen {
         self.digest = chained(self.head.cluster, self.head.node, self.digest, next);
     }
 
-    fn end(&mut self, end: &End) -> Result<(), String> {
+    fn end(&mut self, end: &AuditEnd) -> Result<(), String> {
         self.ended = true;
         if (end.bundles, end.digest) != (self.bundles, self.digest) {
             return Err(format!(
@@ -329,9 +281,4 @@ impl Seen {
             Err("the exporting node has not signed this".to_owned())
         }
     }
-}
-
-fn decoded(text: &str) -> Result<Vec<u8>, String> {
-    let bytes = BASE64.decode(text.as_bytes());
-    bytes.map_err(|error| format!("no base64: {error}"))
 }
