@@ -178,9 +178,8 @@ fn begin(
         tokens: Arc::new(crate::tokens::Lazily::default()),
         metrics: Arc::new(move || metrics.text(&counted) + &timing.metrics()),
     };
-    let reach = wishes.test_faults.then_some(reach);
-    let more = reach.map_or_else(axum::Router::new, faults::router);
-    let router = unisono_api::server::router(handle, token).merge(more);
+    let faults = wishes.test_faults.then(|| faults::router(reach));
+    let router = unisono_api::server::router(handle, token).merge(faults.unwrap_or_default());
     transport.serve_joins(Arc::new(Invited::new(home, membership, own, calls.clone())));
     let edge = tokio::spawn(unisono_api::server::serve(listener, router, stopping));
     Ok(Serving {
