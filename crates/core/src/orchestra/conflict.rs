@@ -12,12 +12,13 @@
 //! arrival. Nothing is written: a view of an earlier moment goes by the settings of that moment.
 
 use alloc::borrow::Cow;
-use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 use unisono_model::{Field, FieldValue, Place, Setting, TaskStatus, check, limits};
+
+mod lines;
 
 /// What is done about values of one field that were written at once.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
@@ -147,7 +148,7 @@ fn merge(heads: &[(Place, &FieldValue)]) -> Result<(Place, FieldValue), &'static
     let mut place = first.0;
     let merged = match first.1 {
         FieldValue::Title(_) => FieldValue::Title(joined(values(), " / ")),
-        FieldValue::Description(_) => FieldValue::Description(lines(values())),
+        FieldValue::Description(_) => FieldValue::Description(lines::merged(values().map(words))?),
         FieldValue::Labels(_) => FieldValue::Labels(labels(values())),
         FieldValue::Priority(_) => {
             let named = values().filter_map(|value| match value {
@@ -209,18 +210,6 @@ fn joined<'a>(values: impl Iterator<Item = &'a FieldValue>, between: &str) -> St
         }
     }
     told.join(between)
-}
-
-/// The first text, and of each other the lines that no earlier one has.
-fn lines<'a>(values: impl Iterator<Item = &'a FieldValue>) -> String {
-    let mut told: Vec<&str> = Vec::new();
-    let mut known: BTreeSet<&str> = BTreeSet::new();
-    for text in values.map(words) {
-        // A text may say one line twice; what an earlier text says is not said again.
-        told.extend(text.lines().filter(|line| !known.contains(line)));
-        known.extend(text.lines());
-    }
-    told.join("\n")
 }
 
 /// Each label once, in order.

@@ -115,6 +115,21 @@ fn a_merge_keeps_what_each_has_said() {
         Setting::DescriptionConflict,
     );
     assert_eq!(view.description, "goal\n\nnotes\n\nend\nmore");
+    let code = "fn a() {\n    x();\n}\n\nfn b() {\n    y();\n}\n";
+    let other = "fn a() {\n    x();\n}\n\nfn c() {\n    z();\n    z();\n}\n";
+    let view = merged(words(code), words(other), Setting::DescriptionConflict);
+    assert_eq!(
+        view.description,
+        "fn a() {\n    x();\n}\n\nfn b() {\n    y();\nfn c() {\n    z();\n    z();\n}\n",
+    );
+    let view = merged(
+        words("a"),
+        words("b\n\nb\n\nb"),
+        Setting::DescriptionConflict,
+    );
+    assert_eq!(view.description, "a\nb\n\nb\n\nb");
+    let view = merged(words(""), words("\nb"), Setting::DescriptionConflict);
+    assert_eq!(view.description, "\nb", "what is empty has no part in it");
     let labels = |labels: &[&str]| FieldValue::Labels(labels.iter().map(|l| (*l).into()).collect());
     let view = merged(
         labels(&["a", "b"]),
@@ -160,10 +175,15 @@ fn a_merge_that_is_no_value_falls_back_to_asking() {
         FieldValue::Labels(labels.collect())
     };
     let long = |letter: &str| title(&letter.repeat(limits::TEXT_BYTES_MAX - 1));
+    let lines = |word: &str| {
+        let lines: Vec<String> = (0..300).map(|n| format!("{word}{n}")).collect();
+        FieldValue::Description(lines.join("\n"))
+    };
     let name = |who: &str| FieldValue::Assignee(who.into());
     let cases = [
         (many(0), many(100), Setting::LabelsConflict),
         (long("a"), long("b"), Setting::TitleConflict),
+        (lines("a"), lines("b"), Setting::DescriptionConflict),
         (name("a1"), name("a2"), Setting::AssigneeConflict),
     ];
     for (first, second, setting) in cases {
@@ -175,6 +195,7 @@ fn a_merge_that_is_no_value_falls_back_to_asking() {
         match first {
             FieldValue::Labels(labels) => assert_eq!(view.labels, labels),
             FieldValue::Title(title) => assert_eq!(view.title, title),
+            FieldValue::Description(words) => assert_eq!(view.description, words),
             FieldValue::Assignee(who) => assert_eq!(view.assignee, who),
             other => panic!("{other:?}"),
         }
@@ -188,6 +209,26 @@ fn a_merge_that_is_no_value_falls_back_to_asking() {
             "the writers are told"
         );
     }
+}
+
+/// Of many lines only those that differ are held against each other.
+#[test]
+fn long_texts_that_differ_in_little_are_merged() {
+    let text = |own: &str| {
+        let lines: Vec<String> = (0..2_000).map(|n| format!("{n}")).collect();
+        let (one, other) = lines.split_at(1_000);
+        let all = [one.join("\n"), own.to_owned(), other.join("\n")];
+        all.join("\n")
+    };
+    let words = |own: &str| FieldValue::Description(text(own));
+    let view = shown(
+        words("one"),
+        words("two\ntwo"),
+        Setting::DescriptionConflict,
+        3,
+    );
+    assert!(split(&view).decided);
+    assert_eq!(view.description, text("one\ntwo\ntwo"));
 }
 
 /// Values beyond what one change could replace are not merged: whoever lies makes nobody busy.
@@ -282,7 +323,11 @@ fn a_strategy_that_nobody_knows_is_refused() {
 fn value(kind: u8, number: u8) -> FieldValue {
     match kind % 7 {
         0 => title(&format!("title {}", number % 4)),
-        1 => FieldValue::Description(format!("same\nline {}", number % 4)),
+        1 => {
+            let lines = ["same", "", "same", "line"];
+            let lines = (0..6).map(|n| lines[usize::from(number >> n) % 4]);
+            FieldValue::Description(lines.collect::<Vec<_>>().join("\n"))
+        }
         2 => FieldValue::Status(
             [
                 TaskStatus::Open,
@@ -327,5 +372,28 @@ proptest! {
             let at = Stamp::from_ms(at_ms);
             prop_assert_eq!(digest(&straight, at), digest(&other, at));
         }
+    }
+
+    /// Repeated and blank lines were lost: only lines that no earlier text had were appended.
+    #[test]
+    fn each_description_stands_whole_in_what_they_are_merged_into(
+        texts in prop::collection::vec("([ab]?\n){0,9}[abc]?", 2..6),
+    ) {
+        let mut facts = enrolments(2);
+        facts.push(fact(9, 1, 1_500, write(FieldValue::Created("bug".into()))));
+        facts.push(fact(10, 1, 1_600, set(Setting::DescriptionConflict, 3)));
+        for (text, number) in texts.iter().zip(11..) {
+            let value = FieldValue::Description(text.clone());
+            facts.push(fact(number, 1, 2_000 + number, write(value)));
+        }
+        let view = task(&folded(&facts), 9_000);
+        for text in texts.iter().filter(|text| !text.is_empty()) {
+            let mut told = view.description.split('\n');
+            let whole = text.split('\n').all(|line| told.any(|one| one == line));
+            prop_assert!(whole, "{:?} in {:?}", text, view.description);
+        }
+        let most: usize = texts.iter().map(|text| text.split('\n').count()).sum();
+        prop_assert!(view.description.split('\n').count() <= most);
+        prop_assert!(view.conflicts.iter().all(|split| split.decided));
     }
 }

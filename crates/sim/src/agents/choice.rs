@@ -223,7 +223,8 @@ impl Agent {
         let n = self.next_operation;
         match self.chance.below(9) {
             0 => FieldValue::Title(format!("title {n}")),
-            1 => FieldValue::Description(format!("words {n}")),
+            // Lines that come again, and blank ones: what merges lose first.
+            1 => FieldValue::Description(format!("same\n\nwords {n}\n\nsame")),
             2 => FieldValue::Priority(self.chance.below(5) as u8),
             3 => FieldValue::Assignee(self.name.clone()),
             4 => FieldValue::Labels(vec![format!("label-{}", n % 5)]),

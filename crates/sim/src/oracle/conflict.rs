@@ -1,6 +1,6 @@
 //! What a field shows that several wrote at once, naively: by the last setting of that field.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use unisono_model::{Field, FieldValue, Place, Setting, TaskStatus, limits};
 
@@ -66,12 +66,16 @@ fn merged(values: &[(Place, FieldValue)]) -> Option<Shown> {
             FieldValue::Title(fits(texts.join(" / "))?)
         }
         FieldValue::Description(_) => {
-            let mut told: Vec<String> = Vec::new();
-            let mut earlier: BTreeSet<String> = BTreeSet::new();
-            for text in all.map(text) {
-                let own: Vec<String> = text.lines().map(str::to_owned).collect();
-                told.extend(own.iter().filter(|one| !earlier.contains(*one)).cloned());
-                earlier.extend(own);
+            let texts: Vec<String> = all.map(text).filter(|text| !text.is_empty()).collect();
+            let mut told: Vec<&str> = Vec::new();
+            let mut pairs = 0;
+            for text in &texts {
+                let own: Vec<&str> = text.split('\n').collect();
+                pairs += apart(&told, &own);
+                told = both(&told, &own);
+            }
+            if pairs > 64 * 1_024 {
+                return None;
             }
             FieldValue::Description(fits(told.join("\n"))?)
         }
@@ -121,6 +125,60 @@ fn merged(values: &[(Place, FieldValue)]) -> Option<Shown> {
         value,
         decided: true,
     })
+}
+
+/// How many pairs of lines of two texts can differ, but for their equal beginnings and ends.
+fn apart(one: &[&str], other: &[&str]) -> usize {
+    let (mut one, mut other) = (one.to_vec(), other.to_vec());
+    for _ in 0..2 {
+        while !one.is_empty() && !other.is_empty() && one[0] == other[0] {
+            one.remove(0);
+            other.remove(0);
+        }
+        one.reverse();
+        other.reverse();
+    }
+    one.len() * other.len()
+}
+
+/// The shortest text in which both stand: lines that both come to are taken for both; else the first
+/// goes on, unless fewer lines are shared behind its line than behind the other's.
+fn both<'a>(one: &[&'a str], other: &[&'a str]) -> Vec<&'a str> {
+    let mut known = BTreeMap::new();
+    let (mut left, mut right) = (one, other);
+    let mut told = Vec::new();
+    while let ([mine, ones @ ..], [theirs, others @ ..]) = (left, right) {
+        if mine == theirs {
+            told.push(*mine);
+            (left, right) = (ones, others);
+        } else if shared(ones, right, &mut known) >= shared(left, others, &mut known) {
+            told.push(*mine);
+            left = ones;
+        } else {
+            told.push(*theirs);
+            right = others;
+        }
+    }
+    told.extend(left);
+    told.extend(right);
+    told
+}
+
+/// How many lines of two texts can be shared in their order, and for which ends it is known.
+fn shared(one: &[&str], other: &[&str], known: &mut BTreeMap<(usize, usize), usize>) -> usize {
+    let ([mine, ones @ ..], [theirs, others @ ..]) = (one, other) else {
+        return 0;
+    };
+    if let Some(most) = known.get(&(one.len(), other.len())) {
+        return *most;
+    }
+    let most = if mine == theirs {
+        shared(ones, others, known) + 1
+    } else {
+        shared(ones, other, known).max(shared(one, others, known))
+    };
+    known.insert((one.len(), other.len()), most);
+    most
 }
 
 fn text(value: &FieldValue) -> String {
