@@ -50,6 +50,7 @@ switches! {
     glob_only_downward,
     overlap_won_by_later,
     strategy_by_arrival,
+    lately_by_arrival,
     ghosts_admitted,
     removed_readmitted,
     poison_within_half_a_second,

@@ -309,6 +309,10 @@ impl Planted {
             name: "strategy-by-arrival",
             breaks: &["I1"],
         },
+        Self {
+            name: "lately-by-arrival",
+            breaks: &["I1"],
+        },
     ];
 
     /// The one of this name.
@@ -355,6 +359,7 @@ impl Scenario {
             overlap_won_by_later: name == "overlap-won-by-later",
             poison_within_half_a_second: name == "poison-within-half-a-second",
             strategy_by_arrival: name == "strategy-by-arrival",
+            lately_by_arrival: name == "lately-by-arrival",
         }
     }
 

@@ -78,8 +78,8 @@ words! {
     FixMatchWord = core::FixMatch { Same, Kind, Alike }
     /// The parts of a brief.
     BriefPartWord = core::BriefPart {
-        You, Decisions, DeadEnds, Task, Held, Blockers, Interferences, Asked, Over, Done, Files, Near,
-        Next,
+        You, Decisions, DeadEnds, Task, Held, Blockers, Interferences, Asked, Over, Lately, Done,
+        Files, Near, Next,
     }
 }
 

@@ -19,6 +19,7 @@ use super::interference::words::files;
 use super::tasks::Circles;
 use super::view::{ConflictView, Phase, TaskView};
 
+mod lately;
 mod over;
 mod pack;
 
@@ -26,6 +27,9 @@ use pack::ranked;
 
 /// Most tasks at hand that are looked at.
 const TASKS_MAX: usize = 16;
+/// Of these, most that are told with their description: of the others the title says what they are,
+/// and `task show` the rest.
+const TASKS_FULL_MAX: usize = 1;
 /// Most tasks that may be next and are looked at, most urgent first.
 const NEXT_LOOKED_MAX: usize = 512;
 /// Most of these that are told.
@@ -38,6 +42,8 @@ const NEAR_MAX: usize = 8;
 const FILES_MAX: usize = 24;
 /// Most characters of one free text: the beginning says what it is about.
 const TEXT_CHARS_MAX: usize = 280;
+/// Most characters of what another means to do: which topic it is about stands before it.
+const NEAR_CHARS_MAX: usize = 80;
 /// The smallest budget that is taken (tokens): less than the first line costs.
 pub const TOKENS_MIN: u64 = 40;
 /// The largest budget that is taken (tokens).
@@ -64,6 +70,8 @@ pub enum BriefPart {
     Asked,
     /// What has ended since then.
     Over,
+    /// What it touched last.
+    Lately,
     /// What it did.
     Done,
     /// Files that it touched.
@@ -87,6 +95,7 @@ impl BriefPart {
             Self::Interferences => "In the way",
             Self::Asked => "Asked of you",
             Self::Over => "Over since then",
+            Self::Lately => "Lately",
             Self::Done => "Done",
             Self::Files => "Files",
             Self::Near => "Near you",
@@ -102,6 +111,7 @@ impl BriefPart {
             Self::Interferences => 850,
             Self::Held => 800,
             Self::Blockers => 750,
+            Self::Lately => 720,
             Self::Asked => 700,
             Self::Decisions => 650,
             Self::DeadEnds => 600,
@@ -110,6 +120,15 @@ impl BriefPart {
             Self::Near => 400,
             Self::Next => 350,
             Self::Files => 300,
+        }
+    }
+
+    /// After how many lines of it one more is worth half of the first: many short lines tell more than
+    /// a few long ones.
+    fn half_at(self) -> u32 {
+        match self {
+            Self::Lately => 40,
+            _ => 10,
         }
     }
 }
@@ -225,6 +244,10 @@ impl Reading<'_> {
         let held = self.brief_held(&agents, &mut lines);
         self.brief_interferences(&agents, &mut lines);
         self.brief_asked(&agents, &mut lines);
+        // With a stamp a line told elsewhere may be older than what is asked for.
+        let told = tasks.iter().chain(held.keys()).map(String::as_str);
+        let told = told.filter(|_| since.is_none()).collect();
+        self.brief_lately(&agents, &told, &mut lines);
         self.brief_done(&agents, &held, &mut lines);
         self.brief_near(&agents, &held, &mut lines);
         self.brief_next(&tasks, &mut lines);
@@ -290,8 +313,12 @@ impl Reading<'_> {
             (idle, view.priority.unwrap_or(u8::MAX), view.task.clone())
         });
         tasks.truncate(TASKS_MAX);
-        for view in &tasks {
-            let words = format!("{}: {}", view.task, task_words(view));
+        for (place, view) in tasks.iter().enumerate() {
+            let words = format!(
+                "{}: {}",
+                view.task,
+                task_words(view, place < TASKS_FULL_MAX)
+            );
             lines.add(BriefPart::Task, words, view.changed);
             for other in &view.blocked_by {
                 let words = format!("{} waits for task {other}", view.task);
@@ -418,7 +445,8 @@ impl Reading<'_> {
                 near.entry(agent).or_insert_with(|| {
                     let said = self.folds.signals.get(&place);
                     let words = said.map_or_else(String::new, |said| {
-                        let (topic, text) = (&said.signal.topic, clipped(&said.signal.text));
+                        let topic = &said.signal.topic;
+                        let text = one_line(&said.signal.text, NEAR_CHARS_MAX);
                         format!("means to work on {topic}: {text}")
                     });
                     (place, words)
@@ -461,19 +489,19 @@ impl Reading<'_> {
             };
             let free = view.assignee.is_empty() && view.blocked_by.is_empty();
             if free && !own.contains(name) && told.insert(name) {
-                let words = format!("{name}: {}", task_words(&view));
+                let words = format!("{name}: {}", task_words(&view, false));
                 lines.add(BriefPart::Next, words, view.changed);
             }
         }
     }
 }
 
-fn task_words(view: &TaskView) -> String {
+fn task_words(view: &TaskView, full: bool) -> String {
     let mut words = clipped(&view.title);
     if let Some(priority) = view.priority {
         words = format!("{words} [priority {priority}]");
     }
-    if !view.description.is_empty() {
+    if full && !view.description.is_empty() {
         words = format!("{words} — {}", clipped(&view.description));
     }
     words
@@ -507,7 +535,8 @@ fn interference_words(one: &InterferenceView, agents: &BTreeSet<AgentId>) -> Str
             clipped(&resolution.outcome)
         ),
         None if one.blocking => format!("{words}; blocks until resolved: {}", one.id),
-        None => format!("{words}; resolve: {}", one.id),
+        // An id is as long as three short lines, and who need not resolve it can look it up.
+        None => words,
     }
 }
 

@@ -15,6 +15,7 @@ pub mod fact;
 pub mod files;
 pub mod horizon;
 pub mod interference;
+pub mod lately;
 pub mod leaves;
 pub mod lessons;
 pub mod members;
@@ -48,6 +49,7 @@ use course::Course;
 use fact::Fact;
 use files::Files;
 use interference::Interference;
+use lately::Lately;
 use lessons::Lessons;
 use members::{Footing, Members};
 use once::{Kept, Once, Standing};
@@ -87,6 +89,7 @@ pub struct Folds {
     pub(crate) interference: Interference,
     pub(crate) together: Together,
     pub(crate) lessons: Lessons,
+    pub(crate) lately: Lately,
     pub(crate) rollbacks: Rollbacks,
     /// Which orchestra: rights may be for one alone.
     id: OrchestraId,
@@ -339,6 +342,7 @@ impl Folds {
             let hands = self.trust.hands(fact.agent, fact.body.token);
             self.approvals.insert(fact, hands);
         }
+        self.lately.insert(fact, rules.sabotage);
         self.members.insert(fact, rules);
         self.upset |= self.together.insert(fact, self.pruned, rules.sabotage);
         self.upset |= self.lessons.insert(fact, self.pruned, rules.sabotage);
@@ -368,6 +372,7 @@ impl Folds {
         self.tasks.retract(place, action);
         self.together.retract(agent, place, action);
         self.lessons.retract(place, action);
+        self.lately.retract(agent, place, action);
         self.claims.retract(place, action);
         self.plans.retract(place, action);
         self.files.retract(place, action);
@@ -465,6 +470,7 @@ impl Folds {
         self.approvals = approvals;
         self.together.prune(frontier);
         self.lessons.prune(frontier);
+        self.lately.prune(frontier);
     }
 
     /// Below this stamp the folds cannot be read: the logs must be folded again.
@@ -503,6 +509,7 @@ impl Folds {
             + self.approvals.weight()
             + self.together.weight()
             + self.lessons.weight()
+            + self.lately.weight()
             + self.pending.values().map(Vec::len).sum::<usize>()
             + self.set_aside.len()
     }

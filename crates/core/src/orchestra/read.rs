@@ -403,6 +403,11 @@ impl Reading<'_> {
         }
         self.add_together(&mut hash);
         self.add_lessons(&mut hash);
+        for (agent, _) in self.folds.agents.all(self.at) {
+            for touch in self.folds.lately.of(&agent, self.at) {
+                hash.add(&(agent, touch));
+            }
+        }
         hash.add(&self.folds.once.conflicts(self.at));
         for rollback in self.folds.rollbacks.told(self.at) {
             hash.add(&rollback);

@@ -318,6 +318,17 @@ impl Tasks {
         }
     }
 
+    /// A task's title as of a stamp, if it has one.
+    pub fn title(&self, name: &str, when: When) -> Option<String> {
+        match shown(self.by_name.get(name)?, &Field::Title, when)?
+            .value
+            .into_owned()
+        {
+            FieldValue::Title(title) => Some(title),
+            _ => None,
+        }
+    }
+
     /// A task's priority as of a stamp, if it has one.
     pub fn priority(&self, name: &str, when: When) -> Option<u8> {
         match &*shown(self.by_name.get(name)?, &Field::Priority, when)?.value {

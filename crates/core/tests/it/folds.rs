@@ -63,6 +63,7 @@ pub(crate) const RULES: FoldRules = FoldRules {
         glob_only_downward: false,
         overlap_won_by_later: false,
         strategy_by_arrival: false,
+        lately_by_arrival: false,
     },
 };
 

@@ -15,6 +15,7 @@ mod files;
 mod folds;
 mod forwarding;
 mod interference;
+mod lately;
 mod leaving;
 mod lessons;
 mod loopback;

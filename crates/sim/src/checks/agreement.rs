@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use unisono_core::orchestra::approvals::Worth;
 use unisono_core::orchestra::view::{
-    AgentView, ClaimView, FileView, HashView, SignalView, StateView, TaskView,
+    AgentView, BriefView, ClaimView, FileView, HashView, SignalView, StateView, TaskView,
 };
 use unisono_model::{Digest, FieldValue, Place, Relation};
 
+use super::lately;
 use super::lessons::Learned;
 use super::together::Score;
 use crate::oracle::{File, Held, Task, Truth};
@@ -33,6 +34,8 @@ pub struct Shown {
     pub score: Score,
     /// What was learned.
     pub learned: Learned,
+    /// What agents need to know to go on.
+    pub briefs: Vec<BriefView>,
 }
 
 /// Two nodes' digests at one stamp: where they hold the same, they must show the same.
@@ -61,6 +64,9 @@ impl Shown {
         self.files_match(&truth.files)?;
         same("learned", &self.learned.told(), &truth.lessons)?;
         same("played together", &self.score.told(), &truth.together)?;
+        for brief in &self.briefs {
+            lately::check(brief, &self.agents, &truth.lately)?;
+        }
         self.claims_match(&truth.claims)?;
         self.tasks_match(&truth.tasks)
     }

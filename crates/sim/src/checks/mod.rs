@@ -7,6 +7,7 @@ mod claims;
 mod durability;
 pub mod interference;
 mod invention;
+mod lately;
 mod lessons;
 mod membership;
 pub mod notes;

@@ -6,6 +6,7 @@ mod conflict;
 mod course;
 mod files;
 mod interference;
+mod lately;
 mod lessons;
 mod logs;
 mod members;
@@ -23,6 +24,7 @@ pub use conflict::Shown;
 pub use course::{began, iteration};
 pub use files::{File, beyond_the_plan, files};
 pub use interference::{Told, interferences, meet};
+pub use lately::{Lately, lately};
 pub use lessons::{Lessons, lessons};
 pub use logs::{Fact, Reading, proven, read};
 pub use members::{Removals, removals};
@@ -111,6 +113,8 @@ pub struct Truth {
     pub together: Together,
     /// What was learned.
     pub lessons: Lessons,
+    /// What each agent touched last.
+    pub lately: Lately,
 }
 
 /// What every replica must show at a stamp.
@@ -132,5 +136,6 @@ pub fn truth(reading: &Reading, removals: &Removals, lease_ms_max: u64, at: Stam
         agents: enrols.map(|fact| fact.agent).collect(),
         together: together(&facts, at),
         lessons: lessons(&facts),
+        lately: lately(&facts),
     }
 }

@@ -1,10 +1,10 @@
 //! The judges ask the nodes, now and then, through the same door as everybody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use unisono_core::node::{Answer, AnswerBody, Promise, Question};
 use unisono_core::orchestra::view::{
-    DecisionsWanted, HashView, StatusView, TaskView, TrustView, View,
+    AgentView, BriefView, DecisionsWanted, HashView, StatusView, TaskView, TrustView, View,
 };
 use unisono_model::{Digest, OrchestraId, Stamp};
 
@@ -142,6 +142,7 @@ impl World {
         let tasks = self.all_tasks(host, place, at);
         let score = self.score(host, place, at)?;
         let learned = self.learned(host, place, at)?;
+        let briefs = self.briefs(host, place, &agents, at)?;
         Some(Shown {
             hash,
             state,
@@ -152,7 +153,27 @@ impl World {
             agents,
             score,
             learned,
+            briefs,
         })
+    }
+
+    fn briefs(
+        &mut self,
+        host: usize,
+        place: OrchestraId,
+        agents: &[AgentView],
+        at: Option<Stamp>,
+    ) -> Option<Vec<BriefView>> {
+        let names: BTreeSet<&String> = agents.iter().map(|view| &view.name).collect();
+        let mut briefs = Vec::new();
+        for agent in names.into_iter().cloned() {
+            let question = Question::Continue { agent, since: None };
+            let View::Continue(brief) = self.view(host, place, question, at)? else {
+                return None;
+            };
+            briefs.push(brief);
+        }
+        Some(briefs)
     }
 
     fn score(&mut self, host: usize, place: OrchestraId, at: Option<Stamp>) -> Option<Score> {

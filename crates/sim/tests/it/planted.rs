@@ -71,4 +71,5 @@ planted! {
     planted_overlap_won_by_later "overlap-won-by-later",
     planted_poison_within_half_a_second "poison-within-half-a-second",
     planted_strategy_by_arrival "strategy-by-arrival",
+    planted_lately_by_arrival "lately-by-arrival",
 }

@@ -53,14 +53,15 @@ impl BriefView {
     }
 }
 
-/// The most useful first: what is pinned, then by worth, where each further line of a part is worth a
-/// tenth less than the one before.
+/// The most useful first: what is pinned, then by worth, where each further line of a part is worth
+/// less than the one before.
 pub(super) fn ranked(lines: Vec<BriefLine>) -> Vec<BriefLine> {
     let mut counts: BTreeMap<BriefPart, u32> = BTreeMap::new();
     let mut ranked: Vec<(bool, u32, BriefLine)> = Vec::new();
     for line in lines {
         let count = counts.entry(line.part).or_default();
-        let worth = line.part.worth() * 10 / (10 + *count);
+        let half_at = line.part.half_at();
+        let worth = line.part.worth() * half_at / (half_at + *count);
         *count += 1;
         let first = line.part == BriefPart::You || line.pinned;
         ranked.push((!first, u32::MAX - worth, line));

@@ -19,8 +19,8 @@ use crate::tokens::Counter;
 /// After how many iterations, and how many of their neighbours are looked at, too: one iteration is
 /// few tasks.
 const AT: [(u32, u32, u32); 3] = [(1, 1, 3), (10, 8, 12), (100, 96, 100)];
-/// The budget of a brief (tokens).
-const BRIEF_TOKENS: u64 = 1_500;
+/// Budgets of a brief (tokens).
+const BRIEF_TOKENS: [u64; 3] = [400, 800, 1_500];
 /// Most characters of a line in the file.
 const LINE_CHARS_MAX: usize = 160;
 /// Most characters of what stands for an agent's own lines and everybody's, looked at from the end.
@@ -29,9 +29,10 @@ const TAIL_LINES_MAX: usize = 4_000;
 /// Ways to be told, in the order in which they are shown.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Plain {
-    Brief,
-    OwnLines,
-    LastLines,
+    /// Each of these three under a budget of the brief (tokens).
+    Brief(u64),
+    OwnLines(u64),
+    LastLines(u64),
     Everything,
     History,
     HistoryLines,
@@ -39,15 +40,21 @@ pub(super) enum Plain {
 }
 
 impl Plain {
-    fn words(self) -> &'static str {
+    fn words(self) -> String {
         match self {
-            Self::Brief => "the brief",
-            Self::OwnLines => "the agent's own last lines, as many tokens",
-            Self::LastLines => "everybody's last lines, as many tokens",
-            Self::Everything => "the whole file",
-            Self::History => "the compressed history",
-            Self::HistoryLines => "everybody's last lines, as many tokens as the history",
-            Self::HistoryEverything => "the whole file, for everybody",
+            Self::Brief(most) => format!("the brief of at most {most}"),
+            Self::OwnLines(most) => {
+                format!("the agent's own last lines, as many tokens as the brief of at most {most}")
+            }
+            Self::LastLines(most) => {
+                format!("everybody's last lines, as many tokens as the brief of at most {most}")
+            }
+            Self::Everything => "the whole file".to_owned(),
+            Self::History => "the compressed history".to_owned(),
+            Self::HistoryLines => {
+                "everybody's last lines, as many tokens as the history".to_owned()
+            }
+            Self::HistoryEverything => "the whole file, for everybody".to_owned(),
         }
     }
 }
@@ -128,13 +135,18 @@ impl<'a> Recall<'a> {
                 continue;
             }
             let count = |text: &str| self.counter.count(text);
-            let brief = life.gather(actor).packed(BRIEF_TOKENS, &count).markdown();
-            let most = count(&brief);
-            let own = self.tail(Some(actor), most);
-            let all = self.tail(None, most);
-            self.score(*at, Plain::Brief, &brief, &truth);
-            self.score(*at, Plain::OwnLines, &own, &truth);
-            self.score(*at, Plain::LastLines, &all, &truth);
+            let gathered = life.gather(actor);
+            let packed = BRIEF_TOKENS.map(|budget| {
+                let brief = gathered.clone().packed(budget, &count).markdown();
+                (budget, count(&brief), brief)
+            });
+            for (budget, most, brief) in packed {
+                let own = self.tail(Some(actor), most);
+                let all = self.tail(None, most);
+                self.score(*at, Plain::Brief(budget), &brief, &truth);
+                self.score(*at, Plain::OwnLines(budget), &own, &truth);
+                self.score(*at, Plain::LastLines(budget), &all, &truth);
+            }
             self.add(*at, Plain::Everything, truth.len(), truth.len(), whole);
         }
         let count = |text: &str| self.counter.count(text);
