@@ -44,6 +44,12 @@ pub struct RollbackShown {
     pub sets_aside: u64,
     /// These, oldest first, as far as the limit goes.
     pub records: Vec<RecordEvent>,
+    /// How many records would count again that an earlier rollback has set aside.
+    #[serde(default)]
+    pub returns: u64,
+    /// How many earlier rollbacks would stand no more.
+    #[serde(default)]
+    pub takes_back: u64,
     /// How many records were made since and stay: claims, marks, rights, presences and the like.
     pub stays: u64,
     /// Topics that were claimed since: whoever holds them goes on holding them.

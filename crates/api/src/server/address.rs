@@ -17,7 +17,6 @@ use super::writes;
 use crate::client::chronicle::{Chapter, Chronicle};
 use crate::client::compression;
 use crate::dto::{self, ActionBody, RecordEvent, SettingWord};
-use crate::limits::RECORDS_PAGE;
 
 /// All of them; names in braces stand for one of many.
 pub const ADDRESSES: [&str; 10] = [
@@ -166,24 +165,8 @@ async fn chapter(
     };
     let ends = settings.get(&SettingWord::ExecutionEnds.into()).copied();
     let mut chronicle = Chronicle::as_of(ends.unwrap_or(u64::MAX), at);
-    let mut after = None;
-    loop {
-        let question = Question::Records {
-            after,
-            limit: RECORDS_PAGE,
-            task: None,
-        };
-        let (_, view) = edge.ask(orchestra, question, read.clone()).await?;
-        let View::Records(page) = view else {
-            return Err(Refusal::mismatch());
-        };
-        let records = page.records.into_iter().map(RecordEvent::from);
-        records.for_each(|record| chronicle.insert(record));
-        if !page.more {
-            break;
-        }
-        after = Some(page.next);
-    }
+    let take = |record| chronicle.insert(RecordEvent::from(record));
+    edge.each_record(orchestra, &read, take).await?;
     let current = chronicle.iteration();
     let known = u32::try_from(iteration).ok();
     let known = known.filter(|number| (1..=current).contains(number));

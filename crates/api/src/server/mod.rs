@@ -22,6 +22,7 @@ mod rollback;
 mod serve;
 mod streams;
 mod terms;
+mod walk;
 mod way;
 mod writes;
 

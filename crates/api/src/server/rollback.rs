@@ -6,14 +6,15 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use unisono_core::node::Question;
+use unisono_core::orchestra::rollbacks::{Fate, GoingBack};
 use unisono_core::orchestra::view::{RecordView, Verdict, View};
-use unisono_model::{Action, LogEnd, Stamp, limits};
+use unisono_model::{Action, Place, Stamp};
 
 use super::edge::Edge;
 use super::refusal::Refusal;
 use super::terms::{Names, ReadParams, Terms};
 use crate::dto;
-use crate::limits::{PAGE, RECORDS_PAGE};
+use crate::limits::PAGE;
 
 /// What going back to a time would set aside, what would stay, and why it would be refused. Nothing
 /// is changed. Every record that the node holds is looked at.
@@ -38,70 +39,69 @@ pub(crate) async fn would(
     if read.as_of.is_some() {
         return Err(Refusal::malformed("`as_of`: going back begins now"));
     }
-    let mut would = Would::new(to, limit);
-    let mut after = None;
-    loop {
-        let question = Question::Records {
-            after,
-            limit: RECORDS_PAGE,
-            task: None,
-        };
-        let (told, view) = edge.ask(orchestra, question, read.clone()).await?;
-        let View::Records(page) = view else {
-            return Err(Refusal::mismatch());
-        };
-        for record in page.records {
-            would.take(record);
-        }
-        if !page.more {
-            let shown = would.shown(told.as_of);
-            return Ok(told.json(StatusCode::OK, &shown));
-        }
-        after = Some(page.next);
-    }
+    let question = Question::GoingBack(to);
+    let (_, view) = edge.ask(orchestra, question, read.clone()).await?;
+    let View::GoingBack(going) = view else {
+        return Err(Refusal::mismatch());
+    };
+    let mut would = Would::new(to, limit, *going);
+    let take = |record| would.take(record);
+    let told = edge.each_record(orchestra, &read, take).await?;
+    Ok(told.json(StatusCode::OK, &would.shown()))
 }
 
+/// What the core would do, told by the records that it concerns.
 struct Would {
     to: Stamp,
     limit: usize,
+    going: GoingBack,
     sets_aside: u64,
-    records: BTreeMap<(Stamp, unisono_model::Digest), RecordView>,
+    returns: u64,
+    takes_back: u64,
+    records: BTreeMap<Place, RecordView>,
     stays: u64,
     claimed: BTreeSet<String>,
-    barred: BTreeSet<String>,
-    seen: BTreeMap<unisono_model::Incarnation, u64>,
+    written: BTreeSet<String>,
 }
 
 impl Would {
-    fn new(to: Stamp, limit: usize) -> Self {
+    fn new(to: Stamp, limit: usize, going: GoingBack) -> Self {
         Self {
             to,
             limit,
+            going,
             sets_aside: 0,
+            returns: 0,
+            takes_back: 0,
             records: BTreeMap::new(),
             stays: 0,
             claimed: BTreeSet::new(),
-            barred: BTreeSet::new(),
-            seen: BTreeMap::new(),
+            written: BTreeSet::new(),
         }
     }
 
     fn take(&mut self, record: RecordView) {
-        if record.place.stamp <= self.to {
-            return;
-        }
-        let seen = self.seen.entry(record.log.incarnation).or_default();
-        *seen = (*seen).max(record.bundle);
-        if record.verdict != Verdict::Valid {
+        let counts = matches!(record.verdict, Verdict::Valid | Verdict::SetAside);
+        if !counts {
             return;
         }
         if record.action.is_revertible() {
-            self.sets_aside += 1;
-            self.records
-                .insert((record.place.stamp, record.place.record), record);
-            if self.records.len() > self.limit {
-                self.records.pop_last();
+            let place = record.place;
+            match self.going.fate(place, &record.log, record.bundle) {
+                Fate::Goes => {
+                    self.sets_aside += 1;
+                    self.records.insert(place, record);
+                    if self.records.len() > self.limit {
+                        self.records.pop_last();
+                    }
+                }
+                // Also one from before that time, if whoever set it aside went further back.
+                Fate::Returns => self.returns += 1,
+                Fate::Stays => {}
             }
+            return;
+        }
+        if record.place.stamp <= self.to {
             return;
         }
         self.stays += 1;
@@ -109,43 +109,45 @@ impl Would {
             Action::Claim { topic, .. } if self.claimed.len() < self.limit => {
                 self.claimed.insert(topic);
             }
-            Action::Write(write) if self.barred.len() < self.limit => {
+            Action::Write(write) if self.written.len() < self.limit => {
                 let words = format!(
                     "{} was written since then, and no record brings a file on a disk back",
                     write.path
                 );
-                self.barred.insert(words);
+                self.written.insert(words);
             }
-            Action::Guard => {
-                let words = "rights were asked for since then, and nobody can take that back";
-                self.barred.insert(words.to_owned());
+            Action::Rollback(_) if self.going.takes_back(&record.place) => {
+                self.takes_back += 1;
+                self.stays -= 1;
             }
             _ => {}
         }
     }
 
-    fn shown(mut self, now: Stamp) -> dto::RollbackShown {
-        if self.to >= now {
-            self.barred.insert("that time has not come yet".to_owned());
-        } else if self.sets_aside == 0 {
-            let words = "nothing that can be set aside was done since";
-            self.barred.insert(words.to_owned());
-        }
-        if self.seen.len() > limits::ROLLBACK_LOGS_MAX {
-            let words = format!("{} logs were written since then", self.seen.len());
-            self.barred.insert(words);
-        }
-        let seen = self.seen.into_iter();
+    /// The core's reason comes first; where that is a file, the others bar the way as well.
+    fn barred(&mut self) -> Vec<String> {
+        let Some(why) = &self.going.refused else {
+            return Vec::new();
+        };
+        let why = why.detail.trim_end_matches("; nothing changed").to_owned();
+        let mut others = std::mem::take(&mut self.written);
+        others.remove(&why);
+        std::iter::once(why).chain(others).collect()
+    }
+
+    fn shown(mut self) -> dto::RollbackShown {
+        let barred = self.barred();
+        let seen = self.going.seen.into_iter();
         dto::RollbackShown {
             to: self.to.into(),
             sets_aside: self.sets_aside,
             records: self.records.into_values().map(Into::into).collect(),
+            returns: self.returns,
+            takes_back: self.takes_back,
             stays: self.stays,
             claimed: self.claimed.into_iter().collect(),
-            barred: self.barred.into_iter().collect(),
-            seen: seen
-                .map(|(incarnation, seq)| LogEnd { incarnation, seq }.into())
-                .collect(),
+            barred,
+            seen: seen.map(Into::into).collect(),
         }
     }
 }

@@ -10,6 +10,7 @@ use unisono_model::{AgentId, Code, Digest, OrchestraId, Rejection};
 use super::input::{Ask, Question};
 use super::lessons::learned;
 use super::output::{AnswerBody, Output};
+use super::rollback::going_back;
 use super::wait::Waiter;
 use super::{Node, Space};
 use crate::context::Context;
@@ -26,7 +27,7 @@ impl Node {
         );
         let present = matches!(
             ask.question,
-            Question::Session(_) | Question::Chains(_) | Question::Ends(_)
+            Question::Session(_) | Question::Chains(_) | Question::Ends(_) | Question::GoingBack(_)
         );
         if ask.as_of.is_some() && (anywhere || living || present) {
             return Self::reject(Some(ask.ticket), only_now(), out);
@@ -147,6 +148,13 @@ impl Node {
             Question::Ends(node) => View::Ends(self.ends_of(node)),
             Question::Chains(target) => {
                 View::Chains(reading.folds.trust.chains_under(target, reading.at))
+            }
+            Question::GoingBack(to) => {
+                let space = self
+                    .spaces
+                    .get(&ask.orchestra)
+                    .ok_or_else(unknown_orchestra)?;
+                View::GoingBack(going_back(space, reading.at, *to).into())
             }
             Question::Settings => View::Settings(reading.folds.course.settings(reading.at)),
             Question::Plan => View::Plan(reading.plan()),

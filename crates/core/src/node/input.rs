@@ -292,6 +292,8 @@ pub enum Question {
     Chains(unisono_model::FenceTarget),
     /// Up to where a node's logs are held here, in all orchestras: what its removal would keep.
     Ends(NodeId),
+    /// What going back to a time would do now.
+    GoingBack(Stamp),
     /// The notes' names.
     Notes,
     /// One note.

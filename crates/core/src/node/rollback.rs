@@ -1,11 +1,13 @@
 //! What must be so before an orchestra goes back to an earlier time.
 
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use unisono_model::{Action, Code, LogEnd, Rejection, Rollback, Stamp, limits};
 
 use super::space::Space;
+use crate::orchestra::rollbacks::GoingBack;
 
 /// Whether what was done after a time can be set aside, and how far each log was seen: filled in
 /// where the request leaves it out.
@@ -21,10 +23,29 @@ pub(super) fn rollback_precondition(
                 .hint("go back to a time that is past"),
         );
     }
-    if folds.rollbacks.latest() <= rollback.to && !folds.rollbacks.takes_back(rollback.to) {
+    let names_logs = !rollback.seen.is_empty();
+    if !names_logs {
+        rollback.seen = seen_above(space, rollback.to);
+    }
+    let held = |end: &LogEnd| {
+        let mut logs = space.logs.iter();
+        logs.any(|(log, state)| log.incarnation == end.incarnation && end.seq <= state.seq)
+    };
+    if !rollback.seen.iter().all(held) {
+        return Err(Rejection::new(
+            Code::Behind,
+            "it names what this node does not hold; nothing changed",
+        )
+        .hint("ask the node that showed it, or ask this one what would be set aside"));
+    }
+    if folds.rollbacks.is_empty(&rollback) {
+        let named = match names_logs {
+            true => "in the logs that it names ",
+            false => "",
+        };
         return Err(Rejection::new(
             Code::RollbackEmpty,
-            "nothing that can be set aside was done since; nothing changed",
+            format!("{named}nothing that can be set aside was done since; nothing changed"),
         )
         .hint("tasks, signals, decisions, remedies, resolutions, settings, plans and the iteration go back; claims, rights, marks, files and notes stay"));
     }
@@ -51,27 +72,35 @@ pub(super) fn rollback_precondition(
             "go back to a time after the last write, or write the files anew and change the plan",
         ));
     }
-    if rollback.seen.is_empty() {
-        rollback.seen = seen_above(space, rollback.to);
-    }
     if rollback.seen.len() > limits::ROLLBACK_LOGS_MAX {
         return Err(barred(
             &format!("{} logs were written since then", rollback.seen.len()),
             &format!("one rollback names at most {}", limits::ROLLBACK_LOGS_MAX),
         ));
     }
-    let held = |end: &LogEnd| {
-        let mut logs = space.logs.iter();
-        logs.any(|(log, state)| log.incarnation == end.incarnation && end.seq <= state.seq)
-    };
-    if !rollback.seen.iter().all(held) {
-        return Err(Rejection::new(
-            Code::Behind,
-            "it names what this node does not hold; nothing changed",
-        )
-        .hint("ask the node that showed it, or ask this one what would be set aside"));
-    }
     Ok(Action::Rollback(rollback.into()))
+}
+
+/// What going back to a time would do now, by the same rules.
+pub(super) fn going_back(space: &Space, now: Stamp, to: Stamp) -> GoingBack {
+    let rollback = Rollback {
+        to,
+        seen: Vec::new(),
+        reason: String::new(),
+    };
+    let refused = rollback_precondition(space, now, rollback.clone()).err();
+    let seen = seen_above(space, to);
+    let before = space.folds.rollbacks.clone();
+    let named = Rollback {
+        seen: seen.clone(),
+        ..rollback
+    };
+    GoingBack {
+        refused,
+        seen,
+        after: before.with(named, now),
+        before,
+    }
 }
 
 /// How far each log goes that says anything above a stamp.

@@ -320,7 +320,7 @@ impl Folds {
                 self.agents.insert(fact);
                 return;
             }
-            self.rollbacks.note(fact.place.stamp);
+            self.rollbacks.note(*log, place.stamp);
         }
         self.agents.insert(fact);
         self.course.insert(fact, rules.sabotage);

@@ -16,7 +16,9 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{Action, LogId, Place, Rollback, Stamp, limits};
+use unisono_model::{
+    Action, Incarnation, LogEnd, LogId, NodeId, Place, Rejection, Rollback, Stamp, limits,
+};
 
 use super::fact::Fact;
 use crate::sabotage::Sabotage;
@@ -29,8 +31,8 @@ pub struct Rollbacks {
     standing: BTreeSet<Place>,
     /// Rollbacks above this stamp do not count yet.
     ripe: Stamp,
-    /// The highest stamp of a record that stands and could be set aside.
-    latest: Stamp,
+    /// Of each log the highest stamp of a record that stands and could be set aside.
+    latest: BTreeMap<LogId, Stamp>,
     /// Rollbacks that a walk over the logs began with and has not met yet.
     #[serde(skip)]
     unmet: BTreeSet<Place>,
@@ -47,6 +49,48 @@ struct Known {
     /// Planted fault: it stands whatever sets it aside.
     #[serde(skip)]
     stubborn: bool,
+}
+
+/// What would become of a record that stands after the time to which an orchestra goes back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fate {
+    /// It would be set aside.
+    Goes,
+    /// It was set aside, and would count again.
+    Returns,
+    /// It would go on as it is.
+    Stays,
+}
+
+/// What going back to a time would do.
+#[derive(Clone, Debug)]
+pub struct GoingBack {
+    /// Why it would be refused, if it would.
+    pub refused: Option<Rejection>,
+    /// How far each log was seen that says anything since then.
+    pub seen: Vec<LogEnd>,
+    /// What is set aside now.
+    pub before: Rollbacks,
+    /// What would be.
+    pub after: Rollbacks,
+}
+
+impl GoingBack {
+    /// What would become of a record that can be set aside, if it counts or was set aside.
+    pub fn fate(&self, place: Place, log: &LogId, bundle: u64) -> Fate {
+        let before = self.before.set_aside(place, log, bundle);
+        let after = self.after.set_aside(place, log, bundle);
+        match (before, after) {
+            (None, Some(_)) => Fate::Goes,
+            (Some(_), None) => Fate::Returns,
+            _ => Fate::Stays,
+        }
+    }
+
+    /// Whether a rollback stands now that would stand no more.
+    pub fn takes_back(&self, rollback: &Place) -> bool {
+        self.before.standing.contains(rollback) && !self.after.standing.contains(rollback)
+    }
 }
 
 impl Rollbacks {
@@ -135,21 +179,48 @@ impl Rollbacks {
     }
 
     /// Remembers that something stands that could be set aside.
-    pub fn note(&mut self, stamp: Stamp) {
-        self.latest = self.latest.max(stamp);
+    pub fn note(&mut self, log: LogId, stamp: Stamp) {
+        let latest = self.latest.entry(log).or_default();
+        *latest = (*latest).max(stamp);
     }
 
-    /// The highest stamp of what could be set aside.
-    pub fn latest(&self) -> Stamp {
-        self.latest
+    /// Whether a rollback that is stamped now would change nothing: the logs that it names say nothing
+    /// since then that stands and could be set aside, and it takes no rollback back that went further,
+    /// so that what that one set aside up to then would return.
+    pub fn is_empty(&self, rollback: &Rollback) -> bool {
+        let named = |log: &LogId| {
+            let mut seen = rollback.seen.iter();
+            seen.any(|end| end.incarnation == log.incarnation)
+        };
+        let mut latest = self.latest.iter();
+        let sets_aside = latest.any(|(log, stamp)| *stamp > rollback.to && named(log));
+        let own = Place::end_of(Stamp::MAX);
+        let mut standing = self.standing.iter();
+        let takes_back = standing.any(|place| {
+            self.known.get(place).is_some_and(|one| {
+                one.rollback.to < rollback.to && rollback.covers(own, *place, &one.log, one.bundle)
+            })
+        });
+        !sets_aside && !takes_back
     }
 
-    /// Whether going back to a stamp takes a rollback back that went further: what that one set aside
-    /// up to then returns.
-    pub fn takes_back(&self, to: Stamp) -> bool {
-        let above = self.standing.iter().filter(|place| place.stamp > to);
-        let mut known = above.filter_map(|place| self.known.get(place));
-        known.any(|one| one.rollback.to < to)
+    /// The same with a rollback that is stamped now.
+    #[must_use]
+    pub fn with(&self, rollback: Rollback, now: Stamp) -> Self {
+        let mut with = self.clone();
+        let known = Known {
+            // Nothing later looks where it stands.
+            log: LogId {
+                node: NodeId([0; 32]),
+                incarnation: Incarnation::default(),
+            },
+            bundle: 0,
+            rollback,
+            stubborn: false,
+        };
+        with.known.insert(Place::end_of(now), known);
+        with.ripen(now);
+        with
     }
 
     /// Rollbacks as of a stamp, and whether each stands.

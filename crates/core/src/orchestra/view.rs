@@ -1,5 +1,6 @@
 //! What people see: plain values, read from the folds as of a stamp.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -19,6 +20,7 @@ pub use super::interference::view::{
     InterferenceKind, InterferenceView, InterferencesView, ResolutionView, SideView,
 };
 pub use super::lessons::view::*;
+pub use super::rollbacks::GoingBack;
 pub use super::score::{BarrierView, CueView, OpeningView, PartyView, PlayerView, TempoView};
 use crate::replication::Cursor;
 pub use files::{ApprovalView, FileView, PlanView, WriteView};
@@ -60,6 +62,8 @@ pub enum View {
     Chains(Vec<ChainCut>),
     /// To `Ends`.
     Ends(EndsView),
+    /// To `GoingBack`.
+    GoingBack(Box<GoingBack>),
     /// To `Settings`.
     Settings(BTreeMap<Setting, u64>),
     /// To `Plan`; none: nobody has set one.

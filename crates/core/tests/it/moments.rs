@@ -304,6 +304,7 @@ fn rights_as_of_a_moment_are_those_of_then() {
                 expiry_ignored: false,
             },
         };
+        Question::GoingBack(Stamp::MIN),
         format!("{:?}", reading.trust())
     };
     let mut told = BTreeSet::new();

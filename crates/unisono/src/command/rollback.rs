@@ -64,6 +64,19 @@ fn shown(would: &RollbackShown, session: &Session) -> Result<(), Failure> {
     if more > 0 {
         let _ = writeln!(text, "… and {more} more");
     }
+    if would.takes_back > 0 {
+        let (rollbacks, records) = (would.takes_back, would.returns);
+        let _ = writeln!(
+            text,
+            "{rollbacks} earlier rollbacks would stand no more, and {records} records count again"
+        );
+    }
+    if would.sets_aside == 0 && would.takes_back == 0 {
+        text = format!(
+            "nothing would be set aside; {} made since stay\n",
+            would.stays
+        );
+    }
     for topic in &would.claimed {
         let words = format!("{topic} was claimed since and stays with whoever holds it");
         let _ = writeln!(text, "{}", output::in_a_line(&words));

@@ -15,6 +15,19 @@ fn an_orchestra_goes_back_and_shows_what_it_set_aside() {
     let to = before["as_of"].as_str().unwrap();
     let empty = node.fails(&place, 3, &["rollback", "--to", to, "--as", "ada"]);
     assert_eq!(empty["code"], "rollback_empty");
+    let would = ask(&["rollback", "--to", to, "--dry-run"]);
+    let barred = serde_json::json!(["nothing that can be set aside was done since"]);
+    assert_eq!(would["barred"], barred);
+    let table = [
+        "--node",
+        node.url.as_str(),
+        "rollback",
+        "--to",
+        to,
+        "--dry-run",
+    ];
+    let told = place.run(&table).out;
+    assert!(told.starts_with("nothing would be set aside"), "{told}");
     ask(&["decide", "parser", "by hand", "--as", "ada"]);
     ask(&["task", "create", "parse", "--as", "ada"]);
     ask(&["claim", "src/parse.rs", "--as", "ada"]);
@@ -66,4 +79,29 @@ fn an_orchestra_goes_back_and_shows_what_it_set_aside() {
     assert_eq!(then["iteration"], 2);
     let told = ask(&["recover", "1"]);
     assert_eq!(told["decisions"].as_array().unwrap().len(), 1);
+    // Going back behind that alone takes it back: the dry run said that it would be refused.
+    let again = ask(&[
+        "rollback",
+        "--to",
+        just_before.as_str().unwrap(),
+        "--dry-run",
+    ]);
+    assert_eq!(again["barred"], serde_json::json!([]), "{again}");
+    let counts = |name: &str| again[name].as_u64().unwrap();
+    assert_eq!(
+        (
+            counts("sets_aside"),
+            counts("returns"),
+            counts("takes_back")
+        ),
+        (0, 3, 1)
+    );
+    ask(&[
+        "rollback",
+        "--to",
+        just_before.as_str().unwrap(),
+        "--as",
+        "ada",
+    ]);
+    assert_eq!(ask(&["state"])["set_aside"], 0);
 }
