@@ -140,7 +140,9 @@ impl Node {
             next = entry.key.seq + 1;
             page.bundles.push(carried);
         }
-        if next <= last && next > from_seq {
+        // What comes behind a bundle from after the moment is from after it, too.
+        let hidden = page.ask.as_of.is_some_and(|at| stamp > at);
+        if next <= last && next > from_seq && !hidden {
             page.horizon = page.horizon.min(stamp);
             page.more = true;
         }
@@ -177,12 +179,19 @@ impl Node {
         let mut next = after.unwrap_or_default();
         let mut records = Vec::new();
         for carried in &page.bundles {
-            if carried.header().stamp > page.horizon || records.len() >= limit {
+            // What is not shown, in whole or in part, is from after the moment, and so is what comes
+            // behind it: no cursor says that it was seen. The last page shows what it can of all such,
+            // for there is no cursor between the records of a bundle.
+            let hides = carried.header().stamp > last_shown;
+            let full = !hides && records.len() >= limit;
+            if carried.header().stamp > page.horizon || full {
                 page.more = true;
                 break;
             }
-            next.0
-                .insert(LogTag::of(&carried.header().log), carried.header().seq);
+            if !hides {
+                next.0
+                    .insert(LogTag::of(&carried.header().log), carried.header().seq);
+            }
             if let Some(shown) = &shown {
                 self.show_bundle(orchestra, carried, shown, &mut records);
             }

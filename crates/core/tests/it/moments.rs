@@ -246,6 +246,54 @@ fn compare(world: &mut Loop, from: u64, moment: Stamp, told: &[(Question, String
     }
 }
 
+/// Whoever read to the end as of a moment and went on from there was never told what had come between
+/// the moment and the reading: the cursor said that it was seen.
+#[test]
+fn a_cursor_of_a_moment_leaves_nothing_out_that_came_after_it() {
+    let mut world = Loop::new(2);
+    world.open(0);
+    world.run_ms(2_000);
+    world.enrol(0, "ada");
+    world.enrol(1, "lin");
+    for n in 0..20 {
+        let (host, agent) = [(0, "ada"), (1, "lin")][n % 2];
+        world.act(host, agent, mark(&format!("{n}"))).expect("done");
+        world.run_ms(50);
+    }
+    world.run_ms(2_000);
+    let pages = |world: &mut Loop, mut after, as_of, limit| {
+        let (mut told, mut round) = (Vec::new(), 0);
+        loop {
+            round += 1;
+            assert!(round < 100, "pages must come to an end");
+            let question = Question::Records {
+                after,
+                limit,
+                task: None,
+            };
+            let ticket = 1_000 + told.len() as u64 + limit as u64 * 100_000 + round * 1_000;
+            let (_, view) = asked(world, ticket, question, as_of).expect("a page");
+            let View::Records(page) = view else {
+                panic!("no records");
+            };
+            told.extend(page.records.into_iter().map(|one| one.place));
+            after = Some(page.next);
+            if !page.more {
+                return (told, after);
+            }
+        }
+    };
+    let (all, _) = pages(&mut world, None, None, 100);
+    let marks = all.len() - 12;
+    let moment = all[marks].stamp;
+    for limit in [1, 3, 100] {
+        let (before, cursor) = pages(&mut world, None, Some(moment), limit);
+        assert_eq!(before, all[..=marks], "{limit}");
+        let (rest, _) = pages(&mut world, cursor, None, limit);
+        assert_eq!(rest, all[marks + 1..], "{limit}");
+    }
+}
+
 #[test]
 fn what_cannot_be_said_of_the_past_is_refused() {
     let mut world = Loop::new(1);
@@ -256,6 +304,7 @@ fn what_cannot_be_said_of_the_past_is_refused() {
         Question::Session(AgentId([1; 32])),
         Question::Chains(FenceTarget::Key(AgentId([1; 32]))),
         Question::Ends(NodeId([1; 32])),
+        Question::GoingBack(Stamp::MIN),
         Question::Notes,
         Question::Note("plan".into()),
         Question::Config,
@@ -304,7 +353,6 @@ fn rights_as_of_a_moment_are_those_of_then() {
                 expiry_ignored: false,
             },
         };
-        Question::GoingBack(Stamp::MIN),
         format!("{:?}", reading.trust())
     };
     let mut told = BTreeSet::new();

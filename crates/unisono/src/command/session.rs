@@ -263,8 +263,21 @@ impl Session {
             );
             add("answered_by", json!(reply.node));
         }
-        output::answer(self.global.output, &body, table)
+        output::answer(self.global.output, &body, table)?;
+        if self.global.output != Format::Json
+            && let Some(after) = body["next_after"].as_str()
+        {
+            output::say(&more(after, body["as_of"].as_str()));
+        }
+        Ok(())
     }
+}
+
+/// How the next page is had, to whoever does not see what the answer says of itself.
+fn more(after: &str, as_of: Option<&str>) -> String {
+    let after = serde_json::to_string(after).unwrap_or_default();
+    let as_of = as_of.map_or_else(String::new, |at| format!(" --as-of {at}"));
+    format!("there may be more: the same command with --after {after}{as_of}")
 }
 
 /// A claim to people.

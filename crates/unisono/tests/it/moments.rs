@@ -166,6 +166,30 @@ fn lists_come_page_by_page_and_each_item_once() {
         let refused = status == 400 && text.contains("as of one moment");
         assert_eq!(refused, path == "signals", "{path}: {status} {text}");
     }
+    // A table looked as if it were all.
+    let table = |words: &[&str]| place.run(&[&["--node", node.url.as_str()], words].concat());
+    let page = table(&["sense", "--limit", "2"]);
+    let (_, next) = page.err.split_once("--after ").unwrap();
+    let next: Vec<&str> = next.split_whitespace().collect();
+    let [after, "--as-of", as_of] = next[..] else {
+        panic!("{next:?}");
+    };
+    let rest = [
+        "sense",
+        "--after",
+        after.trim_matches('"'),
+        "--as-of",
+        as_of,
+    ];
+    let rest = table(&rest);
+    assert_eq!((rest.code, rest.err.as_str()), (0, ""));
+    let lines = page.out.lines().count() + rest.out.lines().count();
+    let whole = table(&["sense"]).out;
+    assert_eq!(
+        lines,
+        whole.lines().count() + 1,
+        "titles twice, each signal once"
+    );
     let page = node.json(&place, &["sense", "--limit", "2"]);
     assert_eq!(page["signals"].as_array().unwrap().len(), 2);
 }
