@@ -253,7 +253,7 @@ impl Seen {
     fn proof(&mut self, bytes: &[u8], found: &mut Found) -> Result<(), String> {
         self.on(&proof_digest(bytes));
         check_proof(bytes, self.head.cluster)?;
-        found.proofs += 1;
+        found.proof(bytes);
         Ok(())
     }
 

@@ -10,11 +10,14 @@ use unisono_api::client::chronicle::{Chapter, Chronicle};
 use unisono_api::client::compression::{self, Budget, History};
 use unisono_api::dto::{ActionShown, RecordEvent, VerdictWord, parse_stamp};
 use unisono_core::replication::Placed;
-use unisono_model::{Digest, Stamp};
+use unisono_model::{AgentId, Digest, Stamp};
 
+use super::recovered;
 use super::scene;
 use super::session::Session;
 use super::verify;
+use crate::cli::Global;
+use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
 use crate::prompt::{self, Template};
@@ -47,6 +50,20 @@ pub(crate) struct RecoverArgs {
     /// a file of `audit export`
     #[arg(long, value_name = "PATH")]
     against: Option<PathBuf>,
+    /// Asks no node: gives the iteration back from a file of `audit export`, or a data directory,
+    /// once all of it is verified
+    #[arg(long, value_name = "PATH", conflicts_with = "against")]
+    from: Option<PathBuf>,
+    /// The cluster's root of rights, on which what a file says of tokens rests: a directory knows it
+    #[arg(long, value_name = "KEY", requires = "from")]
+    root: Option<AgentId>,
+}
+
+impl RecoverArgs {
+    /// Whether no node is asked.
+    pub(super) fn is_offline(&self) -> bool {
+        self.from.is_some()
+    }
 }
 
 /// `prompt`.
@@ -108,27 +125,55 @@ pub(crate) async fn history(args: HistoryArgs, session: &Session) -> Result<(), 
 /// Gives back all that belongs to an iteration, and says whether its marks prove it.
 pub(crate) async fn recover(args: RecoverArgs, session: &Session) -> Result<(), Failure> {
     let chronicle = chronicle(session).await?;
-    let current = chronicle.iteration();
-    if args.iteration == 0 || args.iteration > current {
-        let words = format!(
-            "there was no iteration {}: the current one is {current}",
-            args.iteration
-        );
-        return Err(Failure::new(Exit::NotFound, "iteration_unknown", words)
-            .hint("the first is 1; `unisono history` tells them all"));
-    }
+    has_begun(&chronicle, args.iteration)?;
     let signed = match &args.against {
         None => None,
         Some(path) => Some(held_against(path, args.iteration, session).await?),
     };
-    let chapter = chronicle.chapter(args.iteration);
+    given_back(&chronicle, args.iteration, signed, session.global.output)
+}
+
+/// The same from what lies on a disk, without a node.
+pub(crate) fn recover_from(
+    args: &RecoverArgs,
+    config: &Config,
+    global: &Global,
+) -> Result<(), Failure> {
+    let path = args.from.as_deref().unwrap_or(Path::new("."));
+    let at = global.as_of.as_deref().map(parse_stamp).transpose();
+    let at = at.map_err(|error| Failure::usage(format!("--as-of: {error}")))?;
+    let name = config.text("orchestra").unwrap_or(crate::config::ORCHESTRA);
+    let recovered = recovered::from(path, name, args.root, at)?;
+    has_begun(&recovered.chronicle, args.iteration)?;
+    let signed = recovered.signed.get(&args.iteration).copied();
+    let signed = Some(signed.unwrap_or_default());
+    given_back(&recovered.chronicle, args.iteration, signed, global.output)
+}
+
+fn has_begun(chronicle: &Chronicle, iteration: u32) -> Result<(), Failure> {
+    let current = chronicle.iteration();
+    if (1..=current).contains(&iteration) {
+        return Ok(());
+    }
+    let words = format!("there was no iteration {iteration}: the current one is {current}");
+    Err(Failure::new(Exit::NotFound, "iteration_unknown", words)
+        .hint("the first is 1; `unisono history` tells them all"))
+}
+
+fn given_back(
+    chronicle: &Chronicle,
+    iteration: u32,
+    signed: Option<usize>,
+    format: Format,
+) -> Result<(), Failure> {
+    let chapter = chronicle.chapter(iteration);
     let known = chronicle.marks();
     let proofs = chapter.proofs();
     let missing: Vec<&(String, Digest)> = proofs
         .iter()
         .filter(|(_, mark)| !known.contains(mark))
         .collect();
-    if session.global.output == Format::Table {
+    if format == Format::Table {
         let verdict = format!(
             "{} of {} marks prove it\n",
             proofs.len() - missing.len(),
@@ -146,7 +191,7 @@ pub(crate) async fn recover(args: RecoverArgs, session: &Session) -> Result<(), 
             .collect();
         answer["verified"] =
             json!({ "marks": proofs.len(), "missing": missing, "signed_records": signed });
-        output::answer(session.global.output, &answer, None)?;
+        output::answer(format, &answer, None)?;
     }
     let Some((what, mark)) = missing.first() else {
         return Ok(());

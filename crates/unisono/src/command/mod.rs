@@ -26,6 +26,7 @@ pub(crate) mod note;
 pub(crate) mod plan;
 pub(crate) mod plot;
 pub(crate) mod record;
+mod recovered;
 pub(crate) mod reference;
 pub(crate) mod remove;
 pub(crate) mod resonance;
@@ -105,6 +106,9 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Bench(args) => block_on(crate::bench::run(args, config, global))?,
         Command::Load(args) => block_on(crate::judge::load::run(args, config, global))?,
         Command::Judge(args) => crate::judge::run(&args, &global),
+        Command::Recover(args) if args.is_offline() => {
+            history::recover_from(&args, &config, &global)
+        }
         Command::Demo(args) => block_on(crate::demo::run(args, config, global))?,
         asking => block_on(async move { ask(asking, Session::new(config, global).await?).await })?,
     }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use unisono_api::dto::RecordEvent;
 use unisono_core::carriage::Carried;
 use unisono_core::context::StrictVerifier;
-use unisono_core::journal::Journal;
+use unisono_core::journal::{Entry, EntryKey, Journal};
 use unisono_core::replication::{LogState, Placed};
 use unisono_model::{AgentId, ClusterId, Digest, LogId, NodeId, OrchestraId, Stamp};
 
@@ -74,6 +74,22 @@ pub(super) struct Found {
     /// Of whom else wants to see them, the records as they were signed.
     #[serde(skip)]
     signed: Signed,
+    /// Of whom else reads it all, what it holds.
+    #[serde(skip)]
+    kept: Option<Kept>,
+}
+
+/// All that a directory or an export holds, once it is verified.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Kept {
+    /// The cluster.
+    pub(super) cluster: ClusterId,
+    /// Its root of rights, where that is said.
+    pub(super) root: Option<AgentId>,
+    /// Bundles.
+    pub(super) entries: BTreeMap<OrchestraId, Vec<Entry>>,
+    /// Proofs that logs forked.
+    pub(super) proofs: Vec<Vec<u8>>,
 }
 
 /// Records as their agents signed them.
@@ -102,6 +118,16 @@ impl Found {
             .is_next(header, &digest, carried.lowest())
             .map_err(|why| format!("{why:?}"))?;
         let placed = state.advance(header, digest, carried.body(), &mut StrictVerifier);
+        if let Some(kept) = &mut self.kept {
+            let key = EntryKey {
+                orchestra: header.orchestra,
+                log: header.log,
+                seq: header.seq,
+            };
+            let bytes = carried.bytes().to_vec();
+            let entries = kept.entries.entry(header.orchestra).or_default();
+            entries.push(Entry { key, bytes });
+        }
         self.bundles += 1;
         self.records += placed.len() as u64;
         self.inert += placed.iter().filter(|placed| !placed.good).count() as u64;
@@ -110,6 +136,14 @@ impl Found {
             self.signed.seen.insert(one.place.record, one);
         }
         Ok(())
+    }
+
+    /// A proof that is good.
+    pub(super) fn proof(&mut self, bytes: &[u8]) {
+        self.proofs += 1;
+        if let Some(kept) = &mut self.kept {
+            kept.proofs.push(bytes.to_vec());
+        }
     }
 
     fn told(mut self, shown: &str, global: &Global) -> Result<(), Failure> {
@@ -199,20 +233,36 @@ pub(super) fn signed(
 ) -> Result<BTreeMap<Digest, Placed>, Failure> {
     let mut found = Found::default();
     found.signed.wanted = wanted;
+    good(path, &mut found)?;
+    Ok(found.signed.seen)
+}
+
+/// All that a data directory or a file of `audit export` holds. What has a fault gives nothing.
+pub(super) fn whole(path: &Path) -> Result<Kept, Failure> {
+    let mut found = Found {
+        kept: Some(Kept::default()),
+        ..Found::default()
+    };
+    good(path, &mut found)?;
+    let mut kept = found.kept.unwrap_or_default();
+    kept.cluster = found.cluster.unwrap_or(kept.cluster);
+    Ok(kept)
+}
+
+fn good(path: &Path, found: &mut Found) -> Result<(), Failure> {
     let shown = path.display().to_string();
     if path.is_dir() {
-        look_into(path, None, &mut found)?;
+        look_into(path, None, found)?;
     } else {
         let (first, lines) = opened(path)?;
         if !audit::is_export(&first) {
             let failure = not_verified(&shown, "no export begins like this");
             return Err(failure.next("unisono audit export"));
         }
-        audit::check(&first, lines, None, &mut found)
+        audit::check(&first, lines, None, found)
             .map_err(|error| Failure::system(&shown, &error))?;
     }
-    found.faults.verdict(&shown)?;
-    Ok(found.signed.seen)
+    found.faults.verdict(&shown)
 }
 
 fn export(
@@ -267,6 +317,9 @@ fn look_into(path: &Path, signed_by: Option<&NodeId>, found: &mut Found) -> Resu
     let (cluster, node) = (membership.cluster, credentials.key().id());
     let mut journal = offline::open(&home.journal(), cluster)?;
     found.of(cluster, node);
+    if let Some(kept) = &mut found.kept {
+        kept.root = membership.root;
+    }
     if signed_by.is_some_and(|wanted| *wanted != node) {
         found.fault(format!("it is the directory of node {node}"));
     }
@@ -291,7 +344,7 @@ fn look_into(path: &Path, signed_by: Option<&NodeId>, found: &mut Found) -> Resu
             .map_err(|error| Failure::new(Exit::Verification, "unreadable", error.to_string()))?;
         for proof in proofs {
             match audit::check_proof(&proof.bytes, cluster) {
-                Ok(()) => found.proofs += 1,
+                Ok(()) => found.proof(&proof.bytes),
                 Err(fault) => found.fault(format!("orchestra {orchestra}: a proof: {fault}")),
             }
         }

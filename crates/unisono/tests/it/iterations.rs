@@ -153,6 +153,58 @@ fn what_is_given_back_is_held_against_what_its_agents_signed() {
     );
 }
 
+/// `recover` could only ask a node and hold its answer against a second copy. One closed file, or one
+/// directory, gives an iteration back by itself, and what was changed in it is found.
+#[test]
+fn an_iteration_is_given_back_from_one_sealed_file_without_a_node() {
+    let place = Place::new();
+    let node = played(&place, 3);
+    let before = node.json(&place, &["state"]);
+    let moment = before["as_of"].as_str().unwrap();
+    node.json(
+        &place,
+        &["decide", "wrong", "it is taken back", "--as", "ada"],
+    );
+    node.json(&place, &["rollback", "--to", moment, "--as", "ada"]);
+    let online = [1, 2, 3].map(|n| node.json(&place, &["recover", &format!("{n}")]));
+    drop(node);
+    let export = place.run(&["audit", "export", "--data", "lab"]);
+    assert_eq!(export.code, 0, "{}", export.err);
+    std::fs::write(place.path("sealed.jsonl"), &export.out).unwrap();
+    for from in ["sealed.jsonl", "lab"] {
+        for (number, online) in (1..).zip(&online) {
+            let words = ["recover", &format!("{number}"), "--from", from];
+            let mut told = place.json(&words);
+            assert_eq!(told["verified"]["missing"], serde_json::json!([]));
+            assert_eq!(told["verified"]["marks"], online["verified"]["marks"]);
+            assert!(told["verified"]["signed_records"].as_u64().unwrap() >= 2);
+            told["verified"] = online["verified"].clone();
+            assert_eq!(&told, online, "{from}: iteration {number}");
+        }
+    }
+    let fails = |words: &[&str]| -> Value {
+        let said = place.run(&[words, &["-o", "json"]].concat());
+        assert_eq!(said.code, 8, "{}", said.err);
+        serde_json::from_str(&said.err).unwrap()
+    };
+    let mut lines: Vec<&str> = export.out.lines().collect();
+    lines.remove(lines.len() / 2);
+    std::fs::write(place.path("shorter.jsonl"), lines.join("\n")).unwrap();
+    let told = fails(&["recover", "1", "--from", "shorter.jsonl"]);
+    assert_eq!(told["code"], "not_verified", "{told}");
+    let unknown = place.run(&["recover", "9", "--from", "sealed.jsonl"]);
+    assert_eq!(unknown.code, 3, "{}", unknown.err);
+    let other = [
+        "recover",
+        "1",
+        "--from",
+        "sealed.jsonl",
+        "--orchestra",
+        "other",
+    ];
+    assert_eq!(place.run(&other).code, 3);
+}
+
 #[test]
 fn roles_and_the_outline_are_told_from_templates_and_a_wrong_one_says_where() {
     let place = Place::new();

@@ -1,0 +1,131 @@
+//! An iteration given back without a node: from a file of `audit export`, which its node has closed
+//! and signed, or from a data directory. All of it is verified before anything is told, and what
+//! counts is what the judges read there, who share no fold with a node.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use unisono_api::client::chronicle::Chronicle;
+use unisono_core::context::StrictVerifier;
+use unisono_core::orchestra::view::{RecordView, Verdict};
+use unisono_model::{Action, AgentId, OrchestraId, Setting, Stamp};
+use unisono_sim::oracle::{self, Fact, Ground, Reading};
+
+use super::verify::{self, Kept};
+use crate::failure::{Exit, Failure};
+
+/// The last iteration of EXECUTION where nobody has set it.
+const EXECUTION_ENDS: u64 = 8;
+
+/// All that a file or a directory says of an orchestra up to a moment.
+pub(super) struct Recovered {
+    /// What its iterations are told from.
+    pub(super) chronicle: Chronicle,
+    /// How many records of each iteration count, each signed by its agent.
+    pub(super) signed: BTreeMap<u32, usize>,
+}
+
+/// Reads it. `root` issues first tokens, where a file does not say who that is.
+pub(super) fn from(
+    path: &Path,
+    name: &str,
+    root: Option<AgentId>,
+    at: Option<Stamp>,
+) -> Result<Recovered, Failure> {
+    let kept = verify::whole(path)?;
+    let orchestra = OrchestraId::of(kept.cluster, name);
+    let root = root.or(kept.root);
+    let home = read(
+        &kept,
+        OrchestraId::of(kept.cluster, "cluster"),
+        root,
+        oracle::Expelled::new(),
+    );
+    let expelled = root.map(|root| oracle::expelled(&home.facts, root));
+    let reading = read(&kept, orchestra, root, expelled.unwrap_or_default());
+    if reading.ends.is_empty() {
+        let words = format!("{}: nothing is there of orchestra {name}", path.display());
+        return Err(Failure::new(Exit::NotFound, "orchestra_unknown", words)
+            .hint("--orchestra NAME, as it was called"));
+    }
+    let guarded = |fact: &Fact| fact.body.token.is_some();
+    let awaits = reading.pending > 0 || reading.facts.iter().any(guarded);
+    if root.is_none() && awaits {
+        let words = format!(
+            "{}: its rights rest on a root that it does not name",
+            path.display()
+        );
+        return Err(
+            Failure::new(Exit::Verification, "root_unknown", words).hint(
+                "--root KEY, the cluster's root of rights; or a data directory, which knows it",
+            ),
+        );
+    }
+    Ok(told(&reading, at))
+}
+
+fn read(
+    kept: &Kept,
+    orchestra: OrchestraId,
+    root: Option<AgentId>,
+    expelled: oracle::Expelled,
+) -> Reading {
+    let entries = kept.entries.get(&orchestra).cloned().unwrap_or_default();
+    let ground = Ground {
+        cluster: kept.cluster,
+        orchestra,
+        // A cluster without a root has no tokens: no key signs for this one.
+        root: root.unwrap_or(AgentId([0; 32])),
+        expelled,
+    };
+    oracle::read(&[entries], &kept.proofs, &ground, &mut StrictVerifier)
+}
+
+fn told(reading: &Reading, at: Option<Stamp>) -> Recovered {
+    let facts = oracle::counted(reading, at.unwrap_or(Stamp::MAX));
+    let said = facts.iter().rev().find_map(|fact| match &fact.body.action {
+        Action::Settings(changes) => changes
+            .iter()
+            .find(|(setting, _)| *setting == Setting::ExecutionEnds),
+        _ => None,
+    });
+    let mut names: BTreeMap<AgentId, String> = BTreeMap::new();
+    for fact in &facts {
+        if let Action::Enrol(enrol) = &fact.body.action {
+            names
+                .entry(fact.agent)
+                .or_insert_with(|| enrol.name.clone());
+        }
+    }
+    let ends = said.map_or(EXECUTION_ENDS, |(_, ends)| *ends);
+    let mut recovered = Recovered {
+        chronicle: Chronicle::as_of(ends, at),
+        signed: BTreeMap::new(),
+    };
+    for fact in facts {
+        *recovered.signed.entry(fact.body.iteration).or_default() += 1;
+        let name = names.get(&fact.agent).cloned().unwrap_or_default();
+        recovered.chronicle.insert(shown(fact, name).into());
+    }
+    recovered
+}
+
+fn shown(fact: &Fact, name: String) -> RecordView {
+    let body = fact.body.clone();
+    RecordView {
+        place: fact.place,
+        agent: fact.agent,
+        name,
+        seq: fact.seq,
+        log: fact.log,
+        bundle: fact.bundle,
+        held: body.held,
+        agent_ms: body.agent_ms,
+        iteration: body.iteration,
+        key: body.key,
+        token: body.token,
+        action: body.action,
+        verdict: Verdict::Valid,
+        set_aside_by: None,
+    }
+}
