@@ -75,6 +75,17 @@ views! {
     hash "/v1/orchestras/{o}/hash" Hash -> Hashes, view => view.into();
 }
 
+// What the core gives whole, of which a page is cut.
+macro_rules! paged {
+    ($edge:ident, $o:ident, $terms:ident, $question:expr => $view:ident) => {{
+        let asked = $edge.ask($edge.orchestra(&$o)?, $question, $terms.read()?);
+        let (told, View::$view(views)) = asked.await? else {
+            return Err(Refusal::mismatch());
+        };
+        (told, views)
+    }};
+}
+
 /// Who is enrolled, by key.
 #[utoipa::path(get, path = "/v1/orchestras/{o}/agents", tag = "reads",
     params(("o" = String, Path, description = "The orchestra's name"), PageParams, ReadParams),
@@ -85,12 +96,7 @@ pub(crate) async fn agents(
     mut terms: Terms,
 ) -> Answered {
     let page = Page::of(&mut terms)?;
-    let (told, view) = edge
-        .ask(edge.orchestra(&o)?, Question::Agents, terms.read()?)
-        .await?;
-    let View::Agents(views) = view else {
-        return Err(Refusal::mismatch());
-    };
+    let (told, views) = paged!(edge, o, terms, Question::Agents => Agents);
     let (views, next_after) = page.cut_ordered(views, |view| view.agent.to_string())?;
     let agents = views.into_iter().map(Into::into).collect();
     Ok(told.json(StatusCode::OK, &dto::Agents { agents, next_after }))
@@ -106,12 +112,7 @@ pub(crate) async fn presence(
     mut terms: Terms,
 ) -> Answered {
     let page = Page::of(&mut terms)?;
-    let (told, view) = edge
-        .ask(edge.orchestra(&o)?, Question::Presences, terms.read()?)
-        .await?;
-    let View::Presences(views) = view else {
-        return Err(Refusal::mismatch());
-    };
+    let (told, views) = paged!(edge, o, terms, Question::Presences => Presences);
     let (views, next_after) = page.cut_ordered(views, |view| view.agent.to_string())?;
     let presence = views.into_iter().map(Into::into).collect();
     Ok(told.json(
@@ -212,12 +213,7 @@ pub(crate) async fn signals(
         topic: topic(&mut terms)?,
         agent: asking(&mut terms)?,
     };
-    let (told, view) = edge
-        .ask(edge.orchestra(&o)?, question, terms.read()?)
-        .await?;
-    let View::Signals(views) = view else {
-        return Err(Refusal::mismatch());
-    };
+    let (told, views) = paged!(edge, o, terms, question => Signals);
     let (views, next_after) = page.cut(views, |view| view.place.record.to_string())?;
     let signals = views.into_iter().map(Into::into).collect();
     Ok(told.json(
@@ -321,12 +317,7 @@ pub(crate) async fn claims(
     let question = Question::Claims {
         topic: topic(&mut terms)?,
     };
-    let (told, view) = edge
-        .ask(edge.orchestra(&o)?, question, terms.read()?)
-        .await?;
-    let View::Claims(views) = view else {
-        return Err(Refusal::mismatch());
-    };
+    let (told, views) = paged!(edge, o, terms, question => Claims);
     let (views, next_after) = page.cut_ordered(views, |view| view.topic.clone())?;
     let claims = views.into_iter().map(Into::into).collect();
     Ok(told.json(StatusCode::OK, &dto::Claims { claims, next_after }))
