@@ -32,7 +32,8 @@ pub(super) fn check(brief: &BriefView, agents: &[AgentView], truth: &Lately) -> 
         }
         told.insert(name);
     }
-    let tasks = lines(BriefPart::Task).map(|line| before(&line.text, ": "));
+    // A task without a title ends with its colon.
+    let tasks = lines(BriefPart::Task).map(|line| before(&line.text, ": ").trim_end_matches(':'));
     let held = lines(BriefPart::Held).map(|line| before(&line.text, " for "));
     told.extend(tasks.chain(held));
     let mut order: Vec<(Place, &str)> = last.into_iter().map(|(name, at)| (at, name)).collect();
