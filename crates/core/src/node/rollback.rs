@@ -39,9 +39,10 @@ pub(super) fn rollback_precondition(
         .hint("ask the node that showed it, or ask this one what would be set aside"));
     }
     if folds.rollbacks.is_empty(&rollback) {
-        let named = match names_logs {
-            true => "in the logs that it names ",
-            false => "",
+        let named = if names_logs {
+            "in the logs that it names "
+        } else {
+            ""
         };
         return Err(Rejection::new(
             Code::RollbackEmpty,

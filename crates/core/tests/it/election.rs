@@ -3,8 +3,7 @@
 use core::ops::Range;
 
 use unisono_core::election::{
-    Announcement, Candidate, Change, Claim, Class, Contest, Election, Epoch, Rank, Role, Standing,
-    Told, Verdict, Word, limits,
+    Candidate, Change, Claim, Class, Contest, Epoch, Rank, Standing, Verdict, Word, limits,
 };
 use unisono_model::NodeId;
 

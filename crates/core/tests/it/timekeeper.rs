@@ -581,11 +581,12 @@ fn two_leaders_of_a_region_who_tell_one_time_need_not_measure_each_other() {
         };
         pair.leader.set_peers([2, 9].map(|name| (node(name), near)));
         let now_ns = LEADER_NS + pair.now_ns;
-        let time_ns = pair.leader.now(now_ns).unwrap().estimate_ns;
+        let time_ns = pair.leader.now(now_ns).expect("it leads").estimate_ns;
         let cluster = pair.leader.election().cluster_claim(now_ns);
+        let claim = cluster.expect("it leads");
         let rank = Rank {
             node: node(9),
-            ..cluster.unwrap().rank
+            ..claim.rank
         };
         let epoch = Epoch {
             number: 10,
@@ -604,18 +605,20 @@ fn two_leaders_of_a_region_who_tell_one_time_need_not_measure_each_other() {
                 rank,
                 followers: 0,
                 beat: 1,
-                ..cluster.unwrap()
+                ..claim
             }),
             cluster,
             stands: true,
             told,
         };
         let bytes = Frame::Announcement(announcement).encode();
-        let before = pair.leader.election().region_claim(now_ns).unwrap();
+        let before = pair.leader.election().region_claim(now_ns);
+        let before = before.expect("it leads");
         let mut out = Vec::new();
         pair.leader
             .receive(node(9), &bytes, now_ns, now_ns, &mut out);
-        let after = pair.leader.election().region_claim(now_ns).unwrap();
+        let after = pair.leader.election().region_claim(now_ns);
+        let after = after.expect("it leads");
         assert_eq!(after.leader, node(1));
         let expected = if at_once { 11 } else { before.epoch.number };
         assert_eq!(after.epoch.number, expected, "{behind_ms} ms behind");

@@ -138,7 +138,7 @@ async fn beside_a_connection_that_fell_silent_another_one_is_tried() {
         fault_injection: true,
         ..Config::default()
     };
-    let mut north = Node::start(&root, patient.clone());
+    let north = Node::start(&root, patient.clone());
     let mut south = Node::start(&member(&root, "south"), patient);
     north.knows(&south);
     south.knows(&north);
