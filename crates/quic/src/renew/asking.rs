@@ -1,7 +1,5 @@
 //! The asking side of a renewal.
 
-use std::sync::Arc;
-
 use quinn::{Connection, ConnectionError};
 use tokio::time::timeout;
 use unisono_model::NodeId;
@@ -17,17 +15,15 @@ use crate::{
 };
 
 /// Asks a member: over the live connection, or over one that is made for it.
-pub(crate) async fn ask(shared: &Arc<Shared>, node: NodeId) -> Result<Renewal, RenewalError> {
+pub(crate) async fn ask(shared: &Shared, node: NodeId) -> Result<Renewal, RenewalError> {
     let answered = reach(shared, node).await;
     match &answered {
         Ok(_) => shared.set_signer(node),
-        // Its word is good for a try: who answers there has to show the certificate of that node.
+        // Its word is good for a try: who answers there has to show the certificate of that node. Of
+        // nodes that it may have made up no notice is taken.
         Err(RenewalError::Refused(RenewalRefusal::NotAnIssuer { issuers })) => {
-            for (issuer, addr) in issuers.iter().take(limits::PEER_ADDRESSES_MAX) {
-                if let Some(peer) = shared
-                    .peer_or_new(*issuer)
-                    .filter(|_| *issuer != shared.node)
-                {
+            for (issuer, addr) in issuers.iter().take(1) {
+                if let Some(peer) = shared.peer(*issuer) {
                     peer.called_from(*addr);
                 }
             }

@@ -358,7 +358,8 @@ async fn a_signer_that_calls_from_a_new_address_is_asked_there() {
     assert_eq!(south.frame(Class::Push, b"now you do").await, north.id());
 }
 
-/// Whoever was renewed leads others to who can sign, also when nobody had told them where that one is.
+/// Whoever was renewed leads others to who can sign, also when that one is no more where it was; but of
+/// nodes of which nobody else has told, its word makes no peers.
 #[tokio::test]
 async fn a_member_that_cannot_sign_says_who_can_and_where() {
     let root = founder(1);
@@ -375,6 +376,11 @@ async fn a_member_that_cannot_sign_says_who_can_and_where() {
     east.transport.renewed_by(north.id()).await.unwrap();
     let refused = fresh.transport.renewed_by(east.id()).await.unwrap_err();
     assert_eq!(code(refused), "not_an_issuer");
+    assert_eq!(fresh.transport.peers().len(), 1, "the one that it knew");
+    let gone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let gone = gone.local_addr().unwrap();
+    fresh.transport.set_address(north.id(), &[gone]).unwrap();
+    fresh.transport.renewed_by(east.id()).await.unwrap_err();
     fresh.transport.renewed_by(north.id()).await.unwrap();
 }
 
