@@ -150,11 +150,9 @@ impl Node {
                 View::Chains(reading.folds.trust.chains_under(target, reading.at))
             }
             Question::GoingBack(to) => {
-                let space = self
-                    .spaces
-                    .get(&ask.orchestra)
-                    .ok_or_else(unknown_orchestra)?;
-                View::GoingBack(going_back(space, reading.at, *to).into())
+                let space = self.spaces.get(&ask.orchestra);
+                let would = space.map(|space| going_back(space, reading.at, *to));
+                View::GoingBack(would.ok_or_else(unknown_orchestra)?.into())
             }
             Question::Settings => View::Settings(reading.folds.course.settings(reading.at)),
             Question::Plan => View::Plan(reading.plan()),

@@ -219,7 +219,8 @@ impl Rollbacks {
             stubborn: false,
         };
         with.known.insert(Place::end_of(now), known);
-        with.ripen(now);
+        with.ripe = with.ripe.max(now);
+        with.derive();
         with
     }
 

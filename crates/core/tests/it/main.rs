@@ -14,6 +14,7 @@ mod facts;
 mod files;
 mod folds;
 mod forwarding;
+mod going_back;
 mod interference;
 mod lately;
 mod leaving;

@@ -65,20 +65,7 @@ fn merged(values: &[(Place, FieldValue)]) -> Option<Shown> {
             texts.retain(|text| known.insert(text.clone()));
             FieldValue::Title(fits(texts.join(" / "))?)
         }
-        FieldValue::Description(_) => {
-            let texts: Vec<String> = all.map(text).filter(|text| !text.is_empty()).collect();
-            let mut told: Vec<&str> = Vec::new();
-            let mut pairs = 0;
-            for text in &texts {
-                let own: Vec<&str> = text.split('\n').collect();
-                pairs += apart(&told, &own);
-                told = both(&told, &own);
-            }
-            if pairs > 64 * 1_024 {
-                return None;
-            }
-            FieldValue::Description(fits(told.join("\n"))?)
-        }
+        FieldValue::Description(_) => FieldValue::Description(fits(laid_over(all.map(text))?)?),
         FieldValue::Labels(_) => {
             let mut told: Vec<String> = Vec::new();
             for value in all {
@@ -125,6 +112,19 @@ fn merged(values: &[(Place, FieldValue)]) -> Option<Shown> {
         value,
         decided: true,
     })
+}
+
+/// Each text over what the ones before come to; nothing where too many of their lines differ.
+fn laid_over(texts: impl Iterator<Item = String>) -> Option<String> {
+    let texts: Vec<String> = texts.filter(|text| !text.is_empty()).collect();
+    let mut told: Vec<&str> = Vec::new();
+    let mut pairs = 0;
+    for text in &texts {
+        let own: Vec<&str> = text.split('\n').collect();
+        pairs += apart(&told, &own);
+        told = both(&told, &own);
+    }
+    (pairs <= 64 * 1_024).then(|| told.join("\n"))
 }
 
 /// How many pairs of lines of two texts can differ, but for their equal beginnings and ends.
