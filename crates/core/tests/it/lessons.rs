@@ -200,7 +200,7 @@ fn a_superseded_decision_binds_until_then_and_not_after() {
         .lines
         .iter()
         .map(|line| (line.part, line.text.as_str()))
-        .filter(|(part, _)| *part != BriefPart::You)
+        .filter(|(part, _)| !matches!(part, BriefPart::You | BriefPart::Lately))
         .collect();
     assert_eq!(
         told,
