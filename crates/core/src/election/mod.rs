@@ -17,6 +17,7 @@ mod epoch;
 pub mod limits;
 mod pair;
 mod rank;
+mod unbroken;
 
 pub use contest::{Candidate, Change, Claim, Contest, Fault, Standing, Verdict, Word};
 pub use epoch::Epoch;

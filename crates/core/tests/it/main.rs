@@ -22,6 +22,7 @@ mod lessons;
 mod loopback;
 mod mending;
 mod moments;
+mod neighbours;
 mod nodes;
 mod notes;
 mod patience;
