@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Longest path with its query that a client asks for (bytes): nobody's HTTP reads more than 65,534.
+pub const PATH_BYTES_MAX: usize = 60_000;
+
 /// Largest request body (bytes).
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// Largest body of a request that bears a file (bytes): a content of 1 MiB in base64, and its

@@ -257,6 +257,13 @@ impl Client {
         repeat: Repeat,
         pin: Option<Pin<'_>>,
     ) -> Result<(String, Got), ClientError> {
+        if wanted.path.len() > crate::limits::PATH_BYTES_MAX {
+            return Err(ClientError::Usage(format!(
+                "this would be asked in {} bytes; at most {} are, so give the words that matter",
+                wanted.path.len(),
+                crate::limits::PATH_BYTES_MAX
+            )));
+        }
         let config = &self.inner.config;
         let started = Instant::now();
         let mut base = pin.map_or_else(|| self.nearest(), |pin| pin.node.to_owned());

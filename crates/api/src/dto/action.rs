@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use unisono_model::capability::Tier;
 use unisono_model::{Action, Digest, Enrol, Mark, Presence, Signal};
 use utoipa::ToSchema;
@@ -100,13 +101,27 @@ pub struct SignalBody {
     /// In words.
     #[serde(default)]
     pub text: String,
-    /// For how long it stands (ms); as the settings say if left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// For how long it stands (ms), at least one; as the settings say if left out.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lasting"
+    )]
     pub lifetime_ms: Option<u64>,
     /// The record of the mark that proves it; an offer must bear one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub evidence: Option<Digest>,
+}
+
+/// Zero stands for the setting inside, and whoever asked for nothing must not get an hour.
+fn lasting<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    match Option::deserialize(from)? {
+        Some(0) => Err(D::Error::custom(
+            "lifetime_ms is at least 1; left out, it is as the settings say",
+        )),
+        other => Ok(other),
+    }
 }
 
 /// Claims a topic for a time.

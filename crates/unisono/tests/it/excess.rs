@@ -28,7 +28,10 @@ fn an_agent_that_floods_is_told_when_it_may_again_and_others_go_on() {
     let place = Place::new();
     let node = place.up();
     ada(&place, &node);
-    node.json(&place, &["settings", "set", "emit_per_minute_max=5"]);
+    node.json(
+        &place,
+        &["settings", "set", "emit_per_minute_max=5", "--as", "bob"],
+    );
     let told = flood(&place, &node, 5);
     assert_eq!(
         (&told["code"], &told["changed"]),
@@ -41,7 +44,10 @@ fn an_agent_that_floods_is_told_when_it_may_again_and_others_go_on() {
     assert!(hint.contains("emit_per_minute_max"), "{hint}");
     node.json(&place, &["emit", "intent", "mine", "--as", "bob"]);
     // The setting that the hint names is one.
-    node.json(&place, &["settings", "set", "emit_per_minute_max=500"]);
+    node.json(
+        &place,
+        &["settings", "set", "emit_per_minute_max=500", "--as", "bob"],
+    );
     node.json(&place, &["emit", "intent", "at last", "--as", "ada"]);
 }
 
@@ -98,7 +104,7 @@ fn searches_from_hell_find_nothing_or_say_why() {
     let search =
         |words: &str| node.json(&place, &["decisions", "--search", words])["decisions"].clone();
     let many = "journal ".repeat(8_000);
-    assert_eq!(search(&many[..60_000]).as_array().unwrap().len(), 1);
+    assert_eq!(search(&many[..40_000]).as_array().unwrap().len(), 1);
     for nothing in [
         "\u{202e}lanruoj",
         "' OR 1=1 --",
