@@ -98,6 +98,9 @@ fn words(report: &Report) -> String {
         let until = held.until.time;
         let _ = write!(text, "\n  held by {} until {until:.3}", held.holder);
     }
+    if let Some(wait_ms) = report.retry_after_ms {
+        let _ = write!(text, "\n  again in {wait_ms} ms");
+    }
     if !report.hint.is_empty() {
         let _ = write!(text, "\n  hint: {}", report.hint);
     }
