@@ -98,7 +98,8 @@ fn words(report: &Report) -> String {
         let until = held.until.time;
         let _ = write!(text, "\n  held by {} until {until:.3}", held.holder);
     }
-    if let Some(wait_ms) = report.retry_after_ms {
+    // Who holds it, and until when, says that already.
+    if let (Some(wait_ms), None) = (report.retry_after_ms, &report.held_by) {
         let _ = write!(text, "\n  again in {wait_ms} ms");
     }
     if !report.hint.is_empty() {
