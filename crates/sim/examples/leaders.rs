@@ -1,11 +1,12 @@
-//! Judges timing leaders on seeds: `leaders [first] [count] [fault]`.
+//! Judges timing leaders on seeds: `leaders [first] [count] [fault or trouble]`. A trouble (`Liar`) is
+//! put in the place of the one that a seed draws.
 #![allow(clippy::disallowed_methods, reason = "a program reads its arguments")]
 
 use std::collections::BTreeMap;
 
 use unisono_core::election;
 use unisono_core::timekeeper::Fault;
-use unisono_sim::timing::judge_leaders;
+use unisono_sim::timing::{Trouble, judge_leaders, judge_trouble};
 
 fn main() -> std::process::ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -23,11 +24,17 @@ fn main() -> std::process::ExitCode {
         Some("liars-believed") => Some(Fault::LiarsBelieved),
         _ => None,
     };
+    let trouble = Trouble::ALL
+        .into_iter()
+        .find(|one| words.get(2) == Some(&format!("{one:?}")));
     let mut broken = 0;
     let mut after: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     let mut phases: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for seed in first..first + count {
-        let found = judge_leaders(seed, fault);
+        let found = match trouble {
+            Some(trouble) => judge_trouble(seed, trouble, fault),
+            None => judge_leaders(seed, fault),
+        };
         if !found.violations.is_empty() {
             broken += 1;
             println!("seed {seed} {}: {:?}", found.trouble, found.violations);

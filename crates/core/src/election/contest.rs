@@ -211,9 +211,14 @@ impl Contest {
 
     /// How many of those who are here say that they follow this node.
     pub fn followers(&self, now_ns: u64) -> usize {
+        self.say_they_follow(self.me, now_ns)
+    }
+
+    fn say_they_follow(&self, leader: NodeId, now_ns: u64) -> usize {
         let fresh = |rival: &Rival| now_ns.saturating_sub(rival.heard_ns) <= limits::FOLLOWER_NS;
+        let follows = |node: NodeId, rival: &Rival| node != leader && rival.follows == Some(leader);
         self.here(now_ns)
-            .filter(|(_, rival)| rival.follows == Some(self.me) && fresh(rival))
+            .filter(|(node, rival)| follows(**node, rival) && fresh(rival))
             .count()
     }
 
@@ -264,10 +269,12 @@ impl Contest {
         let heard_ns = now_ns.saturating_sub(u64::from(claim.age_ms) * 1_000_000);
         let leads = self.standing() == Standing::Leads;
         if self.distrusts(claim.leader, now_ns) {
-            // Its epoch must not fence those who are right.
             let above = leads && claim.epoch > self.epoch;
-            let own = self.own.filter(|_| above)?;
-            return Some(self.lead(claim.epoch.next(self.me), own, None));
+            return if above {
+                self.outbid(claim, heard_ns, now_ns)
+            } else {
+                None
+            };
         }
         if claim.epoch < self.epoch && self.fault != Some(Fault::EpochIgnored) {
             // Fenced: it will be told, and catches up.
@@ -520,15 +527,44 @@ impl Contest {
                 (fewer(own.followers), own.rank) < (fewer(claim.followers), claim.rank)
             }
         };
-        let (insisted, last_ns) = self.insisted;
-        let in_a_row = now_ns.saturating_sub(last_ns) <= limits::INSISTS_NS;
-        let insisted = if in_a_row { insisted } else { 0 };
+        let insisted = self.insisted(now_ns);
         if stays && insisted < limits::INSISTS_MAX {
             self.insisted = (insisted + 1, now_ns);
             let unseats = self.sitting.and_then(|sitting| sitting.claim.unseats);
             return Some(self.lead(claim.epoch.next(self.me), own, unseats));
         }
         Some(self.follow(claim, heard_ns))
+    }
+
+    /// Answers the epoch of a leader that was found to lie, so that it does not fence those who are
+    /// right. One that answers each of these again has found this node to lie: of the two the one that
+    /// more of those who are here follow goes on, as far as this node hears them itself, then the
+    /// better rank. Each time they are given a while to choose.
+    fn outbid(&mut self, claim: &Claim, heard_ns: u64, now_ns: u64) -> Option<Change> {
+        let own = self.own?;
+        let insisted = self.insisted(now_ns);
+        if insisted >= limits::INSISTS_MAX {
+            if now_ns.saturating_sub(self.insisted.1) < limits::WEIGH_NS {
+                return None;
+            }
+            let (theirs, ours) = (
+                self.say_they_follow(claim.leader, now_ns),
+                self.say_they_follow(self.me, now_ns),
+            );
+            if theirs > ours || (theirs == ours && claim.rank < own.rank) {
+                self.distrusted.remove(&claim.leader);
+                return Some(self.follow(claim, heard_ns));
+            }
+        }
+        self.insisted = (insisted.saturating_add(1), now_ns);
+        Some(self.lead(claim.epoch.next(self.me), own, None))
+    }
+
+    /// How often in a row it has answered another leader's newer epoch with its own.
+    fn insisted(&self, now_ns: u64) -> u8 {
+        let (insisted, last_ns) = self.insisted;
+        let in_a_row = now_ns.saturating_sub(last_ns) <= limits::INSISTS_NS;
+        if in_a_row { insisted } else { 0 }
     }
 
     /// Its leader follows nobody and leads no more.

@@ -32,7 +32,8 @@ pub const DISTRUST_NS: u64 = 60_000_000_000;
 /// How long two leaders may measure each other before they decide without, ns.
 pub const WEIGH_NS: u64 = 1_500_000_000;
 /// So often in a row a leader answers another one's newer epoch with its own; then it yields: whoever
-/// does not give way to the heavier part has found this one to lie, and will not follow it.
+/// does not give way to the heavier part has found this one to lie, and will not follow it. Where each
+/// has found the other to lie, those who are here decide after as many.
 pub const INSISTS_MAX: u8 = 3;
 /// What is further apart than this is not in a row, ns: longer than two leaders measure each other.
 pub const INSISTS_NS: u64 = 2_000_000_000;

@@ -131,8 +131,7 @@ impl Timekeeper {
             self.clock.follow(self.turn, Memory::default());
             let source = self.source(from, now_ns, 0);
             source.burst = limits::BURST_OTHERS;
-            source.odd = 0;
-            source.odd_since_ns = None;
+            source.anew();
         }
         if !changed && self.lies(from, probe, now_ns) {
             self.counters.contradictions += 1;
@@ -142,6 +141,9 @@ impl Timekeeper {
         let shift = self.shift_to(from);
         self.clock.set_shift(shift);
         let pushed = self.clock.push(probe);
+        if let (Ok(news), Some(source)) = (&pushed, self.sources.get_mut(&from)) {
+            source.pushed(news, now_ns);
+        }
         self.count(from, pushed, probe.received_local_ns());
         // Until then it tells the time from before, as well as that was known.
         if pushed.is_ok() && self.clock.is_settled() {
@@ -169,6 +171,8 @@ impl Timekeeper {
         if odd.is_none() {
             return false;
         }
+        // Whoever was measured from later on cannot tell which of two clocks moved in between.
+        let expected_ns = source.expected_ns().unwrap_or(since_ns);
         let others = self.sources.iter_mut().filter(|(node, _)| **node != from);
         let (mut even, mut jumped) = (0, 0);
         for (_, other) in others {
@@ -177,10 +181,8 @@ impl Timekeeper {
                 other.asks_at_ns = other.asks_at_ns.min(now_ns);
                 other.burst = other.burst.max(limits::ODD_MAX + 1);
             }
-            let moved = other.has_moved(since_ns);
-            let heard = other.even_ns.is_some_and(|at_ns| at_ns >= since_ns);
-            even += usize::from(heard && !moved);
-            jumped += usize::from(moved);
+            even += usize::from(other.went_on(expected_ns, since_ns));
+            jumped += usize::from(other.has_moved(since_ns));
         }
         if even + jumped == 0 {
             return count < limits::ODD_ALONE_MAX;

@@ -31,6 +31,9 @@ pub(super) struct Source {
     pub(super) gave_way_ns: Option<u64>,
     /// When an answer of it was last as expected.
     pub(super) even_ns: Option<u64>,
+    /// Since when it has gone on as it does, as far as was seen from here: what is measured of it anew
+    /// says nothing about the time before.
+    on_course_since_ns: Option<u64>,
     pub(super) round_trip_ns: Option<u64>,
     /// What it adds to its direct time when it tells it, ns.
     pub(super) correction_ns: i64,
@@ -56,6 +59,7 @@ impl Source {
             odd: 0,
             gave_way_ns: None,
             even_ns: None,
+            on_course_since_ns: None,
             round_trip_ns: None,
             correction_ns: 0,
             deviation_ns: 0,
@@ -99,22 +103,62 @@ impl Source {
         let before = core::mem::replace(&mut self.filter, fresh);
         if before.taken() >= limits::PROBES_KNOWN {
             self.former = Some(before);
+        } else if self.former.is_none() {
+            self.on_course_since_ns = None;
         }
     }
 
     /// Takes a probe of a node that is not followed, and notes whether it was as expected.
     pub(super) fn take(&mut self, probe: &Probe, now_ns: u64) -> Result<News, ProbeError> {
-        if self.filter.taken() >= limits::PROBES_KNOWN {
-            self.former = None;
+        if self.filter.taken() >= limits::PROBES_KNOWN
+            && self.former.take().is_some()
+            && self.odd > 0
+        {
+            self.gave_way(now_ns);
         }
         let expects = self.former.as_ref().unwrap_or(&self.filter);
         self.note(is_odd(expects, probe), now_ns);
         let pushed = self.filter.push(probe);
-        let gave_way = matches!(pushed, Ok(News::Jumped { .. } | News::RouteChanged));
-        if gave_way && self.odd > 0 {
-            self.gave_way_ns = Some(now_ns);
+        if let Ok(news) = &pushed {
+            self.pushed(news, now_ns);
         }
         pushed
+    }
+
+    /// Notes what a measurement of it made of an answer.
+    pub(super) fn pushed(&mut self, news: &News, now_ns: u64) {
+        let gave_way = matches!(news, News::Jumped { .. } | News::RouteChanged);
+        if gave_way && self.odd > 0 {
+            self.gave_way(now_ns);
+        }
+        self.on_course_since_ns.get_or_insert(now_ns);
+    }
+
+    fn gave_way(&mut self, now_ns: u64) {
+        self.gave_way_ns = Some(now_ns);
+        self.on_course_since_ns = Some(now_ns);
+    }
+
+    /// It is measured from the beginning.
+    pub(super) fn anew(&mut self) {
+        self.odd = 0;
+        self.odd_since_ns = None;
+        self.on_course_since_ns = None;
+    }
+
+    /// When it was last as expected; before its first answer of which something could be expected, when
+    /// that measurement began.
+    pub(super) fn expected_ns(&self) -> Option<u64> {
+        self.even_ns.or(self.on_course_since_ns)
+    }
+
+    /// Whether it bears witness that this node's own clock has gone on, from a time to another (ns): it
+    /// was as expected at both, by one measurement.
+    pub(super) fn went_on(&self, from_ns: u64, to_ns: u64) -> bool {
+        let since = self
+            .on_course_since_ns
+            .is_some_and(|at_ns| at_ns <= from_ns);
+        since && self.even_ns.is_some_and(|at_ns| at_ns >= to_ns) && !self.has_moved(to_ns)
     }
 
     /// Notes whether an answer was as expected; where nothing was to be expected, nothing.

@@ -359,6 +359,35 @@ fn a_liar_is_not_followed_and_its_epochs_fence_nobody() {
     assert!(matches!(change, Some(Change::Leads(epoch)) if epoch.number == 7));
 }
 
+/// Two that have found each other to lie answered each other's epochs as fast as the network carried
+/// them, hundreds a second for a minute (leaders, seed 169, liar).
+#[test]
+fn two_that_take_each_other_for_a_liar_are_chosen_from_by_those_who_are_here() {
+    for (follows, goes_on) in [(None, 5), (Some(5), 5), (Some(6), 6)] {
+        let names = [5, 6];
+        let mut contests = names.map(|name| Contest::new(node(name), 0, None));
+        for (contest, other) in contests.iter_mut().zip([6, 5]) {
+            contest.distrust(node(other), 0);
+        }
+        for ms in 1..10_000 {
+            let now_ns = ms * MS;
+            for at in [0, 1] {
+                contests[at].tick(now_ns, candidate(names[at]));
+                let follower = word(7, follows.map(|leader| claim(leader, 0)));
+                contests[at].hear(now_ns, node(7), &follower, Verdict::Agrees);
+                let said = word(names[at], contests[at].claim(now_ns));
+                let (from, verdict) = (node(names[at]), Verdict::Contradicts);
+                contests[1 - at].hear(now_ns, from, &said, verdict);
+            }
+        }
+        let standing = contests.each_ref().map(Contest::standing);
+        let leads = names.map(|name| name == goes_on);
+        assert_eq!(standing.map(|one| one == Standing::Leads), leads);
+        let epochs = contests[0].epoch().number;
+        assert!(epochs <= 10, "{epochs} epochs in ten seconds");
+    }
+}
+
 #[test]
 fn a_claim_that_is_passed_on_for_ever_keeps_nobody_alive() {
     let mut contest = following();

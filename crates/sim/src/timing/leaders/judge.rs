@@ -9,7 +9,7 @@ use unisono_core::election::{Epoch, Role};
 use unisono_core::timing::Reading;
 use unisono_model::NodeId;
 
-use super::plan::{Plan, Trouble};
+use super::plan::Plan;
 use super::world::by_side;
 
 /// After the last trouble everything is decided within this, ns: listening, losing a leader, and the
@@ -104,9 +104,6 @@ pub(super) struct Judge {
     newest: BTreeMap<u32, (Epoch, i64)>,
     /// The same for each region of each side.
     newest_in_regions: BTreeMap<(u32, u64), (Epoch, i64)>,
-    /// Somebody lies: whoever has found that answers each of its epochs with a newer one, and so do two
-    /// who take each other for the liar, until one has yielded (seed 169).
-    distrusts: bool,
     /// When those were new.
     overtaken: BTreeMap<(u32, u64), Vec<i64>>,
     told: BTreeMap<&'static str, usize>,
@@ -142,7 +139,6 @@ impl Judge {
             flapped: Vec::new(),
             newest: BTreeMap::new(),
             newest_in_regions: BTreeMap::new(),
-            distrusts: plan.trouble == Trouble::Liar,
             overtaken: BTreeMap::new(),
             told: BTreeMap::new(),
             stood: BTreeMap::new(),
@@ -391,7 +387,7 @@ impl Judge {
         }
         let in_a_row = self.overtaken.entry(part).or_default();
         in_a_row.retain(|at_ns| now_ns - at_ns <= OVERTAKEN_WITHIN_NS);
-        let often = in_a_row.len() > OVERTAKEN_MAX && !self.distrusts;
+        let often = in_a_row.len() > OVERTAKEN_MAX;
         if often {
             in_a_row.clear();
             let words = format!("the leaders of region {} outbid each other", part.1);
