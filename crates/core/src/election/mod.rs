@@ -18,8 +18,10 @@ pub mod limits;
 mod pair;
 mod rank;
 mod unbroken;
+mod word;
 
-pub use contest::{Candidate, Change, Claim, Contest, Fault, Standing, Verdict, Word};
+pub use contest::Contest;
 pub use epoch::Epoch;
 pub use pair::{Announcement, Election, Role, Told};
 pub use rank::{Class, Rank};
+pub use word::{Candidate, Change, Claim, Fault, Standing, Verdict, Word};

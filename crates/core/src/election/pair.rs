@@ -5,10 +5,11 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use unisono_model::NodeId;
 
-use super::contest::{Candidate, Change, Claim, Contest, Fault, Standing, Verdict, Word};
+use super::contest::Contest;
 use super::epoch::Epoch;
 use super::limits;
 use super::rank::Rank;
+use super::word::{Candidate, Change, Claim, Fault, Standing, Verdict, Word};
 
 /// What a node announces about its own time.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
