@@ -148,6 +148,7 @@ impl Contest {
         self.distrusted.insert(node, until_ns);
         if self.standing() == Standing::Follows(node) {
             self.vacate(now_ns);
+            self.lost = Some(node);
             self.heir = self.heir.filter(|heir| *heir != node);
         }
     }
@@ -331,8 +332,21 @@ impl Contest {
         let before = before + u64::from(self.heir.as_ref().is_some_and(unheard));
         let since_ns = self.vacant_since_ns.max(self.listens_until_ns);
         let waited_ns = now_ns.saturating_sub(since_ns);
-        (waited_ns >= before.saturating_mul(limits::TURN_NS))
-            .then(|| self.lead(self.epoch.next(self.me), own, None))
+        let turn_ns =
+            before.saturating_mul(limits::TURN_NS) + self.leaves_to_others_ns(&own, now_ns);
+        (waited_ns >= turn_ns).then(|| self.lead(self.epoch.next(self.me), own, None))
+    }
+
+    /// Whose told time is still far from its best guess would take everybody with it: where somebody may
+    /// be ready who was never a candidate here, it leaves that one the time to become one.
+    fn leaves_to_others_ns(&self, own: &Candidate, now_ns: u64) -> u64 {
+        let another_heir = self.heir.is_some_and(|heir| heir != self.me);
+        let may_be = |lost: NodeId| another_heir || self.distrusts(lost, now_ns);
+        if own.rank.unready && self.lost.is_some_and(may_be) {
+            limits::UNREADY_NS
+        } else {
+            0
+        }
     }
 
     fn lead(&mut self, epoch: Epoch, own: Candidate, unseats: Option<Epoch>) -> Change {

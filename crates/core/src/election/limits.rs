@@ -10,6 +10,9 @@ pub const LOST_AFTER_NS: u64 = 400_000_000;
 /// After a loss each further candidate waits so much longer than the one before, ns: longer than an
 /// announcement takes over a path of 80 ms with 20 ms of jitter.
 pub const TURN_NS: u64 = 150_000_000;
+/// So much longer waits whoever is not ready to lead, ns: in it the lost leader's region has chosen
+/// another one, who then stands for the cluster.
+pub const UNREADY_NS: u64 = 1_000_000_000;
 /// How long a node that knows of others listens before it leads a time of its own, ns, once it has
 /// reached the first.
 pub const LISTEN_NS: u64 = 3_000_000_000;

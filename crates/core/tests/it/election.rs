@@ -167,6 +167,37 @@ fn an_heir_that_was_never_heard_has_its_turn() {
     );
 }
 
+/// One that still had half a second to go led the cluster, since it was the only candidate before the
+/// lost leader's region had chosen another, and everybody's time went with it (leaders, seed 434, liar).
+#[test]
+fn whoever_is_not_ready_leaves_the_lead_to_an_heir_for_a_while() {
+    let not_ready = Candidate {
+        rank: Rank {
+            unready: true,
+            ..rank(5)
+        },
+        ..candidate(5)
+    };
+    for (backup, extra_ns) in [
+        (None, 0),
+        (Some(node(9)), limits::TURN_NS + limits::UNREADY_NS),
+    ] {
+        let mut contest = Contest::new(node(5), 0, None);
+        let known = Claim {
+            backup,
+            ..claim(1, 4)
+        };
+        contest.hear(0, node(1), &word(1, Some(known)), Verdict::Agrees);
+        let mut ticks = (0..3_000).step_by(20);
+        let leads = |change| matches!(change, Some(Change::Leads(_)));
+        let led = ticks.find(|ms| leads(contest.tick(ms * MS, not_ready)));
+        let lost_ms = limits::LOST_AFTER_NS / MS + 20;
+        let due_ms = lost_ms + extra_ns / MS;
+        let led = led.expect("nobody else does");
+        assert!((due_ms..due_ms + 20).contains(&led), "{led} of {due_ms}");
+    }
+}
+
 #[test]
 fn whoever_may_lead_from_now_on_is_patient_with_the_leader_from_now_on() {
     let mut contest = following();
