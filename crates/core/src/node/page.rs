@@ -256,22 +256,10 @@ impl Node {
             if set_aside_by.is_some() {
                 verdict = Verdict::SetAside;
             }
-            let body = fact.body;
+            let name = space.folds.agents.name(&agent);
             records.push(RecordView {
-                place: fact.place,
-                agent,
-                name: space.folds.agents.name(&agent),
-                seq: record.seq,
-                log: header.log,
-                bundle: header.seq,
-                held: body.held,
-                agent_ms: body.agent_ms,
-                iteration: body.iteration,
-                key: body.key,
-                token: body.token,
-                action: body.action,
-                verdict,
                 set_aside_by,
+                ..RecordView::of(fact, name, verdict)
             });
         }
     }

@@ -16,6 +16,7 @@ use unisono_model::{
 pub use super::brief::{BriefLine, BriefPart, BriefView};
 pub use super::coherence::*;
 pub use super::conflict::Strategy;
+use super::fact::Fact;
 pub use super::interference::view::{
     InterferenceKind, InterferenceView, InterferencesView, ResolutionView, SideView,
 };
@@ -414,6 +415,29 @@ pub struct RecordView {
     pub verdict: Verdict,
     /// The rollback that has set it aside, if one has: the first of those that stand.
     pub set_aside_by: Option<Place>,
+}
+
+impl RecordView {
+    /// A record that nothing has set aside, under its agent's name.
+    pub fn of(fact: Fact, name: String, verdict: Verdict) -> Self {
+        let body = fact.body;
+        Self {
+            place: fact.place,
+            agent: fact.agent,
+            name,
+            seq: fact.seq,
+            log: fact.log,
+            bundle: fact.bundle,
+            held: body.held,
+            agent_ms: body.agent_ms,
+            iteration: body.iteration,
+            key: body.key,
+            token: body.token,
+            action: body.action,
+            verdict,
+            set_aside_by: None,
+        }
+    }
 }
 
 /// Whether a record counts.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use unisono_quic::{Class, Config, Direction, Loss};
 
-use crate::world::{Node, eventually, founder, member, quick, within};
+use crate::world::{Node, eventually, founder, member, quick};
 
 #[tokio::test]
 async fn a_cut_is_felt_as_silence_and_traffic_resumes_within_seconds_of_the_heal() {
@@ -31,19 +31,7 @@ async fn a_cut_is_felt_as_silence_and_traffic_resumes_within_seconds_of_the_heal
 
     north.transport.faults().unwrap().unblock(south.id());
     let healed = Instant::now();
-    within("traffic after the heal", async {
-        loop {
-            north.send(&south, Class::Push, b"after");
-            let got = tokio::time::timeout(
-                Duration::from_millis(300),
-                south.frame(Class::Push, b"after"),
-            );
-            if got.await.is_ok() {
-                break;
-            }
-        }
-    })
-    .await;
+    north.reaches(&mut south).await;
     assert!(
         healed.elapsed() < Duration::from_secs(6),
         "it took {:?}",
@@ -160,17 +148,5 @@ async fn beside_a_connection_that_fell_silent_another_one_is_tried() {
     );
     faults.unblock(south.id());
     // Whichever of the two is heard first.
-    within("traffic after the heal", async {
-        loop {
-            north.send(&south, Class::Push, b"after");
-            let got = tokio::time::timeout(
-                Duration::from_millis(300),
-                south.frame(Class::Push, b"after"),
-            );
-            if got.await.is_ok() {
-                break;
-            }
-        }
-    })
-    .await;
+    north.reaches(&mut south).await;
 }

@@ -129,6 +129,23 @@ impl Node {
         }
     }
 
+    /// Sends until the other one has it: what was said while they were cut off may be lost.
+    pub(crate) async fn reaches(&self, other: &mut Self) {
+        within("traffic after the heal", async {
+            loop {
+                self.send(other, Class::Push, b"after");
+                let got = other.frame(Class::Push, b"after");
+                if tokio::time::timeout(Duration::from_millis(300), got)
+                    .await
+                    .is_ok()
+                {
+                    break;
+                }
+            }
+        })
+        .await;
+    }
+
     pub(crate) async fn connected(&mut self) -> PeerIdentity {
         let event = self
             .until("a connection", |event| {

@@ -105,27 +105,19 @@ fn told(reading: &Reading, at: Option<Stamp>) -> Recovered {
     for fact in facts {
         *recovered.signed.entry(fact.body.iteration).or_default() += 1;
         let name = names.get(&fact.agent).cloned().unwrap_or_default();
-        recovered.chronicle.insert(shown(fact, name).into());
+        let record = RecordView::of(as_folded(fact), name, Verdict::Valid);
+        recovered.chronicle.insert(record.into());
     }
     recovered
 }
 
-fn shown(fact: &Fact, name: String) -> RecordView {
-    let body = fact.body.clone();
-    RecordView {
+fn as_folded(fact: &Fact) -> unisono_core::orchestra::fact::Fact {
+    unisono_core::orchestra::fact::Fact {
         place: fact.place,
         agent: fact.agent,
-        name,
-        seq: fact.seq,
         log: fact.log,
         bundle: fact.bundle,
-        held: body.held,
-        agent_ms: body.agent_ms,
-        iteration: body.iteration,
-        key: body.key,
-        token: body.token,
-        action: body.action,
-        verdict: Verdict::Valid,
-        set_aside_by: None,
+        seq: fact.seq,
+        body: fact.body.clone(),
     }
 }
