@@ -25,6 +25,42 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A role of one's own is some types and what may follow what; here a reviewer, who says yes or no to
+//! what it has read, and reads again what it has said no to:
+//!
+//! ```
+//! # use unisono_api::{client::{Actor, ClientError, rounds::{Before, First, Rounds, Turn}}, dto::StatusWord};
+//! struct Waits;
+//! struct Reads;
+//! struct Judges;
+//! impl Turn for Waits {
+//!     const NAME: &'static str = "waits";
+//!     const STATUS: StatusWord = StatusWord::Idle;
+//! }
+//! impl Turn for Reads {
+//!     const NAME: &'static str = "reads";
+//!     const STATUS: StatusWord = StatusWord::Active;
+//! }
+//! impl Turn for Judges {
+//!     const NAME: &'static str = "judges";
+//!     const STATUS: StatusWord = StatusWord::Thinking;
+//! }
+//! impl First for Waits {}
+//! impl Before<Reads> for Waits {}
+//! impl Before<Judges> for Reads {}
+//! impl Before<Reads> for Judges {}
+//! impl Before<Waits> for Judges {}
+//!
+//! async fn review(actor: Actor, change: &str) -> Result<Rounds<Waits>, ClientError> {
+//!     let waits = Rounds::<Waits>::begin(actor, "waits for a change").await?;
+//!     let reads = waits.go::<Reads>(change).await?;
+//!     // What stands in its way it hears within its turn, by the common flow.
+//!     let _sensing = reads.flow();
+//!     let judges = reads.go::<Judges>("says whether it may go in").await?;
+//!     Ok(judges.go::<Waits>("waits for the next").await?)
+//! }
+//! ```
 
 use std::marker::PhantomData;
 
