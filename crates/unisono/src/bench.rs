@@ -17,6 +17,7 @@ mod parts;
 mod processes;
 mod resonance;
 mod ring;
+mod standing;
 mod together;
 mod trust;
 mod visible;
@@ -60,6 +61,8 @@ enum What {
     Iterations,
     /// Collisions of intentions against what a fleet's trace (`--file`) linked by itself
     Interference,
+    /// Finding interferences beside a thousand to a million signals that stand (`--records`)
+    Standing,
     /// A fleet's trace (`--file`) folded at its own times: coherence, interferences, NEEDs; and how
     /// much of what an agent turns to next it was told
     Fleet,
@@ -189,6 +192,7 @@ async fn measure(
             }
             What::Asking => asking::run(scratch, args.records, figures).await?,
             What::Iterations => iterations::run(figures)?,
+            What::Standing => standing::run(args.records, figures),
             What::Interference | What::Fleet => traced(what, args, figures).await?,
             What::Ensemble => {
                 let seeds = CLOCK_SEED..CLOCK_SEED + args.clock_seeds.max(1);

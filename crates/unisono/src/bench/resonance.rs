@@ -218,7 +218,7 @@ fn long_history(records: u64) -> (Folds, Stamp) {
     (folds, Stamp::from_ms(at_ms + 1))
 }
 
-fn percentiles(mut times_ms: Vec<f64>) -> (f64, f64) {
+pub(super) fn percentiles(mut times_ms: Vec<f64>) -> (f64, f64) {
     times_ms.sort_by(f64::total_cmp);
     let at = |share: usize| times_ms[(times_ms.len() - 1) * share / 100];
     (at(50), at(99))
