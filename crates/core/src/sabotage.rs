@@ -11,6 +11,9 @@ macro_rules! switches {
         }
 
         impl Sabotage {
+            /// Every rule holds.
+            pub const NONE: Self = Self { $($name: false,)* };
+
             /// What breaks the rules of both.
             #[must_use]
             pub fn and(self, other: Self) -> Self {
@@ -51,6 +54,8 @@ switches! {
     overlap_won_by_later,
     strategy_by_arrival,
     lately_by_arrival,
+    winner_yields,
+    closed_at_hand,
     ghosts_admitted,
     removed_readmitted,
     poison_within_half_a_second,

@@ -313,6 +313,14 @@ impl Planted {
             name: "lately-by-arrival",
             breaks: &["I1"],
         },
+        Self {
+            name: "winner-yields",
+            breaks: &["I1"],
+        },
+        Self {
+            name: "closed-at-hand",
+            breaks: &["I1"],
+        },
     ];
 
     /// The one of this name.
@@ -360,6 +368,8 @@ impl Scenario {
             poison_within_half_a_second: name == "poison-within-half-a-second",
             strategy_by_arrival: name == "strategy-by-arrival",
             lately_by_arrival: name == "lately-by-arrival",
+            winner_yields: name == "winner-yields",
+            closed_at_hand: name == "closed-at-hand",
         }
     }
 

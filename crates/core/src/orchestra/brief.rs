@@ -300,10 +300,11 @@ impl Reading<'_> {
     fn brief_tasks(&self, name: &str, lines: &mut Lines) -> BTreeSet<String> {
         let (none, when) = (Circles::new(), self.when());
         let assigned = self.folds.tasks.assigned(name);
+        let closed_too = self.folds.interference.sabotage.closed_at_hand;
         let mut tasks: Vec<TaskView> = assigned
             .filter(|task| {
                 let status = self.folds.tasks.status(task, when);
-                !matches!(status, Some(TaskStatus::Closed | TaskStatus::Deleted))
+                !matches!(status, Some(TaskStatus::Closed | TaskStatus::Deleted)) || closed_too
             })
             .filter_map(|task| self.folds.tasks.read(task, when, &none))
             .filter(|view| view.assignee == name)

@@ -141,10 +141,12 @@ impl Reading<'_> {
     pub fn coherence(&self) -> CoherenceView {
         let members = self.taking_part();
         let (mut blocked, mut colliding) = (BTreeSet::new(), BTreeSet::new());
+        let winner_yields = self.folds.interference.sabotage.winner_yields;
         let collisions = self.interferences_where(None, COLLISIONS_TOLD_MAX, &mut |one, open| {
             let collides = open && one.kind == InterferenceKind::Collision;
             if open && one.blocking {
                 blocked.extend(one.yielding());
+                blocked.extend(one.agents().filter(|_| winner_yields));
             }
             if collides {
                 colliding.extend(one.agents());

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use unisono_core::orchestra::approvals::Worth;
 use unisono_core::orchestra::view::{
-    AgentView, BriefView, ClaimView, FileView, HashView, SignalView, StateView, TaskView,
+    AgentView, BriefView, ClaimView, CoherenceView, FileView, HashView, SignalView, StateView,
+    TaskView,
 };
 use unisono_model::{Digest, FieldValue, Place, Relation};
 
-use super::lately;
+use super::brief;
+use super::coherence;
 use super::lessons::Learned;
 use super::together::Score;
 use crate::oracle::{File, Held, Task, Truth};
@@ -28,14 +30,35 @@ pub struct Shown {
     pub files: Vec<FileView>,
     /// The signals.
     pub signals: Vec<SignalView>,
-    /// The agents.
-    pub agents: Vec<AgentView>,
     /// What is played together.
     pub score: Score,
     /// What was learned.
     pub learned: Learned,
-    /// What agents need to know to go on.
+    /// Who is here, how far they have come apart, and what each is told.
+    pub apart: Apart,
+}
+
+/// How far agents have come apart, and what each is told, at one stamp.
+#[derive(Clone, Debug)]
+pub struct Apart {
+    /// The agents.
+    pub agents: Vec<AgentView>,
+    /// How coherent they are.
+    pub coherence: CoherenceView,
+    /// What each needs to know to go on.
     pub briefs: Vec<BriefView>,
+}
+
+impl Apart {
+    /// Whether this is what the logs say.
+    pub fn matches(&self, truth: &Truth) -> Result<(), String> {
+        let agents: BTreeSet<_> = self.agents.iter().map(|agent| agent.agent).collect();
+        same("agents", &agents, &truth.agents)?;
+        for one in &self.briefs {
+            brief::check(one, &self.agents, truth)?;
+        }
+        coherence::check(&self.coherence, &truth.coherence)
+    }
 }
 
 /// Two nodes' digests at one stamp: where they hold the same, they must show the same.
@@ -59,14 +82,10 @@ impl Shown {
         same("marks", &self.state.marks, &truth.marks)?;
         let signals: BTreeSet<Place> = self.signals.iter().map(|signal| signal.place).collect();
         same("signals", &signals, &truth.signals)?;
-        let agents: BTreeSet<_> = self.agents.iter().map(|agent| agent.agent).collect();
-        same("agents", &agents, &truth.agents)?;
         self.files_match(&truth.files)?;
         same("learned", &self.learned.told(), &truth.lessons)?;
         same("played together", &self.score.told(), &truth.together)?;
-        for brief in &self.briefs {
-            lately::check(brief, &self.agents, &truth.lately)?;
-        }
+        self.apart.matches(truth)?;
         self.claims_match(&truth.claims)?;
         self.tasks_match(&truth.tasks)
     }

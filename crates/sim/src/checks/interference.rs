@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use unisono_core::orchestra::view::InterferencesView;
 
-use crate::oracle::Told;
+use crate::oracle::{Meeting, Told};
 
 /// Whether what a node shows is what comparing every pair finds.
 pub fn check(shown: &InterferencesView, truth: &Told) -> Result<(), String> {
@@ -15,8 +15,17 @@ pub fn check(shown: &InterferencesView, truth: &Told) -> Result<(), String> {
         let winner = one.decided_for.as_ref();
         let mut sides = one.sides.iter();
         let wins = winner.and_then(|name| sides.find(|side| side.name == *name));
-        let wins = wins.map(|side| side.place.record);
-        if seen.insert(one.id, (one.kind, resolution, wins)).is_some() {
+        let meeting = Meeting {
+            kind: one.kind,
+            sides: one
+                .sides
+                .iter()
+                .map(|side| (side.place, side.agent))
+                .collect(),
+            resolution,
+            wins: wins.map(|side| side.place.record),
+        };
+        if seen.insert(one.id, meeting).is_some() {
             return Err(format!("{} is found twice", one.id));
         }
     }

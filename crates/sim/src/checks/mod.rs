@@ -3,11 +3,12 @@
 
 mod agreement;
 mod bounds;
+mod brief;
 mod claims;
+mod coherence;
 mod durability;
 pub mod interference;
 mod invention;
-mod lately;
 mod lessons;
 mod membership;
 pub mod notes;
@@ -19,7 +20,7 @@ mod together;
 
 use serde::{Deserialize, Serialize};
 
-pub use agreement::{Shown, agrees};
+pub use agreement::{Apart, Shown, agrees};
 pub use bounds::Bounds;
 pub use claims::{Claims, Excuses};
 pub use durability::{Durability, Promised};

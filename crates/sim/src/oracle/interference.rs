@@ -12,9 +12,21 @@ use super::claims::Held;
 use super::course::{began, iteration};
 use super::logs::Fact;
 
-/// What every replica must show of an interference: its kind, the record that resolved it, and the
-/// record of the side for which the rule has decided.
-pub type Told = BTreeMap<Digest, (InterferenceKind, Option<Digest>, Option<Digest>)>;
+/// What every replica must show of an interference.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Meeting {
+    /// Its kind.
+    pub kind: InterferenceKind,
+    /// The records of its sides with whose they are: one of a NEED, else two.
+    pub sides: BTreeSet<(Place, AgentId)>,
+    /// The record that resolved it.
+    pub resolution: Option<Digest>,
+    /// The side for which the rule has decided.
+    pub wins: Option<Digest>,
+}
+
+/// Interferences by their names.
+pub type Told = BTreeMap<Digest, Meeting>;
 
 struct Said {
     place: Place,
@@ -27,9 +39,22 @@ struct Said {
 
 /// The interferences that stand at a stamp.
 pub fn interferences(facts: &[&Fact], held: &BTreeMap<String, Held>, at: Stamp) -> Told {
+    let by_record: BTreeMap<Digest, (Place, AgentId)> = facts
+        .iter()
+        .map(|fact| (fact.place.record, (fact.place, fact.agent)))
+        .collect();
     let mut told = Told::new();
     let mut add = |kind: InterferenceKind, one: &Digest, two: &Digest, wins: Option<Digest>| {
-        told.insert(kind.id(one, two), (kind, None, wins));
+        let meeting = Meeting {
+            kind,
+            sides: [one, two]
+                .into_iter()
+                .filter_map(|record| by_record.get(record).copied())
+                .collect(),
+            resolution: None,
+            wins,
+        };
+        told.insert(kind.id(one, two), meeting);
     };
     for (topic, holder) in held {
         for (loser, agent) in &holder.losers {
@@ -59,9 +84,9 @@ pub fn interferences(facts: &[&Fact], held: &BTreeMap<String, Held>, at: Stamp) 
     }
     for fact in facts {
         if let Action::Resolve(resolve) = &fact.body.action
-            && let Some((_, known, _)) = told.get_mut(&resolve.interference)
+            && let Some(meeting) = told.get_mut(&resolve.interference)
         {
-            known.get_or_insert(fact.place.record);
+            meeting.resolution.get_or_insert(fact.place.record);
         }
     }
     told

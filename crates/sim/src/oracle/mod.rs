@@ -2,6 +2,7 @@
 //! go, sharing no fold with the node. What it says is what every replica must show.
 
 mod claims;
+mod coherence;
 mod conflict;
 mod course;
 mod files;
@@ -20,10 +21,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use unisono_model::{Action, AgentId, IdempotencyKey, SignalKind, Stamp};
 
 pub use claims::{Held, Loss, Story, claims, story};
+pub use coherence::{Coherence, coherence};
 pub use conflict::Shown;
 pub use course::{began, iteration};
 pub use files::{File, beyond_the_plan, files};
-pub use interference::{Told, interferences, meet};
+pub use interference::{Meeting, Told, interferences, meet};
 pub use lately::{Lately, lately};
 pub use lessons::{Lessons, lessons};
 pub use logs::{Fact, Reading, proven, read};
@@ -109,6 +111,8 @@ pub struct Truth {
     pub agents: BTreeSet<AgentId>,
     /// Who gets in whose way.
     pub interferences: Told,
+    /// How far agents have come apart.
+    pub coherence: Coherence,
     /// What is played together.
     pub together: Together,
     /// What was learned.
@@ -124,12 +128,15 @@ pub fn truth(reading: &Reading, removals: &Removals, lease_ms_max: u64, at: Stam
         .iter()
         .filter(|fact| matches!(fact.body.action, Action::Enrol(_)));
     let claims = claims(&facts, removals, lease_ms_max, at);
+    let tasks = tasks(&facts);
+    let interferences = interferences(&facts, &claims, at);
     Truth {
         at,
         iteration: iteration(&facts),
-        interferences: interferences(&facts, &claims, at),
+        coherence: coherence(&facts, &claims, &tasks, &interferences, at),
+        interferences,
         claims,
-        tasks: tasks(&facts),
+        tasks,
         signals: signals(&facts, at),
         files: files(&facts),
         marks: marks(&facts),

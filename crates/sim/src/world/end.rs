@@ -314,13 +314,26 @@ impl World {
         };
         let verdict = verdict.map_err(|why| format!("machine {host} at {at}: {why}"));
         self.checks.say(self.now, "I1", verdict);
-        self.judge_interferences(host, at, &truth.interferences);
+        self.judge_interferences(host, at, at, &truth.interferences);
         for earlier in earlier {
-            self.judge_interferences(host, earlier.at, &earlier.interferences);
+            self.judge_interferences(host, earlier.at, at, &earlier.interferences);
+            let verdict = match self.apart(host, self.workplace, earlier.at) {
+                Some(apart) => {
+                    self.counters.add("coherence judged");
+                    apart.matches(earlier)
+                }
+                // What lies further back is read from the disk, which takes its time.
+                None => {
+                    self.counters.add("coherence of then not judged");
+                    Ok(())
+                }
+            };
+            let verdict = verdict.map_err(|why| format!("machine {host} at {}: {why}", earlier.at));
+            self.checks.say(self.now, "I1", verdict);
         }
     }
 
-    fn judge_interferences(&mut self, host: usize, at: Stamp, truth: &oracle::Told) {
+    fn judge_interferences(&mut self, host: usize, at: Stamp, last: Stamp, truth: &oracle::Told) {
         let question = Question::Interference {
             agent: None,
             limit: usize::MAX,
@@ -331,12 +344,16 @@ impl World {
                 checks::interference::check(&shown, truth)
             }
             // What lies further back is read from the disk, which takes its time.
-            _ => return,
+            _ if at < last => {
+                self.counters.add("interferences of then not judged");
+                return;
+            }
+            _ => Err("it does not answer".to_owned()),
         };
         let verdict = verdict.map_err(|why| format!("machine {host} at {at}: {why}"));
         self.checks.say(self.now, "I14", verdict);
-        for (kind, ..) in truth.values() {
-            self.counters.add(match kind {
+        for meeting in truth.values() {
+            self.counters.add(match meeting.kind {
                 InterferenceKind::Contested => "contested shown",
                 InterferenceKind::Overlap => "overlap shown",
                 InterferenceKind::Unanswered => "unanswered shown",
@@ -345,7 +362,7 @@ impl World {
         }
         let resolved = truth
             .values()
-            .filter(|(_, known, _)| known.is_some())
+            .filter(|meeting| meeting.resolution.is_some())
             .count();
         self.counters.add_many("resolved shown", resolved as u64);
     }

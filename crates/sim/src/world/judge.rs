@@ -10,7 +10,7 @@ use unisono_model::{Digest, OrchestraId, Stamp};
 
 use super::{Event, MS, SECOND, World};
 use crate::agents::{Letter, Request};
-use crate::checks::{Bounds, Learned, Score, Shown, Who, Written, agrees};
+use crate::checks::{Apart, Bounds, Learned, Score, Shown, Who, Written, agrees};
 use crate::clock::EPOCH_NS;
 
 impl World {
@@ -129,9 +129,6 @@ impl World {
         let View::Signals(signals) = self.view(host, place, all, at)? else {
             return None;
         };
-        let View::Agents(agents) = self.view(host, place, Question::Agents, at)? else {
-            return None;
-        };
         let all = Question::Files {
             after: None,
             limit: 1_000,
@@ -142,7 +139,7 @@ impl World {
         let tasks = self.all_tasks(host, place, at);
         let score = self.score(host, place, at)?;
         let learned = self.learned(host, place, at)?;
-        let briefs = self.briefs(host, place, &agents, at)?;
+        let apart = self.apart(host, place, at?)?;
         Some(Shown {
             hash,
             state,
@@ -150,9 +147,25 @@ impl World {
             tasks,
             files,
             signals,
-            agents,
             score,
             learned,
+            apart,
+        })
+    }
+
+    /// How far agents have come apart at a stamp, and what each is told.
+    pub(super) fn apart(&mut self, host: usize, place: OrchestraId, at: Stamp) -> Option<Apart> {
+        let at = Some(at);
+        let View::Agents(agents) = self.view(host, place, Question::Agents, at)? else {
+            return None;
+        };
+        let View::Coherence(coherence) = self.view(host, place, Question::Coherence, at)? else {
+            return None;
+        };
+        let briefs = self.briefs(host, place, &agents, at)?;
+        Some(Apart {
+            agents,
+            coherence,
             briefs,
         })
     }

@@ -72,4 +72,6 @@ planted! {
     planted_poison_within_half_a_second "poison-within-half-a-second",
     planted_strategy_by_arrival "strategy-by-arrival",
     planted_lately_by_arrival "lately-by-arrival",
+    planted_winner_yields "winner-yields",
+    planted_closed_at_hand "closed-at-hand",
 }

@@ -46,7 +46,7 @@ pub struct Interference {
     resolutions: Resolutions,
     /// Rules to break when it is read.
     #[serde(skip)]
-    sabotage: Sabotage,
+    pub(super) sabotage: Sabotage,
 }
 
 impl Interference {

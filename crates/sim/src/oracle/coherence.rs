@@ -1,0 +1,206 @@
+//! How far agents have come apart, naively: each agent against everything, by `docs/orchestra.md`.
+//! Of the node's code only the names of kinds and terms are used.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use unisono_core::orchestra::coherence::{DriftKind, Severity, TermKind};
+use unisono_core::orchestra::interference::view::InterferenceKind;
+use unisono_model::{
+    Action, AgentId, AgentKind, Place, Setting, SignalKind, Stamp, Status, Urgency,
+};
+
+use super::claims::Held;
+use super::course::{began, iteration};
+use super::interference::{Told, setting};
+use super::logs::Fact;
+use super::tasks::Task;
+
+/// What every replica must show of coherence.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Coherence {
+    /// The score (‰).
+    pub score: u64,
+    /// How many agents take part.
+    pub agents: u64,
+    /// Each term with the share of agents without its fault (‰), and the names of the others.
+    pub terms: BTreeMap<TermKind, (u64, Vec<String>)>,
+    /// Drift that one agent has by itself: iteration, phase, silence.
+    pub alone: BTreeSet<(DriftKind, Severity, AgentId)>,
+}
+
+/// An agent that takes part.
+struct Member {
+    agent: AgentId,
+    name: String,
+    status: Status,
+    iteration: u32,
+    last: Place,
+    holds: bool,
+}
+
+/// How coherent an orchestra is at a stamp.
+pub fn coherence(
+    facts: &[&Fact],
+    held: &BTreeMap<String, Held>,
+    tasks: &BTreeMap<String, Task>,
+    told: &Told,
+    at: Stamp,
+) -> Coherence {
+    let members = members(facts, held, at);
+    let mut alone = BTreeSet::new();
+    for member in &members {
+        alone.extend(apart(facts, member, at));
+    }
+    let by = |kind: DriftKind| -> BTreeSet<AgentId> {
+        let counted = alone
+            .iter()
+            .filter(|(known, severity, _)| *known == kind && *severity != Severity::Info);
+        counted.map(|(.., agent)| *agent).collect()
+    };
+    let faults = [
+        (TermKind::Iteration, 250, by(DriftKind::IterationMismatch)),
+        (TermKind::Phase, 150, by(DriftKind::PhaseMismatch)),
+        (TermKind::Context, 150, split(facts, tasks)),
+        (TermKind::Fresh, 150, by(DriftKind::StaleAgent)),
+        (TermKind::Intent, 100, met(facts, told, false)),
+        (TermKind::Unblocked, 200, met(facts, told, true)),
+    ];
+    let (mut score, mut terms) = (0, BTreeMap::new());
+    for (term, weight, faulty) in faults {
+        let breakers = members.iter().filter(|one| faulty.contains(&one.agent));
+        let mut names: Vec<String> = breakers.map(|one| one.name.clone()).collect();
+        names.sort();
+        let without = (members.len() - names.len()) * 1_000;
+        let share = without.checked_div(members.len()).unwrap_or(1_000) as u64;
+        score += weight * share;
+        terms.insert(term, (share, names));
+    }
+    Coherence {
+        score: score / 1_000,
+        agents: members.len() as u64,
+        terms,
+        alone,
+    }
+}
+
+fn members(facts: &[&Fact], held: &BTreeMap<String, Held>, at: Stamp) -> Vec<Member> {
+    let stale_ms = setting(facts, Setting::PresenceStaleMs, 600_000);
+    let mut members: BTreeMap<AgentId, Member> = BTreeMap::new();
+    let mut nodes = BTreeSet::new();
+    for fact in facts {
+        if let Action::Enrol(enrol) = &fact.body.action
+            && !members.contains_key(&fact.agent)
+        {
+            if enrol.kind == AgentKind::Node {
+                nodes.insert(fact.agent);
+            }
+            let member = Member {
+                agent: fact.agent,
+                name: enrol.name.clone(),
+                status: Status::Idle,
+                iteration: 0,
+                last: fact.place,
+                holds: held.values().any(|one| one.agent == fact.agent),
+            };
+            members.insert(fact.agent, member);
+        }
+    }
+    for fact in facts {
+        if let Some(member) = members.get_mut(&fact.agent) {
+            (member.last, member.iteration) = (fact.place, fact.body.iteration);
+            if let Action::Presence(presence) = &fact.body.action {
+                member.status = presence.status;
+            }
+        }
+    }
+    let takes_part = |one: &Member| {
+        let heard = one.last.stamp.plus_ms(6 * stale_ms) >= at;
+        !nodes.contains(&one.agent) && one.status != Status::Absent && (one.holds || heard)
+    };
+    members.into_values().filter(takes_part).collect()
+}
+
+/// What an agent has of its own.
+fn apart(facts: &[&Fact], one: &Member, at: Stamp) -> Vec<(DriftKind, Severity, AgentId)> {
+    let mut found = Vec::new();
+    let (now, since) = (iteration(facts), began(facts));
+    let execution_ends = setting(facts, Setting::ExecutionEnds, 8);
+    let phase = |iteration: u32| match iteration {
+        0 | 1 => 0,
+        later if u64::from(later) <= execution_ends => 1,
+        _ => 2,
+    };
+    if one.iteration != now {
+        let severity = if one.iteration > now {
+            Severity::Error
+        } else if one.last.stamp <= since {
+            Severity::Info
+        } else {
+            Severity::Warning
+        };
+        found.push((DriftKind::IterationMismatch, severity, one.agent));
+        if phase(one.iteration) != phase(now) {
+            found.push((DriftKind::PhaseMismatch, severity, one.agent));
+        }
+    }
+    let stale_ms = setting(facts, Setting::PresenceStaleMs, 600_000);
+    if one.last.stamp.plus_ms(stale_ms) < at {
+        let severity = match (one.holds, one.status) {
+            (true, _) => Severity::Error,
+            (false, Status::Blocked) => Severity::Info,
+            (false, _) => Severity::Warning,
+        };
+        found.push((DriftKind::StaleAgent, severity, one.agent));
+    }
+    found
+}
+
+/// Who wrote a field without having seen another's value, where nothing has decided.
+fn split(facts: &[&Fact], tasks: &BTreeMap<String, Task>) -> BTreeSet<AgentId> {
+    let mut apart = BTreeSet::new();
+    for task in tasks.values() {
+        for (field, values) in &task.heads {
+            let decided = task.shown.get(field).is_none_or(|shown| shown.decided);
+            let author = |place: &Place| facts.iter().find(|fact| fact.place == *place);
+            let authors = values.iter().filter_map(|(place, _)| author(place));
+            let authors: BTreeSet<AgentId> = authors.map(|fact| fact.agent).collect();
+            if !decided && authors.len() > 1 {
+                apart.extend(authors);
+            }
+        }
+    }
+    apart
+}
+
+/// Who is named by an open collision; or who must yield to an open interference that blocks.
+fn met(facts: &[&Fact], told: &Told, blocking: bool) -> BTreeSet<AgentId> {
+    let urgent = |(place, _): &(Place, AgentId)| {
+        let mut facts = facts.iter();
+        let fact = facts.find(|fact| fact.place == *place);
+        match fact.map(|fact| &fact.body.action) {
+            Some(Action::Signal(signal)) => {
+                signal.kind == SignalKind::Need && signal.urgency == Urgency::Blocking
+            }
+            _ => false,
+        }
+    };
+    let mut named = BTreeSet::new();
+    for one in told.values().filter(|one| one.resolution.is_none()) {
+        let counts = match one.kind {
+            InterferenceKind::Contested | InterferenceKind::Overlap => blocking,
+            InterferenceKind::Unanswered => blocking && one.sides.iter().any(urgent),
+            InterferenceKind::Collision => !blocking,
+        };
+        if !counts {
+            continue;
+        }
+        let won = one
+            .sides
+            .iter()
+            .find(|(place, _)| blocking && Some(place.record) == one.wins);
+        let won = won.map(|(_, agent)| *agent);
+        let agents = one.sides.iter().map(|(_, agent)| *agent);
+        named.extend(agents.filter(|agent| Some(*agent) != won));
+    }
+    named
+}
