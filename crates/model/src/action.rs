@@ -184,6 +184,9 @@ pub enum Setting {
     LabelsConflict,
     /// The same of relations to another task.
     LinkConflict,
+    /// What has to be resolved before an iteration ends: 0 nothing (the default), 1 every interference
+    /// that blocks, 2 every interference.
+    AdvanceNeedsResolved,
 }
 
 impl Setting {

@@ -98,6 +98,8 @@ codes! {
     NotHolder "not_holder" Denied,
     /// Not the current iteration.
     IterationWrong "iteration_wrong" Conflict,
+    /// The iteration may not end while something is open that has to be resolved.
+    IterationUnresolved "iteration_unresolved" Conflict,
     /// The same idempotency key with another body.
     KeyReused "key_reused" Conflict,
     /// Too many requests of one agent, or too many at once.

@@ -54,7 +54,7 @@ words! {
         PresenceStaleMs, IntentLifetimeMs, NeedLifetimeMs, ClaimLeaseMs, EmitPerMinuteMax,
         ExecutionEnds, IterationLast, RemoveSilentAfterMs, NeedPatienceMs, CollisionPermille,
         TitleConflict, DescriptionConflict, StatusConflict, PriorityConflict, AssigneeConflict,
-        LabelsConflict, LinkConflict,
+        LabelsConflict, LinkConflict, AdvanceNeedsResolved,
     }
     /// What is done about values that were written at once.
     StrategyWord = core::Strategy { Ask, First, Last, Merge }
@@ -103,7 +103,8 @@ impl SettingWord {
             | Self::PriorityConflict
             | Self::AssigneeConflict
             | Self::LabelsConflict
-            | Self::LinkConflict => 0,
+            | Self::LinkConflict
+            | Self::AdvanceNeedsResolved => 0,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What must be so before a record exists, and the numbers that its folds will need.
 
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use unisono_model::{
@@ -16,7 +17,10 @@ use crate::context::Context;
 use crate::orchestra::Reading;
 use crate::orchestra::conflict::Strategy;
 use crate::orchestra::horizon::Horizon;
+use crate::orchestra::view::InterferenceView;
 
+/// Most open interferences that are named to whoever cannot end an iteration for them.
+const OPEN_TOLD_MAX: usize = 8;
 /// How whoever lacks evidence comes by it.
 const MAKE_A_MARK: &str = "make one with `unisono mark make`, and name it with --evidence";
 
@@ -177,19 +181,44 @@ fn settings_precondition(changes: Vec<(Setting, u64)>) -> Result<Action, Rejecti
         return Err(Rejection::new(Code::Malformed, words)
             .hint("0 asks, 1 is the first writer's, 2 the last writer's, 3 merges"));
     }
+    let mut changed = changes.iter();
+    if changed.any(|(one, value)| *one == Setting::AdvanceNeedsResolved && *value > 2) {
+        let words = "what an iteration needs resolved is 0, 1 or 2; nothing changed";
+        return Err(Rejection::new(Code::Malformed, words)
+            .hint("0 is nothing, 1 what blocks, 2 every interference"));
+    }
     Ok(Action::Settings(changes))
 }
 
 /// Whether an iteration is the one that can end now.
 fn advance_precondition(reading: &Reading<'_>, from: u32) -> Result<Action, Rejection> {
     let now = reading.iteration();
-    if from == now {
+    if from != now {
+        return Err(Rejection::new(
+            Code::IterationWrong,
+            format!("iteration {from} cannot end now: the current one is {now}"),
+        ));
+    }
+    let needs = reading.setting(Setting::AdvanceNeedsResolved);
+    if needs == 0 {
+        return Ok(Action::Advance { from });
+    }
+    // Open ones come first, and of these those that block.
+    let found = reading.interferences(None, OPEN_TOLD_MAX);
+    let counted = |one: &&InterferenceView| one.is_open() && (needs > 1 || one.blocking);
+    let open = found.interferences.iter().filter(counted);
+    let told: Vec<String> = open.map(|one| format!("{}", one.id)).collect();
+    if told.is_empty() {
         return Ok(Action::Advance { from });
     }
     Err(Rejection::new(
-        Code::IterationWrong,
-        format!("iteration {from} cannot end now: the current one is {now}"),
-    ))
+        Code::IterationUnresolved,
+        format!(
+            "iteration {from} cannot end while there is open what advance_needs_resolved={needs} wants resolved, the first of it {}; nothing changed",
+            told.join(", ")
+        ),
+    )
+    .hint("resolve it (`unisono interference resolve`), or have it end; an executive can set advance_needs_resolved=0"))
 }
 
 /// Whether evidence is a mark. It may have been made elsewhere and not have come yet: that is for
@@ -243,6 +272,11 @@ fn task_precondition(change: &unisono_model::TaskChange, exists: bool) -> Result
 
 /// Whether there is something to resolve: an interference that stands and that nobody has resolved.
 fn resolve_precondition(reading: &Reading<'_>, resolve: Resolve) -> Result<Action, Rejection> {
+    if resolve.outcome.trim().is_empty() {
+        let words = "a resolution says what came of it, and this one says nothing; nothing changed";
+        return Err(Rejection::new(Code::Malformed, words)
+            .hint("name the outcome in a sentence: the agents concerned read it"));
+    }
     let Some(one) = reading.interference(&resolve.interference) else {
         return Err(Rejection::new(
             Code::InterferenceUnknown,

@@ -162,7 +162,7 @@ impl Course {
     }
 }
 
-const ALL: [Setting; 17] = [
+const ALL: [Setting; 18] = [
     Setting::PresenceStaleMs,
     Setting::IntentLifetimeMs,
     Setting::NeedLifetimeMs,
@@ -180,6 +180,7 @@ const ALL: [Setting; 17] = [
     Setting::AssigneeConflict,
     Setting::LabelsConflict,
     Setting::LinkConflict,
+    Setting::AdvanceNeedsResolved,
 ];
 
 fn default(setting: Setting) -> u64 {
@@ -200,6 +201,7 @@ fn default(setting: Setting) -> u64 {
         | Setting::PriorityConflict
         | Setting::AssigneeConflict
         | Setting::LabelsConflict
-        | Setting::LinkConflict => 0,
+        | Setting::LinkConflict
+        | Setting::AdvanceNeedsResolved => 0,
     }
 }

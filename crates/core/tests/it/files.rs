@@ -10,6 +10,7 @@ use unisono_model::{
 };
 
 use crate::loopback::Loop;
+use crate::rollback::{back_to, now, task};
 
 fn plan(state: PhaseState, paths: &[&str]) -> Action {
     Action::Plan(Plan {
@@ -205,4 +206,26 @@ fn worth(stage: &mut Stage) -> Worth {
         panic!("no file")
     };
     file.approvals[0].worth
+}
+
+#[test]
+fn nobody_goes_back_behind_a_write_since_no_record_brings_a_file_back() {
+    let mut stage = Stage::new();
+    let active = plan(PhaseState::Active, &["src/a.rs"]);
+    stage.does("bob", active).expect("planned");
+    let before = now(&mut stage.0);
+    stage.0.run_ms(50);
+    let first = Some(content("one", 2));
+    let new = write("src/a.rs", None, first.clone());
+    stage.writes(new, first).expect("written");
+    let after = now(&mut stage.0);
+    stage.0.run_ms(50);
+    stage.does("bob", task("t")).expect("made");
+    let barred = stage.does("bob", back_to(before)).expect_err("refused");
+    assert_eq!(barred.code, Code::RollbackBarred);
+    assert!(barred.detail.contains("src/a.rs"), "{barred:?}");
+    let known = |stage: &mut Stage| stage.0.view(0, Question::Task("t".into())).is_ok();
+    assert!(known(&mut stage), "a refusal sets nothing aside");
+    stage.does("bob", back_to(after)).expect("gone back");
+    assert!(!known(&mut stage));
 }

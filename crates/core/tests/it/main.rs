@@ -16,6 +16,7 @@ mod folds;
 mod forwarding;
 mod going_back;
 mod interference;
+mod iterations;
 mod lately;
 mod leaving;
 mod lessons;

@@ -109,11 +109,16 @@ fn an_orchestra_that_is_guarded_holds_everybody_to_their_tokens_on_every_node() 
     );
 
     ivy.does(n2, &["claim", "before"]);
+    let before = n1.json(&place, &["state"])["as_of"].clone();
+    boss.does(n1, &["decide", "doors", "closed"]);
     let root = ["guard", "--as", "root", "--key-file", "n1/root.key"];
     n1.json(&place, &root);
     let guarded = || n3.json(&place, &["trust"])["guarded_since"].is_object();
     until("the guard is everywhere", guarded);
 
+    // Nobody goes back to when no rights were asked for.
+    let back = ["rollback", "--to", before.as_str().unwrap()];
+    assert_eq!(boss.fails(n1, &back), "rollback_barred");
     ivy.does(n2, &["claim", "door"]);
     assert_eq!(ivy.fails(n2, &["iteration", "advance"]), "not_allowed");
     let bare = Agent::new(&place, "ivy");
