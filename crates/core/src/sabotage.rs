@@ -56,6 +56,7 @@ switches! {
     lately_by_arrival,
     winner_yields,
     closed_at_hand,
+    seen_by_arrival,
     ghosts_admitted,
     removed_readmitted,
     poison_within_half_a_second,

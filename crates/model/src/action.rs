@@ -10,7 +10,7 @@ use crate::capability::Tier;
 use crate::wire::{self, Blob};
 use crate::{
     Approve, Arrival, Cue, CueAnswer, Decide, Digest, Fence, Incarnation, Incident, LogEnd, LogId,
-    NodeId, OrchestraId, Outcome, Place, Plan, Played, Remedy, Stamp, Tempo, Write,
+    NodeId, OrchestraId, Outcome, Place, Plan, Played, Remedy, Seen, Setting, Stamp, Tempo, Write,
 };
 
 /// One thing that an agent does.
@@ -109,6 +109,8 @@ pub enum Action {
     /// The orchestra goes back to how it was at an earlier time: what was done since, as far as the
     /// record says it was seen, is set aside. Nothing is erased.
     Rollback(Box<Rollback>),
+    /// What the agent says that it has seen: what it did not know of counts against nobody.
+    Seen(Seen),
 }
 
 /// Who holds an agent's private key.
@@ -143,66 +145,6 @@ pub enum AgentKind {
     Human,
     /// A node, acting for the cluster itself.
     Node,
-}
-
-/// A number that folds read. Milliseconds where the name says so.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-pub enum Setting {
-    /// After how long without an action a presence is stale (default 10 min).
-    PresenceStaleMs,
-    /// Life of an INTENT when the agent names none (default 1 h).
-    IntentLifetimeMs,
-    /// Life of a NEED or an OFFER when the agent names none (default: 24 h; also ends with its
-    /// iteration).
-    NeedLifetimeMs,
-    /// Lease of a claim when the agent names none (default 30 min).
-    ClaimLeaseMs,
-    /// Signals that one agent may emit in a minute (default 600).
-    EmitPerMinuteMax,
-    /// The last iteration of EXECUTION is this; 1 is DESIGN, the rest REFLECTION (default 8).
-    ExecutionEnds,
-    /// The last iteration (default 10).
-    IterationLast,
-    /// After how long a silent member is voted out; 0 never (default 0; cluster orchestra).
-    RemoveSilentAfterMs,
-    /// After how long a NEED without an OFFER is an interference (default 10 min).
-    NeedPatienceMs,
-    /// How alike two INTENTs are that collide, at least, in thousandths (default 250).
-    CollisionPermille,
-    /// Which of several titles counts that were written at once: 0 asks (the default), 1 the first
-    /// writer's, 2 the last writer's, 3 all of them merged.
-    TitleConflict,
-    /// The same of descriptions.
-    DescriptionConflict,
-    /// The same of a task's status.
-    StatusConflict,
-    /// The same of priorities.
-    PriorityConflict,
-    /// The same of assignees, who cannot be merged.
-    AssigneeConflict,
-    /// The same of labels.
-    LabelsConflict,
-    /// The same of relations to another task.
-    LinkConflict,
-    /// What has to be resolved before an iteration ends: 0 nothing (the default), 1 every interference
-    /// that blocks, 2 every interference.
-    AdvanceNeedsResolved,
-}
-
-impl Setting {
-    /// Whether it says which of several values counts that were written at once.
-    pub fn is_conflict(self) -> bool {
-        matches!(
-            self,
-            Self::TitleConflict
-                | Self::DescriptionConflict
-                | Self::StatusConflict
-                | Self::PriorityConflict
-                | Self::AssigneeConflict
-                | Self::LabelsConflict
-                | Self::LinkConflict
-        )
-    }
 }
 
 /// How an agent is.
@@ -546,6 +488,7 @@ impl Action {
             Self::Leave(_) => "leave",
             Self::Remove(_) => "remove",
             Self::Rollback(_) => "rollback",
+            Self::Seen(_) => "seen",
         }
     }
 

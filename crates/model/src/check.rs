@@ -70,6 +70,7 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
         Action::Decide(one) => one.check(),
         Action::Remedy(one) => one.check(),
         Action::Outcome(one) => one.check(),
+        Action::Seen(one) => one.check(),
         Action::Resolve(resolve) => text("outcome", &resolve.outcome, limits::TEXT_BYTES_MAX),
         Action::Plan(plan) => plan
             .check()

@@ -18,14 +18,16 @@ pub mod path;
 mod plan;
 mod record;
 mod rejection;
+mod seen;
+mod setting;
 mod stamp;
 mod trust;
 pub mod wire;
 
 pub use action::{
     Action, Admit, AgentKind, Enrol, Expulsion, Field, FieldChange, FieldValue, Held, Leave, Mark,
-    OrchestraEnd, Presence, Relation, Resolution, Resolve, Rollback, Setting, Signal, SignalKind,
-    Status, TaskChange, TaskStatus, Urgency, ViewVote,
+    OrchestraEnd, Presence, Relation, Resolution, Resolve, Rollback, Signal, SignalKind, Status,
+    TaskChange, TaskStatus, Urgency, ViewVote,
 };
 pub use bundle::{
     BUNDLE_VERSION, BundleBody, BundleHeader, Carried, DocumentAppend, DocumentKind, DocumentName,
@@ -43,5 +45,7 @@ pub use lesson::{Decide, DecideKind, Importance, Outcome, Rejected, Remedy};
 pub use plan::{FileScope, PhaseState, Plan, PlanFault, PlanPhase, Project, Who};
 pub use record::{ChainHead, RECORD_VERSION, RecordBody, RecordPlace, SignedRecord};
 pub use rejection::{Category, Code, Rejection};
+pub use seen::Seen;
+pub use setting::Setting;
 pub use stamp::{Place, Stamp};
 pub use trust::{ChainCut, Fence, FenceTarget, Incident};

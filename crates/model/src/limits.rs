@@ -120,6 +120,8 @@ pub const REMEDY_FILES_MAX: usize = 32;
 /// Most logs of which one rollback sets something aside: with a nonce and a number each, they fit
 /// into a record.
 pub const ROLLBACK_LOGS_MAX: usize = 1_024;
+/// Most logs that an agent says it has seen: each with its tag and a number, they fit into a record.
+pub const SEEN_LOGS_MAX: usize = 2_048;
 /// Most rollbacks of one orchestra that count, in order of their stamps: each costs a look at every
 /// record that is folded.
 pub const ROLLBACKS_MAX: usize = 256;

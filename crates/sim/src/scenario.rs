@@ -321,6 +321,10 @@ impl Planted {
             name: "closed-at-hand",
             breaks: &["I1"],
         },
+        Self {
+            name: "seen-by-arrival",
+            breaks: &["I1"],
+        },
     ];
 
     /// The one of this name.
@@ -370,6 +374,7 @@ impl Scenario {
             lately_by_arrival: name == "lately-by-arrival",
             winner_yields: name == "winner-yields",
             closed_at_hand: name == "closed-at-hand",
+            seen_by_arrival: name == "seen-by-arrival",
         }
     }
 

@@ -20,6 +20,7 @@ mod ring;
 mod standing;
 mod together;
 mod trust;
+mod unseen;
 mod visible;
 mod wan;
 mod writers;

@@ -259,6 +259,9 @@ pub(crate) enum Command {
     /// What an agent needs to know to go on, in a budget of tokens
     #[command(after_help = "Example:\n  unisono continue --as ada --max-tokens 600")]
     Continue(command::resonance::ContinueArgs),
+    /// Records what an agent has seen, by the cursor of what it read
+    #[command(after_help = "Example:\n  unisono seen kQx1… --as ada")]
+    Seen(command::resonance::SeenArgs),
     /// The orchestra as a directory of files: written, or made of one
     #[command(after_help = "Example:\n  unisono layout export ./run-023")]
     Layout(command::layout::LayoutArgs),

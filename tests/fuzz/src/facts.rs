@@ -11,7 +11,7 @@ use unisono_model::{
     Enrol, Expulsion, Fence, FenceTarget, FieldChange, FieldValue, ForkProof, Held, IdempotencyKey,
     Importance, Incarnation, Incident, Leave, LogEnd, LogId, Mark, NodeId, OrchestraEnd,
     OrchestraId, Outcome, RECORD_VERSION, RecordBody, RecordPlace, Rejected, Relation, Remedy,
-    Rollback, SignedBundle, SignedRecord, Stamp, TaskChange, TaskStatus, limits,
+    Rollback, Seen, SignedBundle, SignedRecord, Stamp, TaskChange, TaskStatus, limits,
 };
 
 use crate::Seed;
@@ -212,6 +212,12 @@ fn rollback() -> Rollback {
     }
 }
 
+fn seen() -> Seen {
+    Seen {
+        logs: vec![(3, 7), (u64::MAX, u64::MAX >> 1)],
+    }
+}
+
 fn remedy() -> Remedy {
     Remedy {
         form: 1,
@@ -295,6 +301,7 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("leave", Action::Leave(leave())),
         ("remove", Action::Remove(expulsion())),
         ("rollback", Action::Rollback(Box::new(rollback()))),
+        ("seen", Action::Seen(seen())),
     ]
 }
 

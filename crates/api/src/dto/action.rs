@@ -13,7 +13,7 @@ use super::expulsion::RemoveBody;
 use super::file::{ApproveBody, WriteBody};
 use super::lesson::{DecideBody, OutcomeBody, RemedyBody};
 use super::plan::PlanBody;
-use super::resonance::ResolveBody;
+use super::resonance::{ResolveBody, SeenBody};
 use super::rollback::RollbackBody;
 use super::task::TaskBody;
 use super::trust::{FenceBody, GuardBody, PresentBody};
@@ -85,6 +85,8 @@ pub enum ActionBody {
     Outcome(OutcomeBody),
     /// Goes back to an earlier time.
     Rollback(RollbackBody),
+    /// Says what it has seen.
+    Seen(SeenBody),
 }
 
 /// A resonance signal.
@@ -326,6 +328,7 @@ impl ActionBody {
             Self::Remedy(body) => Action::Remedy(Box::new(body.into())),
             Self::Outcome(body) => Action::Outcome(body.into()),
             Self::Rollback(body) => Action::Rollback(Box::new(body.into())),
+            Self::Seen(body) => Action::Seen(body.into()),
         }
     }
 }

@@ -59,7 +59,7 @@ pub use record::{
 };
 pub use resonance::{
     Brief, BriefLineShown, Coherence, Drift, Gluing, Interference, Interferences, ResolutionShown,
-    ResolveBody, Side, Term,
+    ResolveBody, SeenBody, Side, Term,
 };
 pub use rollback::{RollbackBody, RollbackShown, SeenLog, SetAside};
 pub use score::{

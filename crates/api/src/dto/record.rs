@@ -20,7 +20,7 @@ use super::file::{ApproveBody, WriteShown};
 use super::lesson::{DecideBody, OutcomeBody, RemedyBody};
 use super::moment::Moment;
 use super::plan::PlanBody;
-use super::resonance::ResolveBody;
+use super::resonance::{ResolveBody, SeenBody};
 use super::rollback::{RollbackBody, SetAside};
 use super::task::LinkChange;
 use super::trust::{FenceBody, GuardBody, IncidentShown, PresentBody};
@@ -146,6 +146,8 @@ pub enum ActionShown {
     Outcome(OutcomeBody),
     /// The orchestra went back to an earlier time.
     Rollback(RollbackBody),
+    /// What the agent said that it had seen.
+    Seen(SeenBody),
 }
 
 /// A task's change, with what each value replaced.
@@ -328,6 +330,7 @@ impl From<Action> for ActionShown {
             Action::Remedy(remedy) => Self::Remedy((*remedy).into()),
             Action::Outcome(outcome) => Self::Outcome(outcome.into()),
             Action::Rollback(rollback) => Self::Rollback((*rollback).into()),
+            Action::Seen(seen) => Self::Seen(seen.into()),
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use unisono_core::orchestra::view as core;
-use unisono_model::{AgentId, Digest, Resolve};
+use unisono_core::replication::{Cursor, LogTag};
+use unisono_model::{AgentId, Digest, Resolve, Seen};
 use utoipa::ToSchema;
 
 use super::answer::HeadBody;
@@ -29,6 +31,43 @@ pub struct ResolveBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub mark: Option<Digest>,
+}
+
+/// The agent says what it has seen.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SeenBody {
+    /// The cursor of what it has read, as reads give it (header Unisono-Cursor).
+    #[serde(serialize_with = "write_cursor", deserialize_with = "read_cursor")]
+    #[schema(value_type = String)]
+    pub cursor: Cursor,
+}
+
+fn write_cursor<S: Serializer>(cursor: &Cursor, into: S) -> Result<S::Ok, S::Error> {
+    into.serialize_str(&cursor.to_text())
+}
+
+fn read_cursor<'de, D: Deserializer<'de>>(from: D) -> Result<Cursor, D::Error> {
+    let text = String::deserialize(from)?;
+    Cursor::from_text(&text).ok_or_else(|| D::Error::custom("cursor is none that a node gave out"))
+}
+
+impl From<SeenBody> for Seen {
+    fn from(body: SeenBody) -> Self {
+        let logs = body.cursor.0.into_iter();
+        Self {
+            logs: logs.map(|(tag, bundle)| (tag.0, bundle)).collect(),
+        }
+    }
+}
+
+impl From<Seen> for SeenBody {
+    fn from(seen: Seen) -> Self {
+        let logs = seen.logs.into_iter();
+        Self {
+            cursor: Cursor(logs.map(|(tag, bundle)| (LogTag(tag), bundle)).collect()),
+        }
+    }
 }
 
 /// Interferences that stand: open ones first, then those that block, then the newest.

@@ -54,7 +54,7 @@ words! {
         PresenceStaleMs, IntentLifetimeMs, NeedLifetimeMs, ClaimLeaseMs, EmitPerMinuteMax,
         ExecutionEnds, IterationLast, RemoveSilentAfterMs, NeedPatienceMs, CollisionPermille,
         TitleConflict, DescriptionConflict, StatusConflict, PriorityConflict, AssigneeConflict,
-        LabelsConflict, LinkConflict, AdvanceNeedsResolved,
+        LabelsConflict, LinkConflict, AdvanceNeedsResolved, ContextStaleMs,
     }
     /// What is done about values that were written at once.
     StrategyWord = core::Strategy { Ask, First, Last, Merge }
@@ -95,7 +95,7 @@ impl SettingWord {
             Self::ExecutionEnds => 8,
             Self::IterationLast => 10,
             Self::RemoveSilentAfterMs => 0,
-            Self::NeedPatienceMs => 10 * 60_000,
+            Self::NeedPatienceMs | Self::ContextStaleMs => 10 * 60_000,
             Self::CollisionPermille => 250,
             Self::TitleConflict
             | Self::DescriptionConflict

@@ -114,6 +114,7 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(writes::outcome))
         .routes(routes!(rollback::would))
         .routes(routes!(writes::roll_back))
+        .routes(routes!(writes::seen))
         .routes(routes!(address::read, address::write))
         .routes(routes!(beats::beats))
         .routes(routes!(streams::events))

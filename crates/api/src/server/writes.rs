@@ -162,6 +162,9 @@ actions! {
     outcome post "/v1/orchestras/{o}/fixes/outcome" OutcomeBody Outcome;
     /// Goes back to an earlier time: what can be set aside and was done since is. Nothing is erased.
     roll_back post "/v1/orchestras/{o}/rollback" RollbackBody Rollback;
+    /// The agent says what it has seen, by a cursor: what binds it and is not in it counts against it
+    /// when it acts later.
+    seen post "/v1/orchestras/{o}/seen" SeenBody Seen;
 }
 
 /// Makes a task.

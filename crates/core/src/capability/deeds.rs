@@ -39,7 +39,8 @@ pub fn need(action: &Action) -> Need {
         | Action::Played(_)
         | Action::Decide(_)
         | Action::Remedy(_)
-        | Action::Outcome(_) => Need::Operation(Operations::COORDINATE),
+        | Action::Outcome(_)
+        | Action::Seen(_) => Need::Operation(Operations::COORDINATE),
         Action::Settings(_)
         | Action::Advance { .. }
         | Action::Plan(_)

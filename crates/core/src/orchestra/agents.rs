@@ -4,9 +4,10 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use core::ops::Bound;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{Action, AgentId, Digest, Enrol, Held, Mark, Place, Presence, Stamp};
+use unisono_model::{Action, AgentId, Digest, Enrol, Held, Mark, Place, Presence, Seen, Stamp};
 
-use super::fact::Fact;
+use super::fact::{Carrier, Fact};
+use crate::sabotage::Sabotage;
 
 /// Marks that are kept in memory for reading; older ones are in the log.
 pub const MARKS_KEPT_MAX: usize = 256;
@@ -34,6 +35,8 @@ pub struct Agents {
 struct Agent {
     enrolments: BTreeMap<Place, (Enrol, Held)>,
     presences: BTreeMap<Place, Presence>,
+    /// What it said that it has seen.
+    seen: BTreeMap<Place, Seen>,
     /// Its records, with the iteration that each bears.
     actions: BTreeMap<Place, u32>,
     /// Marks by iteration: those above the last pruning by place, those below by number.
@@ -57,6 +60,8 @@ pub struct Witnessed {
     pub iteration: u32,
     /// The mark.
     pub mark: Mark,
+    /// Where it is carried.
+    pub carrier: Carrier,
 }
 
 /// An agent as of a stamp.
@@ -70,6 +75,8 @@ pub struct AgentState<'a> {
     pub since: Place,
     /// Its latest presence.
     pub presence: Option<&'a Presence>,
+    /// What it said last that it has seen, and where; nothing yet.
+    pub seen: Option<(Place, &'a Seen)>,
     /// Its latest record.
     pub last_action: Stamp,
     /// The iteration that this bears.
@@ -78,7 +85,7 @@ pub struct AgentState<'a> {
 
 impl Agents {
     /// Takes in a record, of any kind: every record is a sign of life.
-    pub fn insert(&mut self, fact: &Fact) {
+    pub fn insert(&mut self, fact: &Fact, sabotage: Sabotage) {
         let agent = self.by_key.entry(fact.agent).or_default();
         agent.actions.insert(fact.place, fact.body.iteration);
         match &fact.body.action {
@@ -89,6 +96,14 @@ impl Agents {
             }
             Action::Presence(presence) => {
                 agent.presences.insert(fact.place, presence.clone());
+            }
+            Action::Seen(seen) => {
+                let last = agent.seen.last_key_value();
+                if sabotage.seen_by_arrival && last.is_some_and(|(last, _)| fact.place < *last) {
+                    // Planted: what comes late was never said.
+                    return;
+                }
+                agent.seen.insert(fact.place, seen.clone());
             }
             Action::Mark(mark) => {
                 self.marked.insert(beginning(&fact.place.record));
@@ -103,6 +118,7 @@ impl Agents {
                     agent: fact.agent,
                     iteration,
                     mark: mark.clone(),
+                    carrier: fact.carrier(),
                 };
                 if pins(mark) {
                     self.pinned.insert(fact.place, witnessed.clone());
@@ -125,6 +141,7 @@ impl Agents {
         match action {
             Action::Enrol(_) => drop(agent.enrolments.remove(&place)),
             Action::Presence(_) => drop(agent.presences.remove(&place)),
+            Action::Seen(_) => drop(agent.seen.remove(&place)),
             Action::Mark(_) => {
                 self.marked.remove(&beginning(&place.record));
                 self.recent_marks.remove(&place);
@@ -173,6 +190,7 @@ impl Agents {
                 .range(..=seen)
                 .next_back()
                 .map(|(_, presence)| presence),
+            seen: latest_of(&agent.seen, &seen),
             last_action: last.stamp,
             iteration: *iteration,
         })
@@ -256,6 +274,10 @@ impl Agents {
             if let Some(last) = last {
                 agent.presences = agent.presences.split_off(&last);
             }
+            let last = latest_of(&agent.seen, &edge).map(|(place, _)| place);
+            if let Some(last) = last {
+                agent.seen = agent.seen.split_off(&last);
+            }
             for marks in agent.marks.values_mut() {
                 let later = marks.recent.split_off(&edge);
                 marks.settled += marks.recent.len() as u64;
@@ -282,7 +304,7 @@ impl Agents {
             + self
                 .by_key
                 .values()
-                .map(|a| a.actions.len() + a.presences.len() + a.own_marks.len())
+                .map(|a| a.actions.len() + a.presences.len() + a.own_marks.len() + a.seen.len())
                 .sum::<usize>()
     }
 }
@@ -296,6 +318,11 @@ fn beginning(record: &Digest) -> u64 {
 pub fn pins(mark: &Mark) -> bool {
     let mut tags = mark.tags.iter();
     tags.any(|tag| PINNING_TAGS.contains(&tag.as_str()))
+}
+
+fn latest_of<'a, T>(all: &'a BTreeMap<Place, T>, edge: &Place) -> Option<(Place, &'a T)> {
+    let last = all.range(..=*edge).next_back();
+    last.map(|(place, one)| (*place, one))
 }
 
 fn latest(

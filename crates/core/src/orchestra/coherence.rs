@@ -11,7 +11,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{AgentId, AgentKind, Setting, Stamp, Status};
+use unisono_model::{AgentId, AgentKind, Digest, Seen, Setting, Stamp, Status};
 
 use super::Reading;
 use super::interference::view::{InterferenceKind, InterferencesView};
@@ -31,7 +31,8 @@ pub enum DriftKind {
     PhaseMismatch,
     /// An agent's last record bears another iteration.
     IterationMismatch,
-    /// Agents wrote one field without having seen each other's value.
+    /// Agents wrote one field without having seen each other's value, or one acted without having
+    /// said that it has seen what binds it.
     ContextDivergence,
     /// Two INTENTs collide.
     IntentCollision,
@@ -89,7 +90,7 @@ pub enum TermKind {
     Iteration,
     /// They act in one phase.
     Phase,
-    /// They have seen each other's values.
+    /// They have seen each other's values, and what binds them.
     Context,
     /// They were heard of.
     Fresh,
@@ -126,24 +127,30 @@ pub struct CoherenceView {
 }
 
 /// An agent that takes part.
-struct Member {
-    agent: AgentId,
-    name: String,
+pub(super) struct Member<'a> {
+    pub(super) agent: AgentId,
+    pub(super) name: String,
     status: Status,
     iteration: u32,
-    last_action: Stamp,
+    pub(super) last_action: Stamp,
+    /// What it said last that it has seen.
+    pub(super) seen: Option<&'a Seen>,
     stale: bool,
     holds: bool,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
     /// How coherent the orchestra is.
     pub fn coherence(&self) -> CoherenceView {
         let members = self.taking_part();
         let (mut blocked, mut colliding) = (BTreeSet::new(), BTreeSet::new());
         let winner_yields = self.folds.interference.sabotage.winner_yields;
+        let mut resolved: Vec<(Digest, BTreeSet<AgentId>)> = Vec::new();
         let collisions = self.interferences_where(None, COLLISIONS_TOLD_MAX, &mut |one, open| {
             let collides = open && one.kind == InterferenceKind::Collision;
+            if !open {
+                resolved.push((one.id(), one.agents().collect()));
+            }
             if open && one.blocking {
                 blocked.extend(one.yielding());
                 blocked.extend(one.agents().filter(|_| winner_yields));
@@ -159,6 +166,7 @@ impl Reading<'_> {
             stale_drift(member, &mut drift);
         }
         self.context_drift(&members, &mut drift);
+        self.unseen_drift(&members, resolved, &mut drift);
         self.intent_drift(&self.show(&collisions), &colliding, &mut drift);
         let order = |one: &DriftView| {
             (
@@ -183,7 +191,7 @@ impl Reading<'_> {
         }
     }
 
-    fn taking_part(&self) -> Vec<Member> {
+    fn taking_part(&self) -> Vec<Member<'a>> {
         let stale_ms = self.setting(Setting::PresenceStaleMs);
         let live = self.folds.interference.live_topics(self.at);
         let holders: BTreeSet<AgentId> = live
@@ -203,6 +211,7 @@ impl Reading<'_> {
                     status,
                     iteration: state.iteration,
                     last_action: state.last_action,
+                    seen: state.seen.map(|(_, seen)| seen),
                     stale: state.last_action.plus_ms(stale_ms) < self.at,
                     holds,
                 })
@@ -210,7 +219,7 @@ impl Reading<'_> {
             .collect()
     }
 
-    fn course_drift(&self, member: &Member, drift: &mut Vec<DriftView>) {
+    fn course_drift(&self, member: &Member<'_>, drift: &mut Vec<DriftView>) {
         let now = self.iteration();
         if member.iteration == now {
             return;
@@ -249,7 +258,7 @@ impl Reading<'_> {
         }
     }
 
-    fn context_drift(&self, members: &[Member], drift: &mut Vec<DriftView>) {
+    fn context_drift(&self, members: &[Member<'_>], drift: &mut Vec<DriftView>) {
         let splits = self.folds.tasks.splits(self.when());
         // What a strategy has decided has resolved itself; it stays listed at its task.
         for split in splits.into_iter().filter(|split| !split.decided) {
@@ -312,7 +321,7 @@ impl Reading<'_> {
     }
 }
 
-fn stale_drift(member: &Member, drift: &mut Vec<DriftView>) {
+fn stale_drift(member: &Member<'_>, drift: &mut Vec<DriftView>) {
     if !member.stale {
         return;
     }
@@ -337,7 +346,11 @@ fn stale_drift(member: &Member, drift: &mut Vec<DriftView>) {
     });
 }
 
-fn terms(members: &[Member], drift: &[DriftView], blocked: &BTreeSet<AgentId>) -> Vec<TermView> {
+fn terms(
+    members: &[Member<'_>],
+    drift: &[DriftView],
+    blocked: &BTreeSet<AgentId>,
+) -> Vec<TermView> {
     let faulty = |kind: DriftKind| -> BTreeSet<AgentId> {
         let counted = drift
             .iter()

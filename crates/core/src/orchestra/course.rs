@@ -162,7 +162,7 @@ impl Course {
     }
 }
 
-const ALL: [Setting; 18] = [
+const ALL: [Setting; 19] = [
     Setting::PresenceStaleMs,
     Setting::IntentLifetimeMs,
     Setting::NeedLifetimeMs,
@@ -181,6 +181,7 @@ const ALL: [Setting; 18] = [
     Setting::LabelsConflict,
     Setting::LinkConflict,
     Setting::AdvanceNeedsResolved,
+    Setting::ContextStaleMs,
 ];
 
 fn default(setting: Setting) -> u64 {
@@ -193,7 +194,7 @@ fn default(setting: Setting) -> u64 {
         Setting::ExecutionEnds => 8,
         Setting::IterationLast => 10,
         Setting::RemoveSilentAfterMs => 0,
-        Setting::NeedPatienceMs => 10 * 60_000,
+        Setting::NeedPatienceMs | Setting::ContextStaleMs => 10 * 60_000,
         Setting::CollisionPermille => 250,
         Setting::TitleConflict
         | Setting::DescriptionConflict

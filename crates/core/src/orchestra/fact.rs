@@ -1,6 +1,9 @@
 //! A record as the folds take it.
 
+use serde::{Deserialize, Serialize};
 use unisono_model::{AgentId, LogId, Place, RecordBody};
+
+use crate::replication::LogTag;
 
 /// A record with its place, after carriage.
 #[derive(Clone, Debug)]
@@ -17,4 +20,23 @@ pub struct Fact {
     pub seq: u64,
     /// What it says.
     pub body: RecordBody,
+}
+
+/// Which bundle carries a record, as cursors name it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Carrier {
+    /// Its log.
+    pub tag: LogTag,
+    /// Its number in the log.
+    pub bundle: u64,
+}
+
+impl Fact {
+    /// Which bundle carries it.
+    pub fn carrier(&self) -> Carrier {
+        Carrier {
+            tag: LogTag::of(&self.log),
+            bundle: self.bundle,
+        }
+    }
 }

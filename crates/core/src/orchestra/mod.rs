@@ -28,6 +28,7 @@ pub mod signals;
 pub mod tasks;
 pub mod together;
 pub mod trust;
+mod unseen;
 pub mod view;
 pub mod views;
 pub mod voices;
@@ -317,12 +318,12 @@ impl Folds {
             if self.rollbacks.set_aside(place, log, fact.bundle).is_some() {
                 self.counts.valid -= 1;
                 self.counts.set_aside += 1;
-                self.agents.insert(fact);
+                self.agents.insert(fact, rules.sabotage);
                 return;
             }
             self.rollbacks.note(*log, place.stamp);
         }
-        self.agents.insert(fact);
+        self.agents.insert(fact, rules.sabotage);
         self.course.insert(fact, rules.sabotage);
         self.signals.insert(fact);
         self.upset |= late && Interference::is_upset_by(&fact.body.action);

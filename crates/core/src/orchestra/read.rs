@@ -394,6 +394,9 @@ impl Reading<'_> {
         hash.add(&self.folds.tasks.circular(when));
         self.hash_interferences(&mut hash);
         hash.add(&self.folds.agents.marks_count(self.at));
+        for (agent, state) in self.folds.agents.all(self.at) {
+            hash.add(&(agent, state.seen));
+        }
         hash.add(&self.plan());
         for path in self.folds.files.paths_after(None) {
             hash.add(&self.file(path));

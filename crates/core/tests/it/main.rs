@@ -34,5 +34,6 @@ mod stamping;
 mod timekeeper;
 mod timing;
 mod trust;
+mod unseen;
 mod views;
 mod yielding;

@@ -3,7 +3,7 @@
 
 use unisono_core::node::Question;
 use unisono_core::orchestra::view::InterferencesView;
-use unisono_model::{Action, Digest, Held, Resolution, Resolve, Rollback, Setting, Stamp};
+use unisono_model::{Action, Digest, Held, Resolution, Resolve, Rollback, Seen, Setting, Stamp};
 
 use super::{Agent, Wish};
 use crate::clock::EPOCH_NS;
@@ -103,6 +103,11 @@ impl Agent {
                     (field, self.whim(15 + n) % 4)
                 });
                 Some(Wish::Act(Action::Settings(changes.collect())))
+            }
+            10 | 11 => {
+                let seen = self.cursor.0.iter().map(|(tag, bundle)| (tag.0, *bundle));
+                let logs = seen.collect();
+                Some(Wish::Act(Action::Seen(Seen { logs })))
             }
             _ => None,
         }

@@ -74,4 +74,5 @@ planted! {
     planted_lately_by_arrival "lately-by-arrival",
     planted_winner_yields "winner-yields",
     planted_closed_at_hand "closed-at-hand",
+    planted_seen_by_arrival "seen-by-arrival",
 }

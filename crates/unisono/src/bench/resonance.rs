@@ -276,6 +276,7 @@ pub(crate) fn briefs(records_max: u64) -> Figures {
         let tokens = reading.brief("agent-3", 1_500, None).tokens;
         figures.tell(format!("continue_{records}_tokens"), tokens as f64);
     }
+    super::unseen::fleets(&mut figures);
     figures
 }
 

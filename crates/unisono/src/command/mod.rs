@@ -162,6 +162,7 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         Command::Prompt(args) => history::prompt(args, &session).await,
         Command::Outline(args) => history::outline(args, &session).await,
         Command::Continue(args) => resonance::go_on(args, &session).await,
+        Command::Seen(args) => resonance::seen(args, &session).await,
         Command::Emit(args) => signal::emit(args, &session).await,
         Command::Decide(args) => lesson::decide(args, &session).await,
         Command::Decisions(args) => lesson::decisions(args, &session).await,

@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
 use unisono_api::client::Reply;
-use unisono_api::dto::{ActionBody, Brief, Coherence, FlowShown, ResolutionWord, ResolveBody};
+use unisono_api::dto::{
+    ActionBody, Brief, Coherence, FlowShown, ResolutionWord, ResolveBody, SeenBody,
+};
+use unisono_core::replication::Cursor;
 use unisono_model::Digest;
 
 use super::session::Session;
@@ -58,6 +61,17 @@ pub(crate) struct ContinueArgs {
     // A cursor is base64 and may begin with a hyphen.
     #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
     since: Option<String>,
+    /// Also records that the agent has seen all that this shows
+    #[arg(long)]
+    seen: bool,
+}
+
+/// `seen`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SeenArgs {
+    /// The cursor of what was read, as a read gives it
+    #[arg(value_name = "CURSOR", allow_hyphen_values = true)]
+    cursor: String,
 }
 
 /// Lists interferences, or resolves one.
@@ -182,11 +196,39 @@ pub(crate) async fn go_on(args: ContinueArgs, session: &Session) -> Result<(), F
     let tokens = args.max_tokens.to_string();
     let mut query = vec![("as", session.agent()?), ("max_tokens", tokens.as_str())];
     query.extend(args.since.as_deref().map(|cursor| ("since", cursor)));
+    if args.seen {
+        return read_and_say_so(&query, session).await;
+    }
     if session.global.output != Format::Table {
         return session.show_read("continue", &query, None).await;
     }
     let reply: Reply<Brief> = session.read("continue", &query).await?;
     output::raw(&reply.body.markdown)
+}
+
+/// Records what an agent has seen.
+pub(crate) async fn seen(args: SeenArgs, session: &Session) -> Result<(), Failure> {
+    let cursor = Cursor::from_text(&args.cursor).ok_or_else(|| {
+        Failure::usage("CURSOR is none that a node gave out; nothing changed")
+            .hint("`unisono continue --as NAME -o json` has one, and --seen says it at once")
+    })?;
+    session
+        .show_act(ActionBody::Seen(SeenBody { cursor }))
+        .await
+}
+
+/// What is told stands on the screen before anything says that it was read.
+async fn read_and_say_so(query: &[(&str, &str)], session: &Session) -> Result<(), Failure> {
+    session.is_now()?;
+    let reply: Reply<Brief> = session.read("continue", query).await?;
+    let cursor = reply.cursor.clone().unwrap_or_default();
+    if session.global.output == Format::Table {
+        output::raw(&reply.body.markdown)?;
+    } else {
+        session.show(&reply, None)?;
+    }
+    let said = ActionBody::Seen(SeenBody { cursor });
+    session.act(said, session.options()).await.map(drop)
 }
 
 fn shown<T: serde::Serialize>(word: &T) -> String {

@@ -19,3 +19,6 @@ pub const OWN_TOPICS_MAX: usize = 256;
 pub const UNDER_GLOB_MAX: usize = 256;
 /// Resolutions that count: the latest by stamp. What was resolved before these has ended long ago.
 pub const RESOLUTIONS_MAX: usize = 4_096;
+/// Most resolutions that are held against what agents have seen: the latest of those whose
+/// interference still stands.
+pub const RESOLUTIONS_BINDING_MAX: usize = 256;

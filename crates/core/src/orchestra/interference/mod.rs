@@ -63,7 +63,10 @@ impl Interference {
                 self.needs.insert(place, agent, fact.body.iteration, signal);
             }
             Action::Claim { .. } | Action::Renew { .. } => self.topics.insert(fact),
-            Action::Resolve(resolve) => self.resolutions.insert(place, agent, resolve),
+            Action::Resolve(resolve) => {
+                let carrier = fact.carrier();
+                self.resolutions.insert(place, agent, resolve, carrier);
+            }
             _ => {}
         }
     }

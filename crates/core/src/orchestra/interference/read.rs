@@ -20,6 +20,7 @@ use super::view::{
 };
 use crate::orchestra::Reading;
 use crate::orchestra::claims::{Holding, TopicState};
+use crate::orchestra::fact::Carrier;
 use crate::orchestra::read::Hash;
 
 /// An interference, with nothing copied.
@@ -60,7 +61,8 @@ pub(in crate::orchestra) struct Page<'a> {
 }
 
 impl Found<'_> {
-    fn id(&self) -> Digest {
+    /// Its name.
+    pub(in crate::orchestra) fn id(&self) -> Digest {
         let second = self.second.as_ref().unwrap_or(&self.first);
         let (one, other) = (&self.first.place.record, &second.place.record);
         self.kind.id(one, other)
@@ -155,6 +157,18 @@ impl Reading<'_> {
             hash.add(&self.show_one(order.3, one, resolved.as_ref()));
         }
         hash.add(&(page.open, page.resolved));
+    }
+
+    /// How one was resolved, by whom, and where that is carried.
+    pub(in crate::orchestra) fn resolution(
+        &self,
+        id: &Digest,
+    ) -> Option<(Place, AgentId, Carrier)> {
+        let resolutions = &self.folds.interference.resolutions;
+        let begins = resolutions.begins(self.at);
+        let last = self.folds.interference.sabotage.resolution_last;
+        let (place, agent, _) = resolutions.read(id, self.at, begins, last)?;
+        Some((place, agent, resolutions.carrier(id, &place)?))
     }
 
     /// One of those that stand.

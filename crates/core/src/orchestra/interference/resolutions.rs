@@ -6,21 +6,22 @@ use serde::{Deserialize, Serialize};
 use unisono_model::{AgentId, Digest, Place, Resolve, Stamp};
 
 use super::limits::RESOLUTIONS_MAX;
+use crate::orchestra::fact::Carrier;
 
 /// The fold over resolutions: the latest [`RESOLUTIONS_MAX`] records count.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Resolutions {
-    by_interference: BTreeMap<Digest, BTreeMap<Place, (AgentId, Resolve)>>,
+    by_interference: BTreeMap<Digest, BTreeMap<Place, (AgentId, Resolve, Carrier)>>,
     order: BTreeSet<(Place, Digest)>,
 }
 
 impl Resolutions {
     /// Takes in a resolution.
-    pub fn insert(&mut self, place: Place, agent: AgentId, resolve: &Resolve) {
+    pub fn insert(&mut self, place: Place, agent: AgentId, resolve: &Resolve, carrier: Carrier) {
         let id = resolve.interference;
         self.order.insert((place, id));
         let known = self.by_interference.entry(id).or_default();
-        known.insert(place, (agent, resolve.clone()));
+        known.insert(place, (agent, resolve.clone(), carrier));
     }
 
     /// Takes one out again.
@@ -69,7 +70,13 @@ impl Resolutions {
         } else {
             known.next()
         };
-        stands.map(|(place, (agent, resolve))| (*place, *agent, resolve))
+        stands.map(|(place, (agent, resolve, _))| (*place, *agent, resolve))
+    }
+
+    /// Where a resolution is carried.
+    pub fn carrier(&self, id: &Digest, place: &Place) -> Option<Carrier> {
+        let (_, _, carrier) = self.by_interference.get(id)?.get(place)?;
+        Some(*carrier)
     }
 
     /// Drops what no longer counts above the frontier.

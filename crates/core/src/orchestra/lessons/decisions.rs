@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use unisono_model::{Action, AgentId, Decide, DecideKind, Digest, Importance, Place, Stamp};
 
 use super::limits::{DECISIONS_KEPT_MAX, SUPERSEDERS_MAX};
-use crate::orchestra::fact::Fact;
+use crate::orchestra::fact::{Carrier, Fact};
 
 /// The fold over decisions.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub struct Decided {
     pub iteration: u32,
     /// What it says.
     pub decide: Decide,
+    /// Where it is carried.
+    pub carrier: Carrier,
 }
 
 impl Decisions {
@@ -45,6 +47,7 @@ impl Decisions {
             agent: fact.agent,
             iteration: fact.body.iteration,
             decide: Decide::clone(decide),
+            carrier: fact.carrier(),
         };
         self.held.insert(fact.place, decided);
     }
