@@ -81,3 +81,8 @@ pub const TEMPO_LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How far the time of a signed request to leave may be from the node's clock (ms): a copy of it is of
 /// no use later.
 pub const LEAVE_FRESH_MS: u64 = 60_000;
+/// Orchestras of which `/metrics` shows how coherent they are, the first by name: each costs two
+/// looks at its views, and a few series wherever figures are kept.
+pub const ORCHESTRAS_MEASURED_MAX: usize = 16;
+/// How long one look at `/metrics` may take for that before it begins no further orchestra.
+pub const ORCHESTRAS_MEASURED_WITHIN: Duration = Duration::from_millis(500);

@@ -251,8 +251,8 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  unisono interference list --as ada")]
     Interference(command::resonance::InterferenceArgs),
     /// How far agents have come apart: a score, its terms, and who breaks them
-    #[command(after_help = "Example:\n  unisono coherence")]
-    Coherence,
+    #[command(after_help = "Example:\n  unisono coherence --explain context")]
+    Coherence(command::resonance::CoherenceArgs),
     /// Where an agent stands in the flow: it senses, works, yields to what blocks and names it
     #[command(after_help = "Example:\n  unisono flow --as ada")]
     Flow,

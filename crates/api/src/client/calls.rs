@@ -42,6 +42,8 @@ impl Client {
         interference "interference" -> Interferences;
         /// How far agents have come apart.
         coherence "coherence" -> Coherence;
+        /// What stands behind each of its terms.
+        coherence_explained "coherence/explained" -> CoherenceExplained;
         /// What was decided, and what leads nowhere.
         decisions "decisions" -> Decisions;
         /// Who holds what.

@@ -58,8 +58,8 @@ pub use record::{
     ActionShown, AdmitShown, FieldShown, RecordEvent, Records, TaskShown, ValueShown, ViewShown,
 };
 pub use resonance::{
-    Brief, BriefLineShown, Coherence, Drift, Gluing, Interference, Interferences, ResolutionShown,
-    ResolveBody, SeenBody, Side, Term,
+    Brief, BriefLineShown, Coherence, CoherenceExplained, Drift, Gluing, Interference,
+    Interferences, LoweredBy, ResolutionShown, ResolveBody, SeenBody, Side, Term, TermExplained,
 };
 pub use rollback::{RollbackBody, RollbackShown, SeenLog, SetAside};
 pub use score::{

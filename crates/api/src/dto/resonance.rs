@@ -177,6 +177,47 @@ pub struct Term {
     pub breakers: Vec<String>,
 }
 
+/// The terms of coherence with what stands behind them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CoherenceExplained {
+    /// From 0 to 1: the sum of weight × share over all terms.
+    pub coherence: f64,
+    /// How many agents take part.
+    pub agents: u64,
+    /// The terms: all, or the one that was asked for.
+    pub terms: Vec<TermExplained>,
+}
+
+/// One term with what stands behind it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TermExplained {
+    /// Its name.
+    pub term: TermWord,
+    /// What it is the share of.
+    pub what: String,
+    /// What counts as a fault.
+    pub fault: String,
+    /// How much it counts (‰ of the score).
+    pub weight: u64,
+    /// The share of agents without fault (‰).
+    pub share: u64,
+    /// How much it takes from the score (‰, rounded up).
+    pub lost: u64,
+    /// Who lowers it.
+    pub lowered_by: Vec<LoweredBy>,
+}
+
+/// An agent that lowers a term.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LoweredBy {
+    /// The agent's name.
+    pub name: String,
+    /// By what, the worst first.
+    pub why: Vec<String>,
+    /// How many more reasons there are.
+    pub more: u64,
+}
+
 /// Agents that have come apart.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Drift {
@@ -350,6 +391,30 @@ impl From<core::CoherenceView> for Coherence {
             agents: view.agents,
             drift: view.drift.into_iter().map(drift).collect(),
             gluing: view.gluing.into_iter().map(gluing).collect(),
+        }
+    }
+}
+
+impl From<core::ExplainedView> for CoherenceExplained {
+    fn from(view: core::ExplainedView) -> Self {
+        let by = |one: core::LoweredBy| LoweredBy {
+            name: one.name,
+            why: one.why,
+            more: one.more,
+        };
+        let term = |one: core::TermExplained| TermExplained {
+            term: one.term.into(),
+            what: one.what,
+            fault: one.fault,
+            weight: one.weight,
+            share: one.share,
+            lost: one.lost,
+            lowered_by: one.lowered_by.into_iter().map(by).collect(),
+        };
+        Self {
+            coherence: view.score as f64 / 1_000.0,
+            agents: view.agents,
+            terms: view.terms.into_iter().map(term).collect(),
         }
     }
 }

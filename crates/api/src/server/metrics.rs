@@ -132,14 +132,14 @@ fn flag(set: bool) -> f64 {
     if set { 1.0 } else { 0.0 }
 }
 
-fn head(out: &mut String, name: &str, kind: &str, help: &str) {
+pub(super) fn head(out: &mut String, name: &str, kind: &str, help: &str) {
     line(
         out,
         format_args!("# HELP unisono_{name} {help}\n# TYPE unisono_{name} {kind}"),
     );
 }
 
-fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+pub(super) fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     let text = text.to_string();
     let prefix = if text.starts_with('#') {
         ""

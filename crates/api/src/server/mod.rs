@@ -5,6 +5,7 @@ mod beats;
 mod bind;
 mod body;
 mod clock;
+mod coherence;
 mod description;
 mod edge;
 mod files;
@@ -75,6 +76,7 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(reads::claims, writes::claim))
         .routes(routes!(reads::interference, writes::resolve))
         .routes(routes!(reads::coherence))
+        .routes(routes!(coherence::explained))
         .routes(routes!(flow::flow))
         .routes(routes!(reads::go_on))
         .routes(routes!(writes::renew))

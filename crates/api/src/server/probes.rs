@@ -69,6 +69,7 @@ pub(crate) async fn metrics(State(edge): State<Edge>) -> Response {
     if let Ok((_, View::Status(view))) = status {
         write_status(&view.into(), &mut text);
     }
+    super::coherence::write_gauges(&edge, &mut text).await;
     edge.counters().write(&mut text);
     text.push_str(&(edge.handle().metrics)());
     let media_type = "text/plain; version=0.0.4; charset=utf-8";

@@ -129,6 +129,7 @@ impl Node {
                 View::Interference(reading.interferences(of.as_ref(), limit))
             }
             Question::Coherence => View::Coherence(reading.coherence()),
+            Question::Explained(term) => View::Explained(reading.explained(*term)),
             Question::Continue { agent, since } => {
                 let since = since.as_ref().zip(self.spaces.get(&ask.orchestra));
                 let since = since.and_then(|(cursor, space)| space.unseen_from(cursor));

@@ -243,6 +243,8 @@ pub enum Question {
     },
     /// How far agents have come apart.
     Coherence,
+    /// The terms of coherence with what stands behind them: all, or one.
+    Explained(Option<crate::orchestra::view::TermKind>),
     /// What an agent needs to know to go on, the most useful first: packing it is for whoever asks.
     Continue {
         /// The agent's name.

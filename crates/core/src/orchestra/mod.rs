@@ -10,6 +10,7 @@ pub mod claims;
 pub mod coherence;
 pub mod conflict;
 pub mod course;
+pub mod explain;
 pub mod expulsions;
 pub mod fact;
 pub mod files;

@@ -16,6 +16,7 @@ use unisono_model::{
 pub use super::brief::{BriefLine, BriefPart, BriefView};
 pub use super::coherence::*;
 pub use super::conflict::Strategy;
+pub use super::explain::{ExplainedView, LoweredBy, TermExplained};
 use super::fact::Fact;
 pub use super::interference::view::{
     InterferenceKind, InterferenceView, InterferencesView, ResolutionView, SideView,
@@ -47,6 +48,8 @@ pub enum View {
     Interference(InterferencesView),
     /// To `Coherence`.
     Coherence(CoherenceView),
+    /// To `Explained`.
+    Explained(ExplainedView),
     /// To `Continue`.
     Continue(BriefView),
     /// To `Claims`.

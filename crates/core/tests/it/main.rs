@@ -9,6 +9,7 @@ mod crowds;
 mod election;
 mod ensemble;
 mod errors;
+mod explain;
 mod expulsion;
 mod facts;
 mod files;

@@ -119,6 +119,7 @@ fn questions() -> Vec<Question> {
             limit: 100,
         },
         Question::Coherence,
+        Question::Explained(None),
         Question::Continue {
             agent: "ada".into(),
             since: None,

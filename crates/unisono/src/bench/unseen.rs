@@ -5,9 +5,7 @@ use std::time::Instant;
 use unisono_core::orchestra::horizon::Horizon;
 use unisono_core::orchestra::lessons::limits::BINDING_TOLD_MAX;
 use unisono_core::orchestra::{Folds, Reading};
-use unisono_model::{
-    Action, Decide, DecideKind, Importance, Mark, Presence, Seen, Stamp, Status,
-};
+use unisono_model::{Action, Decide, DecideKind, Importance, Mark, Presence, Seen, Stamp, Status};
 
 use super::figures::Figures;
 use super::resonance::{claim_rules, enrol_as, fact, fold_rules, percentiles};
@@ -70,7 +68,10 @@ fn fleet(says: bool) -> (Folds, Stamp) {
             focus: String::new(),
         };
         let action = Action::Presence(presence);
-        folds.insert(fact(agent, 1_000_000 + agent, later + agent, action), &rules);
+        folds.insert(
+            fact(agent, 1_000_000 + agent, later + agent, action),
+            &rules,
+        );
     }
     (folds, Stamp::from_ms(later + FLEET))
 }

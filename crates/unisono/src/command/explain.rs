@@ -2,16 +2,18 @@
 
 use clap::Args;
 use serde_json::{Value, json};
-use unisono_api::dto::{RecordEvent, TokenShown, Trust};
+use unisono_api::dto::{RecordEvent, TermWord, TokenShown, Trust};
 
+use super::resonance::explain_coherence;
 use super::session::Session;
+use super::word::word;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
 
 /// `explain`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// The record's name, or the beginning of it
+    /// The record's name, or the beginning of it; or coherence, or coherence.TERM
     record: String,
 }
 
@@ -20,6 +22,19 @@ const BEGINNING_MIN: usize = 8;
 
 /// Says of a record what it did, the chain of grants behind it, and whether it counts.
 pub(crate) async fn explain(args: ExplainArgs, session: &Session) -> Result<(), Failure> {
+    if let Some(term) = args.record.strip_prefix("coherence") {
+        let term = match term.strip_prefix('.') {
+            Some(word_of) => Some(word::<TermWord>(word_of).map_err(Failure::usage)?),
+            None if term.is_empty() => None,
+            None => return Err(Failure::usage("it is coherence, or coherence.TERM")),
+        };
+        return explain_coherence(term, session).await;
+    }
+    if session.as_of().is_some() {
+        return Err(Failure::usage(
+            "a record is explained as it stands now, without --as-of",
+        ));
+    }
     let wanted = args.record.to_ascii_lowercase();
     let digits = wanted.bytes().all(|byte| byte.is_ascii_hexdigit());
     if wanted.len() < BEGINNING_MIN || !digits {

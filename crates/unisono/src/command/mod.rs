@@ -151,7 +151,7 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         Command::Presence(args) => agent::presence(args, &session).await,
         Command::Sense(args) => signal::sense(args, &session).await,
         Command::Interference(args) => resonance::interference(args, &session).await,
-        Command::Coherence => resonance::coherence(&session).await,
+        Command::Coherence(args) => resonance::coherence(args, &session).await,
         Command::Flow => resonance::flow(&session).await,
         Command::Layout(args) => layout::run(args, &session).await,
         Command::Diff(args) => difference::diff(args, &session).await,
@@ -205,7 +205,6 @@ fn knows_as_of(command: &Command, session: &Session) -> Result<(), Failure> {
             | Command::Clock
             | Command::Rollback(_)
             | Command::At(_)
-            | Command::Explain(_)
     );
     if present && session.as_of().is_some() {
         return Err(

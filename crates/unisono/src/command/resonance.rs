@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use clap::{Args, Subcommand};
 use unisono_api::client::Reply;
 use unisono_api::dto::{
-    ActionBody, Brief, Coherence, FlowShown, ResolutionWord, ResolveBody, SeenBody,
+    ActionBody, Brief, Coherence, CoherenceExplained, FlowShown, ResolutionWord, ResolveBody,
+    SeenBody, TermWord,
 };
 use unisono_core::replication::Cursor;
 use unisono_model::Digest;
@@ -49,6 +50,17 @@ enum InterferenceCommand {
         #[arg(long, value_name = "RECORD")]
         mark: Option<Digest>,
     },
+}
+
+/// `coherence`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CoherenceArgs {
+    /// What stands behind each term: what it is, what it counts, who lowers it by what
+    #[arg(long)]
+    explain: bool,
+    /// Only this term: iteration, phase, context, fresh, intent, unblocked
+    #[arg(requires = "explain", value_parser = word::<TermWord>)]
+    term: Option<TermWord>,
 }
 
 /// `continue`.
@@ -114,7 +126,10 @@ pub(crate) async fn interference(args: InterferenceArgs, session: &Session) -> R
 }
 
 /// Shows the score and its terms.
-pub(crate) async fn coherence(session: &Session) -> Result<(), Failure> {
+pub(crate) async fn coherence(args: CoherenceArgs, session: &Session) -> Result<(), Failure> {
+    if args.explain {
+        return explain_coherence(args.term, session).await;
+    }
     if session.global.output != Format::Table {
         return session.show_read("coherence", &[], None).await;
     }
@@ -149,6 +164,47 @@ pub(crate) async fn coherence(session: &Session) -> Result<(), Failure> {
             one.evidence,
             one.remedy
         );
+    }
+    output::raw(&text)
+}
+
+/// Shows what stands behind the terms of the score: all of them, or one.
+pub(crate) async fn explain_coherence(
+    term: Option<TermWord>,
+    session: &Session,
+) -> Result<(), Failure> {
+    let term = term.map(|term| shown(&term));
+    let query: Vec<(&str, &str)> = term.iter().map(|term| ("term", term.as_str())).collect();
+    let address = "coherence/explained";
+    if session.global.output != Format::Table {
+        return session.show_read(address, &query, None).await;
+    }
+    let reply: Reply<CoherenceExplained> = session.read(address, &query).await?;
+    let body = &reply.body;
+    let mut text = format!(
+        "coherence {:.3} of {} agents\n",
+        body.coherence, body.agents
+    );
+    for one in &body.terms {
+        let _ = writeln!(
+            text,
+            "{}: {}\n  weight {} ‰ × share {} ‰; it takes {} ‰ from the score\n  a fault: {}",
+            shown(&one.term),
+            one.what,
+            one.weight,
+            one.share,
+            one.lost,
+            one.fault
+        );
+        for by in &one.lowered_by {
+            let _ = writeln!(text, "  {} lowers it", output::in_a_line(&by.name));
+            for why in &by.why {
+                let _ = writeln!(text, "    {}", output::in_a_line(why));
+            }
+            if by.more > 0 {
+                let _ = writeln!(text, "    and {} reasons more", by.more);
+            }
+        }
     }
     output::raw(&text)
 }
