@@ -111,6 +111,8 @@ pub enum Action {
     Rollback(Box<Rollback>),
     /// What the agent says that it has seen: what it did not know of counts against nobody.
     Seen(Seen),
+    /// A signal that is said in two orchestras: one of the two records.
+    Across(Box<Across>),
 }
 
 /// Who holds an agent's private key.
@@ -184,6 +186,18 @@ pub struct Signal {
     pub lifetime_ms: u64,
     /// The mark that proves it; an OFFER must bear one.
     pub evidence: Option<Digest>,
+}
+
+/// A signal that its agent says in its own orchestra and in another one, with a record in each: here
+/// it stands like any other, and the name of the other orchestra is testimony of who signs.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Across {
+    /// The other orchestra's name.
+    pub orchestra: String,
+    /// Whether it comes from there; else it is addressed to it.
+    pub incoming: bool,
+    /// The signal.
+    pub signal: Signal,
 }
 
 /// Kinds of signals.
@@ -489,6 +503,16 @@ impl Action {
             Self::Remove(_) => "remove",
             Self::Rollback(_) => "rollback",
             Self::Seen(_) => "seen",
+            Self::Across(_) => "across",
+        }
+    }
+
+    /// The resonance signal that it is, wherever that comes from.
+    pub fn signal(&self) -> Option<&Signal> {
+        match self {
+            Self::Signal(signal) => Some(signal),
+            Self::Across(across) => Some(&across.signal),
+            _ => None,
         }
     }
 
@@ -500,6 +524,7 @@ impl Action {
             self,
             Self::Task(_)
                 | Self::Signal(_)
+                | Self::Across(_)
                 | Self::Resolve(_)
                 | Self::Decide(_)
                 | Self::Remedy(_)

@@ -4,8 +4,8 @@ use alloc::string::String;
 
 use crate::capability::Tier;
 use crate::{
-    Action, Approve, Expulsion, Fence, FieldValue, Incident, Leave, Measure, NodeId, OrchestraEnd,
-    Reviewed, Rollback, Signal, TaskChange, Write, limits, path, wire::Malformed,
+    Across, Action, Admit, Approve, Expulsion, Fence, FieldValue, Incident, Leave, Measure, NodeId,
+    OrchestraEnd, Reviewed, Rollback, Signal, TaskChange, Write, limits, path, wire::Malformed,
 };
 
 /// Whether an action is within its limits.
@@ -23,6 +23,7 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
             text("focus", &presence.focus, limits::TEXT_BYTES_MAX)
         }
         Action::Signal(one) => signal(one),
+        Action::Across(one) => across(one),
         Action::Claim { topic, lease_ms } => claim(topic, *lease_ms),
         Action::Renew {
             topic, lease_ms, ..
@@ -42,11 +43,7 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
             Ok(())
         }
         Action::Task(change) => task(change),
-        Action::Admit(admit) => {
-            name("region", &admit.region)?;
-            name("node name", &admit.name)?;
-            text("address", &admit.address, limits::NAME_BYTES_MAX)
-        }
+        Action::Admit(one) => admit(one),
         Action::VoteView(vote) => {
             nodes("members", vote.members.iter())?;
             let removed = vote.removed.iter().map(|life| &life.node);
@@ -78,6 +75,17 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
         Action::Write(one) => write(one),
         Action::Approve(one) => approve(one),
     }
+}
+
+fn admit(admit: &Admit) -> Result<(), Malformed> {
+    name("region", &admit.region)?;
+    name("node name", &admit.name)?;
+    text("address", &admit.address, limits::NAME_BYTES_MAX)
+}
+
+fn across(across: &Across) -> Result<(), Malformed> {
+    name("orchestra name", &across.orchestra)?;
+    signal(&across.signal)
 }
 
 fn approve(approve: &Approve) -> Result<(), Malformed> {

@@ -25,9 +25,9 @@ mod trust;
 pub mod wire;
 
 pub use action::{
-    Action, Admit, AgentKind, Enrol, Expulsion, Field, FieldChange, FieldValue, Held, Leave, Mark,
-    OrchestraEnd, Presence, Relation, Resolution, Resolve, Rollback, Signal, SignalKind, Status,
-    TaskChange, TaskStatus, Urgency, ViewVote,
+    Across, Action, Admit, AgentKind, Enrol, Expulsion, Field, FieldChange, FieldValue, Held,
+    Leave, Mark, OrchestraEnd, Presence, Relation, Resolution, Resolve, Rollback, Signal,
+    SignalKind, Status, TaskChange, TaskStatus, Urgency, ViewVote,
 };
 pub use bundle::{
     BUNDLE_VERSION, BundleBody, BundleHeader, Carried, DocumentAppend, DocumentKind, DocumentName,

@@ -6,12 +6,13 @@ use unisono_core::context::StrictVerifier;
 use unisono_core::replication::{Cursor, Frame, LogTag};
 use unisono_model::wire::{Blob, decode, encode};
 use unisono_model::{
-    Action, AgentId, AgentKind, BUNDLE_VERSION, BundleBody, BundleHeader, ChainCut, ChainHead,
-    ChainId, ClusterId, Decide, DecideKind, Digest, DocumentAppend, DocumentKind, DocumentName,
-    Enrol, Expulsion, Fence, FenceTarget, FieldChange, FieldValue, ForkProof, Held, IdempotencyKey,
-    Importance, Incarnation, Incident, Leave, LogEnd, LogId, Mark, NodeId, OrchestraEnd,
-    OrchestraId, Outcome, RECORD_VERSION, RecordBody, RecordPlace, Rejected, Relation, Remedy,
-    Rollback, Seen, SignedBundle, SignedRecord, Stamp, TaskChange, TaskStatus, limits,
+    Across, Action, AgentId, AgentKind, BUNDLE_VERSION, BundleBody, BundleHeader, ChainCut,
+    ChainHead, ChainId, ClusterId, Decide, DecideKind, Digest, DocumentAppend, DocumentKind,
+    DocumentName, Enrol, Expulsion, Fence, FenceTarget, FieldChange, FieldValue, ForkProof, Held,
+    IdempotencyKey, Importance, Incarnation, Incident, Leave, LogEnd, LogId, Mark, NodeId,
+    OrchestraEnd, OrchestraId, Outcome, RECORD_VERSION, RecordBody, RecordPlace, Rejected,
+    Relation, Remedy, Rollback, Seen, Signal, SignalKind, SignedBundle, SignedRecord, Stamp,
+    TaskChange, TaskStatus, Urgency, limits,
 };
 
 use crate::Seed;
@@ -212,6 +213,21 @@ fn rollback() -> Rollback {
     }
 }
 
+fn across() -> Across {
+    Across {
+        orchestra: "other".into(),
+        incoming: true,
+        signal: Signal {
+            kind: SignalKind::Offer,
+            topic: "index".into(),
+            urgency: Urgency::High,
+            text: "it is built".into(),
+            lifetime_ms: 60_000,
+            evidence: Some(Digest([8; 32])),
+        },
+    }
+}
+
 fn seen() -> Seen {
     Seen {
         logs: vec![(3, 7), (u64::MAX, u64::MAX >> 1)],
@@ -302,6 +318,7 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("remove", Action::Remove(expulsion())),
         ("rollback", Action::Rollback(Box::new(rollback()))),
         ("seen", Action::Seen(seen())),
+        ("across", Action::Across(Box::new(across()))),
     ]
 }
 

@@ -343,5 +343,7 @@ fn signal(kind: SignalKindWord, urgency: UrgencyWord, topic: &str, text: &str) -
         text: text.to_owned(),
         lifetime_ms: None,
         evidence: None,
+        to_orchestra: None,
+        from_orchestra: None,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use unisono_model::capability::Tier;
-use unisono_model::{Action, Digest, Enrol, Mark, Presence, Signal};
+use unisono_model::{Across, Action, Digest, Enrol, Mark, Presence, Signal};
 use utoipa::ToSchema;
 
 use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody};
@@ -114,6 +114,12 @@ pub struct SignalBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub evidence: Option<Digest>,
+    /// Another orchestra to which it is said too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_orchestra: Option<String>,
+    /// The other orchestra from which it comes, where its agent says it there too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_orchestra: Option<String>,
 }
 
 /// Zero stands for the setting inside, and whoever asked for nothing must not get an hour.
@@ -241,6 +247,28 @@ fn ai() -> AgentKindWord {
     AgentKindWord::Ai
 }
 
+impl SignalBody {
+    fn into_action(self, filling: u64) -> Action {
+        let signal = Signal {
+            kind: self.kind.into(),
+            topic: self.topic,
+            urgency: self.urgency.into(),
+            text: self.text,
+            lifetime_ms: self.lifetime_ms.unwrap_or(filling),
+            evidence: self.evidence,
+        };
+        let from = self.from_orchestra.map(|name| (name, true));
+        match from.or(self.to_orchestra.map(|name| (name, false))) {
+            Some((orchestra, incoming)) => Action::Across(Box::new(Across {
+                orchestra,
+                incoming,
+                signal,
+            })),
+            None => Action::Signal(signal),
+        }
+    }
+}
+
 impl ActionBody {
     /// The setting that fills in what was left out, where something was.
     pub fn missing(&self) -> Option<SettingWord> {
@@ -269,14 +297,7 @@ impl ActionBody {
     /// was left out is zeros, and a task's fields replace nothing: "what stands now".
     pub fn into_action(self, filling: u64) -> Action {
         match self {
-            Self::Emit(body) => Action::Signal(Signal {
-                kind: body.kind.into(),
-                topic: body.topic,
-                urgency: body.urgency.into(),
-                text: body.text,
-                lifetime_ms: body.lifetime_ms.unwrap_or(filling),
-                evidence: body.evidence,
-            }),
+            Self::Emit(body) => body.into_action(filling),
             Self::Claim(body) => Action::Claim {
                 topic: body.topic,
                 lease_ms: body.lease_ms.unwrap_or(filling),

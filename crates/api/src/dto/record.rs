@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use unisono_core::orchestra::view::RecordView;
 use unisono_model::{
-    Action, Admit, AgentId, Digest, FieldChange, FieldValue, IdempotencyKey, Leave, Mark, NodeId,
-    Signal, TaskChange, ViewVote,
+    Across, Action, Admit, AgentId, Digest, FieldChange, FieldValue, IdempotencyKey, Leave, Mark,
+    NodeId, Signal, TaskChange, ViewVote,
 };
 use utoipa::ToSchema;
 
@@ -289,6 +289,7 @@ impl From<Action> for ActionShown {
                 focus: presence.focus,
             }),
             Action::Signal(signal) => Self::Emit(signal.into()),
+            Action::Across(across) => Self::Emit((*across).into()),
             Action::Claim { topic, lease_ms } => Self::Claim(ClaimBody {
                 topic,
                 lease_ms: Some(lease_ms),
@@ -335,6 +336,24 @@ impl From<Action> for ActionShown {
     }
 }
 
+impl From<Across> for SignalBody {
+    fn from(across: Across) -> Self {
+        let body = Self::from(across.signal);
+        let other = Some(across.orchestra);
+        if across.incoming {
+            Self {
+                from_orchestra: other,
+                ..body
+            }
+        } else {
+            Self {
+                to_orchestra: other,
+                ..body
+            }
+        }
+    }
+}
+
 impl From<Signal> for SignalBody {
     fn from(signal: Signal) -> Self {
         Self {
@@ -344,6 +363,8 @@ impl From<Signal> for SignalBody {
             text: signal.text,
             lifetime_ms: Some(signal.lifetime_ms),
             evidence: signal.evidence,
+            to_orchestra: None,
+            from_orchestra: None,
         }
     }
 }

@@ -176,6 +176,12 @@ pub struct Signal {
     /// The mark that proves it.
     #[schema(value_type = Option<String>)]
     pub evidence: Option<Digest>,
+    /// Another orchestra to which it is said too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_orchestra: Option<String>,
+    /// The other orchestra from which it comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_orchestra: Option<String>,
 }
 
 /// Who holds a topic, or what became of one claim.
@@ -398,7 +404,14 @@ impl From<core::PresenceView> for Presence {
 
 impl From<core::SignalView> for Signal {
     fn from(view: core::SignalView) -> Self {
+        let (to_orchestra, from_orchestra) = match view.across {
+            Some((other, true)) => (None, Some(other)),
+            Some((other, false)) => (Some(other), None),
+            None => (None, None),
+        };
         Self {
+            to_orchestra,
+            from_orchestra,
             place: view.place.into(),
             agent: view.agent,
             name: view.name,

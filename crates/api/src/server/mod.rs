@@ -1,5 +1,6 @@
 //! The server: HTTP in, calls to the node, JSON out.
 
+mod across;
 mod address;
 mod beats;
 mod bind;

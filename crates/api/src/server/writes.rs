@@ -8,6 +8,7 @@ use unisono_core::node::{AnswerBody, LivingEdit, Promise, Question, Work};
 use unisono_core::orchestra::view::View;
 use unisono_model::{Action, Code, OrchestraId, RecordBody, SignedRecord, Write, limits, wire};
 
+use super::across;
 use super::body::{By, Json, Raw, parse};
 use super::edge::{Edge, Told, checked_name};
 use super::files;
@@ -384,6 +385,13 @@ pub(crate) async fn perform(
         let work = files::work(edge, agent, write, key).await?;
         return recorded(edge.work(orchestra, work, promise).await?);
     }
+    let there = match &body {
+        ActionBody::Emit(signal) => {
+            across::say_there(edge, o, (&promise, key), &agent, signal).await?;
+            signal.to_orchestra.clone()
+        }
+        _ => None,
+    };
     let topic = body.claimed_topic().map(str::to_owned);
     // What was left out is zero: the node fills in what stands.
     let work = Work::Act {
@@ -393,7 +401,10 @@ pub(crate) async fn perform(
     };
     match edge.work(orchestra, work, promise).await {
         Ok(answer) => recorded(answer),
-        Err(refusal) => Err(with_holder(edge, orchestra, refusal, topic.as_deref()).await),
+        Err(refusal) => {
+            let refusal = with_holder(edge, orchestra, refusal, topic.as_deref()).await;
+            Err(across::after_it_was_said(there.as_deref(), refusal))
+        }
     }
 }
 

@@ -27,6 +27,7 @@ pub fn need(action: &Action) -> Need {
         Action::Enrol(_) | Action::Present(_) => Need::Nothing,
         Action::Presence(_)
         | Action::Signal(_)
+        | Action::Across(_)
         | Action::Claim { .. }
         | Action::Renew { .. }
         | Action::Release { .. }

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use unisono_model::{
-    Action, AgentId, Code, Digest, FieldValue, OrchestraId, Rejection, Resolve, Setting,
+    Action, AgentId, Code, Digest, FieldValue, OrchestraId, Rejection, Resolve, Setting, Signal,
     SignalKind, Stamp, TaskStatus, limits,
 };
 
@@ -48,7 +48,7 @@ impl Node {
                 self.may_expel(orchestra, agent, &expulsion)?;
                 Ok(Action::Remove(expulsion))
             }
-            Action::Signal(_) => self.signal(context, orchestra, agent, action),
+            Action::Signal(_) | Action::Across(_) => self.says(context, orchestra, agent, action),
             Action::Claim { .. } | Action::Renew { .. } | Action::Release { .. } => {
                 let lease_ms_max = self.config.lease_ms_max;
                 let Some(reading) = self.reading(orchestra, at, &horizon) else {
@@ -119,16 +119,43 @@ impl Node {
         .retry_after(200))
     }
 
-    fn signal(
+    /// A signal; the mark that proves what comes from another orchestra stands there.
+    fn says(
         &mut self,
         context: &Context<'_>,
         orchestra: OrchestraId,
         agent: AgentId,
         action: Action,
     ) -> Result<Action, Rejection> {
-        let Action::Signal(mut signal) = action else {
-            return Ok(action);
+        let mut across = match action {
+            Action::Across(across) => across,
+            Action::Signal(signal) => {
+                let signal = self.signal(context, orchestra, agent, signal, None)?;
+                return Ok(Action::Signal(signal));
+            }
+            other => return Ok(other),
         };
+        let other = OrchestraId::of(self.config.cluster, &across.orchestra);
+        if other == orchestra {
+            return Err(Rejection::new(
+                Code::Malformed,
+                "the other orchestra is this one; nothing changed",
+            )
+            .hint("name another orchestra, or emit the signal here alone"));
+        }
+        let proved_in = across.incoming.then_some(other);
+        across.signal = self.signal(context, orchestra, agent, across.signal, proved_in)?;
+        Ok(Action::Across(across))
+    }
+
+    fn signal(
+        &mut self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        agent: AgentId,
+        mut signal: Signal,
+        proved_in: Option<OrchestraId>,
+    ) -> Result<Signal, Rejection> {
         if signal.kind == SignalKind::Offer && signal.evidence.is_none() {
             return Err(
                 Rejection::new(Code::EvidenceMissing, "an OFFER needs a mark as evidence")
@@ -137,10 +164,13 @@ impl Node {
         }
         let at = self.now(context);
         let Some(space) = self.spaces.get(&orchestra) else {
-            return Ok(Action::Signal(signal));
+            return Ok(signal);
         };
         if let Some(evidence) = &signal.evidence {
-            is_witnessed(space, evidence)?;
+            is_witnessed_in(
+                proved_in.map_or(Some(space), |id| self.spaces.get(&id)),
+                evidence,
+            )?;
         }
         let course = &space.folds.course;
         if signal.lifetime_ms == 0 {
@@ -168,7 +198,7 @@ impl Node {
             .retry_after(wait_ms));
         }
         count.1 += 1;
-        Ok(Action::Signal(signal))
+        Ok(signal)
     }
 }
 
@@ -224,7 +254,12 @@ fn advance_precondition(reading: &Reading<'_>, from: u32) -> Result<Action, Reje
 /// Whether evidence is a mark. It may have been made elsewhere and not have come yet: that is for
 /// whoever asks to wait for, since here nobody can tell it from one that was never made.
 fn is_witnessed(space: &Space, evidence: &Digest) -> Result<(), Rejection> {
-    if space.folds.agents.is_mark(evidence) {
+    is_witnessed_in(Some(space), evidence)
+}
+
+/// The same, of an orchestra that this node may not hold.
+fn is_witnessed_in(space: Option<&Space>, evidence: &Digest) -> Result<(), Rejection> {
+    if space.is_some_and(|space| space.folds.agents.is_mark(evidence)) {
         return Ok(());
     }
     Err(Rejection::new(

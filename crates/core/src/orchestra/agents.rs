@@ -39,6 +39,8 @@ struct Agent {
     seen: BTreeMap<Place, Seen>,
     /// Its records, with the iteration that each bears.
     actions: BTreeMap<Place, u32>,
+    /// Those of them that came from another orchestra.
+    visits: BTreeSet<Place>,
     /// Marks by iteration: those above the last pruning by place, those below by number.
     marks: BTreeMap<u32, Marks>,
     /// Its latest marks: what it did.
@@ -77,6 +79,8 @@ pub struct AgentState<'a> {
     pub presence: Option<&'a Presence>,
     /// What it said last that it has seen, and where; nothing yet.
     pub seen: Option<(Place, &'a Seen)>,
+    /// Whether its latest record comes from another orchestra, where it is at work.
+    pub visits: bool,
     /// Its latest record.
     pub last_action: Stamp,
     /// The iteration that this bears.
@@ -89,6 +93,9 @@ impl Agents {
         let agent = self.by_key.entry(fact.agent).or_default();
         agent.actions.insert(fact.place, fact.body.iteration);
         match &fact.body.action {
+            Action::Across(across) if across.incoming => {
+                agent.visits.insert(fact.place);
+            }
             Action::Enrol(enrol) => {
                 agent
                     .enrolments
@@ -100,8 +107,8 @@ impl Agents {
             Action::Seen(seen) => {
                 let last = agent.seen.last_key_value();
                 if sabotage.seen_by_arrival && last.is_some_and(|(last, _)| fact.place < *last) {
-                    // Planted: what comes late was never said.
-                    return;
+                    // Planted: what came last stands, whatever its stamp.
+                    agent.seen.clear();
                 }
                 agent.seen.insert(fact.place, seen.clone());
             }
@@ -138,6 +145,7 @@ impl Agents {
             return;
         };
         agent.actions.remove(&place);
+        agent.visits.remove(&place);
         match action {
             Action::Enrol(_) => drop(agent.enrolments.remove(&place)),
             Action::Presence(_) => drop(agent.presences.remove(&place)),
@@ -191,6 +199,7 @@ impl Agents {
                 .next_back()
                 .map(|(_, presence)| presence),
             seen: latest_of(&agent.seen, &seen),
+            visits: agent.visits.contains(last),
             last_action: last.stamp,
             iteration: *iteration,
         })
@@ -264,6 +273,7 @@ impl Agents {
             let last = agent.actions.range(..=edge).next_back();
             if let Some(last) = last.map(|(place, _)| *place) {
                 agent.actions = agent.actions.split_off(&last);
+                agent.visits = agent.visits.split_off(&last);
             }
             keep_latest(&mut agent.own_marks, &edge, OWN_MARKS_MAX);
             let last = agent

@@ -2,7 +2,8 @@
 //!
 //! The score is the sum over six terms of weight × share, in thousandths: the share of the agents
 //! that take part and have no fault of the term's kind. An agent takes part if it is no node, has
-//! not said that it is absent, and has acted within [`PATIENCE`] times the time after which a
+//! not said that it is absent, is not merely visiting (its latest record comes from another
+//! orchestra), and has acted within [`PATIENCE`] times the time after which a
 //! presence is stale, or holds a topic. `docs/orchestra.md` has the formula and a picture.
 
 use alloc::collections::BTreeSet;
@@ -204,7 +205,7 @@ impl<'a> Reading<'a> {
                 let holds = holders.contains(&agent);
                 let silent_ms = stale_ms.saturating_mul(PATIENCE);
                 let heard = state.last_action.plus_ms(silent_ms) >= self.at;
-                let part = state.enrol.kind != AgentKind::Node && (holds || heard);
+                let part = state.enrol.kind != AgentKind::Node && (holds || heard && !state.visits);
                 (part && status != Status::Absent).then(|| Member {
                     agent,
                     name: state.enrol.name.clone(),

@@ -219,6 +219,7 @@ fn digest(action: &Action) -> Digest {
         }
         Action::Release { claim, .. } => *claim = Digest::default(),
         Action::Signal(signal) => signal.lifetime_ms = 0,
+        Action::Across(across) => across.signal.lifetime_ms = 0,
         Action::Write(write) => write.plan = Digest::default(),
         Action::Rollback(rollback) => rollback.seen.clear(),
         Action::Arrive(arrival) => (arrival.lead_ms, arrival.patience_ms) = (0, 0),

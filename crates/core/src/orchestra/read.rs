@@ -214,6 +214,7 @@ impl Reading<'_> {
                 expires: emitted.expires(&place),
                 iteration: emitted.iteration,
                 evidence: emitted.signal.evidence,
+                across: emitted.across.clone(),
             })
             .collect();
         views.sort_by_key(|view| core::cmp::Reverse((view.urgency, view.place)));

@@ -26,6 +26,8 @@ pub struct Emitted {
     pub iteration: u32,
     /// The signal.
     pub signal: Signal,
+    /// In which other orchestra it is said too, and whether it comes from there.
+    pub across: Option<(String, bool)>,
 }
 
 impl Emitted {
@@ -43,7 +45,7 @@ impl Emitted {
 impl Signals {
     /// Takes in a record.
     pub fn insert(&mut self, fact: &Fact) {
-        let Action::Signal(signal) = &fact.body.action else {
+        let Some(signal) = fact.body.action.signal() else {
             return;
         };
         let topic = self.by_topic.entry(signal.topic.clone()).or_default();
@@ -53,13 +55,17 @@ impl Signals {
             agent: fact.agent,
             iteration,
             signal: signal.clone(),
+            across: match &fact.body.action {
+                Action::Across(across) => Some((across.orchestra.clone(), across.incoming)),
+                _ => None,
+            },
         };
         self.standing.insert(fact.place, emitted);
     }
 
     /// Takes a record out again.
     pub fn retract(&mut self, place: Place, action: &Action) {
-        let Action::Signal(signal) = action else {
+        let Some(signal) = action.signal() else {
             return;
         };
         self.standing.remove(&place);

@@ -242,6 +242,8 @@ pub struct SignalView {
     pub iteration: u32,
     /// The mark that proves it.
     pub evidence: Option<Digest>,
+    /// In which other orchestra it is said too, and whether it comes from there.
+    pub across: Option<(String, bool)>,
 }
 
 /// How sure a holding is.

@@ -1,6 +1,7 @@
 //! Tests of the core from outside: nodes on a loop of memory, and the laws of the folds.
 
 mod abuse;
+mod across;
 mod backdating;
 mod bounds;
 mod capability;

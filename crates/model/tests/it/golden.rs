@@ -9,7 +9,7 @@ use unisono_model::{
     DocumentKind, DocumentName, Expulsion, FileScope, Held, IdempotencyKey, Importance,
     Incarnation, Judgement, Leave, LogEnd, LogId, Measure, Measured, Moved, NodeId, OrchestraEnd,
     OrchestraId, Outcome, PhaseState, Plan, PlanPhase, Played, Project, RECORD_VERSION, RecordBody,
-    RecordPlace, Rejected, Remedy, Resolution, Resolve, Reviewed, Rollback, Seen, SignedBundle,
+    RecordPlace, Rejected, Remedy, Resolution, Resolve, Reviewed, Rollback, SignedBundle,
     SignedRecord, Stamp, Tempo, TempoSegment, Who, Write, check, limits,
 };
 
@@ -357,30 +357,6 @@ fn a_rollback_is_these_bytes_and_names_each_log_once() {
 }
 
 #[test]
-fn what_was_seen_is_these_bytes_and_names_each_log_once() {
-    let action = |logs| Action::Seen(Seen { logs });
-    let seen = action(vec![(3, 7), (300, 1)]);
-    assert_eq!(hex(&wire::encode(&seen)), "20020307ac0201");
-    assert!(check::action(&seen).is_ok());
-    assert!(check::action(&action(vec![])).is_ok());
-    assert!(
-        check::action(&action(vec![(9, 7), (3, 1)])).is_err(),
-        "in order"
-    );
-    assert!(
-        check::action(&action(vec![(3, 7), (3, 8)])).is_err(),
-        "each once"
-    );
-    let many = |most: u64| action((0..most).map(|n| (u64::MAX - most + n, u64::MAX)).collect());
-    let most = limits::SEEN_LOGS_MAX as u64;
-    assert!(check::action(&many(most + 1)).is_err());
-    // As much as there can be fits into a record.
-    let full = many(most);
-    assert!(check::action(&full).is_ok());
-    assert!(wire::encode(&full).len() < limits::RECORD_BYTES_MAX - 4_096);
-}
-
-#[test]
 fn a_farewell_is_these_bytes_and_names_each_end_once() {
     let end = OrchestraEnd {
         orchestra: OrchestraId([0xaa; 16]),
@@ -557,7 +533,7 @@ fn a_lesson_outside_its_limits_is_no_record() {
     assert!(!checked(|decide| decide.reason = "x".repeat(5_000)));
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
         .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))

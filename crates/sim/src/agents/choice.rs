@@ -2,8 +2,8 @@
 
 use unisono_core::node::{LivingEdit, Promise, Question};
 use unisono_model::{
-    Action, Digest, Field, FieldChange, FieldValue, Mark, Presence, Relation, Setting, Signal,
-    SignalKind, Stamp, Status, TaskChange, TaskStatus, Urgency,
+    Across, Action, Digest, Field, FieldChange, FieldValue, Mark, Presence, Relation, Setting,
+    Signal, SignalKind, Stamp, Status, TaskChange, TaskStatus, Urgency,
 };
 
 use super::{Agent, Wish};
@@ -161,7 +161,7 @@ impl Agent {
             Urgency::High,
             Urgency::Blocking,
         ];
-        Wish::Act(Action::Signal(Signal {
+        let signal = Signal {
             kind,
             topic: topic(self.chance.below(TOPICS as u64)),
             urgency: *self.chance.pick(&urgencies).unwrap_or(&Urgency::Low),
@@ -172,7 +172,18 @@ impl Agent {
             } else {
                 None
             },
-        }))
+        };
+        // A mark that proves what comes from elsewhere would stand there.
+        let incoming = kind != SignalKind::Offer && self.whim(20).is_multiple_of(2);
+        Wish::Act(if self.whim(21).is_multiple_of(5) {
+            Action::Across(Box::new(Across {
+                orchestra: "elsewhere".into(),
+                incoming,
+                signal,
+            }))
+        } else {
+            Action::Signal(signal)
+        })
     }
 
     fn mark(&mut self) -> Wish {

@@ -104,7 +104,7 @@ impl Agent {
                 });
                 Some(Wish::Act(Action::Settings(changes.collect())))
             }
-            10 | 11 => {
+            10..=17 => {
                 let seen = self.cursor.0.iter().map(|(tag, bundle)| (tag.0, *bundle));
                 let logs = seen.collect();
                 Some(Wish::Act(Action::Seen(Seen { logs })))

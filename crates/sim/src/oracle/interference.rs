@@ -102,17 +102,19 @@ pub(super) fn setting(facts: &[&Fact], wanted: Setting, default: u64) -> u64 {
 }
 
 fn said(facts: &[&Fact], kind: SignalKind) -> Vec<Said> {
-    let signals = facts.iter().filter_map(|fact| match &fact.body.action {
-        Action::Signal(signal) if signal.kind == kind => Some(Said {
-            place: fact.place,
-            agent: fact.agent,
-            topic: signal.topic.clone(),
-            until: fact.place.stamp.plus_ms(signal.lifetime_ms),
-            iteration: fact.body.iteration,
-            words: Words::of(&signal.topic, &signal.text),
-        }),
-        _ => None,
-    });
+    let signals = facts
+        .iter()
+        .filter_map(|fact| match fact.body.action.signal() {
+            Some(signal) if signal.kind == kind => Some(Said {
+                place: fact.place,
+                agent: fact.agent,
+                topic: signal.topic.clone(),
+                until: fact.place.stamp.plus_ms(signal.lifetime_ms),
+                iteration: fact.body.iteration,
+                words: Words::of(&signal.topic, &signal.text),
+            }),
+            _ => None,
+        });
     signals.collect()
 }
 

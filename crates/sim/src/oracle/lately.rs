@@ -32,6 +32,9 @@ fn named(action: &Action) -> BTreeSet<String> {
         Action::Signal(signal) => {
             names.insert(signal.topic.clone());
         }
+        Action::Across(across) => {
+            names.insert(across.signal.topic.clone());
+        }
         Action::Mark(mark) => {
             names.insert(mark.about.clone());
         }

@@ -71,7 +71,7 @@ pub fn signals(facts: &[&Fact], at: Stamp) -> BTreeSet<unisono_model::Place> {
     facts
         .iter()
         .filter(|fact| {
-            let Action::Signal(signal) = &fact.body.action else {
+            let Some(signal) = fact.body.action.signal() else {
                 return false;
             };
             let lives = fact.place.stamp.plus_ms(signal.lifetime_ms) >= at;

@@ -2,9 +2,11 @@
 
 use clap::Args;
 use serde_json::{Value, json};
-use unisono_api::dto::{RecordEvent, TermWord, TokenShown, Trust};
+use unisono_api::client::Reply;
+use unisono_api::dto::{Coherence, RecordEvent, State, TermWord, TokenShown, Trust};
 
 use super::resonance::explain_coherence;
+use super::scene;
 use super::session::Session;
 use super::word::word;
 use crate::failure::{Exit, Failure};
@@ -15,6 +17,9 @@ use crate::output::{self, Format};
 pub(crate) struct ExplainArgs {
     /// The record's name, or the beginning of it; or coherence, or coherence.TERM
     record: String,
+    /// Also the iteration, the phase and the coherence of its moment
+    #[arg(long)]
+    with_coherence: bool,
 }
 
 /// The shortest beginning that is looked for: eight digits, as tables show them.
@@ -44,7 +49,10 @@ pub(crate) async fn explain(args: ExplainArgs, session: &Session) -> Result<(), 
     let record = find(&wanted, session).await?;
     let reply = session.client.trust(&session.orchestra).await?;
     let trust: Trust = reply.body;
-    let told = sentences(&record, &trust)?;
+    let mut told = sentences(&record, &trust)?;
+    if args.with_coherence {
+        told.push(moment_of(&record, session).await?);
+    }
     if session.global.output == Format::Table {
         return output::raw(&format!("{}\n", told.join("\n")));
     }
@@ -53,6 +61,23 @@ pub(crate) async fn explain(args: ExplainArgs, session: &Session) -> Result<(), 
         &json!({ "record": record, "explained": told }),
         None,
     )
+}
+
+/// How the orchestra was when a record was made: two reads as of its stamp, for which a node that has
+/// forgotten that moment folds its logs again.
+async fn moment_of(record: &RecordEvent, session: &Session) -> Result<String, Failure> {
+    let moment = record.stamp.stamp.to_string();
+    let query = [("as_of", moment.as_str())];
+    let (client, orchestra) = (&session.client, &session.orchestra);
+    let state: Reply<State> = client.read(orchestra, "state", &query).await?;
+    let coherence: Reply<Coherence> = client.read(orchestra, "coherence", &query).await?;
+    Ok(format!(
+        "The orchestra was in iteration {} ({}) then, with a coherence of {:.3} over {} agents.",
+        state.body.iteration,
+        scene::phase(state.body.phase),
+        coherence.body.coherence,
+        coherence.body.agents
+    ))
 }
 
 async fn find(wanted: &str, session: &Session) -> Result<RecordEvent, Failure> {

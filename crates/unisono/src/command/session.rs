@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use unisono_api::client::{
     AgentKey, Client, ClientError, Config as ClientConfig, Reply, SigningAgent, WriteOptions,
 };
-use unisono_api::dto::{ActionBody, AgentKindWord, Claim, EnrolBody, HeldBy, Recorded};
+use unisono_api::dto::{ActionBody, AgentKindWord, Claim, EnrolBody, HeldBy, Recorded, SignalBody};
 use unisono_core::replication::Cursor;
 
 use crate::cli::Global;
@@ -116,6 +116,17 @@ impl Session {
         kind: AgentKindWord,
         tier: Option<&str>,
     ) -> Result<Option<SigningAgent>, Failure> {
+        self.signing_in(&self.orchestra, name, role, kind, tier)
+    }
+
+    fn signing_in(
+        &self,
+        orchestra: &str,
+        name: &str,
+        role: &str,
+        kind: AgentKindWord,
+        tier: Option<&str>,
+    ) -> Result<Option<SigningAgent>, Failure> {
         let Some(path) = &self.global.key_file else {
             return Ok(None);
         };
@@ -127,12 +138,30 @@ impl Session {
             kind,
             tier: tier.map(str::to_owned),
         };
-        let (client, orchestra) = (self.client.clone(), &self.orchestra);
+        let client = self.client.clone();
         let agent = SigningAgent::new(client, orchestra, key, introduction);
         Ok(Some(match &self.global.token_file {
             Some(path) => agent.under(super::token::read(&path.to_string_lossy())?)?,
             None => agent,
         }))
+    }
+
+    /// Has an agent that signs for itself say a signal in another orchestra; for others the node
+    /// does, with what is said here.
+    pub(crate) async fn say_there(&self, there: &str, body: &SignalBody) -> Result<(), Failure> {
+        self.is_now()?;
+        let elsewhere = self.signing_in(there, self.agent()?, "", AgentKindWord::Ai, None)?;
+        let Some(agent) = elsewhere else {
+            return Ok(());
+        };
+        let body = SignalBody {
+            to_orchestra: None,
+            from_orchestra: Some(self.orchestra.clone()),
+            ..body.clone()
+        };
+        let options = self.options();
+        agent.act(ActionBody::Emit(body), &options).await?;
+        Ok(())
     }
 
     /// Has the agent do something.

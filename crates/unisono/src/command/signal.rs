@@ -38,6 +38,9 @@ pub(crate) struct EmitArgs {
     /// The record of the mark that proves it; an offer must bear one
     #[arg(long, value_name = "RECORD")]
     evidence: Option<Digest>,
+    /// Says it in this orchestra too, where the agent is enrolled and its token allows it
+    #[arg(long, value_name = "ORCHESTRA")]
+    to_orchestra: Option<String>,
 }
 
 /// Shows the signals that stand.
@@ -47,6 +50,7 @@ pub(crate) async fn sense(args: SenseArgs, session: &Session) -> Result<(), Fail
         ("TOPIC", "topic"),
         ("URGENCY", "urgency"),
         ("FROM", "name"),
+        ("OF", "from_orchestra"),
         ("TEXT", "text"),
         ("UNTIL", "expires.time"),
     ];
@@ -76,6 +80,7 @@ pub(crate) async fn emit(args: EmitArgs, session: &Session) -> Result<(), Failur
         urgency,
         lifetime_ms,
         evidence,
+        to_orchestra,
     } = args;
     let body = SignalBody {
         kind,
@@ -84,6 +89,11 @@ pub(crate) async fn emit(args: EmitArgs, session: &Session) -> Result<(), Failur
         text,
         lifetime_ms,
         evidence,
+        to_orchestra,
+        from_orchestra: None,
     };
+    if let Some(there) = &body.to_orchestra {
+        session.say_there(there, &body).await?;
+    }
     session.show_act(ActionBody::Emit(body)).await
 }

@@ -345,6 +345,8 @@ fn said(kind: SignalKindWord, topic: String, urgency: UrgencyWord, text: String)
         text,
         lifetime_ms: None,
         evidence: None,
+        to_orchestra: None,
+        from_orchestra: None,
     }
 }
 

@@ -4,10 +4,12 @@
     reason = "a test that cannot go on has failed, and says where"
 )]
 
+mod across;
 mod address;
 mod audit;
 mod clock;
 mod cluster;
+mod coherence;
 mod commands;
 mod crash;
 mod damage;

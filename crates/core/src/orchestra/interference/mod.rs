@@ -54,14 +54,15 @@ impl Interference {
     pub fn insert(&mut self, fact: &Fact, sabotage: Sabotage) {
         self.sabotage = sabotage;
         let (place, agent) = (fact.place, fact.agent);
-        match &fact.body.action {
-            Action::Signal(signal) if signal.kind == SignalKind::Intent => {
+        if let Some(signal) = fact.body.action.signal() {
+            if signal.kind == SignalKind::Intent {
                 let blind = sabotage.interference_by_arrival;
                 self.intents.insert(place, agent, signal, blind);
-            }
-            Action::Signal(signal) => {
+            } else {
                 self.needs.insert(place, agent, fact.body.iteration, signal);
             }
+        }
+        match &fact.body.action {
             Action::Claim { .. } | Action::Renew { .. } => self.topics.insert(fact),
             Action::Resolve(resolve) => {
                 let carrier = fact.carrier();
@@ -74,18 +75,19 @@ impl Interference {
     /// Whether a record from below the pruned past cannot simply be added: how far two INTENTs are
     /// apart depends on those between them, which may be forgotten.
     pub fn is_upset_by(action: &Action) -> bool {
-        matches!(action, Action::Signal(signal) if signal.kind == SignalKind::Intent)
+        let signal = action.signal();
+        signal.is_some_and(|signal| signal.kind == SignalKind::Intent)
     }
 
     /// Takes a record out again. A claim stays among the topics that may be held.
     pub fn retract(&mut self, place: Place, action: &Action) {
-        match action {
-            Action::Signal(signal) if signal.kind == SignalKind::Intent => {
-                self.intents.retract(place);
-            }
-            Action::Signal(signal) => self.needs.retract(place, &signal.topic),
-            Action::Resolve(resolve) => self.resolutions.retract(place, resolve.interference),
-            _ => {}
+        match action.signal() {
+            Some(signal) if signal.kind == SignalKind::Intent => self.intents.retract(place),
+            Some(signal) => self.needs.retract(place, &signal.topic),
+            None => {}
+        }
+        if let Action::Resolve(resolve) = action {
+            self.resolutions.retract(place, resolve.interference);
         }
     }
 

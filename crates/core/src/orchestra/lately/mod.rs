@@ -113,6 +113,7 @@ fn touched(action: &Action) -> (BTreeSet<&str>, &str) {
     let mut names = BTreeSet::new();
     let (name, words) = match action {
         Action::Signal(signal) => (signal.topic.as_str(), signal.text.as_str()),
+        Action::Across(across) => (across.signal.topic.as_str(), across.signal.text.as_str()),
         Action::Claim { topic, .. } | Action::Renew { topic, .. } => (topic.as_str(), "claimed"),
         Action::Release { topic, .. } => (topic.as_str(), "given back"),
         Action::Mark(mark) => (mark.about.as_str(), mark.text.as_str()),

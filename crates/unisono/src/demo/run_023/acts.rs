@@ -246,6 +246,8 @@ async fn unproven(stage: &mut Stage) -> Result<(), Failure> {
         text: String::new(),
         lifetime_ms: None,
         evidence: None,
+        to_orchestra: None,
+        from_orchestra: None,
     };
     let told = stage.creative.act(ActionBody::Emit(body)).await;
     let refused = told

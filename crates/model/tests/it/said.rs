@@ -1,0 +1,64 @@
+//! The bytes of what agents say of themselves, and from one orchestra in another.
+
+use unisono_model::{Across, Action, Seen, Signal, SignalKind, Urgency, check, limits, wire};
+
+use crate::golden::hex;
+
+#[test]
+fn what_was_seen_is_these_bytes_and_names_each_log_once() {
+    let action = |logs| Action::Seen(Seen { logs });
+    let seen = action(vec![(3, 7), (300, 1)]);
+    assert_eq!(hex(&wire::encode(&seen)), "20020307ac0201");
+    assert!(check::action(&seen).is_ok());
+    assert!(check::action(&action(vec![])).is_ok());
+    assert!(
+        check::action(&action(vec![(9, 7), (3, 1)])).is_err(),
+        "in order"
+    );
+    assert!(
+        check::action(&action(vec![(3, 7), (3, 8)])).is_err(),
+        "each once"
+    );
+    let many = |most: u64| action((0..most).map(|n| (u64::MAX - most + n, u64::MAX)).collect());
+    let most = limits::SEEN_LOGS_MAX as u64;
+    assert!(check::action(&many(most + 1)).is_err());
+    // As much as there can be fits into a record.
+    let full = many(most);
+    assert!(check::action(&full).is_ok());
+    assert!(wire::encode(&full).len() < limits::RECORD_BYTES_MAX - 4_096);
+}
+
+#[test]
+fn a_signal_across_is_these_bytes() {
+    let signal = Signal {
+        kind: SignalKind::Need,
+        topic: "t".into(),
+        urgency: Urgency::High,
+        text: "x".into(),
+        lifetime_ms: 5,
+        evidence: None,
+    };
+    let across = |orchestra: &str, signal: &Signal| {
+        Action::Across(Box::new(Across {
+            orchestra: orchestra.into(),
+            incoming: true,
+            signal: signal.clone(),
+        }))
+    };
+    let action = across("b", &signal);
+    assert_eq!(
+        hex(&wire::encode(&action)),
+        "21016201010174020178".to_owned() + "0500"
+    );
+    assert!(check::action(&action).is_ok());
+    assert_eq!(action.signal(), Some(&signal));
+    assert!(
+        check::action(&across("", &signal)).is_err(),
+        "it has a name"
+    );
+    let endless = Signal {
+        lifetime_ms: 0,
+        ..signal
+    };
+    assert!(check::action(&across("b", &endless)).is_err());
+}
