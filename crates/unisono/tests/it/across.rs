@@ -6,10 +6,9 @@ use serde_json::{Value, json};
 use crate::process::{Place, Process};
 
 fn opened(place: &Place) -> Process {
-    place.found("solo");
-    let node = place.serve("solo", &[]);
+    let node = place.up();
     let (status, told) = node.post("/v1/orchestras", &json!({ "name": "library" }));
-    assert_eq!(status, 201, "{told}");
+    assert_eq!(status, 200, "{told}");
     node
 }
 
@@ -93,7 +92,7 @@ fn a_token_for_one_orchestra_does_not_reach_into_another() {
         "mint",
         "executive",
         "--data",
-        "solo",
+        "lab",
         "--project",
         "main",
         "--for",
@@ -101,7 +100,7 @@ fn a_token_for_one_orchestra_does_not_reach_into_another() {
     let mint = [&mint[..], &[id.as_str().unwrap()]].concat();
     let token = place.json(&mint)["token"].clone();
     std::fs::write(place.path("ivy.token"), token.as_str().unwrap()).unwrap();
-    let root = ["guard", "--as", "root", "--key-file", "solo/root.key"];
+    let root = ["guard", "--as", "root", "--key-file", "lab/root.key"];
     for orchestra in ["main", "library"] {
         of(&node, &place, orchestra, &root);
     }

@@ -15,8 +15,7 @@ fn context(node: &Process, place: &Place) -> Value {
 #[test]
 fn who_has_not_seen_what_binds_it_is_named_until_it_says_that_it_has() {
     let place = Place::new();
-    place.found("solo");
-    let node = place.serve("solo", &[]);
+    let node = place.up();
     for agent in ["ada", "bob"] {
         node.json(&place, &["agent", "enrol", agent]);
     }
