@@ -4,7 +4,7 @@
 //! nothing has changed anywhere. Whoever asks again under the same key writes only what is missing.
 
 use unisono_core::node::{Promise, Work};
-use unisono_model::IdempotencyKey;
+use unisono_model::{Code, IdempotencyKey};
 
 use super::edge::Edge;
 use super::refusal::Refusal;
@@ -57,6 +57,10 @@ pub(super) async fn say_there(
         Err(mut refusal) => {
             let problem = refusal.problem_mut();
             problem.detail = format!("in {there}: {}", problem.detail);
+            if problem.code == Code::AgentUnknown.as_str() {
+                problem.hint =
+                    format!("enrol it there: `unisono agent enrol {agent} --orchestra {there}`");
+            }
             Err(refusal)
         }
     }

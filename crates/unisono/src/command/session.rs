@@ -182,8 +182,10 @@ impl Session {
         done.map_err(|error| {
             let unknown = error.is_code(unisono_model::Code::AgentUnknown)
                 || error.is_code(unisono_model::Code::NotHeld);
+            // Where it is unknown in another orchestra, the node's hint names that one.
+            let across = matches!(&action, ActionBody::Emit(body) if body.to_orchestra.is_some());
             let failure = Failure::from(error);
-            if unknown {
+            if unknown && !across {
                 failure.next(format!("unisono agent enrol {agent}"))
             } else {
                 failure

@@ -36,7 +36,7 @@ fn what_one_orchestra_needs_another_offers() {
     let here = of(&node, &place, "main", &["sense"]);
     assert_eq!(here["signals"][0]["to_orchestra"], "library", "{here}");
 
-    let mark = ["mark", "make", "index", "built", "--as", "bob"];
+    let mark = ["mark", "make", "built", "--as", "bob"];
     let mark = of(&node, &place, "library", &mark)["record"].clone();
     let offer = [
         "emit",
@@ -84,13 +84,13 @@ fn a_token_for_one_orchestra_does_not_reach_into_another() {
         "--key-file",
         "ivy.key",
         "--tier",
-        "executive",
+        "implementation",
     ];
     let id = node.json(&place, &enrol)["agent"].clone();
     let mint = [
         "token",
         "mint",
-        "executive",
+        "implementation",
         "--data",
         "lab",
         "--project",
