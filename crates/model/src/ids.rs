@@ -191,3 +191,20 @@ impl fmt::Debug for ChainId {
         write!(f, "{:?}/{:?}", self.agent, self.log)
     }
 }
+
+impl LogId {
+    /// The first 8 bytes of its digest, as cursors name it.
+    pub fn tag(&self) -> u64 {
+        let digest = Digest::of(
+            "unisono/log-tag/v1",
+            &[
+                &self.node.0,
+                &self.incarnation.started_ms.to_le_bytes(),
+                &self.incarnation.nonce.to_le_bytes(),
+            ],
+        );
+        let mut tag = [0; 8];
+        tag.copy_from_slice(&digest.0[..8]);
+        u64::from_le_bytes(tag)
+    }
+}

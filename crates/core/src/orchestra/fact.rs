@@ -3,8 +3,6 @@
 use serde::{Deserialize, Serialize};
 use unisono_model::{AgentId, LogId, Place, RecordBody};
 
-use crate::replication::LogTag;
-
 /// A record with its place, after carriage.
 #[derive(Clone, Debug)]
 pub struct Fact {
@@ -26,7 +24,7 @@ pub struct Fact {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Carrier {
     /// Its log.
-    pub tag: LogTag,
+    pub tag: u64,
     /// Its number in the log.
     pub bundle: u64,
 }
@@ -35,7 +33,7 @@ impl Fact {
     /// Which bundle carries it.
     pub fn carrier(&self) -> Carrier {
         Carrier {
-            tag: LogTag::of(&self.log),
+            tag: self.log.tag(),
             bundle: self.bundle,
         }
     }

@@ -112,7 +112,7 @@ fn unseen(
         one.by != member.agent && whom.is_none_or(|whom| whom.contains(&member.agent))
     };
     let unseen = due.filter(binds);
-    let unseen = unseen.filter(|one| !seen.covers(one.carrier.tag.0, one.carrier.bundle));
+    let unseen = unseen.filter(|one| !seen.covers(one.carrier.tag, one.carrier.bundle));
     let (mut count, mut critical, mut oldest) = (0_u64, false, None);
     for one in unseen {
         count += 1;

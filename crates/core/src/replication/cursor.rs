@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{Digest, LogId};
+use unisono_model::LogId;
 
 /// The first 8 bytes of a log's digest: enough to tell apart the logs of one orchestra.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -21,17 +21,7 @@ pub const CURSOR_LOGS_MAX: usize = 4096;
 impl LogTag {
     /// The tag of a log.
     pub fn of(log: &LogId) -> Self {
-        let digest = Digest::of(
-            "unisono/log-tag/v1",
-            &[
-                &log.node.0,
-                &log.incarnation.started_ms.to_le_bytes(),
-                &log.incarnation.nonce.to_le_bytes(),
-            ],
-        );
-        let mut tag = [0; 8];
-        tag.copy_from_slice(&digest.0[..8]);
-        Self(u64::from_le_bytes(tag))
+        Self(log.tag())
     }
 }
 

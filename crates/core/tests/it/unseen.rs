@@ -47,7 +47,7 @@ fn seen(facts: &[&Fact]) -> Action {
     let mut logs = std::collections::BTreeMap::new();
     for fact in facts {
         let Carrier { tag, bundle } = fact.carrier();
-        let last = logs.entry(tag.0).or_insert(bundle);
+        let last = logs.entry(tag).or_insert(bundle);
         *last = bundle.max(*last);
     }
     Action::Seen(Seen {
