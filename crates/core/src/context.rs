@@ -98,6 +98,8 @@ impl Context<'_> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use ed25519_dalek::{Signer as _, SigningKey};
 
     use super::*;
@@ -121,6 +123,49 @@ mod tests {
             }
         }
         assert_eq!(practiced.keys.len(), 3, "only keys that signed something");
+    }
+
+    /// The points of small order by their encodings, canonical ones and others: under such a key
+    /// `verify` takes one signature for every message, or for one in two, four or eight.
+    #[test]
+    fn no_encoding_of_a_key_of_small_order_signs_anything() {
+        const EIGHTH: [u8; 32] = *b"\x26\xe8\x95\x8f\xc2\xb2\x27\xb0\x45\xc3\xf4\x89\xf2\xef\x98\xf0\xd5\xdf\xac\x05\xd3\xc6\x33\x39\xb1\x38\x02\x88\x6d\x53\xfc\x05";
+        const OTHER: [u8; 32] = *b"\xc7\x17\x6a\x70\x3d\x4d\xd8\x4f\xba\x3c\x0b\x76\x0d\x10\x67\x0f\x2a\x20\x53\xfa\x2c\x39\xcc\xc6\x4e\xc7\xfd\x77\x92\xac\x03\x7a";
+        let mut one = [0; 32];
+        one[0] = 1;
+        // The prime itself less one, and, beyond what is canonical, the prime and one more.
+        let prime = [0xec, 0xed, 0xee].map(|first| {
+            let mut key = [0xff; 32];
+            (key[0], key[31]) = (first, 0x7f);
+            key
+        });
+        let mut keys = Vec::from([[0; 32], one, EIGHTH, OTHER]);
+        keys.extend(prime);
+        let mut bytes = [0; 64];
+        bytes[0] = 1;
+        let mut practiced = PracticedVerifier::default();
+        for mut key in keys {
+            for sign in [0, 0x80] {
+                key[31] = key[31] & 0x7f | sign;
+                for first in keys_of_small_order_as_r(key) {
+                    bytes[..32].copy_from_slice(&first);
+                    let signature = Signature::from_bytes(bytes);
+                    for message in 0..32 {
+                        let message = Digest([message; 32]);
+                        assert!(!StrictVerifier.verify(&key, &message, &signature));
+                        assert!(!practiced.verify(&key, &message, &signature));
+                    }
+                }
+            }
+        }
+        assert!(practiced.keys.is_empty(), "they take no room either");
+    }
+
+    /// What the first half of a signature may be taken for: the neutral element, and the key.
+    fn keys_of_small_order_as_r(key: [u8; 32]) -> [[u8; 32]; 2] {
+        let mut neutral = [0; 32];
+        neutral[0] = 1;
+        [neutral, key]
     }
 
     #[test]

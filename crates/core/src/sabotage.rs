@@ -8,17 +8,21 @@ macro_rules! switches {
         #[allow(missing_docs, reason = "each name says what is done wrong")]
         pub struct Sabotage {
             $(pub $name: bool,)*
+            /// What the node's clock shows (ms), for the one fault that judges by it: no rule that is
+            /// kept knows of it.
+            pub local_ms: u64,
         }
 
         impl Sabotage {
             /// Every rule holds.
-            pub const NONE: Self = Self { $($name: false,)* };
+            pub const NONE: Self = Self { $($name: false,)* local_ms: 0 };
 
             /// What breaks the rules of both.
             #[must_use]
             pub fn and(self, other: Self) -> Self {
                 Self {
                     $($name: self.$name | other.$name,)*
+                    local_ms: self.local_ms.max(other.local_ms),
                 }
             }
         }
@@ -36,7 +40,9 @@ switches! {
     checkpoint_kept,
     gaps_not_repaired,
     fences_ignored,
+    fences_at_the_edge_alone,
     token_expiry_ignored,
+    token_expiry_by_local_clock,
     paths_by_prefix,
     narrowing_skipped,
     policy_after_apply,
@@ -60,4 +66,15 @@ switches! {
     ghosts_admitted,
     removed_readmitted,
     poison_within_half_a_second,
+}
+
+impl Sabotage {
+    /// The same, at a time of the node's clock (ms).
+    #[must_use]
+    pub fn at(mut self, local_ms: u64) -> Self {
+        if self.token_expiry_by_local_clock {
+            self.local_ms = local_ms;
+        }
+        self
+    }
 }

@@ -4,6 +4,8 @@
 use alloc::string::String;
 use core::fmt;
 
+use crate::Digest;
+
 /// Why something was refused. Whatever was asked did not happen, unless [`Code::Unknown`] says
 /// that nobody can tell.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -16,6 +18,8 @@ pub struct Rejection {
     pub hint: String,
     /// When to ask again (ms), where waiting helps.
     pub retry_after_ms: Option<u64>,
+    /// The record that tells the orchestra of it, where one does: an incident.
+    pub incident: Option<Digest>,
 }
 
 /// What a refusal means for whoever asked; drives HTTP status and exit code.
@@ -207,12 +211,19 @@ impl Rejection {
             detail: detail.into(),
             hint: String::new(),
             retry_after_ms: None,
+            incident: None,
         }
     }
 
     /// The same, with what to do instead.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = hint.into();
+        self
+    }
+
+    /// The same, with the record that tells of it.
+    pub fn told_by(mut self, incident: Digest) -> Self {
+        self.incident = Some(incident);
         self
     }
 

@@ -42,6 +42,10 @@ pub enum FenceTarget {
     Epoch(u32),
 }
 
+/// The tag of a mark that acknowledges the incidents which it names as evidence: whoever made it is
+/// told of them no more.
+pub const INCIDENT_ACKNOWLEDGED: &str = "incident-acknowledged";
+
 /// Something was refused for want of a right (CAPABILITY-4). Written by the node that refused, and
 /// once for many: a flood of the same is a count.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]

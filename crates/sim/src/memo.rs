@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use ed25519_dalek::VerifyingKey;
 use unisono_core::context::{StrictVerifier, Verifier};
 use unisono_model::{Digest, wire::Signature};
 
@@ -10,6 +11,8 @@ use unisono_model::{Digest, wire::Signature};
 #[derive(Clone, Debug, Default)]
 pub struct Memo {
     known: BTreeMap<[u8; 16], bool>,
+    /// A planted fault: nodes are told what `verify` says. The oracles never are.
+    plainly: bool,
     /// How often a verdict had to be computed.
     pub computed: u64,
     /// How often it was known.
@@ -20,6 +23,14 @@ pub struct Memo {
 const TRUSTED_OF: u8 = 16;
 
 impl Memo {
+    /// Remembers nothing yet; nodes are told what `verify` says if that fault is planted.
+    pub fn new(plainly: bool) -> Self {
+        Self {
+            plainly,
+            ..Self::default()
+        }
+    }
+
     fn name(public_key: &[u8; 32], message: &Digest, signature: &Signature) -> [u8; 16] {
         let mut hasher = blake3::Hasher::new();
         hasher
@@ -33,8 +44,13 @@ impl Memo {
     }
 }
 
-impl Verifier for Memo {
-    fn verify(&mut self, public_key: &[u8; 32], message: &Digest, signature: &Signature) -> bool {
+impl Memo {
+    /// The verdict of whoever judges.
+    pub fn strict(&mut self) -> Strict<'_> {
+        Strict(self)
+    }
+
+    fn verdict(&mut self, public_key: &[u8; 32], message: &Digest, signature: &Signature) -> bool {
         let name = Self::name(public_key, message, signature);
         if let Some(verdict) = self.known.get(&name) {
             self.remembered += 1;
@@ -44,6 +60,34 @@ impl Verifier for Memo {
         let verdict = StrictVerifier.verify(public_key, message, signature);
         self.known.insert(name, verdict);
         verdict
+    }
+}
+
+/// Verdicts by the rule, whatever nodes are told.
+#[derive(Debug)]
+pub struct Strict<'a>(&'a mut Memo);
+
+impl Verifier for Strict<'_> {
+    fn verify(&mut self, public_key: &[u8; 32], message: &Digest, signature: &Signature) -> bool {
+        self.0.verdict(public_key, message, signature)
+    }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the planted fault is to do what is forbidden"
+)]
+fn plain(public_key: &[u8; 32], message: &Digest, signature: &Signature) -> bool {
+    use ed25519_dalek::Verifier as _;
+    let signature = ed25519_dalek::Signature::from_bytes(&signature.to_bytes());
+    let key = VerifyingKey::from_bytes(public_key);
+    key.is_ok_and(|key| key.verify(&message.0, &signature).is_ok())
+}
+
+impl Verifier for Memo {
+    fn verify(&mut self, public_key: &[u8; 32], message: &Digest, signature: &Signature) -> bool {
+        let verdict = self.verdict(public_key, message, signature);
+        verdict || (self.plainly && plain(public_key, message, signature))
     }
 
     fn signed(&mut self, public_key: &[u8; 32], message: &Digest, signature: &Signature) {

@@ -230,8 +230,20 @@ impl Planted {
             breaks: &["I7"],
         },
         Self {
+            name: "fences-at-the-edge-alone",
+            breaks: &["I7"],
+        },
+        Self {
             name: "token-expiry-ignored",
             breaks: &["I7"],
+        },
+        Self {
+            name: "token-expiry-by-local-clock",
+            breaks: &["I7"],
+        },
+        Self {
+            name: "plain-verify",
+            breaks: &["I1"],
         },
         Self {
             name: "paths-by-prefix",
@@ -351,7 +363,9 @@ impl Scenario {
             checkpoint_kept: name == "checkpoint-kept",
             gaps_not_repaired: name == "gaps-not-repaired",
             fences_ignored: name == "fences-ignored",
+            fences_at_the_edge_alone: name == "fences-at-the-edge-alone",
             token_expiry_ignored: name == "token-expiry-ignored",
+            token_expiry_by_local_clock: name == "token-expiry-by-local-clock",
             paths_by_prefix: name == "paths-by-prefix",
             narrowing_skipped: name == "narrowing-skipped",
             policy_after_apply: name == "policy-after-apply",
@@ -375,11 +389,18 @@ impl Scenario {
             winner_yields: name == "winner-yields",
             closed_at_hand: name == "closed-at-hand",
             seen_by_arrival: name == "seen-by-arrival",
+            local_ms: 0,
         }
     }
 
-    /// Whether a restart goes on with the log of the life before: the one fault that is the
-    /// driver's, not the node's.
+    /// Whether signatures are checked by `verify`, not by `verify_strict`: a fault of the driver's,
+    /// not of the node's.
+    pub fn verifies_plainly(&self) -> bool {
+        self.sabotage.as_deref() == Some("plain-verify")
+    }
+
+    /// Whether a restart goes on with the log of the life before: a fault of the driver's, not of the
+    /// node's.
     pub fn continues_logs(&self) -> bool {
         self.sabotage.as_deref() == Some("log-continued-after-crash")
     }

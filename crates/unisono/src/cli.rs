@@ -342,8 +342,8 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  unisono voided")]
     Voided,
     /// The latest refusals for want of a right
-    #[command(after_help = "Example:\n  unisono incidents")]
-    Incidents,
+    #[command(after_help = "Example:\n  unisono incidents --follow --as boss")]
+    Incidents(command::incident::IncidentsArgs),
     /// The plan: who may write which files in which phase; set it, show it, check a workspace
     #[command(after_help = "Example:\n  unisono plan set plan.toml --as boss")]
     Plan(command::plan::PlanArgs),

@@ -26,6 +26,8 @@ enum Shape {
     Addresses,
     Urls,
     Region,
+    Webhook,
+    Milliseconds,
 }
 
 /// One setting.
@@ -98,6 +100,18 @@ const KEYS: &[Key] = &[
         about: "the agent that commands act as",
     },
     Key {
+        name: "incident_webhook",
+        shape: Shape::Webhook,
+        default: "",
+        about: "where incidents are posted that no executive acknowledges",
+    },
+    Key {
+        name: "incident_webhook_after_ms",
+        shape: Shape::Milliseconds,
+        default: "30000",
+        about: "how long an executive has for that (ms)",
+    },
+    Key {
         name: "log",
         shape: Shape::Text,
         default: "info",
@@ -158,7 +172,11 @@ impl Config {
                     Shape::Urls | Shape::Addresses => {
                         value.split(',').map(|one| one.trim().to_owned()).collect()
                     }
-                    Shape::Text | Shape::Address | Shape::Region => vec![value],
+                    Shape::Text
+                    | Shape::Address
+                    | Shape::Region
+                    | Shape::Webhook
+                    | Shape::Milliseconds => vec![value],
                 };
                 config.set(key, values, variable);
             }
@@ -322,6 +340,11 @@ fn wrong(shape: Shape, value: &str) -> Option<String> {
         }
         Shape::Urls => !value.is_empty() && !value.starts_with("https://"),
         Shape::Region => value.parse::<unisono_quic::identity::Region>().is_ok(),
+        Shape::Webhook => {
+            let rest = value.strip_prefix("http://").unwrap_or_default();
+            !rest.is_empty() && !rest.starts_with('/') && rest.chars().all(|c| c.is_ascii_graphic())
+        }
+        Shape::Milliseconds => value.parse::<u32>().is_ok(),
     };
     (!good).then(|| format!("{value:?} is not {}", wanted(shape)))
 }
@@ -333,6 +356,8 @@ fn wanted(shape: Shape) -> &'static str {
         Shape::Addresses => "host:port, or a list of these",
         Shape::Urls => "http://host:port, or a list of these",
         Shape::Region => "a region: 1 to 63 of a-z, 0-9 and -",
+        Shape::Webhook => "http://host[:port][/path]",
+        Shape::Milliseconds => "a number of milliseconds, such as \"30000\"",
     }
 }
 

@@ -75,6 +75,9 @@ pub(crate) struct Report {
     /// Who holds the topic, where a claim was refused for that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) held_by: Option<HeldBy>,
+    /// The record by which the orchestra is told of it, where it is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) incident: Option<unisono_model::Digest>,
     /// After how long it may be tried again (ms), where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) retry_after_ms: Option<u64>,
@@ -92,6 +95,7 @@ impl Failure {
             next: Vec::new(),
             changed: Some(false),
             held_by: None,
+            incident: None,
             retry_after_ms: None,
             exit: exit as u8,
         }))
@@ -162,6 +166,7 @@ impl From<ClientError> for Failure {
                 failure.0.next = problem.next;
                 failure.0.changed = problem.changed;
                 failure.0.held_by = problem.held_by;
+                failure.0.incident = problem.incident;
                 failure.0.retry_after_ms = problem.retry_after_ms;
             }
             ClientError::Unreachable(_) => {

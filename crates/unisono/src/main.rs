@@ -26,6 +26,7 @@ mod small_file;
 mod tier;
 mod timing;
 mod tokens;
+mod webhook;
 mod workspace;
 
 use std::process::ExitCode;

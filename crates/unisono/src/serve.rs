@@ -28,6 +28,7 @@ use crate::notify::Supervisor;
 use crate::output::{self, Format};
 use crate::renewal::Renewing;
 use crate::timing::{self, Timing};
+use crate::webhook::{Watch, Webhook};
 use crate::workspace::Workspace;
 
 /// Requests that wait for the loop.
@@ -85,6 +86,7 @@ pub(crate) async fn run(
         address: advertised[0].clone(),
     };
     let identity = identity(config, &membership, &credentials, &own);
+    let own_node = own.node;
     let http = bound.http.to_string();
     let serving = begin(home, bound, &identity, &wishes, own.clone(), membership)?;
     if let Some(name) = &wishes.open {
@@ -97,6 +99,7 @@ pub(crate) async fn run(
     };
     home.write_running(&running)
         .map_err(|error| Failure::system("run.json", &error))?;
+    serving.watch_incidents(config, home, own_node, &identity.name)?;
     let supervisor = Supervisor::from_environment();
     supervisor.ready();
     announce(&identity, &running, home, format, wishes.open.is_some())?;
@@ -113,6 +116,7 @@ pub(crate) async fn run(
 /// A node that is served.
 struct Serving {
     calls: mpsc::Sender<Call>,
+    published: broadcast::Sender<OrchestraId>,
     readiness: watch::Receiver<Readiness>,
     driving: Driving,
     edge: tokio::task::JoinHandle<std::io::Result<()>>,
@@ -158,8 +162,7 @@ fn begin(
     let means = means(home, wishes, own.node, membership.cluster, &timing)?;
     let metrics = Arc::clone(&means.metrics);
     let reach = reach(&transport, &means, orders);
-    let driver = Driver::new(identity.clone(), doors, means)?;
-    let driving = drive(driver, left)?;
+    let driving = drive(Driver::new(identity.clone(), doors, means)?, left)?;
     timing.serve(&transport, endpoint.timing, finish.subscribe(), region);
     let (counted, told) = (transport.clone(), timing.clone());
     let renewing = Renewing::start(&transport, home, &membership, finish.subscribe());
@@ -169,7 +172,7 @@ fn begin(
         name: identity.name.clone(),
         region: identity.region.clone(),
         calls: calls.clone(),
-        published,
+        published: published.clone(),
         readiness: ready.clone(),
         stop: stopping.clone(),
         inspector: Arc::new(workspace(wishes)?),
@@ -184,6 +187,7 @@ fn begin(
     let edge = tokio::spawn(unisono_api::server::serve(listener, router, stopping));
     Ok(Serving {
         calls,
+        published,
         readiness: ready,
         driving,
         edge,
@@ -236,6 +240,34 @@ fn reach(transport: &Transport, means: &Means, orders: mpsc::Sender<Order>) -> R
 }
 
 impl Serving {
+    /// Posts incidents that no executive acknowledges, where the configuration says to whom.
+    fn watch_incidents(
+        &self,
+        config: &Config,
+        home: &Home,
+        node: NodeId,
+        name: &str,
+    ) -> Result<(), Failure> {
+        let Some(url) = config.text("incident_webhook") else {
+            return Ok(());
+        };
+        let after_ms = config.text("incident_webhook_after_ms").unwrap_or_default();
+        let after_ms = after_ms
+            .parse()
+            .map_err(|_| Failure::usage("incident_webhook_after_ms is no number"))?;
+        let watch = Watch {
+            url: url.to_owned(),
+            after: Duration::from_millis(after_ms),
+            calls: self.calls.clone(),
+            node,
+            name: name.to_owned(),
+        };
+        let webhook = Webhook::new(watch, home.directory().join("webhook.json"));
+        let webhook = webhook.map_err(|error| Failure::system("webhook.json", &error))?;
+        tokio::spawn(webhook.run(self.published.subscribe(), self.finish.subscribe()));
+        Ok(())
+    }
+
     /// Streams and connections finish first, since the driver must be there to answer them; then the
     /// driver puts on disk what is worth keeping.
     async fn end(self) -> Result<(), Failure> {

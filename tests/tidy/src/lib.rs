@@ -8,6 +8,7 @@ mod code;
 mod docs;
 mod floors;
 mod shape;
+mod signatures;
 mod tree;
 mod words;
 
@@ -42,6 +43,10 @@ pub const RULES: &[Rule] = &[
     ("names say something", shape::names_say_something),
     ("nothing is left to do", shape::nothing_is_left_to_do),
     ("no file is dead", shape::no_file_is_dead),
+    (
+        "signatures are checked strictly",
+        signatures::signatures_are_checked_strictly,
+    ),
     (
         "no place of work is named",
         words::no_place_of_work_is_named,

@@ -146,6 +146,29 @@ impl Http {
     }
 }
 
+/// Posts JSON once to any program, and says with which status it answered; its words are not read.
+///
+/// # Errors
+/// Why there is no answer. The address is not in it: it may be a secret.
+pub async fn post_json(url: &str, body: Vec<u8>, within: Duration) -> Result<u16, String> {
+    let wanted = Wanted::new(
+        Method::POST,
+        String::new(),
+        Some(("application/json", body.into())),
+        within,
+    );
+    let http = Http::new(None, within).map_err(|error| error.to_string())?;
+    let without = |words: String| match words.strip_prefix(&format!("{url}: ")) {
+        Some(words) => words.to_owned(),
+        None => words,
+    };
+    match tokio::time::timeout(within, http.open(url, &wanted)).await {
+        Ok(Ok(response)) => Ok(response.status().as_u16()),
+        Ok(Err(Failure::NotSent(words) | Failure::Unanswered(words))) => Err(without(words)),
+        Err(_) => Err("no answer in time".to_owned()),
+    }
+}
+
 /// One segment of a path, or one value of a query, percent-encoded (RFC 3986, unreserved only).
 pub(crate) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

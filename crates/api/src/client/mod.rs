@@ -2,6 +2,7 @@
 
 mod actor;
 mod agent;
+mod alerts;
 mod beats;
 pub mod blocking;
 mod calls;
@@ -28,9 +29,11 @@ use unisono_model::Stamp;
 
 pub use actor::Actor;
 pub use agent::SigningAgent;
+pub use alerts::{Alert, Alerts};
 pub use beats::{Beats, CommonTime};
 pub use error::{ClientError, exit_of};
 pub use guard::{FencingGuard, FencingRefusal};
+pub use http::post_json;
 pub use key::AgentKey;
 pub use streams::{Dump, Events, Followed};
 
@@ -367,5 +370,6 @@ pub(crate) fn problem(got: &Got) -> Problem {
         retry_after_ms: None,
         changed: None,
         held_by: None,
+        incident: None,
     })
 }

@@ -98,12 +98,12 @@ impl Client {
         &self,
         node: &str,
         path: String,
-        last_event: Option<&str>,
+        seen: Option<(&'static str, &str)>,
     ) -> Result<Incoming, ClientError> {
         let within = self.inner.config.request_within;
         let mut wanted = Wanted::new(Method::GET, path, None, within);
-        if let Some(id) = last_event {
-            put(&mut wanted.headers, "last-event-id", id);
+        if let Some((header, seen)) = seen {
+            put(&mut wanted.headers, header, seen);
         }
         let opened = tokio::time::timeout(within, self.inner.http.open(node, &wanted)).await;
         let response = match opened {
@@ -207,7 +207,8 @@ impl Events {
             &[]
         };
         let path = with_query(&path_of(&self.orchestra, "events"), query);
-        self.client.stream(&self.node, path, id.as_deref()).await
+        let seen = id.as_deref().map(|id| ("last-event-id", id));
+        self.client.stream(&self.node, path, seen).await
     }
 }
 

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use unisono_model::capability::Tier;
-use unisono_model::{Across, Action, Digest, Enrol, Mark, Presence, Signal};
+use unisono_model::{
+    Across, Action, Digest, Enrol, INCIDENT_ACKNOWLEDGED, Mark, Presence, Signal,
+};
 use utoipa::ToSchema;
 
 use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody};
@@ -189,6 +191,20 @@ pub struct MarkBody {
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub evidence: Vec<Digest>,
+}
+
+impl MarkBody {
+    /// A mark that acknowledges incidents, at most [`unisono_model::limits::TAGS_MAX`] at once:
+    /// whoever makes it is told of them no more.
+    pub fn acknowledging(incidents: &[Digest]) -> Self {
+        Self {
+            about: "incidents".to_owned(),
+            text: "seen".to_owned(),
+            reasoning: String::new(),
+            tags: vec![INCIDENT_ACKNOWLEDGED.to_owned()],
+            evidence: incidents.to_vec(),
+        }
+    }
 }
 
 /// How an agent is.

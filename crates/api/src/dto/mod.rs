@@ -70,8 +70,8 @@ pub use task::{
     FieldHeads, LinkBody, LinkChange, Task, TaskBody, TaskNewBody, TaskPatchBody, Tasks,
 };
 pub use trust::{
-    Chains, CutBody, FenceBody, FenceShown, GuardBody, IncidentShown, IncidentTold, PresentBody,
-    TargetBody, TokenShown, Trust, VoidedShown, parse_token, token_text,
+    Beyond, Chains, CutBody, FenceBody, FenceShown, GuardBody, IncidentShown, IncidentTold,
+    PresentBody, TargetBody, TokenShown, Trust, VoidedShown, parse_token, token_text,
 };
 pub use view::{
     Agent, Agents, Claim, Claims, ConfigValue, ConfigValues, ConfigWriter, Conflict, Hashes,

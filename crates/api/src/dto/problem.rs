@@ -1,6 +1,7 @@
 //! A refusal, as RFC 9457 has it (`application/problem+json`).
 
 use serde::{Deserialize, Serialize};
+use unisono_model::Digest;
 use utoipa::ToSchema;
 
 use super::moment::Moment;
@@ -34,6 +35,10 @@ pub struct Problem {
     /// Who holds the topic, where a claim was refused for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_by: Option<HeldBy>,
+    /// The record by which the orchestra is told of this refusal, where it is told: an incident.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub incident: Option<Digest>,
 }
 
 /// Who holds a topic.

@@ -233,6 +233,17 @@ pub struct IncidentTold {
     /// What was refused.
     #[serde(flatten)]
     pub incident: IncidentShown,
+    /// Who has acknowledged it.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub acknowledged_by: Vec<AgentId>,
+}
+
+/// There were more incidents than are kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Beyond {
+    /// Those up to this moment stand in the log alone.
+    pub beyond: Moment,
 }
 
 impl From<TargetBody> for FenceTarget {
@@ -377,6 +388,7 @@ impl From<IncidentView> for IncidentTold {
             node: view.node,
             name: view.name,
             incident: view.incident.into(),
+            acknowledged_by: view.acknowledged_by,
         }
     }
 }

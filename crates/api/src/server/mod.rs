@@ -2,6 +2,7 @@
 
 mod across;
 mod address;
+mod alerts;
 mod beats;
 mod bind;
 mod body;
@@ -120,6 +121,7 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(writes::seen))
         .routes(routes!(address::read, address::write))
         .routes(routes!(beats::beats))
+        .routes(routes!(alerts::alerts))
         .routes(routes!(streams::events))
         .routes(routes!(streams::dump))
 }

@@ -24,6 +24,7 @@ impl Refusal {
             retry_after_ms: None,
             changed: Some(false),
             held_by: None,
+            incident: None,
         }))
     }
 
@@ -80,6 +81,7 @@ impl From<Rejection> for Refusal {
         refusal.0.hint = rejection.hint;
         refusal.0.next = next(rejection.code);
         refusal.0.retry_after_ms = rejection.retry_after_ms;
+        refusal.0.incident = rejection.incident;
         // Only here may the asked-for thing have happened all the same.
         refusal.0.changed = (rejection.code != Code::Unknown).then_some(false);
         refusal

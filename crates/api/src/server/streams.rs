@@ -200,8 +200,7 @@ struct Follower {
     ready: VecDeque<Event>,
     more: bool,
     ended: bool,
-    published: broadcast::Receiver<OrchestraId>,
-    stop: watch::Receiver<bool>,
+    wakes: Wakes,
     /// What the agent that follows was told stands in its way.
     way: Option<Way>,
     _room: OwnedSemaphorePermit,
@@ -222,8 +221,7 @@ impl Follower {
         let agent = super::reads::asking(&mut terms)?;
         terms.end()?;
         // Subscribed before the first look, so that nothing falls between.
-        let published = edge.handle().published.subscribe();
-        let stop = edge.handle().stop.clone();
+        let wakes = Wakes::new(&edge, orchestra);
         let terms = ReadTerms {
             deadline_ms: WAIT_MS,
             ..ReadTerms::default()
@@ -243,8 +241,7 @@ impl Follower {
             ready: VecDeque::new(),
             more: true,
             ended: false,
-            published,
-            stop,
+            wakes,
             way: agent.map(Way::new),
             _room: room,
         })
@@ -255,12 +252,12 @@ impl Follower {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
-            if self.ended || *self.stop.borrow() {
+            if self.ended || self.wakes.stopping() {
                 return None;
             }
             if !self.more {
-                self.woken().await;
-                if *self.stop.borrow() {
+                self.wakes.woken().await;
+                if self.wakes.stopping() {
                     return None;
                 }
             }
@@ -286,9 +283,33 @@ impl Follower {
             }
         }
     }
+}
 
-    async fn woken(&mut self) {
-        let ours = self.pages.orchestra;
+/// When a stream looks again.
+pub(super) struct Wakes {
+    orchestra: OrchestraId,
+    published: broadcast::Receiver<OrchestraId>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Wakes {
+    /// Counts from here on: what is new from now on wakes.
+    pub(super) fn new(edge: &Edge, orchestra: OrchestraId) -> Self {
+        Self {
+            orchestra,
+            published: edge.handle().published.subscribe(),
+            stop: edge.handle().stop.clone(),
+        }
+    }
+
+    /// Whether the process stops.
+    pub(super) fn stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Waits until something is new, the process stops, or it is time to look all the same.
+    pub(super) async fn woken(&mut self) {
+        let ours = self.orchestra;
         let published = async {
             loop {
                 match self.published.recv().await {
@@ -334,7 +355,7 @@ fn numbered(mut cursor: Cursor, page: RecordsView) -> VecDeque<Event> {
     events
 }
 
-fn last_words(refusal: &Refusal) -> Event {
+pub(super) fn last_words(refusal: &Refusal) -> Event {
     let data = serde_json::to_string(refusal.problem()).expect("a problem holds texts and numbers");
     Event::default().event("problem").data(data)
 }

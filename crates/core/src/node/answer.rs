@@ -27,7 +27,11 @@ impl Node {
         );
         let present = matches!(
             ask.question,
-            Question::Session(_) | Question::Chains(_) | Question::Ends(_) | Question::GoingBack(_)
+            Question::Session(_)
+                | Question::Chains(_)
+                | Question::Ends(_)
+                | Question::GoingBack(_)
+                | Question::Alerts { .. }
         );
         if ask.as_of.is_some() && (anywhere || living || present) {
             return Self::reject(Some(ask.ticket), only_now(), out);
@@ -146,6 +150,7 @@ impl Node {
             })?),
             Question::Marks { limit } => View::Marks(reading.marks(*limit)),
             Question::Trust => View::Trust(reading.trust()),
+            Question::Alerts { agent } => self.alerts(reading, agent.as_deref())?,
             Question::Ends(node) => View::Ends(self.ends_of(node)),
             Question::Chains(target) => {
                 View::Chains(reading.folds.trust.chains_under(target, reading.at))

@@ -73,6 +73,7 @@ impl Node {
             self.send(node, Class::Push, &frame, out);
         }
         for placement in batch.made {
+            self.incident_written(&placement, out);
             self.made(context, placement);
         }
         if !batch.mended.is_empty() {

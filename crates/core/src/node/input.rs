@@ -290,6 +290,12 @@ pub enum Question {
     Approvals(unisono_model::Reviewed),
     /// Tokens, fences, void records, refusals.
     Trust,
+    /// Refusals that an executive has not acknowledged; refused to whoever is none. Without a name,
+    /// those that no executive has.
+    Alerts {
+        /// The executive's name or key.
+        agent: Option<String>,
+    },
     /// The chains that a fence of this target would concern, and how far each has come.
     Chains(unisono_model::FenceTarget),
     /// Up to where a node's logs are held here, in all orchestras: what its removal would keep.

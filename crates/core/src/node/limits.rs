@@ -106,6 +106,10 @@ pub const INCIDENT_EVERY_MS: u64 = 10_000;
 /// Most kinds of refusals that are gathered at once; more of them are counted together, one kind for
 /// each orchestra.
 pub const INCIDENT_KINDS_MAX: usize = 1_024;
+/// How long a refusal waits for its incident to be on disk, so that it can name it (ms).
+pub const INCIDENT_WAIT_MS: u64 = 1_000;
+/// Most refusals that wait for that; more of them name none.
+pub const REFUSED_WAITING_MAX: usize = 1_024;
 /// Most records in one page.
 pub const PAGE_RECORDS_MAX: usize = 1_000;
 /// Silence after which a member counts as away for relaying and display (ms).

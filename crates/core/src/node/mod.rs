@@ -6,6 +6,7 @@
 //!          Reply, Publish, Send ◄─ apply: logs, folds, documents ◄─ Persisted
 //! ```
 
+mod alerts;
 mod answer;
 mod apply;
 mod batch;
@@ -172,6 +173,7 @@ pub struct Node {
     emitted: BTreeMap<(OrchestraId, AgentId), (u64, u64)>,
     token_minutes: rights::TokenMinutes,
     incidents: rights::Incidents,
+    refusals: alerts::Refusals,
     /// The disk is full until this is tried again (ms).
     disk_retry_ms: Option<u64>,
     /// The node must be made anew: nothing more is done.
@@ -273,7 +275,7 @@ impl Node {
             cluster: self.config.cluster,
             root: self.config.root,
             lease_ms_max: self.config.lease_ms_max,
-            sabotage: self.config.sabotage,
+            sabotage: self.config.sabotage.at(self.clock.now(0).as_ms()),
         }
     }
 

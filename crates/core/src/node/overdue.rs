@@ -61,6 +61,7 @@ impl Node {
             Self::reject(Some(ticket), under_way(), out);
         }
         self.leave_holes(context, out);
+        self.answer_refused(|refused| refused.due_ms <= now_ms, None, out);
         for ticket in self.jobs.give_up(now_ms) {
             Self::reject(Some(ticket), still_reading(), out);
         }
@@ -78,6 +79,7 @@ impl Node {
         });
         made.chain(living.filter_map(Asker::due_ms))
             .chain(self.jobs.overdue_ms())
+            .chain(self.refusals.waiting.iter().map(|refused| refused.due_ms))
             .min()
     }
 }

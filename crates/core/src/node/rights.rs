@@ -27,13 +27,18 @@ fn shortened(detail: &str) -> String {
 }
 
 /// What was refused lately, and how often since it was told last.
-pub(super) type Incidents = BTreeMap<(OrchestraId, AgentId, Code), Repeated>;
+pub(super) type Incidents = BTreeMap<Kind, Repeated>;
+
+/// Refusals that are told together: of one agent, by one rule.
+pub(super) type Kind = (OrchestraId, AgentId, Code);
 
 /// One kind of refusal, gathered.
 #[derive(Debug)]
 pub(super) struct Repeated {
     told_ms: u64,
     untold: Option<Incident>,
+    /// The record that told of it last; none before the first is on disk.
+    pub(super) record: Option<Digest>,
 }
 
 /// Actions under one token in the current minute.
@@ -153,7 +158,8 @@ impl Node {
                 ..body.clone()
             },
         };
-        let rules = self.fold_rules();
+        let mut rules = self.fold_rules();
+        rules.sabotage.fences_at_the_edge_alone = false;
         match self.spaces.get(&orchestra) {
             Some(space) => space.folds.trust.judge(orchestra, &fact, &rules),
             // Nothing was ever said there.
@@ -235,10 +241,12 @@ impl Node {
                 times: 1,
             };
         }
+        self.refusals.noted = Some(key);
         let Some(known) = self.incidents.get_mut(&key) else {
             let repeated = Repeated {
                 told_ms: now_ms,
                 untold: None,
+                record: None,
             };
             self.incidents.insert(key, repeated);
             self.tell_incident(context, orchestra, incident);

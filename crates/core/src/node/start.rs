@@ -81,6 +81,7 @@ impl Node {
             emitted: BTreeMap::new(),
             token_minutes: BTreeMap::new(),
             incidents: BTreeMap::new(),
+            refusals: super::alerts::Refusals::default(),
             disk_retry_ms: None,
             stopped: false,
             next_join_ms: 0,

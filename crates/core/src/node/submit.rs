@@ -99,7 +99,7 @@ impl Node {
             }
             Ok(Some(Verdict::Later)) => self.deferred.push_back((submit, deadline_ms)),
             Ok(None) => {}
-            Err(rejection) => Self::reject(Some(ticket), rejection, out),
+            Err(rejection) => self.refuse(context, ticket, deadline_ms, rejection, out),
         }
     }
 
@@ -127,6 +127,7 @@ impl Node {
         deadline_ms: u64,
         out: &mut Vec<Output>,
     ) -> Result<Option<Verdict>, Rejection> {
+        self.refusals.noted = None;
         self.may_write(context)?;
         if let Work::Open { name } = &submit.work {
             return self.open(context, submit, name, deadline_ms, out);

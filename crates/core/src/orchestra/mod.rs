@@ -152,6 +152,11 @@ impl Folds {
         }
     }
 
+    /// The orchestra.
+    pub fn id(&self) -> OrchestraId {
+        self.id
+    }
+
     /// Empty folds that already know what these have come to know and verdicts rest on: for folding
     /// the logs again.
     pub fn again(&self) -> Self {

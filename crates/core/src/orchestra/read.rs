@@ -108,6 +108,7 @@ impl Reading<'_> {
         let fences = trust.laws().fences();
         let voided = trust.voided(self.at);
         let incidents = trust.incidents(self.at);
+        let mut heeded = trust.heeds().by(self.at);
         TrustView {
             guarded_from: trust.laws().guarded_from().filter(|from| *from <= seen),
             tokens: self.tokens(),
@@ -137,6 +138,10 @@ impl Reading<'_> {
                     node,
                     name: name(&incident.agent),
                     incident: incident.clone(),
+                    acknowledged_by: {
+                        let by = heeded.remove(&place.record).unwrap_or_default();
+                        by.into_iter().collect()
+                    },
                 })
                 .collect(),
         }
@@ -397,6 +402,10 @@ impl Reading<'_> {
         hash.add(&self.folds.agents.marks_count(self.at));
         for (agent, state) in self.folds.agents.all(self.at) {
             hash.add(&(agent, state.seen));
+        }
+        let heeded = self.folds.trust.heeds().by(self.at);
+        for (place, ..) in self.folds.trust.incidents(self.at) {
+            hash.add(&(place, heeded.get(&place.record)));
         }
         hash.add(&self.plan());
         for path in self.folds.files.paths_after(None) {

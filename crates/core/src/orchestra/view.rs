@@ -62,6 +62,8 @@ pub enum View {
     Marks(Vec<MarkView>),
     /// To `Trust`.
     Trust(TrustView),
+    /// To `Alerts`.
+    Alerts(AlertsView),
     /// To `Chains`.
     Chains(Vec<ChainCut>),
     /// To `Ends`.
@@ -550,4 +552,16 @@ pub struct IncidentView {
     pub name: String,
     /// What was refused.
     pub incident: Incident,
+    /// Who has acknowledged it.
+    pub acknowledged_by: Vec<AgentId>,
+}
+
+/// Refusals that somebody is to be told of.
+#[derive(Clone, Debug)]
+pub struct AlertsView {
+    /// Those that are not acknowledged, oldest first.
+    pub incidents: Vec<IncidentView>,
+    /// Up to when incidents stand in the log alone, if there are such and the oldest that is kept is
+    /// not acknowledged either: of these nobody is told.
+    pub beyond: Option<Stamp>,
 }

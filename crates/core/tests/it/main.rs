@@ -2,6 +2,7 @@
 
 mod abuse;
 mod across;
+mod alerts;
 mod backdating;
 mod bounds;
 mod capability;

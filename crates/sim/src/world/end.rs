@@ -452,7 +452,7 @@ impl World {
                     continue;
                 }
                 let proofs = self.hosts[host].store.proofs(place);
-                let proven = oracle::proven(&proofs, &mut self.memo);
+                let proven = oracle::proven(&proofs, &mut self.memo.strict());
                 if let Some(log) = reading.split.iter().find(|log| !proven.contains_key(log)) {
                     let why = format!("{log:?} forked, and machine {host} has no proof of it");
                     self.checks.violated(self.now, "I3", why);
@@ -469,7 +469,7 @@ impl World {
             root: self.common.root,
             expelled: oracle::Expelled::new(),
         };
-        let all = oracle::read(disks, proofs, &ground, &mut self.memo);
+        let all = oracle::read(disks, proofs, &ground, &mut self.memo.strict());
         oracle::expelled(&all.facts, self.common.root)
     }
 
@@ -503,7 +503,12 @@ impl World {
                 oracle::expelled(&home.facts, self.common.root)
             },
         };
-        let reading = Rc::new(oracle::read(&disks, &proofs, &ground, &mut self.memo));
+        let reading = Rc::new(oracle::read(
+            &disks,
+            &proofs,
+            &ground,
+            &mut self.memo.strict(),
+        ));
         self.readings.insert(place, (self.now, reading.clone()));
         reading
     }

@@ -59,7 +59,10 @@ impl World {
             Fault::Remove { host, by } => self.remove(host, by),
             Fault::Twin => self.clone_liar(),
             Fault::Garbage => self.send_garbage(),
-            Fault::Backdate => self.backdate(),
+            Fault::Backdate => {
+                self.backdate();
+                self.sign_nothing();
+            }
             Fault::Ghost => self.send_ghost(),
             Fault::Flood => self.send_flood(),
         }

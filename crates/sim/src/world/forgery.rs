@@ -1,7 +1,7 @@
-//! Forgeries of the lying node that need its key.
+//! Forgeries: those of the lying node that need its key, and one of anybody's that needs none.
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use unisono_core::node::Class;
+use unisono_core::node::{Class, Input, Promise, Submit, Ticket, Work};
 use unisono_core::replication::Frame;
 use unisono_model::wire::{Blob, Signature, encode};
 use unisono_model::{
@@ -9,10 +9,43 @@ use unisono_model::{
     RECORD_VERSION, RecordBody, RecordPlace, SignedBundle, SignedRecord, Stamp,
 };
 
-use super::{SECOND, World};
+use super::{MS, SECOND, World};
+use crate::clock::EPOCH_NS;
 use crate::host::secret;
 
+/// The request with which somebody tries a signature that fits everything. No agent waits for its
+/// answer.
+pub(super) const FORGED: Ticket = Ticket(u64::MAX);
+
 impl World {
+    /// Somebody enrols a key of small order at an honest node: with the neutral element as key, the
+    /// all-but-empty signature fits every message, if it is not looked at strictly.
+    pub(super) fn sign_nothing(&mut self) {
+        let honest = (0..self.scenario.nodes).find(|host| {
+            let machine = &self.hosts[*host];
+            !self.lies(*host) && machine.is_awake() && !machine.paused
+        });
+        let Some(host) = honest else { return };
+        let (mut neutral, mut signature) = ([0; 32], [0; 64]);
+        (neutral[0], signature[0]) = (1, 1);
+        let record = SignedRecord {
+            agent: AgentId(neutral),
+            log: self.hosts[host].log(),
+            seq: 1,
+            prev: Digest::default(),
+            body: Blob(encode(&enrolling("nobody", EPOCH_NS / MS))),
+            signature: Signature::from_bytes(signature),
+        };
+        let submit = Submit {
+            ticket: FORGED,
+            orchestra: self.workplace,
+            work: Work::Record(encode(&record)),
+            promise: Promise::default(),
+        };
+        self.counters.add("signature of small order sent");
+        self.feed(host, Input::Submit(submit));
+    }
+
     /// The liar continues its log with a record that is stamped below the head it has shown. Its
     /// node knows nothing of this, so the honest next bundle comes as well.
     pub(super) fn backdate(&mut self) {
@@ -76,22 +109,7 @@ impl World {
 
 /// The enrolment of an agent that nobody knows.
 fn ghostly(key: &SigningKey, agent: AgentId, head: &BundleHeader) -> SignedRecord {
-    let enrol = Enrol {
-        name: "ghost".into(),
-        role: "liar".into(),
-        kind: AgentKind::Ai,
-        tier: None,
-    };
-    let body = RecordBody {
-        version: RECORD_VERSION,
-        held: Held::Agent,
-        agent_ms: head.stamp.as_ms(),
-        iteration: 1,
-        key: None,
-        predecessors: Vec::new(),
-        token: None,
-        action: Action::Enrol(enrol),
-    };
+    let body = enrolling("ghost", head.stamp.as_ms());
     let log = head.log;
     let place = RecordPlace {
         cluster: head.cluster,
@@ -101,4 +119,23 @@ fn ghostly(key: &SigningKey, agent: AgentId, head: &BundleHeader) -> SignedRecor
         prev: Digest::default(),
     };
     SignedRecord::sign(key, &place, &body)
+}
+
+fn enrolling(name: &str, agent_ms: u64) -> RecordBody {
+    let enrol = Enrol {
+        name: name.into(),
+        role: "liar".into(),
+        kind: AgentKind::Ai,
+        tier: None,
+    };
+    RecordBody {
+        version: RECORD_VERSION,
+        held: Held::Agent,
+        agent_ms,
+        iteration: 1,
+        key: None,
+        predecessors: Vec::new(),
+        token: None,
+        action: Action::Enrol(enrol),
+    }
 }

@@ -189,7 +189,7 @@ impl World {
             talks: Vec::new(),
             queue: BTreeMap::new(),
             next_event: 0,
-            memo: Memo::default(),
+            memo: Memo::new(scenario.verifies_plainly()),
             chance: Chance::new(seed, "world", 0),
             outputs: Vec::new(),
             backlog: BTreeMap::new(),

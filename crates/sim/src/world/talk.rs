@@ -174,6 +174,10 @@ impl World {
         let now = self.now;
         let word = result.as_ref().map_or_else(|no| no.code.as_str(), |_| "ok");
         self.trace.event(now, "reply", host, word.as_bytes());
+        if ticket == super::forgery::FORGED {
+            self.counters.add("signature of small order answered");
+            return;
+        }
         let waiting = match self.checks.progress.close(ticket) {
             Ok(waiting) => waiting,
             Err(why) => return self.checks.violated(now, "I12", why),

@@ -33,7 +33,8 @@ macro_rules! planted {
                 let scenario = Scenario { sabotage: Some(name.into()), ..Scenario::default() };
                 let none = Scenario::default();
                 let switched = scenario.switches() != none.switches();
-                assert!(switched || scenario.continues_logs(), "{name} changes nothing");
+                let driven = scenario.continues_logs() || scenario.verifies_plainly();
+                assert!(switched || driven, "{name} changes nothing");
             }
         }
     };
@@ -51,7 +52,10 @@ planted! {
     planted_checkpoint_kept "checkpoint-kept",
     planted_gaps_not_repaired "gaps-not-repaired",
     planted_fences_ignored "fences-ignored",
+    planted_fences_at_the_edge_alone "fences-at-the-edge-alone",
     planted_token_expiry_ignored "token-expiry-ignored",
+    planted_token_expiry_by_local_clock "token-expiry-by-local-clock",
+    planted_plain_verify "plain-verify",
     planted_paths_by_prefix "paths-by-prefix",
     planted_narrowing_skipped "narrowing-skipped",
     planted_policy_after_apply "policy-after-apply",

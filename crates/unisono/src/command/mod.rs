@@ -17,6 +17,7 @@ pub(crate) mod explain;
 pub(crate) mod file;
 mod fire;
 pub(crate) mod history;
+pub(crate) mod incident;
 pub(crate) mod layout;
 pub(crate) mod leave;
 pub(crate) mod lesson;
@@ -178,7 +179,7 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         Command::Trust => trust::trust(&session).await,
         Command::Explain(args) => explain::explain(args, &session).await,
         Command::Voided => trust::voided(&session).await,
-        Command::Incidents => trust::incidents(&session).await,
+        Command::Incidents(args) => incident::incidents(args, &session).await,
         Command::Plan(args) => plan::run(args, &session).await,
         Command::Write(args) => file::write(args, &session).await,
         Command::Files(args) => file::files(args, &session).await,

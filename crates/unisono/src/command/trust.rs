@@ -132,22 +132,6 @@ pub(crate) async fn voided(session: &Session) -> Result<(), Failure> {
         .await
 }
 
-/// What was refused.
-pub(crate) async fn incidents(session: &Session) -> Result<(), Failure> {
-    let columns = &[
-        ("WHEN", "stamp.time"),
-        ("AGENT", "name"),
-        ("DEED", "deed"),
-        ("RULE", "rule"),
-        ("TIMES", "times"),
-        ("WHY", "detail"),
-    ];
-    let list = "incidents";
-    session
-        .show_read("trust", &[], Some(Table { list, columns }))
-        .await
-}
-
 /// The tiers.
 pub(crate) fn tiers(args: &TierArgs, global: &Global) -> Result<(), Failure> {
     match &args.command {

@@ -205,5 +205,6 @@ fn impatient(last: &str) -> Problem {
         retry_after_ms: None,
         changed: None,
         held_by: None,
+        incident: None,
     }
 }

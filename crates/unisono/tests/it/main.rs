@@ -6,6 +6,7 @@
 
 mod across;
 mod address;
+mod alerts;
 mod audit;
 mod clock;
 mod cluster;

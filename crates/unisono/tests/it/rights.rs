@@ -7,14 +7,14 @@ use crate::cluster::{agree, three};
 use crate::process::{Place, Process, until};
 
 /// An agent that signs for itself.
-struct Agent<'a> {
+pub(crate) struct Agent<'a> {
     place: &'a Place,
     name: &'static str,
     token: Option<String>,
 }
 
 impl<'a> Agent<'a> {
-    fn new(place: &'a Place, name: &'static str) -> Self {
+    pub(crate) fn new(place: &'a Place, name: &'static str) -> Self {
         Self {
             place,
             name,
@@ -23,7 +23,7 @@ impl<'a> Agent<'a> {
     }
 
     /// Its public key; enrols it.
-    fn enrol(&self, node: &Process, tier: &str) -> String {
+    pub(crate) fn enrol(&self, node: &Process, tier: &str) -> String {
         let key = format!("{}.key", self.name);
         let words = [
             "agent",
@@ -39,7 +39,7 @@ impl<'a> Agent<'a> {
     }
 
     /// Acts under the token from here on.
-    fn under(&mut self, token: &str) {
+    pub(crate) fn under(&mut self, token: &str) {
         let path = format!("{}.token", self.name);
         std::fs::write(self.place.path(&path), token).unwrap();
         self.token = Some(path);
@@ -54,7 +54,7 @@ impl<'a> Agent<'a> {
         all
     }
 
-    fn does(&self, node: &Process, words: &[&str]) -> Value {
+    pub(crate) fn does(&self, node: &Process, words: &[&str]) -> Value {
         let key = format!("{}.key", self.name);
         node.json(self.place, &self.words(words, &key))
     }

@@ -254,7 +254,11 @@ impl Court<'_> {
             roots: self.rules.root.as_slice(),
             // Epochs end by fences here, which say what stays of every chain.
             epoch: 0,
-            at_ms: self.fact.place.stamp.as_ms(),
+            at_ms: if self.rules.sabotage.token_expiry_by_local_clock {
+                self.rules.sabotage.local_ms
+            } else {
+                self.fact.place.stamp.as_ms()
+            },
             enrolled: Some(tier),
         };
         token.stands(&anchor).map_err(|invalid| {
@@ -275,7 +279,9 @@ impl Court<'_> {
     }
 
     fn not_fenced(&self, token: Option<&Verified>, by_root_alone: bool) -> Result<(), Short> {
-        if self.rules.sabotage.fences_ignored || is_immune(self.fact, self.rules) {
+        let sabotage = &self.rules.sabotage;
+        let ignored = sabotage.fences_ignored || sabotage.fences_at_the_edge_alone;
+        if ignored || is_immune(self.fact, self.rules) {
             return Ok(());
         }
         let (chain, seq) = (self.chain(), self.fact.seq);

@@ -29,9 +29,11 @@ use super::FoldRules;
 use super::fact::Fact;
 use crate::capability::Verified;
 
+mod heeds;
 mod judge;
 mod laws;
 
+pub use heeds::{HEEDS_KEPT_MAX, Heeds};
 pub(crate) use judge::is_held_to_token;
 pub use judge::{Awaited, Lesson, Verdict, Void};
 pub use laws::{Binding, Laws};
@@ -66,6 +68,9 @@ pub struct Trust {
     bare: Option<Place>,
     voided: BTreeMap<Place, Voided>,
     incidents: BTreeMap<Place, (NodeId, Incident)>,
+    /// The highest incident that is not kept any more.
+    incidents_from: Option<Place>,
+    heeds: Heeds,
     /// Where each token was first laid before the orchestra.
     laid: BTreeMap<Digest, Place>,
 }
@@ -180,8 +185,10 @@ impl Trust {
         }
         if let Action::Incident(incident) = &fact.body.action {
             let known = (fact.log.node, incident.clone());
-            keep_latest(&mut self.incidents, fact.place, known, INCIDENTS_KEPT_MAX);
+            let dropped = keep_latest(&mut self.incidents, fact.place, known, INCIDENTS_KEPT_MAX);
+            self.incidents_from = self.incidents_from.max(dropped);
         }
+        self.heeds.insert(fact);
         learned
     }
 
@@ -292,6 +299,16 @@ impl Trust {
         seen.rev().map(|(place, (node, one))| (*place, *node, one))
     }
 
+    /// Up to where incidents stand in the log alone, if there were more than are kept.
+    pub fn incidents_from(&self) -> Option<Place> {
+        self.incidents_from
+    }
+
+    /// Who has acknowledged which incidents.
+    pub fn heeds(&self) -> &Heeds {
+        &self.heeds
+    }
+
     /// Where the chains stand that a fence would concern: what it keeps if nothing that has counted
     /// is to be taken back, as of a stamp.
     pub fn chains_under(&self, target: &FenceTarget, at: Stamp) -> Vec<ChainCut> {
@@ -339,13 +356,21 @@ impl Trust {
             + self.forgotten.len()
             + self.voided.len()
             + self.incidents.len()
+            + self.heeds.weight()
     }
 }
 
-/// Keeps the highest places alone, so that what is kept does not depend on the order of arrival.
-fn keep_latest<T>(kept: &mut BTreeMap<Place, T>, place: Place, value: T, most: usize) {
+/// Keeps the highest places alone, so that what is kept does not depend on the order of arrival. Says which was dropped last.
+fn keep_latest<T>(
+    kept: &mut BTreeMap<Place, T>,
+    place: Place,
+    value: T,
+    most: usize,
+) -> Option<Place> {
     kept.insert(place, value);
+    let mut dropped = None;
     while kept.len() > most {
-        kept.pop_first();
+        dropped = kept.pop_first().map(|(place, _)| place);
     }
+    dropped
 }
