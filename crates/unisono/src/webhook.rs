@@ -216,6 +216,10 @@ impl Webhook {
     /// answer.
     async fn post(&mut self, orchestra: OrchestraId, stamp: Stamp) -> Option<()> {
         let mut pause = PAUSE;
+        // It may have been made since all were looked at.
+        if self.names.get(&orchestra).is_none_or(String::is_empty) {
+            self.look_everywhere().await;
+        }
         for number in 1..=POSTS_MAX {
             let standing = self.look(orchestra).await?;
             let mut standing = standing.into_iter();
