@@ -25,14 +25,7 @@ impl Node {
             ask.question,
             Question::Notes | Question::Note(_) | Question::Config
         );
-        let present = matches!(
-            ask.question,
-            Question::Session(_)
-                | Question::Chains(_)
-                | Question::Ends(_)
-                | Question::GoingBack(_)
-                | Question::Alerts { .. }
-        );
+        let present = is_of_now(&ask.question);
         if ask.as_of.is_some() && (anywhere || living || present) {
             return Self::reject(Some(ask.ticket), only_now(), out);
         }
@@ -244,6 +237,18 @@ impl Node {
             })
             .collect()
     }
+}
+
+/// Whether a question is about where things have come to.
+fn is_of_now(question: &Question) -> bool {
+    matches!(
+        question,
+        Question::Session(_)
+            | Question::Chains(_)
+            | Question::Ends(_)
+            | Question::GoingBack(_)
+            | Question::Alerts { .. }
+    )
 }
 
 /// An answer that bore the time asked for and what is there today would be a lie.

@@ -105,9 +105,14 @@ impl Node {
             started.remember_grants(orchestra);
         }
         started.note_segments(&storage.damage());
-        started.counters = Counters::default();
-        started.published.clear();
+        started.forget_the_start();
         started
+    }
+
+    /// What was read from disk is no news, and is not counted.
+    fn forget_the_start(&mut self) {
+        self.counters = Counters::default();
+        self.published.clear();
     }
 
     fn recover(
