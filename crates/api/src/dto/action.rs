@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use unisono_model::capability::Tier;
-use unisono_model::{
-    Across, Action, Digest, Enrol, INCIDENT_ACKNOWLEDGED, Mark, Presence, Signal,
-};
+use unisono_model::{Across, Action, Digest, Enrol, INCIDENT_ACKNOWLEDGED, Mark, Presence, Signal};
 use utoipa::ToSchema;
 
 use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody};

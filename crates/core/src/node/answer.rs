@@ -138,9 +138,7 @@ impl Node {
                 after,
                 limit,
             } => View::Tasks(reading.tasks(*status, after.as_deref(), most(*limit))),
-            Question::Task(name) => View::Task(reading.task(name).ok_or_else(|| {
-                Rejection::new(Code::TaskUnknown, format!("there is no task {name}"))
-            })?),
+            Question::Task(name) => View::Task(reading.task(name).ok_or_else(|| no_task(name))?),
             Question::Marks { limit } => View::Marks(reading.marks(*limit)),
             Question::Trust => View::Trust(reading.trust()),
             Question::Alerts { agent } => self.alerts(reading, agent.as_deref())?,
@@ -264,4 +262,8 @@ fn only_now() -> Rejection {
 pub(super) fn unknown_orchestra() -> Rejection {
     Rejection::new(Code::OrchestraUnknown, "no orchestra of this name here")
         .hint("look at `unisono status` for those that there are")
+}
+
+fn no_task(name: &str) -> Rejection {
+    Rejection::new(Code::TaskUnknown, format!("there is no task {name}"))
 }

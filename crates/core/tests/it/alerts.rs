@@ -128,7 +128,10 @@ fn an_executive_is_told_until_it_has_acknowledged_and_nobody_else_is() {
         refused.incident.expect("an incident")
     };
     let all = [refused(&mut world, "ivy"), refused(&mut world, "chief")];
-    assert_eq!(records(&alerts(&mut world, Some("boss")).unwrap()), all);
+    assert_eq!(
+        records(&alerts(&mut world, Some("boss")).expect("an executive may look")),
+        all
+    );
     for nobody in ["ivy", "nobody"] {
         let refused = alerts(&mut world, Some(nobody)).expect_err("no executive");
         assert_eq!(refused.code, Code::NotAllowed);
@@ -137,21 +140,30 @@ fn an_executive_is_told_until_it_has_acknowledged_and_nobody_else_is() {
     world
         .act(0, "ivy", acknowledging(&all))
         .expect("a mark like any other");
-    assert_eq!(records(&alerts(&mut world, None).unwrap()), all);
+    assert_eq!(
+        records(&alerts(&mut world, None).expect("an executive may look")),
+        all
+    );
     world
         .act(0, "boss", acknowledging(&all[..1]))
         .expect("acknowledged");
     assert_eq!(
-        records(&alerts(&mut world, Some("boss")).unwrap()),
+        records(&alerts(&mut world, Some("boss")).expect("an executive may look")),
         all[1..]
     );
-    assert_eq!(records(&alerts(&mut world, Some("chief")).unwrap()), all);
-    assert_eq!(records(&alerts(&mut world, None).unwrap()), all[1..]);
+    assert_eq!(
+        records(&alerts(&mut world, Some("chief")).expect("an executive may look")),
+        all
+    );
+    assert_eq!(
+        records(&alerts(&mut world, None).expect("an executive may look")),
+        all[1..]
+    );
     world.save(0);
     world.restart(0);
     world.run_ms(1_000);
     assert_eq!(
-        records(&alerts(&mut world, Some("boss")).unwrap()),
+        records(&alerts(&mut world, Some("boss")).expect("an executive may look")),
         all[1..]
     );
 }

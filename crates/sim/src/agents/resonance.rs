@@ -86,6 +86,7 @@ impl Agent {
             8 if self.whim(8).is_multiple_of(4) => Some(Wish::Act(Action::Settings(vec![
                 (Setting::NeedPatienceMs, self.whim(9) % 20_000),
                 (Setting::CollisionPermille, self.whim(10) % 700),
+                (Setting::ContextStaleMs, self.whim(18) % 30_000),
             ]))),
             // 4 is refused: nobody knows such a strategy.
             9 if self.whim(11).is_multiple_of(2) => {

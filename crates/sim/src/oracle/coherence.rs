@@ -6,12 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use unisono_core::orchestra::coherence::{DriftKind, Severity, TermKind};
 use unisono_core::orchestra::interference::view::InterferenceKind;
 use unisono_model::{
-    Action, AgentId, AgentKind, Place, Setting, SignalKind, Stamp, Status, Urgency,
+    Action, AgentId, AgentKind, Importance, LogId, Place, Seen, Setting, SignalKind, Stamp, Status,
+    Urgency,
 };
 
 use super::claims::Held;
 use super::course::{began, iteration};
 use super::interference::{Told, setting};
+use super::lessons::Lessons;
 use super::logs::Fact;
 use super::tasks::Task;
 
@@ -36,6 +38,21 @@ struct Member {
     iteration: u32,
     last: Place,
     holds: bool,
+    /// Its latest record says what it says in another orchestra, too.
+    visits: bool,
+    /// What it said last that it has seen.
+    seen: Option<Seen>,
+}
+
+/// Something that binds agents.
+struct Binding {
+    place: Place,
+    log: LogId,
+    bundle: u64,
+    by: AgentId,
+    critical: bool,
+    /// Whom; nobody named: everybody.
+    whom: Option<BTreeSet<AgentId>>,
 }
 
 /// How coherent an orchestra is at a stamp.
@@ -43,6 +60,7 @@ pub fn coherence(
     facts: &[&Fact],
     held: &BTreeMap<String, Held>,
     tasks: &BTreeMap<String, Task>,
+    lessons: &Lessons,
     told: &Told,
     at: Stamp,
 ) -> Coherence {
@@ -51,6 +69,8 @@ pub fn coherence(
     for member in &members {
         alone.extend(apart(facts, member, at));
     }
+    let mut context = split(facts, tasks);
+    context.extend(blind(facts, &members, lessons, told));
     let by = |kind: DriftKind| -> BTreeSet<AgentId> {
         let counted = alone
             .iter()
@@ -60,7 +80,7 @@ pub fn coherence(
     let faults = [
         (TermKind::Iteration, 250, by(DriftKind::IterationMismatch)),
         (TermKind::Phase, 150, by(DriftKind::PhaseMismatch)),
-        (TermKind::Context, 150, split(facts, tasks)),
+        (TermKind::Context, 150, context),
         (TermKind::Fresh, 150, by(DriftKind::StaleAgent)),
         (TermKind::Intent, 100, met(facts, told, false)),
         (TermKind::Unblocked, 200, met(facts, told, true)),
@@ -101,6 +121,8 @@ fn members(facts: &[&Fact], held: &BTreeMap<String, Held>, at: Stamp) -> Vec<Mem
                 iteration: 0,
                 last: fact.place,
                 holds: held.values().any(|one| one.agent == fact.agent),
+                visits: false,
+                seen: None,
             };
             members.insert(fact.agent, member);
         }
@@ -108,14 +130,19 @@ fn members(facts: &[&Fact], held: &BTreeMap<String, Held>, at: Stamp) -> Vec<Mem
     for fact in facts {
         if let Some(member) = members.get_mut(&fact.agent) {
             (member.last, member.iteration) = (fact.place, fact.body.iteration);
-            if let Action::Presence(presence) = &fact.body.action {
-                member.status = presence.status;
+            member.visits = false;
+            match &fact.body.action {
+                Action::Presence(presence) => member.status = presence.status,
+                Action::Across(across) => member.visits = across.incoming,
+                Action::Seen(seen) => member.seen = Some(seen.clone()),
+                _ => {}
             }
         }
     }
     let takes_part = |one: &Member| {
         let heard = one.last.stamp.plus_ms(6 * stale_ms) >= at;
-        !nodes.contains(&one.agent) && one.status != Status::Absent && (one.holds || heard)
+        let here = one.holds || heard && !one.visits;
+        !nodes.contains(&one.agent) && one.status != Status::Absent && here
     };
     members.into_values().filter(takes_part).collect()
 }
@@ -172,17 +199,82 @@ fn split(facts: &[&Fact], tasks: &BTreeMap<String, Task>) -> BTreeSet<AgentId> {
     apart
 }
 
+/// What binds anybody: important decisions, marks that pin, and resolutions of what has not ended.
+fn bindings(facts: &[&Fact], lessons: &Lessons, told: &Told) -> Vec<Binding> {
+    let mut all = Vec::new();
+    for fact in facts {
+        let record = fact.place.record;
+        let resolved = told.values().find(|one| one.resolution == Some(record));
+        let (critical, whom) = match &fact.body.action {
+            Action::Decide(decide)
+                if decide.importance >= Importance::High
+                    && lessons.binding.contains(&fact.place) =>
+            {
+                (decide.importance == Importance::Critical, None)
+            }
+            Action::Mark(mark)
+                if mark
+                    .tags
+                    .iter()
+                    .any(|tag| ["decision", "pinned", "dead-end"].contains(&tag.as_str())) =>
+            {
+                (false, None)
+            }
+            Action::Resolve(_) => match resolved {
+                Some(one) => {
+                    let agents = one.sides.iter().map(|(_, agent)| *agent);
+                    (false, Some(agents.collect()))
+                }
+                None => continue,
+            },
+            _ => continue,
+        };
+        all.push(Binding {
+            place: fact.place,
+            log: fact.log,
+            bundle: fact.bundle,
+            by: fact.agent,
+            critical,
+            whom,
+        });
+    }
+    all
+}
+
+/// Who acted without having said that it has seen what binds it, where that is more than to be known.
+fn blind(facts: &[&Fact], members: &[Member], lessons: &Lessons, told: &Told) -> BTreeSet<AgentId> {
+    let patience_ms = setting(facts, Setting::ContextStaleMs, 600_000);
+    let bindings = bindings(facts, lessons, told);
+    let is_blind = |member: &&Member| {
+        let Some(seen) = &member.seen else {
+            return false;
+        };
+        let acted = member.last.stamp;
+        let named = |one: &Binding| {
+            let whom = one.whom.as_ref();
+            whom.is_none_or(|whom| whom.contains(&member.agent))
+        };
+        let unseen: Vec<&Binding> = bindings
+            .iter()
+            .filter(|one| one.by != member.agent && named(one))
+            .filter(|one| one.place.stamp.plus_ms(patience_ms) < acted)
+            .filter(|one| !seen.covers(one.log.tag(), one.bundle))
+            .collect();
+        unseen.iter().any(|one| {
+            one.critical || one.place.stamp.plus_ms(patience_ms.saturating_mul(6)) < acted
+        })
+    };
+    let blind = members.iter().filter(is_blind);
+    blind.map(|member| member.agent).collect()
+}
+
 /// Who is named by an open collision; or who must yield to an open interference that blocks.
 fn met(facts: &[&Fact], told: &Told, blocking: bool) -> BTreeSet<AgentId> {
     let urgent = |(place, _): &(Place, AgentId)| {
         let mut facts = facts.iter();
         let fact = facts.find(|fact| fact.place == *place);
-        match fact.map(|fact| &fact.body.action) {
-            Some(Action::Signal(signal)) => {
-                signal.kind == SignalKind::Need && signal.urgency == Urgency::Blocking
-            }
-            _ => false,
-        }
+        let signal = fact.and_then(|fact| fact.body.action.signal());
+        signal.is_some_and(|one| one.kind == SignalKind::Need && one.urgency == Urgency::Blocking)
     };
     let mut named = BTreeSet::new();
     for one in told.values().filter(|one| one.resolution.is_none()) {

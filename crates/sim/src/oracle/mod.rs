@@ -130,10 +130,11 @@ pub fn truth(reading: &Reading, removals: &Removals, lease_ms_max: u64, at: Stam
     let claims = claims(&facts, removals, lease_ms_max, at);
     let tasks = tasks(&facts);
     let interferences = interferences(&facts, &claims, at);
+    let lessons = lessons(&facts);
     Truth {
         at,
         iteration: iteration(&facts),
-        coherence: coherence(&facts, &claims, &tasks, &interferences, at),
+        coherence: coherence(&facts, &claims, &tasks, &lessons, &interferences, at),
         interferences,
         claims,
         tasks,
@@ -142,7 +143,7 @@ pub fn truth(reading: &Reading, removals: &Removals, lease_ms_max: u64, at: Stam
         marks: marks(&facts),
         agents: enrols.map(|fact| fact.agent).collect(),
         together: together(&facts, at),
-        lessons: lessons(&facts),
+        lessons,
         lately: lately(&facts),
     }
 }

@@ -317,17 +317,13 @@ impl World {
         self.judge_interferences(host, at, at, &truth.interferences);
         for earlier in earlier {
             self.judge_interferences(host, earlier.at, at, &earlier.interferences);
-            let verdict = match self.apart(host, self.workplace, earlier.at) {
-                Some(apart) => {
-                    self.counters.add("coherence judged");
-                    apart.matches(earlier)
-                }
+            let Some(apart) = self.apart(host, self.workplace, earlier.at) else {
                 // What lies further back is read from the disk, which takes its time.
-                None => {
-                    self.counters.add("coherence of then not judged");
-                    Ok(())
-                }
+                self.counters.add("coherence of then not judged");
+                continue;
             };
+            self.counters.add("coherence judged");
+            let verdict = apart.matches(earlier);
             let verdict = verdict.map_err(|why| format!("machine {host} at {}: {why}", earlier.at));
             self.checks.say(self.now, "I1", verdict);
         }
