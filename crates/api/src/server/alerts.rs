@@ -66,6 +66,10 @@ impl Alerting {
             return Err(Refusal::malformed("`as` says which executive is told"));
         };
         let terms = terms.read()?;
+        if terms.as_of.is_some() {
+            let words = "`as_of`: what is not acknowledged is told as it is now";
+            return Err(Refusal::malformed(words));
+        }
         // Subscribed before the first look, so that nothing falls between.
         let wakes = Wakes::new(&edge, orchestra);
         let mut alerting = Self {

@@ -1,7 +1,7 @@
 //! Members that a root has removed: their logs end, nobody hears them, and the driver is told to turn
 //! them away. For whoever is removed itself, nothing is left to do.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -15,6 +15,7 @@ use super::output::Output;
 use crate::orchestra::expulsions::Expelled;
 use crate::orchestra::members::Members;
 use crate::orchestra::view::EndsView;
+use crate::replication::LogTag;
 
 /// What this node does about members that were removed.
 #[derive(Debug, Default)]
@@ -50,6 +51,21 @@ impl Node {
         for id in ids {
             self.cut_expelled_in(id);
         }
+    }
+
+    /// The logs of removed nodes of which nothing counts in an orchestra. Whoever heard of them before
+    /// names them in cursors, and nobody who did not will ever hold more of them.
+    pub(super) fn ended_unheard(&self, orchestra: &OrchestraId) -> BTreeSet<LogTag> {
+        let Some(members) = self.members() else {
+            return BTreeSet::new();
+        };
+        let expelled = members.expelled().iter();
+        let logs = expelled.flat_map(|(node, expelled)| {
+            let ends = expelled.ends(orchestra);
+            let lives = members.lives(node);
+            lives.filter(move |log| ends.get(&log.incarnation).is_none_or(|end| *end == 0))
+        });
+        logs.map(|log| LogTag::of(&log)).collect()
     }
 
     /// The same in one orchestra, of which nothing was known before.

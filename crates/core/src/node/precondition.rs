@@ -307,11 +307,6 @@ fn task_precondition(change: &unisono_model::TaskChange, exists: bool) -> Result
 
 /// Whether there is something to resolve: an interference that stands and that nobody has resolved.
 fn resolve_precondition(reading: &Reading<'_>, resolve: Resolve) -> Result<Action, Rejection> {
-    if resolve.outcome.trim().is_empty() {
-        let words = "a resolution says what came of it, and this one says nothing; nothing changed";
-        return Err(Rejection::new(Code::Malformed, words)
-            .hint("name the outcome in a sentence: the agents concerned read it"));
-    }
     let Some(one) = reading.interference(&resolve.interference) else {
         return Err(Rejection::new(
             Code::InterferenceUnknown,
@@ -328,6 +323,11 @@ fn resolve_precondition(reading: &Reading<'_>, resolve: Resolve) -> Result<Actio
             format!("{} resolved it already: {}", known.name, known.outcome),
         )
         .hint("the first resolution stands; what it decided can be changed by a claim, a release or a new signal"));
+    }
+    if resolve.outcome.trim().is_empty() {
+        let words = "a resolution says what came of it, and this one says nothing; nothing changed";
+        return Err(Rejection::new(Code::Malformed, words)
+            .hint("name the outcome in a sentence: the agents concerned read it"));
     }
     Ok(Action::Resolve(resolve))
 }

@@ -227,7 +227,17 @@ impl Node {
             return true;
         }
         let space = self.spaces.get(&orchestra);
-        space.is_some_and(|space| !space.in_doubt() && space.logs.cursor().covers(cursor))
+        let Some(space) = space.filter(|space| !space.in_doubt()) else {
+            return false;
+        };
+        let held = space.logs.cursor();
+        if held.covers(cursor) {
+            return true;
+        }
+        let over = self.ended_unheard(&orchestra);
+        let mut named = cursor.0.iter();
+        named
+            .all(|(log, seq)| held.0.get(log).is_some_and(|have| have >= seq) || over.contains(log))
     }
 
     fn may_answer(&self, ask: &Ask) -> bool {

@@ -366,6 +366,17 @@ impl Members {
         })
     }
 
+    /// The lives in which a node was ever admitted.
+    pub fn lives(&self, node: &NodeId) -> impl Iterator<Item = LogId> {
+        let node = *node;
+        let lives = self.admissions.get(&node).into_iter();
+        let lives = lives.flat_map(BTreeMap::keys);
+        lives.map(move |incarnation| LogId {
+            node,
+            incarnation: *incarnation,
+        })
+    }
+
     /// Whether a node was ever admitted, in any life.
     pub fn was_admitted(&self, node: &NodeId) -> bool {
         self.admissions.contains_key(node)

@@ -183,6 +183,38 @@ fn what_is_behind_its_end_is_nothing_and_what_is_below_stays() {
     assert_eq!(hash(&mut world, 0).vector, hash(&mut world, 1).vector);
 }
 
+/// A life of the removed node that the node which removed it had never heard of has no end, and nothing
+/// of it counts. Whoever had heard of it named it in cursors for ever, and was told by every other node
+/// that it is behind (seed 1025).
+#[test]
+fn a_cursor_that_names_what_was_removed_unheard_asks_for_nothing() {
+    let mut world = three();
+    let thief = world.nodes[2].id();
+    world.cut = vec![(0, 2), (0, 1)];
+    world.restart(2);
+    world.run_ms(5_000);
+    world.act(2, "lin", mark("unheard")).expect("made");
+    world.run_ms(2_000);
+    assert_eq!(marks(&mut world, 1).len(), 2, "it heard both lives");
+    let ticket = world.ask(1, Question::State, 1_000);
+    world.run_ms(5);
+    let seen = world.reply(ticket).expect("an answer").expect("a view");
+    let mut root = Operator::new(&mut world, root_key(), 0);
+    root.remove(&mut world, thief).expect("removed");
+    world.run_ms(1_500);
+    world.cut.clear();
+    world.run_ms(20_000);
+    assert_eq!(marks(&mut world, 1), ["known"]);
+    let promise = Promise {
+        min_cursor: Some(seen.cursor),
+        ..Promise::default()
+    };
+    let ticket = world.begin(0, "ada", mark("on and on"), promise);
+    world.run_ms(2_000);
+    let answer = world.reply(ticket).expect("an answer");
+    answer.expect("nothing of what the cursor names is lacking");
+}
+
 #[test]
 fn a_removal_is_remembered_with_a_checkpoint_and_without() {
     let mut world = three();

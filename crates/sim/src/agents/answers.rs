@@ -2,6 +2,7 @@
 
 use unisono_core::node::{Answer, AnswerBody, Recorded, Work};
 use unisono_core::orchestra::view::{ClaimStatus, SessionView, View};
+use unisono_core::replication::Cursor;
 use unisono_model::{Action, Category, Code, Rejection};
 
 use super::{Agent, Chain, Deed, Heard, Holding, Request, Talk, Wish};
@@ -10,6 +11,8 @@ use crate::history::Outcome;
 const MS: u64 = 1_000_000;
 /// After so many tries an agent says that it does not know.
 const TRIES_MAX: u32 = 8;
+/// After it was told so often in a row that a node has not what it has seen, it asks without.
+const BEHIND_MAX: u32 = 64;
 
 impl Agent {
     /// Something came back, or nothing.
@@ -24,6 +27,7 @@ impl Agent {
 
     fn answered(&mut self, now: u64, talk: Talk, answer: Answer) -> Vec<Deed> {
         self.cursor.merge(&answer.cursor);
+        self.behind_in_a_row = 0;
         self.last_as_of = Some(answer.as_of);
         match (talk, answer.body) {
             (Talk::Session, AnswerBody::View(View::Session(session))) => {
@@ -169,6 +173,11 @@ impl Agent {
         if self.errand.as_ref().is_some_and(|errand| errand.lie) && talk == Talk::Errand {
             self.chain = None;
             return self.finish(now, Outcome::Failed, Some(rejection));
+        }
+        self.behind_in_a_row += u32::from(rejection.code == Code::Behind);
+        if self.behind_in_a_row > BEHIND_MAX {
+            // What it has seen is nowhere any more: it asks without, as the refusal says.
+            (self.cursor, self.behind_in_a_row) = (Cursor::default(), 0);
         }
         let opens = self.place.opens.clone();
         match (rejection.code, opens) {

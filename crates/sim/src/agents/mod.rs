@@ -59,6 +59,8 @@ pub struct Agent {
     pub home: usize,
     /// What it has seen.
     pub cursor: Cursor,
+    /// How often in a row a node did not have yet what that names.
+    behind_in_a_row: u32,
     /// Whether it begins nothing new.
     pub retired: bool,
     /// What it must do before anything else.
@@ -223,6 +225,7 @@ impl Agent {
             character,
             home,
             cursor: Cursor::default(),
+            behind_in_a_row: 0,
             retired: false,
             script: Vec::new(),
             rights: None,

@@ -57,6 +57,7 @@ struct Binding {
 
 /// How coherent an orchestra is at a stamp.
 pub fn coherence(
+    made: &[&Fact],
     facts: &[&Fact],
     held: &BTreeMap<String, Held>,
     tasks: &BTreeMap<String, Task>,
@@ -64,7 +65,7 @@ pub fn coherence(
     told: &Told,
     at: Stamp,
 ) -> Coherence {
-    let members = members(facts, held, at);
+    let members = members(made, facts, held, at);
     let mut alone = BTreeSet::new();
     for member in &members {
         alone.extend(apart(facts, member, at));
@@ -103,11 +104,17 @@ pub fn coherence(
     }
 }
 
-fn members(facts: &[&Fact], held: &BTreeMap<String, Held>, at: Stamp) -> Vec<Member> {
+/// Whoever takes part. What a rollback has set aside is a sign of life all the same.
+fn members(
+    made: &[&Fact],
+    facts: &[&Fact],
+    held: &BTreeMap<String, Held>,
+    at: Stamp,
+) -> Vec<Member> {
     let stale_ms = setting(facts, Setting::PresenceStaleMs, 600_000);
     let mut members: BTreeMap<AgentId, Member> = BTreeMap::new();
     let mut nodes = BTreeSet::new();
-    for fact in facts {
+    for fact in made {
         if let Action::Enrol(enrol) = &fact.body.action
             && !members.contains_key(&fact.agent)
         {
@@ -127,7 +134,7 @@ fn members(facts: &[&Fact], held: &BTreeMap<String, Held>, at: Stamp) -> Vec<Mem
             members.insert(fact.agent, member);
         }
     }
-    for fact in facts {
+    for fact in made {
         if let Some(member) = members.get_mut(&fact.agent) {
             (member.last, member.iteration) = (fact.place, fact.body.iteration);
             member.visits = false;

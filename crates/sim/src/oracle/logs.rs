@@ -44,6 +44,8 @@ pub struct Reading {
     /// Topics that records beyond a fork spoke of, and the lowest stamp of those: a fork is a fence,
     /// and what it set aside may have been counted on.
     pub fenced: BTreeMap<String, Stamp>,
+    /// The records beyond a fork or the end of a removed node's log, each with its log.
+    pub beyond: BTreeMap<Place, LogId>,
     /// The lowest stamp of a vote or a farewell beyond a fork: views may have rested on
     /// them.
     pub unseated: Option<Stamp>,
@@ -147,7 +149,9 @@ fn read_log(
             let set_aside = places
                 .range(seq..)
                 .flat_map(|(_, variants)| variants.values());
-            for (action, stamp) in set_aside.flat_map(|entry| actions(entry)) {
+            for (action, place) in set_aside.flat_map(|entry| actions(entry)) {
+                let stamp = place.stamp;
+                reading.beyond.insert(place, log);
                 if let Some(topic) = Claims::topic_of(&action) {
                     reading.set_aside(topic.to_owned(), stamp);
                 } else if matches!(action, Action::VoteView(_) | Action::Leave(_)) {
@@ -175,14 +179,19 @@ fn read_log(
     reading.ends.insert(log, last.0);
 }
 
-/// What a bundle's records do, and when.
-fn actions(entry: &Entry) -> Vec<(Action, Stamp)> {
-    let Ok((_, body)) = SignedBundle::decode(&entry.bytes) else {
+/// What a bundle's records do, and where they stand.
+fn actions(entry: &Entry) -> Vec<(Action, Place)> {
+    let Ok((bundle, body)) = SignedBundle::decode(&entry.bytes) else {
         return Vec::new();
     };
     let actions = body.records.iter().filter_map(|carried| {
+        let agent = *body.agents.get(carried.agent as usize)?;
+        let place = Place {
+            stamp: carried.stamp,
+            record: carried.place(&bundle.header, agent).digest(&carried.body.0),
+        };
         let body = RecordBody::decode(&carried.body.0).ok()?;
-        Some((body.action, carried.stamp))
+        Some((body.action, place))
     });
     actions.collect()
 }

@@ -134,7 +134,15 @@ pub fn truth(reading: &Reading, removals: &Removals, lease_ms_max: u64, at: Stam
     Truth {
         at,
         iteration: iteration(&facts),
-        coherence: coherence(&facts, &claims, &tasks, &lessons, &interferences, at),
+        coherence: coherence(
+            &made(reading, at),
+            &facts,
+            &claims,
+            &tasks,
+            &lessons,
+            &interferences,
+            at,
+        ),
         interferences,
         claims,
         tasks,

@@ -8,7 +8,7 @@ use unisono_core::journal::Entry;
 use unisono_core::node::{Question, Storage};
 use unisono_core::orchestra::claims::Claims;
 use unisono_core::orchestra::view::{InterferenceKind, View};
-use unisono_model::{Action, NodeId, OrchestraId, Stamp};
+use unisono_model::{Action, NodeId, OrchestraId, Place, Stamp};
 
 use super::{MS, SECOND, World};
 use crate::checks::{self, Excuses, Written};
@@ -401,6 +401,8 @@ impl World {
         let mut void: BTreeSet<Stamp> = work.void.iter().map(|place| place.stamp).collect();
         let aside = oracle::ever_set_aside(&oracle::made(work, Stamp::MAX));
         void.extend(aside.iter().map(|place| place.stamp));
+        // An honest node may have told of what a liar's log carries, and so may whoever was removed.
+        void.extend(self.beyond(work).map(|place| place.stamp));
         for (then, host, at) in std::mem::take(&mut self.unknown_to) {
             if void.contains(&at) {
                 self.counters.add("made and taken back");
@@ -409,6 +411,16 @@ impl World {
             let why = format!("machine {host} does not know what its asker made at {at}");
             self.checks.violated(then, "session", why);
         }
+    }
+
+    /// Records of logs of liars, or of who was removed, that a fork or an end took away.
+    fn beyond<'a>(&self, reading: &'a Reading) -> impl Iterator<Item = &'a Place> {
+        let liars = self.liars.iter().map(|liar| self.hosts[*liar].id);
+        let liars: BTreeSet<NodeId> = liars.collect();
+        let of_liars = reading.beyond.iter();
+        of_liars
+            .filter(move |(_, log)| liars.contains(&log.node))
+            .map(|(place, _)| place)
     }
 
     /// What was acknowledged is there, and nothing that nobody asked for.
@@ -423,6 +435,10 @@ impl World {
         self.judge_forks();
         let mut held = home.held.clone();
         held.extend(&work.held);
+        // A request that is repeated at an honest node is answered with the record that a liar carries.
+        for reading in [&home, &work] {
+            held.extend(self.beyond(reading).map(|place| place.record));
+        }
         for host in 0..self.scenario.nodes {
             if self.lies(host) {
                 continue;

@@ -34,7 +34,7 @@ fn every_read_speaks_of_the_moment_or_says_that_it_cannot() {
             .replace("{path}", "self.orchestra.state")
             .replace("{agent}", &"ab".repeat(32));
         let more = match path.rsplit('/').next().unwrap() {
-            "continue" | "flow" => "&as=ada".to_owned(),
+            "continue" | "flow" | "stream" => "&as=ada".to_owned(),
             "fixes" => "&error=not%20found".to_owned(),
             "approvals" => "&task=parse".to_owned(),
             "ends" => format!("&node={}", "ab".repeat(32)),
