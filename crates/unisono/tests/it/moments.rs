@@ -71,6 +71,7 @@ fn every_read_speaks_of_the_moment_or_says_that_it_cannot() {
         "orchestras",
         "rollback",
         "status",
+        "stream",
         "{agent}",
         "{name}",
     ];
