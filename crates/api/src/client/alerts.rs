@@ -1,7 +1,5 @@
 //! Incidents as they come, for executives: each until it is acknowledged, over whichever node answers.
 
-use std::time::Duration;
-
 use hyper::body::Incoming;
 
 use super::calls::{path_of, with_query};
@@ -61,17 +59,10 @@ impl Alerts {
                 Ok(None) => {}
                 Err(error) => {
                     self.lines = None;
-                    self.failures += 1;
-                    let last = error
-                        .problem()
-                        .is_some_and(|problem| !matches!(problem.status, 429 | 500 | 503 | 504));
-                    if last || self.failures >= self.client.attempts_max() {
-                        return Err(error);
-                    }
-                    self.client.avoid(&self.node);
-                    let wait = error.problem().and_then(|problem| problem.retry_after_ms);
-                    let wait = wait.unwrap_or(100 << self.failures.min(6));
-                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                    let client = &self.client;
+                    client
+                        .before_again(&self.node, &mut self.failures, error)
+                        .await?;
                 }
             }
         }

@@ -94,6 +94,30 @@ impl Client {
         })
     }
 
+    /// Waits before a stream that broke is opened again, at another node if there is one.
+    ///
+    /// # Errors
+    /// The refusal, if it would be the same again; or that too often in a row nobody answered.
+    pub(super) async fn before_again(
+        &self,
+        node: &str,
+        failures: &mut u32,
+        error: ClientError,
+    ) -> Result<(), ClientError> {
+        *failures += 1;
+        let is_final = error
+            .problem()
+            .is_some_and(|problem| !matches!(problem.status, 429 | 500 | 503 | 504));
+        if is_final || *failures >= self.attempts_max() {
+            return Err(error);
+        }
+        self.avoid(node);
+        let wait_ms = error.problem().and_then(|problem| problem.retry_after_ms);
+        let wait_ms = wait_ms.unwrap_or(100 << (*failures).min(6));
+        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+        Ok(())
+    }
+
     pub(super) async fn stream(
         &self,
         node: &str,
@@ -144,17 +168,10 @@ impl Events {
                 Ok(None) => {}
                 Err(error) => {
                     self.lines = None;
-                    self.failures += 1;
-                    let final_refusal = error
-                        .problem()
-                        .is_some_and(|problem| !matches!(problem.status, 429 | 500 | 503 | 504));
-                    if final_refusal || self.failures >= self.client.attempts_max() {
-                        return Err(error);
-                    }
-                    self.client.avoid(&self.node);
-                    let wait = error.problem().and_then(|problem| problem.retry_after_ms);
-                    let wait = wait.unwrap_or(100 << self.failures.min(6));
-                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                    let client = &self.client;
+                    client
+                        .before_again(&self.node, &mut self.failures, error)
+                        .await?;
                 }
             }
         }

@@ -2,11 +2,10 @@
 //! connection, until it is.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::convert::Infallible;
 
 use axum::extract::State;
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use axum::response::sse::Event;
 use futures_util::stream;
 use tokio::sync::OwnedSemaphorePermit;
 use unisono_core::node::Question;
@@ -15,10 +14,10 @@ use unisono_model::{Digest, OrchestraId};
 
 use super::edge::{Edge, Told};
 use super::refusal::Refusal;
-use super::streams::{Wakes, last_words};
+use super::streams::{Wakes, as_events, last_words};
 use super::terms::{Names, ReadTerms, Terms};
 use crate::dto::{Beyond, IncidentTold};
-use crate::limits::{HEARTBEAT_EVERY, LOOK_EVERY, WAIT_MS};
+use crate::limits::{LOOK_EVERY, WAIT_MS};
 
 /// Tells an executive of incidents that it has not acknowledged, the oldest first, and of new ones as
 /// they come. What it does not acknowledge is told again when it connects again, at any node. It
@@ -38,12 +37,9 @@ pub(crate) async fn alerts(
     let (alerting, told) = Alerting::start(edge, &o, terms).await?;
     let items = stream::unfold(alerting, |mut alerting| async {
         let event = alerting.next().await?;
-        Some((Ok::<_, Infallible>(event), alerting))
+        Some((event, alerting))
     });
-    let keep_alive = KeepAlive::new().interval(HEARTBEAT_EVERY).text("alive");
-    let mut response = Sse::new(items).keep_alive(keep_alive).into_response();
-    told.mark(&mut response);
-    Ok(response)
+    Ok(as_events(&told, items))
 }
 
 struct Alerting {

@@ -1,12 +1,11 @@
 //! Beats as server-sent events: each is told before it comes, with the time at which it does, so
 //! that no network stands between a beat and who plays it.
 
-use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use axum::response::sse::Event;
 use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use unisono_core::ensemble::TempoMap;
@@ -16,9 +15,10 @@ use unisono_model::{Digest, OrchestraId};
 
 use super::edge::{Edge, Told};
 use super::refusal::Refusal;
+use super::streams::as_events;
 use super::terms::{Names, ReadTerms, Terms};
 use crate::dto;
-use crate::limits::{BEAT_AHEAD_MS, BEAT_AHEAD_MS_MAX, HEARTBEAT_EVERY, TEMPO_LOOK_EVERY, WAIT_MS};
+use crate::limits::{BEAT_AHEAD_MS, BEAT_AHEAD_MS_MAX, TEMPO_LOOK_EVERY, WAIT_MS};
 
 /// The beats of an orchestra from now on, each told `ahead_ms` before it comes. Whoever reads too
 /// slowly misses beats and never gets old ones. When the tempo changes, beats that were told
@@ -36,12 +36,9 @@ pub(crate) async fn beats(
     let (beating, told) = Beating::start(edge, &o, terms).await?;
     let items = stream::unfold(beating, |mut beating| async {
         let event = beating.next().await?;
-        Some((Ok::<_, Infallible>(event), beating))
+        Some((event, beating))
     });
-    let keep_alive = KeepAlive::new().interval(HEARTBEAT_EVERY).text("alive");
-    let mut response = Sse::new(items).keep_alive(keep_alive).into_response();
-    told.mark(&mut response);
-    Ok(response)
+    Ok(as_events(&told, items))
 }
 
 struct Beating {

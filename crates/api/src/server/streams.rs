@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::stream::{self, Stream, StreamExt as _};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 use unisono_core::node::Question;
 use unisono_core::orchestra::view::{RecordView, RecordsView, View};
@@ -43,12 +43,21 @@ pub(crate) async fn events(
     let told = follower.told.clone();
     let items = stream::unfold(follower, |mut follower| async {
         let event = follower.next().await?;
-        Some((Ok::<_, Infallible>(event), follower))
+        Some((event, follower))
     });
+    Ok(as_events(&told, items))
+}
+
+/// Events that go on as server-sent events, with a sign of life between them.
+pub(super) fn as_events(
+    told: &Told,
+    events: impl Stream<Item = Event> + Send + 'static,
+) -> Response {
     let keep_alive = KeepAlive::new().interval(HEARTBEAT_EVERY).text("alive");
-    let mut response = Sse::new(items).keep_alive(keep_alive).into_response();
+    let events = events.map(Ok::<_, Infallible>);
+    let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
     told.mark(&mut response);
-    Ok(response)
+    response
 }
 
 /// Every record after a cursor, one JSON object a line. A dump that breaks off says why in a last

@@ -264,7 +264,9 @@ pub(crate) async fn go_on(args: ContinueArgs, session: &Session) -> Result<(), F
 
 /// Records what an agent has seen.
 pub(crate) async fn seen(args: SeenArgs, session: &Session) -> Result<(), Failure> {
-    let cursor = Cursor::from_text(&args.cursor).ok_or_else(|| {
+    // An empty word is a variable that nobody has set, and would say that nothing was seen.
+    let named = Cursor::from_text(&args.cursor).filter(|cursor| !cursor.0.is_empty());
+    let cursor = named.ok_or_else(|| {
         Failure::usage("CURSOR is none that a node gave out; nothing changed")
             .hint("`unisono continue --as NAME -o json` has one, and --seen says it at once")
     })?;
