@@ -87,6 +87,9 @@ impl Node {
         let now_ms = context.now_ms();
         let header = staged.carried.header();
         let bundle = (header.log, header.seq);
+        if staged.own {
+            self.written = self.written.max(header.stamp);
+        }
         let observed = self.observe(context, staged.orchestra, bundle, header.stamp);
         let now = self.now(context);
         let Some(space) = self.spaces.get_mut(&staged.orchestra) else {

@@ -142,6 +142,9 @@ pub struct Node {
     /// The cluster's own orchestra.
     cluster: OrchestraId,
     clock: StampClock,
+    /// The highest stamp of its own that is on its disk, in any orchestra and from any life: no life
+    /// of this node stamps at or below it any more.
+    written: Stamp,
     spaces: BTreeMap<OrchestraId, Space>,
     /// Own work that has passed its preconditions and waits for the next batch.
     queue: VecDeque<Made>,
@@ -307,8 +310,9 @@ impl Node {
             let head = if let Some(head) = self.expelled_head(&orchestra, &life.node) {
                 head
             } else if life == self.me && left.is_none() {
-                // This node itself cannot stamp below what it has given.
-                self.clock.now(0)
+                // What its clock has given besides is written nowhere, so its next life may begin
+                // below that (seed 329).
+                self.written
             } else {
                 let there = space.heard_of(&life, members);
                 there.min(cluster.heard_of(&life, members))

@@ -60,6 +60,7 @@ impl Node {
             me,
             cluster,
             clock: StampClock::default(),
+            written: Stamp::MIN,
             spaces: BTreeMap::new(),
             queue: VecDeque::new(),
             held_back: 0,
@@ -147,11 +148,9 @@ impl Node {
                 .filter(|stamp| *stamp <= horizon)
                 .max()
                 .unwrap_or(Stamp::MIN);
-            highest = own
-                .map(|(_, state)| state.stamp)
-                .max()
-                .unwrap_or(Stamp::MIN)
-                .max(highest);
+            let own = own.map(|(_, state)| state.stamp).max();
+            self.written = self.written.max(own.unwrap_or(Stamp::MIN));
+            highest = self.written.max(highest);
         }
         self.clock = StampClock::after(self.clock.now(0).max(highest));
         for (log, held) in holdings {

@@ -2,7 +2,7 @@
 //! test: one bad clock that drags all, one bad reading that outlasts its repair, a reader that is
 //! behind.
 
-use unisono_core::node::{Ask, Input, Promise, Question, Ticket};
+use unisono_core::node::{Answer, AnswerBody, Ask, Input, Promise, Question, Ticket};
 use unisono_core::orchestra::view::View;
 use unisono_core::replication::Cursor;
 use unisono_model::{Action, Code, OrchestraId, Stamp};
@@ -158,16 +158,12 @@ fn a_cursor_keeps_what_was_brought_and_names_nothing_far_ahead() {
 fn a_claim_that_was_held_back_is_confirmed_as_soon_as_it_can_be() {
     let mut world = cluster(3);
     world.ahead_ms[2] = 40;
-    let claim = Action::Claim {
-        topic: "door".into(),
-        lease_ms: 60_000,
-    };
     let promise = Promise {
         confirm: true,
         deadline_ms: 5_000,
         ..Promise::default()
     };
-    let ticket = world.begin(2, AGENTS[2], claim, promise);
+    let ticket = world.begin(2, AGENTS[2], claim("door"), promise);
     world.run_ms(300);
     let answer = world.reply(ticket).expect("confirmed within 300 ms");
     answer.expect("it holds the door");
@@ -209,18 +205,65 @@ fn a_cursor_names_nothing_that_no_view_shows() {
     assert!(cursor(&mut world, 0).covers(&answer.cursor));
 }
 
+/// A node called a view final by what its clock had given or seen, which is written nowhere: its
+/// wall clock was set back, it ended, and its next life began above its own last stamp on disk, and
+/// below that moment (simulator, seed 329).
+#[test]
+fn what_is_final_stays_so_over_a_life_whose_clock_was_set_back() {
+    let mut world = Loop::new(2);
+    world.ahead_ms = vec![2_000, 2_020];
+    world.run_ms(5_000);
+    world.open(0);
+    world.run_ms(3_000);
+    enrol(&mut world, 2);
+    let answer = world.act(0, AGENTS[0], claim("door")).expect("recorded");
+    world.run_ms(50);
+    let own = own_stamp(&answer);
+    let later = (0..50).map(|ms| own.plus_ms(ms));
+    let final_up_to = later
+        .filter(|moment| state(&mut world, 0, Some(*moment)).is_final)
+        .max();
+    let final_up_to = final_up_to.expect("the moment of its own claim is final");
+    world.ahead_ms[0] = 0;
+    world.restart(0);
+    let next = (0..30).find_map(|_| {
+        world.run_ms(100);
+        world.act(0, AGENTS[0], claim("window")).ok()
+    });
+    let stamp = own_stamp(&next.expect("written once its time has come"));
+    assert!(stamp > final_up_to, "{stamp:?} under {final_up_to:?}");
+}
+
+fn claim(topic: &str) -> Action {
+    Action::Claim {
+        topic: topic.into(),
+        lease_ms: 60_000,
+    }
+}
+
+fn own_stamp(answer: &Answer) -> Stamp {
+    match &answer.body {
+        AnswerBody::Recorded(recorded) => recorded.place.stamp,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn cursor(world: &mut Loop, index: usize) -> Cursor {
+    state(world, index, None).cursor
+}
+
+fn state(world: &mut Loop, index: usize, as_of: Option<Stamp>) -> Answer {
     let ticket = Ticket(1_000_000 + world.now_ns % 1_000_000_000);
     let ask = Ask {
         ticket,
         orchestra: OrchestraId::of(CLUSTER, "main"),
         question: Question::State,
-        as_of: None,
+        as_of,
         min_cursor: None,
         deadline_ms: 1_000,
     };
     world.feed(index, Input::Ask(ask));
     world.run_ms(2);
     let answer = world.reply(ticket).expect("an answer");
-    answer.expect("a view").cursor
+    answer.expect("a view")
 }
