@@ -192,8 +192,18 @@ impl fmt::Debug for ChainId {
     }
 }
 
+impl NodeId {
+    /// The 24 bits by which cursors name all of a node's logs: whoever has never heard of a log can
+    /// still tell whose it is.
+    pub fn tag(&self) -> u32 {
+        let digest = Digest::of("unisono/node-tag/v1", &[&self.0]);
+        let [a, b, c, ..] = digest.0;
+        u32::from_be_bytes([0, a, b, c])
+    }
+}
+
 impl LogId {
-    /// The first 8 bytes of its digest, as cursors name it.
+    /// How cursors name it: its node's tag, and 40 bits of its own digest.
     pub fn tag(&self) -> u64 {
         let digest = Digest::of(
             "unisono/log-tag/v1",
@@ -203,8 +213,7 @@ impl LogId {
                 &self.incarnation.nonce.to_le_bytes(),
             ],
         );
-        let mut tag = [0; 8];
-        tag.copy_from_slice(&digest.0[..8]);
-        u64::from_le_bytes(tag)
+        let [a, b, c, d, e, ..] = digest.0;
+        u64::from(self.node.tag()) << 40 | u64::from_be_bytes([0, 0, 0, a, b, c, d, e])
     }
 }

@@ -1,7 +1,7 @@
 //! Members that a root has removed: their logs end, nobody hears them, and the driver is told to turn
 //! them away. For whoever is removed itself, nothing is left to do.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -53,19 +53,27 @@ impl Node {
         }
     }
 
-    /// The logs of removed nodes of which nothing counts in an orchestra. Whoever heard of them before
-    /// names them in cursors, and nobody who did not will ever hold more of them.
-    pub(super) fn ended_unheard(&self, orchestra: &OrchestraId) -> BTreeSet<LogTag> {
+    /// Whether a cursor names a log of a removed node of which nothing counts in an orchestra. Whoever
+    /// heard of it before, or still asks that node, names it, and nobody else will ever hold more of
+    /// it; also where only the log itself tells of that life (seed 1919: all were refused everywhere,
+    /// since they had asked a removed node, which had started again).
+    pub(super) fn is_over(&self, orchestra: &OrchestraId, tag: LogTag) -> bool {
         let Some(members) = self.members() else {
-            return BTreeSet::new();
+            return false;
         };
-        let expelled = members.expelled().iter();
-        let logs = expelled.flat_map(|(node, expelled)| {
-            let ends = expelled.ends(orchestra);
-            let lives = members.lives(node);
-            lives.filter(move |log| ends.get(&log.incarnation).is_none_or(|end| *end == 0))
-        });
-        logs.map(|log| LogTag::of(&log)).collect()
+        let mut removed = members.expelled().iter();
+        let counts = |(node, expelled): (&NodeId, &Expelled)| {
+            let ends = expelled.ends(orchestra).into_iter();
+            let mut counted = ends.filter(|(_, end)| *end > 0).map(|(life, _)| LogId {
+                node: *node,
+                incarnation: life,
+            });
+            counted.any(|log| LogTag::of(&log) == tag)
+        };
+        let of_removed = removed.find(|(node, _)| tag.is_of(node));
+        // A member that shares the node's tag by chance loses nothing.
+        let of_member = |node: &NodeId| tag.is_of(node) && !members.expelled().contains_key(node);
+        of_removed.is_some_and(|found| !counts(found)) && !members.nodes().any(of_member)
     }
 
     /// The same in one orchestra, of which nothing was known before.

@@ -58,7 +58,7 @@ use unisono_model::{AgentId, ClusterId, Incarnation, LogId, NodeId, OrchestraId,
 pub use input::{
     Ask, BatchId, DiskFailure, Input, LivingEdit, LoadId, Promise, Question, Submit, Ticket, Work,
 };
-pub use output::{Answer, AnswerBody, Class, Note, Output, Recorded};
+pub use output::{Answer, AnswerBody, Class, EDITS_CUT_OFF, Note, Output, Recorded};
 
 use crate::context::Context;
 use crate::journal::{Damage, Stretch};

@@ -99,6 +99,10 @@ pub enum Output {
     },
 }
 
+/// The reason of a node that begins anew because its life's edits of notes wait for ever for what a
+/// fork, or a removal, took away.
+pub const EDITS_CUT_OFF: &str = "what edits of this life were built upon does not count any more";
+
 /// What a frame is for; classes have separate queues, membership first.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Class {

@@ -10,7 +10,7 @@ use super::documents::Documents;
 use super::input::{Ask, Ticket};
 use super::jobs::Purpose;
 use super::living::{Living, being_built_again};
-use super::output::{AnswerBody, Note, Output};
+use super::output::{AnswerBody, EDITS_CUT_OFF, Note, Output};
 use super::{Node, space};
 use crate::carriage::Carried;
 use crate::context::{Context, Verifier};
@@ -414,8 +414,9 @@ impl Node {
         }
         if stuck && !self.stopped {
             self.stopped = true;
-            let reason = "what edits of this life were built upon does not count any more";
-            out.push(Output::Restart { reason });
+            out.push(Output::Restart {
+                reason: EDITS_CUT_OFF,
+            });
             return;
         }
         self.go_on_after(context, orchestra, out);

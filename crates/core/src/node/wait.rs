@@ -234,10 +234,9 @@ impl Node {
         if held.covers(cursor) {
             return true;
         }
-        let over = self.ended_unheard(&orchestra);
-        let mut named = cursor.0.iter();
-        named
-            .all(|(log, seq)| held.0.get(log).is_some_and(|have| have >= seq) || over.contains(log))
+        cursor.0.iter().all(|(log, seq)| {
+            held.0.get(log).is_some_and(|have| have >= seq) || self.is_over(&orchestra, *log)
+        })
     }
 
     fn may_answer(&self, ask: &Ask) -> bool {

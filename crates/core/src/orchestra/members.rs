@@ -366,15 +366,9 @@ impl Members {
         })
     }
 
-    /// The lives in which a node was ever admitted.
-    pub fn lives(&self, node: &NodeId) -> impl Iterator<Item = LogId> {
-        let node = *node;
-        let lives = self.admissions.get(&node).into_iter();
-        let lives = lives.flat_map(BTreeMap::keys);
-        lives.map(move |incarnation| LogId {
-            node,
-            incarnation: *incarnation,
-        })
+    /// All nodes that were ever admitted.
+    pub fn nodes(&self) -> impl Iterator<Item = &NodeId> {
+        self.admissions.keys()
     }
 
     /// Whether a node was ever admitted, in any life.

@@ -5,9 +5,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::LogId;
+use unisono_model::{LogId, NodeId};
 
-/// The first 8 bytes of a log's digest: enough to tell apart the logs of one orchestra.
+/// Names a log: 24 bits for its node, 40 for its life. Enough to tell apart the logs of one orchestra.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct LogTag(pub u64);
 
@@ -22,6 +22,11 @@ impl LogTag {
     /// The tag of a log.
     pub fn of(log: &LogId) -> Self {
         Self(log.tag())
+    }
+
+    /// Whether it may name a log of a node: a few in ten million of other nodes' logs would, too.
+    pub fn is_of(self, node: &NodeId) -> bool {
+        self.0 >> 40 == u64::from(node.tag())
     }
 }
 

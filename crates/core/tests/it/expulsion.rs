@@ -215,6 +215,33 @@ fn a_cursor_that_names_what_was_removed_unheard_asks_for_nothing() {
     answer.expect("nothing of what the cursor names is lacking");
 }
 
+/// The removed machine ran on, cut off, and started again: its agents had cursors that named a life of
+/// which no log that counts tells, and were refused at every other node (simulator, seed 1919).
+#[test]
+fn a_cursor_from_a_life_that_only_the_removed_node_knows_asks_for_nothing() {
+    let mut world = three();
+    let thief = world.nodes[2].id();
+    world.cut = vec![(0, 2), (1, 2)];
+    let mut root = Operator::new(&mut world, root_key(), 0);
+    root.remove(&mut world, thief).expect("removed");
+    world.restart(2);
+    world.run_ms(20_000);
+    world
+        .act(2, "lin", mark("nobody else knows"))
+        .expect("made");
+    let ticket = world.ask(2, Question::State, 1_000);
+    world.run_ms(5);
+    let seen = world.reply(ticket).expect("an answer").expect("a view");
+    let promise = Promise {
+        min_cursor: Some(seen.cursor),
+        ..Promise::default()
+    };
+    let ticket = world.begin(0, "ada", mark("on and on"), promise);
+    world.run_ms(2_000);
+    let answer = world.reply(ticket).expect("an answer");
+    answer.expect("nothing of what the cursor names is lacking");
+}
+
 #[test]
 fn a_removal_is_remembered_with_a_checkpoint_and_without() {
     let mut world = three();

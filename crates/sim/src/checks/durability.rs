@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use unisono_model::Digest;
+use unisono_model::{Digest, Stamp};
 
-/// An acknowledged record.
+/// An acknowledged record, or line of a note.
 #[derive(Clone, Debug)]
 pub struct Promised {
     /// Its name.
@@ -15,6 +15,8 @@ pub struct Promised {
     pub level: u16,
     /// When (virtual ns).
     pub at: u64,
+    /// Where a record stands; a line of a note stands nowhere.
+    pub stamp: Option<Stamp>,
 }
 
 /// Remembers what was promised, and which disks went back in time.
@@ -23,8 +25,8 @@ pub struct Durability {
     promised: Vec<Promised>,
     /// Machine, time of the image, time of the return to it.
     rollbacks: Vec<(usize, u64, u64)>,
-    /// Times and machines of failed syncs: what was on that disk only may be gone.
-    losses: Vec<(usize, u64)>,
+    /// Machine, start and end of lives whose edits were built upon what a fork or a removal took away.
+    cut_off: Vec<(usize, u64, u64)>,
 }
 
 impl Durability {
@@ -47,7 +49,8 @@ impl Durability {
     /// than the promise spoke of.
     pub fn check(&self, held: &BTreeSet<Digest>, liars: &[usize]) -> Result<(), String> {
         for promised in &self.promised {
-            if held.contains(&promised.record) || liars.contains(&promised.host) {
+            let excused = liars.contains(&promised.host) || self.was_cut_off(promised);
+            if held.contains(&promised.record) || excused {
                 continue;
             }
             let lost: BTreeSet<usize> = self
@@ -68,8 +71,59 @@ impl Durability {
         Ok(())
     }
 
-    /// A sync has failed on a machine.
-    pub fn sync_failed(&mut self, host: usize, now: u64) {
-        self.losses.push((host, now));
+    /// A machine says that the edits of a life, from its start until now, were built upon what does
+    /// not count any more: they are shown nowhere (`CHANGELOG.md`, "Known").
+    pub fn edits_cut_off(&mut self, host: usize, since: u64, now: u64) {
+        self.cut_off.push((host, since, now));
+    }
+
+    /// The stamps of what some machines have acknowledged: where they are removed, and nobody else
+    /// had it by then, it is gone.
+    pub fn stamps_of<'a>(&'a self, hosts: &'a [usize]) -> impl Iterator<Item = Stamp> + 'a {
+        let theirs = self.promised.iter();
+        let theirs = theirs.filter(|promised| hosts.contains(&promised.host));
+        theirs.filter_map(|promised| promised.stamp)
+    }
+
+    fn was_cut_off(&self, promised: &Promised) -> bool {
+        let mut lives = self.cut_off.iter();
+        promised.stamp.is_none()
+            && lives.any(|(host, since, until)| {
+                *host == promised.host && (*since..=*until).contains(&promised.at)
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seed 899: a line that was made upon what a copied node had written.
+    #[test]
+    fn only_lines_of_a_life_that_was_cut_off_may_be_gone() {
+        let mut kept = Durability::default();
+        kept.edits_cut_off(2, 100, 200);
+        let promised = |host, at, stamp| Promised {
+            record: Digest::default(),
+            host,
+            level: 1,
+            at,
+            stamp,
+        };
+        for (host, at, stamp, gone) in [
+            (2, 150, None, true),
+            (2, 50, None, false),
+            (2, 201, None, false),
+            (1, 150, None, false),
+            (2, 150, Some(Stamp(1)), false),
+        ] {
+            let mut one = kept.clone();
+            one.promise(promised(host, at, stamp));
+            assert_eq!(
+                one.check(&BTreeSet::new(), &[]).is_ok(),
+                gone,
+                "{host} {at}"
+            );
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use unisono_core::journal::{Entry, Proof};
-use unisono_core::node::{BatchId, DiskFailure, Input, Note, Output, Storage};
+use unisono_core::node::{BatchId, DiskFailure, EDITS_CUT_OFF, Input, Note, Output, Storage};
 
 use super::{Event, MS, Read, SECOND, World};
 use crate::checks::Bounds;
@@ -176,10 +176,7 @@ impl World {
         match result {
             Ok(()) => self.written(host, &entries),
             Err(DiskFailure::Full) => self.counters.add("disk full"),
-            Err(DiskFailure::Broken) => {
-                self.counters.add("sync failed");
-                self.checks.durability.sync_failed(host, self.now);
-            }
+            Err(DiskFailure::Broken) => self.counters.add("sync failed"),
         }
         self.push(
             at,
@@ -327,6 +324,11 @@ impl World {
         self.counters.add("node restarted itself");
         self.trace
             .event(self.now, "restart", host, reason.as_bytes());
+        if reason == EDITS_CUT_OFF {
+            let since = self.hosts[host].began_at;
+            let durability = &mut self.checks.durability;
+            durability.edits_cut_off(host, since, self.now);
+        }
         self.stop(host);
         // What was written but not synced stays with the machine: it has not lost power.
         self.hosts[host].store.close();

@@ -293,6 +293,7 @@ impl World {
                     host,
                     level,
                     at: now,
+                    stamp: Some(recorded.place.stamp),
                 });
                 if let Some(view) = &recorded.claim {
                     self.judge_claim(host, answer, view);
@@ -322,6 +323,7 @@ impl World {
                         host,
                         level: 1,
                         at: now,
+                        stamp: None,
                     });
                 }
             }
