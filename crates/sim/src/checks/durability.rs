@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use unisono_model::{Digest, Stamp};
+use unisono_model::Digest;
 
 /// An acknowledged record, or line of a note.
 #[derive(Clone, Debug)]
@@ -15,8 +15,8 @@ pub struct Promised {
     pub level: u16,
     /// When (virtual ns).
     pub at: u64,
-    /// Where a record stands; a line of a note stands nowhere.
-    pub stamp: Option<Stamp>,
+    /// It is a line of a note.
+    pub is_line: bool,
 }
 
 /// Remembers what was promised, and which disks went back in time.
@@ -77,17 +77,9 @@ impl Durability {
         self.cut_off.push((host, since, now));
     }
 
-    /// The stamps of what some machines have acknowledged: where they are removed, and nobody else
-    /// had it by then, it is gone.
-    pub fn stamps_of<'a>(&'a self, hosts: &'a [usize]) -> impl Iterator<Item = Stamp> + 'a {
-        let theirs = self.promised.iter();
-        let theirs = theirs.filter(|promised| hosts.contains(&promised.host));
-        theirs.filter_map(|promised| promised.stamp)
-    }
-
     fn was_cut_off(&self, promised: &Promised) -> bool {
         let mut lives = self.cut_off.iter();
-        promised.stamp.is_none()
+        promised.is_line
             && lives.any(|(host, since, until)| {
                 *host == promised.host && (*since..=*until).contains(&promised.at)
             })
@@ -103,22 +95,22 @@ mod tests {
     fn only_lines_of_a_life_that_was_cut_off_may_be_gone() {
         let mut kept = Durability::default();
         kept.edits_cut_off(2, 100, 200);
-        let promised = |host, at, stamp| Promised {
+        let promised = |host, at, is_line| Promised {
             record: Digest::default(),
             host,
             level: 1,
             at,
-            stamp,
+            is_line,
         };
-        for (host, at, stamp, gone) in [
-            (2, 150, None, true),
-            (2, 50, None, false),
-            (2, 201, None, false),
-            (1, 150, None, false),
-            (2, 150, Some(Stamp(1)), false),
+        for (host, at, is_line, gone) in [
+            (2, 150, true, true),
+            (2, 50, true, false),
+            (2, 201, true, false),
+            (1, 150, true, false),
+            (2, 150, false, false),
         ] {
             let mut one = kept.clone();
-            one.promise(promised(host, at, stamp));
+            one.promise(promised(host, at, is_line));
             assert_eq!(
                 one.check(&BTreeSet::new(), &[]).is_ok(),
                 gone,

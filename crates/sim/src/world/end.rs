@@ -403,8 +403,10 @@ impl World {
         void.extend(aside.iter().map(|place| place.stamp));
         // An honest node may have told of what a liar's log carries, and so may whoever was removed.
         void.extend(self.beyond(work).map(|place| place.stamp));
-        // Only it may have had what it acknowledged, on a disk that went back later (seed 1488).
-        void.extend(self.checks.durability.stamps_of(&self.liars));
+        // Whoever was removed answers on, and its disk may go back (seed 1488).
+        let made_by = std::mem::take(&mut self.made_by).into_iter();
+        let by_liars = made_by.filter(|(host, _)| self.lies(*host));
+        void.extend(by_liars.map(|(_, stamp)| stamp));
         for (then, host, at) in std::mem::take(&mut self.unknown_to) {
             if void.contains(&at) {
                 self.counters.add("made and taken back");

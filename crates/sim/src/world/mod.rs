@@ -133,8 +133,8 @@ pub struct World {
     /// The log at which the root has introduced itself to the cluster, and its last record there.
     root_at: Option<(LogId, Digest)>,
     twin: Option<usize>,
-    /// Agents whose latest record was taken by a liar.
-    misled: BTreeSet<usize>,
+    /// Which machine has told an agent that something is made, and at which stamp.
+    made_by: Vec<(usize, unisono_model::Stamp)>,
     cuts: usize,
     healed: bool,
     /// When agents stopped beginning anything (virtual ns).
@@ -195,7 +195,7 @@ impl World {
             backlog: BTreeMap::new(),
             heard_by_judge: None,
             twin: None,
-            misled: BTreeSet::new(),
+            made_by: Vec::new(),
             cuts: 0,
             healed: false,
             retired_at: 0,

@@ -185,7 +185,7 @@ impl World {
         let monotonic = self.hosts[host].clock.monotonic_ns(now);
         let verdict = Progress::in_time(&waiting, monotonic);
         self.checks.say(now, "I12", verdict);
-        self.remember_misled(host, &waiting, &result);
+        self.remember_made(host, &waiting, &result);
         if !self.lies(host) {
             self.judge_answer(host, &waiting, &result);
         }
@@ -203,21 +203,18 @@ impl World {
         }
     }
 
-    /// Whoever was answered by a liar may believe in things that never were.
-    fn remember_misled(
+    /// Who has told whom that something is made: what liars say, and what only those had who were
+    /// removed, may never have been.
+    fn remember_made(
         &mut self,
         host: usize,
         waiting: &Waiting,
         result: &Result<Answer, Rejection>,
     ) {
-        if let (Who::Agent(agent, _), Ok(answer)) = (waiting.who, result)
-            && matches!(answer.body, AnswerBody::Recorded(_))
+        if let (Who::Agent(..), Ok(answer)) = (waiting.who, result)
+            && let AnswerBody::Recorded(recorded) = &answer.body
         {
-            if self.lies(host) {
-                self.misled.insert(agent);
-            } else {
-                self.misled.remove(&agent);
-            }
+            self.made_by.push((host, recorded.place.stamp));
         }
     }
 
@@ -238,17 +235,13 @@ impl World {
             }
             Err(rejection) => {
                 self.counters.add(rejection.code.as_str());
-                let misled = match waiting.who {
-                    Who::Agent(agent, _) => self.misled.contains(&agent),
-                    Who::Judge | Who::Nobody => false,
-                };
                 let made = waiting.made_at.filter(|at| {
                     let wall = self.hosts[host].clock.wall_ns(now);
                     // A node whose clock is found far ahead goes by the others'.
                     let truth = EPOCH_NS + now;
                     let ahead = wall > truth + 25_000 * MS;
                     let goes_by = if ahead { truth - 1_000 * MS } else { wall };
-                    at.as_ns() < goes_by && !misled
+                    at.as_ns() < goes_by
                 });
                 if let (Code::TaskUnknown, Some(at)) = (rejection.code, made) {
                     self.unknown_to.push((now, host, at));
@@ -293,7 +286,7 @@ impl World {
                     host,
                     level,
                     at: now,
-                    stamp: Some(recorded.place.stamp),
+                    is_line: false,
                 });
                 if let Some(view) = &recorded.claim {
                     self.judge_claim(host, answer, view);
@@ -323,7 +316,7 @@ impl World {
                         host,
                         level: 1,
                         at: now,
-                        stamp: None,
+                        is_line: true,
                     });
                 }
             }
