@@ -225,7 +225,9 @@ impl World {
                 if answer.is_final {
                     self.counters.add("answer final");
                 }
-                let verdict = covers(&answer.cursor, waiting.min_cursor.as_ref());
+                let removed = self.hosts.iter().filter(|host| host.removed);
+                let removed: Vec<_> = removed.map(|host| host.id).collect();
+                let verdict = covers(&answer.cursor, waiting.min_cursor.as_ref(), &removed);
                 let verdict = verdict.map_err(|why| {
                     let to = kind(&answer.body);
                     format!("machine {host}, {to}: {why}")
