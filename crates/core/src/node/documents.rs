@@ -360,7 +360,9 @@ impl Documents {
                 slot.entries = document.entries();
                 slot.incomplete = document.figures().held > 0;
             }
-            if idle && slot.queue.is_empty() && document.figures().held == 0 {
+            // What is being built again stays until it is whole: put away, it would be taken for that.
+            let whole = slot.queue.is_empty() && document.figures().held == 0 && !slot.loading;
+            if idle && whole {
                 slot.document = None;
             }
         }
@@ -373,6 +375,7 @@ impl Documents {
             let document = slot.document.as_ref();
             document.is_some_and(|document| document.figures().held == 0)
                 && slot.queue.is_empty()
+                && !slot.loading
                 && now_ms.saturating_sub(slot.touched_ms) >= idle_ms
         })
     }
@@ -408,7 +411,8 @@ impl Documents {
 
     /// Documents in memory that nothing waits for: when each was touched, and its bytes.
     pub(super) fn idle(&self) -> impl Iterator<Item = (u64, DocumentName, u64)> {
-        let slots = self.slots.iter().filter(|(_, slot)| slot.queue.is_empty());
+        let settled = |slot: &Slot| slot.queue.is_empty() && !slot.loading;
+        let slots = self.slots.iter().filter(move |(_, slot)| settled(slot));
         slots.filter_map(|(name, slot)| {
             let figures = slot.document.as_ref()?.figures();
             (figures.held == 0).then_some((slot.touched_ms, *name, figures.memory_bytes))

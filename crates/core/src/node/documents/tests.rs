@@ -117,3 +117,18 @@ fn a_document_that_is_being_built_again_is_not_checkpointed_as_whole() {
     documents.rebuilt(NAME, false);
     assert!(documents.saved().iter().all(|saved| !saved.incomplete));
 }
+
+/// A checkpoint came while logs were walked for an empty document that nobody had touched yet: it was
+/// put away, named as whole, and after the next start waited for ever for its first changes (seed
+/// 1108).
+#[test]
+fn a_document_that_is_being_built_again_is_not_put_away() {
+    let mut documents = broken();
+    documents.begin_anew(NAME);
+    documents.rebuilding(NAME);
+    assert!(!documents.any_idle(u64::MAX, 0) && documents.idle().next().is_none());
+    documents.save(u64::MAX, 0);
+    assert!(documents.saved().iter().all(|saved| saved.incomplete));
+    documents.rebuilt(NAME, false);
+    assert!(documents.any_idle(u64::MAX, 0));
+}
