@@ -58,6 +58,7 @@ switches! {
     need_met_by_own_offer,
     glob_only_downward,
     overlap_won_by_later,
+    collision_won_by_later,
     strategy_by_arrival,
     lately_by_arrival,
     winner_yields,

@@ -47,6 +47,8 @@ pub enum Setting {
     /// For how long something that binds an agent may be there before it counts against it that it
     /// acts without having said that it has seen it (default 10 min).
     ContextStaleMs,
+    /// The number of the run that the orchestra is (default 0, none).
+    Run,
 }
 
 impl Setting {

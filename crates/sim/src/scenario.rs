@@ -314,6 +314,10 @@ impl Planted {
             breaks: &["I14"],
         },
         Self {
+            name: "collision-won-by-later",
+            breaks: &["I14"],
+        },
+        Self {
             name: "poison-within-half-a-second",
             breaks: &["I5"],
         },
@@ -383,6 +387,7 @@ impl Scenario {
             need_met_by_own_offer: name == "need-met-by-own-offer",
             glob_only_downward: name == "glob-only-downward",
             overlap_won_by_later: name == "overlap-won-by-later",
+            collision_won_by_later: name == "collision-won-by-later",
             poison_within_half_a_second: name == "poison-within-half-a-second",
             strategy_by_arrival: name == "strategy-by-arrival",
             lately_by_arrival: name == "lately-by-arrival",

@@ -33,9 +33,9 @@ pub(crate) const RESOLVED: &str = "resolved";
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OrchestraFile {
-    /// The number of the run; not kept.
+    /// The number of the run.
     #[serde(default)]
-    pub(crate) run_number: u32,
+    pub(crate) run_number: u64,
     pub(crate) iteration: u32,
     pub(crate) phase: UpperPhase,
     /// Who takes part, by name.
@@ -245,6 +245,8 @@ pub(crate) enum SignalType {
     Need,
     Offer,
     Claim,
+    /// Its source holds the topic no longer: an earlier claim of it is not made.
+    Release,
 }
 
 impl From<SignalKindWord> for SignalType {

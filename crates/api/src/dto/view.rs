@@ -67,6 +67,9 @@ lists! {
 pub struct State {
     /// Its name.
     pub name: String,
+    /// Which run it is; 0 where nobody has said.
+    #[serde(default)]
+    pub run: u64,
     /// The current iteration, from 1.
     pub iteration: u32,
     /// Derived from the iteration.
@@ -351,6 +354,7 @@ impl From<core::StateView> for State {
     fn from(view: core::StateView) -> Self {
         Self {
             name: view.name,
+            run: view.run,
             iteration: view.iteration,
             phase: view.phase.into(),
             agents: view.agents,

@@ -54,7 +54,7 @@ words! {
         PresenceStaleMs, IntentLifetimeMs, NeedLifetimeMs, ClaimLeaseMs, EmitPerMinuteMax,
         ExecutionEnds, IterationLast, RemoveSilentAfterMs, NeedPatienceMs, CollisionPermille,
         TitleConflict, DescriptionConflict, StatusConflict, PriorityConflict, AssigneeConflict,
-        LabelsConflict, LinkConflict, AdvanceNeedsResolved, ContextStaleMs,
+        LabelsConflict, LinkConflict, AdvanceNeedsResolved, ContextStaleMs, Run,
     }
     /// What is done about values that were written at once.
     StrategyWord = core::Strategy { Ask, First, Last, Merge }
@@ -104,7 +104,8 @@ impl SettingWord {
             | Self::AssigneeConflict
             | Self::LabelsConflict
             | Self::LinkConflict
-            | Self::AdvanceNeedsResolved => 0,
+            | Self::AdvanceNeedsResolved
+            | Self::Run => 0,
         }
     }
 }

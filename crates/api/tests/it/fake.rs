@@ -529,6 +529,7 @@ fn task_view(name: &str) -> TaskView {
 
 fn state_view(records: u64) -> StateView {
     StateView {
+        run: 0,
         name: "opus".to_owned(),
         iteration: 1,
         phase: Phase::Design,

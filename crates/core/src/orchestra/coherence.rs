@@ -148,7 +148,8 @@ impl<'a> Reading<'a> {
         let winner_yields = self.folds.interference.sabotage.winner_yields;
         let mut resolved: Vec<(Digest, BTreeSet<AgentId>)> = Vec::new();
         let collisions = self.interferences_where(None, COLLISIONS_TOLD_MAX, &mut |one, open| {
-            let collides = open && one.kind == InterferenceKind::Collision;
+            // What a claim has decided has resolved itself; it stays listed among interferences.
+            let collides = open && one.kind == InterferenceKind::Collision && !one.is_decided();
             if !open {
                 resolved.push((one.id(), one.agents().collect()));
             }
@@ -178,6 +179,8 @@ impl<'a> Reading<'a> {
         };
         drift.sort_by_key(order);
         let terms = terms(&members, &drift, &blocked);
+        let name = |agent: &AgentId| self.folds.agents.name(agent);
+        let yielding: Vec<String> = blocked.iter().map(name).collect();
         let score = terms
             .iter()
             .map(|term| term.weight * term.share)
@@ -185,7 +188,7 @@ impl<'a> Reading<'a> {
             / 1_000;
         CoherenceView {
             score,
-            gluing: gluing(&terms, score),
+            gluing: gluing(&terms, score, yielding),
             terms,
             agents: members.len() as u64,
             drift,
@@ -302,7 +305,10 @@ impl<'a> Reading<'a> {
                 agents: one.sides.iter().map(|side| side.agent).collect(),
                 names: one.sides.iter().map(|side| side.name.clone()).collect(),
                 evidence: format!("{} are alike by {} ‰", topics.join(" and "), one.likeness),
-                remedy: format!("a resolution of {}, or the end of one of them", one.id),
+                remedy: format!(
+                    "a claim of its topic by one of them, a resolution of {}, or the end of an INTENT",
+                    one.id
+                ),
                 resolves_itself: true,
             });
         }
@@ -315,7 +321,7 @@ impl<'a> Reading<'a> {
                 agents: colliding.iter().copied().collect(),
                 names: colliding.iter().map(name).collect(),
                 evidence: format!("{more} older pairs of INTENTs are alike too"),
-                remedy: "resolutions of them, or their ends".to_string(),
+                remedy: "claims, resolutions, or their ends".to_string(),
                 resolves_itself: true,
             });
         }
@@ -387,7 +393,9 @@ fn terms(
     ])
 }
 
-fn gluing(terms: &[TermView], score: u64) -> Vec<GluingView> {
+/// The conditions. Whoever yields breaks one also where it does not take part: what it is in the way
+/// of is open all the same.
+fn gluing(terms: &[TermView], score: u64, mut yielding: Vec<String>) -> Vec<GluingView> {
     let of = |kind: TermKind| {
         let term = terms.iter().find(|term| term.term == kind);
         term.map_or_else(Vec::new, |term| term.breakers.clone())
@@ -397,6 +405,7 @@ fn gluing(terms: &[TermView], score: u64) -> Vec<GluingView> {
         holds: breakers.is_empty(),
         breakers,
     };
+    yielding.sort();
     let mut all: Vec<String> = terms
         .iter()
         .flat_map(|term| term.breakers.clone())
@@ -406,10 +415,7 @@ fn gluing(terms: &[TermView], score: u64) -> Vec<GluingView> {
     Vec::from([
         condition("all agents act in one iteration", of(TermKind::Iteration)),
         condition("all agents act in one phase", of(TermKind::Phase)),
-        condition(
-            "no interference that blocks is open",
-            of(TermKind::Unblocked),
-        ),
+        condition("no interference that blocks is open", yielding),
         GluingView {
             condition: format!("the score is above {COHERENT} ‰"),
             holds: score > COHERENT,

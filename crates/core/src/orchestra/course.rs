@@ -162,7 +162,7 @@ impl Course {
     }
 }
 
-const ALL: [Setting; 19] = [
+const ALL: [Setting; 20] = [
     Setting::PresenceStaleMs,
     Setting::IntentLifetimeMs,
     Setting::NeedLifetimeMs,
@@ -182,6 +182,7 @@ const ALL: [Setting; 19] = [
     Setting::LinkConflict,
     Setting::AdvanceNeedsResolved,
     Setting::ContextStaleMs,
+    Setting::Run,
 ];
 
 fn default(setting: Setting) -> u64 {
@@ -203,6 +204,7 @@ fn default(setting: Setting) -> u64 {
         | Setting::AssigneeConflict
         | Setting::LabelsConflict
         | Setting::LinkConflict
-        | Setting::AdvanceNeedsResolved => 0,
+        | Setting::AdvanceNeedsResolved
+        | Setting::Run => 0,
     }
 }

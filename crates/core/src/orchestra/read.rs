@@ -66,6 +66,7 @@ impl Reading<'_> {
         let later = self.folds.agents.actions_after(self.at);
         StateView {
             name: self.folds.name.clone(),
+            run: self.setting(Setting::Run),
             iteration,
             phase: self.folds.course.phase(iteration, self.at),
             agents: self.folds.agents.all(self.at).count() as u64,

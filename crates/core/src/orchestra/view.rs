@@ -142,6 +142,8 @@ pub struct SessionView {
 pub struct StateView {
     /// Its name, where this node knows it.
     pub name: String,
+    /// Which run it is; 0 where nobody has said.
+    pub run: u64,
     /// The current iteration, from 1.
     pub iteration: u32,
     /// Derived from the iteration.

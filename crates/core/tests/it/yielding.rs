@@ -1,6 +1,8 @@
 //! Who yields, who is asked, what an iteration is, and what is over.
 
 use unisono_core::orchestra::brief::BriefPart;
+use unisono_core::orchestra::coherence::DriftKind;
+use unisono_core::orchestra::fact::Fact;
 use unisono_core::orchestra::view::InterferenceKind;
 use unisono_model::{Action, AgentId, SignalKind, Stamp};
 
@@ -106,4 +108,53 @@ fn a_brief_since_a_moment_says_what_is_over() {
             .collect();
         assert_eq!(over, ["you no longer hold src/a.rs; a2 does"]);
     });
+}
+
+/// Two agents mean to do the same: whoever of them first claims a topic of theirs does it, and nobody
+/// has to resolve anything.
+#[test]
+fn the_first_to_claim_takes_what_two_mean_to_do() {
+    let mut facts = enrolments(3);
+    let mean = |topic| signal(SignalKind::Intent, topic, "rewrite the login form", 60_000);
+    facts.push(fact(10, 1, 2_000, mean("login")));
+    facts.push(fact(11, 2, 2_100, mean("login form")));
+    facts.push(fact(12, 3, 2_200, claim("login")));
+    let told = |facts: &[Fact]| {
+        read(&folded(facts), 4_000, |reading| {
+            let all = reading.interferences(None, 10).interferences;
+            let collisions = all
+                .into_iter()
+                .filter(|one| one.kind == InterferenceKind::Collision);
+            let winners: Vec<_> = collisions.map(|one| one.decided_for).collect();
+            let drift = reading.coherence().drift;
+            let colliding = drift
+                .iter()
+                .filter(|one| one.kind == DriftKind::IntentCollision);
+            (winners, colliding.count())
+        })
+    };
+    assert_eq!(told(&facts), (vec![None], 1), "a third holds it");
+    facts.push(fact(13, 2, 2_300, claim("login form")));
+    assert_eq!(told(&facts), (vec![Some("a2".into())], 0));
+    facts.push(fact(
+        14,
+        3,
+        2_400,
+        Action::Release {
+            topic: "login".into(),
+            claim: facts[5].place.record,
+        },
+    ));
+    facts.push(fact(15, 1, 2_500, claim("login")));
+    assert_eq!(told(&facts), (vec![Some("a2".into())], 0), "a2 was first");
+    facts.push(fact(
+        16,
+        2,
+        2_600,
+        Action::Release {
+            topic: "login form".into(),
+            claim: facts[6].place.record,
+        },
+    ));
+    assert_eq!(told(&facts), (vec![Some("a1".into())], 0), "and has let go");
 }

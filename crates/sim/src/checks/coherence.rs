@@ -7,6 +7,9 @@ use unisono_core::orchestra::coherence::{CoherenceView, DriftKind};
 
 use crate::oracle::Coherence;
 
+/// Which of the conditions speaks of what blocks.
+const BLOCKING: usize = 2;
+
 /// Whether what a node shows is what the formula gives.
 pub(super) fn check(shown: &CoherenceView, truth: &Coherence) -> Result<(), String> {
     let terms = shown.terms.iter().map(|term| {
@@ -31,6 +34,10 @@ pub(super) fn check(shown: &CoherenceView, truth: &Coherence) -> Result<(), Stri
         agents: shown.agents,
         terms: terms.collect::<BTreeMap<_, _>>(),
         alone,
+        yielding: shown
+            .gluing
+            .get(BLOCKING)
+            .map_or(0, |one| one.breakers.len()),
     };
     if told == *truth {
         Ok(())

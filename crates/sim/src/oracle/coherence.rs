@@ -28,6 +28,8 @@ pub struct Coherence {
     pub terms: BTreeMap<TermKind, (u64, Vec<String>)>,
     /// Drift that one agent has by itself: iteration, phase, silence.
     pub alone: BTreeSet<(DriftKind, Severity, AgentId)>,
+    /// How many must yield to what is open and blocks, whether they take part or not.
+    pub yielding: usize,
 }
 
 /// An agent that takes part.
@@ -78,13 +80,14 @@ pub fn coherence(
             .filter(|(known, severity, _)| *known == kind && *severity != Severity::Info);
         counted.map(|(.., agent)| *agent).collect()
     };
+    let yielding = met(facts, told, true);
     let faults = [
         (TermKind::Iteration, 250, by(DriftKind::IterationMismatch)),
         (TermKind::Phase, 150, by(DriftKind::PhaseMismatch)),
         (TermKind::Context, 150, context),
         (TermKind::Fresh, 150, by(DriftKind::StaleAgent)),
         (TermKind::Intent, 100, met(facts, told, false)),
-        (TermKind::Unblocked, 200, met(facts, told, true)),
+        (TermKind::Unblocked, 200, yielding.clone()),
     ];
     let (mut score, mut terms) = (0, BTreeMap::new());
     for (term, weight, faulty) in faults {
@@ -101,6 +104,7 @@ pub fn coherence(
         agents: members.len() as u64,
         terms,
         alone,
+        yielding: yielding.len(),
     }
 }
 
@@ -288,7 +292,7 @@ fn met(facts: &[&Fact], told: &Told, blocking: bool) -> BTreeSet<AgentId> {
         let counts = match one.kind {
             InterferenceKind::Contested | InterferenceKind::Overlap => blocking,
             InterferenceKind::Unanswered => blocking && one.sides.iter().any(urgent),
-            InterferenceKind::Collision => !blocking,
+            InterferenceKind::Collision => !blocking && one.wins.is_none(),
         };
         if !counts {
             continue;

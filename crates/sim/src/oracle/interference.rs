@@ -76,8 +76,8 @@ pub fn interferences(facts: &[&Fact], held: &BTreeMap<String, Held>, at: Stamp) 
             }
         }
     }
-    for (one, two) in collisions(facts, at) {
-        add(InterferenceKind::Collision, &one, &two, None);
+    for ((one, two), wins) in collisions(facts, held, at) {
+        add(InterferenceKind::Collision, &one, &two, wins);
     }
     for need in unanswered(facts, at) {
         add(InterferenceKind::Unanswered, &need, &need, None);
@@ -118,15 +118,18 @@ fn said(facts: &[&Fact], kind: SignalKind) -> Vec<Said> {
     signals.collect()
 }
 
+/// Two INTENTs, and the one for which a claim has decided.
+type Collisions = BTreeMap<(Digest, Digest), Option<Digest>>;
+
 /// Every pair of INTENTs that is near on some word, stands, and is alike.
-fn collisions(facts: &[&Fact], at: Stamp) -> BTreeSet<(Digest, Digest)> {
+fn collisions(facts: &[&Fact], held: &BTreeMap<String, Held>, at: Stamp) -> Collisions {
     let least = setting(facts, Setting::CollisionPermille, 250);
     let intents = said(facts, SignalKind::Intent);
     let keys: BTreeSet<u64> = intents
         .iter()
         .flat_map(|one| one.words.keys().iter().copied())
         .collect();
-    let mut found = BTreeSet::new();
+    let mut found = Collisions::new();
     for key in keys {
         let bearers: Vec<&Said> = intents
             .iter()
@@ -138,12 +141,26 @@ fn collisions(facts: &[&Fact], at: Stamp) -> BTreeSet<(Digest, Digest)> {
                 let alike = likeness >= LIKENESS_FLOOR && u64::from(likeness) >= least;
                 let stand = one.until >= at && two.until >= at;
                 if alike && stand && one.agent != two.agent {
-                    found.insert((one.place.record, two.place.record));
+                    let pair = (one.place.record, two.place.record);
+                    found.insert(pair, first_to_claim([one, two], held));
                 }
             }
         }
     }
     found
+}
+
+/// Of two INTENTs that of the agent which first claimed a topic of theirs, and holds it.
+fn first_to_claim(two: [&Said; 2], held: &BTreeMap<String, Held>) -> Option<Digest> {
+    let mut first: Option<(Place, Digest)> = None;
+    for holder in two.iter().filter_map(|one| held.get(&one.topic)) {
+        let own = two.iter().find(|one| one.agent == holder.agent);
+        let Some(own) = own else { continue };
+        if first.is_none_or(|(claim, _)| holder.claim < claim) {
+            first = Some((holder.claim, own.place.record));
+        }
+    }
+    first.map(|(_, record)| record)
 }
 
 /// The first standing NEED of each agent on each topic, where nobody else's OFFER stands.

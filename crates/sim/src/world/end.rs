@@ -250,15 +250,7 @@ impl World {
         if let Some(why) = oracle::beyond_the_plan(&facts) {
             self.checks.violated(self.now, "I7", why);
         }
-        for (name, counter) in [
-            ("plan", "plans by the logs"),
-            ("write", "writes by the logs"),
-            ("approve", "approvals by the logs"),
-            ("rollback", "rollbacks by the logs"),
-        ] {
-            let done = facts.iter().filter(|fact| fact.body.action.name() == name);
-            self.counters.add_many(counter, done.count() as u64);
-        }
+        self.count_deeds(&facts);
         self.trace_facts(&facts, |action| Claims::topic_of(action).is_some());
         let story = oracle::story(&facts, &removals, self.scenario.lease_ms_max);
         let lives: Vec<u32> = self.hosts.iter().map(|host| host.life).collect();
@@ -271,6 +263,24 @@ impl World {
         }
         self.counters
             .add_many("claims lost by the logs", story.lost.len() as u64);
+    }
+
+    /// How often agents did what a campaign has to see done.
+    fn count_deeds(&mut self, facts: &[&oracle::Fact]) {
+        for (name, counter) in [
+            ("plan", "plans by the logs"),
+            ("write", "writes by the logs"),
+            ("approve", "approvals by the logs"),
+            ("rollback", "rollbacks by the logs"),
+            ("resolve", "resolutions by the logs"),
+            ("advance", "advances by the logs"),
+            ("decide", "decisions by the logs"),
+            ("across", "signals across by the logs"),
+            ("seen", "seen by the logs"),
+        ] {
+            let done = facts.iter().filter(|fact| fact.body.action.name() == name);
+            self.counters.add_many(counter, done.count() as u64);
+        }
     }
 
     /// Notes and configuration are the same everywhere.
@@ -337,6 +347,9 @@ impl World {
         let verdict = match self.view(host, self.workplace, question, Some(at)) {
             Some(View::Interference(shown)) => {
                 self.counters.add("interferences judged");
+                truth
+                    .values()
+                    .for_each(|met| self.counters.add(met_as(met)));
                 checks::interference::check(&shown, truth)
             }
             // What lies further back is read from the disk, which takes its time.
@@ -527,5 +540,15 @@ impl World {
         ));
         self.readings.insert(place, (self.now, reading.clone()));
         reading
+    }
+}
+
+fn met_as(met: &oracle::Meeting) -> &'static str {
+    match met.kind {
+        InterferenceKind::Collision if met.wins.is_some() => "collisions decided by a claim",
+        InterferenceKind::Collision => "collisions found",
+        InterferenceKind::Contested => "claims contested found",
+        InterferenceKind::Overlap => "overlaps found",
+        InterferenceKind::Unanswered => "needs unanswered",
     }
 }

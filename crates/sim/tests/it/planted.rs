@@ -73,6 +73,7 @@ planted! {
     planted_need_met_by_own_offer "need-met-by-own-offer",
     planted_glob_only_downward "glob-only-downward",
     planted_overlap_won_by_later "overlap-won-by-later",
+    planted_collision_won_by_later "collision-won-by-later",
     planted_poison_within_half_a_second "poison-within-half-a-second",
     planted_strategy_by_arrival "strategy-by-arrival",
     planted_lately_by_arrival "lately-by-arrival",

@@ -84,7 +84,9 @@ async fn known(session: &Session) -> Result<Known, Failure> {
         }
     }
     let most = [("limit", "1000")];
+    let state: Reply<State> = session.read("state", &[]).await?;
     Ok(Known {
+        run: state.body.run,
         chronicle: chronicle(session).await?,
         agents: session.read("agents", &[]).await?.body,
         presences: session.read("presence", &[]).await?.body,

@@ -171,6 +171,7 @@ fn nothing_is_lost(held: &BTreeSet<Digest>, histories: &Histories) -> Result<(),
             host,
             level: 1,
             at: told.stamp.as_ns(),
+            is_line: false,
         });
     }
     durability

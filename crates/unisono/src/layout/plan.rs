@@ -1,7 +1,7 @@
 //! What is to be done so that a new orchestra is what a directory says: all of it, checked by the
 //! rules of the vocabulary, before the first of it is done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use unisono_api::dto::{
     ActionBody, AdvanceBody, ClaimBody, DecideBody, DecideWord, MarkBody, PresenceBody,
@@ -68,15 +68,16 @@ pub(crate) fn plan<'a>(layout: &'a Layout, texts: &'a Texts) -> Result<Plan<'a>,
         return Err(texts.wrong(ORCHESTRA, "agents", "nobody takes part"));
     }
     plan.agents()?;
-    if let Some(ends) = layout.execution_ends {
-        let settings = [(SettingWord::ExecutionEnds, ends)].into();
-        let action = ActionBody::Settings(SettingsBody { settings });
-        plan.add(ORCHESTRA, "phase", None, action, false)?;
-    }
+    plan.settings()?;
     plan.history()?;
     plan.context()?;
     let now = jiff::Timestamp::now();
-    for signal in &layout.resonance.active_signals {
+    let signals = &layout.resonance.active_signals;
+    for (index, signal) in signals.iter().enumerate() {
+        if is_over(signal, &signals[index + 1..]) {
+            plan.expired += 1;
+            continue;
+        }
         let from = plan.steps.len();
         plan.signal(signal)?;
         let expired = plan.has_expired(signal, now)?;
@@ -87,6 +88,15 @@ pub(crate) fn plan<'a>(layout: &'a Layout, texts: &'a Texts) -> Result<Plan<'a>,
     }
     plan.presences()?;
     Ok(plan)
+}
+
+/// Whether a signal is a claim that its source has released since.
+fn is_over(signal: &SignalFile, later: &[SignalFile]) -> bool {
+    let ends = |other: &SignalFile| {
+        other.kind == SignalType::Release
+            && (&other.source, &other.topic) == (&signal.source, &signal.topic)
+    };
+    signal.kind == SignalType::Claim && later.iter().any(ends)
 }
 
 impl Plan<'_> {
@@ -103,6 +113,19 @@ impl Plan<'_> {
             check::action(&enrol).map_err(wrong)?;
         }
         Ok(())
+    }
+
+    fn settings(&mut self) -> Result<(), Failure> {
+        let run = self.layout.orchestra.run_number;
+        let run = (run > 0).then_some((SettingWord::Run, run));
+        let ends = self.layout.execution_ends;
+        let ends = ends.map(|ends| (SettingWord::ExecutionEnds, ends));
+        let settings: BTreeMap<SettingWord, u64> = run.into_iter().chain(ends).collect();
+        if settings.is_empty() {
+            return Ok(());
+        }
+        let action = ActionBody::Settings(SettingsBody { settings });
+        self.add(ORCHESTRA, "phase", None, action, false)
     }
 
     fn history(&mut self) -> Result<(), Failure> {
@@ -191,6 +214,8 @@ impl Plan<'_> {
                 let body = said(SignalKindWord::Intent, topic.clone(), urgency, text);
                 self.add(RESONANCE, &topic, Some(by), ActionBody::Emit(body), false)
             }
+            // What it ends was not made.
+            SignalType::Release => Ok(()),
             SignalType::Claim => {
                 if !self.claimed.insert(topic.clone()) {
                     let why = format!("{topic} is claimed twice; one topic has one holder");

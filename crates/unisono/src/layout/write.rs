@@ -22,6 +22,8 @@ use crate::failure::{Exit, Failure};
 
 /// What is known of an orchestra at one moment.
 pub(crate) struct Known {
+    /// Which run it is.
+    pub(crate) run: u64,
     /// What became of its iterations.
     pub(crate) chronicle: Chronicle,
     /// Who is enrolled.
@@ -110,7 +112,7 @@ fn orchestra(known: &Known, current: &Chapter) -> OrchestraFile {
         (one.name.clone(), presence)
     });
     OrchestraFile {
-        run_number: 0,
+        run_number: known.run,
         iteration: current.iteration,
         phase: current.phase.into(),
         agents: agents.collect(),

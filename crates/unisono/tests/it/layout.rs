@@ -32,6 +32,8 @@ const BY_HAND: &str = r#"{
 const RESONANCE: &str = r#"{
   "active_signals": [
     { "source": "creative", "type": "INTENT", "topic": "waves", "text": "the third wave" },
+    { "source": "adversarial", "type": "CLAIM", "topic": "src/menu.rs" },
+    { "source": "adversarial", "type": "RELEASE", "topic": "src/menu.rs" },
     { "source": "creative", "type": "CLAIM", "topic": "src/waves.rs" },
     { "source": "creative", "type": "OFFER", "topic": "src/waves.rs", "evidence": "m003" },
     { "source": "adversarial", "type": "NEED", "topic": "balance", "urgency": "blocking", "text": "too hard" }
@@ -128,6 +130,7 @@ fn imported_exported_and_imported_again_it_shows_the_same() {
     assert_eq!(out["context"]["mission"], hand["context"]["mission"]);
     assert_eq!(out["context"]["decisions"], hand["context"]["decisions"]);
     assert_eq!(out["agents"]["creative"]["focus"], "waves");
+    assert_eq!(out["run_number"], 23);
     let first = read(&place.path("out-1"), ".history/iteration-001.json");
     assert_eq!(first["one_sentence_summary"], "the mood board is there");
     assert_eq!(first["key_decisions"][1]["id"], "DD-2");
@@ -146,7 +149,15 @@ fn imported_exported_and_imported_again_it_shows_the_same() {
     let (one, two) = both(&["outline"]);
     assert_eq!(one["iterations"], two["iterations"]);
     let (one, two) = both(&["state"]);
-    for counted in ["iteration", "phase", "agents", "signals", "claims", "tasks"] {
+    for counted in [
+        "run",
+        "iteration",
+        "phase",
+        "agents",
+        "signals",
+        "claims",
+        "tasks",
+    ] {
         assert_eq!(one[counted], two[counted], "{counted}");
     }
     // What is there already is not written over, and not imported into.

@@ -74,6 +74,11 @@ impl Found<'_> {
         core::iter::once(self.first.agent).chain(second)
     }
 
+    /// Whether a rule has decided it.
+    pub(in crate::orchestra) fn is_decided(&self) -> bool {
+        self.decided_for.is_some()
+    }
+
     /// Whom it keeps from going on: those that it names, but for the one that it is decided for.
     pub(in crate::orchestra) fn yielding(&self) -> impl Iterator<Item = AgentId> {
         let winner = self.decided_for;
@@ -226,10 +231,8 @@ impl Reading<'_> {
         let intents = &self.folds.interference.intents;
         let least = self.setting(Setting::CollisionPermille);
         let mut found = |one: Collision| {
-            // What has ended may be forgotten here and not elsewhere.
-            let known = |place| self.folds.signals.get(place).is_some();
-            if known(&one.first) && known(&one.second) {
-                see(found_collision(&one));
+            if let Some(one) = self.found_collision(&one) {
+                see(one);
             }
         };
         let Some(agents) = of else {
@@ -248,10 +251,36 @@ impl Reading<'_> {
     fn collision_of(&self, pair: (Place, Place)) -> Option<Found<'_>> {
         let least = self.setting(Setting::CollisionPermille);
         let intents = &self.folds.interference.intents;
-        let one = intents.pair(pair, self.at, least)?;
-        self.folds.signals.get(&one.first)?;
-        self.folds.signals.get(&one.second)?;
-        Some(found_collision(&one))
+        self.found_collision(&intents.pair(pair, self.at, least)?)
+    }
+
+    /// A collision, unless one of its INTENTs has ended: that may be forgotten here and not elsewhere.
+    /// The first of the two to claim the topic of either has taken the work.
+    fn found_collision(&self, one: &Collision) -> Option<Found<'_>> {
+        let signals = &self.folds.signals;
+        let topics = [signals.get(&one.first)?, signals.get(&one.second)?].map(|said| {
+            let signal = &said.signal;
+            signal.topic.as_str()
+        });
+        let held = topics
+            .into_iter()
+            .filter_map(|topic| self.topic(topic).holding);
+        let theirs = held.filter(|held| [one.first_agent, one.second_agent].contains(&held.agent));
+        let claimed = if self.folds.interference.sabotage.collision_won_by_later {
+            theirs.max_by_key(|held| held.claim)
+        } else {
+            theirs.min_by_key(|held| held.claim)
+        };
+        Some(Found {
+            kind: InterferenceKind::Collision,
+            blocking: false,
+            first: side("", one.first, one.first_agent),
+            second: Some(side("", one.second, one.second_agent)),
+            since: one.second.stamp,
+            until: one.until,
+            likeness: one.likeness,
+            decided_for: claimed.map(|held| held.agent),
+        })
     }
 
     fn unanswered(&self, of: Option<&BTreeSet<AgentId>>) -> Vec<Unanswered<'_>> {
@@ -484,18 +513,5 @@ fn found_overlap<'a>(one: (&'a str, &Holding), two: (&'a str, &Holding)) -> Foun
         // Whoever came first had not seen the other.
         decided_for: Some(found.first.agent),
         ..found
-    }
-}
-
-fn found_collision<'a>(one: &Collision) -> Found<'a> {
-    Found {
-        kind: InterferenceKind::Collision,
-        blocking: false,
-        first: side("", one.first, one.first_agent),
-        second: Some(side("", one.second, one.second_agent)),
-        since: one.second.stamp,
-        until: one.until,
-        likeness: one.likeness,
-        decided_for: None,
     }
 }
