@@ -13,8 +13,8 @@ use unisono_model::{AgentId, Digest, IdempotencyKey, Stamp};
 use super::{Client, ClientError};
 use crate::dto::{
     ActionShown, DecideBody, DecideWord, ImportanceWord, MarkBody, Moment, PhaseWord, RecordEvent,
-    ResolveBody, SettingWord, SignalBody, SignalKindWord, TaskStatusWord, UrgencyWord, ValueShown,
-    VerdictWord,
+    RejectedBody, ResolveBody, SettingWord, SignalBody, SignalKindWord, TaskStatusWord,
+    UrgencyWord, ValueShown, VerdictWord,
 };
 
 /// The words on a mark that keep it from being dropped.
@@ -36,6 +36,8 @@ pub struct Chronicle {
     execution_ends: u64,
     /// As of when it is told; none: now.
     at: Option<Stamp>,
+    /// Of one iteration everything is kept, whether a chapter tells of it or not.
+    whole: Option<u32>,
 }
 
 /// All that belongs to one iteration, each list in the order of everything.
@@ -63,6 +65,9 @@ pub struct Chapter {
     pub marks: Vec<Marked>,
     /// How many records that count bear this iteration.
     pub records: u64,
+    /// All of these, where they were kept ([`Chronicle::keeping`]).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deeds: Vec<RecordEvent>,
 }
 
 /// A decision or a dead end.
@@ -80,6 +85,16 @@ pub struct Decided {
     pub topic: String,
     /// What it says.
     pub text: String,
+    /// The question that was open.
+    pub question: String,
+    /// Why.
+    pub reason: String,
+    /// How sure whoever decided was (‰).
+    pub confidence_permille: u16,
+    /// What was looked at and not taken.
+    pub rejected: Vec<RejectedBody>,
+    /// Whose places it takes.
+    pub supersedes: Vec<Digest>,
     /// How much it matters.
     pub importance: ImportanceWord,
     /// Whether a later one has taken its place.
@@ -192,6 +207,14 @@ impl Chronicle {
         }
     }
 
+    /// The same, that keeps every record of an iteration as it stands: who meant, claimed, made and
+    /// closed what.
+    #[must_use]
+    pub fn keeping(self, iteration: u32) -> Self {
+        let whole = Some(iteration);
+        Self { whole, ..self }
+    }
+
     /// Reads every record that a node holds of an orchestra, up to a moment or all.
     ///
     /// # Errors
@@ -201,6 +224,28 @@ impl Chronicle {
         orchestra: &str,
         at: Option<Stamp>,
     ) -> Result<Self, ClientError> {
+        Self::read_into(client, orchestra, at, None).await
+    }
+
+    /// The same, that keeps every record of an iteration ([`Chronicle::keeping`]).
+    ///
+    /// # Errors
+    /// As of [`Chronicle::read`].
+    pub async fn read_keeping(
+        client: &Client,
+        orchestra: &str,
+        at: Option<Stamp>,
+        iteration: u32,
+    ) -> Result<Self, ClientError> {
+        Self::read_into(client, orchestra, at, Some(iteration)).await
+    }
+
+    async fn read_into(
+        client: &Client,
+        orchestra: &str,
+        at: Option<Stamp>,
+        whole: Option<u32>,
+    ) -> Result<Self, ClientError> {
         let moment = at.map(|at| at.to_string());
         let query: Vec<(&str, &str)> = moment.iter().map(|at| ("as_of", at.as_str())).collect();
         // Asked with what the caller has seen: the dump that follows knows at least as much.
@@ -209,6 +254,7 @@ impl Chronicle {
             .await?;
         let ends = settings.body.settings.get(&SettingWord::ExecutionEnds);
         let mut chronicle = Self::as_of(ends.copied().unwrap_or(u64::MAX), at);
+        chronicle.whole = whole;
         let mut dump = client.dump_as_of(orchestra, None, at).await?;
         while let Some(record) = dump.next().await? {
             chronicle.insert(record);
@@ -245,7 +291,7 @@ impl Chronicle {
             let ends = self.ended.entry(body.from).or_default();
             ends.insert(place, record.stamp);
         }
-        if tells(&record.action) {
+        if tells(&record.action) || self.whole == Some(record.iteration) {
             self.facts.insert(place, record);
         }
     }
@@ -313,6 +359,9 @@ impl Chronicle {
             let chapter = place.and_then(|place| chapters.get_mut(place as usize));
             if let Some(chapter) = chapter {
                 chapter.take(fact, &superseded);
+                if self.whole == Some(chapter.iteration) {
+                    chapter.deeds.push(fact.clone());
+                }
             }
         }
         for chapter in &mut chapters {
@@ -335,6 +384,7 @@ impl Chronicle {
             resolutions: Vec::new(),
             marks: Vec::new(),
             records: self.records.get(&iteration).copied().unwrap_or_default(),
+            deeds: Vec::new(),
         }
     }
 
@@ -459,6 +509,11 @@ fn decided(fact: &RecordEvent, body: &DecideBody, superseded: bool) -> Decided {
         kind: body.kind,
         topic: body.topic.clone(),
         text: body.text.clone(),
+        question: body.question.clone(),
+        reason: body.reason.clone(),
+        confidence_permille: body.confidence_permille,
+        rejected: body.rejected.clone(),
+        supersedes: body.supersedes.clone(),
         importance: body.importance,
         superseded,
     }

@@ -141,26 +141,6 @@ pub fn compress(chronicle: &Chronicle, budget: Budget, count: &dyn Fn(&str) -> u
     }
 }
 
-/// All of an iteration, whatever that takes.
-pub fn whole(chapter: &Chapter) -> String {
-    let mut lines = vec![format!("- {}", sentence(chapter))];
-    lines.extend(chapter.decisions.iter().map(|one| {
-        let gone = if one.superseded { " (superseded)" } else { "" };
-        format!("- {}{gone}", decision(one))
-    }));
-    lines.extend(chapter.needs.iter().map(|one| format!("- {}", need(one))));
-    let resolutions = chapter.resolutions.iter();
-    lines.extend(resolutions.map(|one| format!("- {}", resolution(one))));
-    lines.extend(
-        chapter
-            .artifacts
-            .iter()
-            .map(|one| format!("- {}", artifact(one))),
-    );
-    lines.extend(chapter.marks.iter().map(|one| format!("- {}", done(one))));
-    format!("{}{}\n", heading(chapter), lines.join("\n"))
-}
-
 /// One iteration in full, as far as it fits.
 fn current(chapter: &Chapter, tokens_max: u64, count: &dyn Fn(&str) -> u64) -> Told {
     let mut lines = Lines::new(heading(chapter), tokens_max, count);
@@ -436,7 +416,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-fn heading(chapter: &Chapter) -> String {
+pub(super) fn heading(chapter: &Chapter) -> String {
     format!(
         "## Iteration {} ({})\n",
         chapter.iteration,
@@ -566,7 +546,7 @@ pub fn clipped(text: &str) -> String {
 }
 
 /// What turns the direction of writing, hides, or begins a line could make a text look like another.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let hides = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
     let shown = |c: char| match c {
         c if c.is_control() => ' ',

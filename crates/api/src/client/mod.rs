@@ -14,6 +14,7 @@ mod guard;
 mod http;
 mod key;
 mod nodes;
+pub mod recovery;
 pub mod rounds;
 mod streams;
 

@@ -164,7 +164,8 @@ async fn chapter(
         return Err(Refusal::mismatch());
     };
     let ends = settings.get(&SettingWord::ExecutionEnds.into()).copied();
-    let mut chronicle = Chronicle::as_of(ends.unwrap_or(u64::MAX), at);
+    let wanted = u32::try_from(iteration).unwrap_or_default();
+    let mut chronicle = Chronicle::as_of(ends.unwrap_or(u64::MAX), at).keeping(wanted);
     let take = |record| chronicle.insert(RecordEvent::from(record));
     edge.each_record(orchestra, &read, take).await?;
     let current = chronicle.iteration();

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use unisono_api::client::chronicle::Chronicle;
 use unisono_api::client::compression::{Budget, Level, compress};
+use unisono_api::client::recovery::whole;
 use unisono_api::dto::{Moment, RecordEvent};
 use unisono_model::{Digest, Stamp};
 
@@ -236,4 +237,45 @@ fn a_history_passes_over_what_was_set_aside() {
         marks(Some(record(3, "ada", 1, "valid", &mark).stamp.stamp)),
         1
     );
+}
+
+/// What was given back left out why something was decided, what was not taken, who meant and claimed
+/// what, and cut every text at 160 letters.
+#[test]
+fn an_iteration_is_given_back_with_all_that_was_done_in_it() {
+    let long = "because ".repeat(60);
+    let deeds = [
+        json!({ "do": "decide", "topic": "storage", "text": "one file", "question": "which?",
+            "reason": long.trim(), "confidence_permille": 900,
+            "rejected": [{ "option": "a database", "reason": "too large" }] }),
+        json!({ "do": "claim", "topic": "src/store.rs", "lease_ms": 60_000 }),
+        json!({ "do": "emit", "kind": "intent", "topic": "store", "text": "write it" }),
+    ];
+    let all = deeds.iter().enumerate();
+    let all: Vec<RecordEvent> = all
+        .map(|(at, deed)| record(at as u64, "ada", 1, "valid", deed))
+        .collect();
+    let mut chronicle = Chronicle::new(8).keeping(1);
+    let mut plain = Chronicle::new(8);
+    for one in all.iter().rev().chain(&all) {
+        chronicle.insert(one.clone());
+        plain.insert(one.clone());
+    }
+    let chapter = chronicle.chapter(1);
+    let kept: Vec<Digest> = chapter.deeds.iter().map(|one| one.record).collect();
+    let made: Vec<Digest> = all.iter().map(|one| one.record).collect();
+    assert_eq!(kept, made, "in the order of everything, each once");
+    assert!(plain.chapter(1).deeds.is_empty());
+    let text = whole(&chapter);
+    for said in [
+        long.trim(),
+        "which?",
+        "a database, since too large",
+        "900",
+        "src/store.rs",
+        "write it",
+    ] {
+        assert!(text.contains(said), "{said} in {text}");
+    }
+    assert!(text.contains(&made[0].to_string()), "in full: {text}");
 }

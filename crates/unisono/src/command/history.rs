@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use unisono_api::client::chronicle::{Chapter, Chronicle};
 use unisono_api::client::compression::{self, Budget, History};
+use unisono_api::client::recovery;
 use unisono_api::dto::{ActionShown, RecordEvent, VerdictWord, parse_stamp};
 use unisono_core::replication::Placed;
 use unisono_model::{AgentId, Digest, Stamp};
@@ -124,7 +125,9 @@ pub(crate) async fn history(args: HistoryArgs, session: &Session) -> Result<(), 
 
 /// Gives back all that belongs to an iteration, and says whether its marks prove it.
 pub(crate) async fn recover(args: RecoverArgs, session: &Session) -> Result<(), Failure> {
-    let chronicle = chronicle(session).await?;
+    let (client, name) = (&session.client, &session.orchestra);
+    let at = moment(session)?;
+    let chronicle = Chronicle::read_keeping(client, name, at, args.iteration).await?;
     has_begun(&chronicle, args.iteration)?;
     let signed = match &args.against {
         None => None,
@@ -143,7 +146,7 @@ pub(crate) fn recover_from(
     let at = global.as_of.as_deref().map(parse_stamp).transpose();
     let at = at.map_err(|error| Failure::usage(format!("--as-of: {error}")))?;
     let name = config.text("orchestra").unwrap_or(crate::config::ORCHESTRA);
-    let recovered = recovered::from(path, name, args.root, at)?;
+    let recovered = recovered::from(path, name, args.root, (at, args.iteration))?;
     has_begun(&recovered.chronicle, args.iteration)?;
     let signed = recovered.signed.get(&args.iteration).copied();
     let signed = Some(signed.unwrap_or_default());
@@ -182,7 +185,7 @@ fn given_back(
         let signed = signed.map_or_else(String::new, |records| {
             format!("{records} records are as their agents signed them\n")
         });
-        output::raw(&(compression::whole(&chapter) + &verdict + &signed))?;
+        output::raw(&(recovery::whole(&chapter) + &verdict + &signed))?;
     } else {
         let mut answer = value(&chapter)?;
         let missing: Vec<Value> = missing

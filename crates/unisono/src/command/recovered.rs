@@ -25,12 +25,12 @@ pub(super) struct Recovered {
     pub(super) signed: BTreeMap<u32, usize>,
 }
 
-/// Reads it. `root` issues first tokens, where a file does not say who that is.
+/// Reads it, and keeps all of one iteration. `root` issues first tokens, where a file does not say who that is.
 pub(super) fn from(
     path: &Path,
     name: &str,
     root: Option<AgentId>,
-    at: Option<Stamp>,
+    (at, iteration): (Option<Stamp>, u32),
 ) -> Result<Recovered, Failure> {
     let kept = verify::whole(path)?;
     let orchestra = OrchestraId::of(kept.cluster, name);
@@ -61,7 +61,7 @@ pub(super) fn from(
             ),
         );
     }
-    Ok(told(&reading, at))
+    Ok(told(&reading, at, iteration))
 }
 
 fn read(
@@ -81,7 +81,7 @@ fn read(
     oracle::read(&[entries], &kept.proofs, &ground, &mut StrictVerifier)
 }
 
-fn told(reading: &Reading, at: Option<Stamp>) -> Recovered {
+fn told(reading: &Reading, at: Option<Stamp>, iteration: u32) -> Recovered {
     let facts = oracle::counted(reading, at.unwrap_or(Stamp::MAX));
     let said = facts.iter().rev().find_map(|fact| match &fact.body.action {
         Action::Settings(changes) => changes
@@ -99,7 +99,7 @@ fn told(reading: &Reading, at: Option<Stamp>) -> Recovered {
     }
     let ends = said.map_or(EXECUTION_ENDS, |(_, ends)| *ends);
     let mut recovered = Recovered {
-        chronicle: Chronicle::as_of(ends, at),
+        chronicle: Chronicle::as_of(ends, at).keeping(iteration),
         signed: BTreeMap::new(),
     };
     for fact in facts {

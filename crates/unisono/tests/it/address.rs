@@ -60,7 +60,7 @@ fn each_of_the_ten_addresses_is_its_route() {
     );
     let recovered = ask(&["recover", "1"]);
     let whole = body(&node, "address/time.orchestra.history.recover?iteration=1");
-    for list in ["marks", "artifacts", "decisions", "records"] {
+    for list in ["marks", "artifacts", "decisions", "records", "deeds"] {
         assert_eq!(whole[list], recovered[list], "{list}");
     }
     let summary = body(&node, "address/time.orchestra.history.1");

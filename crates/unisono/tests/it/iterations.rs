@@ -100,6 +100,8 @@ fn an_iteration_is_given_back_whole_with_the_marks_that_prove_it() {
     assert_eq!(back["artifacts"][0]["mark"], back["marks"][0]["record"]);
     assert_eq!(back["verified"]["marks"], 1);
     assert_eq!(back["verified"]["missing"], serde_json::json!([]));
+    let deeds = back["deeds"].as_array().unwrap();
+    assert_eq!(back["records"], deeds.len());
     assert_eq!(back["ended"]["stamp"].as_str().unwrap().len(), 16);
     let gone = node.fails(&place, 3, &["recover", "9"]);
     assert_eq!(gone["code"], "iteration_unknown");
