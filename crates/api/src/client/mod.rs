@@ -16,7 +16,9 @@ mod key;
 mod nodes;
 pub mod recovery;
 pub mod rounds;
+mod source;
 mod streams;
+mod way;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,6 +39,7 @@ pub use guard::{FencingGuard, FencingRefusal};
 pub use http::post_json;
 pub use key::AgentKey;
 pub use streams::{Dump, Events, Followed};
+pub use way::{InTheWay, Way};
 
 use http::{Failure, Got, Http, Wanted};
 use nodes::Nodes;

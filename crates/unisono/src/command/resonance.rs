@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
-use unisono_api::client::Reply;
+use unisono_api::client::{InTheWay, Reply};
 use unisono_api::dto::{
     ActionBody, Brief, Coherence, CoherenceExplained, FlowShown, ResolutionWord, ResolveBody,
     SeenBody, TermWord,
@@ -14,7 +14,7 @@ use unisono_model::Digest;
 
 use super::session::Session;
 use super::word::word;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::{self, Format, Table};
 
 /// `interference`.
@@ -33,6 +33,9 @@ enum InterferenceCommand {
         #[arg(long, default_value_t = 100)]
         limit: usize,
     },
+    /// Goes on: tells what gets in the way of the agent of --as, how it is resolved, and what is over
+    #[command(after_help = "Example:\n  unisono interference follow --as ada")]
+    Follow,
     /// Says how one was resolved; the first to say so decides
     #[command(
         after_help = "Example:\n  unisono interference resolve 3b6a… synthesis \"one module for both\" --as ada"
@@ -91,6 +94,7 @@ pub(crate) async fn interference(args: InterferenceArgs, session: &Session) -> R
     let limit = match args.command {
         None => 100,
         Some(InterferenceCommand::List { limit }) => limit,
+        Some(InterferenceCommand::Follow) => return follow(session).await,
         Some(InterferenceCommand::Resolve {
             id,
             how,
@@ -123,6 +127,44 @@ pub(crate) async fn interference(args: InterferenceArgs, session: &Session) -> R
     session
         .show_read("interference", &query, Some(Table { list, columns }))
         .await
+}
+
+/// Tells each change in a line.
+async fn follow(session: &Session) -> Result<(), Failure> {
+    session.is_now()?;
+    let mut way = session.client.way(&session.orchestra, session.agent()?);
+    loop {
+        let told = way.next().await?;
+        output::raw(&told_of(session.global.output, &told)?)?;
+    }
+}
+
+fn told_of(format: Format, told: &InTheWay) -> Result<String, Failure> {
+    if format != Format::Table {
+        let text = match told {
+            InTheWay::Met(one) => serde_json::to_string(one),
+            InTheWay::Over(id) => serde_json::to_string(&serde_json::json!({ "over": id })),
+        };
+        let text = text.map_err(|e| Failure::new(Exit::Failed, "unprintable", e.to_string()))?;
+        return Ok(format!("{text}\n"));
+    }
+    let one = match told {
+        InTheWay::Over(id) => return Ok(format!("over        {id}\n")),
+        InTheWay::Met(one) => one,
+    };
+    let sides = one
+        .sides
+        .iter()
+        .map(|side| format!("{} ({})", side.name, side.topic));
+    let sides = sides.collect::<Vec<_>>().join(", ");
+    let outcome = match (&one.resolution, &one.decided_for) {
+        (Some(how), _) => format!("resolved by {}: {}", how.name, how.outcome),
+        (None, Some(winner)) => format!("{winner} goes on"),
+        (None, None) if one.blocking => "open, and blocks".to_owned(),
+        (None, None) => "open".to_owned(),
+    };
+    let kind = shown(&one.kind);
+    Ok(format!("{kind:<10}  {sides}: {outcome}  {}\n", one.id))
 }
 
 /// Shows the score and its terms.

@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::cluster::three;
+use crate::following::Following;
 use crate::process::{Place, Process, until};
 use crate::rights::Agent;
 
@@ -18,46 +18,22 @@ use crate::rights::Agent;
 const WITHIN: Duration = Duration::from_secs(5);
 
 /// Somebody who follows the incidents.
-struct Follower {
-    child: Child,
-    told: Receiver<Value>,
-}
+struct Follower(Following);
 
 impl Follower {
     fn of(place: &Place, node: &Process, words: &[&str]) -> Self {
-        let mut child = place
-            .command()
-            .args(["--node", &node.url, "incidents", "--follow", "-o", "json"])
-            .args(words)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (tell, told) = channel();
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                let _ = tell.send(serde_json::from_str(&line).unwrap());
-            }
-        });
-        Self { child, told }
+        let words = [&["incidents", "--follow"], words].concat();
+        Self(Following::of(place, node, &words))
     }
 
     /// The next incident's record.
     fn next(&self) -> Value {
-        let told = self.told.recv_timeout(WITHIN);
+        let told = self.0.within(WITHIN);
         told.expect("told within the time")["record"].clone()
     }
 
     fn silent(&self) -> bool {
-        self.told.recv_timeout(Duration::from_millis(500)).is_err()
-    }
-}
-
-impl Drop for Follower {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.0.within(Duration::from_millis(500)).is_none()
     }
 }
 

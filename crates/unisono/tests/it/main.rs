@@ -20,6 +20,7 @@ mod ensemble;
 mod excess;
 mod faults;
 mod first_run;
+mod following;
 mod harass;
 mod iterations;
 mod layout;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{agree, three};
 use crate::faults::inject;
+use crate::following::Following;
 use crate::process::{Place, Process, until};
 
 /// Follows what is new as an agent: gives the first event of a kind.
@@ -89,7 +90,13 @@ fn two_sides_of_a_cut_get_in_each_others_way_and_one_resolves_it() {
     );
     assert!(brief["tokens"].as_u64().unwrap() <= 300, "{brief}");
 
-    let other = told(&nodes[0], "ada", "interference");
+    let way = Following::of(
+        &place,
+        &nodes[0],
+        &["interference", "follow", "--as", "ada"],
+    );
+    let next = || way.within(Duration::from_secs(60)).expect("a line");
+    assert_eq!(next()["id"], id, "what stands is told at once");
     let said = [
         "interference",
         "resolve",
@@ -105,7 +112,7 @@ fn two_sides_of_a_cut_get_in_each_others_way_and_one_resolves_it() {
         let listed = nodes[0].json(&place, &["interference", "--min-cursor", cursor]);
         listed["open"] == 0 && listed["interferences"][0]["resolution"]["name"] == "cyd"
     });
-    drop(other);
+    assert_eq!(next()["resolution"]["outcome"], "one module for both");
     let again = [
         "interference",
         "resolve",
@@ -125,6 +132,7 @@ fn two_sides_of_a_cut_get_in_each_others_way_and_one_resolves_it() {
         "nothing is new: {new}"
     );
     nodes[2].json(&place, &["release", "src/auth/login.rs", "--as", "cyd"]);
+    assert_eq!(next()["over"], id, "it is told when it is over");
     agree(&place, &nodes);
     let ended = nodes[1].json(&place, &["interference", "list"]);
     assert_eq!(
