@@ -250,22 +250,37 @@ pub fn name(what: &'static str, name: &str) -> Result<(), Malformed> {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
     };
-    if name.trim().is_empty() || name.len() > limits::NAME_BYTES_MAX || name.chars().any(disguises)
-    {
-        return Err(Malformed::Limit(what));
+    if name.trim().is_empty() {
+        return Err(Malformed::Empty(what));
+    }
+    fits(what, name, limits::NAME_BYTES_MAX)?;
+    undisguised(what, name, disguises)
+}
+
+fn fits(what: &'static str, text: &str, max: usize) -> Result<(), Malformed> {
+    let bytes = text.len();
+    if bytes > max {
+        return Err(Malformed::TooLong { what, bytes, max });
     }
     Ok(())
 }
 
-pub(crate) fn text(what: &'static str, text: &str, max: usize) -> Result<(), Malformed> {
-    if text.len() > max
-        || text
-            .chars()
-            .any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
-    {
-        return Err(Malformed::Limit(what));
+fn undisguised(
+    what: &'static str,
+    text: &str,
+    disguises: impl Fn(char) -> bool,
+) -> Result<(), Malformed> {
+    match text.chars().find(|c| disguises(*c)) {
+        Some(found) => Err(Malformed::Disguised { what, found }),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+pub(crate) fn text(what: &'static str, text: &str, max: usize) -> Result<(), Malformed> {
+    fits(what, text, max)?;
+    undisguised(what, text, |c| {
+        c.is_control() && !matches!(c, '\n' | '\r' | '\t')
+    })
 }
 
 fn tags(tags: &[String]) -> Result<(), Malformed> {

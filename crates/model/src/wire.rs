@@ -26,9 +26,30 @@ pub enum Malformed {
     /// A value, but not in the one form that is signed and hashed.
     #[error("the bytes are not in canonical form")]
     NotCanonical,
-    /// A count, a length or a text outside its limits.
+    /// A count or a number outside its limits.
     #[error("{0} is outside its limits")]
     Limit(&'static str),
+    /// A name of nothing, or of blanks.
+    #[error("{0} is empty")]
+    Empty(&'static str),
+    /// A name or a text with too much in it.
+    #[error("{what} has {bytes} bytes, at most {max} are allowed")]
+    TooLong {
+        /// What it is.
+        what: &'static str,
+        /// How many there were.
+        bytes: usize,
+        /// How many are allowed.
+        max: usize,
+    },
+    /// A name or a text with a character that could disguise it.
+    #[error("{what} has U+{:04X}; control and formatting characters are not allowed there", u32::from(*.found))]
+    Disguised {
+        /// What it is.
+        what: &'static str,
+        /// The first such character.
+        found: char,
+    },
     /// Parts that contradict one another.
     #[error("{0}")]
     Contradiction(&'static str),

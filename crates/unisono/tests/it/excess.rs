@@ -149,3 +149,33 @@ fn a_remedy_of_another_orchestra_is_found_everywhere_and_named() {
     let found = ask(&["--everywhere"]);
     assert_eq!(found[0]["orchestra"], "main", "{found}");
 }
+
+/// Every topic that could not be taken was "outside its limits", whatever was wrong with it.
+#[test]
+fn a_topic_that_cannot_be_taken_is_refused_with_what_is_wrong_with_it() {
+    let place = Place::new();
+    let node = place.up();
+    ada(&place, &node);
+    let before = node.json(&place, &["state"])["records"].clone();
+    let long = "x".repeat(300);
+    for (topic, why) in [
+        ("", "topic is empty"),
+        (" ", "topic is empty"),
+        (
+            long.as_str(),
+            "topic has 300 bytes, at most 256 are allowed",
+        ),
+        ("bell\u{7}", "topic has U+0007; control and formatting"),
+        (
+            "src/\u{202e}sr.nigol",
+            "topic has U+202E; control and formatting",
+        ),
+    ] {
+        for deed in [&["emit", "intent", topic][..], &["claim", topic]] {
+            let refused = node.fails(&place, 2, &[deed, &["--as", "ada"]].concat());
+            let told = refused["error"].as_str().unwrap();
+            assert!(told.contains(why), "{deed:?}: {refused}");
+        }
+    }
+    assert_eq!(node.json(&place, &["state"])["records"], before);
+}
