@@ -51,6 +51,7 @@ switches! {
     resolution_last,
     patience_ignored,
     arrivals_doubled,
+    response_by_arrival,
     supersession_by_arrival,
     outcomes_doubled,
     rollback_by_arrival,

@@ -92,6 +92,19 @@ pub struct Cue {
     pub preparation: String,
     /// Who is meant, in order; nobody: whoever wants to.
     pub parties: Vec<AgentId>,
+    /// What becomes of it if not all of them are ready in time.
+    pub rule: CueRule,
+}
+
+/// What becomes of a cue when somebody who is meant is not ready by the time at which all have to have
+/// answered.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub enum CueRule {
+    /// Whoever is ready goes.
+    #[default]
+    Go,
+    /// Nobody goes: it is off.
+    Wait,
 }
 
 /// An agent's answer to a cue; the latest counts.
@@ -243,6 +256,11 @@ impl Cue {
         }
         if self.target_ns == 0 || self.target_ns > limits::TIME_NS_MAX {
             return Err(Malformed::Limit("target of the cue"));
+        }
+        if self.rule == CueRule::Wait && self.parties.is_empty() {
+            return Err(Malformed::Contradiction(
+                "a cue that waits for all names nobody to wait for",
+            ));
         }
         if self.confidence_ppm > 1_000_000 {
             return Err(Malformed::Limit("confidence of the cue"));

@@ -34,7 +34,7 @@ pub use bundle::{
     ForkProof, LogEnd, SignedBundle,
 };
 pub use ensemble::{
-    Arrival, Cue, CueAnswer, CueWord, Curve, PARTS_PER_BEAT, Played, Tempo, TempoSegment,
+    Arrival, Cue, CueAnswer, CueRule, CueWord, Curve, PARTS_PER_BEAT, Played, Tempo, TempoSegment,
 };
 pub use file::{Approve, Content, Judgement, Measure, Measured, Moved, Reviewed, Write};
 pub use ids::{

@@ -278,6 +278,10 @@ impl Planted {
             breaks: &["I1"],
         },
         Self {
+            name: "response-by-arrival",
+            breaks: &["I1"],
+        },
+        Self {
             name: "supersession-by-arrival",
             breaks: &["I1"],
         },
@@ -378,6 +382,7 @@ impl Scenario {
             resolution_last: name == "resolution-last",
             patience_ignored: name == "patience-ignored",
             arrivals_doubled: name == "arrivals-doubled",
+            response_by_arrival: name == "response-by-arrival",
             supersession_by_arrival: name == "supersession-by-arrival",
             outcomes_doubled: name == "outcomes-doubled",
             ghosts_admitted: name == "ghosts-admitted",

@@ -41,13 +41,13 @@ impl Lead {
     /// What one agent needs so that it is punctual in such a share of cases, as of a time (ns), where
     /// a message takes so long to it (ns).
     pub fn of(profile: &Profile, share: f64, way_ns: f64, now_ns: u64) -> Self {
-        let (mean_ns, _) = profile.response_ns(now_ns);
+        let median_ns = profile.median_ns(now_ns);
         let (.., factor) = LEAD_FACTORS
             .iter()
-            .find(|(below_ns, _)| mean_ns < *below_ns)
+            .find(|(below_ns, _)| median_ns < *below_ns)
             .copied()
             .unwrap_or((f64::INFINITY, 4.0));
-        let floor_ns = factor * mean_ns;
+        let floor_ns = factor * median_ns;
         let quantile_ns = profile.quantile_ns(share, now_ns);
         let other_ns = profile.preparation_ns as f64 + way_ns;
         Self {
@@ -65,7 +65,7 @@ impl Lead {
         way_ns: f64,
         now_ns: u64,
     ) -> Vec<f64> {
-        let share = libm::pow(SHARE_PUNCTUAL, 1.0 / profiles.len().max(1) as f64);
+        let share = share_of_each(SHARE_PUNCTUAL, profiles.len());
         let each: Vec<f64> = profiles
             .map(|profile| Self::of(profile, share, way_ns, now_ns).needed_ns)
             .collect();
@@ -87,6 +87,11 @@ impl Lead {
             Notice::Insufficient { short_ns }
         }
     }
+}
+
+/// In which share of cases each of so many has to be in time so that all of them are in a share.
+pub fn share_of_each(share: f64, agents: usize) -> f64 {
+    libm::pow(share, 1.0 / agents.max(1) as f64)
 }
 
 /// Half the width of the window around a target (ns) that holds such a share of actions: from the

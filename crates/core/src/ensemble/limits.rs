@@ -63,6 +63,20 @@ pub const PROFILE_HALF_LIFE_NS: f64 = 3_600e9;
 pub const RESPONSE_NS_PRIOR: f64 = 500e6;
 /// In which share of cues everybody is to be punctual.
 pub const SHARE_PUNCTUAL: f64 = 0.999;
+/// Responses of each agent to cues that are kept: enough for a spread, and for what became of it lately.
+pub const RESPONSES_KEPT_MAX: usize = 64;
+/// Below so many responses an agent gets at least the lead of one whom nobody knows: one quick answer
+/// is chance.
+pub const RESPONSES_FEW: usize = 8;
+/// In which share of cues a whole group is to be ready in time where nobody says, millionths: one in
+/// twenty waits for somebody, or goes without.
+pub const SHARE_READY_PPM: u32 = 950_000;
+/// The longest lead that is proposed (ns): an hour. Whoever takes longer is not to be waited for.
+pub const LEAD_PROPOSED_NS_MAX: f64 = 3_600e9;
+/// Targets that nobody has named are whole multiples of so much (ns): people read them.
+pub const TARGET_STEP_NS: u64 = 100_000_000;
+/// How often whoever is silent is asked again, each time after half of what is left.
+pub const ASKED_AGAIN_MAX: usize = 2;
 /// Responses below so much (ns) need so many times as much notice (TIME-8).
 pub const LEAD_FACTORS: [(f64, f64); 4] = [
     (100e6, 2.0),

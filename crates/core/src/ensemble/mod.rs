@@ -20,7 +20,7 @@ mod watch;
 pub use correct::{CorrectionFault, Corrector, Rule};
 pub use gain::{GainError, Gains, Loop};
 pub use health::{Health, Punctuality};
-pub use lead::{Lead, Notice, Together, window_ns};
+pub use lead::{Lead, Notice, Together, share_of_each, window_ns};
 pub use profile::Profile;
 pub use source::{EventSource, Foretold, Pattern, Plan, Reliability};
 pub use tempo::{Beat, Change, Position, Stress, TempoError, TempoMap};

@@ -56,6 +56,15 @@ impl Profile {
         (mean, libm::sqrt((squares / weights - mean * mean).max(0.0)))
     }
 
+    /// Within how long (ns) it acts in half of all cases, as of a time (ns).
+    pub fn median_ns(&self, now_ns: u64) -> f64 {
+        if self.responses.is_empty() {
+            RESPONSE_NS_PRIOR
+        } else {
+            self.sampled_ns(0.5, now_ns)
+        }
+    }
+
     /// Within how long (ns) it acts in such a share of cases. Beyond what the samples can show, as
     /// far as their spread says, with what few samples leave open.
     pub fn quantile_ns(&self, share: f64, now_ns: u64) -> f64 {
@@ -100,10 +109,14 @@ impl Profile {
     }
 }
 
+/// After so many half-lives a sample weighs no less.
+const HALVINGS_MAX: f64 = 64.0;
+
 /// Half the weight after each half-life.
 fn aged(at_ns: u64, now_ns: u64) -> f64 {
-    let age_ns = now_ns.saturating_sub(at_ns) as f64;
-    libm::exp2(-age_ns / PROFILE_HALF_LIFE_NS)
+    let halvings = now_ns.saturating_sub(at_ns) as f64 / PROFILE_HALF_LIFE_NS;
+    // However old all samples are, they weigh something, or months later nothing would be known.
+    libm::exp2(-halvings.min(HALVINGS_MAX))
 }
 
 /// Beyond how many deviations a normal value lies below with such a probability (Acklam, 2003; off

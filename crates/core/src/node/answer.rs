@@ -11,6 +11,7 @@ use super::input::{Ask, Question};
 use super::lessons::learned;
 use super::output::{AnswerBody, Output};
 use super::rollback::going_back;
+use super::together::leads;
 use super::wait::Waiter;
 use super::{Node, Space};
 use crate::context::Context;
@@ -168,6 +169,11 @@ impl Node {
             Question::Tempo => View::Tempo(reading.tempo()),
             Question::Barriers => View::Barriers(reading.barriers()),
             Question::Cues => View::Cues(reading.cues()),
+            Question::Leads {
+                of,
+                share_ppm,
+                limit,
+            } => View::Leads(leads(reading, of, *share_ppm, most(*limit))?),
             Question::Players => View::Players(reading.players()),
             Question::Decisions(_) | Question::Fixes { .. } | Question::Remedies { .. } => {
                 return learned(&ask.question, reading);

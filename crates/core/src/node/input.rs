@@ -336,6 +336,15 @@ pub enum Question {
     Barriers,
     /// What is to be done together when, and who has answered.
     Cues,
+    /// How much notice agents need.
+    Leads {
+        /// Whose.
+        of: crate::orchestra::view::LeadsOf,
+        /// In which share of cues all of them are to be ready in time, millionths; 950 000 if left out.
+        share_ppm: Option<u32>,
+        /// At most so many of them are told one by one.
+        limit: usize,
+    },
     /// How punctual everybody is.
     Players,
     /// What was decided, and what leads nowhere.

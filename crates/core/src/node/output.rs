@@ -9,7 +9,7 @@ use unisono_model::{
 
 use super::input::{BatchId, LoadId, Ticket};
 use crate::journal::{Entry, Proof};
-use crate::orchestra::view::{ClaimView, View};
+use crate::orchestra::view::{ClaimView, CueView, View};
 use crate::replication::Cursor;
 
 /// Something that the driver must do, in this order.
@@ -162,6 +162,8 @@ pub struct Recorded {
     pub durable_wanted: u16,
     /// For a claim or a renewal: what it came to.
     pub claim: Option<ClaimView>,
+    /// For a cue: as it stands, with whether the notice is long enough.
+    pub cue: Option<alloc::boxed::Box<CueView>>,
     /// Whether an earlier record with the same key is the answer.
     pub repeated: bool,
     /// The key of the request.

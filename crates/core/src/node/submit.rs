@@ -421,7 +421,10 @@ impl Node {
             seq: kept.seq,
             durable_on: 1,
             durable_wanted: 1,
-            claim: reading.and_then(|reading| reading.claim_of(action, kept.place, agent)),
+            claim: reading
+                .as_ref()
+                .and_then(|reading| reading.claim_of(action, kept.place, agent)),
+            cue: reading.and_then(|reading| reading.cue_of(action, kept.place)),
             repeated: true,
             key: Some(key),
         }))

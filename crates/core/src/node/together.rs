@@ -3,12 +3,15 @@
 
 use alloc::format;
 
-use unisono_model::{Action, Arrival, Code, Cue, OrchestraId, Rejection, Tempo};
+use unisono_model::{Action, Arrival, Code, Cue, CueRule, OrchestraId, Rejection, Tempo};
 
 use super::{Node, limits};
 use crate::context::Context;
 use crate::ensemble::TempoMap;
+use crate::ensemble::limits::TARGET_STEP_NS;
+use crate::orchestra::Reading;
 use crate::orchestra::horizon::Horizon;
+use crate::orchestra::view::{LeadsOf, LeadsView};
 
 impl Node {
     /// Preconditions of tempo, arrivals, cues and answers to them; fills in lead and patience.
@@ -23,7 +26,7 @@ impl Node {
             Action::Arrive(arrival) => self
                 .may_arrive(context, orchestra, arrival)
                 .map(Action::Arrive),
-            Action::Cue(cue) => self.may_cue(context, cue).map(Action::Cue),
+            Action::Cue(cue) => self.may_cue(context, orchestra, cue).map(Action::Cue),
             Action::Answer(answer) => {
                 let at = self.now(context);
                 let space = self.spaces.get(&orchestra);
@@ -104,7 +107,25 @@ impl Node {
         Err(Rejection::new(Code::BarrierCount, words).hint(hint))
     }
 
-    fn may_cue(&self, context: &Context<'_>, cue: Cue) -> Result<Cue, Rejection> {
+    fn may_cue(
+        &self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        mut cue: Cue,
+    ) -> Result<Cue, Rejection> {
+        let slowest_ms = self.slowest_ms(context);
+        if cue.rule == CueRule::Wait {
+            if cue.answer_ms == 0 {
+                cue.answer_ms = limits::BARRIER_LEAD_MS.saturating_add(3 * slowest_ms);
+            }
+            if cue.answer_ms < slowest_ms {
+                let what = "who is ready is known before the target";
+                return Err(lead_short(what, cue.answer_ms.into(), slowest_ms));
+            }
+        }
+        if cue.target_ns == 0 {
+            cue.target_ns = self.proposed_ns(context, orchestra, &cue, slowest_ms);
+        }
         cue.check()?;
         if cue.target_ns <= context.wall_ns {
             let past_ms = (context.wall_ns - cue.target_ns) / 1_000_000;
@@ -117,6 +138,33 @@ impl Node {
         }
         self.check_lead("the target comes", cue.target_ns, context)?;
         Ok(cue)
+    }
+
+    /// When those who are meant can be ready (ns since the Unix epoch): everybody, where nobody is.
+    fn proposed_ns(
+        &self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        cue: &Cue,
+        slowest_ms: u32,
+    ) -> u64 {
+        let at = self.now(context);
+        let horizon = Horizon::default();
+        let lead_ns = self.reading(orchestra, at, &horizon).map_or(0, |reading| {
+            let everybody = reading.group(&LeadsOf::Everybody).unwrap_or_default();
+            let group = if cue.parties.is_empty() {
+                &everybody
+            } else {
+                &cue.parties
+            };
+            reading.leads(group, None).together_ns
+        });
+        // A response has the way in it; of whom nobody knows it has not.
+        let lead_ns = lead_ns.saturating_add(u64::from(slowest_ms) * 1_000_000);
+        let answer_ns = u64::from(cue.answer_ms) * 1_000_000;
+        let now_ns = context.wall_ns.max(at.as_ns());
+        let target_ns = now_ns.saturating_add(lead_ns).saturating_add(answer_ns);
+        target_ns.saturating_add(1).next_multiple_of(TARGET_STEP_NS)
     }
 
     fn check_lead(&self, what: &str, at_ns: u64, context: &Context<'_>) -> Result<(), Rejection> {
@@ -141,6 +189,33 @@ impl Node {
             .unwrap_or(u32::MAX)
             .min(limits::SLOWEST_MS_MAX)
     }
+}
+
+/// How much notice a group needs.
+pub(super) fn leads(
+    reading: &Reading<'_>,
+    of: &LeadsOf,
+    share_ppm: Option<u32>,
+    limit: usize,
+) -> Result<LeadsView, Rejection> {
+    if share_ppm.is_some_and(|share_ppm| !(1..1_000_000).contains(&share_ppm)) {
+        let words = "a share of cues lies between 0 and 1; nothing changed";
+        return Err(Rejection::new(Code::Malformed, words).hint("0.95 is one in twenty too late"));
+    }
+    let unknown = |name| {
+        let words = format!("no agent {name} is enrolled here; nothing changed");
+        Rejection::new(Code::AgentUnknown, words).hint("`unisono agent list` tells who is")
+    };
+    let group = reading.group(of).map_err(unknown)?;
+    if group.is_empty() && *of != LeadsOf::Everybody {
+        let words = "nobody is in this group: there is no lead; nothing changed";
+        return Err(
+            Rejection::new(Code::AgentUnknown, words).hint("`unisono agent list` tells who is")
+        );
+    }
+    let mut leads = reading.leads(&group, share_ppm);
+    leads.agents.truncate(limit);
+    Ok(leads)
 }
 
 fn lead_short(what: &str, lead_ms: u64, slowest_ms: u32) -> Rejection {

@@ -161,9 +161,11 @@ impl Node {
         }
         let at = self.now(context).max(record.place.stamp);
         let horizon = self.horizon(record.orchestra);
-        let claim = self
-            .reading(record.orchestra, at, &horizon)
+        let reading = self.reading(record.orchestra, at, &horizon);
+        let claim = reading
+            .as_ref()
             .and_then(|reading| reading.claim_of(&record.action, record.place, record.agent));
+        let cue = reading.and_then(|reading| reading.cue_of(&record.action, record.place));
         let recorded = Recorded {
             place: record.place,
             log: record.log,
@@ -171,6 +173,7 @@ impl Node {
             durable_on: record.holders.len() as u16 + 1,
             durable_wanted: record.wanted,
             claim,
+            cue,
             repeated: false,
             key: record.key,
         };

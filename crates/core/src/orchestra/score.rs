@@ -1,12 +1,12 @@
-//! What is played together, as people see it: the tempo, barriers, cues, and how punctual everybody
-//! is.
+//! What is played together, as people see it: the tempo, barriers, and how punctual everybody is.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{AgentId, Cue, CueWord, Digest, Place, Tempo};
+use unisono_model::{AgentId, Place, Tempo};
 
+use super::cueing::CueView;
 use super::read::{Hash, Reading};
 use super::together::Play;
 use crate::ensemble::{Punctuality, TempoMap};
@@ -44,34 +44,6 @@ pub struct OpeningView {
     pub agents: Vec<(AgentId, String, Place)>,
     /// Whether no arrival can come any more that would make it another time.
     pub settled: bool,
-}
-
-/// Something that is to be done together.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct CueView {
-    /// Its record.
-    pub place: Place,
-    /// Who gave it.
-    pub agent: AgentId,
-    /// The agent's name.
-    pub name: String,
-    /// What it says.
-    pub cue: Cue,
-    /// Everybody who is meant or has answered.
-    pub parties: Vec<PartyView>,
-}
-
-/// One agent of a cue.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct PartyView {
-    /// Who.
-    pub agent: AgentId,
-    /// Its name.
-    pub name: String,
-    /// What it has answered, and where; nothing yet.
-    pub answer: Option<(CueWord, Place, String)>,
-    /// How late its action was, where it told (ns).
-    pub late_ns: Option<i64>,
 }
 
 /// How punctual an agent is.
@@ -127,42 +99,6 @@ impl Reading<'_> {
         .collect()
     }
 
-    /// What is to be done together, the next first.
-    pub fn cues(&self) -> Vec<CueView> {
-        let plays = self.folds.together.plays.read(self.at);
-        let late = |agent: &AgentId, cue: &Digest| {
-            let told = plays.get(agent)?.iter().rev();
-            let mut of_cue = told.filter(|play| play.played.cue == Some(*cue));
-            of_cue.next().map(|play| play.played.late_ns)
-        };
-        let cues = self.folds.together.cues.read(self.at);
-        let mut views: Vec<CueView> = cues
-            .map(|(place, given, answers)| {
-                let mut agents: Vec<AgentId> = given.cue.parties.clone();
-                agents.extend(answers.keys());
-                agents.sort_unstable();
-                agents.dedup();
-                let party = |agent: AgentId| PartyView {
-                    agent,
-                    name: self.name_of(&agent),
-                    answer: answers
-                        .get(&agent)
-                        .map(|(at, told)| (told.word, *at, told.text.clone())),
-                    late_ns: late(&agent, &place.record),
-                };
-                CueView {
-                    place,
-                    agent: given.agent,
-                    name: self.name_of(&given.agent),
-                    cue: given.cue.clone(),
-                    parties: agents.into_iter().map(party).collect(),
-                }
-            })
-            .collect();
-        views.sort_by_key(|view| (view.cue.target_ns, view.place));
-        views
-    }
-
     /// How punctual everybody is who told of an action.
     pub fn players(&self) -> Vec<PlayerView> {
         let plays = self.folds.together.plays.read(self.at);
@@ -183,14 +119,19 @@ impl Reading<'_> {
             hash.add(&(one.name, one.of, one.waiting, opened));
         }
         for view in self.cues() {
-            hash.add(&view);
+            // What is proposed is arithmetic in floats over the responses below.
+            hash.add(&CueView {
+                notice: None,
+                ..view
+            });
         }
+        hash.add(&self.folds.together.cues.responses(self.at, None));
         for (agent, latest) in self.folds.together.plays.read(self.at) {
             hash.add(&(agent, latest));
         }
     }
 
-    fn name_of(&self, agent: &AgentId) -> String {
+    pub(super) fn name_of(&self, agent: &AgentId) -> String {
         self.folds.agents.name(agent)
     }
 }

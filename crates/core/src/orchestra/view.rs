@@ -16,14 +16,16 @@ use unisono_model::{
 pub use super::brief::{BriefLine, BriefPart, BriefView};
 pub use super::coherence::*;
 pub use super::conflict::Strategy;
+pub use super::cueing::{CueNotice, CueOutcome, CueStage, CueView, PartyView};
 pub use super::explain::{ExplainedView, LoweredBy, TermExplained};
 use super::fact::Fact;
 pub use super::interference::view::{
     InterferenceKind, InterferenceView, InterferencesView, ResolutionView, SideView,
 };
+pub use super::leads::{LeadView, LeadsOf, LeadsView};
 pub use super::lessons::view::*;
 pub use super::rollbacks::GoingBack;
-pub use super::score::{BarrierView, CueView, OpeningView, PartyView, PlayerView, TempoView};
+pub use super::score::{BarrierView, OpeningView, PlayerView, TempoView};
 use crate::replication::Cursor;
 pub use files::{ApprovalView, FileView, PlanView, WriteView};
 pub use status::{Counters, DamageView, EndsView, MemberView, OrchestraView, StatusView};
@@ -102,6 +104,8 @@ pub enum View {
     Barriers(Vec<BarrierView>),
     /// To `Cues`.
     Cues(Vec<CueView>),
+    /// To `Leads`.
+    Leads(LeadsView),
     /// To `Players`.
     Players(Vec<PlayerView>),
     /// To `Decisions`.

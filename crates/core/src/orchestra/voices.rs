@@ -1,6 +1,7 @@
 //! What agents say about records, one voice each: cues are answered so, and remedies judged.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 use unisono_model::{AgentId, Digest, Place, Stamp};
@@ -52,21 +53,45 @@ impl<T> Voices<T> {
             .collect()
     }
 
+    /// All words about a record up to a stamp, by place: who said what.
+    pub fn words(&self, about: &Place, at: Stamp) -> impl Iterator<Item = (Place, AgentId, &T)> {
+        let said = self.said.get(&about.record).into_iter().flatten();
+        let heard = said.filter(move |(place, _)| *place > about && place.stamp <= at);
+        heard.map(|(place, voice)| (*place, voice.agent, &voice.what))
+    }
+
     /// Drops what can no longer be heard above the frontier; `held` are the records that are kept
     /// there. One that is not may come yet, with a stamp above the frontier, and so do the words
     /// about it then.
     pub fn prune(&mut self, frontier: Stamp, held: &BTreeMap<Digest, Place>) {
+        self.prune_but(frontier, held, |_, _| Vec::new());
+    }
+
+    /// The same, and keeps of the words about a held record, up to the frontier, those that `also` names.
+    pub fn prune_but(
+        &mut self,
+        frontier: Stamp,
+        held: &BTreeMap<Digest, Place>,
+        also: impl Fn(&Place, &[(Place, AgentId, &T)]) -> Vec<Place>,
+    ) {
         let edge = Place::end_of(frontier);
         self.said.retain(|about, said| {
-            let mut last = BTreeMap::new();
-            for (place, voice) in said.range(..=edge) {
-                last.insert(voice.agent, *place);
-            }
-            let stands = |place: &Place, voice: &Voice<T>| {
-                let after = held.get(about).is_some_and(|about| place > about);
-                after && last[&voice.agent] == *place
+            let Some(about) = held.get(about) else {
+                said.retain(|place, _| *place > edge);
+                return !said.is_empty();
             };
-            said.retain(|place, voice| *place > edge || stands(place, voice));
+            let heard: Vec<(Place, AgentId, &T)> = said
+                .range(..=edge)
+                .filter(|(place, _)| *place > about)
+                .map(|(place, voice)| (*place, voice.agent, &voice.what))
+                .collect();
+            let last: BTreeMap<AgentId, Place> = heard
+                .iter()
+                .map(|(place, agent, _)| (*agent, *place))
+                .collect();
+            let mut stays: BTreeSet<Place> = last.into_values().collect();
+            stays.extend(also(about, &heard));
+            said.retain(|place, _| *place > edge || stays.contains(place));
             !said.is_empty()
         });
     }

@@ -7,9 +7,9 @@ use unisono_core::orchestra::horizon::Horizon;
 use unisono_core::orchestra::{FoldRules, Folds, Reading, Refold};
 use unisono_core::sabotage::Sabotage;
 use unisono_model::{
-    Action, AgentId, AgentKind, Approve, Arrival, ClusterId, Content, Cue, CueAnswer, CueWord,
-    Curve, Digest, Enrol, FieldChange, FieldValue, IdempotencyKey, Incarnation, Judgement, LogId,
-    Mark, Measure, Moved, NodeId, Plan, Played, Presence, Project, Reviewed, Stamp, Status,
+    Action, AgentId, AgentKind, Approve, Arrival, ClusterId, Content, Cue, CueAnswer, CueRule,
+    CueWord, Curve, Digest, Enrol, FieldChange, FieldValue, IdempotencyKey, Incarnation, Judgement,
+    LogId, Mark, Measure, Moved, NodeId, Plan, Played, Presence, Project, Reviewed, Stamp, Status,
     TaskChange, TaskStatus, Tempo, TempoSegment, Write,
 };
 
@@ -134,6 +134,11 @@ fn together(kind: u8, subject: u8, at_ms: u64, earlier: Digest) -> Action {
             answer_ms: 10,
             preparation: String::new(),
             parties: vec![AgentId([1; 32])],
+            rule: if subject.is_multiple_of(2) {
+                CueRule::Go
+            } else {
+                CueRule::Wait
+            },
         }),
         2 => Action::Answer(CueAnswer {
             cue: earlier,

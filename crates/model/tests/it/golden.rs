@@ -5,12 +5,12 @@ use ed25519_dalek::SigningKey;
 use unisono_model::wire::{self, Signature};
 use unisono_model::{
     Action, AgentId, Approve, Arrival, BUNDLE_VERSION, BundleBody, BundleHeader, Carried, ChainId,
-    ClusterId, Content, Cue, CueAnswer, CueWord, Curve, Decide, DecideKind, Digest, DocumentAppend,
-    DocumentKind, DocumentName, Expulsion, FileScope, Held, IdempotencyKey, Importance,
-    Incarnation, Judgement, Leave, LogEnd, LogId, Measure, Measured, Moved, NodeId, OrchestraEnd,
-    OrchestraId, Outcome, PhaseState, Plan, PlanPhase, Played, Project, RECORD_VERSION, RecordBody,
-    RecordPlace, Rejected, Remedy, Resolution, Resolve, Reviewed, Rollback, SignedBundle,
-    SignedRecord, Stamp, Tempo, TempoSegment, Who, Write, check, limits,
+    ClusterId, Content, Cue, CueAnswer, CueRule, CueWord, Curve, Decide, DecideKind, Digest,
+    DocumentAppend, DocumentKind, DocumentName, Expulsion, FileScope, Held, IdempotencyKey,
+    Importance, Incarnation, Judgement, Leave, LogEnd, LogId, Measure, Measured, Moved, NodeId,
+    OrchestraEnd, OrchestraId, Outcome, PhaseState, Plan, PlanPhase, Played, Project,
+    RECORD_VERSION, RecordBody, RecordPlace, Rejected, Remedy, Resolution, Resolve, Reviewed,
+    Rollback, SignedBundle, SignedRecord, Stamp, Tempo, TempoSegment, Who, Write, check, limits,
 };
 
 pub(crate) fn record() -> (RecordPlace, SignedRecord) {
@@ -226,6 +226,7 @@ fn the_actions_of_the_ensemble_are_these_bytes() {
         answer_ms: 500,
         preparation: String::new(),
         parties: Vec::new(),
+        rule: CueRule::Go,
     };
     let answer = CueAnswer {
         cue: Digest([0xaa; 32]),
@@ -250,7 +251,7 @@ fn the_actions_of_the_ensemble_are_these_bytes() {
         ),
         (
             Action::Cue(cue),
-            "1702676f8080d09de9ceb8fd1832c0843df4030000".to_owned(),
+            "1702676f8080d09de9ceb8fd1832c0843df403000000".to_owned(),
         ),
         (Action::Answer(answer), format!("18{aa}0100")),
         (Action::Played(played), "1900090507".to_owned()),

@@ -1,10 +1,14 @@
 //! What an agent does together with others: waits at barriers, gives cues and answers them, tells how
 //! punctual it was, changes the tempo.
 
+use std::collections::BTreeSet;
+
 use unisono_core::ensemble::{Change, TempoMap};
 use unisono_core::node::Question;
 use unisono_core::orchestra::view::{CueView, TempoView};
-use unisono_model::{Action, Arrival, Cue, CueAnswer, CueWord, Digest, Played};
+use unisono_model::{
+    Action, AgentId, Arrival, Cue, CueAnswer, CueRule, CueWord, Digest, Held, Played,
+};
 
 use super::{Agent, Wish};
 use crate::clock::EPOCH_NS;
@@ -18,12 +22,17 @@ const AHEAD_NS: u64 = 2 * 3_600_000_000_000;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Score {
     cues: Vec<Digest>,
+    /// Who has given or answered one.
+    known: BTreeSet<AgentId>,
     tempo: Option<TempoMap>,
 }
 
 impl Score {
     pub(super) fn learn_cues(&mut self, cues: &[CueView]) {
         self.cues = cues.iter().map(|cue| cue.place.record).collect();
+        self.known.extend(cues.iter().map(|cue| cue.agent));
+        let parties = cues.iter().flat_map(|cue| &cue.parties);
+        self.known.extend(parties.map(|party| party.agent));
     }
 
     pub(super) fn learn_tempo(&mut self, view: TempoView) {
@@ -35,7 +44,7 @@ impl Agent {
     pub(super) fn play_together(&mut self, now: u64) -> Wish {
         let now_ns = EPOCH_NS + now;
         let cue = self.chance.pick(&self.score.cues).copied();
-        match self.chance.below(12) {
+        match self.chance.below(15) {
             0..=4 => {
                 let gate = self.chance.below(2);
                 Wish::Act(Action::Arrive(Arrival {
@@ -45,16 +54,8 @@ impl Agent {
                     patience_ms: self.chance.between(1_000, 120_000),
                 }))
             }
-            5 => Wish::Act(Action::Cue(Cue {
-                name: format!("cue-{}", self.chance.below(3)),
-                target_ns: now_ns + AHEAD_NS,
-                window_ms: 50,
-                confidence_ppm: 1_000_000,
-                answer_ms: 500,
-                preparation: String::new(),
-                parties: vec![self.id],
-            })),
-            6 => Wish::Look(Question::Cues, None),
+            5 => Wish::Act(self.cue(now_ns)),
+            6 | 12 => Wish::Look(Question::Cues, None),
             7 => Wish::Look(Question::Tempo, None),
             8 => match self
                 .score
@@ -65,9 +66,13 @@ impl Agent {
                 Some(tempo) => Wish::Act(tempo),
                 None => Wish::Look(Question::Barriers, None),
             },
-            9 if cue.is_some() => Wish::Act(Action::Answer(CueAnswer {
+            9 | 13 | 14 if cue.is_some() => Wish::Act(Action::Answer(CueAnswer {
                 cue: cue.unwrap_or_default(),
-                word: CueWord::Ready,
+                word: match self.chance.below(8) {
+                    0 => CueWord::Declined,
+                    1 => CueWord::ShortNotice,
+                    _ => CueWord::Ready,
+                },
                 text: String::new(),
             })),
             _ => Wish::Act(Action::Played(Played {
@@ -77,6 +82,32 @@ impl Agent {
                 unsure_ns: 1_000,
             })),
         }
+    }
+
+    fn cue(&mut self, now_ns: u64) -> Action {
+        let mut parties = vec![self.id];
+        for _ in 0..2 {
+            let known: Vec<AgentId> = self.score.known.iter().copied().collect();
+            parties.extend(self.chance.pick(&known).copied());
+        }
+        parties.sort_unstable();
+        parties.dedup();
+        // A node fills in when everybody can be ready; whoever signs itself has to say when.
+        let proposed = self.held == Held::Node && self.chance.percent(80);
+        Action::Cue(Cue {
+            name: format!("cue-{}", self.chance.below(3)),
+            target_ns: if proposed { 0 } else { now_ns + AHEAD_NS },
+            window_ms: 50,
+            confidence_ppm: 1_000_000,
+            answer_ms: LEAD_MS,
+            preparation: String::new(),
+            parties,
+            rule: if self.chance.percent(50) {
+                CueRule::Go
+            } else {
+                CueRule::Wait
+            },
+        })
     }
 
     fn change(&mut self, map: &TempoMap, now_ns: u64) -> Option<Action> {

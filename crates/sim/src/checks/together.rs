@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use unisono_core::orchestra::view::{BarrierView, CueView, PlayerView, TempoView};
+use unisono_core::orchestra::view::{
+    BarrierView, CueStage, CueView, LeadsView, PlayerView, TempoView,
+};
 use unisono_model::AgentId;
 
 use crate::oracle::Together;
@@ -16,6 +18,8 @@ pub struct Score {
     pub barriers: Vec<BarrierView>,
     /// Cues.
     pub cues: Vec<CueView>,
+    /// How long everybody takes to be ready.
+    pub leads: LeadsView,
     /// How punctual everybody is.
     pub players: Vec<PlayerView>,
 }
@@ -27,6 +31,15 @@ impl Score {
             let parties = view.parties.iter().filter(|party| party.answer.is_some());
             parties.map(|party| party.agent).collect()
         };
+        let on = |view: &CueView| match view.stage {
+            CueStage::On => Some(true),
+            CueStage::Off => Some(false),
+            CueStage::Asked | CueStage::AskedAgain | CueStage::Answered | CueStage::Escalated => {
+                None
+            }
+        };
+        let known = self.leads.agents.iter();
+        let known = known.filter(|one| one.samples + one.misses > 0);
         let barriers = self.barriers.iter().map(|view| {
             let waiting = view.waiting.iter().map(|(agent, ..)| *agent).collect();
             let opened = view.opened.as_ref();
@@ -47,7 +60,10 @@ impl Score {
             cues: self
                 .cues
                 .iter()
-                .map(|view| (view.place, answered(view)))
+                .map(|view| (view.place, (answered(view), on(view))))
+                .collect(),
+            responses: known
+                .map(|one| (one.agent, (one.took_ns.clone(), one.misses)))
                 .collect(),
             plays: plays.collect::<BTreeMap<_, _>>(),
         }

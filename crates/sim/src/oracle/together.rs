@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use unisono_model::{Action, AgentId, Place, Stamp};
+use unisono_model::{Action, AgentId, Cue, CueRule, CueWord, Place, Stamp};
 
 use super::logs::Fact;
 
@@ -19,8 +19,10 @@ pub struct Together {
     pub tempo: Option<Place>,
     /// Barriers by name and number.
     pub barriers: BTreeMap<(String, u16), Gate>,
-    /// Cues that are shown, each with who has answered.
-    pub cues: BTreeMap<Place, BTreeSet<AgentId>>,
+    /// Cues that are shown, each with who has answered, and whether it is on, once that is decided.
+    pub cues: BTreeMap<Place, (BTreeSet<AgentId>, Option<bool>)>,
+    /// How each agent responded to its latest 64 cues: how long each took (ns), and how many it missed.
+    pub responses: BTreeMap<AgentId, (Vec<u64>, u32)>,
     /// How many actions each agent told of, at most 64, and the sum of how late they were (ns).
     pub plays: BTreeMap<AgentId, (usize, i64)>,
 }
@@ -39,7 +41,8 @@ pub fn together(facts: &[&Fact], at: Stamp) -> Together {
             Action::Cue(cue) => {
                 let over = Stamp::from_ns(cue.target_ns).plus_ms(SHOWN_MS);
                 if over >= at {
-                    told.cues.insert(fact.place, BTreeSet::new());
+                    told.cues
+                        .insert(fact.place, (BTreeSet::new(), is_on(facts, fact, cue, at)));
                 }
             }
             Action::Answer(answer) => {
@@ -47,7 +50,7 @@ pub fn together(facts: &[&Fact], at: Stamp) -> Together {
                     .cues
                     .iter_mut()
                     .find(|(place, _)| place.record == answer.cue);
-                if let Some((_, answered)) = asked {
+                if let Some((_, (answered, _))) = asked {
                     answered.insert(fact.agent);
                 }
             }
@@ -60,6 +63,7 @@ pub fn together(facts: &[&Fact], at: Stamp) -> Together {
         told.plays
             .insert(agent, (latest.len(), latest.iter().sum()));
     }
+    told.responses = responses(facts, at);
     for name in names {
         let gate = gate(facts, &name, at);
         if !gate.0.is_empty() || gate.1.is_some() {
@@ -67,6 +71,88 @@ pub fn together(facts: &[&Fact], at: Stamp) -> Together {
         }
     }
     told
+}
+
+/// What an agent said to a cue, with the time (ns), in order; nobody answers before it was asked.
+fn said(facts: &[&Fact], agent: AgentId, asked: &Fact) -> Vec<(u64, CueWord)> {
+    let mut said = Vec::new();
+    for fact in facts {
+        if let Action::Answer(answer) = &fact.body.action
+            && answer.cue == asked.place.record
+            && fact.agent == agent
+            && fact.place > asked.place
+        {
+            said.push((fact.place.stamp.as_ns(), answer.word));
+        }
+    }
+    said
+}
+
+fn answer_by_ns(asked: &Fact, cue: &Cue) -> u64 {
+    let answer_ns = u64::from(cue.answer_ms) * 1_000_000;
+    let due_ns = cue.target_ns.saturating_sub(answer_ns);
+    due_ns.max(asked.place.stamp.as_ns())
+}
+
+fn last_by(said: &[(u64, CueWord)], by_ns: u64) -> Option<CueWord> {
+    let in_time = said.iter().rev().find(|(at_ns, _)| *at_ns <= by_ns);
+    in_time.map(|(_, word)| *word)
+}
+
+fn is_on(facts: &[&Fact], asked: &Fact, cue: &Cue, at: Stamp) -> Option<bool> {
+    let by_ns = answer_by_ns(asked, cue);
+    if at.as_ns() < by_ns {
+        return None;
+    }
+    let ready =
+        |agent: &AgentId| last_by(&said(facts, *agent, asked), by_ns) == Some(CueWord::Ready);
+    Some(cue.rule == CueRule::Go || cue.parties.iter().all(ready))
+}
+
+fn responses(facts: &[&Fact], at: Stamp) -> BTreeMap<AgentId, (Vec<u64>, u32)> {
+    let agents: BTreeSet<AgentId> = facts.iter().map(|fact| fact.agent).collect();
+    let mut all = BTreeMap::new();
+    for agent in agents {
+        let mut outcomes = Vec::new();
+        for asked in facts {
+            if let Action::Cue(cue) = &asked.body.action {
+                outcomes.extend(response(facts, agent, asked, cue, at));
+            }
+        }
+        let latest = &outcomes[outcomes.len().saturating_sub(64)..];
+        let took = latest.iter().filter_map(|(took_ns, _)| *took_ns).collect();
+        let missed = latest.iter().filter(|(_, missed)| *missed).count() as u32;
+        if !latest.is_empty() {
+            all.insert(agent, (took, missed));
+        }
+    }
+    all
+}
+
+/// How long an agent took to be ready for a cue, and whether it was meant and too late.
+fn response(
+    facts: &[&Fact],
+    agent: AgentId,
+    asked: &Fact,
+    cue: &Cue,
+    at: Stamp,
+) -> Option<(Option<u64>, bool)> {
+    let asked_ns = asked.place.stamp.as_ns();
+    let over_ns = Stamp::from_ns(cue.target_ns).plus_ms(SHOWN_MS).as_ns();
+    if cue.target_ns <= asked_ns {
+        return None;
+    }
+    let mut said = said(facts, agent, asked);
+    said.retain(|(at_ns, _)| *at_ns <= over_ns);
+    let ready = said.iter().find(|(_, word)| *word == CueWord::Ready);
+    let meant = cue.parties.contains(&agent);
+    if let Some((ready_ns, _)) = ready {
+        let late = meant && *ready_ns > cue.target_ns;
+        return Some((Some(ready_ns - asked_ns), late));
+    }
+    let declined = last_by(&said, answer_by_ns(asked, cue)) == Some(CueWord::Declined);
+    let missed = meant && !declined && cue.target_ns < at.as_ns();
+    missed.then_some((None, true))
 }
 
 fn gate(facts: &[&Fact], name: &(String, u16), at: Stamp) -> Gate {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use unisono_core::node::{Answer, AnswerBody, Promise, Question};
 use unisono_core::orchestra::view::{
-    AgentView, BriefView, DecisionsWanted, HashView, StatusView, TaskView, TrustView, View,
+    AgentView, BriefView, DecisionsWanted, HashView, LeadsOf, StatusView, TaskView, TrustView, View,
 };
 use unisono_model::{Digest, OrchestraId, Stamp};
 
@@ -199,6 +199,14 @@ impl World {
         let View::Cues(cues) = self.view(host, place, Question::Cues, at)? else {
             return None;
         };
+        let leads = Question::Leads {
+            of: LeadsOf::Everybody,
+            share_ppm: None,
+            limit: usize::MAX,
+        };
+        let View::Leads(leads) = self.view(host, place, leads, at)? else {
+            return None;
+        };
         let View::Players(players) = self.view(host, place, Question::Players, at)? else {
             return None;
         };
@@ -206,6 +214,7 @@ impl World {
             tempo,
             barriers,
             cues,
+            leads,
             players,
         })
     }

@@ -64,6 +64,7 @@ planted! {
     planted_resolution_last "resolution-last",
     planted_patience_ignored "patience-ignored",
     planted_arrivals_doubled "arrivals-doubled",
+    planted_response_by_arrival "response-by-arrival",
     planted_supersession_by_arrival "supersession-by-arrival",
     planted_outcomes_doubled "outcomes-doubled",
     planted_removed_readmitted "removed-readmitted",

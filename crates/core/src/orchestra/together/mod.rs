@@ -11,7 +11,7 @@ use unisono_model::{Action, Place, Stamp};
 use super::fact::Fact;
 use crate::sabotage::Sabotage;
 pub use barriers::{BARRIER_SHOWN_MS, Barrier, Barriers, Opening};
-pub use cues::{CUE_SHOWN_MS, Cues, Given, Told};
+pub use cues::{CUE_SHOWN_MS, CueTimes, Cues, Given, Heard, Response, Responses, Told};
 pub use plays::{PLAYED_KEPT_MAX, Play, Plays};
 pub use tempi::Tempi;
 
@@ -51,7 +51,16 @@ impl Together {
                 self.cues.insert(fact.place, fact.agent, cue);
                 return late;
             }
-            Action::Answer(answer) => self.cues.answer(fact.place, fact.agent, answer),
+            Action::Answer(answer) => {
+                let held = || self.cues.knows(&answer.cue, Stamp::MAX);
+                // Its cue may be folded into what is known of the agent.
+                let upset = late && !held();
+                // Planted: what comes before its cue is no answer.
+                if !sabotage.response_by_arrival || held() {
+                    self.cues.answer(fact.place, fact.agent, answer);
+                }
+                return upset;
+            }
             Action::Played(played) => self.plays.insert(fact.place, fact.agent, *played),
             _ => {}
         }

@@ -4,7 +4,8 @@ use unisono_core::ensemble::{Change, TempoMap};
 use unisono_core::node::{AnswerBody, Input, Question};
 use unisono_core::orchestra::view::{BarrierView, View};
 use unisono_model::{
-    Action, Arrival, Code, Cue, CueAnswer, CueWord, Curve, Digest, Stamp, Tempo, TempoSegment,
+    Action, Arrival, Code, Cue, CueAnswer, CueRule, CueWord, Curve, Digest, Stamp, Tempo,
+    TempoSegment,
 };
 
 use crate::loopback::Loop;
@@ -27,6 +28,7 @@ fn cue(target_ns: u64) -> Action {
         answer_ms: 0,
         preparation: String::new(),
         parties: Vec::new(),
+        rule: CueRule::Go,
     })
 }
 

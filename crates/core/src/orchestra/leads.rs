@@ -1,0 +1,174 @@
+//! How much notice agents need, by how long they took to be ready so far (TIME-8, TIME-17).
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use unisono_model::AgentId;
+
+use super::read::Reading;
+use super::together::Responses;
+use crate::ensemble::limits::{LEAD_PROPOSED_NS_MAX, RESPONSES_FEW, SHARE_READY_PPM};
+use crate::ensemble::{Lead, Profile, share_of_each};
+
+/// Whose leads are asked for.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum LeadsOf {
+    /// Of everybody who is enrolled.
+    Everybody,
+    /// Of everybody in this role.
+    Role(String),
+    /// Of these, by names or keys.
+    Agents(Vec<String>),
+}
+
+/// How much notice a group needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LeadsView {
+    /// In which share of cues all of them are to be ready in time, millionths.
+    pub share_ppm: u32,
+    /// In which share each has to be for that.
+    pub share_each: f64,
+    /// How many agents these are.
+    pub total: u64,
+    /// Of how many the lead is assumed, since too little is known.
+    pub assumed: u64,
+    /// What the group needs to act together (ns): what its slowest needs.
+    pub together_ns: u64,
+    /// Each with what it needs: the slowest first. As many as were asked for.
+    pub agents: Vec<LeadView>,
+}
+
+/// How much notice an agent needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LeadView {
+    /// Who.
+    pub agent: AgentId,
+    /// Its name.
+    pub name: String,
+    /// How often it was ready, of its latest 64 cues.
+    pub samples: u32,
+    /// How often it was meant and not ready by the target, of the same.
+    pub misses: u32,
+    /// How long it took each time, by the cue (ns).
+    pub took_ns: Vec<u64>,
+    /// Within how long it is ready in half of all cases (ns); what is assumed without a sample.
+    pub median_ns: u64,
+    /// One standard deviation (ns).
+    pub spread_ns: u64,
+    /// Two to four times the median, the slower the more (ns).
+    pub floor_ns: u64,
+    /// Within how long it is ready in the share that is wanted of it (ns).
+    pub quantile_ns: u64,
+    /// What it needs (ns): the greater of these two, at most an hour.
+    pub lead_ns: u64,
+    /// Whether that is no less than what is assumed of whom nobody knows, since there are fewer than
+    /// eight samples.
+    pub assumed: bool,
+}
+
+impl Reading<'_> {
+    /// Who is meant.
+    ///
+    /// # Errors
+    /// The name or key that nobody who is enrolled has.
+    pub fn group(&self, of: &LeadsOf) -> Result<Vec<AgentId>, String> {
+        let agents = &self.folds.agents;
+        match of {
+            LeadsOf::Everybody => Ok(agents.all(self.at).map(|(agent, _)| agent).collect()),
+            LeadsOf::Role(role) => {
+                let all = agents.all(self.at);
+                let of_role = all.filter(|(_, state)| state.enrol.role == *role);
+                Ok(of_role.map(|(agent, _)| agent).collect())
+            }
+            LeadsOf::Agents(names) => {
+                let mut group = BTreeSet::new();
+                for name in names {
+                    let found = match name.parse::<AgentId>() {
+                        Ok(key) if agents.read(&key, self.at).is_some() => BTreeSet::from([key]),
+                        _ => self.named(name),
+                    };
+                    if found.is_empty() {
+                        return Err(name.clone());
+                    }
+                    group.extend(found);
+                }
+                Ok(group.into_iter().collect())
+            }
+        }
+    }
+
+    /// What a group needs so that all of it is ready in a share of cues (millionths).
+    pub fn leads(&self, group: &[AgentId], share_ppm: Option<u32>) -> LeadsView {
+        let responses = self.folds.together.cues.responses(self.at, None);
+        self.leads_of(group, &responses, share_ppm)
+    }
+
+    pub(super) fn leads_of(
+        &self,
+        group: &[AgentId],
+        responses: &BTreeMap<AgentId, Responses>,
+        share_ppm: Option<u32>,
+    ) -> LeadsView {
+        let share_ppm = share_ppm.unwrap_or(SHARE_READY_PPM);
+        let share_each = share_of_each(f64::from(share_ppm) / 1e6, group.len());
+        let none = Responses::new();
+        let each = group.iter().map(|agent| {
+            let known = responses.get(agent).unwrap_or(&none);
+            self.lead(*agent, known, share_each)
+        });
+        let mut agents: Vec<LeadView> = each.collect();
+        agents.sort_by(|one, next| {
+            let slower = next.lead_ns.cmp(&one.lead_ns);
+            slower.then_with(|| one.agent.cmp(&next.agent))
+        });
+        LeadsView {
+            share_ppm,
+            share_each,
+            total: agents.len() as u64,
+            assumed: agents.iter().filter(|one| one.assumed).count() as u64,
+            together_ns: agents.first().map_or(0, |slowest| slowest.lead_ns),
+            agents,
+        }
+    }
+
+    fn lead(&self, agent: AgentId, known: &Responses, share: f64) -> LeadView {
+        let now_ns = self.at.as_ns();
+        let mut profile = Profile::default();
+        let mut took = Vec::new();
+        for (cue, response) in known {
+            if let Some(took_ns) = response.took_ns {
+                let ready_ns = cue.stamp.as_ns().saturating_add(took_ns);
+                profile.responded(ready_ns, took_ns);
+                took.push(took_ns);
+            }
+        }
+        let samples = took.len();
+        let told = Lead::of(&profile, share, 0.0, now_ns);
+        let assumed = samples < RESPONSES_FEW;
+        let least_ns = if assumed {
+            Lead::of(&Profile::default(), share, 0.0, now_ns).needed_ns
+        } else {
+            0.0
+        };
+        let needed_ns = told.needed_ns.max(least_ns).min(LEAD_PROPOSED_NS_MAX);
+        LeadView {
+            agent,
+            name: self.name_of(&agent),
+            samples: samples as u32,
+            misses: known.values().filter(|one| one.missed).count() as u32,
+            took_ns: took,
+            median_ns: profile.median_ns(now_ns) as u64,
+            spread_ns: if samples == 0 {
+                0
+            } else {
+                profile.response_ns(now_ns).1 as u64
+            },
+            floor_ns: told.floor_ns as u64,
+            quantile_ns: told.quantile_ns as u64,
+            lead_ns: libm::ceil(needed_ns) as u64,
+            assumed,
+        }
+    }
+}
