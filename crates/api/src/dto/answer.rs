@@ -11,6 +11,7 @@ use unisono_model::{
 use utoipa::ToSchema;
 
 use super::cluster::LogRef;
+use super::cue::CueShown;
 use super::moment::Moment;
 use super::view::Claim;
 
@@ -34,6 +35,9 @@ pub struct Recorded {
     pub durable_wanted: u16,
     /// For a claim or a renewal: what it came to.
     pub claim: Option<Claim>,
+    /// For a cue: as it stands, with its target and whether the notice is long enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cue: Option<Box<CueShown>>,
     /// Whether an earlier record with the same key is the answer.
     pub repeated: bool,
     /// The request's key, inside the record.
@@ -53,6 +57,7 @@ impl Recorded {
             durable_on: recorded.durable_on,
             durable_wanted: recorded.durable_wanted,
             claim: recorded.claim.map(Into::into),
+            cue: recorded.cue.map(|cue| Box::new((*cue).into())),
             repeated: recorded.repeated,
             key: recorded.key,
         }

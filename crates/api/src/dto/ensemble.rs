@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use unisono_model::{
-    AgentId, Arrival, Cue, CueAnswer, CueWord, Curve, Digest, Played, Tempo, TempoSegment,
+    AgentId, Arrival, Cue, CueAnswer, CueRule, CueWord, Curve, Digest, Played, Tempo, TempoSegment,
 };
 use utoipa::ToSchema;
 
@@ -156,7 +156,9 @@ pub struct ArriveBody {
 pub struct CueBody {
     /// What.
     pub name: String,
-    /// When, by the cluster's clock (ns since the Unix epoch).
+    /// When, by the cluster's clock (ns since the Unix epoch); left out or 0: as soon as those who are
+    /// meant (everybody, where nobody is) can be ready by how long they took so far.
+    #[serde(default)]
     #[schema(value_type = String)]
     pub target_ns: Digits,
     /// By how much an action may miss that and still be in time (ms).
@@ -165,7 +167,8 @@ pub struct CueBody {
     /// How sure the target is, in millionths; sure if left out.
     #[serde(default = "sure")]
     pub confidence_ppm: u32,
-    /// So long before the target everybody has to have answered (ms).
+    /// So long before the target everybody has to have answered (ms). A cue that waits for all gets
+    /// half a second and three round trips, if left out.
     #[serde(default)]
     pub answer_ms: u32,
     /// What is to be prepared.
@@ -175,6 +178,20 @@ pub struct CueBody {
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub parties: Vec<AgentId>,
+    /// What becomes of it if not all of them are ready in time; `go` if left out.
+    #[serde(default)]
+    pub rule: CueRuleWord,
+}
+
+/// What becomes of a cue when somebody who is meant is not ready in time.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CueRuleWord {
+    /// Whoever is ready goes.
+    #[default]
+    Go,
+    /// Nobody goes: it is off.
+    Wait,
 }
 
 /// An answer to a cue.
@@ -322,6 +339,10 @@ impl From<CueBody> for Cue {
             answer_ms: body.answer_ms,
             preparation: body.preparation,
             parties,
+            rule: match body.rule {
+                CueRuleWord::Go => CueRule::Go,
+                CueRuleWord::Wait => CueRule::Wait,
+            },
         }
     }
 }
@@ -336,6 +357,10 @@ impl From<Cue> for CueBody {
             answer_ms: cue.answer_ms,
             preparation: cue.preparation,
             parties: cue.parties,
+            rule: match cue.rule {
+                CueRule::Go => CueRuleWord::Go,
+                CueRule::Wait => CueRuleWord::Wait,
+            },
         }
     }
 }

@@ -6,6 +6,7 @@ mod answer;
 mod certificate;
 mod clock;
 mod cluster;
+mod cue;
 mod ensemble;
 mod expulsion;
 mod file;
@@ -37,9 +38,13 @@ pub use cluster::{
     Counted, Damage, Incarnated, LogRef, Member, Members, OrchestraSummary, Orchestras, Status,
     Version,
 };
+pub use cue::{
+    CueList, CueNoticeShown, CueOutcomeWord, CueShown, CueStageWord, LeadShown, LeadsShown,
+    PartyShown, ShortNotice,
+};
 pub use ensemble::{
-    AnswerBody, ArriveBody, Bpm, CueAnswerWord, CueBody, CurveBody, Digits, PlayedBody,
-    SegmentBody, TempoBody,
+    AnswerBody, ArriveBody, Bpm, CueAnswerWord, CueBody, CueRuleWord, CurveBody, Digits,
+    PlayedBody, SegmentBody, TempoBody,
 };
 pub use expulsion::{EndBody, Ends, RemoveBody};
 pub use file::{
@@ -63,8 +68,8 @@ pub use resonance::{
 };
 pub use rollback::{RollbackBody, RollbackShown, SeenLog, SetAside};
 pub use score::{
-    BarrierList, BarrierShown, Beat, CueList, CueShown, Ensemble, HealthWord, OpeningShown,
-    PartyShown, Player, StressWord, TempoShown,
+    BarrierList, BarrierShown, Beat, Ensemble, HealthWord, OpeningShown, Player, StressWord,
+    TempoShown,
 };
 pub use task::{
     FieldHeads, LinkBody, LinkChange, Task, TaskBody, TaskNewBody, TaskPatchBody, Tasks,

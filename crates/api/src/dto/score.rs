@@ -1,14 +1,12 @@
-//! What is played together, as it is shown: tempo, beats, barriers, cues, punctuality.
+//! What is played together, as it is shown: tempo, beats, barriers, punctuality.
 
 use serde::{Deserialize, Serialize};
 use unisono_core::ensemble::{Beat as CoreBeat, Health, Stress};
-use unisono_core::orchestra::view::{
-    BarrierView, CueView, OpeningView, PartyView, PlayerView, TempoView,
-};
+use unisono_core::orchestra::view::{BarrierView, OpeningView, PlayerView, TempoView};
 use unisono_model::{AgentId, Digest};
 use utoipa::ToSchema;
 
-use super::ensemble::{CueAnswerWord, CueBody, Digits, TempoBody};
+use super::ensemble::{Digits, TempoBody};
 use super::moment::Moment;
 
 /// The tempo that stands.
@@ -91,51 +89,6 @@ pub struct OpeningShown {
     pub arrivals: Vec<Digest>,
     /// Whether nothing can come any more that would make it another time.
     pub confirmed: bool,
-}
-
-/// What is to be done together.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct CueList {
-    /// The next first.
-    pub cues: Vec<CueShown>,
-}
-
-/// A cue, with who has answered.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct CueShown {
-    /// Its record.
-    #[schema(value_type = String)]
-    pub record: Digest,
-    /// When it was given.
-    pub given: Moment,
-    /// By whom.
-    pub by: String,
-    /// What it says.
-    pub cue: CueBody,
-    /// How long before its target it was given (ms).
-    pub lead_ms: i64,
-    /// Who is meant or has answered.
-    pub parties: Vec<PartyShown>,
-    /// How many of those who are meant have not answered.
-    pub missing: u64,
-}
-
-/// One agent of a cue.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct PartyShown {
-    /// Its key.
-    #[schema(value_type = String)]
-    pub agent: AgentId,
-    /// Its name.
-    pub name: String,
-    /// What it has answered.
-    pub word: Option<CueAnswerWord>,
-    /// Why.
-    pub text: String,
-    /// When it answered.
-    pub answered: Option<Moment>,
-    /// How late its action was, where it told (ns).
-    pub late_ns: Option<i64>,
 }
 
 /// How punctual everybody is.
@@ -233,40 +186,6 @@ impl From<OpeningView> for OpeningShown {
             agents,
             arrivals,
             confirmed: view.settled,
-        }
-    }
-}
-
-impl From<CueView> for CueShown {
-    fn from(view: CueView) -> Self {
-        let given_ns = i128::from(view.place.stamp.as_ns());
-        let lead_ms = (i128::from(view.cue.target_ns) - given_ns) / 1_000_000;
-        let meant = |party: &&PartyView| view.cue.parties.contains(&party.agent);
-        let missing = view.parties.iter().filter(meant);
-        let missing = missing.filter(|party| party.answer.is_none()).count() as u64;
-        Self {
-            record: view.place.record,
-            given: view.place.stamp.into(),
-            by: view.name,
-            lead_ms: i64::try_from(lead_ms).unwrap_or(i64::MAX),
-            missing,
-            cue: view.cue.into(),
-            parties: view.parties.into_iter().map(Into::into).collect(),
-        }
-    }
-}
-
-impl From<PartyView> for PartyShown {
-    fn from(view: PartyView) -> Self {
-        let answered = view.answer.as_ref().map(|(_, place, _)| place.stamp.into());
-        let word = view.answer.as_ref().map(|(word, ..)| (*word).into());
-        Self {
-            agent: view.agent,
-            name: view.name,
-            word,
-            answered,
-            text: view.answer.map(|(.., text)| text).unwrap_or_default(),
-            late_ns: view.late_ns,
         }
     }
 }

@@ -8,6 +8,7 @@ mod bind;
 mod body;
 mod clock;
 mod coherence;
+mod cues;
 mod description;
 mod edge;
 mod files;
@@ -112,6 +113,8 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(reads::barriers, writes::arrive))
         .routes(routes!(reads::cues, writes::cue))
         .routes(routes!(writes::answer))
+        .routes(routes!(cues::leads))
+        .routes(routes!(cues::stream))
         .routes(routes!(reads::ensemble, writes::played))
         .routes(routes!(lessons::decisions, writes::decide))
         .routes(routes!(lessons::fixes, writes::remedy))

@@ -365,6 +365,7 @@ impl World {
             durable_on: 1,
             durable_wanted: promise.durable_on,
             claim,
+            cue: None,
             repeated,
             key: record.key,
         }))

@@ -1,0 +1,294 @@
+//! Cues as they are shown, and how much notice agents need.
+
+use serde::{Deserialize, Serialize};
+use unisono_core::orchestra::view::{
+    CueNotice, CueOutcome, CueStage, CueView, LeadView, LeadsView, PartyView,
+};
+use unisono_model::{AgentId, Digest};
+use utoipa::ToSchema;
+
+use super::ensemble::{CueAnswerWord, CueBody, Digits};
+use super::moment::Moment;
+
+/// What is to be done together.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CueList {
+    /// The next first.
+    pub cues: Vec<CueShown>,
+}
+
+/// A cue, with who has answered and what becomes of it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CueShown {
+    /// Its record.
+    #[schema(value_type = String)]
+    pub record: Digest,
+    /// When it was given.
+    pub given: Moment,
+    /// By whom.
+    pub by: String,
+    /// What it says.
+    pub cue: CueBody,
+    /// How long before its target it was given (ms).
+    pub lead_ms: i64,
+    /// Who is meant or has answered.
+    pub parties: Vec<PartyShown>,
+    /// How many of those who are meant have not answered.
+    pub missing: u64,
+    /// Where it stands.
+    pub stage: CueStageWord,
+    /// The names of those who are meant and not ready: as of now, and as of `answer_by_ns` once that is
+    /// over.
+    pub lacking: Vec<String>,
+    /// When whoever is silent is asked again by the cluster's clock (ns since the Unix epoch).
+    #[schema(value_type = Vec<String>)]
+    pub again_ns: Vec<Digits>,
+    /// When whoever gave it has to know who is silent.
+    #[schema(value_type = String)]
+    pub escalates_ns: Digits,
+    /// By when all have to have answered: then it is decided whether it is on.
+    #[schema(value_type = String)]
+    pub answer_by_ns: Digits,
+    /// Whether those who are meant have notice enough; none: nobody is meant, or its time has come.
+    pub notice: Option<CueNoticeShown>,
+}
+
+/// Where a cue stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CueStageWord {
+    /// Those who are meant were asked, and there is time.
+    Asked,
+    /// Whoever is silent was asked again.
+    AskedAgain,
+    /// Nobody who is meant is waited for any more.
+    Answered,
+    /// Whoever gave it has to look: soon it is too late, or it will be off.
+    Escalated,
+    /// It takes place, with those who are ready.
+    On,
+    /// It does not: somebody without whom it was not to be was not ready in time.
+    Off,
+}
+
+/// One agent of a cue.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PartyShown {
+    /// Its key.
+    #[schema(value_type = String)]
+    pub agent: AgentId,
+    /// Its name.
+    pub name: String,
+    /// What it has answered.
+    pub word: Option<CueAnswerWord>,
+    /// Why.
+    pub text: String,
+    /// When it answered.
+    pub answered: Option<Moment>,
+    /// How often it has been asked, where it is meant and silent: once, and again.
+    pub asked: u8,
+    /// Whether it is meant and not ready.
+    pub lacking: bool,
+    /// How late its action was, where it told (ns).
+    pub late_ns: Option<i64>,
+    /// How it acted, once the window is over.
+    pub outcome: Option<CueOutcomeWord>,
+}
+
+/// How somebody acted on a cue; `late_ns` says by how much.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CueOutcomeWord {
+    /// Within the window.
+    Punctual,
+    /// Before the window.
+    Early,
+    /// After the window.
+    Late,
+    /// It has told nothing.
+    Untold,
+}
+
+/// Whether a notice is long enough, by how long those who are meant took so far.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CueNoticeShown {
+    /// How long they have to be ready (ms): up to `answer_by_ns`.
+    pub given_ms: u64,
+    /// How long they need (ms): the longest lead.
+    pub needed_ms: u64,
+    /// Whose lead that is.
+    pub by: String,
+    /// Whether that lead is assumed, since too little is known.
+    pub assumed: bool,
+    /// Who needs longer, and is not ready yet.
+    pub short: Vec<ShortNotice>,
+}
+
+/// For whom a notice is too short.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ShortNotice {
+    /// Its name.
+    pub name: String,
+    /// By how much (ms).
+    pub short_ms: u64,
+}
+
+/// How much notice a group needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LeadsShown {
+    /// In which share of cues all of them are to be ready in time.
+    pub share: f64,
+    /// In which share each of them has to be for that.
+    pub share_each: f64,
+    /// How many agents these are.
+    pub total: u64,
+    /// Of how many the lead is assumed, since too little is known.
+    pub assumed: u64,
+    /// What the group needs to act together (ms): what its slowest needs.
+    pub together_ms: u64,
+    /// Each with what it needs: the slowest first. In a cascade each acts after its own lead.
+    pub agents: Vec<LeadShown>,
+}
+
+/// How much notice an agent needs.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LeadShown {
+    /// Its key.
+    #[schema(value_type = String)]
+    pub agent: AgentId,
+    /// Its name.
+    pub name: String,
+    /// How often it was ready, of its latest 64 cues.
+    pub samples: u32,
+    /// How often it was meant and not ready by the target, of the same.
+    pub misses: u32,
+    /// Within how long it is ready in half of all cases (ms); 500 are assumed without a sample.
+    pub median_ms: u64,
+    /// One standard deviation (ms).
+    pub spread_ms: u64,
+    /// Two to four times the median, the slower the more (ms).
+    pub floor_ms: u64,
+    /// Within how long it is ready in `share_each` of all cases (ms).
+    pub quantile_ms: u64,
+    /// What it needs (ms): the greater of these two, at most an hour.
+    pub lead_ms: u64,
+    /// Whether there are fewer than eight samples: then that is at least what is assumed of whom nobody
+    /// knows, two seconds.
+    pub assumed: bool,
+}
+
+impl From<CueView> for CueShown {
+    fn from(view: CueView) -> Self {
+        let given_ns = i128::from(view.place.stamp.as_ns());
+        let lead_ms = (i128::from(view.cue.target_ns) - given_ns) / 1_000_000;
+        let meant = |party: &&PartyView| view.cue.parties.contains(&party.agent);
+        let missing = view.parties.iter().filter(meant);
+        let missing = missing.filter(|party| party.answer.is_none()).count() as u64;
+        let lacking = view.parties.iter().filter(|party| party.lacking);
+        Self {
+            record: view.place.record,
+            given: view.place.stamp.into(),
+            by: view.name,
+            lead_ms: i64::try_from(lead_ms).unwrap_or(i64::MAX),
+            missing,
+            stage: view.stage.into(),
+            lacking: lacking.map(|party| party.name.clone()).collect(),
+            again_ns: view.times.again_ns.map(Digits).into(),
+            escalates_ns: Digits(view.times.escalates_ns),
+            answer_by_ns: Digits(view.times.answer_by_ns),
+            notice: view.notice.map(Into::into),
+            cue: view.cue.into(),
+            parties: view.parties.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<CueStage> for CueStageWord {
+    fn from(stage: CueStage) -> Self {
+        match stage {
+            CueStage::Asked => Self::Asked,
+            CueStage::AskedAgain => Self::AskedAgain,
+            CueStage::Answered => Self::Answered,
+            CueStage::Escalated => Self::Escalated,
+            CueStage::On => Self::On,
+            CueStage::Off => Self::Off,
+        }
+    }
+}
+
+impl From<PartyView> for PartyShown {
+    fn from(view: PartyView) -> Self {
+        let answered = view.answer.as_ref().map(|(_, place, _)| place.stamp.into());
+        let word = view.answer.as_ref().map(|(word, ..)| (*word).into());
+        Self {
+            agent: view.agent,
+            name: view.name,
+            word,
+            answered,
+            text: view.answer.map(|(.., text)| text).unwrap_or_default(),
+            asked: view.asked,
+            lacking: view.lacking,
+            late_ns: view.late_ns,
+            outcome: view.outcome.map(|outcome| match outcome {
+                CueOutcome::Punctual => CueOutcomeWord::Punctual,
+                CueOutcome::Early(_) => CueOutcomeWord::Early,
+                CueOutcome::Late(_) => CueOutcomeWord::Late,
+                CueOutcome::Untold => CueOutcomeWord::Untold,
+            }),
+        }
+    }
+}
+
+impl From<CueNotice> for CueNoticeShown {
+    fn from(notice: CueNotice) -> Self {
+        let short = notice
+            .short
+            .into_iter()
+            .map(|(_, name, short_ns)| ShortNotice {
+                name,
+                short_ms: to_ms(short_ns),
+            });
+        Self {
+            given_ms: notice.given_ns / 1_000_000,
+            needed_ms: to_ms(notice.needed_ns),
+            by: notice.by.1,
+            assumed: notice.assumed,
+            short: short.collect(),
+        }
+    }
+}
+
+impl From<LeadsView> for LeadsShown {
+    fn from(view: LeadsView) -> Self {
+        Self {
+            share: f64::from(view.share_ppm) / 1e6,
+            share_each: view.share_each,
+            total: view.total,
+            assumed: view.assumed,
+            together_ms: to_ms(view.together_ns),
+            agents: view.agents.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<LeadView> for LeadShown {
+    fn from(view: LeadView) -> Self {
+        Self {
+            agent: view.agent,
+            name: view.name,
+            samples: view.samples,
+            misses: view.misses,
+            median_ms: to_ms(view.median_ns),
+            spread_ms: to_ms(view.spread_ns),
+            floor_ms: to_ms(view.floor_ns),
+            quantile_ms: to_ms(view.quantile_ns),
+            lead_ms: to_ms(view.lead_ns),
+            assumed: view.assumed,
+        }
+    }
+}
+
+/// Rounded up: whoever waits so long has waited long enough.
+fn to_ms(ns: u64) -> u64 {
+    ns.div_ceil(1_000_000)
+}
