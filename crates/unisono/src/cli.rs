@@ -225,9 +225,10 @@ pub(crate) enum Command {
     /// Waits until so many agents wait, and goes on at one time; without a name, shows who waits
     #[command(after_help = "Example:\n  unisono barrier deploy --of 3 --as ada -- ./switch")]
     Barrier(command::barrier::BarrierArgs),
-    /// What is to be done together when: list it, give a cue, answer one, play one
-    #[command(after_help = "Example:\n  unisono schedule cue switch --at +10s --for ada --as eve")]
-    Schedule(command::ensemble::ScheduleArgs),
+    /// What is to be done together when: list and follow it, give a cue, answer one, play one, see how
+    /// much notice agents need
+    #[command(after_help = "Example:\n  unisono schedule cue switch --for ada --as eve")]
+    Schedule(command::schedule::ScheduleArgs),
     /// How punctual everybody is who told of an action
     #[command(after_help = "Example:\n  unisono ensemble")]
     Ensemble,

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::AgentId;
+use unisono_model::{AgentId, AgentKind};
 
 use super::read::Reading;
 use super::together::Responses;
@@ -15,7 +15,7 @@ use crate::ensemble::{Lead, Profile, share_of_each};
 /// Whose leads are asked for.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum LeadsOf {
-    /// Of everybody who is enrolled.
+    /// Of everybody who is enrolled, but for the nodes themselves: these answer no cue.
     Everybody,
     /// Of everybody in this role.
     Role(String),
@@ -75,10 +75,11 @@ impl Reading<'_> {
     /// The name or key that nobody who is enrolled has.
     pub fn group(&self, of: &LeadsOf) -> Result<Vec<AgentId>, String> {
         let agents = &self.folds.agents;
+        let all = agents.all(self.at);
+        let all = all.filter(|(_, state)| state.enrol.kind != AgentKind::Node);
         match of {
-            LeadsOf::Everybody => Ok(agents.all(self.at).map(|(agent, _)| agent).collect()),
+            LeadsOf::Everybody => Ok(all.map(|(agent, _)| agent).collect()),
             LeadsOf::Role(role) => {
-                let all = agents.all(self.at);
                 let of_role = all.filter(|(_, state)| state.enrol.role == *role);
                 Ok(of_role.map(|(agent, _)| agent).collect())
             }

@@ -33,6 +33,7 @@ pub(crate) mod remove;
 pub(crate) mod resonance;
 pub(crate) mod rollback;
 mod scene;
+pub(crate) mod schedule;
 pub(crate) mod session;
 pub(crate) mod signal;
 pub(crate) mod sim;
@@ -146,7 +147,7 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         Command::At(args) => at::at(args, &session).await,
         Command::Tempo(args) => tempo::run(args, &session).await,
         Command::Barrier(args) => barrier::barrier(args, &session).await,
-        Command::Schedule(args) => ensemble::schedule(args, &session).await,
+        Command::Schedule(args) => schedule::schedule(args, &session).await,
         Command::Ensemble => ensemble::ensemble(&session).await,
         Command::Agent(args) => agent::run(args, &session).await,
         Command::Presence(args) => agent::presence(args, &session).await,

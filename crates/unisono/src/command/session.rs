@@ -46,7 +46,7 @@ pub(crate) struct Session {
     pub(crate) orchestra: String,
     /// What every command understands.
     pub(crate) global: Global,
-    agent: Option<String>,
+    pub(super) agent: Option<String>,
 }
 
 impl Session {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use unisono_api::client::{Client, Config};
-use unisono_api::dto::Beat;
+use unisono_api::dto::{Beat, CueStageWord};
 
 use crate::process::{Place, Process};
 
@@ -200,4 +200,238 @@ fn beats_are_told_before_they_come_and_played_when_they_do() {
             "{played:?}"
         );
     });
+}
+
+/// What a command says to people: what it printed, and what it said beside that.
+fn said(node: &Process, place: &Place, words: &[&str]) -> String {
+    let mut all = vec!["--node", node.url.as_str()];
+    all.extend(words);
+    let said = place.run(&all);
+    assert_eq!(said.code, 0, "{words:?}: {}", said.err);
+    said.out + &said.err
+}
+
+#[test]
+fn leads_come_from_how_long_agents_took_and_a_cue_needs_no_time() {
+    let place = Place::new();
+    let node = alone(&place);
+    let leads = |words: &[&str]| node.json(&place, &[&["schedule", "leads"], words].concat());
+    let before = leads(&["eve", "bob"]);
+    assert_eq!(
+        (&before["total"], &before["assumed"]),
+        (&json!(2), &json!(2))
+    );
+    assert_eq!(
+        before["together_ms"], 2_000,
+        "assumed, and said to be: {before}"
+    );
+    assert_eq!(leads(&[])["total"], 3, "everybody, and no node");
+    for _ in 0..8 {
+        let cue = [
+            "schedule", "cue", "drill", "--at", "+20s", "--for", "eve", "--as", "ada",
+        ];
+        let record = node.json(&place, &cue)["record"].clone();
+        let body = json!({"agent": "eve", "cue": record, "word": "ready"});
+        let (status, told) = node.post("/v1/orchestras/main/cues/answer", &body);
+        assert_eq!(status, 201, "{told}");
+    }
+    let eve = leads(&["eve", "--share", "0.5"])["agents"][0].clone();
+    assert_eq!(
+        (&eve["samples"], &eve["assumed"]),
+        (&json!(8), &json!(false))
+    );
+    let lead_ms = eve["lead_ms"].as_u64().unwrap();
+    assert!(
+        lead_ms < 2_000,
+        "two to four times what two programs took: {eve}"
+    );
+    assert!(lead_ms >= 2 * eve["median_ms"].as_u64().unwrap().saturating_sub(1));
+    // A group waits for its slowest, of whom nothing is known.
+    let cue = [
+        "schedule", "cue", "switch", "--for", "eve", "--for", "bob", "--as", "ada",
+    ];
+    let told = node.json(&place, &cue);
+    let notice = &told["cue"]["notice"];
+    assert_eq!(
+        (&notice["by"], &notice["assumed"]),
+        (&json!("bob"), &json!(true))
+    );
+    assert_eq!(
+        (&notice["needed_ms"], &notice["short"]),
+        (&json!(2_000), &json!([]))
+    );
+    assert!(told["cue"]["lead_ms"].as_u64().unwrap() >= 2_500, "{told}");
+    let words = said(&node, &place, &cue);
+    assert!(
+        words.contains("bob needs 2000 ms, which is assumed"),
+        "{words}"
+    );
+    // In a cascade each goes as soon as it can.
+    let all = said(&node, &place, &[&cue[..], &["--cascade"]].concat());
+    assert_eq!(all.matches("record").count(), 2, "{all}");
+    assert!(
+        all.find("eve needs").unwrap() < all.find("bob needs").unwrap(),
+        "{all}"
+    );
+    // With a time that is too soon it is taken, and flagged to everybody.
+    let soon = [
+        "schedule", "cue", "now", "--at", "+1500ms", "--for", "bob", "--as", "ada",
+    ];
+    let words = said(&node, &place, &soon);
+    assert!(
+        words.contains("short notice:") && words.contains("too short for bob"),
+        "{words}"
+    );
+    let list = node.json(&place, &["schedule"]);
+    let shown = list["cues"].as_array().unwrap().iter();
+    let shown = shown
+        .clone()
+        .find(|one| one["cue"]["name"] == "now")
+        .unwrap();
+    assert_eq!(shown["notice"]["short"][0]["name"], "bob", "{shown}");
+}
+
+#[test]
+fn leads_of_nobody_and_shares_that_are_none_are_refused_by_name() {
+    let place = Place::new();
+    let node = alone(&place);
+    for share in [
+        "0", "1", "2", "-0.5", "NaN", "inf", "-inf", "1e-9", "much", "",
+    ] {
+        let words = ["schedule", "leads", "--share", share];
+        assert_eq!(refused(&node, &place, 2, &words), "malformed", "{share}");
+        let (status, told) = node.get(&format!("/v1/orchestras/main/leads?share={share}"));
+        assert_eq!(status, 400, "{share}: {told}");
+    }
+    let words = ["schedule", "leads", "eve", "zoe"];
+    assert_eq!(refused(&node, &place, 3, &words), "agent_unknown");
+    let words = ["schedule", "leads", "--role", "nobody's"];
+    assert_eq!(refused(&node, &place, 3, &words), "agent_unknown");
+    for query in [
+        "agents=",
+        "agents=eve,",
+        "agents=eve&role=x",
+        "limit=0",
+        "what=1",
+    ] {
+        let (status, told) = node.get(&format!("/v1/orchestras/main/leads?{query}"));
+        assert_eq!(status, 400, "{query}: {told}");
+    }
+    let many = vec!["eve"; 257].join(",");
+    let (status, told) = node.get(&format!("/v1/orchestras/main/leads?agents={many}"));
+    assert_eq!(status, 400, "{told}");
+    let nobody = json!({"agent": "ada", "name": "x", "rule": "wait"});
+    let (status, told) = node.post("/v1/orchestras/main/cues", &nobody);
+    assert_eq!(
+        (status, &told["code"]),
+        (400, &json!("malformed")),
+        "{told}"
+    );
+    let none = node.json(&place, &["schedule"]);
+    assert_eq!(none["cues"], json!([]), "nothing was given");
+}
+
+#[test]
+fn whoever_is_silent_is_asked_again_and_what_waits_for_all_is_off_without_it() {
+    let place = Place::new();
+    let node = alone(&place);
+    let cue = [
+        "schedule",
+        "cue",
+        "lift",
+        "--at",
+        "+6s",
+        "--answer-ms",
+        "2000",
+        "--rule",
+        "wait",
+        "--for",
+        "eve",
+        "--for",
+        "bob",
+        "--as",
+        "ada",
+    ];
+    let record = node.json(&place, &cue)["record"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    node.json(
+        &place,
+        &["schedule", "answer", &record, "ready", "--as", "eve"],
+    );
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let stages = runtime.block_on(async {
+        let client = Client::offline(Config::new([node.url.as_str()])).unwrap();
+        // The one who gave it is told, and so is who has to answer.
+        let mut told = client.cues("main", Some("bob"));
+        let mut stages: Vec<(CueStageWord, u8)> = Vec::new();
+        while stages
+            .last()
+            .is_none_or(|(stage, _)| *stage != CueStageWord::Off)
+        {
+            let cue = told.next().await.unwrap();
+            let bob = cue.parties.iter().find(|one| one.name == "bob").unwrap();
+            stages.push((cue.stage, bob.asked));
+            assert_eq!(cue.lacking, ["bob"]);
+        }
+        stages
+    });
+    let last = stages.len() - 1;
+    assert!(
+        stages.contains(&(CueStageWord::AskedAgain, 3)),
+        "{stages:?}"
+    );
+    assert_eq!(stages[last - 1], (CueStageWord::Escalated, 3), "{stages:?}");
+    // Too late is too late.
+    node.json(
+        &place,
+        &["schedule", "answer", &record, "ready", "--as", "bob"],
+    );
+    let file = place.path("played");
+    let words = [
+        "schedule",
+        "play",
+        &record,
+        "--as",
+        "eve",
+        "--",
+        "touch",
+        file.to_str().unwrap(),
+    ];
+    let mut all = vec!["--node", node.url.as_str(), "-o", "json"];
+    all.extend(words);
+    let refused = place.run(&all);
+    assert_eq!(refused.code, 5, "{}", refused.err);
+    assert!(
+        refused.err.contains("cue_off") && refused.err.contains("bob"),
+        "{}",
+        refused.err
+    );
+    assert!(!place.path("played").exists(), "nothing was run");
+    // Whoever waits for all plays when all are ready.
+    let cue = [
+        "schedule", "cue", "lift", "--rule", "wait", "--for", "eve", "--as", "ada",
+    ];
+    let record = node.json(&place, &cue)["record"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    node.json(
+        &place,
+        &["schedule", "answer", &record, "ready", "--as", "eve"],
+    );
+    let mut all = vec![
+        "--node",
+        node.url.as_str(),
+        "-o",
+        "json",
+        "schedule",
+        "play",
+        &record,
+    ];
+    all.extend(["--as", "eve", "--", "touch", file.to_str().unwrap()]);
+    let played = place.run(&all);
+    assert_eq!(played.code, 0, "{}", played.err);
+    assert!(place.path("played").exists());
 }

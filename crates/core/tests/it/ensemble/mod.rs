@@ -2,6 +2,7 @@
 
 mod barriers;
 mod correction;
+mod leads;
 mod models;
 mod nodes;
 mod tempo;
