@@ -108,9 +108,14 @@ impl Reading<'_> {
     /// What is to be done together, the next first.
     pub fn cues(&self) -> Vec<CueView> {
         let cues = &self.folds.together.cues;
+        let meant: BTreeSet<AgentId> = cues
+            .read(self.at)
+            .filter(|(_, given, _)| self.at.as_ns() < given.cue.target_ns)
+            .flat_map(|(_, given, _)| given.cue.parties.iter().copied())
+            .collect();
         let known = Known {
             plays: self.folds.together.plays.read(self.at),
-            responses: &cues.responses(self.at, None),
+            responses: &cues.responses(self.at, Some(&meant)),
         };
         let shown = cues.read(self.at);
         let mut views: Vec<CueView> = shown

@@ -102,7 +102,8 @@ impl Reading<'_> {
 
     /// What a group needs so that all of it is ready in a share of cues (millionths).
     pub fn leads(&self, group: &[AgentId], share_ppm: Option<u32>) -> LeadsView {
-        let responses = self.folds.together.cues.responses(self.at, None);
+        let of = group.iter().copied().collect();
+        let responses = self.folds.together.cues.responses(self.at, Some(&of));
         self.leads_of(group, &responses, share_ppm)
     }
 

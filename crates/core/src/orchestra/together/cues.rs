@@ -151,20 +151,22 @@ impl Cues {
     }
 
     /// How agents responded to their latest cues as of a stamp, at most 64 each: of all agents, or of
-    /// one.
-    pub fn responses(&self, at: Stamp, of: Option<&AgentId>) -> BTreeMap<AgentId, Responses> {
-        let mut all = match of {
-            Some(agent) => {
-                let one = self.settled.get_key_value(agent);
-                one.map(|(agent, said)| (*agent, said.clone()))
-                    .into_iter()
-                    .collect()
-            }
+    /// these alone.
+    pub fn responses(
+        &self,
+        at: Stamp,
+        of: Option<&BTreeSet<AgentId>>,
+    ) -> BTreeMap<AgentId, Responses> {
+        let mut all: BTreeMap<AgentId, Responses> = match of {
+            Some(agents) => agents
+                .iter()
+                .filter_map(|agent| Some((*agent, self.settled.get(agent)?.clone())))
+                .collect(),
             None => self.settled.clone(),
         };
         for (place, given) in self.given.range(..=Place::end_of(at)) {
             for (agent, response) in self.outcomes(place, given, at) {
-                if of.is_none_or(|one| *one == agent) {
+                if of.is_none_or(|agents| agents.contains(&agent)) {
                     all.entry(agent).or_default().insert(*place, response);
                 }
             }
