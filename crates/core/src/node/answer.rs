@@ -11,7 +11,7 @@ use super::input::{Ask, Question};
 use super::lessons::learned;
 use super::output::{AnswerBody, Output};
 use super::rollback::going_back;
-use super::together::leads;
+use super::together::played;
 use super::wait::Waiter;
 use super::{Node, Space};
 use crate::context::Context;
@@ -166,15 +166,11 @@ impl Node {
             Question::Status => View::Status(self.status(context)),
             Question::Orchestras => View::Orchestras(self.orchestras()),
             Question::Records { .. } | Question::Proof { .. } => View::Proof(None),
-            Question::Tempo => View::Tempo(reading.tempo()),
-            Question::Barriers => View::Barriers(reading.barriers()),
-            Question::Cues => View::Cues(reading.cues()),
-            Question::Leads {
-                of,
-                share_ppm,
-                limit,
-            } => View::Leads(leads(reading, of, *share_ppm, most(*limit))?),
-            Question::Players => View::Players(reading.players()),
+            Question::Tempo
+            | Question::Barriers
+            | Question::Cues
+            | Question::Leads { .. }
+            | Question::Players => return played(&ask.question, reading),
             Question::Decisions(_) | Question::Fixes { .. } | Question::Remedies { .. } => {
                 return learned(&ask.question, reading);
             }

@@ -5,13 +5,13 @@ use alloc::format;
 
 use unisono_model::{Action, Arrival, Code, Cue, CueRule, OrchestraId, Rejection, Tempo};
 
-use super::{Node, limits};
+use super::{Node, Question, limits};
 use crate::context::Context;
 use crate::ensemble::TempoMap;
 use crate::ensemble::limits::TARGET_STEP_NS;
 use crate::orchestra::Reading;
 use crate::orchestra::horizon::Horizon;
-use crate::orchestra::view::{LeadsOf, LeadsView};
+use crate::orchestra::view::{LeadsOf, LeadsView, View};
 
 impl Node {
     /// Preconditions of tempo, arrivals, cues and answers to them; fills in lead and patience.
@@ -191,8 +191,32 @@ impl Node {
     }
 }
 
+/// What is played together, as it is shown.
+pub(super) fn played(question: &Question, reading: &Reading<'_>) -> Result<View, Rejection> {
+    Ok(match question {
+        Question::Barriers => View::Barriers(reading.barriers()),
+        Question::Cues => View::Cues(reading.cues()),
+        Question::Leads {
+            of,
+            share_ppm,
+            limit,
+        } => {
+            let most = (*limit).clamp(1, limits::PAGE_RECORDS_MAX);
+            View::Leads(leads(reading, of, *share_ppm, most)?)
+        }
+        Question::Players => View::Players(reading.players()),
+        Question::Tempo => View::Tempo(reading.tempo()),
+        _ => {
+            return Err(Rejection::new(
+                Code::Malformed,
+                "not about what is played together",
+            ));
+        }
+    })
+}
+
 /// How much notice a group needs.
-pub(super) fn leads(
+fn leads(
     reading: &Reading<'_>,
     of: &LeadsOf,
     share_ppm: Option<u32>,
