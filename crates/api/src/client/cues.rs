@@ -1,19 +1,14 @@
 //! Cues for programs: how much notice agents need, and what becomes of each cue as it goes on.
 
 use super::calls::{path_of, with_query};
-use super::streams::{Lines, sse_event};
+use super::source::{Source, read};
 use super::{Client, ClientError, Reply};
 use crate::dto;
-use crate::limits::HEARTBEAT_EVERY;
 
 /// Cues of an orchestra: each as it stands, and again whenever that changes.
 #[derive(Debug)]
 pub struct Cues {
-    client: Client,
-    path: String,
-    lines: Option<Lines>,
-    node: String,
-    failures: u32,
+    source: Source,
 }
 
 impl Client {
@@ -43,12 +38,9 @@ impl Client {
     /// Cues as they go on: those that an agent gave, is meant by or has answered; or all.
     pub fn cues(&self, orchestra: &str, agent: Option<&str>) -> Cues {
         let query: Vec<(&str, &str)> = agent.map(|agent| ("as", agent)).into_iter().collect();
+        let path = with_query(&path_of(orchestra, "cues/stream"), &query);
         Cues {
-            path: with_query(&path_of(orchestra, "cues/stream"), &query),
-            client: self.clone(),
-            lines: None,
-            node: String::new(),
-            failures: 0,
+            source: Source::new(self, path),
         }
     }
 }
@@ -61,39 +53,10 @@ impl Cues {
     /// That no node answers, or that the orchestra is unknown.
     pub async fn next(&mut self) -> Result<dto::CueShown, ClientError> {
         loop {
-            match self.step().await {
-                Ok(Some(cue)) => {
-                    self.failures = 0;
-                    return Ok(cue);
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    self.lines = None;
-                    let client = &self.client;
-                    client
-                        .before_again(&self.node, &mut self.failures, error)
-                        .await?;
-                }
+            let event = self.source.next(|_| None).await?;
+            if event.kind == "cue" {
+                return read(&event.data);
             }
         }
-    }
-
-    async fn step(&mut self) -> Result<Option<dto::CueShown>, ClientError> {
-        let Some(lines) = &mut self.lines else {
-            self.node = self.client.nearest();
-            let stream = self.client.stream(&self.node, self.path.clone(), None);
-            self.lines = Some(Lines::new(stream.await?, 3 * HEARTBEAT_EVERY));
-            return Ok(None);
-        };
-        let Some(event) = sse_event(lines).await? else {
-            let words = format!("{} ended the stream", self.node);
-            return Err(ClientError::Unreachable(words));
-        };
-        if event.kind != "cue" {
-            return Ok(None);
-        }
-        let cue = serde_json::from_str(&event.data);
-        cue.map(Some)
-            .map_err(|error| ClientError::Unreadable(error.to_string()))
     }
 }

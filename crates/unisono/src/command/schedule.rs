@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use unisono_api::client::Reply;
 use unisono_api::dto::{
     ActionBody, Agents, AnswerBody, CueAnswerWord, CueBody, CueList, CueOutcomeWord, CueRuleWord,
-    CueShown, CueStageWord, Digits, LeadsShown,
+    CueShown, CueStageWord, Digits, LeadsShown, PartyShown,
 };
 use unisono_model::{AgentId, Digest};
 
@@ -240,20 +240,27 @@ fn line_of(shown: &CueShown) -> String {
         CueStageWord::On => "on",
         CueStageWord::Off => "off",
     };
-    let mut line = format!("{} at {}: {stage}", shown.cue.name, shown.cue.target_ns.0);
+    let name = &shown.cue.name;
+    let mut words = vec![format!("{name} at {}: {stage}", shown.cue.target_ns.0)];
     if !shown.lacking.is_empty() {
-        line += &format!(", not ready: {}", shown.lacking.join(", "));
+        words.push(format!("not ready: {}", shown.lacking.join(", ")));
     }
-    for party in &shown.parties {
-        let late_ms = party.late_ns.unwrap_or_default() as f64 / 1e6;
-        line += &match party.outcome {
-            None => continue,
-            Some(CueOutcomeWord::Punctual) => format!(", {} punctual", party.name),
-            Some(CueOutcomeWord::Early) => format!(", {} {:.3} ms early", party.name, -late_ms),
-            Some(CueOutcomeWord::Late) => format!(", {} {late_ms:.3} ms late", party.name),
-            Some(CueOutcomeWord::Untold) => format!(", {} told nothing", party.name),
-        };
+    for PartyShown {
+        name,
+        late_ns,
+        outcome,
+        ..
+    } in &shown.parties
+    {
+        let late_ms = late_ns.unwrap_or_default() as f64 / 1e6;
+        words.extend(outcome.map(|outcome| match outcome {
+            CueOutcomeWord::Punctual => format!("{name} punctual"),
+            CueOutcomeWord::Early => format!("{name} {:.3} ms early", -late_ms),
+            CueOutcomeWord::Late => format!("{name} {late_ms:.3} ms late"),
+            CueOutcomeWord::Untold => format!("{name} told nothing"),
+        }));
     }
+    let line = words.join(", ");
     in_a_line(&format!("{line}  {}", shown.record))
 }
 

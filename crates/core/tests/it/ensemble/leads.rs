@@ -51,14 +51,21 @@ fn answer(cue: &Fact, word: CueWord) -> Action {
     })
 }
 
-fn read<T>(folds: &Folds, at_ms: u64, what: impl FnOnce(&Reading<'_>) -> T) -> T {
-    let horizon = Horizon::default();
-    what(&Reading {
+fn reading<'a>(folds: &'a Folds, at_ms: u64, horizon: &'a Horizon) -> Reading<'a> {
+    Reading {
         folds,
         at: Stamp::from_ms(at_ms),
-        horizon: &horizon,
+        horizon,
         rules: claim_rules(),
-    })
+    }
+}
+
+fn read<T>(folds: &Folds, at_ms: u64, what: impl FnOnce(&Reading<'_>) -> T) -> T {
+    what(&reading(folds, at_ms, &Horizon::default()))
+}
+
+fn cues(folds: &Folds, at_ms: u64) -> Vec<CueView> {
+    reading(folds, at_ms, &Horizon::default()).cues()
 }
 
 fn leads(folds: &Folds, at_ms: u64) -> LeadsView {
@@ -68,9 +75,7 @@ fn leads(folds: &Folds, at_ms: u64) -> LeadsView {
 }
 
 fn shown(folds: &Folds, at_ms: u64) -> CueView {
-    read(folds, at_ms, |reading| reading.cues())
-        .pop()
-        .expect("it is shown")
+    cues(folds, at_ms).pop().expect("it is shown")
 }
 
 /// So many cues, a minute apart, that ada is ready for after 100 ms and eve not at all.
@@ -100,13 +105,15 @@ fn what_is_known_of_an_agent_outlives_its_cues_and_is_bounded() {
         }
     }
     pruned.prune(Stamp::from_ms(end_ms), &claim_rules());
-    assert!(
-        read(&pruned, end_ms, |reading| reading.cues()).is_empty(),
-        "long over"
-    );
+    assert!(cues(&pruned, end_ms).is_empty(), "long over");
     let told = leads(&pruned, end_ms);
     assert_eq!(told, leads(&whole, end_ms));
-    let of = |agent| told.agents.iter().find(|one| one.agent == agent).unwrap();
+    let of = |agent| {
+        told.agents
+            .iter()
+            .find(|one| one.agent == agent)
+            .expect("it is there")
+    };
     assert_eq!((of(ADA).samples, of(ADA).misses), (64, 0));
     assert_eq!((of(EVE).samples, of(EVE).misses), (0, 64));
     assert!((100_000_000..105_000_000).contains(&of(ADA).median_ns));
@@ -127,11 +134,19 @@ fn what_is_known_of_an_agent_outlives_its_cues_and_is_bounded() {
 #[test]
 fn a_few_quick_answers_make_no_short_lead() {
     let told = leads(&folded(history(7).iter()), 20 * 60 * SECOND_MS);
-    let ada = told.agents.iter().find(|one| one.agent == ADA).unwrap();
+    let ada = told
+        .agents
+        .iter()
+        .find(|one| one.agent == ADA)
+        .expect("it is there");
     assert_eq!((ada.samples, ada.assumed), (7, true));
     assert_eq!(ada.lead_ns, 2_000_000_000);
     let told = leads(&folded(history(8).iter()), 20 * 60 * SECOND_MS);
-    let ada = told.agents.iter().find(|one| one.agent == ADA).unwrap();
+    let ada = told
+        .agents
+        .iter()
+        .find(|one| one.agent == ADA)
+        .expect("it is there");
     assert!(!ada.assumed && ada.lead_ns < 1_000_000_000, "{ada:?}");
 }
 
@@ -178,7 +193,7 @@ fn whoever_is_silent_is_asked_again_and_then_the_giver_is_told_and_the_rule_deci
         let eve = |at_ms| {
             let view = shown(&silent, at_ms);
             let eve = view.parties.into_iter().find(|one| one.agent == EVE);
-            (view.stage, eve.unwrap().asked)
+            (view.stage, eve.expect("it is there").asked)
         };
         assert_eq!(eve(13_999), (CueStage::Asked, 1));
         assert_eq!(eve(14_001), (CueStage::AskedAgain, 2));
@@ -273,6 +288,55 @@ fn ten_thousand_agents_have_a_lead_and_every_share_of_them() {
         let mut key = [9; 32];
         key[..4].copy_from_slice(&agent.to_le_bytes());
         one.agent = AgentId(key);
+        facts.push(one);
+    }
+    let folds = folded(facts.iter());
+    let told = leads(&folds, HOUR_MS);
+    assert_eq!((told.total, told.assumed), (10_002, 10_001));
+    assert!(told.share_each > 0.999_99 && told.share_each < 1.0);
+    read(&folds, HOUR_MS, |reading| {
+        let role = reading.group(&LeadsOf::Role("lead".into()));
+        assert_eq!(role, Ok(vec![ADA]));
+        let nobody = reading.group(&LeadsOf::Agents(vec!["zoe".into()]));
+        assert_eq!(nobody, Err("zoe".into()));
+        let by_key = reading.group(&LeadsOf::Agents(vec![ADA.to_string(), "a1".into()]));
+        assert_eq!(by_key, Ok(vec![ADA]), "each once");
+        let lead = |ppm| reading.leads(&[ADA], Some(ppm)).together_ns;
+        assert!(lead(1) <= lead(500_000) && lead(500_000) <= lead(999_999));
+        assert_eq!(reading.leads(&[], None).together_ns, 0);
+    });
+}
+
+/// What is said over some hours, in numbers: cues of which each says how long it takes and for whom, and
+/// answers to them.
+fn build(steps: &[(u8, u8, u32)]) -> Vec<Fact> {
+    let mut facts: Vec<Fact> = (1..=3).map(|agent| enrol(agent.into(), agent)).collect();
+    let mut given: Vec<Fact> = Vec::new();
+    let mut at_ms = 10 * SECOND_MS;
+    for (index, (kind, subject, gap_ms)) in steps.iter().enumerate() {
+        at_ms += u64::from(*gap_ms);
+        let agent = subject % 3 + 1;
+        let number = index as u64 + 10;
+        let asked = given.get(usize::from(subject / 3) % given.len().max(1));
+        let one = if let (1..=3, Some(asked)) = (kind % 4, asked) {
+            let word = match kind % 16 {
+                1 => CueWord::Declined,
+                2 => CueWord::ShortNotice,
+                _ => CueWord::Ready,
+            };
+            fact(number, agent, at_ms, answer(asked, word))
+        } else {
+            let target_ms = at_ms + u64::from(*subject) * 20 * SECOND_MS;
+            let rule = if kind % 8 < 4 {
+                CueRule::Go
+            } else {
+                CueRule::Wait
+            };
+            let cue = cue(target_ms, &[ADA, EVE], rule);
+            let cue = fact(number, agent, at_ms, Action::Cue(cue));
+            given.push(cue.clone());
+            cue
+        };
         facts.push(one);
     }
     let folds = folded(facts.iter());
