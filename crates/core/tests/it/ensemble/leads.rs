@@ -339,58 +339,6 @@ fn build(steps: &[(u8, u8, u32)]) -> Vec<Fact> {
         };
         facts.push(one);
     }
-    let folds = folded(facts.iter());
-    let told = leads(&folds, HOUR_MS);
-    assert_eq!((told.total, told.assumed), (10_002, 10_001));
-    assert!(told.share_each > 0.999_99 && told.share_each < 1.0);
-    read(&folds, HOUR_MS, |reading| {
-        let role = reading.group(&LeadsOf::Role("lead".into()));
-        assert_eq!(role, Ok(vec![ADA]));
-        let nobody = reading.group(&LeadsOf::Agents(vec!["zoe".into()]));
-        assert_eq!(nobody, Err("zoe".into()));
-        let by_key = reading.group(&LeadsOf::Agents(vec![ADA.to_string(), "a1".into()]));
-        assert_eq!(by_key, Ok(vec![ADA]), "each once");
-        let lead = |ppm| reading.leads(&[ADA], Some(ppm)).together_ns;
-        assert!(lead(1) <= lead(500_000) && lead(500_000) <= lead(999_999));
-        assert_eq!(reading.leads(&[], None).together_ns, 0);
-    });
-}
-
-/// What is said over some hours, in numbers: cues of which each says how long it takes and for whom, and
-/// answers to them.
-fn build(steps: &[(u8, u8, u32)]) -> Vec<Fact> {
-    let mut facts: Vec<Fact> = (1..=3).map(|agent| enrol(agent.into(), agent)).collect();
-    let mut given: Vec<Fact> = Vec::new();
-    let mut at_ms = 10 * SECOND_MS;
-    for (index, (kind, subject, gap_ms)) in steps.iter().enumerate() {
-        at_ms += u64::from(*gap_ms);
-        let agent = subject % 3 + 1;
-        let number = index as u64 + 10;
-        let asked = given.get(usize::from(subject / 3) % given.len().max(1));
-        let one = match (kind % 4, asked) {
-            (1..=3, Some(asked)) => {
-                let word = match kind % 16 {
-                    1 => CueWord::Declined,
-                    2 => CueWord::ShortNotice,
-                    _ => CueWord::Ready,
-                };
-                fact(number, agent, at_ms, answer(asked, word))
-            }
-            _ => {
-                let target_ms = at_ms + u64::from(*subject) * 20 * SECOND_MS;
-                let rule = if kind % 8 < 4 {
-                    CueRule::Go
-                } else {
-                    CueRule::Wait
-                };
-                let cue = cue(target_ms, &[ADA, EVE], rule);
-                let cue = fact(number, agent, at_ms, Action::Cue(cue));
-                given.push(cue.clone());
-                cue
-            }
-        };
-        facts.push(one);
-    }
     facts
 }
 
