@@ -41,6 +41,8 @@ switches! {
     gaps_not_repaired,
     fences_ignored,
     fences_at_the_edge_alone,
+    rotation_by_arrival,
+    old_key_accepted,
     token_expiry_ignored,
     token_expiry_by_local_clock,
     paths_by_prefix,

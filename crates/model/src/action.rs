@@ -10,7 +10,7 @@ use crate::capability::Tier;
 use crate::wire::{self, Blob};
 use crate::{
     Approve, Arrival, Cue, CueAnswer, Decide, Digest, Fence, Incarnation, Incident, LogEnd, LogId,
-    NodeId, OrchestraId, Outcome, Place, Plan, Played, Remedy, Seen, Setting, Stamp, Tempo, Write,
+    NodeId, OrchestraId, Outcome, Place, Plan, Played, Remedy, Rotation, Seen, Setting, Stamp, Tempo, Write,
 };
 
 /// One thing that an agent does.
@@ -113,6 +113,9 @@ pub enum Action {
     Seen(Seen),
     /// A signal that is said in two orchestras: one of the two records.
     Across(Box<Across>),
+    /// The agent goes on with another key: what it signs with this one above this record counts for
+    /// nothing.
+    Rotate(Box<Rotation>),
 }
 
 /// Who holds an agent's private key.
@@ -504,6 +507,7 @@ impl Action {
             Self::Rollback(_) => "rollback",
             Self::Seen(_) => "seen",
             Self::Across(_) => "across",
+            Self::Rotate(_) => "rotate",
         }
     }
 
@@ -560,6 +564,7 @@ impl Action {
                 | Self::Leave(_)
                 | Self::Remove(_)
                 | Self::Rollback(_)
+                | Self::Rotate(_)
         )
     }
 }

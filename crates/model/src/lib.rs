@@ -48,4 +48,4 @@ pub use rejection::{Category, Code, Rejection};
 pub use seen::Seen;
 pub use setting::Setting;
 pub use stamp::{Place, Stamp};
-pub use trust::{ChainCut, Fence, FenceTarget, INCIDENT_ACKNOWLEDGED, Incident};
+pub use trust::{ChainCut, Fence, FenceTarget, INCIDENT_ACKNOWLEDGED, Incident, Rotation};

@@ -194,12 +194,16 @@ impl Project {
 }
 
 impl PlanPhase {
-    /// The paths that somebody may write in it.
-    pub fn paths<'a>(&'a self, agent: &'a AgentId, role: &'a str) -> impl Iterator<Item = &'a str> {
+    /// The paths that somebody may write in it, whose keys are these.
+    pub fn paths<'a>(
+        &'a self,
+        is_own: impl Fn(&AgentId) -> bool + 'a,
+        role: &'a str,
+    ) -> impl Iterator<Item = &'a str> {
         let theirs = self.scopes.iter().filter(move |scope| match &scope.who {
             Who::Everybody => true,
             Who::Role(of) => of == role,
-            Who::Agent(of) => of == agent,
+            Who::Agent(of) => is_own(of),
         });
         theirs.flat_map(|scope| scope.paths.iter().map(String::as_str))
     }

@@ -201,6 +201,10 @@ codes! {
     RollbackEmpty "rollback_empty" NotFound,
     /// Something done since cannot be set aside, and what can be rests on it.
     RollbackBarred "rollback_barred" Conflict,
+    /// The agent signs with another key by now, or a token was issued with one that it has given up.
+    KeyRotated "key_rotated" Denied,
+    /// The key that an agent is to go on with is somebody's already.
+    KeyTaken "key_taken" Conflict,
 }
 
 impl Rejection {

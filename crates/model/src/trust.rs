@@ -3,9 +3,10 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use ed25519_dalek::{Signer, SigningKey};
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, ChainId, Digest};
+use crate::{AgentId, ChainId, ClusterId, Digest, OrchestraId, wire::Signature};
 
 /// Ends what some tokens or a key allowed. It bears no date: of each chain it names how much stays,
 /// so that nothing can be dated back under it, and whatever it does not name is gone. Fences only
@@ -40,6 +41,58 @@ pub enum FenceTarget {
     Key(AgentId),
     /// Every token with a link of an epoch before this one.
     Epoch(u32),
+}
+
+/// An agent's next key. The record that bears it is signed by the key of until now, and the next one
+/// signs here that it takes its place: so both are in one hand, or in two that agree.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Rotation {
+    /// The key that the agent signs with from now on.
+    pub next: AgentId,
+    /// The name of the agent, as the holder of the next key knows it. Names carry no authority: it
+    /// stands here so that nobody takes the place of one agent and means another.
+    pub name: String,
+    /// The next key's, over [`Rotation::proof`].
+    pub signature: Signature,
+}
+
+impl Rotation {
+    /// What the next key signs: that it takes the place of this one, here and nowhere else.
+    pub fn proof(
+        cluster: ClusterId,
+        orchestra: OrchestraId,
+        former: AgentId,
+        next: AgentId,
+        name: &str,
+    ) -> Digest {
+        Digest::of(
+            "unisono/rotation/v1",
+            &[
+                &cluster.0,
+                &orchestra.0,
+                &former.0,
+                &next.0,
+                name.as_bytes(),
+            ],
+        )
+    }
+
+    /// The rotation of an agent's key to the one that signs here.
+    pub fn sign(
+        key: &SigningKey,
+        cluster: ClusterId,
+        orchestra: OrchestraId,
+        former: AgentId,
+        name: &str,
+    ) -> Self {
+        let next = AgentId(key.verifying_key().to_bytes());
+        let proof = Self::proof(cluster, orchestra, former, next, name);
+        Self {
+            next,
+            name: name.into(),
+            signature: Signature::from_bytes(key.sign(&proof.0).to_bytes()),
+        }
+    }
 }
 
 /// The tag of a mark that acknowledges the incidents which it names as evidence: whoever made it is

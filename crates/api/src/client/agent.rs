@@ -34,8 +34,8 @@ struct Inner {
     orchestra: String,
     key: AgentKey,
     introduction: EnrolBody,
-    /// The capability token under which it acts, with the name of its last link.
-    token: Option<(Digest, Blob)>,
+    /// The capability token under which it acts: the name of its last link, whom it is for, its bytes.
+    token: Option<(Digest, AgentId, Blob)>,
     state: Mutex<State>,
 }
 
@@ -83,15 +83,13 @@ impl SigningAgent {
     /// orchestra where that has not been done, and the agent enrols for its tier.
     ///
     /// # Errors
-    /// Bytes that are no token, or one that is not for this agent. Whether it counts is for the
-    /// cluster to say.
+    /// Bytes that are no token. Whose it is shows with the first action: it may be for a key that this
+    /// agent had before.
     pub fn under(self, bytes: Vec<u8>) -> Result<Self, ClientError> {
         let (token, links) = Token::decode(&bytes)
             .map_err(|malformed| ClientError::Usage(format!("no token: {malformed}")))?;
-        let Some(leaf) = links.last().filter(|leaf| leaf.audience == self.agent()) else {
-            return Err(ClientError::Usage(
-                "this token is for another agent: its key has to sign".to_owned(),
-            ));
+        let Some(leaf) = links.last() else {
+            return Err(ClientError::Usage("no token: it has no link".to_owned()));
         };
         let inner = &*self.inner;
         let introduction = EnrolBody {
@@ -104,7 +102,7 @@ impl SigningAgent {
                 orchestra: inner.orchestra.clone(),
                 key: inner.key.clone(),
                 introduction,
-                token: Some((token.id(), Blob(bytes))),
+                token: Some((token.id(), leaf.audience, Blob(bytes))),
                 state: Mutex::default(),
             }),
         })
@@ -268,7 +266,7 @@ impl SigningAgent {
             // Filled in once: the same key must bear the same action wherever it is repeated.
             let action = match filled.take() {
                 Some(action) => action,
-                None => self.fill(&body, &state.claims).await?,
+                None => self.fill(&body, &state.claims, &chain.session).await?,
             };
             let named = (Some(key), content.as_deref());
             match self.submit(&mut chain, &action, named, &options).await {
@@ -326,6 +324,12 @@ impl SigningAgent {
                 }
                 Err(error) => return Err(error),
             };
+            let token = self.inner.token.as_ref();
+            if token.is_some_and(|(_, audience, _)| !session.is_own(*audience)) {
+                return Err(ClientError::Usage(
+                    "this token is for another agent: its key has to sign".to_owned(),
+                ));
+            }
             let mut chain = Chain { node, session };
             // One that is enrolled for no tier yet enrols once more, for its own; for a second one the
             // node refuses it.
@@ -355,18 +359,22 @@ impl SigningAgent {
     fn names_token(&self, action: &Action) -> Option<Digest> {
         let free = matches!(
             action,
-            Action::Enrol(_) | Action::Present(_) | Action::Guard | Action::Remove(_)
+            Action::Enrol(_)
+                | Action::Present(_)
+                | Action::Guard
+                | Action::Remove(_)
+                | Action::Rotate(_)
         );
         self.inner
             .token
             .as_ref()
-            .map(|(id, _)| *id)
+            .map(|(id, ..)| *id)
             .filter(|_| !free)
     }
 
     /// Lays its token before the orchestra.
     async fn present(&self, chain: &mut Chain) -> Result<Option<ClientError>, ClientError> {
-        let Some((_, token)) = &self.inner.token else {
+        let Some((_, _, token)) = &self.inner.token else {
             return Ok(None);
         };
         let present = Action::Present(token.clone());
@@ -454,6 +462,7 @@ impl SigningAgent {
         &self,
         body: &ActionBody,
         claims: &BTreeMap<String, Digest>,
+        session: &Session,
     ) -> Result<Action, ClientError> {
         let Inner {
             client, orchestra, ..
@@ -475,7 +484,7 @@ impl SigningAgent {
             {
                 *claim = match claims.get(topic) {
                     Some(known) => *known,
-                    None => self.find_claim(topic).await?,
+                    None => self.find_claim(topic, session).await?,
                 };
             }
             // What its content measures is for a node to say, and which plan stands.
@@ -514,17 +523,16 @@ impl SigningAgent {
         Ok(action)
     }
 
-    async fn find_claim(&self, topic: &str) -> Result<Digest, ClientError> {
+    async fn find_claim(&self, topic: &str, session: &Session) -> Result<Digest, ClientError> {
         let Inner {
             client, orchestra, ..
         } = &*self.inner;
         let claims: Reply<crate::dto::Claims> = client
             .read(orchestra, "claims", &[("topic", topic)])
             .await?;
-        let me = self.agent();
         let held = claims.body.claims.iter().find_map(|claim: &Claim| {
-            let lost = claim.losers.iter().find(|lost| lost.agent == me);
-            let mine = (claim.agent == me).then_some(claim.claim);
+            let lost = claim.losers.iter().find(|lost| session.is_own(lost.agent));
+            let mine = session.is_own(claim.agent).then_some(claim.claim);
             mine.or(lost.map(|lost| lost.claim))
         });
         held.ok_or_else(|| {

@@ -34,15 +34,42 @@ impl AgentKey {
             loaded => return loaded,
         }
         let key = Self::generate()?;
+        key.keep(path)?;
+        Ok(key)
+    }
+
+    /// Writes the key into a file that is not there yet: whole or not at all, and on disk before this
+    /// returns.
+    fn keep(&self, path: &Path) -> io::Result<()> {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let text = data_encoding::HEXLOWER.encode(&key.signing.to_bytes()) + "\n";
-        let mut file = options.open(path)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        Ok(key)
+        let text = data_encoding::HEXLOWER.encode(&self.signing.to_bytes()) + "\n";
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(format!(".{}.temp", std::process::id()));
+        let aside = Path::new(&aside);
+        let written = (|| {
+            let mut file = options.open(aside)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            // A link takes no other file's place, as a renaming would; not every file system has links.
+            std::fs::hard_link(aside, path).or_else(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => Err(error),
+                _ if path.symlink_metadata().is_ok() => Err(error),
+                _ => std::fs::rename(aside, path),
+            })
+        })();
+        let removed = std::fs::remove_file(aside);
+        written?;
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let parent = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        #[cfg(unix)]
+        std::fs::File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all()?;
+        Ok(())
     }
 
     /// The key in a file: 64 hexadecimal characters.

@@ -16,6 +16,7 @@ mod http;
 mod key;
 mod nodes;
 pub mod recovery;
+mod rotate;
 pub mod rounds;
 mod source;
 mod streams;
@@ -40,6 +41,7 @@ pub use error::{ClientError, exit_of};
 pub use guard::{FencingGuard, FencingRefusal};
 pub use http::post_json;
 pub use key::AgentKey;
+pub use rotate::Rotated;
 pub use streams::{Dump, Events, Followed};
 pub use way::{InTheWay, Way};
 

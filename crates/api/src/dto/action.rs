@@ -16,7 +16,7 @@ use super::plan::PlanBody;
 use super::resonance::{ResolveBody, SeenBody};
 use super::rollback::RollbackBody;
 use super::task::TaskBody;
-use super::trust::{FenceBody, GuardBody, PresentBody};
+use super::trust::{FenceBody, GuardBody, PresentBody, RotateBody};
 use super::words::{AgentKindWord, SettingWord, SignalKindWord, StatusWord, UrgencyWord};
 
 /// An action by an agent whose key the node holds: `{"agent": "ada", "do": "claim", …}`.
@@ -87,6 +87,8 @@ pub enum ActionBody {
     Rollback(RollbackBody),
     /// Says what it has seen.
     Seen(SeenBody),
+    /// Goes on with another key (agents that sign for themselves).
+    Rotate(RotateBody),
 }
 
 /// A resonance signal.
@@ -364,6 +366,7 @@ impl ActionBody {
             Self::Outcome(body) => Action::Outcome(body.into()),
             Self::Rollback(body) => Action::Rollback(Box::new(body.into())),
             Self::Seen(body) => Action::Seen(body.into()),
+            Self::Rotate(body) => Action::Rotate(Box::new(body.into())),
         }
     }
 }

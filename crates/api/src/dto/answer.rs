@@ -179,6 +179,14 @@ pub struct Session {
     /// The tier that the agent is enrolled for, if for one.
     #[serde(default)]
     pub tier: Option<String>,
+    /// Keys that the agent had before this one, the latest first: what these were given is this one's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub succeeds: Vec<AgentId>,
+    /// The key that has taken the place of this one: what this one signs is void.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub given_up_for: Option<AgentId>,
     /// Heads of the agent's other chains, to be named in this chain's first record.
     pub predecessors: Vec<SessionHead>,
     /// The current iteration.
@@ -215,6 +223,8 @@ impl From<SessionView> for Session {
             prev: view.prev,
             enrolled: view.enrolled,
             tier: view.tier.map(|tier| tier.word().to_owned()),
+            succeeds: view.succeeds,
+            given_up_for: view.given_up_for,
             predecessors: view.predecessors.into_iter().map(head).collect(),
             iteration: view.iteration,
             now_ms: view.now_ms,
@@ -223,6 +233,11 @@ impl From<SessionView> for Session {
 }
 
 impl Session {
+    /// Whether a key is this agent's, or was before.
+    pub fn is_own(&self, key: AgentId) -> bool {
+        key == self.agent || self.succeeds.contains(&key)
+    }
+
     /// The chain to continue.
     pub fn chain(&self) -> ChainId {
         ChainId {

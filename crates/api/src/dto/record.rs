@@ -23,7 +23,7 @@ use super::plan::PlanBody;
 use super::resonance::{ResolveBody, SeenBody};
 use super::rollback::{RollbackBody, SetAside};
 use super::task::LinkChange;
-use super::trust::{FenceBody, GuardBody, IncidentShown, PresentBody};
+use super::trust::{FenceBody, GuardBody, IncidentShown, PresentBody, RotateBody};
 use super::words::{HeldWord, TaskStatusWord, VerdictWord};
 
 /// A page of records.
@@ -148,6 +148,8 @@ pub enum ActionShown {
     Rollback(RollbackBody),
     /// What the agent said that it had seen.
     Seen(SeenBody),
+    /// It went on with another key.
+    Rotate(RotateBody),
 }
 
 /// A task's change, with what each value replaced.
@@ -332,6 +334,7 @@ impl From<Action> for ActionShown {
             Action::Outcome(outcome) => Self::Outcome(outcome.into()),
             Action::Rollback(rollback) => Self::Rollback((*rollback).into()),
             Action::Seen(seen) => Self::Seen(seen.into()),
+            Action::Rotate(rotation) => Self::Rotate((*rotation).into()),
         }
     }
 }

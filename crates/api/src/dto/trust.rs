@@ -2,10 +2,13 @@
 
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
-use unisono_core::orchestra::view::{FenceView, IncidentView, TokenView, TrustView, VoidedView};
-use unisono_model::wire::Blob;
+use unisono_core::orchestra::view::{
+    FenceView, IncidentView, RotationView, TokenView, TrustView, VoidedView,
+};
+use unisono_model::wire::{Blob, Signature};
 use unisono_model::{
-    AgentId, ChainCut, ChainId, Digest, Fence, FenceTarget, Incident, NodeId, limits,
+    AgentId, ChainCut, ChainId, Digest, Fence, FenceTarget, Incident, NodeId, Rotation, from_hex,
+    limits,
 };
 use utoipa::ToSchema;
 
@@ -82,6 +85,46 @@ pub struct FenceBody {
     pub keep: Vec<CutBody>,
 }
 
+/// The agent goes on with another key. Only a record that the key of until now signs does this.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotateBody {
+    /// The key that the agent signs with from now on.
+    #[schema(value_type = String)]
+    pub next: AgentId,
+    /// The agent's name.
+    pub name: String,
+    /// The next key's signature over cluster, orchestra, both keys and the name: 128 hexadecimal
+    /// characters.
+    #[serde(with = "signature_as_text")]
+    #[schema(value_type = String)]
+    pub signature: Signature,
+}
+
+mod signature_as_text {
+    use data_encoding::HEXLOWER;
+    use serde::{Deserialize, Deserializer, Serializer};
+    use unisono_model::wire::Signature;
+
+    pub(super) fn serialize<S: Serializer>(
+        signature: &Signature,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&HEXLOWER.encode(&signature.to_bytes()))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Signature, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mut bytes = [0; 64];
+        super::from_hex(&text, &mut bytes).ok_or_else(|| {
+            serde::de::Error::custom("a signature is 128 hexadecimal characters")
+        })?;
+        Ok(Signature::from_bytes(bytes))
+    }
+}
+
 /// What a fence ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -142,6 +185,9 @@ pub struct Trust {
     pub tokens: Vec<TokenShown>,
     /// What was fenced off, in order.
     pub fences: Vec<FenceShown>,
+    /// Keys that agents have given up for others, in order.
+    #[serde(default)]
+    pub rotations: Vec<RotationShown>,
     /// The latest records that do not count, newest first.
     pub voided: Vec<VoidedShown>,
     /// The latest refusals, newest first.
@@ -194,6 +240,27 @@ pub struct FenceShown {
     pub reason: String,
     /// How much of each chain stays.
     pub keep: Vec<CutBody>,
+}
+
+/// A key that an agent has given up for another.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RotationShown {
+    /// Its record.
+    #[schema(value_type = String)]
+    pub record: Digest,
+    /// What the former key signs above this is void.
+    pub stamp: Moment,
+    /// Whose key it is, by the first that it had.
+    #[schema(value_type = String)]
+    pub agent: AgentId,
+    /// The agent's name.
+    pub name: String,
+    /// The key that was given up.
+    #[schema(value_type = String)]
+    pub former: AgentId,
+    /// The key that took its place.
+    #[schema(value_type = String)]
+    pub next: AgentId,
 }
 
 /// A record that does not count.
@@ -310,6 +377,39 @@ impl From<Fence> for FenceBody {
     }
 }
 
+impl From<RotateBody> for Rotation {
+    fn from(body: RotateBody) -> Self {
+        Self {
+            next: body.next,
+            name: body.name,
+            signature: body.signature,
+        }
+    }
+}
+
+impl From<Rotation> for RotateBody {
+    fn from(rotation: Rotation) -> Self {
+        Self {
+            next: rotation.next,
+            name: rotation.name,
+            signature: rotation.signature,
+        }
+    }
+}
+
+impl From<RotationView> for RotationShown {
+    fn from(view: RotationView) -> Self {
+        Self {
+            record: view.place.record,
+            stamp: view.place.stamp.into(),
+            agent: view.agent,
+            name: view.name,
+            former: view.former,
+            next: view.next,
+        }
+    }
+}
+
 impl From<Incident> for IncidentShown {
     fn from(incident: Incident) -> Self {
         Self {
@@ -329,6 +429,7 @@ impl From<TrustView> for Trust {
             guarded_since: view.guarded_from.map(|place| place.stamp.into()),
             tokens: view.tokens.into_iter().map(Into::into).collect(),
             fences: view.fences.into_iter().map(Into::into).collect(),
+            rotations: view.rotations.into_iter().map(Into::into).collect(),
             voided: view.voided.into_iter().map(Into::into).collect(),
             incidents: view.incidents.into_iter().map(Into::into).collect(),
         }

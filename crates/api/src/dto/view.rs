@@ -114,9 +114,12 @@ pub struct Iteration {
 /// An enrolled agent.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Agent {
-    /// Its key.
+    /// Its first key: what it is known by for life.
     #[schema(value_type = String)]
     pub agent: AgentId,
+    /// The key that it signs with.
+    #[schema(value_type = String)]
+    pub key: AgentId,
     /// Its name.
     pub name: String,
     /// Its role.
@@ -381,6 +384,7 @@ impl From<core::AgentView> for Agent {
     fn from(view: core::AgentView) -> Self {
         Self {
             agent: view.agent,
+            key: view.key,
             name: view.name,
             role: view.role,
             kind: view.kind.into(),

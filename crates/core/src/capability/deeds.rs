@@ -24,7 +24,7 @@ pub enum Need {
 /// What an action needs. Closed: a new action does not compile until it stands here.
 pub fn need(action: &Action) -> Need {
     match action {
-        Action::Enrol(_) | Action::Present(_) => Need::Nothing,
+        Action::Enrol(_) | Action::Present(_) | Action::Rotate(_) => Need::Nothing,
         Action::Presence(_)
         | Action::Signal(_)
         | Action::Across(_)

@@ -125,7 +125,7 @@ impl Node {
         let asking = match agent {
             Some(name) => {
                 let mut named = reading.named(name);
-                named.extend(name.parse::<AgentId>());
+                named.extend(name.parse::<AgentId>().map(|key| folds.identity(&key)));
                 named.retain(executive);
                 if named.is_empty() {
                     return Err(no_executive(name));
@@ -144,7 +144,7 @@ impl Node {
             .map(|(place, node, incident)| IncidentView {
                 place,
                 node,
-                name: folds.agents.name(&incident.agent),
+                name: folds.name_of(&incident.agent),
                 incident: incident.clone(),
                 acknowledged_by: heeds.of(place.record).collect(),
             })
@@ -163,7 +163,8 @@ impl Node {
     fn is_executive(&self, folds: &Folds, agent: &AgentId, at: Stamp) -> bool {
         let (trust, now_ms) = (&folds.trust, at.as_ms());
         let laws = trust.laws();
-        if laws.tier_of(agent) != Some(&Tier::Executive) {
+        let key = laws.turns().latest(*agent, Place::end_of(at));
+        if laws.tier_of(&key) != Some(&Tier::Executive) {
             return false;
         }
         let (cluster, deed) = (self.config.cluster, Operations::COORDINATE);

@@ -202,7 +202,15 @@ impl Node {
             },
             next_seq: tip.seq + 1,
             prev: tip.record,
-            enrolled: space.is_some_and(|space| space.folds.agents.is_enrolled(&agent)),
+            enrolled: space.is_some_and(|space| space.folds.is_enrolled(&agent)),
+            succeeds: space.map_or_else(Vec::new, |space| {
+                let turns = space.folds.trust.laws().turns();
+                turns.before(agent).map(|turn| turn.former).collect()
+            }),
+            given_up_for: space.and_then(|space| {
+                let turns = space.folds.trust.laws().turns();
+                turns.away_from(&agent).map(|turn| turn.next)
+            }),
             tier: self.bound_tier(orchestra, &agent).cloned(),
             predecessors: space.map_or_else(Vec::new, |s| s.chain_heads(agent, &self.me)),
             iteration: space.map_or(1, |s| s.folds.course.iteration(self.now(context))),

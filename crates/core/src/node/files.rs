@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use unisono_model::capability::Operations;
 use unisono_model::{
-    Action, AgentId, Approve, Code, Content, Digest, Measure, OrchestraId, Plan, Project,
+    Action, AgentId, Approve, Code, Content, Digest, Measure, OrchestraId, Place, Plan, Project,
     RecordBody, Rejection, Stamp, Write, check, path,
 };
 
@@ -99,7 +99,8 @@ impl Edge<'_> {
     /// The ceilings of a tier hold for whoever enrolled for it, without a token too.
     fn no_tier_forbids(&self, action: &Action) -> Result<(), Rejection> {
         let laws = self.space.folds.trust.laws();
-        let bound = laws.tier_of(&self.agent);
+        let key = laws.turns().latest(self.agent, Place::end_of(self.at));
+        let bound = laws.tier_of(&key);
         let Some(ceiling) = bound.and_then(ceiling).filter(|_| self.token.is_none()) else {
             return Ok(());
         };
@@ -168,7 +169,8 @@ impl Edge<'_> {
         }
         let role = self.space.folds.agents.read(&self.agent, self.at);
         let role = role.map_or("", |state| state.enrol.role.as_str());
-        let theirs: Vec<&str> = planned.paths(&self.agent, role).collect();
+        let own = |key: &AgentId| self.space.folds.identity(key) == self.agent;
+        let theirs: Vec<&str> = planned.paths(own, role).collect();
         let covers = |path: &str| theirs.iter().any(|one| self.covers(one, path));
         match write.paths().find(|path| !covers(path)) {
             None => Ok(project),

@@ -256,7 +256,7 @@ impl Node {
             if set_aside_by.is_some() {
                 verdict = Verdict::SetAside;
             }
-            let name = space.folds.agents.name(&agent);
+            let name = space.folds.name_of(&agent);
             records.push(RecordView {
                 set_aside_by,
                 ..RecordView::of(fact, name, verdict)

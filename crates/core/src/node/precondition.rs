@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use unisono_model::{
-    Action, AgentId, Code, Digest, FieldValue, OrchestraId, Rejection, Resolve, Setting, Signal,
+    Action, AgentId, Code, Digest, FieldValue, OrchestraId, Rejection, Resolve, Rotation, Setting, Signal,
     SignalKind, Stamp, TaskStatus, limits,
 };
 
@@ -87,6 +87,10 @@ impl Node {
                 self.precondition_together(context, orchestra, action)
             }
             Action::Settings(changes) => settings_precondition(changes),
+            Action::Rotate(rotation) => match self.spaces.get(&orchestra) {
+                Some(space) => rotation_precondition(space, agent, *rotation),
+                None => Ok(Action::Rotate(rotation)),
+            },
             Action::Decide(_) | Action::Remedy(_) | Action::Outcome(_) => {
                 match self.reading(orchestra, at, &horizon) {
                     Some(reading) => lesson_precondition(&reading, action),
@@ -200,6 +204,24 @@ impl Node {
         count.1 += 1;
         Ok(signal)
     }
+}
+
+/// Whether the next key takes the place of the agent that its holder means.
+fn rotation_precondition(
+    space: &Space,
+    agent: AgentId,
+    rotation: Rotation,
+) -> Result<Action, Rejection> {
+    let name = space.folds.agents.name(&agent);
+    if name == rotation.name {
+        return Ok(Action::Rotate(rotation.into()));
+    }
+    let words = format!(
+        "the next key is to be {}'s, and this agent is {name}; nothing changed",
+        rotation.name
+    );
+    Err(Rejection::new(Code::Malformed, words)
+        .hint("name the agent whose key it is: `unisono agent list` shows its name"))
 }
 
 /// Whether each strategy for what is written at once is one: folds take any other number for asking.

@@ -213,7 +213,7 @@ impl Node {
         let space = self.spaces.get(&orchestra);
         // Strangers add to the rejections that are counted and leave no other trace: else anybody could
         // fill every disk.
-        if !space.is_some_and(|space| space.folds.agents.is_enrolled(&agent)) {
+        if !space.is_some_and(|space| space.folds.is_enrolled(&agent)) {
             return;
         }
         let now_ms = context.now_ms();

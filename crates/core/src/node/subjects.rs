@@ -79,6 +79,7 @@ pub(super) fn rules_the_cluster(work: &Work) -> bool {
                 | Action::Guard
                 | Action::Fence(_)
                 | Action::Remove(_)
+                | Action::Rotate(_)
         )
     };
     match work {

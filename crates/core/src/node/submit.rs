@@ -274,18 +274,23 @@ impl Node {
             self.note_incident(context, orchestra, record.agent, &body, &rejection);
             return Err(rejection);
         }
-        let subjects = subjects(orchestra, record.agent, &body.action);
+        // Rights and chains are the key's, everything else is the agent's.
+        let agent = self.identity(orchestra, record.agent);
+        let mut subjects = subjects(orchestra, agent, &body.action);
+        if let Action::Rotate(rotation) = &body.action {
+            subjects.push(Subject::Agent(orchestra, rotation.next));
+        }
         if self.is_blocked(&subjects) {
             return Ok(Verdict::Later);
         }
-        if let Some(recorded) = self.repeated(orchestra, record.agent, body.key, &body.action)? {
+        if let Some(recorded) = self.repeated(orchestra, agent, body.key, &body.action)? {
             return Ok(Verdict::Repeated(Box::new(recorded)));
         }
         self.check_chain(orchestra, &record, &digest)?;
         self.check_enrolled(orchestra, record.agent, &body.action)?;
         self.check_rights(context, orchestra, record.agent, &body)?;
         self.check_iteration(context, orchestra, body.iteration)?;
-        let action = self.prepare(context, orchestra, record.agent, &body, seen)?;
+        let action = self.prepare(context, orchestra, agent, &body, seen)?;
         // A head that came between the agent's look and now is no reason to refuse: the change then
         // stands beside it, and both are shown.
         if action != body.action && !matches!(action, Action::Task(_)) {
@@ -315,6 +320,14 @@ impl Node {
     ) -> Result<Verdict, Rejection> {
         check::name("agent name", name)?;
         let orchestra = submit.orchestra;
+        if matches!(action, Action::Rotate(_)) {
+            let words = format!("{name} has no key of its own here; nothing changed");
+            return Err(Rejection::new(Code::NotHeld, words).hint(
+                "who holds a key rotates it: sign with it (`--key-file`). A key that a node holds \
+                 follows from the node's own and from the name, and has no next one: enrol an agent \
+                 with a key of its own",
+            ));
+        }
         let held = self.remembered_key(orchestra, name);
         let agent = AgentId(held.verifying_key().to_bytes());
         let subjects = subjects(orchestra, agent, action);
@@ -430,6 +443,12 @@ impl Node {
         }))
     }
 
+    /// The agent that a key signs for.
+    pub(super) fn identity(&self, orchestra: OrchestraId, key: AgentId) -> AgentId {
+        let space = self.spaces.get(&orchestra);
+        space.map_or(key, |space| space.folds.identity(&key))
+    }
+
     fn check_chain(
         &self,
         orchestra: OrchestraId,
@@ -481,7 +500,7 @@ impl Node {
         let enrolled = self
             .spaces
             .get(&orchestra)
-            .is_some_and(|space| space.folds.agents.is_enrolled(&agent));
+            .is_some_and(|space| space.folds.is_enrolled(&agent));
         if let Action::Enrol(enrol) = action {
             return self.check_tier(orchestra, &agent, enrol);
         }

@@ -162,9 +162,10 @@ impl Node {
         let at = self.now(context).max(record.place.stamp);
         let horizon = self.horizon(record.orchestra);
         let reading = self.reading(record.orchestra, at, &horizon);
-        let claim = reading
-            .as_ref()
-            .and_then(|reading| reading.claim_of(&record.action, record.place, record.agent));
+        let claim = reading.as_ref().and_then(|reading| {
+            let agent = reading.folds.identity(&record.agent);
+            reading.claim_of(&record.action, record.place, agent)
+        });
         let cue = reading.and_then(|reading| reading.cue_of(&record.action, record.place));
         let recorded = Recorded {
             place: record.place,

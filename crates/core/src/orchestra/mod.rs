@@ -37,6 +37,7 @@ pub mod views;
 pub mod voices;
 pub mod window;
 
+use alloc::borrow::Cow;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -215,7 +216,7 @@ impl Folds {
             };
             if part == Part::Whole {
                 self.trust.note_use(&fact, rules);
-                self.count(&fact, rules);
+                self.count(&self.by_agent(&fact), rules);
             }
             let mut learned = self.trust.learn(&fact, lesson);
             self.upset |= learned.upset;
@@ -231,6 +232,31 @@ impl Folds {
                 facts.extend(waiting.into_iter().map(|fact| (fact, Part::Whole)));
             }
         }
+    }
+
+    /// A record as its agent's, whichever of its keys has signed: folds know an agent by the first.
+    fn by_agent<'a>(&self, fact: &'a Fact) -> Cow<'a, Fact> {
+        let agent = self.trust.laws().turns().identity(fact.agent);
+        if agent == fact.agent {
+            return Cow::Borrowed(fact);
+        }
+        let fact = fact.clone();
+        Cow::Owned(Fact { agent, ..fact })
+    }
+
+    /// The agent that a key signs for: its first key, for which all views name it.
+    pub fn identity(&self, key: &AgentId) -> AgentId {
+        self.trust.laws().turns().identity(*key)
+    }
+
+    /// Whether a key is an agent's that is enrolled here.
+    pub fn is_enrolled(&self, key: &AgentId) -> bool {
+        self.agents.is_enrolled(&self.identity(key))
+    }
+
+    /// The name of the agent that a key signs for, or the beginning of the key.
+    pub fn name_of(&self, key: &AgentId) -> String {
+        self.agents.name(&self.identity(key))
     }
 
     fn wait(&mut self, awaited: Awaited, fact: Fact) {

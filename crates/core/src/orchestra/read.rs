@@ -13,7 +13,7 @@ use super::course::Now;
 use super::horizon::Horizon;
 use super::tasks::{Circles, When};
 use super::view::{
-    AgentView, ClaimStatus, ClaimView, FenceView, IncidentView, MarkView, PresenceView, SignalView,
+    AgentView, ClaimStatus, ClaimView, FenceView, IncidentView, MarkView, PresenceView, RotationView, SignalView,
     StateView, TaskView, TokenView, TrustView, VoidedView,
 };
 
@@ -89,9 +89,11 @@ impl Reading<'_> {
     /// Who is enrolled.
     pub fn agents(&self) -> Vec<AgentView> {
         let agents = self.folds.agents.all(self.at);
+        let turns = self.folds.trust.laws().turns();
         agents
             .map(|(agent, state)| AgentView {
                 agent,
+                key: turns.latest(agent, Place::end_of(self.at)),
                 name: state.enrol.name.clone(),
                 role: state.enrol.role.clone(),
                 kind: state.enrol.kind,
@@ -104,7 +106,7 @@ impl Reading<'_> {
     /// What rights stand, and what they have refused.
     pub fn trust(&self) -> TrustView {
         let trust = &self.folds.trust;
-        let name = |agent: &AgentId| self.folds.agents.name(agent);
+        let name = |agent: &AgentId| self.folds.name_of(agent);
         let seen = Place::end_of(self.at);
         let fences = trust.laws().fences();
         let voided = trust.voided(self.at);
@@ -123,6 +125,7 @@ impl Reading<'_> {
                     fence: fencing.fence.clone(),
                 })
                 .collect(),
+            rotations: self.rotations(),
             voided: voided
                 .map(|(place, one)| VoidedView {
                     place,
@@ -148,6 +151,22 @@ impl Reading<'_> {
         }
     }
 
+    fn rotations(&self) -> Vec<RotationView> {
+        let turns = self.folds.trust.laws().turns();
+        let seen = Place::end_of(self.at);
+        turns
+            .all()
+            .filter(|turn| turn.place <= seen)
+            .map(|turn| RotationView {
+                place: turn.place,
+                agent: turns.identity(turn.former),
+                name: self.folds.name_of(&turn.former),
+                former: turn.former,
+                next: turn.next,
+            })
+            .collect()
+    }
+
     fn tokens(&self) -> Vec<TokenView> {
         let trust = &self.folds.trust;
         let tokens = trust.tokens();
@@ -159,7 +178,7 @@ impl Reading<'_> {
                 TokenView {
                     token: token.id(),
                     agent: leaf.audience,
-                    name: self.folds.agents.name(&leaf.audience),
+                    name: self.folds.name_of(&leaf.audience),
                     tier: leaf.tier.word().into(),
                     not_before_ms: leaf.not_before_ms,
                     expires_ms: leaf.expires_ms,

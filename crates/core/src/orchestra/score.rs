@@ -132,7 +132,7 @@ impl Reading<'_> {
     }
 
     pub(super) fn name_of(&self, agent: &AgentId) -> String {
-        self.folds.agents.name(agent)
+        self.folds.name_of(agent)
     }
 }
 

@@ -131,6 +131,10 @@ pub struct SessionView {
     pub prev: Digest,
     /// Whether this node holds a valid enrolment of the agent; else the next record must be one.
     pub enrolled: bool,
+    /// Keys that the agent had before this one, the latest first.
+    pub succeeds: Vec<AgentId>,
+    /// The key that has taken the place of this one: what this one signs is void.
+    pub given_up_for: Option<AgentId>,
     /// The tier that it is enrolled for, if for one.
     pub tier: Option<Tier>,
     /// Heads of the agent's other chains, to be named in this chain's first record.
@@ -190,8 +194,10 @@ pub enum Phase {
 /// An enrolled agent.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct AgentView {
-    /// Its key.
+    /// Its first key: what the agent is known by for life.
     pub agent: AgentId,
+    /// The key that it signs with.
+    pub key: AgentId,
     /// Its name.
     pub name: String,
     /// Its role.
@@ -488,6 +494,8 @@ pub struct TrustView {
     pub tokens: Vec<TokenView>,
     /// What was fenced off, in order.
     pub fences: Vec<FenceView>,
+    /// Keys that agents have given up for others, in order.
+    pub rotations: Vec<RotationView>,
     /// The latest records that do not count, newest first.
     pub voided: Vec<VoidedView>,
     /// The latest refusals, newest first.
@@ -528,6 +536,21 @@ pub struct FenceView {
     pub by_root: bool,
     /// What it says.
     pub fence: Fence,
+}
+
+/// A key that an agent has given up for another.
+#[derive(Clone, Debug)]
+pub struct RotationView {
+    /// Its record: what the former key signs above it is void.
+    pub place: Place,
+    /// Whose key it is, by the first that it had.
+    pub agent: AgentId,
+    /// The agent's name.
+    pub name: String,
+    /// The key that was given up.
+    pub former: AgentId,
+    /// The key that took its place.
+    pub next: AgentId,
 }
 
 /// A record that does not count.

@@ -1,7 +1,10 @@
 //! Agents: enrol, list, say how one is.
 
+use std::path::{Path, PathBuf};
+
 use clap::{Args, Subcommand};
 use serde_json::json;
+use unisono_api::client::{AgentKey, Rotated};
 use unisono_api::dto::{ActionBody, AgentKindWord, EnrolBody, PresenceBody, StatusWord};
 
 use super::session::{Page, Session};
@@ -33,6 +36,18 @@ enum AgentCommand {
         #[arg(long)]
         tier: Option<String>,
     },
+    /// Gives the key in --key-file up for a new one, which takes its place
+    #[command(
+        after_help = "Example:\n  unisono agent rotate ivy --key-file ivy.key --key-out ivy.2.key"
+    )]
+    Rotate {
+        /// Its name
+        name: String,
+        /// Where the new key is, or is written before anything is sent; the file of --key-file
+        /// with `.next` behind it if left out
+        #[arg(long, value_name = "FILE")]
+        key_out: Option<PathBuf>,
+    },
     /// Who is enrolled
     #[command(after_help = "Example:\n  unisono agent list")]
     List(Page),
@@ -61,6 +76,7 @@ pub(crate) async fn run(args: AgentArgs, session: &Session) -> Result<(), Failur
             kind,
             tier,
         } => enrol(session, name, role, kind, tier).await,
+        AgentCommand::Rotate { name, key_out } => rotate(session, &name, key_out).await,
         AgentCommand::List(page) => {
             let columns = &[
                 ("NAME", "name"),
@@ -69,6 +85,7 @@ pub(crate) async fn run(args: AgentArgs, session: &Session) -> Result<(), Failur
                 ("KEY HELD BY", "held"),
                 ("SINCE", "since.stamp.time"),
                 ("AGENT", "agent"),
+                ("KEY", "key"),
             ];
             let page = page.query();
             let query: Vec<_> = page.iter().map(|(n, v)| (*n, v.as_str())).collect();
@@ -110,6 +127,70 @@ async fn enrol(
         .enrol(&session.orchestra, &body, &session.options())
         .await?;
     session.show_recorded(&reply)
+}
+
+async fn rotate(session: &Session, name: &str, out: Option<PathBuf>) -> Result<(), Failure> {
+    session.is_now()?;
+    let Some(from) = &session.global.key_file else {
+        return Err(Failure::usage(
+            "an agent's key is given up by who holds it, and no --key-file is named; nothing changed",
+        )
+        .hint(
+            "name the file with the key that the agent has. A key that a node holds follows from the \
+             node's own and from the name, and has no next one: enrol an agent with a key of its own",
+        ));
+    };
+    let unread = |path: &Path, error: &std::io::Error| {
+        Failure::system(&path.display().to_string(), error)
+    };
+    // One that was not there would be drawn here, and be nobody's.
+    let former = AgentKey::load(from).map_err(|error| unread(from, &error))?;
+    let out = out.unwrap_or_else(|| {
+        let mut next = from.clone().into_os_string();
+        next.push(".next");
+        next.into()
+    });
+    let next = AgentKey::load_or_create(&out).map_err(|error| {
+        unread(&out, &error).hint("nothing was sent; name another file with --key-out")
+    })?;
+    if next.agent() == former.agent() {
+        let words = format!(
+            "{} holds the key that the agent has already; nothing changed",
+            out.display()
+        );
+        return Err(Failure::usage(words).hint("name another file with --key-out"));
+    }
+    let Some(agent) = session.signing_as(name, "", AgentKindWord::Ai, None)? else {
+        return Err(Failure::usage("no --key-file is named; nothing changed"));
+    };
+    let rotated = agent.rotate(&next, &session.options()).await;
+    let rotated = rotated.map_err(|error| {
+        let again = format!(
+            "unisono agent rotate {name} --key-file {} --key-out {}",
+            from.display(),
+            out.display()
+        );
+        Failure::from(error).next(again)
+    })?;
+    let record = match &rotated {
+        Rotated::Now(reply) => json!(reply.body.record),
+        Rotated::Before => json!(null),
+    };
+    let told = json!({
+        "name": name,
+        "former": former.agent(),
+        "key": next.agent(),
+        "key_file": out,
+        "record": record,
+    });
+    output::answer(session.global.output, &told, None)?;
+    output::say(&format!(
+        "{name} signs with the key in {} from now on, in {}; what {} signs counts no more",
+        out.display(),
+        session.orchestra,
+        from.display()
+    ));
+    Ok(())
 }
 
 /// Says how the agent is, or shows how all are.

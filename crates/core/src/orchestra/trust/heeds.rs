@@ -21,15 +21,15 @@ pub struct Heeds {
 }
 
 impl Heeds {
-    /// Takes in a record, if it acknowledges anything.
-    pub(super) fn insert(&mut self, fact: &Fact) {
+    /// Takes in a record of an agent, if it acknowledges anything.
+    pub(super) fn insert(&mut self, fact: &Fact, agent: AgentId) {
         let Action::Mark(mark) = &fact.body.action else {
             return;
         };
         if !mark.tags.iter().any(|tag| tag == INCIDENT_ACKNOWLEDGED) {
             return;
         }
-        let (agent, evidence) = (fact.agent, mark.evidence.clone());
+        let evidence = mark.evidence.clone();
         for incident in &evidence {
             *self.told.entry((*incident, agent)).or_default() += 1;
         }

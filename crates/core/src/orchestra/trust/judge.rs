@@ -7,15 +7,17 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use unisono_model::capability::{Operations, Rights, Tier};
 use unisono_model::{
-    Action, AgentId, ChainId, Code, Digest, Fence, FenceTarget, OrchestraId, Rejection,
+    Action, AgentId, ChainId, Code, Digest, Fence, FenceTarget, Held, OrchestraId, Rejection,
+    Rotation,
 };
 
 use super::laws::Binding;
+use super::turns::Turn;
 use super::{Laws, Trust};
 use crate::capability::{
     Anchor, Denied, Invalid, Need, Verified, allows, allows_write, examine, examine_loosely, need,
 };
-use crate::context::StrictVerifier;
+use crate::context::{StrictVerifier, Verifier};
 use crate::orchestra::FoldRules;
 use crate::orchestra::fact::Fact;
 
@@ -50,6 +52,8 @@ pub enum Lesson {
     Tokens(Vec<Verified>),
     /// Its agent is enrolled, for this tier if it names one.
     Enrolment(Option<Tier>),
+    /// Its agent goes on with another key.
+    Rotation(Turn),
     /// Every action after it needs a token.
     Guard,
     /// Something ends.
@@ -105,6 +109,9 @@ impl Trust {
         if let Err(Short::Void(void)) = court.key_not_fenced() {
             return Verdict::Void(void);
         }
+        if let Err(Short::Void(void)) = court.key_not_rotated() {
+            return Verdict::Void(void);
+        }
         let enrols = matches!(fact.body.action, Action::Enrol(_));
         if !enrols && self.laws.binding(&fact.agent).is_none() {
             return Verdict::Awaits(Awaited::Enrolment(fact.agent));
@@ -142,6 +149,7 @@ impl Court<'_> {
             Need::Nothing => match action {
                 Action::Present(token) => self.presented(&token.0),
                 Action::Enrol(enrol) => Ok(Lesson::Enrolment(enrol.tier.clone())),
+                Action::Rotate(rotation) => self.rotation(rotation),
                 _ => Ok(Lesson::Nothing),
             },
             Need::Operation(operation) => {
@@ -184,12 +192,13 @@ impl Court<'_> {
         };
         let token = examine(bytes, self.rules.cluster, roots, &mut StrictVerifier)
             .map_err(|invalid| void(Code::TokenInvalid, invalid.to_string()))?;
-        if token.leaf().audience != self.fact.agent {
+        if !self.is_own(token.leaf().audience) {
             return Err(void(
                 Code::TokenBinding,
                 "the token is for another agent than the one that lays it down",
             ));
         }
+        self.issued_in_time(&token)?;
         Ok(Lesson::Tokens(token.beginnings()))
     }
 
@@ -233,7 +242,7 @@ impl Court<'_> {
             return Err(Short::Awaits(Awaited::Token(id)));
         };
         let agent = &self.fact.agent;
-        if token.leaf().audience != *agent {
+        if !self.is_own(token.leaf().audience) {
             return Err(void(Code::TokenBinding, "the token is another agent's"));
         }
         let tier = match self.laws().binding(agent) {
@@ -278,6 +287,89 @@ impl Court<'_> {
         self.not_fenced(None, is_ground(&self.fact.body.action))
     }
 
+    /// Whether the key still was its agent's: a rotation takes what it signs from there on, wherever
+    /// that was carried.
+    fn key_not_rotated(&self) -> Result<(), Short> {
+        let given_up = self.laws().turns().away_from(&self.fact.agent);
+        let Some(turn) = given_up.filter(|turn| self.is_after(turn)) else {
+            return Ok(());
+        };
+        if self.rules.sabotage.old_key_accepted || is_immune(self.fact, self.rules) {
+            return Ok(());
+        }
+        let detail = format!("this key was given up: its agent signs with {}", turn.next);
+        Err(void(Code::KeyRotated, detail))
+    }
+
+    /// Whether the record stands above a rotation.
+    fn is_after(&self, turn: &Turn) -> bool {
+        let by_arrival = self.rules.sabotage.rotation_by_arrival;
+        let rotates = matches!(self.fact.body.action, Action::Rotate(_));
+        if by_arrival && rotates {
+            // Planted: of two rotations of one key the one that comes first counts.
+            return self.fact.place != turn.place;
+        }
+        self.fact.place > turn.place
+    }
+
+    /// Whether a key is the signer's, or was its agent's before.
+    fn is_own(&self, key: AgentId) -> bool {
+        let mut own = self.laws().turns().lineage(self.fact.agent);
+        own.any(|one| one == key)
+    }
+
+    /// What a key issued is offline and bears no date that could be believed: once it was given up,
+    /// links that it has signed are laid down no more.
+    fn issued_in_time(&self, token: &Verified) -> Result<(), Short> {
+        let turns = self.laws().turns();
+        for (index, (_, link)) in token.links().iter().enumerate() {
+            let given_up = turns.away_from(&link.issuer);
+            if given_up.is_some_and(|turn| self.fact.place > turn.place) {
+                let number = index + 1;
+                let detail = format!(
+                    "link {number} was issued with a key that its agent has given up since"
+                );
+                return Err(void(Code::KeyRotated, detail));
+            }
+        }
+        Ok(())
+    }
+
+    /// The signer goes on with another key, which proves that it wants to, and is nobody's yet.
+    fn rotation(&self, rotation: &Rotation) -> Result<Lesson, Short> {
+        let Fact { agent, place, log, .. } = self.fact;
+        let next = rotation.next;
+        let of_a_node = [agent.0, next.0].contains(&log.node.0);
+        if of_a_node || [Some(*agent), Some(next)].contains(&self.rules.root) {
+            let words = "neither a root's key nor a node's can be given up or taken up so";
+            return Err(void(Code::NotAllowed, words));
+        }
+        if self.fact.body.held == Held::Node {
+            let words = "the node holds this key, which follows from its own and from the name: \
+                         there is no next one";
+            return Err(void(Code::NotAllowed, words));
+        }
+        let (cluster, orchestra) = (self.rules.cluster, self.orchestra);
+        let proof = Rotation::proof(cluster, orchestra, *agent, next, &rotation.name);
+        if !StrictVerifier.verify(&next.0, &proof, &rotation.signature) {
+            let words = "the next key has not signed that it takes the place of this one, here \
+                         and under this name";
+            return Err(void(Code::BadSignature, words));
+        }
+        if next == *agent || self.laws().is_taken(&next, *place) {
+            let words = format!("the key {next} is enrolled already, or was some agent's before");
+            return Err(void(Code::KeyTaken, words));
+        }
+        let chain = self.chain();
+        Ok(Lesson::Rotation(Turn {
+            place: *place,
+            former: *agent,
+            next,
+            chain,
+            seq: self.fact.seq,
+        }))
+    }
+
     fn not_fenced(&self, token: Option<&Verified>, by_root_alone: bool) -> Result<(), Short> {
         let sabotage = &self.rules.sabotage;
         let ignored = sabotage.fences_ignored || sabotage.fences_at_the_edge_alone;
@@ -318,15 +410,15 @@ impl Court<'_> {
                     "only a root of the cluster ends an epoch",
                 ));
             }
-            FenceTarget::Key(key) => holds || *key == self.fact.agent,
+            FenceTarget::Key(key) => holds || self.is_own(*key),
             FenceTarget::Link(_) if holds => true,
             FenceTarget::Link(link) => {
                 let Some(token) = self.laws().tokens.get(link) else {
                     return Err(Short::Awaits(Awaited::Token(*link)));
                 };
                 let mut links = token.links().iter();
-                token.leaf().audience == self.fact.agent
-                    || links.any(|(_, link)| link.issuer == self.fact.agent)
+                self.is_own(token.leaf().audience)
+                    || links.any(|(_, link)| self.is_own(link.issuer))
             }
         };
         if by_right {
@@ -391,6 +483,11 @@ impl Void {
                 "`unisono token explain TOKEN` says what it allows, and who may grant more"
             }
             Code::MeasureRefused => "write smaller functions: split the one that is named",
+            Code::KeyRotated => {
+                "sign with the key that the agent has now, or ask for a token that was issued with it; `unisono agent list` shows it"
+            }
+            Code::KeyTaken => "draw a new key: `unisono agent rotate --key-out FILE` does",
+            Code::BadSignature => "sign the proof of this cluster, orchestra and key anew",
             Code::TokenBinding => {
                 "a key has one tier for life: use the key that is enrolled for this one"
             }

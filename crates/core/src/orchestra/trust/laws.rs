@@ -9,6 +9,7 @@ use unisono_model::capability::Tier;
 use unisono_model::{AgentId, ChainId, Digest, Fence, FenceTarget, Place, Stamp};
 
 use super::TOKEN_KEPT_MS;
+use super::turns::{Turn, Turns};
 use crate::capability::Verified;
 use crate::orchestra::fact::Fact;
 
@@ -18,7 +19,8 @@ pub struct Laws {
     guard: Option<Place>,
     /// By what they end, so that a verdict looks at those alone that concern it.
     fences: BTreeMap<FenceTarget, BTreeMap<Place, Fencing>>,
-    enrolled: BTreeMap<AgentId, Binding>,
+    enrolled: BTreeMap<AgentId, Enrolled>,
+    turns: Turns,
     /// With all that they pass through, by their last links.
     pub(super) tokens: BTreeMap<Digest, Verified>,
 }
@@ -33,6 +35,16 @@ pub struct Fencing {
     /// What it says.
     pub fence: Fence,
 }
+
+/// The enrolments of a key.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+struct Enrolled {
+    /// The lowest of them.
+    since: Place,
+    binding: Binding,
+}
+
+static CONTRADICTED: Binding = Binding::Contradicted;
 
 /// What an enrolled key is enrolled for.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -73,9 +85,10 @@ impl Laws {
         token: Option<&'a Verified>,
         at: Stamp,
     ) -> impl Iterator<Item = &'a Fencing> {
+        let agent = *agent;
         let links = token.into_iter().flat_map(Verified::links);
         let named = links.map(|(id, _)| FenceTarget::Link(*id));
-        let exact = core::iter::once(FenceTarget::Key(*agent)).chain(named);
+        let exact = core::iter::once(FenceTarget::Key(agent)).chain(named);
         let exact = exact.filter_map(|target| self.fences.get(&target));
         let epoch = token.and_then(|token| token.links().iter().map(|(_, l)| l.epoch).min());
         let later = epoch.map(|epoch| {
@@ -83,17 +96,57 @@ impl Laws {
             let to = FenceTarget::Epoch(u32::MAX);
             self.fences.range(from..=to).map(|(_, fences)| fences)
         });
+        // A rotation that a fence of the former key cuts off hands that fence on: else whoever has the
+        // key would go on under the next one.
+        let handed_on = self.turns.before(agent).flat_map(|turn| {
+            let fences = self.fences.get(&FenceTarget::Key(turn.former));
+            let fences = fences.into_iter().flatten();
+            fences.filter(|(_, fencing)| turn.seq > kept(&fencing.fence, &turn.chain))
+        });
         exact
             .chain(later.into_iter().flatten())
             .flatten()
+            .chain(handed_on)
             .filter(move |(place, _)| place.stamp <= at)
             .filter(move |(place, fencing)| concerns(&fencing.fence.target, **place, token))
             .map(|(_, fencing)| fencing)
     }
 
-    /// What a key is enrolled for, if it is enrolled.
+    /// What a key is enrolled for, if it is enrolled, by itself or as one that its agent had before.
     pub fn binding(&self, agent: &AgentId) -> Option<&Binding> {
-        self.enrolled.get(agent)
+        let keys = self.turns.lineage(*agent);
+        let known = keys.filter_map(|key| self.enrolled.get(&key));
+        known
+            .map(|enrolled| &enrolled.binding)
+            .reduce(|one, other| match (one, other) {
+                (Binding::Unbound, other) => other,
+                (one, Binding::Unbound) => one,
+                (Binding::Bound(tier), Binding::Bound(other)) if tier == other => one,
+                _ => &CONTRADICTED,
+            })
+    }
+
+    /// Which keys are one agent's.
+    pub fn turns(&self) -> &Turns {
+        &self.turns
+    }
+
+    /// Whether a key is somebody's by what stands below a place.
+    pub fn is_taken(&self, key: &AgentId, place: Place) -> bool {
+        let enrolled = self.enrolled.get(key);
+        let turns = [self.turns.to(key), self.turns.away_from(key)];
+        enrolled.is_some_and(|enrolled| enrolled.since < place)
+            || turns.into_iter().flatten().any(|turn| turn.place < place)
+    }
+
+    /// Whether a fence of a key reaches this one, because its agent came to it by a rotation that the
+    /// fence cuts off.
+    pub(super) fn hands_on(&self, fence: &Fence, key: AgentId) -> bool {
+        let FenceTarget::Key(former) = &fence.target else {
+            return false;
+        };
+        let mut turns = self.turns.before(key);
+        turns.any(|turn| turn.former == *former && turn.seq > kept(fence, &turn.chain))
     }
 
     /// The tier that a key is bound to, if it is to one.
@@ -121,7 +174,9 @@ impl Laws {
     /// Whether a fence up to a stamp ends a token: nothing that names it counts any more but what is
     /// kept.
     pub fn ends(&self, token: &Verified, at: Stamp) -> bool {
-        self.about(&token.leaf().audience, Some(token), at)
+        let audience = token.leaf().audience;
+        let key = self.turns.latest(audience, Place::end_of(at));
+        self.about(&key, Some(token), at)
             .next()
             .is_some()
     }
@@ -140,17 +195,24 @@ impl Laws {
         known.insert(fact.place, fencing);
     }
 
-    /// Takes in an enrolment; says what the key was enrolled for before.
-    pub(super) fn enrol(&mut self, agent: AgentId, tier: Option<&Tier>) -> Option<Binding> {
-        let before = self.enrolled.get(&agent).cloned();
-        let now = match (&before, tier) {
-            (None | Some(Binding::Unbound), None) => Binding::Unbound,
-            (None | Some(Binding::Unbound), Some(tier)) => Binding::Bound(tier.clone()),
-            (Some(Binding::Bound(known)), Some(tier)) if known != tier => Binding::Contradicted,
-            (Some(known), _) => known.clone(),
-        };
-        self.enrolled.insert(agent, now);
-        before
+    /// Takes in an enrolment.
+    pub(super) fn enrol(&mut self, agent: AgentId, place: Place, tier: Option<&Tier>) {
+        let enrolled = self.enrolled.entry(agent).or_insert(Enrolled {
+            since: place,
+            binding: Binding::Unbound,
+        });
+        enrolled.since = enrolled.since.min(place);
+        match (&enrolled.binding, tier) {
+            (Binding::Unbound, Some(tier)) => enrolled.binding = Binding::Bound(tier.clone()),
+            (Binding::Bound(known), Some(tier)) if known != tier => {
+                enrolled.binding = Binding::Contradicted;
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn rotate(&mut self, turn: Turn) {
+        self.turns.insert(turn);
     }
 
     pub(super) fn lay_down(&mut self, token: Verified) -> bool {

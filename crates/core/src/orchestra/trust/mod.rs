@@ -20,6 +20,7 @@ use alloc::vec::Vec;
 use core::ops::Bound;
 
 use serde::{Deserialize, Serialize};
+use unisono_model::capability::Tier;
 use unisono_model::{
     Action, AgentId, ChainCut, ChainId, Digest, Fence, FenceTarget, Incident, LogId, NodeId, Place,
     Stamp,
@@ -32,11 +33,13 @@ use crate::capability::Verified;
 mod heeds;
 mod judge;
 mod laws;
+mod turns;
 
 pub use heeds::{HEEDS_KEPT_MAX, Heeds};
 pub(crate) use judge::is_held_to_token;
 pub use judge::{Awaited, Lesson, Verdict, Void};
 pub use laws::{Binding, Laws};
+pub use turns::{Turn, Turns};
 
 /// Void records that are kept in memory for reading; older ones are in the log.
 pub const VOIDED_KEPT_MAX: usize = 1_024;
@@ -62,6 +65,11 @@ pub struct Trust {
     used: BTreeMap<Use, u64>,
     /// Keys that have done anything under a token: a second tier would take all of it back.
     holders: BTreeSet<AgentId>,
+    /// The highest record of each key that counted: a rotation below it takes that back.
+    latest: BTreeMap<AgentId, Place>,
+    /// Where tokens were laid down last that a key has issued a link of, and whom tokens were for.
+    issued: BTreeMap<AgentId, Place>,
+    audiences: BTreeSet<AgentId>,
     /// Tokens that are forgotten: who names one is judged by the logs.
     forgotten: BTreeSet<Digest>,
     /// The highest record that counted without a token where a guard would ask for one.
@@ -146,6 +154,7 @@ impl Trust {
             Lesson::Nothing => {}
             Lesson::Tokens(tokens) => {
                 for token in tokens {
+                    self.note_hands(fact.place, &token);
                     let id = token.id();
                     let first = self.laid.entry(id).or_insert(fact.place);
                     *first = fact.place.min(*first);
@@ -155,19 +164,13 @@ impl Trust {
                     }
                 }
             }
-            Lesson::Enrolment(tier) => {
-                let agent = fact.agent;
-                self.seen.enrol(agent, tier.as_ref());
-                let before = self.laws.enrol(agent, tier.as_ref());
-                let now = self.laws.binding(&agent);
-                if before.is_none() {
-                    learned.arrived.push(Awaited::Enrolment(agent));
-                }
-                if tier.is_some() {
-                    learned.arrived.push(Awaited::Tier(agent));
-                }
-                let contradicted = now == Some(&Binding::Contradicted) && before.as_ref() != now;
-                learned.upset = contradicted && self.holders.contains(&agent);
+            Lesson::Enrolment(tier) => self.enrolled(fact, tier.as_ref(), &mut learned),
+            Lesson::Rotation(turn) => {
+                learned.upset = self.is_upset_by(&turn);
+                self.laws.rotate(turn);
+                self.seen.rotate(turn);
+                learned.arrived.push(Awaited::Enrolment(turn.next));
+                learned.arrived.push(Awaited::Tier(turn.next));
             }
             Lesson::Guard => {
                 self.laws.guard(fact.place);
@@ -188,8 +191,56 @@ impl Trust {
             let dropped = keep_latest(&mut self.incidents, fact.place, known, INCIDENTS_KEPT_MAX);
             self.incidents_from = self.incidents_from.max(dropped);
         }
-        self.heeds.insert(fact);
+        self.heeds.insert(fact, self.laws.turns().identity(fact.agent));
         learned
+    }
+
+    fn enrolled(&mut self, fact: &Fact, tier: Option<&Tier>, learned: &mut Learned) {
+        let (agent, place) = (fact.agent, fact.place);
+        let before = self.laws.binding(&agent).cloned();
+        self.seen.enrol(agent, place, tier);
+        self.laws.enrol(agent, place, tier);
+        let now = self.laws.binding(&agent);
+        if before.is_none() {
+            learned.arrived.push(Awaited::Enrolment(agent));
+        }
+        if tier.is_some() {
+            learned.arrived.push(Awaited::Tier(agent));
+        }
+        let contradicted = now == Some(&Binding::Contradicted) && before.as_ref() != now;
+        learned.upset = contradicted && self.holders.contains(&agent);
+        // A key that was enrolled is none to go on with; and what its agent is enrolled for goes over
+        // to the next one.
+        let turns = self.laws.turns();
+        let taken = turns.to(&agent).is_some_and(|turn| turn.place > place);
+        let handed_over = turns.concerns(&agent) && before.as_ref() != now;
+        learned.upset |= taken || handed_over;
+    }
+
+    /// Whether a rotation takes anything back that has counted: what the former key signed above it,
+    /// tokens that were laid down above it with a link that this key has issued; or whether the next
+    /// key has been taken for an agent of its own.
+    fn is_upset_by(&self, turn: &Turn) -> bool {
+        if self.laws.turns().to(&turn.next) == Some(turn) {
+            // A walk that began with it has judged by it.
+            return false;
+        }
+        let above = |highest: &BTreeMap<AgentId, Place>| {
+            let highest = highest.get(&turn.former);
+            highest.is_some_and(|highest| *highest > turn.place)
+        };
+        let next_known = self.laws.binding(&turn.next).is_some()
+            || self.laws.turns().concerns(&turn.next)
+            || self.audiences.contains(&turn.next);
+        above(&self.latest) || above(&self.issued) || next_known
+    }
+
+    fn note_hands(&mut self, place: Place, token: &Verified) {
+        for (_, link) in token.links() {
+            self.audiences.insert(link.audience);
+            let highest = self.issued.entry(link.issuer).or_insert(place);
+            *highest = place.max(*highest);
+        }
     }
 
     /// A record counts: a fence that comes later may have to take it back.
@@ -214,6 +265,8 @@ impl Trust {
         };
         let highest = self.used.entry(one).or_default();
         *highest = fact.seq.max(*highest);
+        let latest = self.latest.entry(agent).or_insert(fact.place);
+        *latest = fact.place.max(*latest);
     }
 
     /// The keys of the chain of grants under which an agent acts, its own among them. The root's is
@@ -221,8 +274,11 @@ impl Trust {
     pub fn hands(&self, agent: AgentId, token: Option<Digest>) -> Vec<AgentId> {
         let token = token.and_then(|id| self.laws.tokens.get(&id));
         let links = token.into_iter().flat_map(Verified::links);
-        let mut hands: BTreeSet<AgentId> = links.map(|(_, link)| link.audience).collect();
-        hands.insert(agent);
+        // An agent that has changed its key is one pair of hands.
+        let turns = self.laws.turns();
+        let audiences = links.map(|(_, link)| turns.identity(link.audience));
+        let mut hands: BTreeSet<AgentId> = audiences.collect();
+        hands.insert(turns.identity(agent));
         hands.into_iter().collect()
     }
 
@@ -243,14 +299,17 @@ impl Trust {
         let mut touched = self.used.iter().filter(|(one, _)| by_root || !one.ground);
         touched.any(|(one, highest)| {
             let token = one.token.and_then(|id| self.laws.tokens.get(&id));
-            laws::is_about(&fence.target, place, &one.chain.agent, token)
-                && *highest > laws::kept(fence, &one.chain)
+            let about = laws::is_about(&fence.target, place, &one.chain.agent, token)
+                || self.laws.hands_on(fence, one.chain.agent);
+            about && *highest > laws::kept(fence, &one.chain)
         })
     }
 
-    /// The tokens of an agent, the one that lasts longest first.
+    /// The tokens of an agent, under whichever of its keys, the one that lasts longest first.
     pub fn tokens_of(&self, agent: &AgentId) -> Vec<&Verified> {
-        let own = |token: &&Verified| token.leaf().audience == *agent;
+        let turns = self.laws.turns();
+        let agent = turns.identity(*agent);
+        let own = |token: &&Verified| turns.identity(token.leaf().audience) == agent;
         let mut tokens: Vec<&Verified> = self.laws.tokens.values().filter(own).collect();
         tokens.sort_by_key(|token| core::cmp::Reverse((token.leaf().expires_ms, token.id())));
         tokens
@@ -353,6 +412,10 @@ impl Trust {
         self.laws.tokens.len()
             + self.used.len()
             + self.holders.len()
+            + self.latest.len()
+            + self.issued.len()
+            + self.audiences.len()
+            + self.laws.turns().len()
             + self.forgotten.len()
             + self.voided.len()
             + self.incidents.len()
