@@ -33,6 +33,7 @@ mod patience;
 mod refolding;
 mod revival;
 mod rollback;
+mod rotation;
 mod stamping;
 mod timekeeper;
 mod timing;

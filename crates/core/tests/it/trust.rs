@@ -42,11 +42,11 @@ pub(crate) fn executive() -> AgentId {
     name(&key(2))
 }
 
-fn implementer() -> AgentId {
+pub(crate) fn implementer() -> AgentId {
     name(&key(3))
 }
 
-fn log(node: u8) -> LogId {
+pub(crate) fn log(node: u8) -> LogId {
     LogId {
         node: NodeId([node; 32]),
         incarnation: Incarnation {
@@ -102,7 +102,7 @@ impl History {
         history
     }
 
-    fn work(&mut self, agent: AgentId, node: u8, at_ms: u64, token: Option<Digest>) {
+    pub(crate) fn work(&mut self, agent: AgentId, node: u8, at_ms: u64, token: Option<Digest>) {
         let presence = Action::Presence(Presence {
             status: Status::Active,
             intent: format!("step {}", self.facts.len()),
@@ -139,7 +139,7 @@ impl History {
     }
 }
 
-fn enrol(name: &str, tier: Option<Tier>) -> Action {
+pub(crate) fn enrol(name: &str, tier: Option<Tier>) -> Action {
     Action::Enrol(Enrol {
         name: name.into(),
         role: String::new(),
@@ -149,7 +149,7 @@ fn enrol(name: &str, tier: Option<Tier>) -> Action {
 }
 
 /// The story's token, as far as its first `length` links.
-fn token_of(length: usize) -> Vec<u8> {
+pub(crate) fn token_of(length: usize) -> Vec<u8> {
     let links = links().into_iter().take(length).collect();
     chain(links, &[1, 2]).encode()
 }
@@ -159,22 +159,22 @@ pub(crate) fn id_of(length: usize) -> Digest {
     chain(links, &[1, 2]).id()
 }
 
-fn present(token: &[u8]) -> Action {
+pub(crate) fn present(token: &[u8]) -> Action {
     Action::Present(Blob(token.to_vec()))
 }
 
 /// What a fold shows of its verdicts.
 #[derive(Debug, Eq, PartialEq)]
-struct Shown {
-    valid: u64,
-    void: u64,
-    pending: u64,
-    voided: Vec<(Place, String)>,
-    refolds: bool,
+pub(crate) struct Shown {
+    pub(crate) valid: u64,
+    pub(crate) void: u64,
+    pub(crate) pending: u64,
+    pub(crate) voided: Vec<(Place, String)>,
+    pub(crate) refolds: bool,
 }
 
 /// Folds in one order, and folds again as a node does where that is asked for.
-fn folded(facts: &[Fact]) -> Shown {
+pub(crate) fn folded(facts: &[Fact]) -> Shown {
     let mut folds = Folds::new(orchestra());
     for fact in facts {
         folds.insert(fact.clone(), &rules());
@@ -215,7 +215,7 @@ fn folded(facts: &[Fact]) -> Shown {
     }
 }
 
-fn rules_of(shown: &Shown) -> Vec<&str> {
+pub(crate) fn rules_of(shown: &Shown) -> Vec<&str> {
     shown.voided.iter().map(|(_, rule)| rule.as_str()).collect()
 }
 

@@ -356,6 +356,11 @@ impl Court<'_> {
                          and under this name";
             return Err(void(Code::BadSignature, words));
         }
+        // By what stands below alone, so that each rotation follows from lower ones, and not one from the
+        // other and the other from the one.
+        if !self.laws().is_taken(agent, *place) {
+            return Err(Short::Awaits(Awaited::Enrolment(*agent)));
+        }
         if next == *agent || self.laws().is_taken(&next, *place) {
             let words = format!("the key {next} is enrolled already, or was some agent's before");
             return Err(void(Code::KeyTaken, words));

@@ -195,8 +195,10 @@ impl Laws {
         known.insert(fact.place, fencing);
     }
 
-    /// Takes in an enrolment.
-    pub(super) fn enrol(&mut self, agent: AgentId, place: Place, tier: Option<&Tier>) {
+    /// Takes in an enrolment; says whether the key was enrolled at no lower place.
+    pub(super) fn enrol(&mut self, agent: AgentId, place: Place, tier: Option<&Tier>) -> bool {
+        let known = self.enrolled.get(&agent);
+        let lowest = known.is_none_or(|known| place < known.since);
         let enrolled = self.enrolled.entry(agent).or_insert(Enrolled {
             since: place,
             binding: Binding::Unbound,
@@ -209,6 +211,7 @@ impl Laws {
             }
             _ => {}
         }
+        lowest
     }
 
     pub(super) fn rotate(&mut self, turn: Turn) {

@@ -199,9 +199,9 @@ impl Trust {
         let (agent, place) = (fact.agent, fact.place);
         let before = self.laws.binding(&agent).cloned();
         self.seen.enrol(agent, place, tier);
-        self.laws.enrol(agent, place, tier);
+        let lowest = self.laws.enrol(agent, place, tier);
         let now = self.laws.binding(&agent);
-        if before.is_none() {
+        if lowest {
             learned.arrived.push(Awaited::Enrolment(agent));
         }
         if tier.is_some() {
