@@ -198,6 +198,7 @@ impl Folds {
     fn take(&mut self, fact: Fact, rules: &FoldRules, part: Part) {
         let mut facts = VecDeque::from([(fact, part)]);
         while let Some((fact, part)) = facts.pop_front() {
+            self.upset |= self.trust.witness(self.id, &fact, rules);
             let lesson = match self.trust.judge(self.id, &fact, rules) {
                 Verdict::Counts(lesson) => lesson,
                 Verdict::Awaits(awaited) if part == Part::Whole => {

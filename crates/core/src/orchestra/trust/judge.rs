@@ -96,15 +96,46 @@ pub(super) fn is_ground(action: &Action) -> bool {
 }
 
 impl Trust {
-    /// The verdict on a record of an orchestra. The same function at the edge, before there is a
-    /// record, and on every replica.
-    pub fn judge(&self, orchestra: OrchestraId, fact: &Fact, rules: &FoldRules) -> Verdict {
-        let court = Court {
+    /// Whether no root has ended an enrolment or a rotation.
+    pub(super) fn is_ground_left(
+        &self,
+        orchestra: OrchestraId,
+        fact: &Fact,
+        rules: &FoldRules,
+    ) -> bool {
+        let court = self.court(orchestra, fact, rules);
+        court.not_fenced(None, true).is_ok()
+    }
+
+    /// The rotation that a record asks for, if both keys may and have signed it.
+    pub(super) fn turn(
+        &self,
+        orchestra: OrchestraId,
+        fact: &Fact,
+        rules: &FoldRules,
+        rotation: &Rotation,
+    ) -> Option<Turn> {
+        self.court(orchestra, fact, rules).turn(rotation).ok()
+    }
+
+    fn court<'a>(
+        &'a self,
+        orchestra: OrchestraId,
+        fact: &'a Fact,
+        rules: &'a FoldRules,
+    ) -> Court<'a> {
+        Court {
             trust: self,
             orchestra,
             fact,
             rules,
-        };
+        }
+    }
+
+    /// The verdict on a record of an orchestra. The same function at the edge, before there is a
+    /// record, and on every replica.
+    pub fn judge(&self, orchestra: OrchestraId, fact: &Fact, rules: &FoldRules) -> Verdict {
+        let court = self.court(orchestra, fact, rules);
         // What a fenced key signs waits for nothing.
         if let Err(Short::Void(void)) = court.key_not_fenced() {
             return Verdict::Void(void);
@@ -291,7 +322,7 @@ impl Court<'_> {
     /// that was carried.
     fn key_not_rotated(&self) -> Result<(), Short> {
         let given_up = self.laws().turns().away_from(&self.fact.agent);
-        let Some(turn) = given_up.filter(|turn| self.is_after(turn)) else {
+        let Some(turn) = given_up.filter(|turn| self.fact.place > turn.place) else {
             return Ok(());
         };
         if self.rules.sabotage.old_key_accepted || is_immune(self.fact, self.rules) {
@@ -299,17 +330,6 @@ impl Court<'_> {
         }
         let detail = format!("this key was given up: its agent signs with {}", turn.next);
         Err(void(Code::KeyRotated, detail))
-    }
-
-    /// Whether the record stands above a rotation.
-    fn is_after(&self, turn: &Turn) -> bool {
-        let by_arrival = self.rules.sabotage.rotation_by_arrival;
-        let rotates = matches!(self.fact.body.action, Action::Rotate(_));
-        if by_arrival && rotates {
-            // Planted: of two rotations of one key the one that comes first counts.
-            return self.fact.place != turn.place;
-        }
-        self.fact.place > turn.place
     }
 
     /// Whether a key is the signer's, or was its agent's before.
@@ -335,8 +355,25 @@ impl Court<'_> {
         Ok(())
     }
 
-    /// The signer goes on with another key, which proves that it wants to, and is nobody's yet.
+    /// The signer goes on with another key, which is nobody's yet.
     fn rotation(&self, rotation: &Rotation) -> Result<Lesson, Short> {
+        let turn = self.turn(rotation)?;
+        let (turns, place) = (self.laws().turns(), turn.place);
+        // By what stands below alone, so that each rotation follows from lower ones, and not one from
+        // the other and the other from the one.
+        if !turns.is_taken(&turn.former, place) {
+            return Err(Short::Awaits(Awaited::Enrolment(turn.former)));
+        }
+        if turn.next == turn.former || turns.is_taken(&turn.next, place) {
+            let next = turn.next;
+            let words = format!("the key {next} is enrolled already, or was some agent's before");
+            return Err(void(Code::KeyTaken, words));
+        }
+        Ok(Lesson::Rotation(turn))
+    }
+
+    /// What does not change with what else is held: whose keys these are, and that both have signed.
+    fn turn(&self, rotation: &Rotation) -> Result<Turn, Short> {
         let Fact { agent, place, log, .. } = self.fact;
         let next = rotation.next;
         let of_a_node = [agent.0, next.0].contains(&log.node.0);
@@ -356,23 +393,14 @@ impl Court<'_> {
                          and under this name";
             return Err(void(Code::BadSignature, words));
         }
-        // By what stands below alone, so that each rotation follows from lower ones, and not one from the
-        // other and the other from the one.
-        if !self.laws().is_taken(agent, *place) {
-            return Err(Short::Awaits(Awaited::Enrolment(*agent)));
-        }
-        if next == *agent || self.laws().is_taken(&next, *place) {
-            let words = format!("the key {next} is enrolled already, or was some agent's before");
-            return Err(void(Code::KeyTaken, words));
-        }
         let chain = self.chain();
-        Ok(Lesson::Rotation(Turn {
+        Ok(Turn {
             place: *place,
             former: *agent,
             next,
             chain,
             seq: self.fact.seq,
-        }))
+        })
     }
 
     fn not_fenced(&self, token: Option<&Verified>, by_root_alone: bool) -> Result<(), Short> {

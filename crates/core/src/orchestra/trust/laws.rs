@@ -9,7 +9,7 @@ use unisono_model::capability::Tier;
 use unisono_model::{AgentId, ChainId, Digest, Fence, FenceTarget, Place, Stamp};
 
 use super::TOKEN_KEPT_MS;
-use super::turns::{Turn, Turns};
+use super::turns::Turns;
 use crate::capability::Verified;
 use crate::orchestra::fact::Fact;
 
@@ -19,8 +19,8 @@ pub struct Laws {
     guard: Option<Place>,
     /// By what they end, so that a verdict looks at those alone that concern it.
     fences: BTreeMap<FenceTarget, BTreeMap<Place, Fencing>>,
-    enrolled: BTreeMap<AgentId, Enrolled>,
-    turns: Turns,
+    enrolled: BTreeMap<AgentId, Binding>,
+    pub(super) turns: Turns,
     /// With all that they pass through, by their last links.
     pub(super) tokens: BTreeMap<Digest, Verified>,
 }
@@ -34,14 +34,6 @@ pub struct Fencing {
     pub by_root: bool,
     /// What it says.
     pub fence: Fence,
-}
-
-/// The enrolments of a key.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-struct Enrolled {
-    /// The lowest of them.
-    since: Place,
-    binding: Binding,
 }
 
 static CONTRADICTED: Binding = Binding::Contradicted;
@@ -116,27 +108,17 @@ impl Laws {
     pub fn binding(&self, agent: &AgentId) -> Option<&Binding> {
         let keys = self.turns.lineage(*agent);
         let known = keys.filter_map(|key| self.enrolled.get(&key));
-        known
-            .map(|enrolled| &enrolled.binding)
-            .reduce(|one, other| match (one, other) {
-                (Binding::Unbound, other) => other,
-                (one, Binding::Unbound) => one,
-                (Binding::Bound(tier), Binding::Bound(other)) if tier == other => one,
-                _ => &CONTRADICTED,
-            })
+        known.reduce(|one, other| match (one, other) {
+            (Binding::Unbound, other) => other,
+            (one, Binding::Unbound) => one,
+            (Binding::Bound(tier), Binding::Bound(other)) if tier == other => one,
+            _ => &CONTRADICTED,
+        })
     }
 
     /// Which keys are one agent's.
     pub fn turns(&self) -> &Turns {
         &self.turns
-    }
-
-    /// Whether a key is somebody's by what stands below a place.
-    pub fn is_taken(&self, key: &AgentId, place: Place) -> bool {
-        let enrolled = self.enrolled.get(key);
-        let turns = [self.turns.to(key), self.turns.away_from(key)];
-        enrolled.is_some_and(|enrolled| enrolled.since < place)
-            || turns.into_iter().flatten().any(|turn| turn.place < place)
     }
 
     /// Whether a fence of a key reaches this one, because its agent came to it by a rotation that the
@@ -195,27 +177,14 @@ impl Laws {
         known.insert(fact.place, fencing);
     }
 
-    /// Takes in an enrolment; says whether the key was enrolled at no lower place.
-    pub(super) fn enrol(&mut self, agent: AgentId, place: Place, tier: Option<&Tier>) -> bool {
-        let known = self.enrolled.get(&agent);
-        let lowest = known.is_none_or(|known| place < known.since);
-        let enrolled = self.enrolled.entry(agent).or_insert(Enrolled {
-            since: place,
-            binding: Binding::Unbound,
-        });
-        enrolled.since = enrolled.since.min(place);
-        match (&enrolled.binding, tier) {
-            (Binding::Unbound, Some(tier)) => enrolled.binding = Binding::Bound(tier.clone()),
-            (Binding::Bound(known), Some(tier)) if known != tier => {
-                enrolled.binding = Binding::Contradicted;
-            }
+    /// Takes in an enrolment.
+    pub(super) fn enrol(&mut self, agent: AgentId, tier: Option<&Tier>) {
+        let binding = self.enrolled.entry(agent).or_insert(Binding::Unbound);
+        match (&*binding, tier) {
+            (Binding::Unbound, Some(tier)) => *binding = Binding::Bound(tier.clone()),
+            (Binding::Bound(known), Some(tier)) if known != tier => *binding = Binding::Contradicted,
             _ => {}
         }
-        lowest
-    }
-
-    pub(super) fn rotate(&mut self, turn: Turn) {
-        self.turns.insert(turn);
     }
 
     pub(super) fn lay_down(&mut self, token: Verified) -> bool {

@@ -22,8 +22,8 @@ use core::ops::Bound;
 use serde::{Deserialize, Serialize};
 use unisono_model::capability::Tier;
 use unisono_model::{
-    Action, AgentId, ChainCut, ChainId, Digest, Fence, FenceTarget, Incident, LogId, NodeId, Place,
-    Stamp,
+    Action, AgentId, ChainCut, ChainId, Digest, Fence, FenceTarget, Incident, LogId, NodeId,
+    OrchestraId, Place, Stamp,
 };
 
 use super::FoldRules;
@@ -39,6 +39,7 @@ pub use heeds::{HEEDS_KEPT_MAX, Heeds};
 pub(crate) use judge::is_held_to_token;
 pub use judge::{Awaited, Lesson, Verdict, Void};
 pub use laws::{Binding, Laws};
+use turns::Change;
 pub use turns::{Turn, Turns};
 
 /// Void records that are kept in memory for reading; older ones are in the log.
@@ -166,9 +167,6 @@ impl Trust {
             }
             Lesson::Enrolment(tier) => self.enrolled(fact, tier.as_ref(), &mut learned),
             Lesson::Rotation(turn) => {
-                learned.upset = self.is_upset_by(&turn);
-                self.laws.rotate(turn);
-                self.seen.rotate(turn);
                 learned.arrived.push(Awaited::Enrolment(turn.next));
                 learned.arrived.push(Awaited::Tier(turn.next));
             }
@@ -196,12 +194,13 @@ impl Trust {
     }
 
     fn enrolled(&mut self, fact: &Fact, tier: Option<&Tier>, learned: &mut Learned) {
-        let (agent, place) = (fact.agent, fact.place);
+        let agent = fact.agent;
         let before = self.laws.binding(&agent).cloned();
-        self.seen.enrol(agent, place, tier);
-        let lowest = self.laws.enrol(agent, place, tier);
+        self.seen.enrol(agent, tier);
+        self.laws.enrol(agent, tier);
         let now = self.laws.binding(&agent);
-        if lowest {
+        let turns = self.laws.turns();
+        if before.is_none() || turns.is_asked(&agent) {
             learned.arrived.push(Awaited::Enrolment(agent));
         }
         if tier.is_some() {
@@ -209,22 +208,39 @@ impl Trust {
         }
         let contradicted = now == Some(&Binding::Contradicted) && before.as_ref() != now;
         learned.upset = contradicted && self.holders.contains(&agent);
-        // A key that was enrolled is none to go on with; and what its agent is enrolled for goes over
-        // to the next one.
-        let turns = self.laws.turns();
-        let taken = turns.to(&agent).is_some_and(|turn| turn.place > place);
-        let handed_over = turns.concerns(&agent) && before.as_ref() != now;
-        learned.upset |= taken || handed_over;
+        // What an agent is enrolled for goes over to the next key.
+        learned.upset |= turns.concerns(&agent) && before.as_ref() != now;
+    }
+
+    /// Takes in what decides which rotations count, before the record is judged: enrolments and
+    /// rotations, whether or not they count themselves. True if others count now than did: everything
+    /// has to be folded again.
+    pub fn witness(&mut self, orchestra: OrchestraId, fact: &Fact, rules: &FoldRules) -> bool {
+        let change = match &fact.body.action {
+            Action::Enrol(_) if self.is_ground_left(orchestra, fact, rules) => {
+                self.seen.turns.enrolled(fact.agent, fact.place);
+                self.laws.turns.enrolled(fact.agent, fact.place)
+            }
+            Action::Rotate(rotation) if self.is_ground_left(orchestra, fact, rules) => {
+                let Some(turn) = self.turn(orchestra, fact, rules, rotation) else {
+                    return false;
+                };
+                self.seen.turns.asked(turn);
+                let upsets = self.is_upset_by(&turn);
+                match self.laws.turns.asked(turn) {
+                    Change::Counts if upsets => Change::Others,
+                    change => change,
+                }
+            }
+            _ => Change::Nothing,
+        };
+        change == Change::Others && !rules.sabotage.rotation_by_arrival
     }
 
     /// Whether a rotation takes anything back that has counted: what the former key signed above it,
     /// tokens that were laid down above it with a link that this key has issued; or whether the next
     /// key has been taken for an agent of its own.
     fn is_upset_by(&self, turn: &Turn) -> bool {
-        if self.laws.turns().to(&turn.next) == Some(turn) {
-            // A walk that began with it has judged by it.
-            return false;
-        }
         let above = |highest: &BTreeMap<AgentId, Place>| {
             let highest = highest.get(&turn.former);
             highest.is_some_and(|highest| *highest > turn.place)
@@ -296,6 +312,15 @@ impl Trust {
 
     /// Whether a fence takes anything back that has counted.
     fn reaches_back(&self, fence: &Fence, place: Place, by_root: bool) -> bool {
+        // Of those that do not count, too, others may rest on it that they do not.
+        let mut asked = self.laws.turns().all_asked();
+        let is_cut = |turn: &Turn| {
+            fence.target == FenceTarget::Key(turn.former)
+                && turn.seq > laws::kept(fence, &turn.chain)
+        };
+        if by_root && asked.any(is_cut) {
+            return true;
+        }
         let mut touched = self.used.iter().filter(|(one, _)| by_root || !one.ground);
         touched.any(|(one, highest)| {
             let token = one.token.and_then(|id| self.laws.tokens.get(&id));
@@ -415,7 +440,7 @@ impl Trust {
             + self.latest.len()
             + self.issued.len()
             + self.audiences.len()
-            + self.laws.turns().len()
+            + self.laws.turns().weight()
             + self.forgotten.len()
             + self.voided.len()
             + self.incidents.len()

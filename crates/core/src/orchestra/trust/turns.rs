@@ -6,9 +6,10 @@
 //!   the agent is A, whoever of them signs: folds know it by its first key
 //! ```
 //!
-//! Where two rotations concern one key, the lower place stands: both sides of a partition come to
-//! the same. A walk over the logs begins with rotations that it may find to be void, so what is held
-//! here can contradict itself until it ends; whoever asks comes to an end all the same.
+//! Whether one counts follows from what stands below it: a key that is nobody's cannot be given up,
+//! one that was given up cannot be given up again, and none that is somebody's is taken. So all of
+//! them are decided in order of places, from those that are held and from where keys were enrolled;
+//! to decide them one from another as they come would be to fold the logs again for each.
 
 use alloc::collections::BTreeMap;
 
@@ -18,8 +19,13 @@ use unisono_model::{AgentId, ChainId, Place};
 /// All rotations that are known.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Turns {
-    by_former: BTreeMap<AgentId, BTreeMap<Place, Turn>>,
-    by_next: BTreeMap<AgentId, BTreeMap<Place, Turn>>,
+    /// Those that both keys have signed, whether or not they count.
+    asked: BTreeMap<Place, Turn>,
+    /// Where each key was enrolled first.
+    enrolled: BTreeMap<AgentId, Place>,
+    /// Those that count.
+    by_former: BTreeMap<AgentId, Turn>,
+    by_next: BTreeMap<AgentId, Turn>,
 }
 
 /// From one key to the next.
@@ -37,22 +43,106 @@ pub struct Turn {
     pub seq: u64,
 }
 
+/// What a record does to which rotations count.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Change {
+    /// Nothing, as far as is known by now.
+    Nothing,
+    /// It counts itself.
+    Counts,
+    /// Others do, or do no more.
+    Others,
+}
+
 impl Turns {
-    pub(super) fn insert(&mut self, turn: Turn) {
-        let former = self.by_former.entry(turn.former).or_default();
-        former.insert(turn.place, turn);
-        let next = self.by_next.entry(turn.next).or_default();
-        next.insert(turn.place, turn);
+    /// Takes in where a key was enrolled.
+    pub(super) fn enrolled(&mut self, key: AgentId, place: Place) -> Change {
+        let first = self.enrolled.entry(key).or_insert(place);
+        *first = place.min(*first);
+        let mut asked = self.asked.values();
+        if !asked.any(|turn| turn.former == key || turn.next == key) {
+            return Change::Nothing;
+        }
+        if self.decide() {
+            Change::Others
+        } else {
+            Change::Nothing
+        }
+    }
+
+    /// Takes in a rotation that both keys have signed.
+    pub(super) fn asked(&mut self, turn: Turn) -> Change {
+        let last = self.asked.last_key_value();
+        let is_last = last.is_none_or(|(last, _)| *last < turn.place);
+        if self.asked.insert(turn.place, turn).is_some() {
+            return Change::Nothing;
+        }
+        let before = self.by_former.len();
+        if is_last {
+            self.decide_next(turn);
+        } else if self.decide() {
+            // What it adds to the others alone is its own.
+            let own = self.by_former.get(&turn.former) == Some(&turn);
+            let mut others = self.clone();
+            others.asked.remove(&turn.place);
+            let changed = others.decide();
+            let only = own && changed && others.by_former.len() + 1 == self.by_former.len();
+            let kept = others.by_former.iter();
+            let kept = kept.into_iter().all(|(key, one)| self.by_former.get(key) == Some(one));
+            return if only && kept { Change::Counts } else { Change::Others };
+        }
+        if self.by_former.len() > before {
+            Change::Counts
+        } else {
+            Change::Nothing
+        }
+    }
+
+    /// Decides all of them; says whether that changed anything.
+    fn decide(&mut self) -> bool {
+        let before = core::mem::take(&mut self.by_former);
+        self.by_next.clear();
+        for turn in self.asked.clone().into_values() {
+            self.decide_next(turn);
+        }
+        self.by_former != before
+    }
+
+    /// Decides one when all below it are decided.
+    fn decide_next(&mut self, turn: Turn) {
+        let Turn { place, former, next, .. } = turn;
+        let given_up = self.by_former.contains_key(&former);
+        if !given_up && self.is_taken(&former, place) && !self.is_taken(&next, place) {
+            self.by_former.insert(former, turn);
+            self.by_next.insert(next, turn);
+        }
+    }
+
+    /// Whether a key is somebody's by what stands below a place.
+    pub fn is_taken(&self, key: &AgentId, place: Place) -> bool {
+        let enrolled = self.enrolled.get(key);
+        let came = self.by_next.get(key);
+        enrolled.is_some_and(|first| *first < place) || came.is_some_and(|turn| turn.place < place)
+    }
+
+    /// Whether anybody asked to give a key up, whether or not that counts.
+    pub(super) fn is_asked(&self, key: &AgentId) -> bool {
+        self.asked.values().any(|turn| turn.former == *key)
+    }
+
+    /// What both keys have signed, whether or not it counts.
+    pub(super) fn all_asked(&self) -> impl Iterator<Item = &Turn> {
+        self.asked.values()
     }
 
     /// The rotation by which an agent gave a key up.
     pub fn away_from(&self, key: &AgentId) -> Option<&Turn> {
-        first(self.by_former.get(key)?)
+        self.by_former.get(key)
     }
 
     /// The rotation by which an agent came to a key.
     pub fn to(&self, key: &AgentId) -> Option<&Turn> {
-        first(self.by_next.get(key)?)
+        self.by_next.get(key)
     }
 
     /// The rotations that led to a key, the latest first.
@@ -60,8 +150,7 @@ impl Turns {
         let mut turn = self.to(&key);
         core::iter::from_fn(move || {
             let this = turn?;
-            // Downward alone: whatever contradicts itself ends here.
-            turn = self.to(&this.former).filter(|one| one.place < this.place);
+            turn = self.to(&this.former);
             Some(this)
         })
     }
@@ -79,12 +168,9 @@ impl Turns {
 
     /// The key that an agent signs with after all rotations up to a place.
     pub fn latest(&self, key: AgentId, up_to: Place) -> AgentId {
-        let (mut key, mut above) = (key, None);
-        while let Some(turn) = self.away_from(&key) {
-            if turn.place > up_to || above.is_some_and(|above| turn.place <= above) {
-                break;
-            }
-            (key, above) = (turn.next, Some(turn.place));
+        let mut key = key;
+        while let Some(turn) = self.away_from(&key).filter(|turn| turn.place <= up_to) {
+            key = turn.next;
         }
         key
     }
@@ -96,17 +182,13 @@ impl Turns {
 
     /// All of them, in order.
     pub fn all(&self) -> impl Iterator<Item = &Turn> {
-        let mut all: alloc::vec::Vec<&Turn> = self.by_former.values().filter_map(first).collect();
+        let mut all: alloc::vec::Vec<&Turn> = self.by_former.values().collect();
         all.sort_unstable_by_key(|turn| turn.place);
         all.into_iter()
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.by_former.len()
+    /// Values kept in memory.
+    pub fn weight(&self) -> usize {
+        self.asked.len() + self.enrolled.len()
     }
-}
-
-fn first(turns: &BTreeMap<Place, Turn>) -> Option<&Turn> {
-    turns.first_key_value().map(|(_, turn)| turn)
 }
