@@ -345,6 +345,14 @@ impl Planted {
             name: "seen-by-arrival",
             breaks: &["I1"],
         },
+        Self {
+            name: "rotation-by-arrival",
+            breaks: &["I1", "I7"],
+        },
+        Self {
+            name: "old-key-accepted",
+            breaks: &["I7"],
+        },
     ];
 
     /// The one of this name.
@@ -399,6 +407,8 @@ impl Scenario {
             winner_yields: name == "winner-yields",
             closed_at_hand: name == "closed-at-hand",
             seen_by_arrival: name == "seen-by-arrival",
+            rotation_by_arrival: name == "rotation-by-arrival",
+            old_key_accepted: name == "old-key-accepted",
             local_ms: 0,
         }
     }

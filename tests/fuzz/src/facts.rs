@@ -11,7 +11,7 @@ use unisono_model::{
     DocumentName, Enrol, Expulsion, Fence, FenceTarget, FieldChange, FieldValue, ForkProof, Held,
     IdempotencyKey, Importance, Incarnation, Incident, Leave, LogEnd, LogId, Mark, NodeId,
     OrchestraEnd, OrchestraId, Outcome, RECORD_VERSION, RecordBody, RecordPlace, Rejected,
-    Relation, Remedy, Rollback, Seen, Signal, SignalKind, SignedBundle, SignedRecord, Stamp,
+    Relation, Remedy, Rollback, Rotation, Seen, Signal, SignalKind, SignedBundle, SignedRecord, Stamp,
     TaskChange, TaskStatus, Urgency, limits,
 };
 
@@ -234,6 +234,10 @@ fn seen() -> Seen {
     }
 }
 
+fn rotation() -> Rotation {
+    Rotation::sign(&key(7), CLUSTER, ORCHESTRA, chain(4).agent, "ada")
+}
+
 fn remedy() -> Remedy {
     Remedy {
         form: 1,
@@ -319,6 +323,7 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("rollback", Action::Rollback(Box::new(rollback()))),
         ("seen", Action::Seen(seen())),
         ("across", Action::Across(Box::new(across()))),
+        ("rotate", Action::Rotate(Box::new(rotation()))),
     ]
 }
 

@@ -31,6 +31,10 @@ impl Agent {
         self.last_as_of = Some(answer.as_of);
         match (talk, answer.body) {
             (Talk::Session, AnswerBody::View(View::Session(session))) => {
+                if self.is_stranger_with(session.enrolled) {
+                    // The node has not heard of its key yet, or another one took that place.
+                    return self.give_up(now, Outcome::Failed, None);
+                }
                 self.continue_at(&session);
                 self.pursue(now)
             }
@@ -104,6 +108,9 @@ impl Agent {
             Wish::Act(Action::Mark(_)) => self.marks.push(recorded.place.record),
             Wish::Act(Action::Task(change)) if change.fields.len() == 2 => {
                 self.made_task = Some((change.task, recorded.place.stamp));
+            }
+            Wish::Act(Action::Rotate(_)) => {
+                self.go_on_with_next_key();
             }
             Wish::Act(Action::Advance { from }) => self.iteration = self.iteration.max(from + 1),
             _ => {}
@@ -194,6 +201,14 @@ impl Agent {
                 return self.begin_again(now, rejection);
             }
             (Code::ChainOrder | Code::WrongLog | Code::AgentUnknown | Code::NotHeld, _) => {
+                return self.begin_again(now, rejection);
+            }
+            (Code::KeyRotated, _) if talk == Talk::Presenting => {
+                // With a link that was issued before: it lies before the orchestra, or never will.
+                self.presented.insert(self.home);
+                return self.retry(now, rejection);
+            }
+            (Code::KeyRotated, _) if self.go_on_with_next_key() => {
                 return self.begin_again(now, rejection);
             }
             (Code::IterationWrong, _) => self.chain = None,

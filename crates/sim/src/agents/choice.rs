@@ -31,6 +31,9 @@ impl Agent {
         if let Some(wish) = self.exercise(now) {
             return wish;
         }
+        if let Some(wish) = self.change_key(self.seed, now) {
+            return wish;
+        }
         if let Some(wish) = self.clear_the_way() {
             return wish;
         }

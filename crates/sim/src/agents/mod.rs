@@ -9,6 +9,7 @@ mod files;
 mod lessons;
 mod resonance;
 pub mod rights;
+pub mod rotation;
 mod together;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,6 +69,8 @@ pub struct Agent {
     /// What it acts under, where rights are asked for.
     pub rights: Option<rights::Rights>,
     key: SigningKey,
+    turns: rotation::Turns,
+    seed: u64,
     place: Place,
     chance: Chance,
     chain: Option<Chain>,
@@ -230,6 +233,8 @@ impl Agent {
             script: Vec::new(),
             rights: None,
             key,
+            turns: rotation::Turns::default(),
+            seed,
             place,
             chance: Chance::new(seed, "agent", number),
             chain: None,
@@ -251,6 +256,11 @@ impl Agent {
             next_operation: 0,
             number,
         }
+    }
+
+    /// Whether it does what it says.
+    fn is_plain(&self) -> bool {
+        self.character == Character::Honest
     }
 
     /// Whether it waits for nothing.

@@ -31,6 +31,17 @@ pub struct Rights {
     cuts: Option<Vec<ChainCut>>,
 }
 
+impl Rights {
+    /// What somebody else has who has the agent's key: its token, and none of its duties.
+    pub fn of_another(&self) -> Self {
+        Self {
+            tier: self.tier.clone(),
+            token: self.token.clone(),
+            ..Self::default()
+        }
+    }
+}
+
 /// The key of the root of rights under a seed: that of the agent after all others.
 pub fn root(seed: u64, agents: usize) -> AgentId {
     AgentId(root_key(seed, agents).verifying_key().to_bytes())
@@ -311,7 +322,7 @@ impl Agent {
         let (id, _) = self.rights.as_ref()?.token.as_ref()?;
         let free = matches!(
             action,
-            Action::Enrol(_) | Action::Present(_) | Action::Guard
+            Action::Enrol(_) | Action::Present(_) | Action::Guard | Action::Rotate(_)
         );
         (!free).then_some(*id)
     }

@@ -241,8 +241,8 @@ fn take(
 /// A record counts once its agent is enrolled, and if its token allows it.
 fn judge(found: Vec<Fact>, ground: &Ground, reading: &mut Reading) {
     reading.held = found.iter().map(|fact| fact.place.record).collect();
-    let not = rights::verdicts(&found, ground);
-    let (valid, others): (Vec<Fact>, Vec<Fact>) = found
+    let (not, first) = rights::verdicts(&found, ground);
+    let (mut valid, others): (Vec<Fact>, Vec<Fact>) = found
         .into_iter()
         .partition(|fact| !not.contains_key(&fact.place));
     for fact in &others {
@@ -255,6 +255,10 @@ fn judge(found: Vec<Fact>, ground: &Ground, reading: &mut Reading) {
         if let Some(topic) = Claims::topic_of(&fact.body.action) {
             reading.set_aside(topic.to_owned(), fact.place.stamp);
         }
+    }
+    // One agent, whichever of its keys has signed.
+    for fact in &mut valid {
+        fact.agent = first.get(&fact.agent).copied().unwrap_or(fact.agent);
     }
     reading.facts = valid;
     reading.facts.sort_by_key(|fact| fact.place);

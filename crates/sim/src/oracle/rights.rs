@@ -5,12 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use unisono_core::capability::{Need, Verified, examine, need};
-use unisono_core::context::StrictVerifier;
+use unisono_core::context::{StrictVerifier, Verifier};
 use unisono_core::orchestra::trust::TOKEN_KEPT_MS;
 use unisono_model::capability::{Operations, Scope, Tier};
 use unisono_model::{
-    Action, AgentId, ClusterId, Digest, Fence, FenceTarget, Incarnation, Measure, NodeId,
-    OrchestraId, Place,
+    Action, AgentId, ClusterId, Digest, Fence, FenceTarget, Held, Incarnation, Measure, NodeId,
+    OrchestraId, Place, Rotation,
 };
 
 use super::logs::Fact;
@@ -55,12 +55,19 @@ pub fn expelled(facts: &[Fact], root: AgentId) -> Expelled {
     all
 }
 
-/// Each record that does not count, and whether something is missing that could still come.
-pub(super) fn verdicts(facts: &[Fact], ground: &Ground) -> BTreeMap<Place, bool> {
+/// Each record that does not count, and whether something is missing that could still come; and the
+/// first key of each agent that has changed its own.
+pub(super) fn verdicts(
+    facts: &[Fact],
+    ground: &Ground,
+) -> (BTreeMap<Place, bool>, BTreeMap<AgentId, AgentId>) {
     let mut court = Court {
         ground,
         tokens: BTreeMap::new(),
         tiers: BTreeMap::new(),
+        away: BTreeMap::new(),
+        from: BTreeMap::new(),
+        waiting: BTreeSet::new(),
         enrolled: BTreeSet::new(),
         guard: None,
         fences: Vec::new(),
@@ -78,6 +85,7 @@ pub(super) fn verdicts(facts: &[Fact], ground: &Ground) -> BTreeMap<Place, bool>
             _ => {}
         }
     }
+    court.turn(facts);
     court.learn(facts);
     let others = facts.iter().filter(|fact| fact.agent != ground.root);
     let more: Vec<(Place, &Fence)> = others
@@ -111,7 +119,10 @@ pub(super) fn verdicts(facts: &[Fact], ground: &Ground) -> BTreeMap<Place, bool>
             verdict => drop(not.entry(fact.place).or_insert(verdict.is_none())),
         }
     }
-    not
+    let turned = court.from.keys();
+    let first = |key: &AgentId| court.keys(*key).last().map(|first| (*key, *first));
+    let first = turned.filter_map(first).collect();
+    (not, first)
 }
 
 /// Whether a token lets a file be written: one of its files, in one of its phases, with functions
@@ -138,6 +149,12 @@ fn within(token: &Verified, action: &Action) -> bool {
 
 struct Court<'a> {
     ground: &'a Ground,
+    /// Where each key was given up.
+    away: BTreeMap<AgentId, Place>,
+    /// The rotation by which each key came.
+    from: BTreeMap<AgentId, &'a Fact>,
+    /// Rotations of keys that were nobody's below them.
+    waiting: BTreeSet<Place>,
     tokens: BTreeMap<Digest, Verified>,
     tiers: BTreeMap<AgentId, BTreeSet<Tier>>,
     enrolled: BTreeSet<AgentId>,
@@ -145,10 +162,68 @@ struct Court<'a> {
     fences: Vec<(Place, &'a Fence)>,
 }
 
-impl Court<'_> {
+impl<'a> Court<'a> {
+    /// Which rotations count, from the lowest place on.
+    fn turn(&mut self, facts: &'a [Fact]) {
+        let mut known: BTreeSet<AgentId> = BTreeSet::new();
+        let mut in_order: Vec<&Fact> = facts.iter().collect();
+        in_order.sort_by_key(|fact| fact.place);
+        for fact in in_order {
+            let agent = fact.agent;
+            if self.cut(fact, None) || self.away.contains_key(&agent) {
+                continue;
+            }
+            match &fact.body.action {
+                Action::Enrol(_) => drop(known.insert(agent)),
+                Action::Rotate(rotation) if !known.contains(&agent) => {
+                    if self.is_signed(fact, rotation) {
+                        self.waiting.insert(fact.place);
+                    }
+                }
+                Action::Rotate(rotation)
+                    if known.contains(&agent)
+                        && !known.contains(&rotation.next)
+                        && self.is_signed(fact, rotation) =>
+                {
+                    known.insert(rotation.next);
+                    self.away.insert(agent, fact.place);
+                    self.from.insert(rotation.next, fact);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn is_signed(&self, fact: &Fact, rotation: &Rotation) -> bool {
+        let Ground { cluster, orchestra, root, .. } = self.ground;
+        let next = rotation.next;
+        let proof = Rotation::proof(*cluster, *orchestra, fact.agent, next, &rotation.name);
+        let ordinary = |key: &AgentId| key != root && key.0 != fact.log.node.0;
+        let by_itself = fact.body.held == Held::Agent;
+        ordinary(&fact.agent)
+            && ordinary(&next)
+            && by_itself
+            && StrictVerifier.verify(&next.0, &proof, &rotation.signature)
+    }
+
+    /// A key, and those that its agent had before.
+    fn keys(&self, key: AgentId) -> Vec<AgentId> {
+        let mut keys = vec![key];
+        while let Some(turn) = self.from.get(&keys[keys.len() - 1]) {
+            keys.push(turn.agent);
+        }
+        keys
+    }
+
+    /// Whether the key that signed was given up before.
+    fn is_given_up(&self, fact: &Fact) -> bool {
+        let away = self.away.get(&fact.agent);
+        away.is_some_and(|away| fact.place > *away)
+    }
+
     /// Enrolments and tokens, as far as no root has cut them off.
     fn learn(&mut self, facts: &[Fact]) {
-        let stands = |court: &Self, fact: &Fact| !court.cut(fact, None);
+        let stands = |court: &Self, fact: &Fact| !court.cut(fact, None) && !court.is_given_up(fact);
         for fact in facts
             .iter()
             .filter(|fact| stands(self, fact))
@@ -182,19 +257,23 @@ impl Court<'_> {
         };
         let (cluster, roots) = (self.ground.cluster, [self.ground.root]);
         let token = examine(&bytes.0, cluster, &roots, &mut StrictVerifier).ok()?;
-        (token.leaf().audience == fact.agent && self.is_enrolled(fact)).then_some(token)
+        let late = token.links().iter().any(|(_, link)| {
+            let away = self.away.get(&link.issuer);
+            away.is_some_and(|away| fact.place > *away)
+        });
+        let own = self.keys(fact.agent).contains(&token.leaf().audience);
+        (own && !late && self.is_enrolled(fact)).then_some(token)
     }
 
     fn is_enrolled(&self, fact: &Fact) -> bool {
-        self.enrolled.contains(&fact.agent)
+        let mut keys = self.keys(fact.agent).into_iter();
+        keys.any(|key| self.enrolled.contains(&key))
     }
 
     /// Whether one of the fences that are looked at cuts a record off.
     fn cut(&self, fact: &Fact, token: Option<&Verified>) -> bool {
         // Nothing stands above a root, and nodes are judged by membership for what they say as nodes.
-        let of_itself = fact.agent.0 == fact.log.node.0
-            && matches!(need(&fact.body.action), Need::Node | Need::Nothing);
-        if fact.agent == self.ground.root || of_itself {
+        if self.is_of_itself(fact) {
             return false;
         }
         self.fences.iter().any(|(at, fence)| {
@@ -208,11 +287,26 @@ impl Court<'_> {
                 FenceTarget::Link(link) => kept && links().any(|(id, _)| *id == link),
                 FenceTarget::Epoch(epoch) => kept && links().any(|(_, link)| link.epoch < epoch),
             };
-            let own = |cut: &&unisono_model::ChainCut| {
-                cut.chain.agent == fact.agent && cut.chain.log == fact.log
+            let beyond = |fact: &Fact| {
+                let own = |cut: &&unisono_model::ChainCut| {
+                    cut.chain.agent == fact.agent && cut.chain.log == fact.log
+                };
+                fact.seq > fence.keep.iter().find(own).map_or(0, |cut| cut.seq)
             };
-            about && fact.seq > fence.keep.iter().find(own).map_or(0, |cut| cut.seq)
+            // A fence of a key that cuts off how its agent gave it up goes on with the agent.
+            let keys = self.keys(fact.agent);
+            let handed_on = keys.iter().filter_map(|key| self.from.get(key));
+            let mut handed_on =
+                handed_on.filter(|turn| fence.target == FenceTarget::Key(turn.agent));
+            (about || handed_on.any(|turn| beyond(turn))) && beyond(fact)
         })
+    }
+
+    /// Whether it is a root's, or what a node says as a node.
+    fn is_of_itself(&self, fact: &Fact) -> bool {
+        let own = fact.agent.0 == fact.log.node.0
+            && matches!(need(&fact.body.action), Need::Node | Need::Nothing);
+        fact.agent == self.ground.root || own
     }
 
     /// Whether a record counts; none: what it refers to is not here.
@@ -221,14 +315,23 @@ impl Court<'_> {
         if self.cut(fact, None) {
             return Some(false);
         }
+        if self.is_given_up(fact) && !self.is_of_itself(fact) {
+            return Some(false);
+        }
         if !self.is_enrolled(fact) {
             return None;
         }
         match need(action) {
-            Need::Nothing => {
-                let token = matches!(action, Action::Present(_));
-                Some(!token || self.laid_down(fact).is_some())
-            }
+            Need::Nothing => match action {
+                Action::Present(_) => Some(self.laid_down(fact).is_some()),
+                Action::Rotate(rotation) => {
+                    let turn = self.from.get(&rotation.next);
+                    let counts = turn.is_some_and(|turn| turn.place == fact.place);
+                    let waits = self.waiting.contains(&fact.place);
+                    (!waits).then_some(counts)
+                }
+                _ => Some(true),
+            },
             Need::Root => Some(fact.agent == self.ground.root),
             Need::Node => Some(fact.agent.0 == fact.log.node.0),
             // Judged before.
@@ -254,17 +357,21 @@ impl Court<'_> {
     )]
     fn own_token(&self, fact: &Fact, id: Digest) -> Option<Option<&Verified>> {
         let token = self.tokens.get(&id)?;
-        if token.leaf().audience != fact.agent {
+        let keys = self.keys(fact.agent);
+        if !keys.contains(&token.leaf().audience) {
             return Some(None);
         }
-        let tiers = self.tiers.get(&fact.agent);
-        let tiers = tiers.filter(|tiers| !tiers.is_empty())?;
+        let tiers = keys.iter().filter_map(|key| self.tiers.get(key));
+        let tiers: BTreeSet<&Tier> = tiers.flatten().collect();
+        if tiers.is_empty() {
+            return None;
+        }
         let at_ms = fact.place.stamp.as_ms();
         let lives = token
             .links()
             .iter()
             .all(|(_, link)| (link.not_before_ms..link.expires_ms).contains(&at_ms));
-        let bound = tiers.len() == 1 && tiers.contains(&token.leaf().tier);
+        let bound = tiers.len() == 1 && tiers.contains(&&token.leaf().tier);
         Some(Some(token).filter(|_| lives && bound))
     }
 
@@ -282,12 +389,13 @@ impl Court<'_> {
 
     /// Whether somebody else than a root may fence this; none: what it refers to is not here.
     fn may_fence(&self, fact: &Fact, fence: &Fence) -> Option<bool> {
-        if self.cut(fact, None) {
+        if self.cut(fact, None) || self.is_given_up(fact) {
             return Some(false);
         }
         if !self.is_enrolled(fact) {
             return None;
         }
+        let keys = self.keys(fact.agent);
         let mut holds = false;
         if let Some(id) = fact.body.token {
             let Some(token) = self.own_token(fact, id)? else {
@@ -300,15 +408,15 @@ impl Court<'_> {
         }
         match fence.target {
             FenceTarget::Epoch(_) => Some(false),
-            FenceTarget::Key(key) => Some(holds || key == fact.agent),
+            FenceTarget::Key(key) => Some(holds || keys.contains(&key)),
             FenceTarget::Link(_) if holds => Some(true),
             FenceTarget::Link(link) => {
                 let token = self.tokens.get(&link)?;
                 let issued = token
                     .links()
                     .iter()
-                    .any(|(_, link)| link.issuer == fact.agent);
-                Some(issued || token.leaf().audience == fact.agent)
+                    .any(|(_, link)| keys.contains(&link.issuer));
+                Some(issued || keys.contains(&token.leaf().audience))
             }
         }
     }

@@ -19,7 +19,7 @@ use unisono_core::journal::Stretch;
 use unisono_core::node::{Answer, BatchId, DiskFailure, Input, LoadId, Output};
 use unisono_model::{Action, ClusterId, Digest, Held, LogId, NodeId, OrchestraId, Setting};
 
-use crate::agents::{Agent, Character, Heard, Letter, Place, rights};
+use crate::agents::{Agent, Character, Heard, Letter, Place, rights, rotation};
 use crate::chance::Chance;
 use crate::checks::Checks;
 use crate::clock::Clock;
@@ -243,6 +243,7 @@ impl World {
         if self.plan.rights {
             self.give_rights(&place);
         }
+        let workplace = place.clone();
         if self.plan.remove_after_ms > 0 {
             let place = Place {
                 orchestra: self.home,
@@ -257,6 +258,8 @@ impl World {
             operator.retired = true;
             self.agents.push(operator);
         }
+        let end = self.scenario.safety_s * SECOND;
+        rotation::draw(self.seed, &mut self.agents, count, &workplace, end);
         self.talks = vec![(0, 0); self.agents.len()];
     }
 

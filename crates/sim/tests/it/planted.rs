@@ -81,4 +81,6 @@ planted! {
     planted_winner_yields "winner-yields",
     planted_closed_at_hand "closed-at-hand",
     planted_seen_by_arrival "seen-by-arrival",
+    planted_rotation_by_arrival "rotation-by-arrival",
+    planted_old_key_accepted "old-key-accepted",
 }
