@@ -10,7 +10,8 @@ use crate::capability::Tier;
 use crate::wire::{self, Blob};
 use crate::{
     Approve, Arrival, Cue, CueAnswer, Decide, Digest, Fence, Incarnation, Incident, LogEnd, LogId,
-    NodeId, OrchestraId, Outcome, Place, Plan, Played, Remedy, Rotation, Seen, Setting, Stamp, Tempo, Write,
+    NodeId, OrchestraId, Outcome, Place, Plan, Played, Remedy, Rotation, Seen, Setting, Stamp,
+    Tempo, Write,
 };
 
 /// One thing that an agent does.

@@ -11,8 +11,8 @@ use unisono_model::{
     DocumentName, Enrol, Expulsion, Fence, FenceTarget, FieldChange, FieldValue, ForkProof, Held,
     IdempotencyKey, Importance, Incarnation, Incident, Leave, LogEnd, LogId, Mark, NodeId,
     OrchestraEnd, OrchestraId, Outcome, RECORD_VERSION, RecordBody, RecordPlace, Rejected,
-    Relation, Remedy, Rollback, Rotation, Seen, Signal, SignalKind, SignedBundle, SignedRecord, Stamp,
-    TaskChange, TaskStatus, Urgency, limits,
+    Relation, Remedy, Rollback, Rotation, Seen, Signal, SignalKind, SignedBundle, SignedRecord,
+    Stamp, TaskChange, TaskStatus, Urgency, limits,
 };
 
 use crate::Seed;

@@ -22,13 +22,14 @@ pub(crate) fn action(bytes: &[u8]) -> bool {
 
 /// One of several kinds.
 pub(crate) fn actions() -> Vec<Seed> {
-    let texts: [Seed; 7] = [
+    let texts: [Seed; 8] = [
         ("claim", br#"{"do":"claim","topic":"src/auth/**","lease_ms":60000}"#.into()),
         ("emit", br#"{"do":"emit","kind":"need","topic":"index","urgency":"blocking","text":"it is gone"}"#.into()),
         ("mark", br#"{"do":"mark","about":"index","text":"done","reasoning":"it was due","tags":["a"],"evidence":[]}"#.into()),
         ("presence", br#"{"do":"presence","status":"active","intent":"write","focus":"index"}"#.into()),
         ("across", br#"{"do":"emit","kind":"need","topic":"index","to_orchestra":"b"}"#.into()),
         ("seen", br#"{"do":"seen","cursor":""}"#.into()),
+        ("rotate", br#"{"do":"rotate","next":"0303030303030303030303030303030303030303030303030303030303030303","name":"ada","signature":"05050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505"}"#.into()),
         ("advance", br#"{"do":"advance","from":1}"#.into()),
     ];
     texts.to_vec()

@@ -66,7 +66,9 @@ impl AgentKey {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let parent = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let parent = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
         #[cfg(unix)]
         std::fs::File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all()?;
         Ok(())

@@ -57,7 +57,11 @@ impl SigningAgent {
             Err(error) if error.is_code(Code::KeyRotated) || error.is_code(Code::KeyTaken) => {
                 let session = self.look(next.agent()).await?;
                 let done = session.succeeds.first() == Some(&self.agent());
-                if done { Ok(Rotated::Before) } else { Err(error) }
+                if done {
+                    Ok(Rotated::Before)
+                } else {
+                    Err(error)
+                }
             }
             Err(error) => Err(error),
         }

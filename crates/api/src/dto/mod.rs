@@ -76,7 +76,8 @@ pub use task::{
 };
 pub use trust::{
     Beyond, Chains, CutBody, FenceBody, FenceShown, GuardBody, IncidentShown, IncidentTold,
-    PresentBody, RotateBody, RotationShown, TargetBody, TokenShown, Trust, VoidedShown, parse_token, token_text,
+    PresentBody, RotateBody, RotationShown, TargetBody, TokenShown, Trust, VoidedShown,
+    parse_token, token_text,
 };
 pub use view::{
     Agent, Agents, Claim, Claims, ConfigValue, ConfigValues, ConfigWriter, Conflict, Hashes,

@@ -118,9 +118,8 @@ mod signature_as_text {
     ) -> Result<Signature, D::Error> {
         let text = String::deserialize(deserializer)?;
         let mut bytes = [0; 64];
-        super::from_hex(&text, &mut bytes).ok_or_else(|| {
-            serde::de::Error::custom("a signature is 128 hexadecimal characters")
-        })?;
+        super::from_hex(&text, &mut bytes)
+            .ok_or_else(|| serde::de::Error::custom("a signature is 128 hexadecimal characters"))?;
         Ok(Signature::from_bytes(bytes))
     }
 }

@@ -5,8 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use unisono_model::{
-    Action, AgentId, Code, Digest, FieldValue, OrchestraId, Rejection, Resolve, Rotation, Setting, Signal,
-    SignalKind, Stamp, TaskStatus, limits,
+    Action, AgentId, Code, Digest, FieldValue, OrchestraId, Rejection, Resolve, Rotation, Setting,
+    Signal, SignalKind, Stamp, TaskStatus, limits,
 };
 
 use super::Node;

@@ -13,8 +13,8 @@ use super::course::Now;
 use super::horizon::Horizon;
 use super::tasks::{Circles, When};
 use super::view::{
-    AgentView, ClaimStatus, ClaimView, FenceView, IncidentView, MarkView, PresenceView, RotationView, SignalView,
-    StateView, TaskView, TokenView, TrustView, VoidedView,
+    AgentView, ClaimStatus, ClaimView, FenceView, IncidentView, MarkView, PresenceView,
+    RotationView, SignalView, StateView, TaskView, TokenView, TrustView, VoidedView,
 };
 
 mod files;

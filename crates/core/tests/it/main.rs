@@ -35,6 +35,7 @@ mod revival;
 mod rollback;
 mod rotation;
 mod stamping;
+mod successor;
 mod timekeeper;
 mod timing;
 mod trust;

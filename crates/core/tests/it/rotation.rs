@@ -411,9 +411,8 @@ fn a_rotation_that_is_not_plain_is_malformed() {
         let action = Action::Rotate(bad.into());
         assert!(unisono_model::check::action(&action).is_err(), "{name:?}");
     }
-    let digest = |name: &str| {
-        Rotation::proof(CLUSTER, orchestra(), implementer(), next(NEXT), name)
-    };
+    let digest =
+        |name: &str| Rotation::proof(CLUSTER, orchestra(), implementer(), next(NEXT), name);
     assert_ne!(digest("ivy"), digest("eve"));
     assert_ne!(digest("ivy"), Digest::default());
 }

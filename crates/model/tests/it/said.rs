@@ -1,6 +1,10 @@
-//! The bytes of what agents say of themselves, and from one orchestra in another.
+//! The bytes of what agents say of themselves and of their keys, and from one orchestra in another.
 
-use unisono_model::{Across, Action, Seen, Signal, SignalKind, Urgency, check, limits, wire};
+use ed25519_dalek::SigningKey;
+use unisono_model::{
+    Across, Action, AgentId, ClusterId, OrchestraId, Rotation, Seen, Signal, SignalKind, Urgency,
+    check, limits, wire,
+};
 
 use crate::golden::hex;
 
@@ -61,4 +65,21 @@ fn a_signal_across_is_these_bytes() {
         ..signal
     };
     assert!(check::action(&across("b", &endless)).is_err());
+}
+
+#[test]
+fn a_rotation_is_these_bytes_and_the_next_key_signs_for_this_place_alone() {
+    let (cluster, orchestra) = (ClusterId([1; 16]), OrchestraId([2; 16]));
+    let former = AgentId([3; 32]);
+    let next = SigningKey::from_bytes(&[7; 32]);
+    let rotation = Rotation::sign(&next, cluster, orchestra, former, "ivy");
+    let proof = Rotation::proof(cluster, orchestra, former, rotation.next, "ivy");
+    assert_eq!(hex(&proof.0), "66044c91a96a07537f621752055ce00af6ce0f3e38538f561873c44e38af0d03");
+    let action = Action::Rotate(Box::new(rotation));
+    let signature = "SIGNATURE";
+    assert_eq!(
+        hex(&wire::encode(&action)),
+        format!("22{}03697679{signature}", "NEXT")
+    );
+    assert!(check::action(&action).is_ok());
 }

@@ -51,7 +51,14 @@ pub fn draw(seed: u64, agents: &mut Vec<Agent>, count: usize, place: &Place, end
     let honest = &agents[first];
     let home = (honest.home + 1) % place.hosts;
     let number = count as u64 + 2;
-    let mut other = Agent::new(seed, number, Held::Agent, honest.character, home, place.clone());
+    let mut other = Agent::new(
+        seed,
+        number,
+        Held::Agent,
+        honest.character,
+        home,
+        place.clone(),
+    );
     other.name.clone_from(&honest.name);
     other.take_key(honest.key.clone());
     other.rights = honest.rights.as_ref().map(rights::Rights::of_another);
@@ -71,7 +78,9 @@ impl Agent {
         self.turns.at.remove(0);
         let number = FIRST_KEY + self.number * KEYS_MAX + self.turns.given_up;
         let next = rights::key(seed, number);
-        let Place { cluster, orchestra, .. } = self.place;
+        let Place {
+            cluster, orchestra, ..
+        } = self.place;
         let rotation = Rotation::sign(&next, cluster, orchestra, self.id, &self.name);
         self.turns.next = Some(next);
         Some(Wish::Act(Action::Rotate(Box::new(rotation))))

@@ -195,7 +195,12 @@ impl<'a> Court<'a> {
     }
 
     fn is_signed(&self, fact: &Fact, rotation: &Rotation) -> bool {
-        let Ground { cluster, orchestra, root, .. } = self.ground;
+        let Ground {
+            cluster,
+            orchestra,
+            root,
+            ..
+        } = self.ground;
         let next = rotation.next;
         let proof = Rotation::proof(*cluster, *orchestra, fact.agent, next, &rotation.name);
         let ordinary = |key: &AgentId| key != root && key.0 != fact.log.node.0;

@@ -140,9 +140,8 @@ async fn rotate(session: &Session, name: &str, out: Option<PathBuf>) -> Result<(
              node's own and from the name, and has no next one: enrol an agent with a key of its own",
         ));
     };
-    let unread = |path: &Path, error: &std::io::Error| {
-        Failure::system(&path.display().to_string(), error)
-    };
+    let unread =
+        |path: &Path, error: &std::io::Error| Failure::system(&path.display().to_string(), error);
     // One that was not there would be drawn here, and be nobody's.
     let former = AgentKey::load(from).map_err(|error| unread(from, &error))?;
     let out = out.unwrap_or_else(|| {

@@ -37,6 +37,7 @@ mod replay;
 mod resonance;
 mod rights;
 mod rollback;
+mod rotation;
 mod run_023;
 mod service;
 mod settings;

@@ -374,7 +374,9 @@ impl Court<'_> {
 
     /// What does not change with what else is held: whose keys these are, and that both have signed.
     fn turn(&self, rotation: &Rotation) -> Result<Turn, Short> {
-        let Fact { agent, place, log, .. } = self.fact;
+        let Fact {
+            agent, place, log, ..
+        } = self.fact;
         let next = rotation.next;
         let of_a_node = [agent.0, next.0].contains(&log.node.0);
         if of_a_node || [Some(*agent), Some(next)].contains(&self.rules.root) {

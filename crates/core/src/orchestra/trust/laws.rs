@@ -158,9 +158,7 @@ impl Laws {
     pub fn ends(&self, token: &Verified, at: Stamp) -> bool {
         let audience = token.leaf().audience;
         let key = self.turns.latest(audience, Place::end_of(at));
-        self.about(&key, Some(token), at)
-            .next()
-            .is_some()
+        self.about(&key, Some(token), at).next().is_some()
     }
 
     pub(super) fn guard(&mut self, place: Place) {
@@ -182,7 +180,9 @@ impl Laws {
         let binding = self.enrolled.entry(agent).or_insert(Binding::Unbound);
         match (&*binding, tier) {
             (Binding::Unbound, Some(tier)) => *binding = Binding::Bound(tier.clone()),
-            (Binding::Bound(known), Some(tier)) if known != tier => *binding = Binding::Contradicted,
+            (Binding::Bound(known), Some(tier)) if known != tier => {
+                *binding = Binding::Contradicted
+            }
             _ => {}
         }
     }

@@ -189,7 +189,8 @@ impl Trust {
             let dropped = keep_latest(&mut self.incidents, fact.place, known, INCIDENTS_KEPT_MAX);
             self.incidents_from = self.incidents_from.max(dropped);
         }
-        self.heeds.insert(fact, self.laws.turns().identity(fact.agent));
+        self.heeds
+            .insert(fact, self.laws.turns().identity(fact.agent));
         learned
     }
 

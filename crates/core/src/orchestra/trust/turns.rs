@@ -88,8 +88,14 @@ impl Turns {
             let changed = others.decide();
             let only = own && changed && others.by_former.len() + 1 == self.by_former.len();
             let kept = others.by_former.iter();
-            let kept = kept.into_iter().all(|(key, one)| self.by_former.get(key) == Some(one));
-            return if only && kept { Change::Counts } else { Change::Others };
+            let kept = kept
+                .into_iter()
+                .all(|(key, one)| self.by_former.get(key) == Some(one));
+            return if only && kept {
+                Change::Counts
+            } else {
+                Change::Others
+            };
         }
         if self.by_former.len() > before {
             Change::Counts
@@ -110,7 +116,12 @@ impl Turns {
 
     /// Decides one when all below it are decided.
     fn decide_next(&mut self, turn: Turn) {
-        let Turn { place, former, next, .. } = turn;
+        let Turn {
+            place,
+            former,
+            next,
+            ..
+        } = turn;
         let given_up = self.by_former.contains_key(&former);
         if !given_up && self.is_taken(&former, place) && !self.is_taken(&next, place) {
             self.by_former.insert(former, turn);
