@@ -23,9 +23,18 @@ pub struct Turns {
     given_up: u64,
 }
 
+/// When something can happen (virtual ns).
+#[derive(Clone, Debug)]
+pub struct Times {
+    /// When links are cut.
+    pub cuts: Vec<u64>,
+    /// When agents begin nothing more.
+    pub end: u64,
+}
+
 /// Some agents change their keys, and sometimes somebody else has the one of before, goes on with it
-/// at another node, and now and then changes it, too.
-pub fn draw(seed: u64, agents: &mut Vec<Agent>, count: usize, place: &Place, end: u64) {
+/// at another node, and now and then changes it, too: mostly where that side has not heard of it.
+pub fn draw(seed: u64, agents: &mut Vec<Agent>, count: usize, place: &Place, times: &Times) {
     let mut chance = Chance::new(seed, "rotation", 0);
     if chance.percent(50) {
         return;
@@ -37,12 +46,18 @@ pub fn draw(seed: u64, agents: &mut Vec<Agent>, count: usize, place: &Place, end
     let Some(first) = chance.pick(&able).copied() else {
         return;
     };
-    let mut moment = || chance.between(30 * SECOND, end.max(31 * SECOND));
-    let mut at = vec![moment(), moment()];
-    at.sort_unstable();
+    let cut = chance.pick(&times.cuts).copied();
+    let cut = cut.filter(|_| chance.percent(80));
+    let mut moment = || match cut {
+        Some(cut) => cut + chance.between(SECOND, 10 * SECOND),
+        None => chance.between(30 * SECOND, times.end.max(31 * SECOND)),
+    };
     let others_at = moment();
+    let mut at = vec![moment()];
+    at.push(chance.between(30 * SECOND, times.end.max(31 * SECOND)));
+    at.sort_unstable();
     if chance.percent(50) {
-        at.pop();
+        at.truncate(1);
     }
     agents[first].turns.at = at;
     if chance.percent(40) {

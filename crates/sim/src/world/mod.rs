@@ -258,8 +258,13 @@ impl World {
             operator.retired = true;
             self.agents.push(operator);
         }
-        let end = self.scenario.safety_s * SECOND;
-        rotation::draw(self.seed, &mut self.agents, count, &workplace, end);
+        let cuts = self.plan.faults.iter();
+        let cuts = cuts.filter(|(_, fault)| matches!(fault, Fault::Cut(_)));
+        let times = rotation::Times {
+            cuts: cuts.map(|(at, _)| *at).collect(),
+            end: self.scenario.safety_s * SECOND,
+        };
+        rotation::draw(self.seed, &mut self.agents, count, &workplace, &times);
         self.talks = vec![(0, 0); self.agents.len()];
     }
 
