@@ -5,8 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use unisono_model::{
-    Action, AgentId, Code, Digest, FieldValue, OrchestraId, Rejection, Resolve, Rotation, Setting,
-    Signal, SignalKind, Stamp, TaskStatus, limits,
+    Action, AgentId, Code, Digest, FieldValue, OrchestraId, Rejection, Resolve, Rollback, Rotation,
+    Setting, Signal, SignalKind, Stamp, TaskStatus, limits,
 };
 
 use super::Node;
@@ -70,10 +70,7 @@ impl Node {
                 space.folds.tasks.fill_replaces(&mut change, at);
                 Ok(Action::Task(change))
             }
-            Action::Rollback(rollback) => match self.spaces.get(&orchestra) {
-                Some(space) => rollback_precondition(space, at, *rollback),
-                None => Ok(Action::Rollback(rollback)),
-            },
+            Action::Rollback(rollback) => self.may_roll_back(orchestra, at, *rollback),
             Action::Resolve(resolve) => {
                 if let (Some(space), Some(mark)) = (self.spaces.get(&orchestra), &resolve.mark) {
                     is_witnessed(space, mark)?;
@@ -87,10 +84,7 @@ impl Node {
                 self.precondition_together(context, orchestra, action)
             }
             Action::Settings(changes) => settings_precondition(changes),
-            Action::Rotate(rotation) => match self.spaces.get(&orchestra) {
-                Some(space) => rotation_precondition(space, agent, *rotation),
-                None => Ok(Action::Rotate(rotation)),
-            },
+            Action::Rotate(rotation) => self.may_rotate(orchestra, agent, *rotation),
             Action::Decide(_) | Action::Remedy(_) | Action::Outcome(_) => {
                 match self.reading(orchestra, at, &horizon) {
                     Some(reading) => lesson_precondition(&reading, action),
@@ -98,6 +92,40 @@ impl Node {
                 }
             }
             other => Ok(other),
+        }
+    }
+
+    fn may_roll_back(
+        &self,
+        orchestra: OrchestraId,
+        at: Stamp,
+        rollback: Rollback,
+    ) -> Result<Action, Rejection> {
+        match self.spaces.get(&orchestra) {
+            Some(space) => rollback_precondition(space, at, rollback),
+            None => Ok(Action::Rollback(rollback.into())),
+        }
+    }
+
+    /// Whether the next key takes the place of the agent that its holder means.
+    fn may_rotate(
+        &self,
+        orchestra: OrchestraId,
+        agent: AgentId,
+        rotation: Rotation,
+    ) -> Result<Action, Rejection> {
+        let space = self.spaces.get(&orchestra);
+        let name = space.map(|space| space.folds.agents.name(&agent));
+        match name.filter(|name| *name != rotation.name) {
+            None => Ok(Action::Rotate(rotation.into())),
+            Some(name) => Err(Rejection::new(
+                Code::Malformed,
+                format!(
+                    "the next key is to be {}'s, and this agent is {name}; nothing changed",
+                    rotation.name
+                ),
+            )
+            .hint("name the agent whose key it is: `unisono agent list` shows its name")),
         }
     }
 
@@ -204,24 +232,6 @@ impl Node {
         count.1 += 1;
         Ok(signal)
     }
-}
-
-/// Whether the next key takes the place of the agent that its holder means.
-fn rotation_precondition(
-    space: &Space,
-    agent: AgentId,
-    rotation: Rotation,
-) -> Result<Action, Rejection> {
-    let name = space.folds.agents.name(&agent);
-    if name == rotation.name {
-        return Ok(Action::Rotate(rotation.into()));
-    }
-    let words = format!(
-        "the next key is to be {}'s, and this agent is {name}; nothing changed",
-        rotation.name
-    );
-    Err(Rejection::new(Code::Malformed, words)
-        .hint("name the agent whose key it is: `unisono agent list` shows its name"))
 }
 
 /// Whether each strategy for what is written at once is one: folds take any other number for asking.

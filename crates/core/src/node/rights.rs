@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 
 use unisono_model::capability::Tier;
 use unisono_model::{
-    Action, AgentId, Code, Digest, Enrol, Held, Incident, OrchestraId, Place, RecordBody, Rejection,
+    Action, AgentId, Code, Digest, Enrol, Held, Incident, OrchestraId, Place, RecordBody,
+    Rejection, Stamp,
 };
 
 use super::space::as_agent;
@@ -128,6 +129,24 @@ impl Node {
         };
         Err(Rejection::new(Code::TokenBinding, detail)
             .hint("a key has one tier for life: use another key, under another name"))
+    }
+
+    /// The refusal of who is enrolled under this name, with a key that this node does not hold.
+    pub(super) fn held_elsewhere(&self, orchestra: OrchestraId, name: &str) -> Option<Rejection> {
+        let agents = &self.spaces.get(&orchestra)?.folds.agents;
+        let (_, state) = agents.named(name, Stamp::MAX)?;
+        let (who, instead) = match state.held {
+            Held::Node => ("another node holds", "ask that node"),
+            Held::Agent => (
+                "the agent holds itself",
+                "sign with that key (`--key-file`)",
+            ),
+        };
+        let words = format!("{name} is enrolled with a key that {who}; nothing changed");
+        let hint = format!(
+            "{instead}, or enrol the name here too, as an agent of its own: `unisono agent enrol {name}`"
+        );
+        Some(Rejection::new(Code::NotHeld, words).hint(hint))
     }
 
     fn tokens_of(&self, orchestra: OrchestraId, agent: &AgentId) -> Vec<Option<Digest>> {

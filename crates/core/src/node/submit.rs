@@ -513,24 +513,6 @@ impl Node {
         )
     }
 
-    /// The refusal of who is enrolled under this name, with a key that this node does not hold.
-    pub(super) fn held_elsewhere(&self, orchestra: OrchestraId, name: &str) -> Option<Rejection> {
-        let agents = &self.spaces.get(&orchestra)?.folds.agents;
-        let (_, state) = agents.named(name, unisono_model::Stamp::MAX)?;
-        let (who, instead) = match state.held {
-            Held::Node => ("another node holds", "ask that node"),
-            Held::Agent => (
-                "the agent holds itself",
-                "sign with that key (`--key-file`)",
-            ),
-        };
-        let words = format!("{name} is enrolled with a key that {who}; nothing changed");
-        let hint = format!(
-            "{instead}, or enrol the name here too, as an agent of its own: `unisono agent enrol {name}`"
-        );
-        Some(Rejection::new(Code::NotHeld, words).hint(hint))
-    }
-
     /// The folds of an orchestra, read as of a stamp.
     pub(super) fn reading<'a>(
         &'a self,
