@@ -2,6 +2,7 @@
 //! what is refused becomes an incident that the orchestra sees.
 
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
