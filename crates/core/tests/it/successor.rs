@@ -115,7 +115,7 @@ fn claim() -> Action {
 }
 
 fn holder(world: &mut Loop, at: usize) -> ClaimView {
-    match world.view(at, Question::Claims(None)) {
+    match world.view(at, Question::Claims { topic: None }) {
         Ok(View::Claims(mut claims)) => claims.remove(0),
         other => panic!("no claims: {other:?}"),
     }
@@ -261,7 +261,7 @@ fn what_the_former_key_did_beyond_a_cut_is_void_when_the_rotation_arrives() {
         let rules: Vec<&str> = trust.voided.iter().map(|one| one.rule.as_str()).collect();
         assert_eq!(rules, ["key_rotated"; 2], "at {at}");
         assert!(matches!(
-            world.view(at, Question::Claims(None)),
+            world.view(at, Question::Claims { topic: None }),
             Ok(View::Claims(claims)) if claims.is_empty()
         ));
         let shown = agents(&mut world, at);
