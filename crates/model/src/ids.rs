@@ -197,8 +197,9 @@ impl NodeId {
     /// still tell whose it is.
     pub fn tag(&self) -> u32 {
         let digest = Digest::of("unisono/node-tag/v1", &[&self.0]);
-        let [a, b, c, ..] = digest.0;
-        u32::from_be_bytes([0, a, b, c])
+        let mut tag = [0; 4];
+        tag[1..].copy_from_slice(&digest.0[..3]);
+        u32::from_be_bytes(tag)
     }
 }
 
@@ -213,7 +214,8 @@ impl LogId {
                 &self.incarnation.nonce.to_le_bytes(),
             ],
         );
-        let [a, b, c, d, e, ..] = digest.0;
-        u64::from(self.node.tag()) << 40 | u64::from_be_bytes([0, 0, 0, a, b, c, d, e])
+        let mut own = [0; 8];
+        own[3..].copy_from_slice(&digest.0[..5]);
+        (u64::from(self.node.tag()) << 40) | u64::from_be_bytes(own)
     }
 }

@@ -1,7 +1,7 @@
 //! An iteration given back in words: nothing is clipped, left out or ranked, and every name stands in
 //! full, so that whoever takes up old work has what those had who did it.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 
 use super::chronicle::{Artifact, Chapter, Decided, Marked, Needed, Resolved};
 use super::compression::{heading, one_line, sentence};
@@ -35,7 +35,8 @@ pub fn whole(chapter: &Chapter) -> String {
 fn item(line: &str, more: &[(&str, String)]) -> String {
     let mut text = format!("- {}", one_line(line));
     for (word, said) in more.iter().filter(|(_, said)| !said.is_empty()) {
-        text.push_str(&format!("\n  - {word}: {}", one_line(said)));
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n  - {word}: {}", one_line(said));
     }
     text
 }

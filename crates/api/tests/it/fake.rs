@@ -452,6 +452,8 @@ impl World {
             next_seq: self.chain(log, agent).count() as u64 + 1,
             prev: last.map(|record| record.place.record).unwrap_or_default(),
             tier: None,
+            succeeds: Vec::new(),
+            given_up_for: None,
             enrolled: self
                 .records
                 .iter()

@@ -21,7 +21,7 @@ use crate::timing::StampClock;
 /// Lives rise, whatever the clock does: one that began while it was set ahead stands above all that
 /// follow, and whoever had voted it out had voted out these, too (seed 845: the node was made anew for
 /// ever).
-fn outlive(life: &mut Incarnation, node: NodeId, storage: &mut dyn Storage) {
+fn outlive(life: &mut Incarnation, node: NodeId, storage: &mut dyn Storage) -> LogId {
     for orchestra in storage.orchestras() {
         let logs = storage.holdings(orchestra).into_iter();
         let own = logs.filter(|(log, _)| log.node == node);
@@ -29,6 +29,10 @@ fn outlive(life: &mut Incarnation, node: NodeId, storage: &mut dyn Storage) {
         if let Some(highest) = highest.filter(|highest| *highest > life.started_ms) {
             life.started_ms = highest + 1;
         }
+    }
+    LogId {
+        node,
+        incarnation: *life,
     }
 }
 
@@ -41,11 +45,7 @@ impl Node {
     pub fn start(mut config: Config, storage: &mut dyn Storage, context: &mut Context<'_>) -> Self {
         let key = SigningKey::from_bytes(&config.secret);
         let node = NodeId(key.verifying_key().to_bytes());
-        outlive(&mut config.incarnation, node, storage);
-        let me = LogId {
-            node,
-            incarnation: config.incarnation,
-        };
+        let me = outlive(&mut config.incarnation, node, storage);
         let cluster = OrchestraId::of(config.cluster, "cluster");
         let identity = Identity {
             node,

@@ -347,9 +347,9 @@ impl World {
         let verdict = match self.view(host, self.workplace, question, Some(at)) {
             Some(View::Interference(shown)) => {
                 self.counters.add("interferences judged");
-                truth
-                    .values()
-                    .for_each(|met| self.counters.add(met_as(met)));
+                for met in truth.values() {
+                    self.counters.add(met_as(met));
+                }
                 checks::interference::check(&shown, truth)
             }
             // What lies further back is read from the disk, which takes its time.
