@@ -248,13 +248,13 @@ fn a_next_key_has_no_share_of_a_minute_of_its_own() {
 fn what_the_former_key_did_beyond_a_cut_is_void_when_the_rotation_arrives() {
     let mut world = two();
     world.run_ms(2_000);
-    world.connect(0, 1, false);
+    world.cut = vec![(0, 1)];
     does(&mut world, (0, 51), rotate(51, 52)).expect("rotated");
     world.run_ms(20);
     does(&mut world, (1, 51), claim()).expect("it counts where the rotation is not known");
     does(&mut world, (1, 51), rotate(51, 53)).expect("and so does this");
     does(&mut world, (1, 53), presence("a thief")).expect("for now");
-    world.connect(0, 1, true);
+    world.cut.clear();
     world.run_ms(20_000);
     for at in [0, 1] {
         let trust = trust(&mut world, at);
