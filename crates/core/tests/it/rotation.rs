@@ -280,7 +280,7 @@ fn kept(fence: &Fact, fact: &Fact) -> bool {
     fact.seq <= cut.map_or(0, |cut| cut.seq)
 }
 
-fn fences<'a>(facts: &'a [Fact], by: AgentId, of: AgentId) -> impl Iterator<Item = &'a Fact> {
+fn fences(facts: &[Fact], by: AgentId, of: AgentId) -> impl Iterator<Item = &Fact> {
     facts.iter().filter(move |fact| {
         let target = match &fact.body.action {
             Action::Fence(fence) => Some(fence.target),

@@ -175,16 +175,11 @@ impl<'a> Court<'a> {
             }
             match &fact.body.action {
                 Action::Enrol(_) => drop(known.insert(agent)),
-                Action::Rotate(rotation) if !known.contains(&agent) => {
-                    if self.is_signed(fact, rotation) {
-                        self.waiting.insert(fact.place);
-                    }
+                Action::Rotate(rotation) if !self.is_signed(fact, rotation) => {}
+                Action::Rotate(_) if !known.contains(&agent) => {
+                    self.waiting.insert(fact.place);
                 }
-                Action::Rotate(rotation)
-                    if known.contains(&agent)
-                        && !known.contains(&rotation.next)
-                        && self.is_signed(fact, rotation) =>
-                {
+                Action::Rotate(rotation) if !known.contains(&rotation.next) => {
                     known.insert(rotation.next);
                     self.away.insert(agent, fact.place);
                     self.from.insert(rotation.next, fact);

@@ -181,7 +181,7 @@ impl Laws {
         match (&*binding, tier) {
             (Binding::Unbound, Some(tier)) => *binding = Binding::Bound(tier.clone()),
             (Binding::Bound(known), Some(tier)) if known != tier => {
-                *binding = Binding::Contradicted
+                *binding = Binding::Contradicted;
             }
             _ => {}
         }
