@@ -32,11 +32,11 @@ const BY_HAND: &str = r#"{
 const RESONANCE: &str = r#"{
   "active_signals": [
     { "source": "creative", "type": "INTENT", "topic": "waves", "text": "the third wave" },
-    { "source": "adversarial", "type": "CLAIM", "topic": "src/menu.rs" },
-    { "source": "adversarial", "type": "RELEASE", "topic": "src/menu.rs" },
     { "source": "creative", "type": "CLAIM", "topic": "src/waves.rs" },
     { "source": "creative", "type": "OFFER", "topic": "src/waves.rs", "evidence": "m003" },
-    { "source": "adversarial", "type": "NEED", "topic": "balance", "urgency": "blocking", "text": "too hard" }
+    { "source": "adversarial", "type": "NEED", "topic": "balance", "urgency": "blocking", "text": "too hard" },
+    { "source": "adversarial", "type": "CLAIM", "topic": "src/menu.rs" },
+    { "source": "adversarial", "type": "RELEASE", "topic": "src/menu.rs" }
   ]
 }
 "#;
@@ -203,7 +203,7 @@ fn a_dead_end_stays_one_and_what_has_expired_is_not_taken() {
     let node = node(&place);
     let ask = |words: &[&str]| node.json(&place, words);
     let told = ask(&["layout", "import", "hand", "--orchestra", "one"]);
-    assert_eq!(told["signals_expired"], 2, "{told}");
+    assert_eq!(told["signals_expired"], 3, "one was released: {told}");
     let lessons = ask(&["decisions", "--orchestra", "one"]).to_string();
     assert!(lessons.contains("dead_end"), "{lessons}");
     ask(&["layout", "export", "out", "--orchestra", "one"]);

@@ -19,6 +19,8 @@ fn an_operator_gives_an_agent_a_new_key_in_a_guarded_orchestra() {
         "token",
         "mint",
         "executive",
+        "--project",
+        "main",
         "--data",
         "n1",
         "--for",
