@@ -95,8 +95,15 @@ fn names_cannot_disguise_themselves() {
         .check()
     };
     assert!(claim("src/auth/**").is_ok());
-    for bad in ["", "   ", "a\nb", "a\u{202e}b", "a\u{200b}b", "\u{feff}a"] {
-        assert_eq!(claim(bad), Err(Malformed::Limit("topic")), "{bad:?}");
+    for bad in ["", "   "] {
+        assert_eq!(claim(bad), Err(Malformed::Empty("topic")), "{bad:?}");
+    }
+    for found in ['\n', '\u{202e}', '\u{200b}', '\u{feff}'] {
+        let disguised = Malformed::Disguised {
+            what: "topic",
+            found,
+        };
+        assert_eq!(claim(&format!("a{found}b")), Err(disguised));
     }
     assert!(claim(&"x".repeat(limits::NAME_BYTES_MAX)).is_ok());
     assert!(claim(&"x".repeat(limits::NAME_BYTES_MAX + 1)).is_err());

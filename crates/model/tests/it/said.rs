@@ -79,7 +79,7 @@ fn a_rotation_is_these_bytes_and_the_next_key_signs_for_this_place_alone() {
         "66044c91a96a07537f621752055ce00af6ce0f3e38538f561873c44e38af0d03"
     );
     let action = Action::Rotate(Box::new(rotation));
-    let signature = "97c70e48f48a1951fe32ed2234447b153bcede658fc4ca5f4ceb23664e6c4f3c0f1a7324499d10134290da73e0312888c4f307bd7a7dce116b557edc77ff32301";
+    let signature = "7c70e48f48a1951fe32ed2234447b153bcede658fc4ca5f4ceb23664e6c4f3c0f1a7324499d10134290da73e0312888c4f307bd7a7dce116b557edc77ff32301";
     assert_eq!(
         hex(&wire::encode(&action)),
         format!(
