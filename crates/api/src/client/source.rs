@@ -10,7 +10,7 @@ use crate::limits::HEARTBEAT_EVERY;
 pub(super) struct Source {
     pub(super) client: Client,
     /// Where it is, with its question.
-    path: String,
+    pub(super) path: String,
     lines: Option<Lines>,
     node: String,
     failures: u32,

@@ -12,9 +12,10 @@ use unisono_model::{Digest, Stamp};
 
 use super::calls::{path_of, with_query};
 use super::http::{Failure, Got, Wanted};
+use super::source::{Source, read};
 use super::{Client, ClientError, problem, put};
 use crate::dto::{Problem, RecordEvent};
-use crate::limits::{HEARTBEAT_EVERY, LINE_BYTES_MAX};
+use crate::limits::LINE_BYTES_MAX;
 
 /// Records seen lately, to leave out what a resumption shows twice. More than a bundle holds.
 const RECENT_MAX: usize = 256;
@@ -31,14 +32,10 @@ pub struct Followed {
 /// An orchestra's records as they come, over whichever node answers.
 #[derive(Debug)]
 pub struct Events {
-    client: Client,
+    source: Source,
     orchestra: String,
     after: Option<Cursor>,
-    live: bool,
-    lines: Option<Lines>,
-    node: String,
     recent: VecDeque<Digest>,
-    failures: u32,
 }
 
 /// Every record of an orchestra, line by line.
@@ -59,15 +56,14 @@ impl Client {
     }
 
     fn events(&self, orchestra: &str, after: Option<Cursor>, live: bool) -> Events {
+        let now = live && after.is_none();
+        let query: &[_] = if now { &[("after", "now")] } else { &[] };
+        let path = with_query(&path_of(orchestra, "events"), query);
         Events {
-            client: self.clone(),
+            source: Source::new(self, path),
             orchestra: orchestra.to_owned(),
             after,
-            live,
-            lines: None,
-            node: String::new(),
             recent: VecDeque::new(),
-            failures: 0,
         }
     }
 
@@ -160,72 +156,28 @@ impl Events {
     /// The next record. Waits as long as it takes; goes to another node when one falls silent.
     pub async fn next(&mut self) -> Result<Followed, ClientError> {
         loop {
-            match self.step().await {
-                Ok(Some(followed)) => {
-                    self.failures = 0;
-                    return Ok(followed);
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    self.lines = None;
-                    let client = &self.client;
-                    client
-                        .before_again(&self.node, &mut self.failures, error)
-                        .await?;
-                }
+            let after = self.after.as_ref().map(Cursor::to_text);
+            let seen = |_: &Client| after.clone().map(|after| ("last-event-id", after));
+            let event = self.source.next(seen).await?;
+            if event.kind != "record" {
+                continue;
             }
+            let record: RecordEvent = read(&event.data)?;
+            let cursor = Cursor::from_text(&event.id)
+                .ok_or_else(|| ClientError::Unreadable("an event without cursor".to_owned()))?;
+            self.after = Some(cursor.clone());
+            // From here on it says where it is by what it has seen.
+            self.source.path = path_of(&self.orchestra, "events");
+            self.source.client.seen(&self.orchestra, &cursor);
+            if self.recent.contains(&record.record) {
+                continue;
+            }
+            if self.recent.len() == RECENT_MAX {
+                self.recent.pop_front();
+            }
+            self.recent.push_back(record.record);
+            return Ok(Followed { record, cursor });
         }
-    }
-
-    async fn step(&mut self) -> Result<Option<Followed>, ClientError> {
-        let Some(lines) = &mut self.lines else {
-            let body = self.connect().await?;
-            // Three heartbeats missed: nobody is there any more.
-            self.lines = Some(Lines::new(body, 3 * HEARTBEAT_EVERY));
-            return Ok(None);
-        };
-        let Some(event) = sse_event(lines).await? else {
-            return Err(ClientError::Unreachable(format!(
-                "{} ended the stream",
-                self.node
-            )));
-        };
-        let unreadable = |error: serde_json::Error| ClientError::Unreadable(error.to_string());
-        match event.kind.as_str() {
-            "record" => {
-                let record: RecordEvent = serde_json::from_str(&event.data).map_err(unreadable)?;
-                let cursor = Cursor::from_text(&event.id)
-                    .ok_or_else(|| ClientError::Unreadable("an event without cursor".to_owned()))?;
-                self.after = Some(cursor.clone());
-                self.client.seen(&self.orchestra, &cursor);
-                if self.recent.contains(&record.record) {
-                    return Ok(None);
-                }
-                if self.recent.len() == RECENT_MAX {
-                    self.recent.pop_front();
-                }
-                self.recent.push_back(record.record);
-                Ok(Some(Followed { record, cursor }))
-            }
-            "problem" => {
-                let problem: Problem = serde_json::from_str(&event.data).map_err(unreadable)?;
-                Err(ClientError::Refused(Box::new(problem)))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    async fn connect(&mut self) -> Result<Incoming, ClientError> {
-        self.node = self.client.nearest();
-        let id = self.after.as_ref().map(Cursor::to_text);
-        let query: &[_] = if self.live && id.is_none() {
-            &[("after", "now")]
-        } else {
-            &[]
-        };
-        let path = with_query(&path_of(&self.orchestra, "events"), query);
-        let seen = id.as_deref().map(|id| ("last-event-id", id));
-        self.client.stream(&self.node, path, seen).await
     }
 }
 

@@ -34,3 +34,16 @@ pub(crate) fn fact(
         },
     }
 }
+
+/// The same facts in another order, which follows from a number (xorshift64, Marsaglia 2003).
+pub(crate) fn shuffled(facts: &[Fact], order: u64) -> Vec<Fact> {
+    let mut shuffled = facts.to_vec();
+    let mut state = order | 1;
+    for index in (1..shuffled.len()).rev() {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        shuffled.swap(index, (state % (index as u64 + 1)) as usize);
+    }
+    shuffled
+}

@@ -382,14 +382,7 @@ proptest! {
     ) {
         let facts = history(&steps);
         let wanted = reference(&facts);
-        let mut shuffled = facts.clone();
-        let mut state = order | 1;
-        for index in (1..shuffled.len()).rev() {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            shuffled.swap(index, (state % (index as u64 + 1)) as usize);
-        }
+        let shuffled = crate::facts::shuffled(&facts, order);
         for facts in [facts, shuffled] {
             let shown = folded(&facts);
             let void: BTreeSet<Place> = shown.voided.iter().map(|(place, _)| *place).collect();

@@ -253,7 +253,8 @@ fn what_the_former_key_did_beyond_a_cut_is_void_when_the_rotation_arrives() {
     world.run_ms(20);
     does(&mut world, (1, 51), claim()).expect("it counts where the rotation is not known");
     does(&mut world, (1, 51), rotate(51, 53)).expect("and so does this");
-    does(&mut world, (1, 53), presence("a thief")).expect("for now");
+    does(&mut world, (1, 53), presence("a thief"))
+        .expect("it counts until the first rotation comes");
     world.cut.clear();
     world.run_ms(20_000);
     for at in [0, 1] {
