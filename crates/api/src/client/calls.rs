@@ -28,16 +28,30 @@ macro_rules! reads {
     )*};
 }
 
+macro_rules! whole {
+    ($($(#[doc = $doc:literal])* $name:ident $what:literal -> $body:ident;)*) => {$(
+        $(#[doc = $doc])*
+        pub async fn $name(&self, orchestra: &str) -> Result<Reply<dto::$body>, ClientError> {
+            self.read_whole(orchestra, $what, &[]).await
+        }
+    )*};
+}
+
 impl Client {
-    reads! {
-        /// An orchestra in numbers.
-        state "state" -> State;
+    whole! {
         /// Who is enrolled.
         agents "agents" -> Agents;
         /// How the agents are.
         presence "presence" -> Presences;
         /// The signals that stand.
         signals "signals" -> Signals;
+        /// Who holds what.
+        claims "claims" -> Claims;
+    }
+
+    reads! {
+        /// An orchestra in numbers.
+        state "state" -> State;
         /// Where agents get in each other's way.
         interference "interference" -> Interferences;
         /// How far agents have come apart.
@@ -46,8 +60,6 @@ impl Client {
         coherence_explained "coherence/explained" -> CoherenceExplained;
         /// What was decided, and what leads nowhere.
         decisions "decisions" -> Decisions;
-        /// Who holds what.
-        claims "claims" -> Claims;
         /// The latest marks.
         marks "marks" -> MarkList;
         /// The settings that count.
@@ -168,6 +180,29 @@ impl Client {
         self.with_cursor(orchestra, &mut wanted);
         let (node, got) = self.answer(&wanted, Repeat::Anywhere, None).await?;
         self.reply(Some(orchestra), node, &got)
+    }
+
+    /// All of a list that comes page by page, as of the moment of the first page.
+    ///
+    /// # Errors
+    /// What the node refused, or that none answered.
+    pub async fn read_whole<T: DeserializeOwned + dto::Paged>(
+        &self,
+        orchestra: &str,
+        what: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Reply<T>, ClientError> {
+        let mut whole: Reply<T> = self.read(orchestra, what, query).await?;
+        let moment = whole.as_of.map(|at| at.to_string());
+        while let Some(after) = whole.body.next_after().map(str::to_owned) {
+            let mut query: Vec<(&str, &str)> = query.to_vec();
+            query.retain(|(name, _)| *name != "as_of");
+            query.extend(moment.as_deref().map(|at| ("as_of", at)));
+            query.push(("after", &after));
+            let page: Reply<T> = self.read(orchestra, what, &query).await?;
+            whole.body.append(page.body);
+        }
+        Ok(whole)
     }
 
     /// Anything that is read and belongs to no orchestra.

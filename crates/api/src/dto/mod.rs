@@ -81,8 +81,8 @@ pub use trust::{
 };
 pub use view::{
     Agent, Agents, Claim, Claims, ConfigValue, ConfigValues, ConfigWriter, Conflict, Hashes,
-    Iteration, Lost, MarkList, MarkShown, Note, Notes, Presence, Presences, Settings, Signal,
-    Signals, State, Writer,
+    Iteration, Lost, MarkList, MarkShown, Note, Notes, Paged, Presence, Presences, Settings,
+    Signal, Signals, State, Writer,
 };
 pub use words::{
     AgentKindWord, BriefPartWord, ClaimStatusWord, DecideWord, DriftWord, FixMatchWord, HeldWord,

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::answer::HeadBody;
 use super::moment::Moment;
+use super::task::Tasks;
 use super::words::{
     AgentKindWord, ClaimStatusWord, HeldWord, PhaseWord, SettingWord, SignalKindWord, StatusWord,
     StrategyWord, TaskStatusWord, UrgencyWord,
@@ -27,7 +28,31 @@ macro_rules! lists {
     )*};
 }
 
-// Lists that can be long: all of it, or page by page.
+/// A list that comes page by page.
+pub trait Paged {
+    /// Where the next page begins, if there is one.
+    fn next_after(&self) -> Option<&str>;
+
+    /// Takes the next page.
+    fn append(&mut self, next: Self);
+}
+
+macro_rules! paged {
+    ($name:ident { $field:ident }) => {
+        impl Paged for $name {
+            fn next_after(&self) -> Option<&str> {
+                self.next_after.as_deref()
+            }
+
+            fn append(&mut self, mut next: Self) {
+                self.$field.append(&mut next.$field);
+                self.next_after = next.next_after;
+            }
+        }
+    };
+}
+
+// Lists that can be long come page by page.
 macro_rules! pages {
     ($($(#[$doc:meta])* $name:ident { $field:ident: $item:ty })*) => {$(
         $(#[$doc])*
@@ -39,6 +64,8 @@ macro_rules! pages {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub next_after: Option<String>,
         }
+
+        paged!($name { $field });
     )*};
 }
 
@@ -47,11 +74,13 @@ pages! {
     Agents { agents: Agent }
     /// How the agents are.
     Presences { presence: Presence }
-    /// The signals that stand, newest and most urgent first.
+    /// The signals that stand, most urgent and newest first.
     Signals { signals: Signal }
     /// Who holds what.
     Claims { claims: Claim }
 }
+
+paged!(Tasks { tasks });
 
 lists! {
     /// The latest marks.
@@ -188,6 +217,10 @@ pub struct Signal {
     /// The other orchestra from which it comes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_orchestra: Option<String>,
+    /// Whether it concerns whoever asks (`as`): it is alike what that agent means to do, or of a topic
+    /// that it holds, is asked for, or has said something of.
+    #[serde(default)]
+    pub near: bool,
 }
 
 /// Who holds a topic, or what became of one claim.
@@ -430,6 +463,7 @@ impl From<core::SignalView> for Signal {
             expires: view.expires.into(),
             iteration: view.iteration,
             evidence: view.evidence,
+            near: view.near,
         }
     }
 }

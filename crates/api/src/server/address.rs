@@ -12,6 +12,7 @@ use super::body::By;
 use super::edge::{Edge, Told};
 use super::reads;
 use super::refusal::Refusal;
+use super::resonance;
 use super::terms::{Names, ReadParams, Terms, WriteParams};
 use super::writes;
 use crate::client::chronicle::{Chapter, Chronicle};
@@ -52,7 +53,7 @@ pub(crate) async fn read(
         "self.orchestra.state" => reads::state(edge, name, terms).await,
         "self.orchestra.coherence" => reads::coherence(edge, name, terms).await,
         "self.orchestra.drift" => drift(&edge.0, &name.0, terms).await,
-        "self.orchestra.resonance.sense" => reads::signals(edge, name, terms).await,
+        "self.orchestra.resonance.sense" => resonance::signals(edge, name, terms).await,
         "self.orchestra.resonance.interference" => reads::interference(edge, name, terms).await,
         "self.orchestra.resonance.emit" | "self.orchestra.presence.update" => {
             Err(other_way(&path, "POST"))

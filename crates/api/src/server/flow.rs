@@ -8,7 +8,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use unisono_core::node::Question;
 use unisono_core::orchestra::interference::pattern::Pattern;
-use unisono_core::orchestra::view::{InterferenceKind, InterferenceView, View};
+use unisono_core::orchestra::view::{
+    ClaimsWanted, InterferenceKind, InterferenceView, SignalsWanted, View,
+};
 use unisono_model::{AgentId, OrchestraId, Setting, SignalKind};
 
 use super::edge::Edge;
@@ -100,15 +102,14 @@ async fn own(
         .filter(|agent| agent.name == name)
         .map(|agent| agent.agent)
         .collect();
-    let question = Question::Claims { topic: None };
+    let question = Question::Claims(ClaimsWanted {
+        holder: Some(name.clone()),
+        ..ClaimsWanted::default()
+    });
     let (_, View::Claims(claims)) = edge.ask(orchestra, question, read.clone()).await? else {
         return Err(Refusal::mismatch());
     };
-    let mut holds: Vec<String> = claims
-        .into_iter()
-        .filter(|claim| agents.contains(&claim.agent))
-        .map(|claim| claim.topic)
-        .collect();
+    let mut holds: Vec<String> = claims.into_iter().map(|claim| claim.topic).collect();
     holds.sort_unstable();
     Ok(Own {
         name,
@@ -156,15 +157,17 @@ async fn intends(
     read: &ReadTerms,
     own: &Own,
 ) -> Result<bool, Refusal> {
-    let question = Question::Sense {
-        topic: None,
-        agent: None,
-    };
-    let (_, View::Signals(signals)) = edge.ask(orchestra, question, read.clone()).await? else {
+    let question = Question::Sense(SignalsWanted {
+        from: Some(own.name.clone()),
+        kind: Some(SignalKind::Intent),
+        limit: Some(1),
+        ..SignalsWanted::default()
+    });
+    let asked = edge.ask(orchestra, question, read.clone());
+    let (_, View::Signals(intents)) = asked.await? else {
         return Err(Refusal::mismatch());
     };
-    let mut intents = signals.iter().filter(|one| one.kind == SignalKind::Intent);
-    Ok(intents.any(|one| own.agents.contains(&one.agent)))
+    Ok(!intents.is_empty())
 }
 
 impl Own {

@@ -22,6 +22,7 @@ mod page;
 mod probes;
 mod reads;
 mod refusal;
+mod resonance;
 mod rollback;
 mod serve;
 mod streams;
@@ -75,8 +76,8 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(reads::state))
         .routes(routes!(reads::agents, writes::enrol))
         .routes(routes!(reads::presence, writes::be_present))
-        .routes(routes!(reads::signals, writes::emit))
-        .routes(routes!(reads::claims, writes::claim))
+        .routes(routes!(resonance::signals, writes::emit))
+        .routes(routes!(resonance::claims, writes::claim))
         .routes(routes!(reads::interference, writes::resolve))
         .routes(routes!(reads::coherence))
         .routes(routes!(coherence::explained))

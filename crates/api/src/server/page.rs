@@ -1,6 +1,5 @@
 //! Pages of lists that the core gives whole: an answer is as long as was asked for.
 
-use unisono_model::{Code, Rejection};
 use utoipa::IntoParams;
 
 use super::refusal::Refusal;
@@ -15,7 +14,7 @@ use crate::limits::PAGE_MAX;
     reason = "describes the query to readers of the OpenAPI document"
 )]
 pub(crate) struct PageParams {
-    /// At most so many, 1 to 1000; all if left out.
+    /// At most so many, 1 to 1000; 1000 if left out.
     pub(crate) limit: Option<usize>,
     /// The `next_after` of the page before, as of the same moment.
     pub(crate) after: Option<String>,
@@ -24,54 +23,32 @@ pub(crate) struct PageParams {
 /// Which part of a list was asked for.
 #[derive(Debug)]
 pub(crate) struct Page {
-    limit: usize,
-    after: Option<String>,
+    pub(super) limit: usize,
+    pub(super) after: Option<String>,
 }
 
 impl Page {
     /// What the query says.
     pub(crate) fn of(terms: &mut Terms) -> Result<Self, Refusal> {
         Ok(Self {
-            limit: terms.number("limit", 1..=PAGE_MAX)?.unwrap_or(usize::MAX),
+            limit: terms.number("limit", 1..=PAGE_MAX)?.unwrap_or(PAGE_MAX),
             after: terms.text("after")?,
         })
     }
 
     /// The page of a list that is in the order of its names, and where there are more, the name of its
     /// last item. What a page continues may have gone.
-    pub(crate) fn cut_ordered<T>(
+    pub(crate) fn cut<T>(
         mut self,
         mut items: Vec<T>,
         name: impl Fn(&T) -> String,
-    ) -> Result<(Vec<T>, Option<String>), Refusal> {
+    ) -> (Vec<T>, Option<String>) {
         if let Some(after) = self.after.take() {
             items.retain(|item| name(item) > after);
-        }
-        self.cut(items, name)
-    }
-
-    /// The page, and where there are more, the name of its last item. What a page continues must be
-    /// there: without it nobody could say where to go on, and items would be missed or told twice.
-    pub(crate) fn cut<T>(
-        self,
-        mut items: Vec<T>,
-        name: impl Fn(&T) -> String,
-    ) -> Result<(Vec<T>, Option<String>), Refusal> {
-        if let Some(after) = &self.after {
-            let Some(at) = items.iter().position(|item| name(item) == *after) else {
-                return Err(gone(after));
-            };
-            items.drain(..=at);
         }
         let more = items.len() > self.limit;
         items.truncate(self.limit);
         let next = items.last().filter(|_| more).map(name);
-        Ok((items, next))
+        (items, next)
     }
-}
-
-fn gone(after: &str) -> Refusal {
-    let words = format!("`after`: {after:?} is not in this list any more, or never was");
-    Refusal::from(Rejection::new(Code::CursorInvalid, words))
-        .hint("ask for all pages as of one moment: `as_of` with what the first page bore")
 }

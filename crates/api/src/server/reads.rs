@@ -18,7 +18,7 @@ use super::terms::{Names, ReadParams, Terms};
 use crate::dto;
 use crate::limits::{BRIEF_TOKENS, RECORDS_PAGE, TASKS_PAGE, TASKS_PAGE_MAX};
 
-type Answered = Result<Response, Refusal>;
+pub(super) type Answered = Result<Response, Refusal>;
 
 // Views of a whole orchestra differ only in the question and in the shape of the answer.
 macro_rules! views {
@@ -97,7 +97,7 @@ pub(crate) async fn agents(
 ) -> Answered {
     let page = Page::of(&mut terms)?;
     let (told, views) = paged!(edge, o, terms, Question::Agents => Agents);
-    let (views, next_after) = page.cut_ordered(views, |view| view.agent.to_string())?;
+    let (views, next_after) = page.cut(views, |view| view.agent.to_string());
     let agents = views.into_iter().map(Into::into).collect();
     Ok(told.json(StatusCode::OK, &dto::Agents { agents, next_after }))
 }
@@ -113,7 +113,7 @@ pub(crate) async fn presence(
 ) -> Answered {
     let page = Page::of(&mut terms)?;
     let (told, views) = paged!(edge, o, terms, Question::Presences => Presences);
-    let (views, next_after) = page.cut_ordered(views, |view| view.agent.to_string())?;
+    let (views, next_after) = page.cut(views, |view| view.agent.to_string());
     let presence = views.into_iter().map(Into::into).collect();
     Ok(told.json(
         StatusCode::OK,
@@ -196,35 +196,6 @@ pub(crate) async fn ends(
     Ok(told.json(StatusCode::OK, &dto::Ends::from(ends)))
 }
 
-/// The signals that stand, newest and most urgent first.
-#[utoipa::path(get, path = "/v1/orchestras/{o}/signals", tag = "reads",
-    params(("o" = String, Path, description = "The orchestra's name"),
-        ("topic" = Option<String>, Query, description = "Only this topic"),
-        ("as" = Option<String>, Query, description = "What concerns this agent comes first"),
-        PageParams, ReadParams),
-    responses((status = 200, body = dto::Signals)))]
-pub(crate) async fn signals(
-    State(edge): State<Edge>,
-    Names(o): Names<String>,
-    mut terms: Terms,
-) -> Answered {
-    let page = Page::of(&mut terms)?;
-    let question = Question::Sense {
-        topic: topic(&mut terms)?,
-        agent: asking(&mut terms)?,
-    };
-    let (told, views) = paged!(edge, o, terms, question => Signals);
-    let (views, next_after) = page.cut(views, |view| view.place.record.to_string())?;
-    let signals = views.into_iter().map(Into::into).collect();
-    Ok(told.json(
-        StatusCode::OK,
-        &dto::Signals {
-            signals,
-            next_after,
-        },
-    ))
-}
-
 /// Where agents get in each other's way: open ones first, then those that block, then the newest.
 #[utoipa::path(get, path = "/v1/orchestras/{o}/interference", tag = "reads",
     params(("o" = String, Path, description = "The orchestra's name"),
@@ -300,27 +271,6 @@ pub(crate) async fn go_on(
     let mut brief = dto::Brief::from(view);
     counted_with.clone_into(&mut brief.counted_with);
     Ok(told.json(StatusCode::OK, &brief))
-}
-
-/// Who holds what.
-#[utoipa::path(get, path = "/v1/orchestras/{o}/claims", tag = "reads",
-    params(("o" = String, Path, description = "The orchestra's name"),
-        ("topic" = Option<String>, Query, description = "Only this topic"),
-        PageParams, ReadParams),
-    responses((status = 200, body = dto::Claims)))]
-pub(crate) async fn claims(
-    State(edge): State<Edge>,
-    Names(o): Names<String>,
-    mut terms: Terms,
-) -> Answered {
-    let page = Page::of(&mut terms)?;
-    let question = Question::Claims {
-        topic: topic(&mut terms)?,
-    };
-    let (told, views) = paged!(edge, o, terms, question => Claims);
-    let (views, next_after) = page.cut_ordered(views, |view| view.topic.clone())?;
-    let claims = views.into_iter().map(Into::into).collect();
-    Ok(told.json(StatusCode::OK, &dto::Claims { claims, next_after }))
 }
 
 /// The tasks by name, page by page.

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use data_encoding::BASE64;
 use unisono_core::node::{AnswerBody, LivingEdit, Promise, Question, Work};
-use unisono_core::orchestra::view::View;
+use unisono_core::orchestra::view::{ClaimsWanted, View};
 use unisono_model::{Action, Code, OrchestraId, RecordBody, SignedRecord, Write, limits, wire};
 
 use super::across;
@@ -435,9 +435,7 @@ async fn with_holder(
     let Some(topic) = topic.filter(|_| refusal.problem().code == Code::ClaimHeld.as_str()) else {
         return refusal;
     };
-    let question = Question::Claims {
-        topic: Some(topic.to_owned()),
-    };
+    let question = Question::Claims(ClaimsWanted::on(topic));
     if let Ok((_, View::Claims(claims))) = edge.ask(orchestra, question, short()).await {
         // The standing claim comes first; lost ones name their winner.
         let holder = claims

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use unisono_api::{idempotency_key, server};
 use unisono_core::node::Question;
-use unisono_core::orchestra::view::DamageView;
+use unisono_core::orchestra::view::{DamageView, SignalsWanted};
 use unisono_core::replication::Cursor;
 use unisono_model::{Action, Stamp};
 
@@ -291,7 +291,7 @@ async fn a_read_hands_on_its_moment_and_its_cursor() {
     assert!(matches!(questions[0].0, Question::State));
     assert_eq!(questions[0].1, Some(Stamp::from_ms(1_800_000_000_000)));
     assert_eq!(questions[0].2, Some(wanted));
-    let Question::Sense { topic, .. } = &questions[1].0 else {
+    let Question::Sense(SignalsWanted { topic, .. }) = &questions[1].0 else {
         panic!("signals were asked for")
     };
     assert_eq!(topic.as_deref(), Some("a/b"));

@@ -13,8 +13,8 @@ use unisono_api::server::{
 use unisono_core::ensemble::TempoMap;
 use unisono_core::node::{Answer, AnswerBody, Promise, Question, Recorded, Work};
 use unisono_core::orchestra::view::{
-    ClaimStatus, ClaimView, Counters, DamageView, Phase, RecordView, RecordsView, SessionView,
-    StateView, StatusView, TaskView, TempoView, Verdict, View,
+    ClaimStatus, ClaimView, ClaimsWanted, Counters, DamageView, Phase, RecordView, RecordsView,
+    SessionView, StateView, StatusView, TaskView, TempoView, Verdict, View,
 };
 use unisono_core::replication::{Cursor, LogTag};
 use unisono_model::{
@@ -381,7 +381,7 @@ impl World {
             Question::Session(agent) => View::Session(self.session(log, orchestra, agent)),
             Question::State => View::State(state_view(self.records.len() as u64)),
             Question::Settings => View::Settings(BTreeMap::new()),
-            Question::Claims { topic } => View::Claims(
+            Question::Claims(ClaimsWanted { topic, .. }) => View::Claims(
                 self.records
                     .iter()
                     .filter_map(|record| match &record.action {

@@ -118,9 +118,7 @@ impl Node {
             Question::State => View::State(self.state(ask.orchestra, reading)),
             Question::Agents => View::Agents(reading.agents()),
             Question::Presences => View::Presences(reading.presences()),
-            Question::Sense { topic, agent } => {
-                View::Signals(reading.sense(topic.as_deref(), agent.as_deref()))
-            }
+            Question::Sense(wanted) => View::Signals(reading.sense(wanted)),
             Question::Interference { agent, limit } => {
                 let limit = most(*limit);
                 let of = agent.as_deref().map(|name| reading.named(name));
@@ -133,7 +131,7 @@ impl Node {
                 let since = since.and_then(|(cursor, space)| space.unseen_from(cursor));
                 View::Continue(reading.gather(agent, since))
             }
-            Question::Claims { topic } => View::Claims(reading.claims(topic.as_deref())),
+            Question::Claims(wanted) => View::Claims(reading.claims(wanted)),
             Question::Tasks {
                 status,
                 after,

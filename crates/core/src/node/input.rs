@@ -9,7 +9,7 @@ use unisono_model::{
 };
 
 use crate::journal::Stretch;
-use crate::orchestra::view::DecisionsWanted;
+use crate::orchestra::view::{ClaimsWanted, DecisionsWanted, SignalsWanted};
 use crate::replication::Cursor;
 
 /// Something that happened.
@@ -227,13 +227,8 @@ pub enum Question {
     Agents,
     /// How the agents are.
     Presences,
-    /// The signals that stand, newest and most urgent first; of one topic, or all.
-    Sense {
-        /// Only this topic.
-        topic: Option<String>,
-        /// What concerns this agent comes first.
-        agent: Option<String>,
-    },
+    /// The signals that stand, most urgent and newest first.
+    Sense(SignalsWanted),
     /// Where agents get in each other's way.
     Interference {
         /// Only what names this agent.
@@ -252,11 +247,8 @@ pub enum Question {
         /// Only what is new since this cursor.
         since: Option<Cursor>,
     },
-    /// Who holds what; of one topic, or all.
-    Claims {
-        /// Only this topic.
-        topic: Option<String>,
-    },
+    /// Who holds what, by name of the topic.
+    Claims(ClaimsWanted),
     /// The tasks, by name from `after` on.
     Tasks {
         /// Only in this state.

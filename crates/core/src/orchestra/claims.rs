@@ -5,6 +5,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 use unisono_model::{Action, AgentId, Digest, LogId, NodeId, Place, Stamp};
@@ -227,7 +228,14 @@ impl Claims {
 
     /// The topics' names.
     pub fn topics(&self) -> impl Iterator<Item = &str> {
-        self.topics.keys().map(String::as_str)
+        self.topics_after(None)
+    }
+
+    /// Topics that were ever claimed, by name, after a name.
+    pub fn topics_after(&self, after: Option<&str>) -> impl Iterator<Item = &str> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let topics = self.topics.range::<str, _>((from, Bound::Unbounded));
+        topics.map(|(name, _)| name.as_str())
     }
 
     /// Whether anybody ever claimed a topic.

@@ -576,6 +576,7 @@ impl Folds {
         self.window.restored(highest);
         self.lessons.restored();
         self.interference.restored();
+        self.signals.restored();
     }
 }
 

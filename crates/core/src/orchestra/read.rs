@@ -14,10 +14,36 @@ use super::horizon::Horizon;
 use super::tasks::{Circles, When};
 use super::view::{
     AgentView, ClaimStatus, ClaimView, FenceView, IncidentView, MarkView, PresenceView,
-    RotationView, SignalView, StateView, TaskView, TokenView, TrustView, VoidedView,
+    RotationView, StateView, TaskView, TokenView, TrustView, VoidedView,
 };
 
 mod files;
+mod sense;
+
+pub use sense::{SenseAfter, SignalsWanted};
+
+/// Which claims are wanted. By default all.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ClaimsWanted {
+    /// Only of this topic.
+    pub topic: Option<String>,
+    /// Only those of the agents of this name.
+    pub holder: Option<String>,
+    /// Start after this topic.
+    pub after: Option<String>,
+    /// At most so many; all if left out.
+    pub limit: Option<usize>,
+}
+
+impl ClaimsWanted {
+    /// The claim on one topic.
+    pub fn on(topic: impl Into<String>) -> Self {
+        Self {
+            topic: Some(topic.into()),
+            ..Self::default()
+        }
+    }
+}
 
 /// A reading: the folds, a stamp, and what the members have said.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +86,12 @@ impl Reading<'_> {
     pub fn state(&self) -> StateView {
         let iteration = self.iteration();
         let (tasks, task_conflicts) = self.folds.tasks.count(self.when());
-        let claims = self.claims(None);
+        let topics = self.folds.claims.topics().map(|topic| self.topic(topic));
+        let (claims, contested) = topics
+            .filter(|topic| topic.holding.is_some())
+            .fold((0, 0), |(held, contested), topic| {
+                (held + 1, contested + u64::from(!topic.token_valid()))
+            });
         let counts = &self.folds.counts;
         // Records are counted as they come: those that came after this moment are taken off again.
         let later = self.folds.agents.actions_after(self.at);
@@ -70,9 +101,9 @@ impl Reading<'_> {
             iteration,
             phase: self.folds.course.phase(iteration, self.at),
             agents: self.folds.agents.all(self.at).count() as u64,
-            signals: self.folds.signals.read(None, self.at, self.now()).len() as u64,
-            claims: claims.len() as u64,
-            contested: claims.iter().filter(|claim| !claim.token_valid).count() as u64,
+            signals: self.signals_count(),
+            claims,
+            contested,
             tasks,
             task_conflicts,
             marks: self.folds.agents.marks_count(self.at),
@@ -223,68 +254,28 @@ impl Reading<'_> {
             .collect()
     }
 
-    /// The signals that stand, most urgent first, and newest first among these.
-    pub fn signals(&self, topic: Option<&str>) -> Vec<SignalView> {
-        let found = self.folds.signals.read(topic, self.at, self.now());
-        let mut views: Vec<SignalView> = found
-            .into_iter()
-            .map(|(place, emitted)| SignalView {
-                place,
-                agent: emitted.agent,
-                name: self.folds.agents.name(&emitted.agent),
-                kind: emitted.signal.kind,
-                topic: emitted.signal.topic.clone(),
-                urgency: emitted.signal.urgency,
-                text: emitted.signal.text.clone(),
-                expires: emitted.expires(&place),
-                iteration: emitted.iteration,
-                evidence: emitted.signal.evidence,
-                across: emitted.across.clone(),
-            })
-            .collect();
-        views.sort_by_key(|view| core::cmp::Reverse((view.urgency, view.place)));
-        views
+    /// Who holds what, by name of the topic.
+    pub fn claims(&self, wanted: &ClaimsWanted) -> Vec<ClaimView> {
+        let holders = wanted.holder.as_deref().map(|name| self.named(name));
+        let one = wanted.topic.as_deref();
+        let all = one.is_none().then(|| {
+            let after = wanted.after.as_deref();
+            self.folds.claims.topics_after(after)
+        });
+        let topics = one.into_iter().chain(all.into_iter().flatten());
+        let held = topics.filter_map(|topic| self.claim_on(topic));
+        let held = held.filter(|claim| {
+            let of = |agents: &BTreeSet<AgentId>| agents.contains(&claim.agent);
+            holders.as_ref().is_none_or(of)
+        });
+        held.take(wanted.limit.unwrap_or(usize::MAX)).collect()
     }
 
-    /// The signals that stand, those that concern an agent first: what it means to do and others do
-    /// too, what is needed of what it holds, what is offered that it needs.
-    pub fn sense(&self, topic: Option<&str>, agent: Option<&str>) -> Vec<SignalView> {
-        let mut views = self.signals(topic);
-        let Some(agent) = agent else { return views };
-        let agents = self.named(agent);
-        let mut near: BTreeSet<Digest> = BTreeSet::new();
-        let mut topics: BTreeSet<String> = BTreeSet::new();
-        for one in &agents {
-            for pair in self.folds.interference.alike(one, self.at) {
-                near.extend([pair.first.record, pair.second.record]);
-            }
-            topics.extend(self.held_by(one).into_iter().map(String::from));
-        }
-        let asked = self.asked_of(&agents);
-        topics.extend(asked.into_iter().map(String::from));
-        let needed = views.iter().filter(|view| agents.contains(&view.agent));
-        topics.extend(needed.map(|view| view.topic.clone()));
-        let concerns = |view: &SignalView| {
-            !agents.contains(&view.agent)
-                && (near.contains(&view.place.record) || topics.contains(&view.topic))
-        };
-        // Stable: among those that concern it, the order stays.
-        views.sort_by_cached_key(|view| !concerns(view));
-        views
-    }
-
-    /// Who holds what.
-    pub fn claims(&self, topic: Option<&str>) -> Vec<ClaimView> {
-        let one = |name: &str| {
-            let state = self.folds.claims.read(name, self.at, &self.rules);
-            state
-                .holding
-                .map(|holding| self.holding(name, &state, &holding))
-        };
-        match topic {
-            Some(topic) => one(topic).into_iter().collect(),
-            None => self.folds.claims.topics().filter_map(one).collect(),
-        }
+    /// Who holds a topic.
+    pub fn claim_on(&self, topic: &str) -> Option<ClaimView> {
+        let state = self.topic(topic);
+        let holding = state.holding?;
+        Some(self.holding(topic, &state, &holding))
     }
 
     /// The state of one topic.
@@ -404,7 +395,7 @@ impl Reading<'_> {
         for view in self.agents() {
             hash.add(&view);
         }
-        for view in self.signals(None) {
+        for view in self.sense(&SignalsWanted::default()) {
             hash.add(&view);
         }
         for topic in self.folds.claims.topics() {

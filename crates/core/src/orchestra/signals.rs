@@ -3,9 +3,11 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::borrow::Borrow;
+use core::ops::Bound;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{Action, AgentId, Place, Signal, SignalKind, Stamp};
+use unisono_model::{Action, AgentId, Place, Signal, SignalKind, Stamp, Urgency};
 
 use super::course::Now;
 use super::fact::Fact;
@@ -14,7 +16,36 @@ use super::fact::Fact;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Signals {
     standing: BTreeMap<Place, Emitted>,
-    by_topic: BTreeMap<String, BTreeSet<Place>>,
+    /// The same by how pressing they are: follows from `standing`.
+    #[serde(skip)]
+    listed: Lists,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Lists {
+    all: BTreeSet<Rank>,
+    by_topic: BTreeMap<String, BTreeSet<Rank>>,
+    by_agent: BTreeMap<AgentId, BTreeSet<Rank>>,
+}
+
+/// How pressing a signal is: the more urgent, and of equally urgent ones the newer, the greater.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Rank {
+    /// How much it matters.
+    pub urgency: Urgency,
+    /// Its record.
+    pub place: Place,
+}
+
+/// Which signals are walked over.
+#[derive(Clone, Copy, Debug)]
+pub enum Listed<'a> {
+    /// All.
+    All,
+    /// Those of one topic.
+    Topic(&'a str),
+    /// Those of one agent.
+    Agent(&'a AgentId),
 }
 
 /// A signal with its origin.
@@ -36,6 +67,14 @@ impl Emitted {
         place.stamp.plus_ms(self.signal.lifetime_ms)
     }
 
+    /// How pressing it is.
+    pub fn rank(&self, place: &Place) -> Rank {
+        Rank {
+            urgency: self.signal.urgency,
+            place: *place,
+        }
+    }
+
     fn stands(&self, place: &Place, at: Stamp, now: Now) -> bool {
         let ends_with_iteration = self.signal.kind != SignalKind::Intent;
         self.expires(place) >= at && (!ends_with_iteration || now.has(place, self.iteration))
@@ -48,8 +87,6 @@ impl Signals {
         let Some(signal) = fact.body.action.signal() else {
             return;
         };
-        let topic = self.by_topic.entry(signal.topic.clone()).or_default();
-        topic.insert(fact.place);
         let iteration = fact.body.iteration;
         let emitted = Emitted {
             agent: fact.agent,
@@ -60,16 +97,15 @@ impl Signals {
                 _ => None,
             },
         };
+        self.listed.add(fact.place, &emitted);
         self.standing.insert(fact.place, emitted);
     }
 
     /// Takes a record out again.
     pub fn retract(&mut self, place: Place, action: &Action) {
-        let Some(signal) = action.signal() else {
-            return;
-        };
-        self.standing.remove(&place);
-        self.unlist(&signal.topic, place);
+        if action.signal().is_some() {
+            self.remove(&place);
+        }
     }
 
     /// One that is still kept.
@@ -77,56 +113,92 @@ impl Signals {
         self.standing.get(place)
     }
 
-    /// The signals that stand at a stamp in its iteration, of one topic or all, by place.
-    pub fn read<'a>(
+    /// One that stands at a stamp in its iteration.
+    pub fn standing(&self, place: &Place, at: Stamp, now: Now) -> Option<&Emitted> {
+        let one = self.standing.get(place)?;
+        (place.stamp <= at && one.stands(place, at, now)).then_some(one)
+    }
+
+    /// The signals that stand at a stamp in its iteration, the most pressing first, from below a rank
+    /// on. Nothing is gathered: whoever takes ten looks at little more than ten.
+    pub fn walk<'a>(
         &'a self,
-        topic: Option<&str>,
+        of: Listed<'_>,
+        below: Option<Rank>,
         at: Stamp,
         now: Now,
-    ) -> Vec<(Place, &'a Emitted)> {
-        let mut found: Vec<(Place, &Emitted)> = match topic {
-            Some(topic) => {
-                let places = self.by_topic.get(topic).into_iter().flatten();
-                places
-                    .filter_map(|p| Some((*p, self.standing.get(p)?)))
-                    .collect()
-            }
-            None => self
-                .standing
-                .range(..=Place::end_of(at))
-                .map(|(p, s)| (*p, s))
-                .collect(),
+    ) -> impl Iterator<Item = (Rank, &'a Emitted)> + use<'a> {
+        let list = match of {
+            Listed::All => Some(&self.listed.all),
+            Listed::Topic(topic) => self.listed.by_topic.get(topic),
+            Listed::Agent(agent) => self.listed.by_agent.get(agent),
         };
-        found.retain(|(place, one)| place.stamp <= at && one.stands(place, at, now));
-        found.sort_by_key(|(place, _)| *place);
-        found
+        let end = below.map_or(Bound::Unbounded, Bound::Excluded);
+        let ranks = list.map(|list| list.range((Bound::Unbounded, end)).rev());
+        let found = ranks.into_iter().flatten();
+        let found = found.filter_map(|rank| Some((*rank, self.standing.get(&rank.place)?)));
+        found.filter(move |(rank, one)| rank.place.stamp <= at && one.stands(&rank.place, at, now))
     }
 
     /// Drops what had ended at the frontier.
     pub fn prune(&mut self, frontier: Stamp, now: Now) {
-        let ended: Vec<(Place, String)> = self
+        let ended: Vec<Place> = self
             .standing
             .range(..=Place::end_of(frontier))
             .filter(|(place, one)| !one.stands(place, frontier, now))
-            .map(|(place, one)| (*place, one.signal.topic.clone()))
+            .map(|(place, _)| *place)
             .collect();
-        for (place, topic) in ended {
-            self.standing.remove(&place);
-            self.unlist(&topic, place);
+        for place in ended {
+            self.remove(&place);
         }
     }
 
-    fn unlist(&mut self, topic: &str, place: Place) {
-        if let Some(list) = self.by_topic.get_mut(topic) {
-            list.remove(&place);
-            if list.is_empty() {
-                self.by_topic.remove(topic);
-            }
+    fn remove(&mut self, place: &Place) {
+        if let Some(emitted) = self.standing.remove(place) {
+            self.listed.drop(*place, &emitted);
+        }
+    }
+
+    /// After loading from a checkpoint.
+    pub fn restored(&mut self) {
+        self.listed = Lists::default();
+        for (place, emitted) in &self.standing {
+            self.listed.add(*place, emitted);
         }
     }
 
     /// Signals kept in memory.
     pub fn weight(&self) -> usize {
         self.standing.len()
+    }
+}
+
+impl Lists {
+    fn add(&mut self, place: Place, one: &Emitted) {
+        let rank = one.rank(&place);
+        self.all.insert(rank);
+        let topic = self.by_topic.entry(one.signal.topic.clone()).or_default();
+        topic.insert(rank);
+        self.by_agent.entry(one.agent).or_default().insert(rank);
+    }
+
+    fn drop(&mut self, place: Place, one: &Emitted) {
+        let rank = one.rank(&place);
+        self.all.remove(&rank);
+        unlist(&mut self.by_topic, &one.signal.topic, rank);
+        unlist(&mut self.by_agent, &one.agent, rank);
+    }
+}
+
+fn unlist<K: Ord + Borrow<Q>, Q: Ord + ?Sized>(
+    lists: &mut BTreeMap<K, BTreeSet<Rank>>,
+    of: &Q,
+    rank: Rank,
+) {
+    if let Some(list) = lists.get_mut(of) {
+        list.remove(&rank);
+        if list.is_empty() {
+            lists.remove(of);
+        }
     }
 }

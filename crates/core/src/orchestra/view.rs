@@ -24,8 +24,10 @@ pub use super::interference::view::{
 };
 pub use super::leads::{LeadView, LeadsOf, LeadsView};
 pub use super::lessons::view::*;
+pub use super::read::{ClaimsWanted, SenseAfter, SignalsWanted};
 pub use super::rollbacks::GoingBack;
 pub use super::score::{BarrierView, OpeningView, PlayerView, TempoView};
+use super::signals::Rank;
 use crate::replication::Cursor;
 pub use files::{ApprovalView, FileView, PlanView, WriteView};
 pub use status::{Counters, DamageView, EndsView, MemberView, OrchestraView, StatusView};
@@ -258,6 +260,21 @@ pub struct SignalView {
     pub evidence: Option<Digest>,
     /// In which other orchestra it is said too, and whether it comes from there.
     pub across: Option<(String, bool)>,
+    /// Whether it concerns whoever asks.
+    pub near: bool,
+}
+
+impl SignalView {
+    /// Where a page goes on that ends with it.
+    pub fn page_end(&self) -> SenseAfter {
+        SenseAfter {
+            near: self.near,
+            rank: Rank {
+                urgency: self.urgency,
+                place: self.place,
+            },
+        }
+    }
 }
 
 /// How sure a holding is.

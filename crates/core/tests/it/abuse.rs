@@ -7,7 +7,7 @@
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use unisono_core::node::{Input, Node, Output, Question};
-use unisono_core::orchestra::view::View;
+use unisono_core::orchestra::view::{ClaimsWanted, View};
 use unisono_core::replication::{FRAME_BYTES_MAX, Frame, LogHead};
 use unisono_model::wire::{Blob, Signature, encode};
 use unisono_model::{
@@ -252,8 +252,7 @@ fn m02_whoever_admits_itself_is_no_member() {
     };
     world.act(0, "ada", claim).expect("granted");
     world.run_ms(3_000);
-    let topic = Some("x".into());
-    let Ok(View::Claims(claims)) = world.view(0, Question::Claims { topic }) else {
+    let Ok(View::Claims(claims)) = world.view(0, Question::Claims(ClaimsWanted::on("x"))) else {
         panic!("no claims")
     };
     let confirmed = unisono_core::orchestra::view::ClaimStatus::Confirmed;

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use unisono_core::node::{Promise, Work};
 use unisono_core::orchestra::fact::Fact;
-use unisono_core::orchestra::view::InterferenceKind;
+use unisono_core::orchestra::view::{InterferenceKind, SignalsWanted};
 use unisono_model::{
     Across, Action, AgentKind, Code, Digest, Enrol, Mark, Rejection, Signal, SignalKind, Stamp,
     Urgency,
@@ -47,7 +47,11 @@ fn a_need_here_is_met_by_an_offer_from_elsewhere() {
     facts.push(fact(11, 2, 3_000, offer));
     let folds = folded(&facts);
     assert_eq!(found(&folds, late), [], "somebody offers it");
-    let views = read(&folds, late, |reading| reading.sense(None, Some("a1")));
+    let wanted = SignalsWanted {
+        agent: Some("a1".into()),
+        ..SignalsWanted::default()
+    };
+    let views = read(&folds, late, |reading| reading.sense(&wanted));
     let shown: Vec<_> = views.iter().map(|view| view.across.clone()).collect();
     assert_eq!(shown, [Some(("b".into(), true)), Some(("b".into(), false))]);
 }

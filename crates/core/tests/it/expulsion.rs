@@ -3,7 +3,7 @@
 
 use ed25519_dalek::SigningKey;
 use unisono_core::node::{Answer, AnswerBody, Node, Promise, Question, Work};
-use unisono_core::orchestra::view::{ClaimStatus, EndsView, HashView, View};
+use unisono_core::orchestra::view::{ClaimStatus, ClaimsWanted, EndsView, HashView, View};
 use unisono_model::wire::encode;
 use unisono_model::{
     Action, AgentId, AgentKind, ChainId, Code, Digest, Enrol, Expulsion, Held, Mark, NodeId,
@@ -162,8 +162,7 @@ fn what_is_behind_its_end_is_nothing_and_what_is_below_stays() {
     };
     world.act(0, "ada", claim).expect("granted");
     world.run_ms(3_000);
-    let topic = Some("x".into());
-    let Ok(View::Claims(claims)) = world.view(1, Question::Claims { topic }) else {
+    let Ok(View::Claims(claims)) = world.view(1, Question::Claims(ClaimsWanted::on("x"))) else {
         panic!("no claims")
     };
     assert_eq!(claims[0].status, ClaimStatus::Confirmed);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use unisono_core::node::Question;
-use unisono_core::orchestra::view::View;
+use unisono_core::orchestra::view::{ClaimsWanted, View};
 use unisono_model::Action;
 
 use crate::loopback::Loop;
@@ -47,7 +47,7 @@ fn ways(world: &Loop) -> Vec<(usize, usize)> {
 }
 
 fn shows(world: &mut Loop, index: usize, wanted: &str) -> bool {
-    match world.view(index, Question::Claims { topic: None }) {
+    match world.view(index, Question::Claims(ClaimsWanted::default())) {
         Ok(View::Claims(claims)) => claims.iter().any(|claim| claim.topic == wanted),
         other => panic!("no claims: {other:?}"),
     }

@@ -6,7 +6,7 @@ use unisono_core::orchestra::claims::Rules;
 use unisono_core::orchestra::fact::Fact;
 use unisono_core::orchestra::horizon::Horizon;
 use unisono_core::orchestra::interference::pattern::Pattern;
-use unisono_core::orchestra::view::{InterferenceKind, InterferenceView};
+use unisono_core::orchestra::view::{ClaimsWanted, InterferenceKind, InterferenceView};
 use unisono_core::orchestra::{FoldRules, Folds, Reading, Refold};
 use unisono_core::sabotage::Sabotage;
 use unisono_model::{
@@ -249,7 +249,7 @@ proptest! {
                     let side = &one.sides[0];
                     one.kind == InterferenceKind::Unanswered
                         && read(&folds, at_ms, |reading| {
-                            let claims = reading.claims(None).into_iter();
+                            let claims = reading.claims(&ClaimsWanted::default()).into_iter();
                             let held = claims.filter(|claim| claim.agent == agent);
                             held.map(|claim| claim.topic).any(|topic| covers(&topic, &side.topic))
                         })

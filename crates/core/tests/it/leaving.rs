@@ -1,7 +1,7 @@
 //! Members that leave of their own accord: nothing of theirs is lost, and nobody waits for them.
 
 use unisono_core::node::{Answer, AnswerBody, Promise, Question, Work};
-use unisono_core::orchestra::view::{ClaimStatus, MemberView, View};
+use unisono_core::orchestra::view::{ClaimStatus, ClaimsWanted, MemberView, View};
 use unisono_model::{Action, Code, Rejection};
 
 use crate::loopback::Loop;
@@ -36,8 +36,7 @@ fn leave(world: &mut Loop, index: usize, hand_to: u16) -> Result<Answer, Rejecti
 }
 
 fn status_of(world: &mut Loop, index: usize, topic: &str) -> ClaimStatus {
-    let topic = Some(topic.into());
-    match world.view(index, Question::Claims { topic }) {
+    match world.view(index, Question::Claims(ClaimsWanted::on(topic))) {
         Ok(View::Claims(claims)) => claims[0].status,
         other => panic!("no claims: {other:?}"),
     }

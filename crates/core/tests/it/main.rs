@@ -34,6 +34,7 @@ mod refolding;
 mod revival;
 mod rollback;
 mod rotation;
+mod sense;
 mod stamping;
 mod successor;
 mod timekeeper;

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use unisono_core::node::{AnswerBody, Ask, Input, Question, Ticket};
 use unisono_core::orchestra::claims::Rules;
 use unisono_core::orchestra::horizon::Horizon;
-use unisono_core::orchestra::view::{DecisionsWanted, View};
+use unisono_core::orchestra::view::{ClaimsWanted, DecisionsWanted, SignalsWanted, View};
 use unisono_core::orchestra::{Folds, Reading};
 use unisono_core::replication::Cursor;
 use unisono_model::{
@@ -110,10 +110,10 @@ fn questions() -> Vec<Question> {
         Question::State,
         Question::Agents,
         Question::Presences,
-        Question::Sense {
-            topic: None,
+        Question::Sense(SignalsWanted {
             agent: Some("ada".into()),
-        },
+            ..SignalsWanted::default()
+        }),
         Question::Interference {
             agent: None,
             limit: 100,
@@ -124,7 +124,7 @@ fn questions() -> Vec<Question> {
             agent: "ada".into(),
             since: None,
         },
-        Question::Claims { topic: None },
+        Question::Claims(ClaimsWanted::default()),
         Question::Tasks {
             status: None,
             after: None,

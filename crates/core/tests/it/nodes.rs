@@ -1,7 +1,7 @@
 //! Nodes on a loop of memory: the whole path from a request to every replica's view.
 
 use unisono_core::node::{AnswerBody, Promise, Question, Work};
-use unisono_core::orchestra::view::{ClaimStatus, HashView, View};
+use unisono_core::orchestra::view::{ClaimStatus, ClaimsWanted, HashView, View};
 use unisono_model::{Action, Code, Digest, FieldChange, FieldValue, TaskChange, TaskStatus};
 
 use crate::loopback::Loop;
@@ -77,12 +77,7 @@ fn three_nodes_agree() {
         ClaimStatus::Provisional
     );
     world.run_ms(3_000);
-    match world.view(
-        1,
-        Question::Claims {
-            topic: Some("x".into()),
-        },
-    ) {
+    match world.view(1, Question::Claims(ClaimsWanted::on("x"))) {
         Ok(View::Claims(claims)) => assert_eq!(claims[0].status, ClaimStatus::Confirmed),
         other => panic!("{other:?}"),
     }
@@ -131,8 +126,7 @@ fn a_claim_that_comes_behind_own_work_is_confirmed_all_the_same() {
     }
     world.cut.clear();
     world.run_ms(15_000);
-    let topic = Some("x".into());
-    match world.view(0, Question::Claims { topic }) {
+    match world.view(0, Question::Claims(ClaimsWanted::on("x"))) {
         Ok(View::Claims(claims)) => assert_eq!(claims[0].status, ClaimStatus::Confirmed),
         other => panic!("{other:?}"),
     }
@@ -166,7 +160,8 @@ fn a_claim_on_each_side_of_a_cut_ends_with_one_holder() {
     world.cut.clear();
     same_everywhere(&mut world);
     for index in 0..3 {
-        let Ok(View::Claims(claims)) = world.view(index, Question::Claims { topic: None }) else {
+        let Ok(View::Claims(claims)) = world.view(index, Question::Claims(ClaimsWanted::default()))
+        else {
             panic!("no claims");
         };
         assert_eq!(claims.len(), 1);
@@ -188,7 +183,7 @@ fn a_claim_on_each_side_of_a_cut_ends_with_one_holder() {
         )
         .expect("renewed");
     world.run_ms(2_000);
-    let Ok(View::Claims(claims)) = world.view(1, Question::Claims { topic: None }) else {
+    let Ok(View::Claims(claims)) = world.view(1, Question::Claims(ClaimsWanted::default())) else {
         panic!("no claims");
     };
     assert!(claims[0].token_valid);

@@ -3,7 +3,9 @@
 
 use ed25519_dalek::SigningKey;
 use unisono_core::node::{Answer, Promise, Question, Work};
-use unisono_core::orchestra::view::{AgentView, ClaimView, SessionView, TrustView, View};
+use unisono_core::orchestra::view::{
+    AgentView, ClaimView, ClaimsWanted, SessionView, TrustView, View,
+};
 use unisono_model::wire::encode;
 use unisono_model::{
     Action, AgentId, AgentKind, Code, Enrol, Held, IdempotencyKey, OrchestraId, Presence,
@@ -115,7 +117,7 @@ fn claim() -> Action {
 }
 
 fn holder(world: &mut Loop, at: usize) -> ClaimView {
-    match world.view(at, Question::Claims { topic: None }) {
+    match world.view(at, Question::Claims(ClaimsWanted::default())) {
         Ok(View::Claims(mut claims)) => claims.remove(0),
         other => panic!("no claims: {other:?}"),
     }
@@ -262,7 +264,7 @@ fn what_the_former_key_did_beyond_a_cut_is_void_when_the_rotation_arrives() {
         let rules: Vec<&str> = trust.voided.iter().map(|one| one.rule.as_str()).collect();
         assert_eq!(rules, ["key_rotated"; 2], "at {at}");
         assert!(matches!(
-            world.view(at, Question::Claims { topic: None }),
+            world.view(at, Question::Claims(ClaimsWanted::default())),
             Ok(View::Claims(claims)) if claims.is_empty()
         ));
         let shown = agents(&mut world, at);

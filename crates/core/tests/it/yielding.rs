@@ -3,7 +3,7 @@
 use unisono_core::orchestra::brief::BriefPart;
 use unisono_core::orchestra::coherence::DriftKind;
 use unisono_core::orchestra::fact::Fact;
-use unisono_core::orchestra::view::InterferenceKind;
+use unisono_core::orchestra::view::{InterferenceKind, SignalsWanted};
 use unisono_model::{Action, AgentId, SignalKind, Stamp};
 
 use crate::interference::{claim, enrolments, fact, folded, found, read, signal};
@@ -48,10 +48,11 @@ fn a_need_under_a_glob_is_asked_of_its_holder_everywhere() {
         let own = reading.interferences(Some(&of), 10).interferences;
         assert_eq!(own.len(), 1);
         assert_eq!(own[0].sides[0].topic, "src/auth/login.rs");
-        assert_eq!(
-            reading.sense(None, Some("a1"))[0].topic,
-            "src/auth/login.rs"
-        );
+        let wanted = SignalsWanted {
+            agent: Some("a1".into()),
+            ..SignalsWanted::default()
+        };
+        assert_eq!(reading.sense(&wanted)[0].topic, "src/auth/login.rs");
         let brief = reading.brief("a1", 2_000, None);
         let asked = brief
             .lines
@@ -74,10 +75,10 @@ fn a_need_that_bears_an_iteration_to_come_ends_with_its_own() {
     facts.push(fact(11, 2, 3_000, Action::Advance { from: 1 }));
     let folds = folded(&facts);
     read(&folds, 2_500, |reading| {
-        assert_eq!(reading.signals(None).len(), 1);
+        assert_eq!(reading.sense(&SignalsWanted::default()).len(), 1);
     });
     read(&folds, 3_500, |reading| {
-        assert!(reading.signals(None).is_empty());
+        assert!(reading.sense(&SignalsWanted::default()).is_empty());
     });
     assert_eq!(found(&folds, 2_800_000), []);
 }

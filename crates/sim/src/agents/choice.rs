@@ -1,6 +1,7 @@
 //! What an agent feels like doing next.
 
 use unisono_core::node::{LivingEdit, Promise, Question};
+use unisono_core::orchestra::view::{ClaimsWanted, SignalsWanted};
 use unisono_model::{
     Across, Action, Digest, Field, FieldChange, FieldValue, Mark, Presence, Relation, Setting,
     Signal, SignalKind, Stamp, Status, TaskChange, TaskStatus, Urgency,
@@ -108,7 +109,7 @@ impl Agent {
                     claim: held.claim,
                 }))
             }
-            45..=64 => Some(Wish::Look(Question::Claims { topic: Some(topic) }, None)),
+            45..=64 => Some(Wish::Look(Question::Claims(ClaimsWanted::on(topic)), None)),
             _ => None,
         }
     }
@@ -291,11 +292,11 @@ impl Agent {
         let hot = topic(self.chance.below(TOPICS as u64));
         let question = match self.chance.below(8) {
             0 => Question::State,
-            1 => Question::Sense {
+            1 => Question::Sense(SignalsWanted {
                 topic: Some(hot),
-                agent: None,
-            },
-            2 => Question::Claims { topic: Some(hot) },
+                ..SignalsWanted::default()
+            }),
+            2 => Question::Claims(ClaimsWanted::on(hot)),
             3 => Question::Tasks {
                 status: None,
                 after: None,

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use unisono_core::journal::Entry;
 use unisono_core::node::{Question, Storage};
 use unisono_core::orchestra::claims::Claims;
-use unisono_core::orchestra::view::{InterferenceKind, View};
+use unisono_core::orchestra::view::{ClaimsWanted, InterferenceKind, View};
 use unisono_model::{Action, NodeId, OrchestraId, Place, Stamp};
 
 use super::{MS, SECOND, World};
@@ -240,7 +240,12 @@ impl World {
             }
             self.judge_host(host, &work, &truth, &earlier);
             // A last look at all claims, so that whoever lost has been told.
-            self.ask(host, self.workplace, Question::Claims { topic: None }, None);
+            self.ask(
+                host,
+                self.workplace,
+                Question::Claims(ClaimsWanted::default()),
+                None,
+            );
         }
         self.judge_written();
         let facts = oracle::counted(&work, Stamp::MAX);

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use unisono_core::node::{Answer, AnswerBody, Promise, Question};
 use unisono_core::orchestra::view::{
-    AgentView, BriefView, DecisionsWanted, HashView, LeadsOf, StatusView, TaskView, TrustView, View,
+    AgentView, BriefView, ClaimsWanted, DecisionsWanted, HashView, LeadsOf, SignalsWanted,
+    StatusView, TaskView, TrustView, View,
 };
 use unisono_model::{Digest, OrchestraId, Stamp};
 
@@ -118,14 +119,11 @@ impl World {
         let View::State(state) = self.view(host, place, Question::State, at)? else {
             return None;
         };
-        let all = Question::Claims { topic: None };
+        let all = Question::Claims(ClaimsWanted::default());
         let View::Claims(claims) = self.view(host, place, all, at)? else {
             return None;
         };
-        let all = Question::Sense {
-            topic: None,
-            agent: None,
-        };
+        let all = Question::Sense(SignalsWanted::default());
         let View::Signals(signals) = self.view(host, place, all, at)? else {
             return None;
         };
@@ -262,7 +260,12 @@ impl World {
         for host in 0..self.scenario.nodes {
             if self.hosts[host].is_awake() && !self.lies(host) {
                 self.look_after(host);
-                self.ask(host, self.workplace, Question::Claims { topic: None }, None);
+                self.ask(
+                    host,
+                    self.workplace,
+                    Question::Claims(ClaimsWanted::default()),
+                    None,
+                );
             }
         }
         self.compare_all();
@@ -337,7 +340,7 @@ impl World {
 
     /// Writes into the trace what a node shows: a hash alone says that two differ, not in what.
     fn trace_views(&mut self, host: usize, place: OrchestraId, at: Stamp) {
-        let topics = Question::Claims { topic: None };
+        let topics = Question::Claims(ClaimsWanted::default());
         for question in [Question::State, topics, Question::Presences] {
             let view = self.view(host, place, question, Some(at));
             self.trace.say(self.now, host, || format!("shows {view:?}"));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use unisono_api::client::{ClientError, Reply, WriteOptions};
-use unisono_api::dto::{AgentKindWord, Agents, EnrolBody, State, Task, Tasks};
+use unisono_api::dto::{AgentKindWord, Agents, EnrolBody, State, Tasks};
 
 use super::history::chronicle;
 use super::session::Session;
@@ -73,27 +73,18 @@ pub(crate) async fn run(args: LayoutArgs, session: &Session) -> Result<(), Failu
 }
 
 async fn known(session: &Session) -> Result<Known, Failure> {
-    let mut tasks: Vec<Task> = Vec::new();
-    loop {
-        let after = tasks.last().map(|task| task.task.clone());
-        let query: Vec<(&str, &str)> = after.iter().map(|name| ("after", name.as_str())).collect();
-        let page: Reply<Tasks> = session.read("tasks", &query).await?;
-        tasks.extend(page.body.tasks);
-        if page.body.next_after.is_none() {
-            break;
-        }
-    }
+    let tasks: Reply<Tasks> = session.read_whole("tasks", &[]).await?;
     let most = [("limit", "1000")];
     let state: Reply<State> = session.read("state", &[]).await?;
     Ok(Known {
         run: state.body.run,
         chronicle: chronicle(session).await?,
-        agents: session.read("agents", &[]).await?.body,
-        presences: session.read("presence", &[]).await?.body,
-        signals: session.read("signals", &[]).await?.body,
-        claims: session.read("claims", &[]).await?.body,
+        agents: session.read_whole("agents", &[]).await?.body,
+        presences: session.read_whole("presence", &[]).await?.body,
+        signals: session.read_whole("signals", &[]).await?.body,
+        claims: session.read_whole("claims", &[]).await?.body,
         interferences: session.read("interference", &most).await?.body,
-        tasks,
+        tasks: tasks.body.tasks,
     })
 }
 
@@ -115,7 +106,7 @@ async fn import(
         return Err(Failure::new(Exit::Conflict, "not_empty", words)
             .hint("name another with --orchestra; --again goes on with an import that broke off"));
     }
-    let agents: Reply<Agents> = session.read("agents", &[]).await?;
+    let agents: Reply<Agents> = session.read_whole("agents", &[]).await?;
     let name = texts.digest();
     for (agent, presence) in &layout.orchestra.agents {
         if again && agents.body.agents.iter().any(|one| one.name == *agent) {

@@ -25,7 +25,7 @@ pub(super) async fn of_role(
     let own = [("as", agent)];
     let flow: Reply<FlowShown> = session.read("flow", &own).await?;
     let signals: Reply<Signals> = session.read("signals", &own).await?;
-    let agents: Reply<Agents> = session.read("agents", &[]).await?;
+    let agents: Reply<Agents> = session.read_whole("agents", &[]).await?;
     let (flow, signals) = (flow.body, signals.body.signals);
     let role = agents.body.agents.into_iter().find(|one| one.name == agent);
     let role = role.map(|one| one.role).unwrap_or_default();
@@ -88,12 +88,12 @@ pub(super) async fn of_role(
 pub(super) async fn of_all(session: &Session) -> Result<Value, Failure> {
     let state: Reply<State> = session.read("state", &[]).await?;
     let settings: Reply<Settings> = session.read("settings", &[]).await?;
-    let presence: Reply<Presences> = session.read("presence", &[]).await?;
+    let presence: Reply<Presences> = session.read_whole("presence", &[]).await?;
     let coherence: Reply<Coherence> = session.read("coherence", &[]).await?;
     let decisions: Reply<Decisions> = session.read("decisions", &[]).await?;
-    let claims: Reply<Claims> = session.read("claims", &[]).await?;
+    let claims: Reply<Claims> = session.read_whole("claims", &[]).await?;
     let interference: Reply<Interferences> = session.read("interference", &[]).await?;
-    let signals: Reply<Signals> = session.read("signals", &[]).await?;
+    let signals: Reply<Signals> = session.read_whole("signals", &[]).await?;
     let (state, signals) = (state.body, signals.body.signals);
     let last = settings
         .body

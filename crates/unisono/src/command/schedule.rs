@@ -348,7 +348,7 @@ async fn keys(names: &[String], session: &Session) -> Result<Vec<AgentId>, Failu
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    let agents: Reply<Agents> = session.read("agents", &[]).await?;
+    let agents: Reply<Agents> = session.read_whole("agents", &[]).await?;
     let key = |name: &String| -> Result<AgentId, Failure> {
         let mut known = agents.body.agents.iter().filter(|one| one.name == *name);
         match (known.next(), known.next()) {

@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use unisono_api::client::{
     AgentKey, Client, ClientError, Config as ClientConfig, Reply, SigningAgent, WriteOptions,
 };
-use unisono_api::dto::{ActionBody, AgentKindWord, Claim, EnrolBody, HeldBy, Recorded, SignalBody};
+use unisono_api::dto::{
+    ActionBody, AgentKindWord, Claim, EnrolBody, HeldBy, Paged, Recorded, SignalBody,
+};
 use unisono_core::replication::Cursor;
 
 use crate::cli::Global;
@@ -20,7 +22,7 @@ use crate::output::{self, Format, Table};
 /// A part of a list.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Page {
-    /// At most so many, 1 to 1000; all if left out
+    /// At most so many, 1 to 1000; 1000 if left out
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// Goes on after this: the `next_after` of the page before (-o json), as of the same moment
@@ -241,6 +243,18 @@ impl Session {
         Ok(self.read_in(&self.orchestra, what, query).await?)
     }
 
+    /// Reads all of a list of the orchestra, page by page as of one moment.
+    pub(crate) async fn read_whole<T: DeserializeOwned + Paged>(
+        &self,
+        what: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Reply<T>, Failure> {
+        let query = self.on_terms(query);
+        let query: Vec<(&str, &str)> = query.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        let read = self.client.read_whole(&self.orchestra, what, &query);
+        Ok(read.await?)
+    }
+
     /// Reads something of any orchestra, on the terms that stand on the command line.
     pub(crate) async fn read_in<T: DeserializeOwned>(
         &self,
@@ -248,11 +262,18 @@ impl Session {
         what: &str,
         query: &[(&str, &str)],
     ) -> Result<Reply<T>, ClientError> {
-        let mut query = query.to_vec();
-        query.extend(self.global.as_of.as_deref().map(|moment| ("as_of", moment)));
-        let wait = self.global.wait_ms.map(|ms| ms.to_string());
-        query.extend(wait.as_deref().map(|ms| ("wait_ms", ms)));
+        let query = self.on_terms(query);
+        let query: Vec<(&str, &str)> = query.iter().map(|(k, v)| (*k, v.as_str())).collect();
         self.client.read(orchestra, what, &query).await
+    }
+
+    fn on_terms<'a>(&self, query: &[(&'a str, &str)]) -> Vec<(&'a str, String)> {
+        let own = query
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()));
+        let as_of = self.global.as_of.clone().map(|moment| ("as_of", moment));
+        let wait = self.global.wait_ms.map(|ms| ("wait_ms", ms.to_string()));
+        own.chain(as_of).chain(wait).collect()
     }
 
     /// Reads something of the orchestra, and shows it.

@@ -14,6 +14,15 @@ use crate::output::Table;
 pub(crate) struct SenseArgs {
     /// Only this topic
     topic: Option<String>,
+    /// Only this agent's
+    #[arg(long, value_name = "NAME")]
+    from: Option<String>,
+    /// Only these: intent, need, offer
+    #[arg(long, value_parser = word::<SignalKindWord>)]
+    kind: Option<SignalKindWord>,
+    /// Only what concerns the agent of --as
+    #[arg(long)]
+    near: bool,
     #[command(flatten)]
     page: Page,
 }
@@ -55,10 +64,19 @@ pub(crate) async fn sense(args: SenseArgs, session: &Session) -> Result<(), Fail
         ("UNTIL", "expires.time"),
     ];
     let topic = args.topic.iter().map(|topic| ("topic", topic.as_str()));
+    let from = args.from.iter().map(|name| ("from", name.as_str()));
+    let kind = args
+        .kind
+        .map(|kind| serde_json::to_value(kind).unwrap_or_default());
+    let kind = kind
+        .iter()
+        .filter_map(|kind| Some(("kind", kind.as_str()?)));
+    let near = args.near.then_some(("near", "true"));
     let agent = session.agent().ok().map(|name| ("as", name));
     let page = args.page.query();
     let page = page.iter().map(|(name, value)| (*name, value.as_str()));
-    let query: Vec<(&str, &str)> = topic.chain(agent).chain(page).collect();
+    let query = topic.chain(from).chain(kind).chain(near).chain(agent);
+    let query: Vec<(&str, &str)> = query.chain(page).collect();
     session
         .show_read(
             "signals",

@@ -22,19 +22,12 @@ pub(crate) struct Shown {
 pub(crate) async fn shown(client: &Client, orchestra: &str, at: Stamp) -> Result<Shown, Failure> {
     let text = at.to_string();
     let as_of = [("as_of", text.as_str())];
-    let claims = client.read::<Claims>(orchestra, "claims", &as_of).await?;
-    let mut tasks: Vec<Task> = Vec::new();
-    let mut after: Option<String> = None;
-    loop {
-        let mut query = as_of.to_vec();
-        query.extend(after.as_deref().map(|after| ("after", after)));
-        let page = client.read::<Tasks>(orchestra, "tasks", &query).await?.body;
-        tasks.extend(page.tasks);
-        after = page.next_after;
-        if after.is_none() {
-            break;
-        }
-    }
+    let claims = client
+        .read_whole::<Claims>(orchestra, "claims", &as_of)
+        .await?;
+    let tasks = client
+        .read_whole::<Tasks>(orchestra, "tasks", &as_of)
+        .await?;
     let mut dump = client.dump(orchestra, None).await?;
     let mut records: Vec<RecordEvent> = Vec::new();
     while let Some(record) = dump.next().await? {
@@ -42,7 +35,7 @@ pub(crate) async fn shown(client: &Client, orchestra: &str, at: Stamp) -> Result
     }
     Ok(Shown {
         claims: claims.body,
-        tasks,
+        tasks: tasks.body.tasks,
         dump: Dump::of(records),
     })
 }
