@@ -17,6 +17,7 @@ mod parts;
 mod processes;
 mod resonance;
 mod ring;
+mod search;
 mod standing;
 mod together;
 mod trust;

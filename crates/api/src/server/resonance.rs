@@ -131,7 +131,8 @@ fn read_after(text: &str) -> Result<SenseAfter, Refusal> {
     };
     read().ok_or_else(|| {
         let words = format!("`after`: {text:?} is not where a page of signals ended");
-        Refusal::from(Rejection::new(Code::CursorInvalid, words))
-            .hint("give the `next_after` of the page before, and ask for all pages as of one moment")
+        Refusal::from(Rejection::new(Code::CursorInvalid, words)).hint(
+            "give the `next_after` of the page before, and ask for all pages as of one moment",
+        )
     })
 }

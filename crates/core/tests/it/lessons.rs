@@ -1,6 +1,8 @@
 //! The laws of what an orchestra learns: any order, any repetition, pruned or not, the same view;
 //! what is superseded binds no more; each agent has one voice about a remedy.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use unisono_core::orchestra::brief::BriefPart;
 use unisono_core::orchestra::fact::Fact;
@@ -260,6 +262,79 @@ fn two_that_took_one_place_without_knowing_of_each_other_are_both_shown() {
         old.expect("it is there").superseded_by,
         [left.place, right.place]
     );
+}
+
+/// What is found by words, in floats and by looking through all texts.
+fn naive(facts: &[Fact], words: &[&str]) -> Vec<(Digest, f64)> {
+    let texts: Vec<(Digest, Vec<String>)> = facts
+        .iter()
+        .filter_map(|fact| match &fact.body.action {
+            Action::Decide(one) => {
+                let text = format!("{} {}", one.topic, one.text);
+                let words = text.split(' ').map(str::to_owned).collect();
+                Some((fact.place.record, words))
+            }
+            _ => None,
+        })
+        .collect();
+    let documents = texts.len() as f64;
+    let average = texts.iter().map(|(_, text)| text.len()).sum::<usize>() as f64 / documents;
+    let holding = |word: &str| {
+        let has = |text: &[String]| text.iter().any(|one| one == word);
+        texts.iter().filter(|(_, text)| has(text)).count() as f64
+    };
+    let score = |text: &[String]| {
+        let each = words.iter().map(|word| {
+            let count = text.iter().filter(|one| one == word).count() as f64;
+            let n = holding(word);
+            let rarity = (1.0 + (documents - n + 0.5) / (n + 0.5)).log2();
+            let norm = 0.3 + 0.9 * text.len() as f64 / average;
+            rarity * count * 2.2 / (count + norm)
+        });
+        each.sum::<f64>()
+    };
+    let scored = texts.iter().map(|(record, text)| (*record, score(text)));
+    scored.filter(|(_, score)| *score > 0.0).collect()
+}
+
+proptest! {
+    /// An index that follows from the texts answers what looking through them would: in any order of
+    /// arrival, pruned or not, and after a restart.
+    #[test]
+    fn what_is_found_by_words_is_what_looking_through_all_would_find(
+        steps in prop::collection::vec((0..6_usize, 0..6_usize, 0..6_usize, 1..9_usize), 1..40),
+        seed in any::<u64>(),
+    ) {
+        let known = ["log", "index", "mmap", "file", "segment", "tears"];
+        let mut facts = enrolments(2);
+        for (number, (topic, first, second, often)) in steps.iter().enumerate() {
+            let mut action = decide(known[*topic], DecideKind::Decision, Importance::Normal, &[]);
+            let Action::Decide(one) = &mut action else { unreachable!() };
+            let text = vec![known[*first]; *often].join(" ");
+            one.text = format!("{text} {}", known[*second]);
+            facts.push(fact(10 + number as u64, 1, 2_000 + number as u64, action));
+        }
+        let wanted = DecisionsWanted {
+            search: Some("Mmap, log".into()),
+            limit: usize::MAX,
+            ..DecisionsWanted::default()
+        };
+        let search = |folds: &Folds| read(folds, LATER, |reading| reading.decisions(&wanted));
+        let found = search(&folded(&facts));
+        prop_assert_eq!(&found, &search(&folded(shuffled(&facts, seed))));
+        let mut pruned = folded(&facts);
+        pruned.prune(Stamp::from_ms(2_020), &claim_rules());
+        prop_assert_eq!(&found, &search(&pruned));
+        let mut again: Folds = wire::decode(&wire::encode(&pruned), usize::MAX).expect("its own bytes");
+        again.restored(&rules(), Stamp::from_ms(LATER));
+        prop_assert_eq!(&found, &search(&again));
+        let naive: BTreeMap<Digest, f64> = naive(&facts, &["mmap", "log"]).into_iter().collect();
+        prop_assert_eq!(found.len(), naive.len());
+        for pair in found.windows(2) {
+            let [first, second] = [0, 1].map(|at| naive[&pair[at].place.record]);
+            prop_assert!(first >= second * 0.99, "{first} before {second}");
+        }
+    }
 }
 
 #[test]

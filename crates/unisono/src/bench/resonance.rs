@@ -11,6 +11,7 @@ use unisono_core::orchestra::horizon::Horizon;
 use unisono_core::orchestra::interference::Interference;
 use unisono_core::orchestra::interference::limits::LIKENESS_FLOOR;
 use unisono_core::orchestra::interference::words::Words;
+use unisono_core::orchestra::view::SignalsWanted;
 use unisono_core::orchestra::{FoldRules, Folds, Reading};
 use unisono_core::sabotage::Sabotage;
 use unisono_model::{
@@ -262,11 +263,15 @@ pub(crate) fn briefs(records_max: u64) -> Figures {
         };
         let brief = |name: &str| drop(reading.brief(name, 1_500, None).markdown());
         tell("continue", timed(&brief), Some(BRIEF_MS));
-        tell(
-            "sense",
-            timed(&|name| drop(reading.sense(None, Some(name)))),
-            None,
-        );
+        let sensed = |name: &str, limit| {
+            drop(reading.sense(&SignalsWanted {
+                agent: Some(name.to_owned()),
+                limit,
+                ..SignalsWanted::default()
+            }));
+        };
+        tell("sense", timed(&|name| sensed(name, None)), None);
+        tell("sense_page", timed(&|name| sensed(name, Some(20))), None);
         tell(
             "interference",
             timed(&|_| drop(reading.interferences(None, 100))),
@@ -277,6 +282,7 @@ pub(crate) fn briefs(records_max: u64) -> Figures {
         figures.tell(format!("continue_{records}_tokens"), tokens as f64);
     }
     super::unseen::fleets(&mut figures);
+    super::search::decisions(&mut figures);
     figures
 }
 

@@ -1,52 +1,110 @@
 //! Which texts speak of what is asked for: BM25 in integers (Robertson and Zaragoza, "The Probabilistic
 //! Relevance Framework: BM25 and Beyond", 2009, section 3.4, with k1 = 1.2 and b = 0.75).
 //!
-//! Nothing is kept between questions: what can be told is bounded, and is looked through.
+//! The words of all texts are kept in an index, which follows from the texts: it is built again after a
+//! start, no node tells it to another, and what it answers is what looking through the texts would.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use unisono_model::Place;
+
 /// Most words of a question that are looked for.
 const WORDS_MAX: usize = 32;
 
-/// Scores texts, each in several pieces: each higher the more it speaks of the question, zero where
-/// it does not.
-pub(super) fn scores<'a, P>(question: &str, texts: impl Iterator<Item = P>) -> Vec<u64>
-where
-    P: IntoIterator<Item = &'a str>,
-{
-    let wanted = Wanted::of(question);
-    let mut counts: Vec<(u64, BTreeMap<usize, u64>)> = Vec::new();
-    let mut holding: BTreeMap<usize, u64> = BTreeMap::new();
-    let mut length = 0;
-    let mut small = String::new();
-    for text in texts {
-        let (mut total, mut found) = (0, BTreeMap::new());
-        for word in text.into_iter().flat_map(words) {
+/// Which word stands in which texts, and how often.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Index {
+    texts: BTreeMap<Place, Text>,
+    /// By word, in small letters: the numbers of its texts, rising, and how often it stands in each.
+    postings: BTreeMap<String, Vec<(u32, u32)>>,
+    /// The number of the next text.
+    next: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Text {
+    number: u32,
+    /// How many words it has.
+    words: u32,
+}
+
+impl Index {
+    /// Takes in a text, in several pieces.
+    pub(super) fn add<'a>(&mut self, place: Place, pieces: impl Iterator<Item = &'a str>) {
+        if self.texts.contains_key(&place) {
+            return;
+        }
+        let number = self.next;
+        self.next = self.next.saturating_add(1);
+        let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+        let mut total = 0;
+        for word in pieces.flat_map(words) {
             total += 1;
-            if let Some(word) = wanted.find(word, &mut small) {
-                *found.entry(word).or_default() += 1;
+            *counts.entry(small(word)).or_default() += 1;
+        }
+        for (word, count) in counts {
+            self.postings.entry(word).or_default().push((number, count));
+        }
+        let words = total;
+        self.texts.insert(place, Text { number, words });
+    }
+
+    /// Takes the same text out again.
+    pub(super) fn remove<'a>(&mut self, place: &Place, pieces: impl Iterator<Item = &'a str>) {
+        let Some(text) = self.texts.remove(place) else {
+            return;
+        };
+        let words: BTreeSet<String> = pieces.flat_map(words).map(small).collect();
+        for word in words {
+            let Some(list) = self.postings.get_mut(&word) else {
+                continue;
+            };
+            if let Ok(at) = list.binary_search_by_key(&text.number, |(number, _)| *number) {
+                list.remove(at);
+            }
+            if list.is_empty() {
+                self.postings.remove(&word);
             }
         }
-        for word in found.keys() {
-            *holding.entry(*word).or_default() += 1;
-        }
-        length += total;
-        counts.push((total, found));
     }
-    let documents = counts.len() as u64;
-    let average = length.checked_div(documents).unwrap_or(0).max(1);
-    let score = |(total, found): &(u64, BTreeMap<usize, u64>)| {
-        let each = found.iter().map(|(word, count)| {
-            // tf (k1 + 1) / (tf + k1 (1 - b + b dl / avgdl)), in thousandths.
-            let norm = 300 + 900 * total / average;
-            let often = count * 2_200 * 1_000 / (count * 1_000 + norm);
-            often * rarity(documents, holding[word]) / 1_000
-        });
-        each.sum()
-    };
-    counts.iter().map(score).collect()
+
+    /// Scores those of the texts that are named: each higher the more it speaks of the question, and
+    /// none that does not. Rare is what is rare among these.
+    pub(super) fn scores(
+        &self,
+        question: &str,
+        among: impl Iterator<Item = Place>,
+    ) -> BTreeMap<Place, u64> {
+        let mut length = 0;
+        let mut asked: BTreeMap<u32, (Place, u64)> = BTreeMap::new();
+        for place in among {
+            let Some(text) = self.texts.get(&place) else {
+                continue;
+            };
+            length += u64::from(text.words);
+            asked.insert(text.number, (place, u64::from(text.words)));
+        }
+        let documents = asked.len() as u64;
+        let length = length.max(1);
+        let mut scores = BTreeMap::new();
+        for word in wanted(question) {
+            let postings = self.postings.get(&word).into_iter().flatten();
+            let found = postings.filter_map(|(number, count)| Some((asked.get(number)?, count)));
+            let found: Vec<(&(Place, u64), &u32)> = found.collect();
+            let rarity = rarity(documents, found.len() as u64);
+            for ((place, words), count) in found {
+                // tf (k1 + 1) / (tf + k1 (1 - b + b dl / avgdl)), in thousandths.
+                let norm = 300 + 900 * words * documents / length;
+                let count = u64::from(*count);
+                let often = count * 2_200 * 1_000 / (count * 1_000 + norm);
+                *scores.entry(*place).or_default() += often * rarity / 1_000;
+            }
+        }
+        scores.retain(|_, score| *score > 0);
+        scores
+    }
 }
 
 /// log2(1 + (N - n + 0.5) / (n + 0.5)), in 1024ths.
@@ -71,41 +129,13 @@ fn log2_1024(value: u64) -> u64 {
     whole * 1_024 + bits
 }
 
-/// The words of a question.
-struct Wanted {
-    /// In small letters, in order.
-    words: Vec<String>,
-    /// Which bytes they begin with: most words of a text begin otherwise.
-    begins: [bool; 256],
+/// The words of a question, each once.
+fn wanted(question: &str) -> BTreeSet<String> {
+    words(question).map(small).take(WORDS_MAX).collect()
 }
 
-impl Wanted {
-    fn of(question: &str) -> Self {
-        let small = words(question).map(|word| word.chars().flat_map(char::to_lowercase).collect());
-        let words: BTreeSet<String> = small.take(WORDS_MAX).collect();
-        let mut begins = [false; 256];
-        // A letter that is no ASCII may become one that is: the Kelvin sign is a k.
-        begins[0x80..].fill(true);
-        for word in &words {
-            let first = word.as_bytes()[0];
-            begins[usize::from(first)] = true;
-            begins[usize::from(first.to_ascii_uppercase())] = true;
-        }
-        Self {
-            words: words.into_iter().collect(),
-            begins,
-        }
-    }
-
-    /// Which of them a word is; the room is lent, so that nothing is allocated for each.
-    fn find(&self, word: &str, small: &mut String) -> Option<usize> {
-        if !self.begins[usize::from(word.as_bytes()[0])] {
-            return None;
-        }
-        small.clear();
-        small.extend(word.chars().flat_map(char::to_lowercase));
-        self.words.binary_search(small).ok()
-    }
+fn small(word: &str) -> String {
+    word.chars().flat_map(char::to_lowercase).collect()
 }
 
 /// The words of a text.
@@ -117,9 +147,27 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use unisono_model::{Digest, Stamp};
+
+    fn place(number: usize) -> Place {
+        Place {
+            stamp: Stamp(number as u64),
+            record: Digest::default(),
+        }
+    }
+
+    fn index(texts: &[&str]) -> Index {
+        let mut index = Index::default();
+        for (number, text) in texts.iter().enumerate() {
+            index.add(place(number), [*text].into_iter());
+        }
+        index
+    }
 
     fn scores(question: &str, texts: &[&str]) -> Vec<u64> {
-        super::scores(question, texts.iter().map(|text| [*text]))
+        let found = index(texts).scores(question, (0..texts.len()).map(place));
+        let score = |number| found.get(&place(number)).copied().unwrap_or(0);
+        (0..texts.len()).map(score).collect()
     }
 
     #[test]
@@ -138,8 +186,29 @@ mod tests {
         assert_eq!(scores("!!!", &texts), [0; 4]);
         assert!(scores("x", &[]).is_empty());
         assert!(scores("ÉTAGE", &["l'étage"])[0] > 0);
-        let whole = super::scores("log", [["the log", "is one file"]].into_iter());
-        assert_eq!(whole, scores("log", &["the log is one file"]));
+        let mut whole = Index::default();
+        whole.add(place(0), ["the log", "is one file"].into_iter());
+        let whole = whole.scores("log", [place(0)].into_iter());
+        assert_eq!(whole[&place(0)], scores("log", &["the log is one file"])[0]);
+    }
+
+    #[test]
+    fn what_is_taken_out_leaves_nothing_and_what_is_not_asked_for_makes_nothing_rare() {
+        let texts = ["the log is one file", "the log", "a log and a log", "file"];
+        let mut index = index(&texts);
+        let among = || [place(0), place(3)].into_iter();
+        let asked = index.scores("log file", among());
+        index.remove(&place(1), [texts[1]].into_iter());
+        index.remove(&place(1), [texts[1]].into_iter());
+        index.remove(&place(2), [texts[2]].into_iter());
+        assert_eq!(index.scores("log file", among()), asked);
+        assert_eq!(
+            scores("log file", &[texts[0], texts[3]]),
+            [asked[&place(0)], asked[&place(3)]]
+        );
+        index.remove(&place(0), [texts[0]].into_iter());
+        index.remove(&place(3), [texts[3]].into_iter());
+        assert!(index.postings.is_empty() && index.texts.is_empty());
     }
 
     #[test]

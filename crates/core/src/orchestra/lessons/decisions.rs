@@ -1,11 +1,13 @@
 //! Decisions and dead ends: the latest of each kind and importance, and which took whose place.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 use unisono_model::{Action, AgentId, Decide, DecideKind, Digest, Importance, Place, Stamp};
 
+use super::bm25::Index;
 use super::limits::{DECISIONS_KEPT_MAX, SUPERSEDERS_MAX};
 use crate::orchestra::fact::{Carrier, Fact};
 
@@ -15,6 +17,9 @@ pub struct Decisions {
     held: BTreeMap<Place, Decided>,
     /// By the record whose place they take.
     superseders: BTreeMap<Digest, BTreeSet<Place>>,
+    /// Their words: they follow from the rest.
+    #[serde(skip)]
+    words: Index,
 }
 
 /// A decision with its origin.
@@ -28,6 +33,22 @@ pub struct Decided {
     pub decide: Decide,
     /// Where it is carried.
     pub carrier: Carrier,
+}
+
+impl Decided {
+    /// All that it says in words.
+    fn said(&self) -> impl Iterator<Item = &str> {
+        let decide = &self.decide;
+        let said = [
+            &decide.topic,
+            &decide.question,
+            &decide.text,
+            &decide.reason,
+        ];
+        let rejected = decide.rejected.iter();
+        let rejected = rejected.flat_map(|rejected| [&rejected.option, &rejected.reason]);
+        said.into_iter().chain(rejected).map(String::as_str)
+    }
 }
 
 impl Decisions {
@@ -49,12 +70,15 @@ impl Decisions {
             decide: Decide::clone(decide),
             carrier: fact.carrier(),
         };
+        self.words.add(fact.place, decided.said());
         self.held.insert(fact.place, decided);
     }
 
     /// Takes a decision out again.
     pub fn retract(&mut self, place: Place, decide: &Decide) {
-        self.held.remove(&place);
+        if let Some(gone) = self.held.remove(&place) {
+            self.words.remove(&place, gone.said());
+        }
         for former in &decide.supersedes {
             if let Some(superseders) = self.superseders.get_mut(former) {
                 superseders.remove(&place);
@@ -98,8 +122,14 @@ impl Decisions {
     pub fn prune(&mut self, frontier: Stamp) {
         let edge = Place::end_of(frontier);
         let kept: BTreeSet<Place> = self.read(frontier).map(|(place, _)| place).collect();
-        self.held
-            .retain(|place, _| *place > edge || kept.contains(place));
+        let words = &mut self.words;
+        self.held.retain(|place, one| {
+            let stays = *place > edge || kept.contains(place);
+            if !stays {
+                words.remove(place, one.said());
+            }
+            stays
+        });
         let places: BTreeMap<Digest, Place> =
             kept.iter().map(|place| (place.record, *place)).collect();
         self.superseders.retain(|former, superseders| {
@@ -114,6 +144,19 @@ impl Decisions {
             superseders.retain(|other| *other > edge || first.contains(other));
             !superseders.is_empty()
         });
+    }
+
+    /// How much those of some decisions speak of words that do so at all.
+    pub fn scores(&self, words: &str, among: impl Iterator<Item = Place>) -> BTreeMap<Place, u64> {
+        self.words.scores(words, among)
+    }
+
+    /// After loading from a checkpoint.
+    pub fn restored(&mut self) {
+        self.words = Index::default();
+        for (place, one) in &self.held {
+            self.words.add(*place, one.said());
+        }
     }
 
     /// Decisions and their successions kept in memory.

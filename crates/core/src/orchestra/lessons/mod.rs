@@ -60,6 +60,7 @@ impl Lessons {
 
     /// After loading from a checkpoint: makes again what follows from the rest.
     pub fn restored(&mut self) {
+        self.decisions.restored();
         self.remedies.restored();
     }
 

@@ -1,12 +1,10 @@
 //! Reading what was learned as of a stamp.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use unisono_model::{AgentId, Importance, Place};
 
-use super::bm25;
 use super::error::ErrorForm;
 use super::limits::{ALIKE_PERMILLE, KIND_PERMILLE, LIKENESS_MIN};
 use super::view::{DecisionView, DecisionsWanted, FixMatch, FixView, FixesView, RemedyView};
@@ -24,7 +22,10 @@ impl Reading<'_> {
                 && (wanted.all || self.binds(place))
         });
         if let Some(words) = &wanted.search {
-            found = by_words(words, found);
+            let among = found.iter().map(|(place, _)| *place);
+            let scores = self.folds.lessons.decisions.scores(words, among);
+            found.retain(|(place, _)| scores.contains_key(place));
+            found.sort_by_key(|(place, _)| Reverse((scores.get(place).copied(), *place)));
         }
         found.truncate(wanted.limit);
         let views = found.into_iter();
@@ -165,27 +166,4 @@ fn matched(asked: &ErrorForm, known: &ErrorForm) -> Option<(FixMatch, u16, u64)>
     } else {
         None
     }
-}
-
-/// Those that speak of some words, first the ones that do so most.
-fn by_words<'a>(words: &str, found: Vec<(Place, &'a Decided)>) -> Vec<(Place, &'a Decided)> {
-    let scores = bm25::scores(words, found.iter().map(|(_, one)| said(one)));
-    let scored = found.into_iter().zip(scores);
-    let mut scored: Vec<((Place, &Decided), u64)> =
-        scored.filter(|(_, score)| *score > 0).collect();
-    scored.sort_by_key(|((place, _), score)| Reverse((*score, *place)));
-    scored.into_iter().map(|(one, _)| one).collect()
-}
-
-fn said(one: &Decided) -> impl Iterator<Item = &str> {
-    let decide = &one.decide;
-    let said = [
-        &decide.topic,
-        &decide.question,
-        &decide.text,
-        &decide.reason,
-    ];
-    let rejected = decide.rejected.iter();
-    let rejected = rejected.flat_map(|rejected| [&rejected.option, &rejected.reason]);
-    said.into_iter().chain(rejected).map(String::as_str)
 }
