@@ -19,6 +19,8 @@ use unisono_api::dto::{
 };
 use unisono_model::Code;
 
+/// What it reads before it works.
+const BRIEF_TOKENS: u64 = 1_500;
 /// Between two looks while there is nothing to do.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long it yields before it looks around again.
@@ -86,6 +88,8 @@ async fn work(
         tokio::time::sleep(PAUSE).await;
         return Ok(working.produced_nothing());
     };
+    // What was decided meanwhile, what leads nowhere, who is near: a real agent is told this.
+    working.brief(BRIEF_TOKENS).await?;
     working.intend(&task.task, &task.title).await?;
     // Here a real agent would work.
     let mark = MarkBody {

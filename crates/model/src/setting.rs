@@ -16,7 +16,8 @@ pub enum Setting {
     ClaimLeaseMs,
     /// Signals that one agent may emit in a minute (default 600).
     EmitPerMinuteMax,
-    /// The last iteration of EXECUTION is this; 1 is DESIGN, the rest REFLECTION (default 8).
+    /// Up to this iteration, from behind those of DESIGN on, is EXECUTION; the rest is REFLECTION
+    /// (default 8).
     ExecutionEnds,
     /// The last iteration (default 10).
     IterationLast,
@@ -49,6 +50,8 @@ pub enum Setting {
     ContextStaleMs,
     /// The number of the run that the orchestra is (default 0, none).
     Run,
+    /// Up to this iteration is DESIGN (default 1; 0: none is).
+    DesignEnds,
 }
 
 impl Setting {

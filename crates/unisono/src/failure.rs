@@ -6,6 +6,7 @@ use unisono_api::client::flow::Halted;
 use unisono_api::client::rounds::Stuck;
 use unisono_api::dto::HeldBy;
 use unisono_core::journal::OpenError;
+use unisono_model::Code;
 use unisono_quic::identity::IdentityError;
 use unisono_quic::join::{InviteError, JoinError, Refusal};
 use unisono_store::{BackupError, OpenDiskError};
@@ -109,6 +110,11 @@ impl Failure {
     /// The system refused something.
     pub(crate) fn system(what: &str, error: &std::io::Error) -> Self {
         Self::new(Exit::Failed, "system", format!("{what}: {error}"))
+    }
+
+    /// Whether it is this refusal.
+    pub(crate) fn is_code(&self, code: Code) -> bool {
+        self.0.code == code.as_str()
     }
 
     /// The same, of something that was done all the same.

@@ -12,6 +12,7 @@ use serde_json::Value;
 use unisono_api::dto::{
     DecideWord, ImportanceWord, PhaseWord, SignalKindWord, StatusWord, TaskStatusWord, UrgencyWord,
 };
+use unisono_core::orchestra::course::PhaseMap;
 
 /// The file of the state.
 pub(crate) const ORCHESTRA: &str = ".orchestra.json";
@@ -42,6 +43,13 @@ pub(crate) struct OrchestraFile {
     pub(crate) agents: BTreeMap<String, PresenceFile>,
     #[serde(default)]
     pub(crate) context: ContextFile,
+    /// The iterations that are over, where they stand here and not in files of their own, as in the
+    /// draft's state; the files are what is written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) history: Vec<SummaryFile>,
+    /// The signals, where they stand here and not in a file of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resonance: Option<ResonanceFile>,
 }
 
 /// A phase in capitals.
@@ -266,8 +274,8 @@ pub(crate) struct Layout {
     pub(crate) resonance: ResonanceFile,
     /// By iteration, from 1 on, without a gap.
     pub(crate) history: Vec<SummaryFile>,
-    /// The last iteration of EXECUTION, where the phases say another than the settings do.
-    pub(crate) execution_ends: Option<u64>,
+    /// Which iterations are of which phase.
+    pub(crate) phases: PhaseMap,
 }
 
 fn open() -> TaskStatusWord {

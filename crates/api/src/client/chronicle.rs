@@ -8,13 +8,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use unisono_model::{AgentId, Digest, IdempotencyKey, Stamp};
+use unisono_core::orchestra::course::PhaseMap;
+use unisono_model::{AgentId, Digest, IdempotencyKey, Setting, Stamp};
 
 use super::{Client, ClientError};
 use crate::dto::{
     ActionShown, DecideBody, DecideWord, ImportanceWord, MarkBody, Moment, PhaseWord, RecordEvent,
-    RejectedBody, ResolveBody, SettingWord, SignalBody, SignalKindWord, TaskStatusWord,
-    UrgencyWord, ValueShown, VerdictWord,
+    RejectedBody, ResolveBody, SignalBody, SignalKindWord, TaskStatusWord, UrgencyWord, ValueShown,
+    VerdictWord,
 };
 
 /// The words on a mark that keep it from being dropped.
@@ -33,7 +34,7 @@ pub struct Chronicle {
     ended: BTreeMap<u32, BTreeMap<(Stamp, Digest), Moment>>,
     /// How many records there were of each.
     records: BTreeMap<u32, u64>,
-    execution_ends: u64,
+    phases: PhaseMap,
     /// As of when it is told; none: now.
     at: Option<Stamp>,
     /// Of one iteration everything is kept, whether a chapter tells of it or not.
@@ -190,20 +191,20 @@ impl Marked {
 }
 
 impl Chronicle {
-    /// An empty one; the phases are those of a setting of the orchestra.
-    pub fn new(execution_ends: u64) -> Self {
+    /// An empty one; the phases are those of the orchestra's settings.
+    pub fn new(phases: PhaseMap) -> Self {
         Self {
-            execution_ends,
+            phases,
             ..Self::default()
         }
     }
 
     /// An empty one that is told as of a moment, or as of now: it is handed records up to then and
     /// later ones, which it passes over.
-    pub fn as_of(execution_ends: u64, at: Option<Stamp>) -> Self {
+    pub fn as_of(phases: PhaseMap, at: Option<Stamp>) -> Self {
         Self {
             at,
-            ..Self::new(execution_ends)
+            ..Self::new(phases)
         }
     }
 
@@ -252,8 +253,8 @@ impl Chronicle {
         let settings = client
             .read::<crate::dto::Settings>(orchestra, "settings", &query)
             .await?;
-        let ends = settings.body.settings.get(&SettingWord::ExecutionEnds);
-        let mut chronicle = Self::as_of(ends.copied().unwrap_or(u64::MAX), at);
+        let said = |setting: Setting| settings.body.settings.get(&setting.into()).copied();
+        let mut chronicle = Self::as_of(PhaseMap::of(said), at);
         chronicle.whole = whole;
         let mut dump = client.dump_as_of(orchestra, None, at).await?;
         while let Some(record) = dump.next().await? {
@@ -324,13 +325,7 @@ impl Chronicle {
 
     /// The phase of an iteration.
     pub fn phase(&self, iteration: u32) -> PhaseWord {
-        if iteration <= 1 {
-            PhaseWord::Design
-        } else if u64::from(iteration) <= self.execution_ends {
-            PhaseWord::Execution
-        } else {
-            PhaseWord::Reflection
-        }
+        self.phases.phase(iteration).into()
     }
 
     /// All that belongs to an iteration; of one that has not begun nothing does.

@@ -70,8 +70,8 @@ use unisono_model::Digest;
 
 use super::{Actor, ClientError, Reply};
 use crate::dto::{
-    ActionBody, FlowShown, FlowWord, MarkBody, Recorded, ResolutionWord, ResolveBody, Signal,
-    SignalBody, SignalKindWord, Signals, UrgencyWord, Yielded,
+    ActionBody, Brief, FlowShown, FlowWord, MarkBody, Recorded, ResolutionWord, ResolveBody,
+    SeenBody, Signal, SignalBody, SignalKindWord, Signals, UrgencyWord, Yielded,
 };
 
 /// Between two looks of whoever yields.
@@ -154,6 +154,23 @@ impl<P> Flow<P> {
     /// Who it is.
     pub fn actor(&self) -> &Actor {
         &self.actor
+    }
+
+    /// Reads what it needs to know to go on, in at most about so many tokens, and records that it has
+    /// seen it: what binds it and was there by then is not held against it as context divergence.
+    ///
+    /// # Errors
+    /// What the node refused, or that none answered; the agent stands where it stood.
+    pub async fn brief(&self, tokens_max: u64) -> Result<Reply<Brief>, ClientError> {
+        let (client, orchestra) = (self.actor.client(), self.actor.orchestra());
+        let brief = client.go_on(orchestra, self.actor.name(), tokens_max);
+        let brief = brief.await?;
+        if let Some(cursor) = brief.cursor.clone() {
+            self.actor
+                .act(ActionBody::Seen(SeenBody { cursor }))
+                .await?;
+        }
+        Ok(brief)
     }
 
     fn to<N>(self, place: N) -> Flow<N> {

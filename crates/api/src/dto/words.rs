@@ -54,7 +54,7 @@ words! {
         PresenceStaleMs, IntentLifetimeMs, NeedLifetimeMs, ClaimLeaseMs, EmitPerMinuteMax,
         ExecutionEnds, IterationLast, RemoveSilentAfterMs, NeedPatienceMs, CollisionPermille,
         TitleConflict, DescriptionConflict, StatusConflict, PriorityConflict, AssigneeConflict,
-        LabelsConflict, LinkConflict, AdvanceNeedsResolved, ContextStaleMs, Run,
+        LabelsConflict, LinkConflict, AdvanceNeedsResolved, ContextStaleMs, Run, DesignEnds,
     }
     /// What is done about values that were written at once.
     StrategyWord = core::Strategy { Ask, First, Last, Merge }
@@ -92,6 +92,7 @@ impl SettingWord {
             Self::NeedLifetimeMs => 24 * 3_600_000,
             Self::ClaimLeaseMs => 30 * 60_000,
             Self::EmitPerMinuteMax => 600,
+            Self::DesignEnds => 1,
             Self::ExecutionEnds => 8,
             Self::IterationLast => 10,
             Self::RemoveSilentAfterMs => 0,

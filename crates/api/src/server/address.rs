@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 use unisono_core::node::Question;
+use unisono_core::orchestra::course::PhaseMap;
 use unisono_core::orchestra::view::View;
 use unisono_model::{Code, Rejection, Stamp};
 
@@ -17,7 +18,7 @@ use super::terms::{Names, ReadParams, Terms, WriteParams};
 use super::writes;
 use crate::client::chronicle::{Chapter, Chronicle};
 use crate::client::compression;
-use crate::dto::{self, ActionBody, RecordEvent, SettingWord};
+use crate::dto::{self, ActionBody, RecordEvent};
 
 /// All of them; names in braces stand for one of many.
 pub const ADDRESSES: [&str; 10] = [
@@ -164,9 +165,9 @@ async fn chapter(
     let View::Settings(settings) = view else {
         return Err(Refusal::mismatch());
     };
-    let ends = settings.get(&SettingWord::ExecutionEnds.into()).copied();
+    let phases = PhaseMap::of(|setting| settings.get(&setting).copied());
     let wanted = u32::try_from(iteration).unwrap_or_default();
-    let mut chronicle = Chronicle::as_of(ends.unwrap_or(u64::MAX), at).keeping(wanted);
+    let mut chronicle = Chronicle::as_of(phases, at).keeping(wanted);
     let take = |record| chronicle.insert(RecordEvent::from(record));
     edge.each_record(orchestra, &read, take).await?;
     let current = chronicle.iteration();

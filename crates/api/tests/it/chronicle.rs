@@ -5,6 +5,7 @@ use unisono_api::client::chronicle::Chronicle;
 use unisono_api::client::compression::{Budget, Level, compress};
 use unisono_api::client::recovery::whole;
 use unisono_api::dto::{Moment, RecordEvent};
+use unisono_core::orchestra::course::PhaseMap;
 use unisono_model::{Digest, Stamp};
 
 /// A record of an agent, made so many seconds after the first.
@@ -66,7 +67,7 @@ fn by_letters(text: &str) -> u64 {
 }
 
 fn told(records: impl Iterator<Item = RecordEvent>, total: u64) -> Value {
-    let mut chronicle = Chronicle::new(8);
+    let mut chronicle = Chronicle::new(PhaseMap::default());
     for record in records {
         chronicle.insert(record);
     }
@@ -99,7 +100,7 @@ fn what_does_not_count_tells_nothing_and_an_iteration_ends_once() {
     all.push(record(1_000, "eve", 1, "void", &void));
     let jump = json!({ "do": "advance", "from": 9 });
     all.push(record(1_001, "eve", 3, "valid", &jump));
-    let mut chronicle = Chronicle::new(8);
+    let mut chronicle = Chronicle::new(PhaseMap::default());
     for record in all {
         chronicle.insert(record);
     }
@@ -161,7 +162,7 @@ fn a_request_that_was_repeated_is_told_once() {
         one
     };
     for order in [[1, 2, 3], [3, 2, 1], [2, 3, 1]] {
-        let mut chronicle = Chronicle::new(8);
+        let mut chronicle = Chronicle::new(PhaseMap::default());
         for at in order {
             chronicle.insert(keyed(at));
         }
@@ -196,14 +197,14 @@ fn nothing_is_superseded_by_what_stands_before_it() {
         let decide = json!({ "do": "decide", "topic": format!("d{at}"), "text": "so", "supersedes": former });
         record(at, "ada", 1, "valid", &decide)
     };
-    let mut chronicle = Chronicle::new(8);
+    let mut chronicle = Chronicle::new(PhaseMap::default());
     for one in [decide(1, &[2]), decide(2, &[]), decide(3, &[2])] {
         chronicle.insert(one);
     }
     let chapter = chronicle.chapter(1);
     let gone: Vec<bool> = chapter.decisions.iter().map(|one| one.superseded).collect();
     assert_eq!(gone, [false, true, false]);
-    let mut chronicle = Chronicle::new(8);
+    let mut chronicle = Chronicle::new(PhaseMap::default());
     for one in [decide(1, &[2]), decide(2, &[])] {
         chronicle.insert(one);
     }
@@ -227,7 +228,7 @@ fn a_history_passes_over_what_was_set_aside() {
         stamp: by.stamp,
     });
     let marks = |at: Option<Stamp>| {
-        let mut chronicle = Chronicle::as_of(8, at);
+        let mut chronicle = Chronicle::as_of(PhaseMap::default(), at);
         chronicle.insert(aside.clone());
         chronicle.chapter(1).marks.len()
     };
@@ -255,8 +256,8 @@ fn an_iteration_is_given_back_with_all_that_was_done_in_it() {
     let all: Vec<RecordEvent> = all
         .map(|(at, deed)| record(at as u64, "ada", 1, "valid", deed))
         .collect();
-    let mut chronicle = Chronicle::new(8).keeping(1);
-    let mut plain = Chronicle::new(8);
+    let mut chronicle = Chronicle::new(PhaseMap::default()).keeping(1);
+    let mut plain = Chronicle::new(PhaseMap::default());
     for one in all.iter().rev().chain(&all) {
         chronicle.insert(one.clone());
         plain.insert(one.clone());

@@ -72,13 +72,13 @@ impl Node {
             }
             Action::Rollback(rollback) => self.may_roll_back(orchestra, at, *rollback),
             Action::Resolve(resolve) => {
+                if let Some(reading) = self.reading(orchestra, at, &horizon) {
+                    resolve_precondition(&reading, &resolve)?;
+                }
                 if let (Some(space), Some(mark)) = (self.spaces.get(&orchestra), &resolve.mark) {
                     is_witnessed(space, mark)?;
                 }
-                match self.reading(orchestra, at, &horizon) {
-                    Some(reading) => resolve_precondition(&reading, resolve),
-                    None => Ok(Action::Resolve(resolve)),
-                }
+                Ok(Action::Resolve(resolve))
             }
             Action::Tempo(_) | Action::Arrive(_) | Action::Cue(_) | Action::Answer(_) => {
                 self.precondition_together(context, orchestra, action)
@@ -337,8 +337,9 @@ fn task_precondition(change: &unisono_model::TaskChange, exists: bool) -> Result
     Ok(())
 }
 
-/// Whether there is something to resolve: an interference that stands and that nobody has resolved.
-fn resolve_precondition(reading: &Reading<'_>, resolve: Resolve) -> Result<Action, Rejection> {
+/// Whether there is something to resolve: an interference that stands and that nobody has resolved;
+/// and whether the resolution says what came of it, and proves it.
+fn resolve_precondition(reading: &Reading<'_>, resolve: &Resolve) -> Result<(), Rejection> {
     let Some(one) = reading.interference(&resolve.interference) else {
         return Err(Rejection::new(
             Code::InterferenceUnknown,
@@ -361,7 +362,14 @@ fn resolve_precondition(reading: &Reading<'_>, resolve: Resolve) -> Result<Actio
         return Err(Rejection::new(Code::Malformed, words)
             .hint("name the outcome in a sentence: the agents concerned read it"));
     }
-    Ok(Action::Resolve(resolve))
+    if resolve.mark.is_none() {
+        return Err(Rejection::new(
+            Code::EvidenceMissing,
+            "a resolution needs a mark as evidence",
+        )
+        .hint("`unisono interference resolve` makes one where --mark names none; else `unisono mark make`"));
+    }
+    Ok(())
 }
 
 /// Whether a topic may be claimed, renewed or released by an agent now.

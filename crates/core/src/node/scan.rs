@@ -39,7 +39,7 @@ enum Goal {
     Refold(Refold),
     /// A question about the past.
     Past {
-        ask: Ask,
+        ask: Box<Ask>,
         at: Stamp,
         deadline_ms: u64,
     },
@@ -116,7 +116,7 @@ impl Node {
         let orchestra = ask.orchestra;
         let deadline_ms = context.now_ms().saturating_add(ask.deadline_ms);
         let goal = Goal::Past {
-            ask,
+            ask: ask.into(),
             at,
             deadline_ms,
         };

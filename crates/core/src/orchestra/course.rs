@@ -22,6 +22,47 @@ pub struct Course {
     arrived: BTreeMap<Setting, u64>,
 }
 
+/// Which iterations belong to which phase (ORCHESTRA-1).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PhaseMap {
+    /// The last iteration of DESIGN.
+    pub design_ends: u64,
+    /// The last iteration of EXECUTION.
+    pub execution_ends: u64,
+}
+
+impl Default for PhaseMap {
+    fn default() -> Self {
+        Self {
+            design_ends: default(Setting::DesignEnds),
+            execution_ends: default(Setting::ExecutionEnds),
+        }
+    }
+}
+
+impl PhaseMap {
+    /// What settings say.
+    pub fn of(settings: impl Fn(Setting) -> Option<u64>) -> Self {
+        let said = |setting| settings(setting).unwrap_or_else(|| default(setting));
+        Self {
+            design_ends: said(Setting::DesignEnds),
+            execution_ends: said(Setting::ExecutionEnds),
+        }
+    }
+
+    /// The phase of an iteration. Where DESIGN ends behind EXECUTION, there is none of that.
+    pub fn phase(self, iteration: u32) -> Phase {
+        let iteration = u64::from(iteration);
+        if iteration <= self.design_ends {
+            Phase::Design
+        } else if iteration <= self.execution_ends {
+            Phase::Execution
+        } else {
+            Phase::Reflection
+        }
+    }
+}
+
 /// An iteration, and when it began.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Now {
@@ -113,13 +154,11 @@ impl Course {
 
     /// What the orchestra is about in an iteration.
     pub fn phase(&self, iteration: u32, at: Stamp) -> Phase {
-        if iteration <= 1 {
-            Phase::Design
-        } else if u64::from(iteration) <= self.setting(Setting::ExecutionEnds, at) {
-            Phase::Execution
-        } else {
-            Phase::Reflection
-        }
+        let map = PhaseMap {
+            design_ends: self.setting(Setting::DesignEnds, at),
+            execution_ends: self.setting(Setting::ExecutionEnds, at),
+        };
+        map.phase(iteration)
     }
 
     /// A setting as of a stamp: the latest value, or the default.
@@ -162,7 +201,7 @@ impl Course {
     }
 }
 
-const ALL: [Setting; 20] = [
+const ALL: [Setting; 21] = [
     Setting::PresenceStaleMs,
     Setting::IntentLifetimeMs,
     Setting::NeedLifetimeMs,
@@ -183,6 +222,7 @@ const ALL: [Setting; 20] = [
     Setting::AdvanceNeedsResolved,
     Setting::ContextStaleMs,
     Setting::Run,
+    Setting::DesignEnds,
 ];
 
 fn default(setting: Setting) -> u64 {
@@ -192,6 +232,7 @@ fn default(setting: Setting) -> u64 {
         Setting::NeedLifetimeMs => 24 * 3_600_000,
         Setting::ClaimLeaseMs => 30 * 60_000,
         Setting::EmitPerMinuteMax => 600,
+        Setting::DesignEnds => 1,
         Setting::ExecutionEnds => 8,
         Setting::IterationLast => 10,
         Setting::RemoveSilentAfterMs => 0,

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use unisono_model::capability::Tier;
 use unisono_model::{
     Action, AgentId, AgentKind, ChainCut, ChainId, ClusterId, Digest, Fence, Held, IdempotencyKey,
-    Incident, LogId, NodeId, OrchestraId, Place, Rejection, Relation, Setting, SignalKind, Stamp,
-    Status, TaskStatus, Urgency,
+    Incident, LogId, NodeId, OrchestraId, Place, Rejection, Relation, Setting, Stamp, Status,
+    TaskStatus,
 };
 
 pub use super::brief::{BriefLine, BriefPart, BriefView};
@@ -27,12 +27,13 @@ pub use super::lessons::view::*;
 pub use super::read::{ClaimsWanted, SenseAfter, SignalsWanted};
 pub use super::rollbacks::GoingBack;
 pub use super::score::{BarrierView, OpeningView, PlayerView, TempoView};
-use super::signals::Rank;
 use crate::replication::Cursor;
 pub use files::{ApprovalView, FileView, PlanView, WriteView};
+pub use signal::SignalView;
 pub use status::{Counters, DamageView, EndsView, MemberView, OrchestraView, StatusView};
 
 mod files;
+mod signal;
 mod status;
 
 /// The answer to a question.
@@ -233,48 +234,6 @@ pub struct PresenceView {
     pub stale: bool,
     /// Its marks in the current iteration.
     pub contributions: u64,
-}
-
-/// A signal that stands.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct SignalView {
-    /// Its record.
-    pub place: Place,
-    /// From whom.
-    pub agent: AgentId,
-    /// The agent's name.
-    pub name: String,
-    /// What kind.
-    pub kind: SignalKind,
-    /// About what.
-    pub topic: String,
-    /// How much it matters.
-    pub urgency: Urgency,
-    /// In words.
-    pub text: String,
-    /// Until when.
-    pub expires: Stamp,
-    /// The iteration in which it was made.
-    pub iteration: u32,
-    /// The mark that proves it.
-    pub evidence: Option<Digest>,
-    /// In which other orchestra it is said too, and whether it comes from there.
-    pub across: Option<(String, bool)>,
-    /// Whether it concerns whoever asks.
-    pub near: bool,
-}
-
-impl SignalView {
-    /// Where a page goes on that ends with it.
-    pub fn page_end(&self) -> SenseAfter {
-        SenseAfter {
-            near: self.near,
-            rank: Rank {
-                urgency: self.urgency,
-                place: self.place,
-            },
-        }
-    }
 }
 
 /// How sure a holding is.

@@ -1,8 +1,8 @@
 //! How iterations end: on both sides of a cut, and while something is open.
 
-use unisono_core::node::Question;
+use unisono_core::node::{AnswerBody, Question};
 use unisono_core::orchestra::view::{StateView, View};
-use unisono_model::{Action, Code, Resolution, Resolve, Setting};
+use unisono_model::{Action, Code, Mark, Resolution, Resolve, Setting};
 
 use crate::loopback::Loop;
 
@@ -96,16 +96,34 @@ fn an_iteration_ends_with_something_open_unless_a_setting_says_otherwise() {
     let Ok(View::Interference(found)) = world.view(0, question) else {
         panic!("no interferences");
     };
-    let resolve = |outcome: &str| {
+    let resolve = |outcome: &str, mark| {
         Action::Resolve(Resolve {
             interference: found.interferences[0].id,
             how: Resolution::Defer,
             outcome: outcome.into(),
-            mark: None,
+            mark,
         })
     };
-    let blank = world.act(0, "ada", resolve(" \n")).expect_err("refused");
+    let blank = world
+        .act(0, "ada", resolve(" \n", None))
+        .expect_err("refused");
     assert_eq!(blank.code, Code::Malformed);
-    world.act(0, "ada", resolve("lin first")).expect("resolved");
+    let unproved = world.act(0, "ada", resolve("lin first", None));
+    assert_eq!(unproved.expect_err("refused").code, Code::EvidenceMissing);
+    let mark = Action::Mark(Mark {
+        about: "form".into(),
+        text: "lin first".into(),
+        reasoning: String::new(),
+        tags: Vec::new(),
+        evidence: Vec::new(),
+    });
+    let made = world.act(0, "ada", mark).expect("made");
+    let AnswerBody::Recorded(made) = made.body else {
+        panic!("a record was made");
+    };
+    let mark = made.place.record;
+    world
+        .act(0, "ada", resolve("lin first", Some(mark)))
+        .expect("resolved");
     ends(&mut world, 0, "ada", 2);
 }

@@ -87,6 +87,8 @@ impl Agent {
                 (Setting::NeedPatienceMs, self.whim(9) % 20_000),
                 (Setting::CollisionPermille, self.whim(10) % 700),
                 (Setting::ContextStaleMs, self.whim(18) % 30_000),
+                (Setting::DesignEnds, self.whim(19) % 3),
+                (Setting::ExecutionEnds, self.whim(20) % 5),
             ]))),
             // 4 is refused: nobody knows such a strategy.
             9 if self.whim(11).is_multiple_of(2) => {

@@ -162,10 +162,11 @@ fn members(
 fn apart(facts: &[&Fact], one: &Member, at: Stamp) -> Vec<(DriftKind, Severity, AgentId)> {
     let mut found = Vec::new();
     let (now, since) = (iteration(facts), began(facts));
+    let design_ends = setting(facts, Setting::DesignEnds, 1);
     let execution_ends = setting(facts, Setting::ExecutionEnds, 8);
-    let phase = |iteration: u32| match iteration {
-        0 | 1 => 0,
-        later if u64::from(later) <= execution_ends => 1,
+    let phase = |iteration: u32| match u64::from(iteration) {
+        early if early <= design_ends => 0,
+        later if later <= execution_ends => 1,
         _ => 2,
     };
     if one.iteration != now {

@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use unisono_api::client::chronicle::Chronicle;
 use unisono_api::client::compression::{Budget, Level, compress};
+use unisono_core::orchestra::course::PhaseMap;
 use unisono_model::{Digest, Stamp};
 
 use super::figures::Figures;
@@ -105,7 +106,7 @@ fn measure(iteration: u32, life: &Appended, counter: &Counter, figures: &mut Fig
 impl Appended {
     pub(super) fn new() -> Self {
         Self {
-            chronicle: Chronicle::new(8),
+            chronicle: Chronicle::new(PhaseMap::default()),
             file: String::new(),
             stamp: Stamp::from_ns(1_763_000_000 * STEP_NS),
             records: 0,

@@ -7,15 +7,13 @@ use std::path::Path;
 
 use unisono_api::client::chronicle::Chronicle;
 use unisono_core::context::StrictVerifier;
+use unisono_core::orchestra::course::PhaseMap;
 use unisono_core::orchestra::view::{RecordView, Verdict};
-use unisono_model::{Action, AgentId, OrchestraId, Setting, Stamp};
+use unisono_model::{Action, AgentId, OrchestraId, Stamp};
 use unisono_sim::oracle::{self, Fact, Ground, Reading};
 
 use super::verify::{self, Kept};
 use crate::failure::{Exit, Failure};
-
-/// The last iteration of EXECUTION where nobody has set it.
-const EXECUTION_ENDS: u64 = 8;
 
 /// All that a file or a directory says of an orchestra up to a moment.
 pub(super) struct Recovered {
@@ -83,11 +81,14 @@ fn read(
 
 fn told(reading: &Reading, at: Option<Stamp>, iteration: u32) -> Recovered {
     let facts = oracle::counted(reading, at.unwrap_or(Stamp::MAX));
-    let said = facts.iter().rev().find_map(|fact| match &fact.body.action {
-        Action::Settings(changes) => changes
-            .iter()
-            .find(|(setting, _)| *setting == Setting::ExecutionEnds),
-        _ => None,
+    let phases = PhaseMap::of(|wanted| {
+        facts.iter().rev().find_map(|fact| match &fact.body.action {
+            Action::Settings(changes) => {
+                let said = changes.iter().find(|(setting, _)| *setting == wanted);
+                said.map(|(_, value)| *value)
+            }
+            _ => None,
+        })
     });
     let mut names: BTreeMap<AgentId, String> = BTreeMap::new();
     for fact in &facts {
@@ -97,9 +98,8 @@ fn told(reading: &Reading, at: Option<Stamp>, iteration: u32) -> Recovered {
                 .or_insert_with(|| enrol.name.clone());
         }
     }
-    let ends = said.map_or(EXECUTION_ENDS, |(_, ends)| *ends);
     let mut recovered = Recovered {
-        chronicle: Chronicle::as_of(ends, at).keeping(iteration),
+        chronicle: Chronicle::as_of(phases, at).keeping(iteration),
         signed: BTreeMap::new(),
     };
     for fact in facts {

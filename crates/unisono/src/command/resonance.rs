@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use clap::{Args, Subcommand};
 use unisono_api::client::{InTheWay, Reply};
 use unisono_api::dto::{
-    ActionBody, Brief, Coherence, CoherenceExplained, FlowShown, ResolutionWord, ResolveBody,
-    SeenBody, TermWord,
+    ActionBody, Brief, Coherence, CoherenceExplained, FlowShown, MarkBody, ResolutionWord,
+    ResolveBody, SeenBody, TermWord,
 };
 use unisono_core::replication::Cursor;
-use unisono_model::Digest;
+use unisono_model::{Code, Digest};
 
 use super::session::Session;
 use super::word::word;
@@ -49,7 +49,7 @@ enum InterferenceCommand {
         /// What was decided
         #[arg(default_value = "")]
         outcome: String,
-        /// The record of the mark that proves it
+        /// The record of the mark that proves it; one that tells the outcome is made if left out
         #[arg(long, value_name = "RECORD")]
         mark: Option<Digest>,
     },
@@ -89,6 +89,33 @@ pub(crate) struct SeenArgs {
     cursor: String,
 }
 
+/// Says how an interference was resolved. Where no mark is named, one is made once the node has
+/// nothing else against it: what is refused leaves no mark behind.
+async fn resolve(mut body: ResolveBody, session: &Session) -> Result<(), Failure> {
+    let options = session.options();
+    let told = session.act(ActionBody::Resolve(body.clone()), options.clone());
+    let told = match told.await {
+        Err(failure) if body.mark.is_none() && failure.is_code(Code::EvidenceMissing) => {
+            let how = shown(&body.how);
+            let mark = MarkBody {
+                about: body.interference.to_string(),
+                text: format!("resolved by {how}: {}", body.outcome),
+                reasoning: body.outcome.clone(),
+                tags: vec!["resolution".to_owned()],
+                evidence: Vec::new(),
+            };
+            // Two records, two keys: the words that were given name the resolution.
+            let mut marking = options.clone();
+            marking.key = marking.key.map(|words| format!("{words} (mark)"));
+            let mark = session.act(ActionBody::Mark(mark), marking).await?;
+            body.mark = Some(mark.body.record);
+            session.act(ActionBody::Resolve(body), options).await?
+        }
+        told => told?,
+    };
+    session.show_recorded(&told)
+}
+
 /// Lists interferences, or resolves one.
 pub(crate) async fn interference(args: InterferenceArgs, session: &Session) -> Result<(), Failure> {
     let limit = match args.command {
@@ -107,7 +134,7 @@ pub(crate) async fn interference(args: InterferenceArgs, session: &Session) -> R
                 outcome,
                 mark,
             };
-            return session.show_act(ActionBody::Resolve(body)).await;
+            return resolve(body, session).await;
         }
     };
     let limit = limit.to_string();

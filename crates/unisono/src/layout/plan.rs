@@ -7,6 +7,7 @@ use unisono_api::dto::{
     ActionBody, AdvanceBody, ClaimBody, DecideBody, DecideWord, MarkBody, PresenceBody,
     SettingWord, SettingsBody, SignalBody, SignalKindWord, TaskBody, TaskStatusWord, UrgencyWord,
 };
+use unisono_core::orchestra::course::PhaseMap;
 use unisono_model::{Action, AgentKind, Digest, Enrol, check};
 
 use super::read::Texts;
@@ -118,8 +119,17 @@ impl Plan<'_> {
     fn settings(&mut self) -> Result<(), Failure> {
         let run = self.layout.orchestra.run_number;
         let run = (run > 0).then_some((SettingWord::Run, run));
-        let ends = self.layout.execution_ends;
-        let ends = ends.map(|ends| (SettingWord::ExecutionEnds, ends));
+        let (said, usual) = (self.layout.phases, PhaseMap::default());
+        let ends = [
+            (SettingWord::DesignEnds, said.design_ends, usual.design_ends),
+            (
+                SettingWord::ExecutionEnds,
+                said.execution_ends,
+                usual.execution_ends,
+            ),
+        ];
+        let ends = ends.into_iter().filter(|(_, said, usual)| said != usual);
+        let ends = ends.map(|(setting, said, _)| (setting, said));
         let settings: BTreeMap<SettingWord, u64> = run.into_iter().chain(ends).collect();
         if settings.is_empty() {
             return Ok(());

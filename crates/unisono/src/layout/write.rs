@@ -117,6 +117,8 @@ fn orchestra(known: &Known, current: &Chapter) -> OrchestraFile {
         phase: current.phase.into(),
         agents: agents.collect(),
         context: context(known, current),
+        history: Vec::new(),
+        resonance: None,
     }
 }
 

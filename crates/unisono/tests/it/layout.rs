@@ -179,6 +179,69 @@ fn imported_exported_and_imported_again_it_shows_the_same() {
     assert_eq!(ask(&["state", "--orchestra", "one"])["marks"], records);
 }
 
+/// The draft's state holds its iterations and its signals itself; two iterations of DESIGN were refused.
+#[test]
+fn a_state_that_holds_history_and_signals_itself_is_the_same_orchestra() {
+    let place = Place::new();
+    by_hand(&place);
+    let whole = |phase: &str, also: &dyn Fn(&mut Value)| {
+        let json = |name: &str| -> Value {
+            let text = std::fs::read_to_string(place.path("hand").join(name)).unwrap();
+            serde_json::from_str(&text).unwrap()
+        };
+        let mut state = json(".orchestra.json");
+        let mut second = json(".history/iteration-002.json");
+        second["phase"] = phase.into();
+        state["history"] = json!([json(".history/iteration-001.json"), second]);
+        state["resonance"] = json(".resonance.json");
+        also(&mut state);
+        let path = place.path("whole");
+        std::fs::create_dir_all(&path).unwrap();
+        std::fs::write(path.join(".orchestra.json"), format!("{state:#}")).unwrap();
+    };
+    let node = node(&place);
+    let ask = |words: &[&str]| node.json(&place, words);
+    whole("EXECUTION", &|_| ());
+    ask(&["layout", "import", "hand", "--orchestra", "one"]);
+    ask(&["layout", "import", "whole", "--orchestra", "two"]);
+    for (name, out) in [("one", "out-1"), ("two", "out-2")] {
+        ask(&["layout", "export", out, "--orchestra", name]);
+    }
+    for name in [
+        ".orchestra.json",
+        ".resonance.json",
+        ".history/iteration-002.json",
+    ] {
+        let [one, two] = ["out-1", "out-2"].map(|out| read(&place.path(out), name));
+        assert_eq!(one, two, "{name}");
+    }
+    whole("DESIGN", &|_| ());
+    ask(&["layout", "import", "whole", "--orchestra", "three"]);
+    ask(&["layout", "export", "out-3", "--orchestra", "three"]);
+    let second = read(&place.path("out-3"), ".history/iteration-002.json");
+    assert_eq!(second["phase"], "DESIGN");
+    let settings = ask(&["settings", "show", "--orchestra", "three"]);
+    assert_eq!(settings["settings"]["design_ends"], 2);
+
+    let refused = |also: &dyn Fn(&mut Value)| {
+        whole("EXECUTION", also);
+        let words = ["layout", "import", "whole", "--orchestra", "four"];
+        let told = node.fails(&place, 2, &words);
+        told["error"].as_str().unwrap().to_owned()
+    };
+    let told = refused(&|state| state["history"][1]["iteration"] = 3.into());
+    assert!(
+        told.contains("iteration 3 is not over") || told.contains("iteration-002"),
+        "{told}"
+    );
+    let told = refused(&|state| state["history"][1]["iteration"] = 1.into());
+    assert!(told.contains("stands there twice"), "{told}");
+    let own = place.path("whole/.resonance.json");
+    std::fs::write(own, "{ \"active_signals\": [] }").unwrap();
+    let told = refused(&|_| ());
+    assert!(told.contains("take one of them away"), "{told}");
+}
+
 /// "It leads nowhere" came back as "it was decided", and a signal of last year stood again.
 #[test]
 fn a_dead_end_stays_one_and_what_has_expired_is_not_taken() {

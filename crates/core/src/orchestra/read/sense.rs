@@ -198,7 +198,7 @@ impl Reading<'_> {
 }
 
 /// The most pressing first, each once, at most so many.
-fn ordered<'a>(mut found: Vec<(Rank, &'a Emitted)>, most: usize) -> Vec<(Rank, &'a Emitted)> {
+fn ordered(mut found: Vec<(Rank, &Emitted)>, most: usize) -> Vec<(Rank, &Emitted)> {
     found.sort_by_key(|(rank, _)| core::cmp::Reverse(*rank));
     found.dedup_by_key(|(rank, _)| *rank);
     found.truncate(most);
