@@ -75,6 +75,9 @@ pub const BRIEF_TOKENS: u64 = 1_500;
 pub const BEAT_AHEAD_MS: u64 = 1_000;
 /// The longest that a request may ask for (ms).
 pub const BEAT_AHEAD_MS_MAX: u64 = 60_000;
+/// How often streams of coherence look at most, however many there are: a look costs up to some ten
+/// milliseconds of a fleet of 500.
+pub const COHERENCE_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often a stream of cues looks what has become of them: none of what is read from the time, as that
 /// somebody is asked again, is told later than that.
 pub const CUES_LOOK_EVERY: Duration = Duration::from_millis(100);

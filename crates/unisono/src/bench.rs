@@ -194,7 +194,10 @@ async fn measure(
             }
             What::Asking => asking::run(scratch, args.records, figures).await?,
             What::Iterations => iterations::run(figures)?,
-            What::Standing => standing::run(args.records, figures),
+            What::Standing => {
+                standing::run(args.records, figures);
+                standing::reads(args.records, figures);
+            }
             What::Interference | What::Fleet => traced(what, args, figures).await?,
             What::Ensemble => {
                 let seeds = CLOCK_SEED..CLOCK_SEED + args.clock_seeds.max(1);

@@ -63,8 +63,9 @@ pub use record::{
     ActionShown, AdmitShown, FieldShown, RecordEvent, Records, TaskShown, ValueShown, ViewShown,
 };
 pub use resonance::{
-    Brief, BriefLineShown, Coherence, CoherenceExplained, Drift, Gluing, Interference,
-    Interferences, LoweredBy, ResolutionShown, ResolveBody, SeenBody, Side, Term, TermExplained,
+    Brief, BriefLineShown, Coherence, CoherenceChange, CoherenceExplained, Drift, Gluing,
+    Interference, Interferences, LoweredBy, ResolutionShown, ResolveBody, SeenBody, Side, Term,
+    TermExplained,
 };
 pub use rollback::{RollbackBody, RollbackShown, SeenLog, SetAside};
 pub use score::{

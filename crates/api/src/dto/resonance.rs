@@ -79,6 +79,10 @@ pub struct Interferences {
     pub open: u64,
     /// How many somebody has, and that have not ended yet.
     pub resolved: u64,
+    /// Whether there are more collisions or NEEDs than a node looks at (16384 of each): these are not
+    /// counted.
+    #[serde(default)]
+    pub more: bool,
 }
 
 /// Where agents get in each other's way.
@@ -235,6 +239,25 @@ pub struct Drift {
     pub resolves_itself: bool,
 }
 
+/// How coherent an orchestra is, and what of it is new.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CoherenceChange {
+    /// As of when.
+    pub at: Moment,
+    /// From 0 to 1.
+    pub coherence: f64,
+    /// The same in thousandths.
+    pub score: u64,
+    /// How many agents take part.
+    pub agents: u64,
+    /// The conditions, whether or not they have changed.
+    pub gluing: Vec<Gluing>,
+    /// Drifts that have begun, or that are worse or better than they were; in the first event all.
+    pub begun: Vec<Drift>,
+    /// Drifts that are over, or that are worse or better now.
+    pub ended: Vec<Drift>,
+}
+
 /// A condition under which the agents' views make one whole.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Gluing {
@@ -317,6 +340,7 @@ impl From<core::InterferencesView> for Interferences {
             interferences,
             open: view.open,
             resolved: view.resolved,
+            more: view.more,
         }
     }
 }

@@ -15,6 +15,7 @@ use unisono_core::replication::Cursor;
 use unisono_model::{Code, OrchestraId, Rejection, Stamp, check};
 
 use super::bind::BearerToken;
+use super::drift::Looks;
 use super::handle::{Asked, Call, NodeHandle};
 use super::metrics::HttpCounters;
 use super::refusal::Refusal;
@@ -34,6 +35,7 @@ struct Inner {
     streams: Arc<Semaphore>,
     measures: Arc<Semaphore>,
     counters: HttpCounters,
+    looks: Looks,
 }
 
 /// What an answer says about itself.
@@ -54,6 +56,7 @@ impl Edge {
                 streams: Arc::new(Semaphore::new(STREAMS_MAX)),
                 measures: Arc::new(Semaphore::new(MEASURES_MAX)),
                 counters: HttpCounters::default(),
+                looks: Looks::default(),
             }),
         }
     }
@@ -101,6 +104,11 @@ impl Edge {
             done
         });
         done.await.map_err(|_| Refusal::stopping())
+    }
+
+    /// The latest looks at the coherence of orchestras that somebody follows.
+    pub(crate) fn looks(&self) -> &Looks {
+        &self.inner.looks
     }
 
     /// The orchestra of a name, or of `id:` and its id.

@@ -10,6 +10,7 @@ mod clock;
 mod coherence;
 mod cues;
 mod description;
+mod drift;
 mod edge;
 mod files;
 mod flow;
@@ -116,6 +117,7 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(writes::answer))
         .routes(routes!(cues::leads))
         .routes(routes!(cues::stream))
+        .routes(routes!(drift::stream))
         .routes(routes!(reads::ensemble, writes::played))
         .routes(routes!(lessons::decisions, writes::decide))
         .routes(routes!(lessons::fixes, writes::remedy))

@@ -3,12 +3,15 @@
 
 use std::time::Instant;
 
+use unisono_core::orchestra::horizon::Horizon;
 use unisono_core::orchestra::interference::Interference;
+use unisono_core::orchestra::view::SignalsWanted;
+use unisono_core::orchestra::{Folds, Reading};
 use unisono_core::sabotage::Sabotage;
-use unisono_model::{Action, Signal, SignalKind, Urgency};
+use unisono_model::{Action, Signal, SignalKind, Stamp, Urgency};
 
 use super::figures::Figures;
-use super::resonance::{fact, percentiles};
+use super::resonance::{claim_rules, enrol_as, fact, fold_rules, percentiles};
 
 /// So many standing signals, at most as many as are asked for.
 const STANDING: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
@@ -59,6 +62,57 @@ impl Made {
             lifetime_ms: 30 * 24 * 3_600_000,
             evidence: None,
         })
+    }
+}
+
+/// How often each question is asked.
+const ASKED: u64 = 20;
+/// Agents that say all of it in turn.
+const AGENTS: u64 = 64;
+
+/// What reading costs behind so many INTENTs that all stand, on one topic.
+pub(crate) fn reads(records_max: u64, figures: &mut Figures) {
+    let (rules, mut folds) = (fold_rules(), Folds::default());
+    let begin_ms = 1_700_000_000_000;
+    for agent in 0..AGENTS {
+        let enrol = enrol_as(&format!("agent-{agent}"));
+        folds.insert(fact(agent, agent, begin_ms, enrol), &rules);
+    }
+    let mut folded = 0;
+    for standing in STANDING.into_iter().filter(|one| *one <= records_max) {
+        while folded < standing {
+            let (number, at_ms) = (AGENTS + folded, begin_ms + 1 + folded);
+            let said = Made::OneTopic.signal(folded);
+            folds.insert(fact(folded % AGENTS, number, at_ms, said), &rules);
+            folded += 1;
+        }
+        let horizon = Horizon::default();
+        let reading = Reading {
+            folds: &folds,
+            at: Stamp::from_ms(begin_ms + 1 + folded),
+            horizon: &horizon,
+            rules: claim_rules(),
+        };
+        let wanted = SignalsWanted {
+            agent: Some("agent-7".to_owned()),
+            limit: Some(20),
+            ..SignalsWanted::default()
+        };
+        let mut tell = |what: &str, read: &dyn Fn()| {
+            let times = (0..ASKED).map(|_| {
+                let begun = Instant::now();
+                read();
+                begun.elapsed().as_secs_f64() * 1e3
+            });
+            let (p50, p99) = percentiles(times.collect());
+            figures.tell(format!("standing_read_{standing}_{what}_p50_ms"), p50);
+            figures.tell(format!("standing_read_{standing}_{what}_p99_ms"), p99);
+        };
+        tell("sense_page", &|| drop(reading.sense(&wanted)));
+        tell("continue", &|| drop(reading.brief("agent-7", 1_500, None)));
+        tell("interferences", &|| drop(reading.interferences(None, 100)));
+        tell("coherence", &|| drop(reading.coherence()));
+        tell("state", &|| drop(reading.state()));
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use clap::{Args, Subcommand};
 use unisono_api::client::{InTheWay, Reply};
 use unisono_api::dto::{
-    ActionBody, Brief, Coherence, CoherenceExplained, FlowShown, MarkBody, ResolutionWord,
+    ActionBody, Brief, Coherence, CoherenceExplained, Drift, FlowShown, MarkBody, ResolutionWord,
     ResolveBody, SeenBody, TermWord,
 };
 use unisono_core::replication::Cursor;
@@ -61,6 +61,9 @@ pub(crate) struct CoherenceArgs {
     /// What stands behind each term: what it is, what it counts, who lowers it by what
     #[arg(long)]
     explain: bool,
+    /// Goes on: tells each drift as it begins and ends, and each condition that breaks
+    #[arg(long, conflicts_with = "explain")]
+    follow: bool,
     /// Only this term: iteration, phase, context, fresh, intent, unblocked
     #[arg(requires = "explain", value_parser = word::<TermWord>)]
     term: Option<TermWord>,
@@ -199,6 +202,9 @@ pub(crate) async fn coherence(args: CoherenceArgs, session: &Session) -> Result<
     if args.explain {
         return explain_coherence(args.term, session).await;
     }
+    if args.follow {
+        return follow_coherence(session).await;
+    }
     if session.global.output != Format::Table {
         return session.show_read("coherence", &[], None).await;
     }
@@ -224,17 +230,47 @@ pub(crate) async fn coherence(args: CoherenceArgs, session: &Session) -> Result<
         let _ = writeln!(text, "  {mark:<7} {}{}", one.condition, by(&one.breakers));
     }
     for one in &body.drift {
-        let _ = writeln!(
-            text,
-            "  {} {} {}: {}; ends with {}",
-            shown(&one.severity),
-            shown(&one.kind),
-            one.agents.join(", "),
-            one.evidence,
-            one.remedy
-        );
+        let _ = writeln!(text, "  {}", drift_line(one));
     }
     output::raw(&text)
+}
+
+/// Tells each change in a few lines.
+async fn follow_coherence(session: &Session) -> Result<(), Failure> {
+    session.is_now()?;
+    let mut drifting = session.client.drifting(&session.orchestra);
+    loop {
+        let told = drifting.next().await?;
+        if session.global.output != Format::Table {
+            let text = serde_json::to_string(&told)
+                .map_err(|e| Failure::new(Exit::Failed, "unprintable", e.to_string()))?;
+            output::raw(&format!("{text}\n"))?;
+            continue;
+        }
+        let (at, agents) = (told.at.time, told.agents);
+        let mut text = format!(
+            "{at:.3} coherence {:.3} of {agents} agents\n",
+            told.coherence
+        );
+        for (word, drifts) in [("new", &told.begun), ("over", &told.ended)] {
+            for one in drifts {
+                let _ = writeln!(text, "  {word:<4} {}", drift_line(one));
+            }
+        }
+        for one in told.gluing.iter().filter(|one| !one.holds) {
+            let _ = writeln!(text, "  broken {}{}", one.condition, by(&one.breakers));
+        }
+        output::raw(&text)?;
+    }
+}
+
+fn drift_line(one: &Drift) -> String {
+    let (severity, kind) = (shown(&one.severity), shown(&one.kind));
+    let (agents, evidence) = (one.agents.join(", "), &one.evidence);
+    format!(
+        "{severity} {kind} {agents}: {evidence}; ends with {}",
+        one.remedy
+    )
 }
 
 /// Shows what stands behind the terms of the score: all of them, or one.

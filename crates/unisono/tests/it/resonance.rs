@@ -143,3 +143,56 @@ fn two_sides_of_a_cut_get_in_each_others_way_and_one_resolves_it() {
     let gone = nodes[0].fails(&place, 3, &again);
     assert_eq!(gone["code"], "interference_unknown", "{gone}");
 }
+
+/// Drift was worked out when somebody asked: who did not ask was not told that agents had come apart.
+#[test]
+fn whoever_follows_coherence_is_told_each_drift_as_it_begins_and_ends() {
+    let place = Place::new();
+    let node = place.up();
+    let ask = |words: &[&str]| node.json(&place, words);
+    for name in ["ada", "cyd"] {
+        ask(&["agent", "enrol", name]);
+    }
+    let words = ["emit", "intent", "login", "the login form and its checks"];
+    ask(&[&words[..], &["--as", "ada"]].concat());
+    let following = Following::of(&place, &node, &["coherence", "--follow"]);
+    let next = || following.within(Duration::from_secs(60)).expect("a line");
+    let first = next();
+    assert_eq!(
+        (&first["score"], &first["begun"]),
+        (&json!(1_000), &json!([])),
+        "{first}"
+    );
+    ask(&[&words[..], &["--as", "cyd"]].concat());
+    let begun = next();
+    assert_eq!(begun["begun"][0]["kind"], "intent_collision", "{begun}");
+    assert_eq!(
+        begun["begun"][0]["agents"],
+        json!(["ada", "cyd"]),
+        "{begun}"
+    );
+    assert_eq!(begun["score"], 900, "both collide: {begun}");
+    // Who comes now is told what stands.
+    let late = Following::of(&place, &node, &["coherence", "--follow"]);
+    let told = late.within(Duration::from_secs(60)).expect("a line");
+    assert_eq!(told["begun"], begun["begun"]);
+    let found = ask(&["interference"]);
+    let id = found["interferences"][0]["id"].as_str().unwrap();
+    ask(&[
+        "interference",
+        "resolve",
+        id,
+        "merge",
+        "one form",
+        "--as",
+        "ada",
+    ]);
+    let ended = next();
+    assert_eq!(ended["ended"], begun["begun"], "{ended}");
+    assert_eq!(
+        (&ended["score"], &ended["begun"]),
+        (&json!(1_000), &json!([]))
+    );
+    let mark = ask(&["interference"])["interferences"][0]["resolution"]["mark"].clone();
+    assert!(mark.is_string(), "the command made a mark that proves it");
+}

@@ -17,6 +17,10 @@ pub const GLOBS_PER_PLACE_MAX: usize = 64;
 pub const OWN_TOPICS_MAX: usize = 256;
 /// Most topics under one glob that are looked at when its holder asks what concerns it.
 pub const UNDER_GLOB_MAX: usize = 256;
+/// Most collisions, and most NEEDs that nobody answers, that one reading looks at: agents can make
+/// millions of them, and a node answers everybody with one loop. It looks at the newest collisions,
+/// and at NEEDs by their topics' names, and says where there are more.
+pub const LOOKED_MAX: usize = 16_384;
 /// Resolutions that count: the latest by stamp. What was resolved before these has ended long ago.
 pub const RESOLUTIONS_MAX: usize = 4_096;
 /// Most resolutions that are held against what agents have seen: the latest of those whose

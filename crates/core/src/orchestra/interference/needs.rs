@@ -95,8 +95,9 @@ impl Needs {
         }
     }
 
-    /// The NEEDs that stand and that nobody else's OFFER meets, for longer than it may take.
-    pub fn all(&self, moment: Moment) -> Vec<Unanswered<'_>> {
+    /// The NEEDs that stand and that nobody else's OFFER meets, for longer than it may take; by topic,
+    /// at most so many.
+    pub fn all(&self, moment: Moment, most: usize) -> Vec<Unanswered<'_>> {
         let topics = self.topics.iter();
         topics
             .flat_map(|(name, topic)| {
@@ -105,6 +106,7 @@ impl Needs {
                 let agents = topic.needs.keys();
                 agents.filter_map(move |agent| topic.unanswered(name, agent, offered, &moment))
             })
+            .take(most)
             .collect()
     }
 

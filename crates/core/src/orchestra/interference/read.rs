@@ -13,6 +13,7 @@ use core::cmp::Reverse;
 use unisono_model::{AgentId, Digest, Place, Resolve, Setting, Stamp};
 
 use super::intents::Collision;
+use super::limits::LOOKED_MAX;
 use super::needs::{Moment, Unanswered};
 use super::pattern::Pattern;
 use super::view::{
@@ -58,6 +59,8 @@ pub(in crate::orchestra) struct Page<'a> {
     kept: BTreeMap<Order, (Found<'a>, Option<Resolved<'a>>)>,
     pub(in crate::orchestra) open: u64,
     resolved: u64,
+    /// Whether there are more than were looked at.
+    more: bool,
 }
 
 impl Found<'_> {
@@ -125,7 +128,7 @@ impl Reading<'_> {
             most: limit,
             ..Page::default()
         };
-        self.each_interference(of, &mut |one| {
+        let more = self.each_interference(of, &mut |one| {
             // A name costs more than all else here, and most of them are not asked for.
             let id = (!resolutions.is_empty()).then(|| one.id());
             let resolved = id.and_then(|id| resolutions.read(&id, self.at, begins, last));
@@ -139,6 +142,7 @@ impl Reading<'_> {
                 page.keep(id.unwrap_or_else(|| one.id()), one, resolved);
             }
         });
+        page.more = more;
         page
     }
 
@@ -151,6 +155,7 @@ impl Reading<'_> {
                 .collect(),
             open: page.open,
             resolved: page.resolved,
+            more: page.more,
         }
     }
 
@@ -161,7 +166,7 @@ impl Reading<'_> {
         for (order, (one, resolved)) in &page.kept {
             hash.add(&self.show_one(order.3, one, resolved.as_ref()));
         }
-        hash.add(&(page.open, page.resolved));
+        hash.add(&(page.open, page.resolved, page.more));
     }
 
     /// How one was resolved, by whom, and where that is carried.
@@ -183,7 +188,7 @@ impl Reading<'_> {
         let pair = self.folds.interference.intents.find(id);
         let mut known = pair.and_then(|pair| self.collision_of(pair));
         if pair.is_none() {
-            self.each_but_collisions(None, &mut |one| {
+            let _ = self.each_but_collisions(None, usize::MAX, &mut |one| {
                 if known.is_none() && one.id() == *id {
                     known = Some(one);
                 }
@@ -197,23 +202,26 @@ impl Reading<'_> {
         known.map(|one| self.show_one(*id, &one, resolved.as_ref()))
     }
 
-    /// Hands over each interference once.
+    /// Hands over each interference once: of collisions and of NEEDs at most [`LOOKED_MAX`]. Says
+    /// whether there are more.
     fn each_interference<'a>(
         &'a self,
         of: Option<&BTreeSet<AgentId>>,
         see: &mut dyn FnMut(Found<'a>),
-    ) {
-        self.collisions(of, see);
-        self.each_but_collisions(of, see);
+    ) -> bool {
+        let collisions = self.collisions(of, see);
+        self.each_but_collisions(of, LOOKED_MAX, see) || collisions
     }
 
     fn each_but_collisions<'a>(
         &'a self,
         of: Option<&BTreeSet<AgentId>>,
+        needs_most: usize,
         see: &mut dyn FnMut(Found<'a>),
-    ) {
-        for one in self.unanswered(of) {
-            see(self.found_unanswered(&one));
+    ) -> bool {
+        let unanswered = self.unanswered(of, needs_most.saturating_add(1));
+        for one in unanswered.iter().take(needs_most) {
+            see(self.found_unanswered(one));
         }
         // Two that an agent holds, or two agents of one name, are found from both sides.
         let mut seen = BTreeSet::new();
@@ -225,27 +233,34 @@ impl Reading<'_> {
         };
         self.contested(of, &mut add);
         self.overlaps(of, &mut add);
+        unanswered.len() > needs_most
     }
 
-    fn collisions<'a>(&'a self, of: Option<&BTreeSet<AgentId>>, see: &mut dyn FnMut(Found<'a>)) {
+    /// The newest first. What has ended counts for nothing here: it may be forgotten elsewhere.
+    fn collisions<'a>(
+        &'a self,
+        of: Option<&BTreeSet<AgentId>>,
+        see: &mut dyn FnMut(Found<'a>),
+    ) -> bool {
         let intents = &self.folds.interference.intents;
         let least = self.setting(Setting::CollisionPermille);
-        let mut found = |one: Collision| {
-            if let Some(one) = self.found_collision(&one) {
-                see(one);
-            }
+        let mut hand_over = |found: &mut dyn Iterator<Item = Collision>| {
+            let mut found = found.filter_map(|one| self.found_collision(&one));
+            found.by_ref().take(LOOKED_MAX).for_each(&mut *see);
+            found.next().is_some()
         };
         let Some(agents) = of else {
-            return intents.all(self.at, least).for_each(found);
+            return hand_over(&mut intents.all(self.at, least));
         };
+        let mut more = false;
         for agent in agents {
-            for one in intents.of(agent, self.at, least) {
-                // Between two of them it is found from both sides.
-                if one.second_agent == *agent || !agents.contains(&one.second_agent) {
-                    found(one);
-                }
-            }
+            // Between two of them it is found from both sides.
+            let own = intents.of(agent, self.at, least);
+            let mut own =
+                own.filter(|one| one.second_agent == *agent || !agents.contains(&one.second_agent));
+            more |= hand_over(&mut own);
         }
+        more
     }
 
     fn collision_of(&self, pair: (Place, Place)) -> Option<Found<'_>> {
@@ -283,11 +298,11 @@ impl Reading<'_> {
         })
     }
 
-    fn unanswered(&self, of: Option<&BTreeSet<AgentId>>) -> Vec<Unanswered<'_>> {
+    fn unanswered(&self, of: Option<&BTreeSet<AgentId>>, most: usize) -> Vec<Unanswered<'_>> {
         let needs = &self.folds.interference.needs;
         let moment = self.moment();
         let Some(agents) = of else {
-            return needs.all(moment);
+            return needs.all(moment, most);
         };
         let own = agents.iter().flat_map(|agent| needs.of(agent, moment));
         let mut found: Vec<Unanswered<'_>> = own.collect();

@@ -109,4 +109,6 @@ pub struct InterferencesView {
     pub open: u64,
     /// How many there are that somebody has, and that have not ended yet.
     pub resolved: u64,
+    /// Whether there are more collisions or NEEDs than were looked at; these are not counted.
+    pub more: bool,
 }
