@@ -42,6 +42,7 @@ switches! {
     fences_ignored,
     fences_at_the_edge_alone,
     rotation_by_arrival,
+    authority_by_arrival,
     old_key_accepted,
     token_expiry_ignored,
     token_expiry_by_local_clock,

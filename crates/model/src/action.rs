@@ -11,7 +11,7 @@ use crate::wire::{self, Blob};
 use crate::{
     Approve, Arrival, Cue, CueAnswer, Decide, Digest, Fence, Incarnation, Incident, LogEnd, LogId,
     NodeId, OrchestraId, Outcome, Place, Plan, Played, Remedy, Rotation, Seen, Setting, Stamp,
-    Tempo, Write,
+    Succession, Tempo, Write,
 };
 
 /// One thing that an agent does.
@@ -117,6 +117,9 @@ pub enum Action {
     /// The agent goes on with another key: what it signs with this one above this record counts for
     /// nothing.
     Rotate(Box<Rotation>),
+    /// Another authority signs the certificates of nodes from now on (cluster orchestra only). Only a
+    /// root says so.
+    Succeed(Box<Succession>),
 }
 
 /// Who holds an agent's private key.
@@ -509,6 +512,7 @@ impl Action {
             Self::Seen(_) => "seen",
             Self::Across(_) => "across",
             Self::Rotate(_) => "rotate",
+            Self::Succeed(_) => "succeed",
         }
     }
 

@@ -59,6 +59,7 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
         Action::Guard => Ok(()),
         Action::Fence(one) => fence(one),
         Action::Rotate(one) => name("agent name", &one.name),
+        Action::Succeed(one) => one.check(),
         Action::Incident(one) => incident(one),
         Action::Tempo(one) => one.check(),
         Action::Arrive(one) => one.check(),

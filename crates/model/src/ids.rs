@@ -27,6 +27,10 @@ pub struct NodeId(pub [u8; 32]);
 #[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct AgentId(pub [u8; 32]);
 
+/// An authority, which signs the certificates of nodes: its Ed25519 public key.
+#[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct AuthorityId(pub [u8; 32]);
+
 /// One life of a node's process. Logs, chains and Automerge actors are keyed by it, and nothing
 /// ever continues an old one: that is why a restored backup or a cloned machine cannot fork anybody.
 #[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -156,6 +160,7 @@ hexadecimal!(
     ClusterId,
     OrchestraId,
     NodeId,
+    AuthorityId,
     AgentId,
     IdempotencyKey
 );

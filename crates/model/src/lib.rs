@@ -21,6 +21,7 @@ mod rejection;
 mod seen;
 mod setting;
 mod stamp;
+mod succession;
 mod trust;
 pub mod wire;
 
@@ -38,7 +39,7 @@ pub use ensemble::{
 };
 pub use file::{Approve, Content, Judgement, Measure, Measured, Moved, Reviewed, Write};
 pub use ids::{
-    AgentId, ChainId, ClusterId, Digest, IdempotencyKey, Incarnation, LogId, NodeId,
+    AgentId, AuthorityId, ChainId, ClusterId, Digest, IdempotencyKey, Incarnation, LogId, NodeId,
     NotHexadecimal, OrchestraId, from_hex,
 };
 pub use lesson::{Decide, DecideKind, Importance, Outcome, Rejected, Remedy};
@@ -48,4 +49,5 @@ pub use rejection::{Category, Code, Rejection};
 pub use seen::Seen;
 pub use setting::Setting;
 pub use stamp::{Place, Stamp};
+pub use succession::{Succession, SuccessionWord};
 pub use trust::{ChainCut, Fence, FenceTarget, INCIDENT_ACKNOWLEDGED, Incident, Rotation};

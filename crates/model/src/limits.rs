@@ -49,6 +49,10 @@ pub const BUNDLE_CLOSES_MAX: usize = 256;
 pub const LEAVE_ENDS_MAX: usize = 512;
 /// Ends of logs in an `Expulsion`: with as many members as there can be, it fits into a record.
 pub const EXPULSION_ENDS_MAX: usize = 512;
+/// Highest number of an authority: as many changes of it as nobody makes.
+pub const SUCCESSION_NUMBER_MAX: u32 = 1_000_000;
+/// Largest certificate of an authority (bytes, DER): ours have less than a thousand.
+pub const AUTHORITY_CERTIFICATE_BYTES_MAX: usize = 4 * 1024;
 /// Most members that a view of the cluster lists.
 pub const MEMBERS_MAX: usize = 256;
 /// Most bytes of a capability token.

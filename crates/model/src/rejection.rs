@@ -205,6 +205,8 @@ codes! {
     KeyRotated "key_rotated" Denied,
     /// The key that an agent is to go on with is somebody's already.
     KeyTaken "key_taken" Conflict,
+    /// Another authority signs already, or has taken the place that this one was to take.
+    AuthorityTaken "authority_taken" Conflict,
 }
 
 impl Rejection {

@@ -12,12 +12,13 @@ use unisono_model::NodeId;
 
 use crate::{
     Class, ConnectionStatus, Event, Loss,
-    endpoint::{Shared, validity},
+    endpoint::Shared,
     frame::{self, HEADER_BYTES, Header, TIMING_TAG, Violation, WELCOME_TAG},
-    identity::{PeerIdentity, Region, Validity},
+    identity::{PeerIdentity, Region},
     limits,
     peer::{Notice, Peer},
     renew,
+    tls::Standing,
 };
 
 /// The codes with which a connection or a stream is closed.
@@ -46,18 +47,18 @@ pub(crate) mod code {
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) connection: Connection,
-    /// The time of the certificate that the peer has shown on it.
-    pub(crate) validity: Option<Validity>,
+    /// For how long the certificate counts that the peer has shown on it.
+    pub(crate) standing: Option<Standing>,
     region: Region,
     retired: watch::Sender<bool>,
     violation: OnceLock<&'static str>,
 }
 
 impl Link {
-    pub(crate) fn new(connection: Connection, region: Region) -> Self {
+    pub(crate) fn new(shared: &Shared, connection: Connection, region: Region) -> Self {
         connection.set_receive_window(VarInt::from_u32(limits::CONNECTION_WINDOW_BYTES));
         Self {
-            validity: validity(&connection),
+            standing: shared.standing(&connection),
             connection,
             region,
             retired: watch::Sender::new(false),

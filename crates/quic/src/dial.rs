@@ -9,7 +9,7 @@ use unisono_model::NodeId;
 use crate::{
     Loss,
     connection::code,
-    endpoint::{ENDED_WORDS, Shared, identity, validity},
+    endpoint::{ENDED_WORDS, Shared, identity},
     frame::WELCOME_TAG,
     identity::{Region, server_name, unix_now_ms},
     limits,
@@ -73,7 +73,8 @@ async fn call(
         .filter(|identity| identity.node == node && identity.cluster == shared.cluster)
         .ok_or_else(|| failed(&"its certificate names another node"))?;
     let now_ms = unix_now_ms();
-    if !validity(&connection).is_some_and(|validity| shared.shown.takes(validity, now_ms)) {
+    let standing = shared.standing(&connection);
+    if !standing.is_some_and(|standing| shared.shown.takes(&standing, now_ms)) {
         // Only now: it has learned who calls and from where, and can ask there for the next one.
         connection.close(code::ENDED, ENDED_WORDS);
         return Err(failed(&"its certificate has ended, and it has to renew it"));

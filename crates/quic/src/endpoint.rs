@@ -19,13 +19,13 @@ use crate::{
     connection::code,
     counters::LiveEndpointCounters,
     event::Sink,
-    identity::{Certificate, Credentials, PeerIdentity, Validity, random, unix_now_ms},
+    identity::{Certificate, Credentials, PeerIdentity, random, unix_now_ms},
     join::{self, Admission, ProofLimiter},
     limits,
     peer::{Notice, Peer},
     renew::{self, RenewalLimiter},
     socket::FaultySocket,
-    tls::{self, Shown},
+    tls::{self, Shown, Standing},
 };
 
 /// How an endpoint behaves. The defaults are what a node should run with.
@@ -140,6 +140,7 @@ impl Endpoint {
             closing: watch::Sender::new(false),
         });
         tokio::spawn(answer(Arc::clone(&shared)));
+        tokio::spawn(follow_authorities(Arc::clone(&shared)));
         Ok(Self {
             transport: Transport::new(shared),
             events,
@@ -161,7 +162,7 @@ impl Roles {
         let transport = Arc::new(transport_config(config));
         let life_ms = config.certificate_life.as_millis() as u64;
         let shown = Arc::new(Shown::new(credentials.clone(), life_ms)?);
-        let answering = Arc::new(tls::server(credentials, &shown)?);
+        let answering = Arc::new(tls::server(&shown)?);
         let mut server = quinn::ServerConfig::with_crypto(answering);
         server
             .transport_config(Arc::clone(&transport))
@@ -174,8 +175,8 @@ impl Roles {
             config
         };
         Ok(Self {
-            client: calling(tls::client(credentials, &shown)?),
-            renewing: calling(tls::renewing(credentials, &shown)?),
+            client: calling(tls::client(&shown)?),
+            renewing: calling(tls::renewing(&shown)?),
             shown,
             server,
         })
@@ -280,6 +281,13 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner) = Some(admission);
     }
 
+    /// For how long the certificate counts that the other end showed.
+    pub(crate) fn standing(&self, connection: &quinn::Connection) -> Option<Standing> {
+        let chain = certificates(connection)?;
+        let certificate = Certificate::from_der(chain.first()?.to_vec());
+        self.shown.standing(&certificate)
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         *self.closing.borrow()
     }
@@ -353,8 +361,8 @@ async fn admit(shared: &Arc<Shared>, connection: quinn::Connection, permit: Owne
             renew::serve(shared, connection, identity).await;
         }
         (Some(tls::ALPN), Some(identity)) if identity.cluster == shared.cluster => {
-            let validity = validity(&connection);
-            if validity.is_some_and(|validity| shared.shown.takes(validity, unix_now_ms())) {
+            let standing = shared.standing(&connection);
+            if standing.is_some_and(|standing| shared.shown.takes(&standing, unix_now_ms())) {
                 admit_node(shared, connection, identity);
             } else {
                 shared.counters.ended_refused.add(1);
@@ -365,6 +373,22 @@ async fn admit(shared: &Arc<Shared>, connection: quinn::Connection, permit: Owne
             shared.counters.strangers_refused.add(1);
             connection.close(code::STRANGER, b"a node's certificate is required");
         }
+    }
+}
+
+/// Tells every peer's keeper when certificates may count for a shorter time than before.
+async fn follow_authorities(shared: Arc<Shared>) {
+    let mut learned = shared.shown.learned();
+    let follow = async {
+        while learned.changed().await.is_ok() {
+            for peer in shared.peers() {
+                peer.notify(Notice::Learned);
+            }
+        }
+    };
+    tokio::select! {
+        () = follow => {}
+        () = shared.until_closing() => {}
     }
 }
 
@@ -402,13 +426,6 @@ pub(crate) fn identity(connection: &quinn::Connection) -> Option<PeerIdentity> {
     Certificate::from_der(chain.first()?.to_vec())
         .identity()
         .ok()
-}
-
-/// From when to when the certificate counts that the other end showed.
-pub(crate) fn validity(connection: &quinn::Connection) -> Option<Validity> {
-    let chain = certificates(connection)?;
-    let certificate = Certificate::from_der(chain.first()?.to_vec());
-    certificate.validity().ok()
 }
 
 /// The certificates that the other end showed.

@@ -5,6 +5,7 @@
 //! one URI name, `spiffe://<cluster>/region/<region>/node/<node>`, after the SPIFFE ID format). So a
 //! peer's claim about its region is as authentic as its key.
 
+mod authorities;
 mod authority;
 mod certificate;
 mod credentials;
@@ -15,12 +16,13 @@ mod validity;
 
 use std::{io, path::PathBuf};
 
+pub use authorities::{Authorities, KnownAuthority};
 pub use authority::ClusterAuthority;
 pub(crate) use certificate::server_name;
 pub use certificate::{Certificate, Fingerprint, PeerIdentity};
 pub(crate) use credentials::unix_now_ms;
 pub use credentials::{
-    CA_CERTIFICATE_FILE, CA_KEY_FILE, Credentials, NODE_CERTIFICATE_FILE, NODE_KEY_FILE,
+    CA_CERTIFICATE_FILE, CA_KEY_FILE, CA_NEXT_CERTIFICATE_FILE, CA_NEXT_KEY_FILE, Credentials, NODE_CERTIFICATE_FILE, NODE_KEY_FILE,
 };
 pub use key::NodeKey;
 pub(crate) use key::random;
@@ -120,6 +122,9 @@ pub enum CertificateError {
     /// The authority did not sign it, or not for this.
     #[error("the cluster's authority does not vouch for it ({0})")]
     Untrusted(String),
+    /// The authority that signed it is not the one that signs now.
+    #[error("it is of an authority in whose place there is another one")]
+    Former,
     /// Its time is over.
     #[error(
         "it ended {} ago by this machine's clock: its node has to renew it, or this clock is ahead",

@@ -137,3 +137,12 @@ pub const JOIN_ATTEMPTS_MAX: usize = 24;
 pub const DELAYED_PACKETS_MAX: usize = 8192;
 /// Longest injected one-way delay.
 pub const DELAY_MAX: Duration = Duration::from_secs(10);
+
+/// Most authorities that a node knows: the one that signs, and those before it. Each is tried where a
+/// certificate is looked at.
+pub const AUTHORITIES_MAX: usize = 16;
+/// Most certificates that a peer shows which are looked at.
+pub const CHAIN_MAX: usize = 4;
+/// Over how long nodes spread their first certificate of a new authority, and the connections that
+/// they make anew with it: it is a matter of minutes, not of days, and a signer has others to serve.
+pub const MOVE_SPREAD: Duration = Duration::from_secs(8);

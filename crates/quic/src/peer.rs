@@ -12,7 +12,7 @@ use tokio::{
     sync::{Notify, mpsc},
     time::{Instant, MissedTickBehavior},
 };
-use unisono_model::NodeId;
+use unisono_model::{AuthorityId, NodeId};
 
 use crate::{
     Class, ConnectionStatus, Event, Loss, PeerStatus,
@@ -35,6 +35,8 @@ pub(crate) struct Peer {
     /// From where it has called last. A node calls from where it listens.
     called_from: Mutex<Option<SocketAddr>>,
     link: Mutex<Option<Arc<Link>>>,
+    /// The authority of the certificate that it showed last.
+    signer: Mutex<Option<AuthorityId>>,
     notices: mpsc::Sender<Notice>,
     wanted: Notify,
     runtime: Handle,
@@ -49,8 +51,10 @@ pub(crate) enum Notice {
     Dialled(Result<(quinn::Connection, Region), DialFailure>),
     /// The connection with this id ended.
     Ended(usize, Loss),
-    /// This node has another certificate, which the peer has not seen.
-    Renewed,
+    /// This node has another certificate, which the peer has not seen: within so long it should.
+    Renewed(Duration),
+    /// Another authority is known: certificates may end sooner than they did.
+    Learned,
     /// Close with this code and stop.
     Forget(VarInt),
 }
@@ -65,6 +69,7 @@ impl Peer {
             addresses: Mutex::default(),
             called_from: Mutex::default(),
             link: Mutex::default(),
+            signer: Mutex::default(),
             notices,
             wanted: Notify::new(),
             runtime: shared.runtime.clone(),
@@ -174,6 +179,10 @@ impl Peer {
                 .collect::<Vec<_>>(),
         );
         places
+    }
+
+    pub(crate) fn signer(&self) -> Option<AuthorityId> {
+        *lock(&self.signer)
     }
 
     pub(crate) fn region(&self) -> Option<Region> {
@@ -350,11 +359,12 @@ impl Keeper {
         self.look_at = None;
         let Some(live) = &self.live else { return };
         let now_ms = unix_now_ms();
-        let Some(validity) = live.link.validity else {
+        let Some(standing) = live.link.standing else {
             return;
         };
-        if self.shared.shown.takes(validity, now_ms) {
-            self.look_at = Some(next_look(validity, now_ms));
+        let shown = &self.shared.shown;
+        if shown.takes(&standing, now_ms) {
+            self.look_at = Some(next_look(shown.validity(&standing), now_ms));
         } else {
             self.shared.counters.ended_refused.add(1);
             live.link.connection.close(code::ENDED, ENDED_WORDS);
@@ -385,11 +395,8 @@ impl Keeper {
                 }
             }
             Notice::Ended(id, why) => self.on_end(id, why).await,
-            Notice::Renewed => {
-                let spread_ms = Validity::spread_ms(self.shared.shown.life_ms());
-                let spread = Duration::from_millis(spread_ms).min(limits::REDIAL_SPREAD_MAX);
-                self.redial_at = Some(Instant::now() + jittered(spread));
-            }
+            Notice::Renewed(spread) => self.redial_at = Some(Instant::now() + jittered(spread)),
+            Notice::Learned => self.look(),
             Notice::Forget(_) => {}
         }
     }
@@ -416,7 +423,7 @@ impl Keeper {
             self.install(connection, region, ours, false).await;
         } else if ours {
             // The peer welcomed it and may have written already: read that before it closes.
-            let link = Arc::new(Link::new(connection, region));
+            let link = Arc::new(Link::new(&self.shared, connection, region));
             link.retire();
             self.serve(link, ours);
         } else {
@@ -455,9 +462,11 @@ impl Keeper {
         self.peer.counters.connections.connected.add(1);
         self.pause = limits::BACKOFF.0;
         self.dial_not_before = None;
-        let link = Arc::new(Link::new(connection, region.clone()));
+        let link = Arc::new(Link::new(&self.shared, connection, region.clone()));
         let now_ms = unix_now_ms();
-        self.look_at = link.validity.map(|validity| next_look(validity, now_ms));
+        let shown = &self.shared.shown;
+        self.look_at = link.standing.map(|one| next_look(shown.validity(&one), now_ms));
+        *lock(&self.peer.signer) = link.standing.map(|one| one.signer);
         *lock(&self.peer.link) = Some(Arc::clone(&link));
         if news {
             self.tell(Event::Connected {

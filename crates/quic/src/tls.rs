@@ -7,16 +7,18 @@ use std::sync::{Arc, OnceLock};
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::{
-    DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
-    client::{Resumption, WebPkiServerVerifier, danger},
+    DigitallySignedStruct, DistinguishedName, SignatureScheme,
+    client::{Resumption, danger},
     crypto::{CryptoProvider, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
-    server::{NoServerSessionStorage, WebPkiClientVerifier},
+    server::NoServerSessionStorage,
 };
 
-use crate::identity::{Certificate, Credentials, Fingerprint};
+use unisono_model::ClusterId;
+
+use crate::identity::{Certificate, Fingerprint};
 use ended::{LateNodes, LateServers};
-pub(crate) use shown::Shown;
+pub(crate) use shown::{Shown, Standing};
 
 /// The protocol between nodes.
 pub(crate) const ALPN: &[u8] = b"unisono/1";
@@ -38,16 +40,11 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 /// has ended, because it may renew it. Which of the protocols such a peer may speak is decided in one
 /// place, `endpoint::admit`.
 pub(crate) fn server(
-    credentials: &Credentials,
     shown: &Arc<Shown>,
 ) -> Result<QuicServerConfig, rustls::Error> {
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots(credentials)?, provider())
-        .allow_unauthenticated()
-        .build()
-        .map_err(|error| rustls::Error::General(error.to_string()))?;
     let mut config = rustls::ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_client_cert_verifier(Arc::new(LateNodes(verifier)))
+        .with_client_cert_verifier(Arc::new(LateNodes::new(shown)?))
         .with_cert_resolver(Arc::clone(shown) as _);
     config.alpn_protocols = vec![ALPN.to_vec(), JOIN_ALPN.to_vec(), RENEW_ALPN.to_vec()];
     // A resumed session would carry an identity past a change of trust; a full handshake is cheap here.
@@ -59,33 +56,24 @@ pub(crate) fn server(
 /// A node that dials another: the server name is the wanted node's id, so that the handshake itself
 /// fails unless that very node answers.
 pub(crate) fn client(
-    credentials: &Credentials,
     shown: &Arc<Shown>,
 ) -> Result<QuicClientConfig, rustls::Error> {
-    dialling(credentials, shown, ALPN, true)
+    dialling(shown, ALPN, true)
 }
 
 /// A node that dials one that may sign its next certificate. That one's own must not have ended.
 pub(crate) fn renewing(
-    credentials: &Credentials,
     shown: &Arc<Shown>,
 ) -> Result<QuicClientConfig, rustls::Error> {
-    dialling(credentials, shown, RENEW_ALPN, false)
+    dialling(shown, RENEW_ALPN, false)
 }
 
 fn dialling(
-    credentials: &Credentials,
     shown: &Arc<Shown>,
     protocol: &[u8],
     may_be_late: bool,
 ) -> Result<QuicClientConfig, rustls::Error> {
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots(credentials)?, provider())
-        .build()
-        .map_err(|error| rustls::Error::General(error.to_string()))?;
-    let verifier = LateServers {
-        verifier,
-        may_be_late,
-    };
+    let verifier = LateServers::new(shown, may_be_late)?;
     let mut config = rustls::ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
@@ -97,11 +85,14 @@ fn dialling(
 }
 
 /// A joiner: no certificate, and one pinned authority.
-pub(crate) fn joiner(pin: Fingerprint) -> Result<QuicClientConfig, rustls::Error> {
+pub(crate) fn joiner(
+    pin: Fingerprint,
+    cluster: ClusterId,
+) -> Result<QuicClientConfig, rustls::Error> {
     let mut config = rustls::ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(PinnedAuthority(pin)))
+        .with_custom_certificate_verifier(Arc::new(PinnedAuthority(pin, cluster)))
         .with_no_client_auth();
     config.alpn_protocols = vec![JOIN_ALPN.to_vec()];
     config.resumption = Resumption::disabled();
@@ -116,16 +107,28 @@ pub(crate) fn pinned(chain: &[CertificateDer<'_>], pin: Fingerprint) -> Option<C
         .find(|certificate| certificate.fingerprint() == pin)
 }
 
-fn roots(credentials: &Credentials) -> Result<Arc<RootCertStore>, rustls::Error> {
-    let mut roots = RootCertStore::empty();
-    roots.add(credentials.authority_certificate().rustls().into_owned())?;
-    Ok(Arc::new(roots))
-}
-
 /// Believes any node vouched for by the authority with one fingerprint, and nobody else: there is no
 /// trust on first use. Which node answers does not matter to a joiner.
 #[derive(Debug)]
-struct PinnedAuthority(Fingerprint);
+struct PinnedAuthority(Fingerprint, ClusterId);
+
+impl PinnedAuthority {
+    /// Why nobody is believed. What a stranger shows is believed in nothing; but an invite from before
+    /// the authority was changed is the likelier reason.
+    fn stranger(&self, intermediates: &[CertificateDer<'_>]) -> rustls::Error {
+        let of_its_cluster = |der: &CertificateDer<'_>| {
+            let shown = Certificate::from_der(der.to_vec());
+            shown.authority_cluster() == Ok(self.1)
+        };
+        if intermediates.iter().any(of_its_cluster) {
+            return rustls::Error::General(OTHER_AUTHORITY.to_owned());
+        }
+        rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)
+    }
+}
+
+/// Said of whoever shows another authority under the name of the same cluster.
+const OTHER_AUTHORITY: &str = "it shows another authority of that name: if the cluster has changed its authority since the invite was made, ask for a new invite";
 
 impl danger::ServerCertVerifier for PinnedAuthority {
     fn verify_server_cert(
@@ -136,9 +139,7 @@ impl danger::ServerCertVerifier for PinnedAuthority {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<danger::ServerCertVerified, rustls::Error> {
-        let authority = pinned(intermediates, self.0).ok_or(rustls::Error::InvalidCertificate(
-            rustls::CertificateError::UnknownIssuer,
-        ))?;
+        let authority = pinned(intermediates, self.0).ok_or_else(|| self.stranger(intermediates))?;
         Certificate::from_der(end_entity.to_vec())
             .vouched_by(&authority, now.as_secs().saturating_mul(1000))
             .map_err(|error| rustls::Error::General(error.to_string()))?;

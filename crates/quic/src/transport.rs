@@ -1,14 +1,16 @@
 //! The driver's handle: sending, addresses, exclusion and figures. Nothing here blocks.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use unisono_model::{ClusterId, NodeId};
+use unisono_model::{AuthorityId, ClusterId, NodeId};
 
 use crate::{
     BindError, Class, EndpointCounters, Faults, PeerCounters,
     connection::code,
     endpoint::Shared,
-    identity::{Credentials, IdentityError, Region, Validity, unix_now_ms},
+    identity::{
+        Certificate, CertificateError, Credentials, IdentityError, Region, Validity, unix_now_ms,
+    },
     join::Admission,
     limits,
     peer::{Notice, Peer},
@@ -293,13 +295,61 @@ impl Transport {
             return Err(BindError::Credentials("they are another node's".to_owned()));
         }
         let shown = &self.shared.shown;
+        let before = shown.credentials().signer().id;
+        let has_moved = credentials.signer().id != before;
         shown
             .exchange(credentials)
             .map_err(|error| BindError::Credentials(error.to_string()))?;
+        let spread_ms = Validity::spread_ms(shown.life_ms());
+        let spread = Duration::from_millis(spread_ms).min(limits::REDIAL_SPREAD_MAX);
+        // Others may turn away what the authority before has signed.
+        let within = if has_moved {
+            spread.min(limits::MOVE_SPREAD)
+        } else {
+            spread
+        };
         for peer in self.shared.peers() {
-            peer.notify(Notice::Renewed);
+            peer.notify(Notice::Renewed(within));
         }
         Ok(())
+    }
+
+    /// The credentials that are shown, with all authorities that are known.
+    pub fn credentials(&self) -> Arc<Credentials> {
+        self.shared.shown.credentials()
+    }
+
+    /// Takes in an authority that the cluster's root has put in the place of another one. True if that
+    /// is news.
+    ///
+    /// # Errors
+    /// Why it is not believed; nothing has changed.
+    pub fn learn_authority(&self, certificate: Vec<u8>) -> Result<bool, CertificateError> {
+        let certificate = Certificate::from_der(certificate);
+        self.shared.shown.learn(&certificate)
+    }
+
+    /// Changes whenever an authority was learned of, from whomever.
+    pub fn authorities_learned(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.shared.shown.learned()
+    }
+
+    /// Puts the key of the authority that signs now in its place in `directory`, if it was drawn there;
+    /// true if it was. Blocks for a few syncs of a disk.
+    ///
+    /// # Errors
+    /// What could not be read or written; the same again completes it.
+    pub fn promote_authority(&self, directory: &Path) -> Result<bool, IdentityError> {
+        self.shared.shown.promote(directory)
+    }
+
+    /// Whose certificate each peer showed last, as far as a connection to it stood in this process.
+    pub fn signers_seen(&self) -> Vec<(NodeId, AuthorityId)> {
+        let peers = self.shared.peers();
+        let seen = peers
+            .iter()
+            .filter_map(|peer| Some((peer.node, peer.signer()?)));
+        seen.collect()
     }
 
     /// The faults that a test injects; `None` unless the endpoint was bound with

@@ -364,6 +364,7 @@ impl SigningAgent {
                 | Action::Guard
                 | Action::Remove(_)
                 | Action::Rotate(_)
+                | Action::Succeed(_)
         );
         self.inner
             .token

@@ -9,6 +9,7 @@ use unisono_model::{Across, Action, Digest, Enrol, INCIDENT_ACKNOWLEDGED, Mark, 
 use utoipa::ToSchema;
 
 use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody};
+use super::authority::SucceedBody;
 use super::expulsion::RemoveBody;
 use super::file::{ApproveBody, WriteBody};
 use super::lesson::{DecideBody, OutcomeBody, RemedyBody};
@@ -89,6 +90,9 @@ pub enum ActionBody {
     Seen(SeenBody),
     /// Goes on with another key (agents that sign for themselves).
     Rotate(RotateBody),
+    /// Puts another authority in the place of the one that signs (roots only, in the cluster's own
+    /// orchestra).
+    Succeed(SucceedBody),
 }
 
 /// A resonance signal.
@@ -367,6 +371,7 @@ impl ActionBody {
             Self::Rollback(body) => Action::Rollback(Box::new(body.into())),
             Self::Seen(body) => Action::Seen(body.into()),
             Self::Rotate(body) => Action::Rotate(Box::new(body.into())),
+            Self::Succeed(body) => Action::Succeed(Box::new(body.into())),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! A node's certificate, as its node knows it.
 
 use serde::{Deserialize, Serialize};
-use unisono_model::NodeId;
+use unisono_model::{AuthorityId, NodeId};
 use utoipa::ToSchema;
+
+use super::authority::{AuthorityShown, NodeAuthority};
 
 /// How a certificate is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -38,6 +40,16 @@ pub struct NodeCertificate {
     pub clock_apart_ms: Option<i64>,
     /// Why it was not renewed at the last try.
     pub trouble: Option<CertificateTrouble>,
+    /// The authority that has signed it.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub authority: AuthorityId,
+    /// All authorities that this node knows, the one that signs first.
+    #[serde(default)]
+    pub authorities: Vec<AuthorityShown>,
+    /// Whose certificate each node bore that this one has spoken with in this process, the last time.
+    #[serde(default)]
+    pub seen: Vec<NodeAuthority>,
 }
 
 /// Why a certificate was not renewed. Nothing has changed; it is tried again.

@@ -3,6 +3,7 @@
 
 mod action;
 mod answer;
+mod authority;
 mod certificate;
 mod clock;
 mod cluster;
@@ -32,6 +33,7 @@ pub use answer::{
     ConfigSetBody, Done, HeadBody, LeaveBody, Left, NoteSpliceBody, NoteTextBody, OpenBody, Opened,
     RecordBase64, Recorded, Session, SessionHead,
 };
+pub use authority::{AuthorityShown, AuthorityWord, NodeAuthority, SucceedBody};
 pub use certificate::{CertificateTrouble, CertificateWord, NodeCertificate};
 pub use clock::{Clock, ClockSource, Nanoseconds, SyncWord, TimingRole};
 pub use cluster::{

@@ -15,6 +15,7 @@ use super::action::{
 use super::answer::OpenBody;
 use super::cluster::{Incarnated, LogRef};
 use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody};
+use super::authority::SucceedBody;
 use super::expulsion::RemoveBody;
 use super::file::{ApproveBody, WriteShown};
 use super::lesson::{DecideBody, OutcomeBody, RemedyBody};
@@ -150,6 +151,8 @@ pub enum ActionShown {
     Seen(SeenBody),
     /// It went on with another key.
     Rotate(RotateBody),
+    /// Another authority signs certificates.
+    Succeed(SucceedBody),
 }
 
 /// A task's change, with what each value replaced.
@@ -335,6 +338,7 @@ impl From<Action> for ActionShown {
             Action::Rollback(rollback) => Self::Rollback((*rollback).into()),
             Action::Seen(seen) => Self::Seen(seen.into()),
             Action::Rotate(rotation) => Self::Rotate((*rotation).into()),
+            Action::Succeed(succession) => Self::Succeed((*succession).into()),
         }
     }
 }

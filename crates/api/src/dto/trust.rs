@@ -101,19 +101,19 @@ pub struct RotateBody {
     pub signature: Signature,
 }
 
-mod signature_as_text {
+pub(super) mod signature_as_text {
     use data_encoding::HEXLOWER;
     use serde::{Deserialize, Deserializer, Serializer};
     use unisono_model::wire::Signature;
 
-    pub(super) fn serialize<S: Serializer>(
+    pub(in crate::dto) fn serialize<S: Serializer>(
         signature: &Signature,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&HEXLOWER.encode(&signature.to_bytes()))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::dto) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Signature, D::Error> {
         let text = String::deserialize(deserializer)?;

@@ -50,7 +50,7 @@ pub fn need(action: &Action) -> Need {
         Action::Write(write) => Need::Operation(write.operations()),
         Action::Approve(_) => Need::Operation(Operations::APPROVE),
         Action::Fence(_) => Need::Authority,
-        Action::Guard | Action::Remove(_) => Need::Root,
+        Action::Guard | Action::Remove(_) | Action::Succeed(_) => Need::Root,
         Action::Open { .. }
         | Action::Admit(_)
         | Action::VoteView(_)

@@ -15,6 +15,7 @@ mod clock;
 mod documents;
 mod door;
 mod expulsion;
+mod succession;
 mod files;
 mod incoming;
 mod input;
@@ -163,6 +164,8 @@ pub struct Node {
     gossip: Membership,
     windows: door::Windows,
     expulsions: expulsion::Expulsions,
+    /// What the driver was told of authorities.
+    succeeded: succession::Told,
     /// Keys of held agents that were derived lately.
     held_keys: BTreeMap<OrchestraId, BTreeMap<String, SigningKey>>,
     granted: Granted,

@@ -1,10 +1,11 @@
 //! Everything that a node can ask for. The list is closed.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use unisono_model::{
-    AgentId, Digest, IdempotencyKey, LogId, NodeId, OrchestraId, Place, Rejection,
+    AgentId, Digest, IdempotencyKey, LogId, NodeId, OrchestraId, Place, Rejection, Succession,
 };
 
 use super::input::{BatchId, LoadId, Ticket};
@@ -89,6 +90,9 @@ pub enum Output {
         /// Who.
         node: NodeId,
     },
+    /// A root says that another authority signs the certificates of nodes: take it for one, and know
+    /// the end of those before it. Said once in each process.
+    Succession(Box<Succession>),
     /// Something worth a line in the log or a counter.
     Note(Note),
     /// The disk is in an unknown state, or this life was removed from the cluster: make the node
@@ -163,7 +167,7 @@ pub struct Recorded {
     /// For a claim or a renewal: what it came to.
     pub claim: Option<ClaimView>,
     /// For a cue: as it stands, with whether the notice is long enough.
-    pub cue: Option<alloc::boxed::Box<CueView>>,
+    pub cue: Option<Box<CueView>>,
     /// Whether an earlier record with the same key is the answer.
     pub repeated: bool,
     /// The key of the request.

@@ -48,6 +48,10 @@ impl Node {
                 self.may_expel(orchestra, agent, &expulsion)?;
                 Ok(Action::Remove(expulsion))
             }
+            Action::Succeed(succession) => {
+                self.may_succeed(orchestra, agent, &succession)?;
+                Ok(Action::Succeed(succession))
+            }
             Action::Signal(_) | Action::Across(_) => self.says(context, orchestra, agent, action),
             Action::Claim { .. } | Action::Renew { .. } | Action::Release { .. } => {
                 let lease_ms_max = self.config.lease_ms_max;

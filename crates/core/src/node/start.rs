@@ -73,6 +73,7 @@ impl Node {
             peers: BTreeMap::new(),
             windows: super::door::Windows::default(),
             expulsions: super::expulsion::Expulsions::default(),
+            succeeded: super::succession::Told::default(),
             held_keys: BTreeMap::new(),
             granted: super::losers::Granted::default(),
             recent: Recent::default(),

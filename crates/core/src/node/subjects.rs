@@ -80,6 +80,7 @@ pub(super) fn rules_the_cluster(work: &Work) -> bool {
                 | Action::Fence(_)
                 | Action::Remove(_)
                 | Action::Rotate(_)
+                | Action::Succeed(_)
         )
     };
     match work {

@@ -109,6 +109,7 @@ impl Node {
         self.vote(context);
         self.tell_addresses(out);
         self.tell_expelled(out);
+        self.tell_authorities(out);
         self.announce(context, out);
         self.care_for_folds(context, out);
         self.care_for_holes(context, out);

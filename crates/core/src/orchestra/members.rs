@@ -19,6 +19,7 @@ use unisono_model::{
 };
 
 use super::FoldRules;
+use super::authorities::Authorities;
 use super::claims::Standing;
 use super::expulsions::Expelled;
 use super::fact::Fact;
@@ -34,6 +35,7 @@ pub struct Members {
     views: Views,
     leaves: Leaves,
     expelled: BTreeMap<NodeId, Expelled>,
+    authorities: Authorities,
     /// Whom the first view follows.
     #[serde(skip)]
     founder: Option<NodeId>,
@@ -139,6 +141,10 @@ impl Members {
             }
             return self.derive(rules);
         }
+        if let Action::Succeed(succession) = &fact.body.action {
+            // Nobody but a root says so, as above.
+            return self.authorities.insert(fact.place, succession, rules);
+        }
         if fact.agent.0 != fact.log.node.0 {
             return;
         }
@@ -170,6 +176,11 @@ impl Members {
     /// The nodes that a root has removed.
     pub fn expelled(&self) -> &BTreeMap<NodeId, Expelled> {
         &self.expelled
+    }
+
+    /// The authorities that a root has put in the place of others.
+    pub fn authorities(&self) -> &Authorities {
+        &self.authorities
     }
 
     /// Takes in the admissions whose authors were admitted, until there are none.

@@ -5,6 +5,7 @@
 
 pub mod agents;
 pub mod approvals;
+pub mod authorities;
 pub mod brief;
 pub mod claims;
 pub mod coherence;

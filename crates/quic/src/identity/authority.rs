@@ -6,11 +6,11 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyUsagePurpose, SanType, SerialNumber,
 };
-use unisono_model::{ClusterId, NodeId};
+use unisono_model::{AuthorityId, ClusterId, NodeId, SuccessionWord};
 
 use super::{
     Certificate, IdentityError, NodeKey, Region,
-    certificate::{server_name, sound, to_uri},
+    certificate::{server_name, sound, to_authority_uri, to_uri},
     key::random,
 };
 use crate::limits;
@@ -39,6 +39,32 @@ impl ClusterAuthority {
         })
     }
 
+    /// The authority of a fresh key that the root puts in the place of another one, with a self-signed
+    /// certificate that bears the root's word, made at `now_ms` (milliseconds since the Unix epoch).
+    ///
+    /// # Errors
+    /// If the word is about another key.
+    pub fn succeeding(
+        cluster: ClusterId,
+        key: NodeKey,
+        word: &SuccessionWord,
+        now_ms: u64,
+    ) -> Result<Self, IdentityError> {
+        if word.authority.0 != key.id().0 {
+            return Err(IdentityError::Mismatch {
+                what: "authority's key and the root's word",
+            });
+        }
+        let mut params = authority_params(cluster, now_ms)?;
+        params.subject_alt_names = vec![uri(to_authority_uri(cluster, Some(word)))?];
+        let made = params.self_signed(&key).map_err(unmakeable)?;
+        Ok(Self {
+            cluster,
+            key,
+            certificate: Certificate::from_der(made.der().to_vec()),
+        })
+    }
+
     /// The authority of an existing key and certificate.
     pub fn from_parts(key: NodeKey, certificate: Certificate) -> Result<Self, IdentityError> {
         let cluster = certificate
@@ -49,8 +75,7 @@ impl ClusterAuthority {
             key,
             certificate,
         };
-        // The key is the right one exactly if what it signs verifies under the certificate. Its
-        // public key is not compared directly, because nothing here reads one out of a CA certificate.
+        // The key is the right one exactly if what it signs verifies under the certificate.
         let now_ms = super::credentials::unix_now_ms();
         let region = "probe".parse().expect("five letters are a region");
         let probe = authority.issue(authority.key.id(), &region, now_ms)?;
@@ -98,6 +123,11 @@ impl ClusterAuthority {
         self.cluster
     }
 
+    /// Its key.
+    pub fn id(&self) -> AuthorityId {
+        AuthorityId(self.key.id().0)
+    }
+
     /// Its own certificate, the root that every node trusts and every invite pins.
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
@@ -130,7 +160,7 @@ impl rcgen::PublicKeyData for Subject {
 fn authority_params(cluster: ClusterId, now_ms: u64) -> Result<CertificateParams, IdentityError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = named(format!("unisono cluster {cluster}"));
-    params.subject_alt_names = vec![uri(format!("spiffe://{cluster}"))?];
+    params.subject_alt_names = vec![uri(to_authority_uri(cluster, None))?];
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.serial_number = Some(serial());

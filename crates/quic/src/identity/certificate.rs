@@ -2,9 +2,12 @@
 
 use std::{fmt, time::Duration};
 
+use data_encoding::HEXLOWER;
 use ed25519_dalek::VerifyingKey;
 use rustls::pki_types::{CertificateDer, UnixTime, pem::PemObject as _};
-use unisono_model::{ClusterId, NodeId};
+use unisono_model::{
+    AuthorityId, ClusterId, NodeId, SuccessionWord, from_hex, wire::Signature,
+};
 use webpki::{EndEntityCert, KeyUsage};
 
 use super::{CertificateError, Region, Validity, files};
@@ -65,10 +68,23 @@ impl Certificate {
     /// The cluster that an authority's certificate names.
     pub fn authority_cluster(&self) -> Result<ClusterId, CertificateError> {
         let der = self.rustls();
-        let uri = only_uri(&parse(&der)?)?;
-        uri.strip_prefix("spiffe://")
-            .and_then(|cluster| cluster.parse().ok())
-            .ok_or(CertificateError::Name)
+        let parsed = parse(&der)?;
+        let (cluster, _) = of_authority(&parsed)?;
+        Ok(cluster)
+    }
+
+    /// The key of an authority, from its certificate.
+    pub fn authority_id(&self) -> Result<AuthorityId, CertificateError> {
+        let der = self.rustls();
+        ed25519_key(&parse(&der)?).map(AuthorityId)
+    }
+
+    /// The word by which a root has put an authority in the place of another one, if its certificate
+    /// bears one; the signature in it is not looked at here.
+    pub fn succession(&self) -> Result<Option<SuccessionWord>, CertificateError> {
+        let der = self.rustls();
+        let (_, word) = of_authority(&parse(&der)?)?;
+        Ok(word)
     }
 
     /// Who a node's certificate speaks of. Only form and consistency are checked here;
@@ -76,11 +92,7 @@ impl Certificate {
     pub fn identity(&self) -> Result<PeerIdentity, CertificateError> {
         let der = self.rustls();
         let parsed = parse(&der)?;
-        let spki = parsed.subject_public_key_info();
-        let key: [u8; 32] = spki
-            .strip_prefix(&ED25519_SPKI_PREFIX[..])
-            .and_then(|key| key.try_into().ok())
-            .ok_or(CertificateError::Key)?;
+        let key = ed25519_key(&parsed)?;
         sound(NodeId(key))?;
         let identity = from_uri(only_uri(&parsed)?).ok_or(CertificateError::Name)?;
         (identity.node == NodeId(key))
@@ -197,6 +209,63 @@ fn from_uri(uri: &str) -> Option<PeerIdentity> {
     };
     // One spelling only: upper-case hexadecimal or a trailing part would be a second name for one node.
     (to_uri(cluster, &identity.region, node) == uri).then_some(identity)
+}
+
+/// The URI name of an authority: the cluster's alone for the founder's, with the root's word for one
+/// that has taken the place of another.
+pub(super) fn to_authority_uri(cluster: ClusterId, word: Option<&SuccessionWord>) -> String {
+    let Some(word) = word else {
+        return format!("spiffe://{cluster}");
+    };
+    let (number, former, until_ms) = (word.number, word.former, word.former_until_ms);
+    let signature = HEXLOWER.encode(&word.signature.to_bytes());
+    format!("spiffe://{cluster}/authority/{number}/former/{former}/until/{until_ms}/root/{signature}")
+}
+
+/// The cluster of an authority, and the root's word on it.
+fn of_authority(
+    parsed: &EndEntityCert<'_>,
+) -> Result<(ClusterId, Option<SuccessionWord>), CertificateError> {
+    let uri = only_uri(parsed)?;
+    let rest = uri.strip_prefix("spiffe://").ok_or(CertificateError::Name)?;
+    let (cluster, word) = rest.split_once('/').unwrap_or((rest, ""));
+    let cluster = cluster.parse().map_err(|_| CertificateError::Name)?;
+    let word = match word {
+        "" => None,
+        word => {
+            let authority = AuthorityId(ed25519_key(parsed)?);
+            Some(word_from_uri(word, authority).ok_or(CertificateError::Name)?)
+        }
+    };
+    // One spelling only, as for nodes.
+    if to_authority_uri(cluster, word.as_ref()) == uri {
+        Ok((cluster, word))
+    } else {
+        Err(CertificateError::Name)
+    }
+}
+
+fn word_from_uri(text: &str, authority: AuthorityId) -> Option<SuccessionWord> {
+    let mut parts = text.split('/');
+    let mut after = |label: &str| (parts.next()? == label).then(|| parts.next())?;
+    let (number, former) = (after("authority")?, after("former")?);
+    let (until_ms, signature) = (after("until")?, after("root")?);
+    let mut bytes = [0; 64];
+    from_hex(signature, &mut bytes)?;
+    Some(SuccessionWord {
+        number: number.parse().ok()?,
+        authority,
+        former: former.parse().ok()?,
+        former_until_ms: until_ms.parse().ok()?,
+        signature: Signature::from_bytes(bytes),
+    })
+}
+
+fn ed25519_key(parsed: &EndEntityCert<'_>) -> Result<[u8; 32], CertificateError> {
+    let spki = parsed.subject_public_key_info();
+    spki.strip_prefix(&ED25519_SPKI_PREFIX[..])
+        .and_then(|key| key.try_into().ok())
+        .ok_or(CertificateError::Key)
 }
 
 /// The TLS server name of a node: its id in two DNS labels, since one label holds 63 characters.

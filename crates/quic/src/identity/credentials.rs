@@ -5,10 +5,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use unisono_model::{ClusterId, NodeId};
+use unisono_model::{AgentId, AuthorityId, ClusterId, NodeId};
 
 use super::{
-    Certificate, CertificateError, ClusterAuthority, IdentityError, NodeKey, PeerIdentity, Region,
+    Authorities, Certificate, CertificateError, ClusterAuthority, IdentityError, KnownAuthority, NodeKey, PeerIdentity, Region,
     Validity, files,
 };
 
@@ -16,10 +16,15 @@ use super::{
 pub const NODE_KEY_FILE: &str = "node.key";
 /// The node's certificate in PEM.
 pub const NODE_CERTIFICATE_FILE: &str = "node.crt";
-/// The authority's certificate in PEM.
+/// The certificates of the authorities in PEM, the one that signs first.
 pub const CA_CERTIFICATE_FILE: &str = "ca.crt";
 /// The authority's secret key, PKCS#8 in PEM; only on nodes that may admit others.
 pub const CA_KEY_FILE: &str = "ca.key";
+
+/// The key of an authority that is to take the place of the one in [`CA_KEY_FILE`], until it has.
+pub const CA_NEXT_KEY_FILE: &str = "ca.next.key";
+/// Its certificate in PEM.
+pub const CA_NEXT_CERTIFICATE_FILE: &str = "ca.next.crt";
 
 /// A node's key, its certificate, the authority's certificate and, on an issuer, the authority.
 #[derive(Clone, Debug)]
@@ -28,8 +33,11 @@ pub struct Credentials {
     identity: PeerIdentity,
     certificate: Certificate,
     validity: Validity,
-    authority_certificate: Certificate,
-    authority: Option<ClusterAuthority>,
+    /// The authority that has signed the certificate.
+    signer: KnownAuthority,
+    authorities: Authorities,
+    /// The authority whose key is held here, whether or not it is the one that signs.
+    held: Option<ClusterAuthority>,
 }
 
 impl Credentials {
@@ -56,14 +64,6 @@ impl Credentials {
         authority: Option<ClusterAuthority>,
         now_ms: u64,
     ) -> Result<Self, IdentityError> {
-        let identity = certificate
-            .vouched_by(&authority_certificate, now_ms)
-            .map_err(IdentityError::Certificate)?;
-        if identity.node != key.id() {
-            return Err(IdentityError::Mismatch {
-                what: "node's key and certificate",
-            });
-        }
         if authority
             .as_ref()
             .is_some_and(|held| *held.certificate() != authority_certificate)
@@ -72,14 +72,38 @@ impl Credentials {
                 what: "authority's key and certificate",
             });
         }
+        let authorities = Authorities::of(authority_certificate);
+        let authorities = authorities.map_err(IdentityError::Certificate)?;
+        Self::among(key, certificate, authorities, authority, now_ms)
+    }
+
+    /// The same among all authorities that are known.
+    fn among(
+        key: NodeKey,
+        certificate: Certificate,
+        authorities: Authorities,
+        held: Option<ClusterAuthority>,
+        now_ms: u64,
+    ) -> Result<Self, IdentityError> {
+        let signer = authorities.signer_of(&certificate);
+        let (signer, _) = signer.map_err(IdentityError::Certificate)?;
+        let identity = certificate
+            .vouched_by(&signer.certificate, now_ms)
+            .map_err(IdentityError::Certificate)?;
+        if identity.node != key.id() {
+            return Err(IdentityError::Mismatch {
+                what: "node's key and certificate",
+            });
+        }
         let validity = certificate.validity();
         Ok(Self {
             key,
             identity,
             validity: validity.map_err(IdentityError::Certificate)?,
             certificate,
-            authority_certificate,
-            authority,
+            signer: signer.clone(),
+            authorities,
+            held,
         })
     }
 
@@ -89,39 +113,90 @@ impl Credentials {
     pub fn load(directory: &Path, cluster: Option<ClusterId>) -> Result<Self, IdentityError> {
         let key = Self::load_key(directory)?;
         let certificate = load_certificate(directory, NODE_CERTIFICATE_FILE)?;
-        let authority_certificate = load_certificate(directory, CA_CERTIFICATE_FILE)?;
-        let authority = match load_secret(directory, CA_KEY_FILE) {
-            Ok(key) => Some(ClusterAuthority::from_parts(
-                key,
-                authority_certificate.clone(),
-            )?),
-            Err(IdentityError::Missing { .. }) => None,
-            Err(other) => return Err(other),
-        };
-        let found = authority_certificate
-            .authority_cluster()
-            .map_err(IdentityError::Certificate)?;
+        let authorities = load_authorities(directory)?;
+        let held = load_held(directory, &authorities)?;
+        let found = authorities.cluster();
         if let Some(expected) = cluster.filter(|expected| *expected != found) {
             return Err(IdentityError::OtherCluster { expected, found });
         }
         let mut at_ms = unix_now_ms();
-        let vouched = certificate.vouched_by(&authority_certificate, at_ms);
+        let signer = authorities.signer_of(&certificate);
+        let (signer, _) = signer.map_err(IdentityError::Certificate)?;
+        let vouched = certificate.vouched_by(&signer.certificate, at_ms);
         if let Err(CertificateError::Ended { ago_ms }) = vouched {
             at_ms = at_ms.saturating_sub(ago_ms + 1000);
         }
-        Self::new(key, certificate, authority_certificate, authority, at_ms)
+        Self::among(key, certificate, authorities, held, at_ms)
     }
 
-    /// The same with another certificate, for the same key, cluster and region and under the same
-    /// authority, that counts at `now_ms` (milliseconds since the Unix epoch).
+    /// The same, where the words of this root on authorities count.
+    #[must_use]
+    pub fn under(mut self, root: Option<AgentId>) -> Self {
+        self.authorities = self.authorities.under(root);
+        self
+    }
+
+    /// The same, with an authority taken in that somebody has shown; `None` if it was known.
+    ///
+    /// # Errors
+    /// Why it is not believed.
+    pub fn taking(&self, authority: Certificate) -> Result<Option<Self>, CertificateError> {
+        let mut next = self.clone();
+        let is_news = next.authorities.take(authority)?;
+        Ok(is_news.then_some(next))
+    }
+
+    /// The authority whose key was drawn in `directory` to take the place of the one before, if it has
+    /// become the one that signs. Its files are put in place, each whole, so that a crash leaves one of
+    /// the two keys, and certificates of both.
+    pub(crate) fn promoted(
+        &self,
+        directory: &Path,
+    ) -> Result<Option<ClusterAuthority>, IdentityError> {
+        let key = match load_secret(directory, CA_NEXT_KEY_FILE) {
+            Ok(key) => key,
+            Err(IdentityError::Missing { .. }) => return Ok(None),
+            Err(other) => return Err(other),
+        };
+        let current = self.authorities.current();
+        if current.id.0 != key.id().0 {
+            return Ok(None);
+        }
+        let held = ClusterAuthority::from_parts(key, current.certificate.clone())?;
+        self.save_authorities(directory)?;
+        files::replace(&directory.join(CA_KEY_FILE), &held.key().to_pem())?;
+        for name in [CA_NEXT_CERTIFICATE_FILE, CA_NEXT_KEY_FILE] {
+            files::remove(&directory.join(name))?;
+        }
+        Ok(Some(held))
+    }
+
+    /// The same, with this authority's key.
+    pub(crate) fn holding(mut self, held: ClusterAuthority) -> Self {
+        self.held = Some(held);
+        self
+    }
+
+    /// The same, with the authorities that others know, and the key that they hold.
+    pub(crate) fn knowing(mut self, others: &Self) -> Self {
+        self.authorities = others.authorities.clone();
+        self.held.clone_from(&others.held);
+        self
+    }
+
+    /// The same with another certificate, for the same key, cluster and region and of the authority
+    /// that signs, that counts at `now_ms` (milliseconds since the Unix epoch).
     pub fn renewed(&self, certificate: Certificate, now_ms: u64) -> Result<Self, IdentityError> {
-        let next = Self::new(
+        let next = Self::among(
             self.key.clone(),
             certificate,
-            self.authority_certificate.clone(),
-            self.authority.clone(),
+            self.authorities.clone(),
+            self.held.clone(),
             now_ms,
         )?;
+        if !next.has_moved() {
+            return Err(IdentityError::Certificate(CertificateError::Former));
+        }
         if next.identity != self.identity {
             return Err(IdentityError::Mismatch {
                 what: "node's certificate and the one before it",
@@ -135,6 +210,12 @@ impl Credentials {
     pub fn save_certificate(&self, directory: &Path) -> Result<(), IdentityError> {
         let path = directory.join(NODE_CERTIFICATE_FILE);
         files::replace(&path, &self.certificate.to_pem())
+    }
+
+    /// Writes the authorities that are known over those that lie in `directory`, whole or not at all.
+    pub fn save_authorities(&self, directory: &Path) -> Result<(), IdentityError> {
+        let path = directory.join(CA_CERTIFICATE_FILE);
+        files::replace(&path, &self.authorities.to_pem())
     }
 
     /// Reads the node's key alone, for a join that was interrupted before it had a certificate.
@@ -153,8 +234,9 @@ impl Credentials {
     /// Files that are there already and differ are never overwritten. Saving again is harmless.
     pub fn save(&self, directory: &Path) -> Result<(), IdentityError> {
         Self::save_key(directory, &self.key)?;
-        save_certificate(directory, CA_CERTIFICATE_FILE, &self.authority_certificate)?;
-        if let Some(authority) = &self.authority {
+        let path = directory.join(CA_CERTIFICATE_FILE);
+        files::write(&path, &self.authorities.to_pem())?;
+        if let Some(authority) = &self.held {
             save_secret(directory, CA_KEY_FILE, authority.key())?;
         }
         // Last, since whoever finds it may rely on the rest.
@@ -191,14 +273,35 @@ impl Credentials {
         self.validity
     }
 
-    /// The certificate that every node of the cluster trusts.
+    /// The certificate of the authority that has signed this node's.
     pub fn authority_certificate(&self) -> &Certificate {
-        &self.authority_certificate
+        &self.signer.certificate
     }
 
-    /// The authority itself, if this node may admit others.
+    /// The authority that has signed this node's certificate.
+    pub fn signer(&self) -> &KnownAuthority {
+        &self.signer
+    }
+
+    /// All authorities that are known here.
+    pub fn authorities(&self) -> &Authorities {
+        &self.authorities
+    }
+
+    /// Whether its certificate is of the authority that signs.
+    pub fn has_moved(&self) -> bool {
+        self.signer.id == self.authorities.current().id
+    }
+
+    /// The authority that signs, if this node holds its key and may admit others.
     pub fn authority(&self) -> Option<&ClusterAuthority> {
-        self.authority.as_ref()
+        let current = self.authorities.current().id;
+        self.held.as_ref().filter(|held| held.id() == current)
+    }
+
+    /// The authority whose key this node holds, whether it signs or another has taken its place.
+    pub fn held(&self) -> Option<&ClusterAuthority> {
+        self.held.as_ref()
     }
 }
 
@@ -227,6 +330,27 @@ fn save_certificate(
     certificate: &Certificate,
 ) -> Result<(), IdentityError> {
     files::write(&directory.join(name), &certificate.to_pem())
+}
+
+fn load_authorities(directory: &Path) -> Result<Authorities, IdentityError> {
+    let path = directory.join(CA_CERTIFICATE_FILE);
+    Authorities::from_pem(&files::read(&path)?).ok_or(IdentityError::Malformed {
+        path,
+        what: "an authority's certificate in PEM, or several of one cluster",
+    })
+}
+
+fn load_held(
+    directory: &Path,
+    authorities: &Authorities,
+) -> Result<Option<ClusterAuthority>, IdentityError> {
+    let key = match load_secret(directory, CA_KEY_FILE) {
+        Ok(key) => key,
+        Err(IdentityError::Missing { .. }) => return Ok(None),
+        Err(other) => return Err(other),
+    };
+    let known = authorities.of_key(&AuthorityId(key.id().0))?;
+    ClusterAuthority::from_parts(key, known.certificate.clone()).map(Some)
 }
 
 fn load_certificate(directory: &Path, name: &str) -> Result<Certificate, IdentityError> {

@@ -53,13 +53,25 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), IdentityError> {
     })
 }
 
-/// Writes `text` over the file at `path`, whole or not at all. Only for what is no secret key.
+/// Writes `text` over the file at `path`, whole or not at all. Only for what is no secret key, or one
+/// that another has taken the place of.
 pub(super) fn replace(path: &Path, text: &str) -> Result<(), IdentityError> {
     let renamed = |temporary: &Path| fs::rename(temporary, path);
     write_aside(path, text, renamed).map_err(|source| IdentityError::Unwritable {
         path: path.to_owned(),
         source,
     })
+}
+
+/// Takes a file away; one that is not there is away already.
+pub(super) fn remove(path: &Path) -> Result<(), IdentityError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(IdentityError::Unwritable {
+            path: path.to_owned(),
+            source,
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn write_new(path: &Path, text: &str) -> io::Result<()> {

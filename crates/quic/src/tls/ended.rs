@@ -9,9 +9,13 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     pki_types::{CertificateDer, ServerName, UnixTime},
-    server::danger::{ClientCertVerified, ClientCertVerifier},
+    server::{
+        WebPkiClientVerifier,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
 };
 
+use super::{Shown, provider};
 use crate::identity::{Certificate, spoken};
 
 /// The last second in which a certificate counted, if that is over.
@@ -24,17 +28,39 @@ fn last_second(certificate: &CertificateDer<'_>, now: UnixTime) -> Option<UnixTi
     (last < now).then_some(last)
 }
 
-/// Finishes the handshake with any node of the cluster, ended or not: see `endpoint::admit`.
+/// Finishes the handshake with any node of the cluster, ended or not: see `endpoint::admit`. Who is
+/// believed follows from the authorities that are known at the time, those among them that the peer
+/// shows itself and the cluster's root has named.
 #[derive(Debug)]
-pub(super) struct LateNodes(pub(super) Arc<dyn ClientCertVerifier>);
+pub(super) struct LateNodes {
+    pub(super) shown: Arc<Shown>,
+    /// Says what does not depend on who is known: schemes, and the name that all authorities bear.
+    pub(super) first: Arc<dyn ClientCertVerifier>,
+}
+
+impl LateNodes {
+    pub(super) fn new(shown: &Arc<Shown>) -> Result<Self, Error> {
+        Ok(Self {
+            shown: Arc::clone(shown),
+            first: Self::now(shown)?,
+        })
+    }
+
+    fn now(shown: &Shown) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+        WebPkiClientVerifier::builder_with_provider(shown.roots()?, provider())
+            .allow_unauthenticated()
+            .build()
+            .map_err(|error| Error::General(error.to_string()))
+    }
+}
 
 impl ClientCertVerifier for LateNodes {
     fn client_auth_mandatory(&self) -> bool {
-        self.0.client_auth_mandatory()
+        self.first.client_auth_mandatory()
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.0.root_hint_subjects()
+        self.first.root_hint_subjects()
     }
 
     fn verify_client_cert(
@@ -43,8 +69,10 @@ impl ClientCertVerifier for LateNodes {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
+        self.shown.learn_from(intermediates);
         let as_of = last_second(end_entity, now).unwrap_or(now);
-        let verified = self.0.verify_client_cert(end_entity, intermediates, as_of);
+        let verifier = Self::now(&self.shown)?;
+        let verified = verifier.verify_client_cert(end_entity, intermediates, as_of);
         verified.map_err(in_words)
     }
 
@@ -54,7 +82,7 @@ impl ClientCertVerifier for LateNodes {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0
+        self.first
             .verify_tls12_signature(message, certificate, signature)
     }
 
@@ -64,12 +92,12 @@ impl ClientCertVerifier for LateNodes {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0
+        self.first
             .verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.first.supported_verify_schemes()
     }
 }
 
@@ -77,8 +105,33 @@ impl ClientCertVerifier for LateNodes {
 /// say: see `dial::call`.
 #[derive(Debug)]
 pub(super) struct LateServers {
-    pub(super) verifier: Arc<WebPkiServerVerifier>,
-    pub(super) may_be_late: bool,
+    shown: Arc<Shown>,
+    first: Arc<WebPkiServerVerifier>,
+    may_be_late: bool,
+}
+
+impl LateServers {
+    pub(super) fn new(shown: &Arc<Shown>, may_be_late: bool) -> Result<Self, Error> {
+        Ok(Self {
+            shown: Arc::clone(shown),
+            first: Self::now(shown)?,
+            may_be_late,
+        })
+    }
+
+    fn now(shown: &Shown) -> Result<Arc<WebPkiServerVerifier>, Error> {
+        WebPkiServerVerifier::builder_with_provider(shown.roots()?, provider())
+            .build()
+            .map_err(|error| Error::General(error.to_string()))
+    }
+
+    /// Whether the authority of a certificate has come to its end, where that is looked at.
+    fn is_of_ended(&self, end_entity: &CertificateDer<'_>, now: UnixTime) -> bool {
+        let certificate = Certificate::from_der(end_entity.to_vec());
+        let standing = self.shown.standing(&certificate);
+        let takes = |standing| self.shown.takes(&standing, now.as_secs() * 1000);
+        !self.may_be_late && !standing.is_some_and(takes)
+    }
 }
 
 impl ServerCertVerifier for LateServers {
@@ -90,15 +143,21 @@ impl ServerCertVerifier for LateServers {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        self.shown.learn_from(intermediates);
         let late = self.may_be_late.then(|| last_second(end_entity, now));
-        let verified = self.verifier.verify_server_cert(
+        let verified = Self::now(&self.shown)?.verify_server_cert(
             end_entity,
             intermediates,
             server_name,
             ocsp_response,
             late.flatten().unwrap_or(now),
         );
-        verified.map_err(in_words)
+        let verified = verified.map_err(in_words)?;
+        if self.is_of_ended(end_entity, now) {
+            let why = "its certificate is of an authority whose time is over: it has to be renewed";
+            return Err(Error::General(why.to_owned()));
+        }
+        Ok(verified)
     }
 
     fn verify_tls12_signature(
@@ -107,7 +166,7 @@ impl ServerCertVerifier for LateServers {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier
+        self.first
             .verify_tls12_signature(message, certificate, signature)
     }
 
@@ -117,12 +176,12 @@ impl ServerCertVerifier for LateServers {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier
+        self.first
             .verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
+        self.first.supported_verify_schemes()
     }
 }
 

@@ -1,21 +1,32 @@
 //! The certificate that this node shows, from one handshake to the next: exchanged without a restart.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use rustls::{
-    SignatureScheme,
+    RootCertStore, SignatureScheme,
     client::ResolvesClientCert,
     pki_types::{CertificateDer, PrivateKeyDer},
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
 
-use crate::identity::{Credentials, Validity};
+use tokio::sync::watch;
+use unisono_model::AuthorityId;
 
-/// Who this node says it is in the next handshake, in either role.
+use crate::{
+    identity::{Certificate, CertificateError, Credentials, IdentityError, Validity},
+    limits,
+};
+
+/// Who this node says it is in the next handshake, in either role, and whom it believes.
 #[derive(Debug)]
 pub(crate) struct Shown {
     now: RwLock<Now>,
+    /// Counts the authorities that were learned of.
+    learned: watch::Sender<u64>,
     /// How long certificates live here (ms).
     life_ms: u64,
 }
@@ -26,19 +37,28 @@ struct Now {
     credentials: Arc<Credentials>,
 }
 
+/// For how long the certificate of another node counts here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    validity: Validity,
+    /// The authority that has signed it.
+    pub(crate) signer: AuthorityId,
+}
+
 impl Shown {
     pub(crate) fn new(credentials: Credentials, life_ms: u64) -> Result<Self, rustls::Error> {
         Ok(Self {
             now: RwLock::new(Now::of(credentials)?),
+            learned: watch::Sender::default(),
             life_ms,
         })
     }
 
-    /// Shows these from the next handshake on.
+    /// Shows this certificate from the next handshake on. Authorities may have been learned of, and a
+    /// key put in its place, since these credentials were made: they stay.
     pub(crate) fn exchange(&self, credentials: Credentials) -> Result<(), rustls::Error> {
-        let next = Now::of(credentials)?;
-        *self.now.write().unwrap_or_else(PoisonError::into_inner) = next;
-        Ok(())
+        let changed = self.change(|now| Ok(Some(credentials.knowing(now))));
+        changed.map(|_| ())
     }
 
     pub(crate) fn credentials(&self) -> Arc<Credentials> {
@@ -49,16 +69,115 @@ impl Shown {
         self.life_ms
     }
 
-    /// Whether the ended certificate of another node is taken at `now_ms`. Who has not been able to
-    /// renew its own is where nobody signs; to hold it against others there would end honest work.
-    fn takes_ended(&self, now_ms: u64) -> bool {
-        let own = self.credentials().validity();
-        own.is_overdue(self.life_ms, now_ms)
+    /// Changes the credentials by what they are now, unless that comes to nothing.
+    fn change<E>(
+        &self,
+        by: impl FnOnce(&Credentials) -> Result<Option<Credentials>, E>,
+    ) -> Result<bool, E>
+    where
+        E: From<rustls::Error>,
+    {
+        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(next) = by(&now.credentials)? else {
+            return Ok(false);
+        };
+        *now = Now::of(next)?;
+        Ok(true)
     }
 
-    /// Whether a node with a certificate of this time may speak as a member at `now_ms`.
-    pub(crate) fn takes(&self, validity: Validity, now_ms: u64) -> bool {
-        !validity.has_ended(now_ms) || self.takes_ended(now_ms)
+    /// Takes an authority in, if the cluster's root has put it in the place of another one. True if
+    /// that is news.
+    pub(crate) fn learn(&self, authority: &Certificate) -> Result<bool, CertificateError> {
+        let id = authority.authority_id()?;
+        let known = self.credentials();
+        let is_known = known.authorities().find(&id);
+        if is_known.is_some_and(|known| known.certificate == *authority) {
+            return Ok(false);
+        }
+        let mut refused = None;
+        let changed = self.change(|now| match now.taking(authority.clone()) {
+            Ok(next) => Ok::<_, rustls::Error>(next),
+            Err(error) => {
+                refused = Some(error);
+                Ok(None)
+            }
+        });
+        if let Some(error) = refused {
+            return Err(error);
+        }
+        let is_news = changed.map_err(|error| CertificateError::Untrusted(error.to_string()))?;
+        if is_news {
+            tracing::info!(authority = %id, "another authority of this cluster is known from now on");
+            self.learned.send_modify(|count| *count += 1);
+        }
+        Ok(is_news)
+    }
+
+    /// Learns what a peer shows beside its own certificate. What the root has not named is passed over:
+    /// nothing is believed by it.
+    pub(crate) fn learn_from(&self, chain: &[CertificateDer<'_>]) {
+        for der in chain.iter().take(limits::CHAIN_MAX) {
+            let shown = Certificate::from_der(der.to_vec());
+            if let Err(error) = self.learn(&shown) {
+                tracing::debug!(%error, "a certificate beside a node's own is no authority's here");
+            }
+        }
+    }
+
+    /// Tells of each authority that is learned of.
+    pub(crate) fn learned(&self) -> watch::Receiver<u64> {
+        self.learned.subscribe()
+    }
+
+    /// Puts the key of the authority that signs now in its place, if it was drawn in this directory.
+    pub(crate) fn promote(&self, directory: &Path) -> Result<bool, IdentityError> {
+        let Some(held) = self.credentials().promoted(directory)? else {
+            return Ok(false);
+        };
+        self.change(|now| Ok(Some(now.clone().holding(held))))
+            .map_err(|error: rustls::Error| IdentityError::Unmakeable(error.to_string()))
+    }
+
+    /// The authorities that nodes are believed by.
+    pub(crate) fn roots(&self) -> Result<Arc<RootCertStore>, rustls::Error> {
+        let mut roots = RootCertStore::empty();
+        for known in self.credentials().authorities().all() {
+            roots.add(known.certificate.rustls().into_owned())?;
+        }
+        Ok(Arc::new(roots))
+    }
+
+    /// For how long a node's certificate counts; `None` if nobody has signed it who is known here.
+    pub(crate) fn standing(&self, certificate: &Certificate) -> Option<Standing> {
+        let credentials = self.credentials();
+        let (signer, _) = credentials.authorities().signer_of(certificate).ok()?;
+        Some(Standing {
+            validity: certificate.validity().ok()?,
+            signer: signer.id,
+        })
+    }
+
+    /// From when to when such a certificate counts: what an authority has signed ends with it.
+    pub(crate) fn validity(&self, standing: &Standing) -> Validity {
+        let credentials = self.credentials();
+        let end_ms = credentials.authorities().end_ms(&standing.signer);
+        Validity {
+            until_ms: standing.validity.until_ms.min(end_ms.unwrap_or(u64::MAX)),
+            ..standing.validity
+        }
+    }
+
+    /// Whether the ended certificate of another node is taken at `now_ms`. Who has not been able to
+    /// renew its own, or to have one of the authority that signs, is where nobody signs; to hold it
+    /// against others there would end honest work.
+    fn takes_ended(&self, now_ms: u64) -> bool {
+        let own = self.credentials();
+        own.validity().is_overdue(self.life_ms, now_ms) || !own.has_moved()
+    }
+
+    /// Whether a node with such a certificate may speak as a member at `now_ms`.
+    pub(crate) fn takes(&self, standing: &Standing, now_ms: u64) -> bool {
+        !self.validity(standing).has_ended(now_ms) || self.takes_ended(now_ms)
     }
 
     fn now(&self) -> Now {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use unisono_model::capability::{Operations, Rights, Tier};
 use unisono_model::{
     Action, AgentId, ChainId, Code, Digest, Fence, FenceTarget, Held, OrchestraId, Rejection,
-    Rotation,
+    Rotation, SuccessionWord,
 };
 
 use super::laws::Binding;
@@ -189,11 +189,12 @@ impl Court<'_> {
             }
             Need::Root if self.is_root() => match action {
                 Action::Guard => Ok(Lesson::Guard),
+                Action::Succeed(succession) => self.succession(&succession.word),
                 _ => Ok(Lesson::Nothing),
             },
             Need::Root => Err(void(
                 Code::NotAllowed,
-                "only a root of the cluster guards an orchestra or removes a node",
+                "only a root of the cluster guards an orchestra, removes a node or says which authority signs",
             )),
             Need::Authority => match action {
                 Action::Fence(fence) => self.fence(fence),
@@ -353,6 +354,17 @@ impl Court<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The word goes on without its record, in the authority's certificate: so it bears a signature of
+    /// its own, by the same key.
+    fn succession(&self, word: &SuccessionWord) -> Result<Lesson, Short> {
+        let proof = word.signed(self.rules.cluster);
+        if StrictVerifier.verify(&self.fact.agent.0, &proof, &word.signature) {
+            return Ok(Lesson::Nothing);
+        }
+        let words = "the root has not signed that this authority takes the place of that one, here";
+        Err(void(Code::BadSignature, words))
     }
 
     /// The signer goes on with another key, which is nobody's yet.
