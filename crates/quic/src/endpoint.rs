@@ -361,8 +361,15 @@ async fn admit(shared: &Arc<Shared>, connection: quinn::Connection, permit: Owne
             renew::serve(shared, connection, identity).await;
         }
         (Some(tls::ALPN), Some(identity)) if identity.cluster == shared.cluster => {
+            let now_ms = unix_now_ms();
             let standing = shared.standing(&connection);
-            if standing.is_some_and(|standing| shared.shown.takes(&standing, unix_now_ms())) {
+            let takes = |standing: &Standing| {
+                // The key of an authority that has ended may be a thief's, who makes up nodes with it.
+                let may_be_made_up = shared.shown.is_of_ended(standing, now_ms);
+                let is_known = || shared.peer(identity.node).is_some();
+                shared.shown.takes(standing, now_ms) && (!may_be_made_up || is_known())
+            };
+            if standing.as_ref().is_some_and(takes) {
                 admit_node(shared, connection, identity);
             } else {
                 shared.counters.ended_refused.add(1);

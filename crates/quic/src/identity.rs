@@ -11,6 +11,7 @@ mod certificate;
 mod credentials;
 mod files;
 mod key;
+mod next;
 mod region;
 mod validity;
 
@@ -22,10 +23,12 @@ pub(crate) use certificate::server_name;
 pub use certificate::{Certificate, Fingerprint, PeerIdentity};
 pub(crate) use credentials::unix_now_ms;
 pub use credentials::{
-    CA_CERTIFICATE_FILE, CA_KEY_FILE, CA_NEXT_CERTIFICATE_FILE, CA_NEXT_KEY_FILE, Credentials, NODE_CERTIFICATE_FILE, NODE_KEY_FILE,
+    CA_CERTIFICATE_FILE, CA_KEY_FILE, CA_NEXT_CERTIFICATE_FILE, CA_NEXT_KEY_FILE, Credentials,
+    NODE_CERTIFICATE_FILE, NODE_KEY_FILE,
 };
 pub use key::NodeKey;
 pub(crate) use key::random;
+pub use next::NextAuthority;
 pub use region::{NotARegion, Region};
 pub use validity::Validity;
 

@@ -145,4 +145,4 @@ pub const AUTHORITIES_MAX: usize = 16;
 pub const CHAIN_MAX: usize = 4;
 /// Over how long nodes spread their first certificate of a new authority, and the connections that
 /// they make anew with it: it is a matter of minutes, not of days, and a signer has others to serve.
-pub const MOVE_SPREAD: Duration = Duration::from_secs(8);
+pub const MOVE_SPREAD: Duration = Duration::from_secs(5);

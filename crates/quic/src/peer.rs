@@ -465,7 +465,9 @@ impl Keeper {
         let link = Arc::new(Link::new(&self.shared, connection, region.clone()));
         let now_ms = unix_now_ms();
         let shown = &self.shared.shown;
-        self.look_at = link.standing.map(|one| next_look(shown.validity(&one), now_ms));
+        self.look_at = link
+            .standing
+            .map(|one| next_look(shown.validity(&one), now_ms));
         *lock(&self.peer.signer) = link.standing.map(|one| one.signer);
         *lock(&self.peer.link) = Some(Arc::clone(&link));
         if news {

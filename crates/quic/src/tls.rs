@@ -39,9 +39,7 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 /// shows none may still finish the handshake, because a joiner has none; so may one whose certificate
 /// has ended, because it may renew it. Which of the protocols such a peer may speak is decided in one
 /// place, `endpoint::admit`.
-pub(crate) fn server(
-    shown: &Arc<Shown>,
-) -> Result<QuicServerConfig, rustls::Error> {
+pub(crate) fn server(shown: &Arc<Shown>) -> Result<QuicServerConfig, rustls::Error> {
     let mut config = rustls::ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(Arc::new(LateNodes::new(shown)?))
@@ -55,16 +53,12 @@ pub(crate) fn server(
 
 /// A node that dials another: the server name is the wanted node's id, so that the handshake itself
 /// fails unless that very node answers.
-pub(crate) fn client(
-    shown: &Arc<Shown>,
-) -> Result<QuicClientConfig, rustls::Error> {
+pub(crate) fn client(shown: &Arc<Shown>) -> Result<QuicClientConfig, rustls::Error> {
     dialling(shown, ALPN, true)
 }
 
 /// A node that dials one that may sign its next certificate. That one's own must not have ended.
-pub(crate) fn renewing(
-    shown: &Arc<Shown>,
-) -> Result<QuicClientConfig, rustls::Error> {
+pub(crate) fn renewing(shown: &Arc<Shown>) -> Result<QuicClientConfig, rustls::Error> {
     dialling(shown, RENEW_ALPN, false)
 }
 
@@ -139,7 +133,8 @@ impl danger::ServerCertVerifier for PinnedAuthority {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<danger::ServerCertVerified, rustls::Error> {
-        let authority = pinned(intermediates, self.0).ok_or_else(|| self.stranger(intermediates))?;
+        let authority =
+            pinned(intermediates, self.0).ok_or_else(|| self.stranger(intermediates))?;
         Certificate::from_der(end_entity.to_vec())
             .vouched_by(&authority, now.as_secs().saturating_mul(1000))
             .map_err(|error| rustls::Error::General(error.to_string()))?;

@@ -112,6 +112,14 @@ pub enum Fault {
         /// Who carries the word.
         by: usize,
     },
+    /// The root puts another authority in the place of the one that signs, by the word of a member,
+    /// which may not have heard of an earlier change.
+    Succeed {
+        /// Who carries the word.
+        by: usize,
+        /// Which key is the authority's.
+        authority: u8,
+    },
     /// A copy of the lying node begins to speak with half of its peers.
     Twin,
     /// The lying node sends garbage.
@@ -307,11 +315,49 @@ fn drawn_apart(scenario: &Scenario, seed: u64, liar: Option<usize>) -> Vec<(u64,
     if nodes >= 4 && liar.is_none() && removing.percent(mix.byzantine) {
         faults.extend(remove(&mut removing, nodes, end));
     }
+    let carriers: Vec<usize> = (0..nodes)
+        .filter(|host| Some(*host) != liar && !has_to_do_with_removal(&faults, *host))
+        .collect();
+    let mut succeeding = Chance::new(seed, "authorities", 0);
+    if !carriers.is_empty() && succeeding.percent(mix.rights) {
+        faults.extend(succeed(&mut succeeding, &carriers, end));
+    }
     let mut leaving = Chance::new(seed, "leaving", 0);
     if leaving.percent(mix.leaves) {
         let (host, at, leave) = leave(&mut leaving, nodes, end);
         if liar != Some(host) {
             faults.push((at, leave));
+        }
+    }
+    faults
+}
+
+/// Whether the root says at this member, or of it, that somebody goes: what it says there has a place
+/// in a chain that another word would take.
+fn has_to_do_with_removal(faults: &[(u64, Fault)], host: usize) -> bool {
+    let mut faults = faults.iter();
+    faults.any(|(_, fault)| match fault {
+        Fault::Remove { host: gone, by } => host == *gone || host == *by,
+        _ => false,
+    })
+}
+
+/// The root changes the authority several times, mostly so soon after another that the second member
+/// has not heard of the first word: so there are words with one number, and words that come late.
+fn succeed(chance: &mut Chance, carriers: &[usize], end: u64) -> Vec<(u64, Fault)> {
+    let until = end.saturating_sub(20 * SECOND).max(CALM_NS + SECOND);
+    let mut at = chance.between(CALM_NS, until);
+    let mut faults = Vec::new();
+    for authority in 1..=chance.between(2, 4) as u8 {
+        let by = carriers[chance.below(carriers.len() as u64) as usize];
+        faults.push((at, Fault::Succeed { by, authority }));
+        at += chance.log_between(10, 20_000) * MS;
+    }
+    // The highest key does not come last.
+    let turned = chance.below(faults.len() as u64) as usize;
+    for (index, (_, fault)) in faults.iter_mut().enumerate() {
+        if let Fault::Succeed { authority, .. } = fault {
+            *authority = ((index + turned) % 4) as u8 + 1;
         }
     }
     faults

@@ -353,6 +353,10 @@ impl Planted {
             name: "old-key-accepted",
             breaks: &["I7"],
         },
+        Self {
+            name: "authority-by-arrival",
+            breaks: &["I7"],
+        },
     ];
 
     /// The one of this name.
@@ -408,6 +412,7 @@ impl Scenario {
             closed_at_hand: name == "closed-at-hand",
             seen_by_arrival: name == "seen-by-arrival",
             rotation_by_arrival: name == "rotation-by-arrival",
+            authority_by_arrival: name == "authority-by-arrival",
             old_key_accepted: name == "old-key-accepted",
             local_ms: 0,
         }

@@ -50,9 +50,21 @@ pub(crate) fn invite(
     valid_ms: u64,
 ) -> Result<Invite, Failure> {
     let Some(authority) = credentials.authority() else {
-        let words = "this node does not hold the cluster's authority and cannot invite";
-        return Err(Failure::new(Exit::Denied, "not_an_issuer", words)
-            .hint("make the invite on the node that founded the cluster"));
+        let (words, hint) = if credentials.held().is_some() {
+            let words = "another authority has taken the place of the one whose key this node holds: \
+                it cannot invite";
+            (
+                words,
+                "make the invite on the node that signs: `unisono ca show`",
+            )
+        } else {
+            let words = "this node does not hold the cluster's authority and cannot invite";
+            (
+                words,
+                "make the invite on the node that founded the cluster",
+            )
+        };
+        return Err(Failure::new(Exit::Denied, "not_an_issuer", words).hint(hint));
     };
     let fingerprint = authority.certificate().fingerprint();
     let expires_ms = now_ms().saturating_add(valid_ms);

@@ -201,6 +201,9 @@ pub(crate) enum Command {
         after_help = "Example:\n  unisono node remove lab-3 --as root --key-file ./lab/root.key"
     )]
     Node(command::remove::NodeArgs),
+    /// The authority that signs nodes' certificates: which ones count, and another one in its place
+    #[command(after_help = "Example:\n  unisono ca rotate --data ./lab --root-key ./lab/root.key")]
+    Ca(command::ca::CaArgs),
     /// How the node is
     #[command(after_help = "Example:\n  unisono status -o json")]
     Status,

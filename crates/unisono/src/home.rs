@@ -3,6 +3,7 @@
 //! ```text
 //! cluster.toml                        cluster, founder, longest lease, this node's name, whom to knock at
 //! node.key node.crt ca.crt [ca.key]   who this node is, and who belongs
+//! [ca.next.key ca.next.crt]           the authority that is to be, while it is changed
 //! [root.key]                          the root of rights: on the founder, until it is taken away
 //! invites/                            invites made here: their public halves, and who used them
 //! journal/                            everything else; locked by the process that serves
@@ -20,8 +21,8 @@ use unisono_api::client::AgentKey;
 use unisono_core::timekeeper::Remembered;
 use unisono_model::{AgentId, ClusterId, Digest, NodeId, limits};
 use unisono_quic::identity::{
-    CA_CERTIFICATE_FILE, CA_KEY_FILE, Credentials, IdentityError, NODE_CERTIFICATE_FILE,
-    NODE_KEY_FILE, NodeKey, Region,
+    CA_CERTIFICATE_FILE, CA_KEY_FILE, CA_NEXT_CERTIFICATE_FILE, CA_NEXT_KEY_FILE, Credentials,
+    IdentityError, NODE_CERTIFICATE_FILE, NODE_KEY_FILE, NodeKey, Region,
 };
 
 use crate::failure::{Exit, Failure};
@@ -111,6 +112,11 @@ impl Home {
     /// Where the invites lie.
     pub(crate) fn invites(&self) -> PathBuf {
         self.directory.join("invites")
+    }
+
+    /// Whether the key of an authority lies here that is to take the place of another one.
+    pub(crate) fn has_next_authority(&self) -> bool {
+        self.directory.join(CA_NEXT_KEY_FILE).exists()
     }
 
     /// Whether it belongs to a node of a cluster.
@@ -208,6 +214,8 @@ impl Home {
     pub(crate) fn load(&self) -> Result<(Membership, Credentials), Failure> {
         let membership = self.membership()?;
         let credentials = Credentials::load(&self.directory, Some(membership.cluster))?;
+        // Another authority is believed by the word of the root alone.
+        let credentials = credentials.under(membership.root);
         Ok((membership, credentials))
     }
 
@@ -278,7 +286,7 @@ impl Home {
 
     /// Keys of which there may be no other copy: the cluster's authority, and the root's.
     pub(crate) fn only_keys(&self) -> impl Iterator<Item = &'static str> {
-        let files = [CA_KEY_FILE, ROOT_KEY_FILE].into_iter();
+        let files = [CA_KEY_FILE, CA_NEXT_KEY_FILE, ROOT_KEY_FILE].into_iter();
         files.filter(|file| self.directory.join(file).exists())
     }
 
@@ -290,6 +298,8 @@ impl Home {
             NODE_CERTIFICATE_FILE,
             CA_CERTIFICATE_FILE,
             CA_KEY_FILE,
+            CA_NEXT_KEY_FILE,
+            CA_NEXT_CERTIFICATE_FILE,
             ROOT_KEY_FILE,
         ];
         let files = names.iter().map(|name| self.directory.join(name));

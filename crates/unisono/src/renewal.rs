@@ -6,10 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use unisono_api::dto::{CertificateTrouble, CertificateWord, NodeCertificate};
+use unisono_api::dto::{
+    AuthorityShown, AuthorityWord, CertificateTrouble, CertificateWord, NodeAuthority,
+    NodeCertificate,
+};
 use unisono_model::NodeId;
 use unisono_quic::Transport;
-use unisono_quic::identity::{Credentials, Validity};
+use unisono_quic::identity::{Authorities, Credentials, Validity};
+use unisono_quic::limits::MOVE_SPREAD;
 use unisono_quic::renew::{Renewal, RenewalError, RenewalRefusal};
 
 use crate::home::{Home, Membership, drawn, now_ms};
@@ -22,6 +26,8 @@ const LOOK: Duration = Duration::from_secs(60);
 const PAUSE_MS: (u64, u64) = (500, 600_000);
 /// The share of a life that passes between two tries, within [`PAUSE_MS`]: five minutes of a week.
 const PAUSE_PART: u64 = 2_000;
+/// Longest pause while the certificate is of a former authority (ms).
+const MOVE_PAUSE_MS: u64 = 10_000;
 /// Clocks that are so far apart are worth a word (ms).
 pub(crate) const APART_MS: u64 = 60_000;
 
@@ -66,6 +72,8 @@ impl Renewing {
     pub(crate) fn shown(&self) -> NodeCertificate {
         let validity = self.transport.certificate();
         let (now_ms, life_ms) = (now_ms(), self.transport.certificate_life_ms());
+        let credentials = self.transport.credentials();
+        let (own, authorities) = (credentials.signer().id, credentials.authorities());
         let told = self.told();
         NodeCertificate {
             state: word(validity, life_ms, now_ms),
@@ -76,17 +84,32 @@ impl Renewing {
             signed_by: told.signed_by,
             clock_apart_ms: told.clock_apart_ms,
             trouble: told.trouble.clone(),
+            authority: own,
+            authorities: authorities_shown(authorities, now_ms),
+            seen: seen(&self.transport),
         }
     }
 
     /// Renews whenever it is time, until the process ends.
     async fn run(self, mut finish: watch::Receiver<bool>) {
+        let mut learned = self.transport.authorities_learned();
         let keep = async {
+            // A process before this one may have been cut off in between.
+            self.settle().await;
             loop {
-                self.until_due().await;
+                tokio::select! {
+                    () = self.until_due() => {}
+                    Ok(()) = learned.changed() => {
+                        self.settle().await;
+                        continue;
+                    }
+                }
                 if let Err(trouble) = self.renew().await {
                     self.remember(trouble);
-                    tokio::time::sleep(self.pause()).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(self.pause()) => {}
+                        Ok(()) = learned.changed() => self.settle().await,
+                    }
                 }
             }
         };
@@ -96,7 +119,32 @@ impl Renewing {
         }
     }
 
+    /// Keeps what was learned of authorities, and puts the key of the one that signs in its place, if it
+    /// was drawn here.
+    async fn settle(&self) {
+        let (transport, directory) = (self.transport.clone(), self.home.directory().to_owned());
+        let settling = tokio::task::spawn_blocking(move || {
+            transport.credentials().save_authorities(&directory)?;
+            transport.promote_authority(&directory)
+        });
+        match settling.await {
+            Ok(Ok(false)) => {}
+            Ok(Ok(true)) => {
+                tracing::info!("this node signs certificates with the new authority's key")
+            }
+            Ok(Err(error)) => self.remember(Trouble::new("not_saved", error)),
+            Err(error) => self.remember(Trouble::new("not_saved", error)),
+        }
+    }
+
     async fn until_due(&self) {
+        if !self.transport.credentials().has_moved() {
+            // Whoever signs goes first; the others need not all ask it at one moment.
+            if !self.transport.signs() {
+                tokio::time::sleep(MOVE_SPREAD.mul_f64(fraction())).await;
+            }
+            return;
+        }
         let life_ms = self.transport.certificate_life_ms();
         let validity = self.transport.certificate();
         let spread_ms = Validity::spread_ms(life_ms) as f64 * fraction();
@@ -165,7 +213,11 @@ impl Renewing {
         by: Option<(NodeId, i64)>,
     ) -> Result<(), Trouble> {
         let (directory, written) = (self.home.directory().to_owned(), credentials.clone());
-        let saving = tokio::task::spawn_blocking(move || written.save_certificate(&directory));
+        // Its authority's before it: a start has to find who has signed it.
+        let saving = tokio::task::spawn_blocking(move || {
+            written.save_authorities(&directory)?;
+            written.save_certificate(&directory)
+        });
         let saved = saving.await;
         // A full disk is no reason to let it end: a start finds the old one, and renews that.
         self.transport
@@ -219,7 +271,11 @@ impl Renewing {
 
     fn pause(&self) -> Duration {
         let life_ms = self.transport.certificate_life_ms();
-        let pause_ms = (life_ms / PAUSE_PART).clamp(PAUSE_MS.0, PAUSE_MS.1);
+        let mut pause_ms = (life_ms / PAUSE_PART).clamp(PAUSE_MS.0, PAUSE_MS.1);
+        if !self.transport.credentials().has_moved() {
+            // Others may turn the certificate of a former authority away before it ends.
+            pause_ms = pause_ms.min(MOVE_PAUSE_MS);
+        }
         Duration::from_millis(pause_ms).mul_f64(0.5 + fraction() / 2.0)
     }
 
@@ -257,6 +313,33 @@ impl Trouble {
             detail: detail.to_string(),
         }
     }
+}
+
+fn authorities_shown(authorities: &Authorities, now_ms: u64) -> Vec<AuthorityShown> {
+    let shown = authorities.all().iter().map(|known| {
+        let ends_ms = authorities.end_ms(&known.id);
+        AuthorityShown {
+            number: known.rank().0,
+            authority: known.id,
+            fingerprint: known.certificate.fingerprint().to_string(),
+            state: match ends_ms {
+                None => AuthorityWord::Signs,
+                Some(ends_ms) if now_ms <= ends_ms => AuthorityWord::Former,
+                Some(_) => AuthorityWord::Ended,
+            },
+            ends_ms,
+        }
+    });
+    shown.collect()
+}
+
+fn seen(transport: &Transport) -> Vec<NodeAuthority> {
+    let seen = transport.signers_seen().into_iter();
+    let mut seen: Vec<NodeAuthority> = seen
+        .map(|(node, authority)| NodeAuthority { node, authority })
+        .collect();
+    seen.sort_unstable_by_key(|one| one.node);
+    seen
 }
 
 /// Whom a member that cannot sign knows to have signed.

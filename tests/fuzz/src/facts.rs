@@ -6,13 +6,13 @@ use unisono_core::context::StrictVerifier;
 use unisono_core::replication::{Cursor, Frame, LogTag};
 use unisono_model::wire::{Blob, decode, encode};
 use unisono_model::{
-    Across, Action, AgentId, AgentKind, BUNDLE_VERSION, BundleBody, BundleHeader, ChainCut,
-    ChainHead, ChainId, ClusterId, Decide, DecideKind, Digest, DocumentAppend, DocumentKind,
-    DocumentName, Enrol, Expulsion, Fence, FenceTarget, FieldChange, FieldValue, ForkProof, Held,
-    IdempotencyKey, Importance, Incarnation, Incident, Leave, LogEnd, LogId, Mark, NodeId,
-    OrchestraEnd, OrchestraId, Outcome, RECORD_VERSION, RecordBody, RecordPlace, Rejected,
+    Across, Action, AgentId, AgentKind, AuthorityId, BUNDLE_VERSION, BundleBody, BundleHeader,
+    ChainCut, ChainHead, ChainId, ClusterId, Decide, DecideKind, Digest, DocumentAppend,
+    DocumentKind, DocumentName, Enrol, Expulsion, Fence, FenceTarget, FieldChange, FieldValue,
+    ForkProof, Held, IdempotencyKey, Importance, Incarnation, Incident, Leave, LogEnd, LogId, Mark,
+    NodeId, OrchestraEnd, OrchestraId, Outcome, RECORD_VERSION, RecordBody, RecordPlace, Rejected,
     Relation, Remedy, Rollback, Rotation, Seen, Signal, SignalKind, SignedBundle, SignedRecord,
-    Stamp, TaskChange, TaskStatus, Urgency, limits,
+    Stamp, Succession, SuccessionWord, TaskChange, TaskStatus, Urgency, limits,
 };
 
 use crate::Seed;
@@ -238,6 +238,14 @@ fn rotation() -> Rotation {
     Rotation::sign(&key(7), CLUSTER, ORCHESTRA, chain(4).agent, "ada")
 }
 
+fn succession() -> Succession {
+    let (next, former) = (AuthorityId([4; 32]), AuthorityId([3; 32]));
+    Succession {
+        word: SuccessionWord::sign(&key(7), CLUSTER, 1, next, former, 60_000),
+        certificate: Blob(vec![0x30, 0x00]),
+    }
+}
+
 fn remedy() -> Remedy {
     Remedy {
         form: 1,
@@ -324,6 +332,7 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("seen", Action::Seen(seen())),
         ("across", Action::Across(Box::new(across()))),
         ("rotate", Action::Rotate(Box::new(rotation()))),
+        ("succeed", Action::Succeed(Box::new(succession()))),
     ]
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn action(bytes: &[u8]) -> bool {
 
 /// One of several kinds.
 pub(crate) fn actions() -> Vec<Seed> {
-    let texts: [Seed; 8] = [
+    let texts: [Seed; 9] = [
         ("claim", br#"{"do":"claim","topic":"src/auth/**","lease_ms":60000}"#.into()),
         ("emit", br#"{"do":"emit","kind":"need","topic":"index","urgency":"blocking","text":"it is gone"}"#.into()),
         ("mark", br#"{"do":"mark","about":"index","text":"done","reasoning":"it was due","tags":["a"],"evidence":[]}"#.into()),
@@ -30,6 +30,7 @@ pub(crate) fn actions() -> Vec<Seed> {
         ("across", br#"{"do":"emit","kind":"need","topic":"index","to_orchestra":"b"}"#.into()),
         ("seen", br#"{"do":"seen","cursor":""}"#.into()),
         ("rotate", br#"{"do":"rotate","next":"0303030303030303030303030303030303030303030303030303030303030303","name":"ada","signature":"05050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505"}"#.into()),
+        ("succeed", br#"{"do":"succeed","number":1,"authority":"0404040404040404040404040404040404040404040404040404040404040404","former":"0303030303030303030303030303030303030303030303030303030303030303","former_until_ms":60000,"signature":"05050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505","certificate":"MAA="}"#.into()),
         ("advance", br#"{"do":"advance","from":1}"#.into()),
     ];
     texts.to_vec()

@@ -8,8 +8,8 @@ use unisono_model::capability::Tier;
 use unisono_model::{Across, Action, Digest, Enrol, INCIDENT_ACKNOWLEDGED, Mark, Presence, Signal};
 use utoipa::ToSchema;
 
-use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody};
 use super::authority::SucceedBody;
+use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody};
 use super::expulsion::RemoveBody;
 use super::file::{ApproveBody, WriteBody};
 use super::lesson::{DecideBody, OutcomeBody, RemedyBody};

@@ -13,9 +13,9 @@ use super::action::{
     SettingsBody, SignalBody,
 };
 use super::answer::OpenBody;
+use super::authority::SucceedBody;
 use super::cluster::{Incarnated, LogRef};
 use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody};
-use super::authority::SucceedBody;
 use super::expulsion::RemoveBody;
 use super::file::{ApproveBody, WriteShown};
 use super::lesson::{DecideBody, OutcomeBody, RemedyBody};

@@ -63,11 +63,19 @@ impl Node {
         let again = word.rank() == current.rank();
         if again && word.former_until_ms >= current.former_until_ms {
             let why = "this authority signs already";
-            return refused(Code::AuthorityTaken, why, "`unisono ca show` says which ones count");
+            return refused(
+                Code::AuthorityTaken,
+                why,
+                "`unisono ca show` says which ones count",
+            );
         }
         if !again && (word.number <= current.number || word.former != current.authority) {
             let why = "another authority has taken that place meanwhile";
-            return refused(Code::AuthorityTaken, why, "`unisono ca show` says which one signs");
+            return refused(
+                Code::AuthorityTaken,
+                why,
+                "`unisono ca show` says which one signs",
+            );
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ fn mark(text: &str) -> Action {
 }
 
 /// An operator with a key, at a node.
-struct Operator {
+pub(crate) struct Operator {
     key: SigningKey,
     at: usize,
     seq: u64,
@@ -32,7 +32,7 @@ struct Operator {
 
 impl Operator {
     /// Who introduces itself to the cluster at a node.
-    fn new(world: &mut Loop, key: SigningKey, at: usize) -> Self {
+    pub(crate) fn new(world: &mut Loop, key: SigningKey, at: usize) -> Self {
         let (seq, prev) = (0, Digest::default());
         let mut operator = Self { key, at, seq, prev };
         let enrol = Action::Enrol(Enrol {
@@ -45,7 +45,7 @@ impl Operator {
         operator
     }
 
-    fn act(&mut self, world: &mut Loop, action: Action) -> Result<Answer, Rejection> {
+    pub(crate) fn act(&mut self, world: &mut Loop, action: Action) -> Result<Answer, Rejection> {
         let agent = AgentId(self.key.verifying_key().to_bytes());
         let body = RecordBody {
             version: RECORD_VERSION,

@@ -15,7 +15,7 @@ use unisono_core::orchestra::view::View;
 use unisono_core::replication::Frame;
 use unisono_core::sabotage::Sabotage;
 use unisono_model::{
-    Action, AgentId, ClusterId, Incarnation, LogId, NodeId, OrchestraId, Rejection,
+    Action, AgentId, ClusterId, Incarnation, LogId, NodeId, OrchestraId, Rejection, Succession,
 };
 
 /// What a node has written.
@@ -87,6 +87,8 @@ pub(crate) struct Loop {
     pub(crate) cut: Vec<(usize, usize)>,
     /// Who turns whom away.
     pub(crate) excluded: Vec<(usize, NodeId)>,
+    /// Who was told which authority signs.
+    pub(crate) told: Vec<(usize, Succession)>,
     /// The key that issues first links, for nodes that are started from now on.
     pub(crate) root: Option<AgentId>,
     /// Bundles that went to another region to be passed on there: who sent which to whom.
@@ -153,6 +155,7 @@ impl Loop {
             now_ns: START_NS,
             cut,
             excluded: Vec::new(),
+            told: Vec::new(),
             root: Some(AgentId(root_key().verifying_key().to_bytes())),
             relayed: Vec::new(),
             regions,
@@ -278,6 +281,7 @@ impl Loop {
                     }
                     Output::Exclude { node } => self.excluded.push((index, node)),
                     Output::Publish { .. } => self.published[index] += 1,
+                    Output::Succession(succession) => self.told.push((index, *succession)),
                     Output::Note(_) | Output::Address { .. } => {}
                     Output::Restart { reason } => {
                         let revived = self.revived.as_mut();

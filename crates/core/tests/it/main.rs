@@ -3,6 +3,7 @@
 mod abuse;
 mod across;
 mod alerts;
+mod authority;
 mod backdating;
 mod bounds;
 mod capability;

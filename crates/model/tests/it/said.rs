@@ -2,8 +2,8 @@
 
 use ed25519_dalek::SigningKey;
 use unisono_model::{
-    Across, Action, AgentId, ClusterId, OrchestraId, Rotation, Seen, Signal, SignalKind, Urgency,
-    check, limits, wire,
+    Across, Action, AgentId, AuthorityId, ClusterId, OrchestraId, Rotation, Seen, Signal,
+    SignalKind, Succession, SuccessionWord, Urgency, check, limits, wire, wire::Blob,
 };
 
 use crate::golden::hex;
@@ -88,4 +88,46 @@ fn a_rotation_is_these_bytes_and_the_next_key_signs_for_this_place_alone() {
         )
     );
     assert!(check::action(&action).is_ok());
+}
+
+#[test]
+fn an_authority_in_anothers_place_is_these_bytes_and_the_root_signs_for_this_cluster_alone() {
+    let cluster = ClusterId([1; 16]);
+    let root = SigningKey::from_bytes(&[7; 32]);
+    let (next, former) = (AuthorityId([4; 32]), AuthorityId([3; 32]));
+    let word = SuccessionWord::sign(&root, cluster, 2, next, former, 300);
+    assert_eq!(hex(&word.signed(cluster).0), "1ea6cb2a14e3ee846911570808f681563c277ad6ccaf1413e1286cb680e7aeb0");
+    assert_ne!(word.signed(cluster), word.signed(ClusterId([2; 16])));
+    let succession = Succession {
+        word,
+        certificate: Blob(vec![0xde, 0xff]),
+    };
+    let action = Action::Succeed(Box::new(succession.clone()));
+    let signature = "7a0e8bfe898bc70ff7fd78f318accfe227126195be73363df9cc9758d7b16c2342ec13d5e7c27e339a8c7ee9f8d7e071d1cce9f4957b29ed1cd15bfbff806400";
+    assert_eq!(
+        hex(&wire::encode(&action)),
+        format!(
+            "2302{}{}ac02{signature}02deff",
+            "04".repeat(32),
+            "03".repeat(32)
+        )
+    );
+    assert!(check::action(&action).is_ok());
+    let with = |change: fn(&mut Succession)| {
+        let mut changed = succession.clone();
+        change(&mut changed);
+        check::action(&Action::Succeed(Box::new(changed))).is_ok()
+    };
+    assert!(!with(|one| one.word.number = 0), "that is the founder's");
+    assert!(!with(
+        |one| one.word.number = limits::SUCCESSION_NUMBER_MAX + 1
+    ));
+    assert!(!with(|one| one.word.former = one.word.authority));
+    assert!(!with(|one| one.certificate.0.clear()));
+    assert!(with(
+        |one| one.certificate = Blob(vec![0; limits::AUTHORITY_CERTIFICATE_BYTES_MAX])
+    ));
+    assert!(!with(
+        |one| one.certificate = Blob(vec![0; limits::AUTHORITY_CERTIFICATE_BYTES_MAX + 1])
+    ));
 }

@@ -43,7 +43,9 @@ impl KnownAuthority {
 
     /// How many authorities there were before it, and its key: the highest signs.
     pub fn rank(&self) -> (u32, AuthorityId) {
-        self.word.as_ref().map_or((0, self.id), SuccessionWord::rank)
+        self.word
+            .as_ref()
+            .map_or((0, self.id), SuccessionWord::rank)
     }
 }
 
@@ -126,7 +128,9 @@ impl Authorities {
     }
 
     fn has_signed(&self, word: &SuccessionWord) -> bool {
-        let key = self.root.and_then(|root| VerifyingKey::from_bytes(&root.0).ok());
+        let key = self
+            .root
+            .and_then(|root| VerifyingKey::from_bytes(&root.0).ok());
         let signature = Signature::from_bytes(&word.signature.to_bytes());
         let proof = word.signed(self.cluster);
         key.is_some_and(|key| key.verify_strict(&proof.0, &signature).is_ok())
@@ -135,7 +139,8 @@ impl Authorities {
     fn add(&mut self, one: KnownAuthority) {
         self.known.retain(|known| known.id != one.id);
         self.known.push(one);
-        self.known.sort_by_key(|known| std::cmp::Reverse(known.rank()));
+        self.known
+            .sort_by_key(|known| std::cmp::Reverse(known.rank()));
         self.known.truncate(limits::AUTHORITIES_MAX);
     }
 

@@ -5,9 +5,7 @@ use std::{fmt, time::Duration};
 use data_encoding::HEXLOWER;
 use ed25519_dalek::VerifyingKey;
 use rustls::pki_types::{CertificateDer, UnixTime, pem::PemObject as _};
-use unisono_model::{
-    AuthorityId, ClusterId, NodeId, SuccessionWord, from_hex, wire::Signature,
-};
+use unisono_model::{AuthorityId, ClusterId, NodeId, SuccessionWord, from_hex, wire::Signature};
 use webpki::{EndEntityCert, KeyUsage};
 
 use super::{CertificateError, Region, Validity, files};
@@ -219,7 +217,9 @@ pub(super) fn to_authority_uri(cluster: ClusterId, word: Option<&SuccessionWord>
     };
     let (number, former, until_ms) = (word.number, word.former, word.former_until_ms);
     let signature = HEXLOWER.encode(&word.signature.to_bytes());
-    format!("spiffe://{cluster}/authority/{number}/former/{former}/until/{until_ms}/root/{signature}")
+    format!(
+        "spiffe://{cluster}/authority/{number}/former/{former}/until/{until_ms}/root/{signature}"
+    )
 }
 
 /// The cluster of an authority, and the root's word on it.
@@ -227,7 +227,9 @@ fn of_authority(
     parsed: &EndEntityCert<'_>,
 ) -> Result<(ClusterId, Option<SuccessionWord>), CertificateError> {
     let uri = only_uri(parsed)?;
-    let rest = uri.strip_prefix("spiffe://").ok_or(CertificateError::Name)?;
+    let rest = uri
+        .strip_prefix("spiffe://")
+        .ok_or(CertificateError::Name)?;
     let (cluster, word) = rest.split_once('/').unwrap_or((rest, ""));
     let cluster = cluster.parse().map_err(|_| CertificateError::Name)?;
     let word = match word {

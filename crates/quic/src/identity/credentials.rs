@@ -8,8 +8,8 @@ use std::{
 use unisono_model::{AgentId, AuthorityId, ClusterId, NodeId};
 
 use super::{
-    Authorities, Certificate, CertificateError, ClusterAuthority, IdentityError, KnownAuthority, NodeKey, PeerIdentity, Region,
-    Validity, files,
+    Authorities, Certificate, CertificateError, ClusterAuthority, IdentityError, KnownAuthority,
+    NodeKey, PeerIdentity, Region, Validity, files,
 };
 
 /// The node's secret key, PKCS#8 in PEM.

@@ -269,7 +269,8 @@ async fn connect(
         address: address.to_owned(),
         why,
     };
-    let crypto = tls::joiner(invite.authority, invite.cluster).map_err(|error| silent(error.to_string()))?;
+    let crypto =
+        tls::joiner(invite.authority, invite.cluster).map_err(|error| silent(error.to_string()))?;
     let config = quinn::ClientConfig::new(Arc::new(crypto));
     let connecting = endpoint
         .connect_with(config, addr, JOIN_SERVER_NAME)

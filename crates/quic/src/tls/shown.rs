@@ -167,6 +167,12 @@ impl Shown {
         }
     }
 
+    /// Whether the authority that has signed such a certificate has come to its end.
+    pub(crate) fn is_of_ended(&self, standing: &Standing, now_ms: u64) -> bool {
+        let end_ms = self.credentials().authorities().end_ms(&standing.signer);
+        end_ms.is_some_and(|end_ms| end_ms < now_ms)
+    }
+
     /// Whether the ended certificate of another node is taken at `now_ms`. Who has not been able to
     /// renew its own, or to have one of the authority that signs, is where nobody signs; to hold it
     /// against others there would end honest work.

@@ -30,7 +30,7 @@ pub use lately::{Lately, lately};
 pub use lessons::{Lessons, lessons};
 pub use logs::{Fact, Reading, proven, read};
 pub use members::{Removals, removals};
-pub use rights::{Expelled, Ground, expelled};
+pub use rights::{Expelled, Ground, authority, expelled};
 pub use rollbacks::{ever_set_aside, set_aside};
 pub use tasks::{Task, tasks};
 pub use together::{Gate, Together, together};

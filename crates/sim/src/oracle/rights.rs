@@ -10,7 +10,7 @@ use unisono_core::orchestra::trust::TOKEN_KEPT_MS;
 use unisono_model::capability::{Operations, Scope, Tier};
 use unisono_model::{
     Action, AgentId, ClusterId, Digest, Fence, FenceTarget, Held, Incarnation, Measure, NodeId,
-    OrchestraId, Place, Rotation,
+    OrchestraId, Place, Rotation, SuccessionWord,
 };
 
 use super::logs::Fact;
@@ -53,6 +53,17 @@ pub fn expelled(facts: &[Fact], root: AgentId) -> Expelled {
         }
     }
     all
+}
+
+/// Which authority signs, by the words of the root: the one of the highest rank, and of several words
+/// about it the one with the earliest end.
+pub fn authority(facts: &[Fact], root: AgentId) -> Option<SuccessionWord> {
+    let words = facts.iter().filter(|fact| fact.agent == root);
+    let words = words.filter_map(|fact| match &fact.body.action {
+        Action::Succeed(succession) => Some(succession.word),
+        _ => None,
+    });
+    words.max_by_key(SuccessionWord::precedence)
 }
 
 /// Each record that does not count, and whether something is missing that could still come; and the

@@ -8,7 +8,7 @@ use unisono_core::journal::Entry;
 use unisono_core::node::{Question, Storage};
 use unisono_core::orchestra::claims::Claims;
 use unisono_core::orchestra::view::{ClaimsWanted, InterferenceKind, View};
-use unisono_model::{Action, NodeId, OrchestraId, Place, Stamp};
+use unisono_model::{Action, NodeId, OrchestraId, Place, Stamp, SuccessionWord};
 
 use super::{MS, SECOND, World};
 use crate::checks::{self, Excuses, Written};
@@ -186,11 +186,36 @@ impl World {
             let verdict = self.checks.membership.settled(host, &status.members);
             self.checks.say(self.now, "I9", verdict);
         }
+        self.judge_authorities();
         let (removed, returned) = self.checks.membership.counts();
         self.counters.add_many("member removed", removed);
         self.counters.add_many("member returned", returned);
         self.judge_views();
         self.judge_logs();
+    }
+
+    /// Of all that the root has said of authorities the same one signs for everybody.
+    fn judge_authorities(&mut self) {
+        let home = self.reading(self.home);
+        let wanted = oracle::authority(&home.facts, self.common.root);
+        for host in 0..self.scenario.nodes {
+            if self.is_apart(host) || self.lies(host) {
+                continue;
+            }
+            let Some(node) = &self.hosts[host].node else {
+                continue;
+            };
+            let shown = node.authority();
+            if shown != wanted {
+                let rank = |word: Option<SuccessionWord>| word.map(|word| word.rank());
+                let (shown, wanted) = (rank(shown), rank(wanted));
+                let why = format!("for machine {host} {shown:?} signs, and it is {wanted:?}");
+                self.checks.violated(self.now, "I7", why);
+            }
+        }
+        if wanted.is_some() {
+            self.counters.add("authorities judged");
+        }
     }
 
     /// Writes what counts into the trace, in order: what the judges judge by.

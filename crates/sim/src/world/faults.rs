@@ -57,6 +57,7 @@ impl World {
             Fault::Flip { host, down_ns } => self.flip(host, down_ns),
             Fault::Leave { host, away_ns } => self.leave(host, away_ns),
             Fault::Remove { host, by } => self.remove(host, by),
+            Fault::Succeed { by, authority } => self.succeed(by, authority),
             Fault::Twin => self.clone_liar(),
             Fault::Garbage => self.send_garbage(),
             Fault::Backdate => {

@@ -130,8 +130,9 @@ pub struct World {
     heard_by_judge: Option<Result<Answer, unisono_model::Rejection>>,
     /// Machines that lie: the liar and its copy, and whoever was removed.
     liars: Vec<usize>,
-    /// The log at which the root has introduced itself to the cluster, and its last record there.
-    root_at: Option<(LogId, Digest)>,
+    /// How far the root has come in each log in which it has spoken to the cluster: the number of its
+    /// last record there, and its name.
+    root_at: BTreeMap<LogId, (u64, Digest)>,
     twin: Option<usize>,
     /// Which machine has told an agent that something is made, and at which stamp.
     made_by: Vec<(usize, unisono_model::Stamp)>,
@@ -179,7 +180,7 @@ impl World {
             seed,
             network: Network::new(seed, &sites, plan.weather),
             liars: plan.liar.into_iter().collect(),
-            root_at: None,
+            root_at: BTreeMap::new(),
             plan,
             home: OrchestraId::of(cluster, "cluster"),
             workplace: OrchestraId::of(cluster, WORKPLACE),

@@ -133,6 +133,7 @@ impl World {
             Output::Publish { .. } => self.counters.add("published"),
             Output::Address { node, .. } => self.learn_address(host, node),
             Output::Exclude { .. } => self.counters.add("excluded"),
+            Output::Succession(_) => self.counters.add("authorities told"),
             Output::Note(note) => self.note(host, note),
             Output::Restart { reason } => self.restart_itself(host, reason),
         }

@@ -1,10 +1,10 @@
-//! The root of the cluster removes a member, at a node of its choice.
+//! The root of the cluster removes a member, or changes the authority, at a node of its choice.
 
 use unisono_core::node::{Promise, Work};
-use unisono_model::wire::encode;
+use unisono_model::wire::{Blob, encode};
 use unisono_model::{
-    Action, AgentId, AgentKind, ChainId, Digest, Enrol, Expulsion, Held, LogId, RECORD_VERSION,
-    RecordBody, RecordPlace, SignedRecord,
+    Action, AgentId, AgentKind, AuthorityId, ChainId, Enrol, Expulsion, Held, RECORD_VERSION,
+    RecordBody, RecordPlace, SignedRecord, Succession, SuccessionWord,
 };
 
 use super::{Event, SECOND, World};
@@ -20,20 +20,10 @@ impl World {
         if !self.hosts[by].is_awake() || self.lies(host) {
             return;
         }
-        let log = self.hosts[by].log();
-        let known = self.root_at.filter(|(at, _)| *at == log);
-        let Some((_, prev)) = known else {
-            let enrol = Action::Enrol(Enrol {
-                name: format!("root at {by}"),
-                role: "operator".into(),
-                kind: AgentKind::Human,
-                tier: None,
-            });
-            let record = self.says_root(by, log, (1, Digest::default()), enrol);
-            self.root_at = Some((log, record));
+        if !self.introduces_root(by) {
             let again = Event::Fault(Fault::Remove { host, by });
             return self.push(self.now + SECOND, again);
-        };
+        }
         let node = self.hosts[host].id;
         let Some(asked) = self.hosts[by].node.as_ref() else {
             return;
@@ -45,21 +35,60 @@ impl World {
             staying: ends.staying,
             reason: "stolen".into(),
         };
-        self.says_root(by, log, (2, prev), Action::Remove(expulsion));
-        self.root_at = None;
+        self.says_root(by, Action::Remove(expulsion));
         self.liars.push(host);
         self.hosts[host].removed = true;
         self.counters.add("removed by the root");
     }
 
-    /// Hands in a record of the root's. Gives back its name.
-    fn says_root(
-        &mut self,
-        by: usize,
-        log: LogId,
-        (seq, prev): (u64, Digest),
-        action: Action,
-    ) -> Digest {
+    /// The root introduces itself at a member where it has not, and says nothing more for a second.
+    /// True if it had.
+    fn introduces_root(&mut self, by: usize) -> bool {
+        if self.root_at.contains_key(&self.hosts[by].log()) {
+            return true;
+        }
+        let enrol = Action::Enrol(Enrol {
+            name: format!("root at {by}"),
+            role: "operator".into(),
+            kind: AgentKind::Human,
+            tier: None,
+        });
+        self.says_root(by, enrol);
+        false
+    }
+
+    /// The root puts another authority in the place of the one that this member knows. What others have
+    /// heard meanwhile may be another one, with the same number.
+    pub(super) fn succeed(&mut self, by: usize, authority: u8) {
+        if !self.hosts[by].is_awake() || self.lies(by) {
+            return;
+        }
+        if !self.introduces_root(by) {
+            let again = Event::Fault(Fault::Succeed { by, authority });
+            return self.push(self.now + SECOND, again);
+        }
+        let Some(asked) = self.hosts[by].node.as_ref() else {
+            return;
+        };
+        let current = asked.authority();
+        let number = current.map_or(0, |word| word.number) + 1;
+        let former = current.map_or_else(AuthorityId::default, |word| word.authority);
+        // A number makes another key of it: nobody takes one twice.
+        let next = AuthorityId([authority + 16 * number as u8; 32]);
+        let key = root_key(self.seed, self.scenario.agents);
+        let until_ms = self.now / 1_000_000 + 10_000;
+        let word = SuccessionWord::sign(&key, self.common.cluster, number, next, former, until_ms);
+        let certificate = Blob(vec![authority; 8]);
+        let succession = Succession { word, certificate };
+        self.says_root(by, Action::Succeed(Box::new(succession)));
+        self.counters.add("authority changed by the root");
+    }
+
+    /// Hands in the next record of the root's at a member.
+    fn says_root(&mut self, by: usize, action: Action) {
+        let log = self.hosts[by].log();
+        let (before, prev) = self.root_at.get(&log).copied().unwrap_or_default();
+        let seq = before + 1;
         let key = root_key(self.seed, self.scenario.agents);
         let agent = AgentId(key.verifying_key().to_bytes());
         let place = RecordPlace {
@@ -92,6 +121,6 @@ impl World {
         self.hand_in(letter, Who::Nobody);
         let name = place.digest(&record.body.0);
         self.checks.invention.signed(name);
-        name
+        self.root_at.insert(log, (seq, name));
     }
 }

@@ -83,4 +83,5 @@ planted! {
     planted_seen_by_arrival "seen-by-arrival",
     planted_rotation_by_arrival "rotation-by-arrival",
     planted_old_key_accepted "old-key-accepted",
+    planted_authority_by_arrival "authority-by-arrival",
 }

@@ -350,7 +350,8 @@ impl Ring {
             Output::Note(_)
             | Output::Publish { .. }
             | Output::Address { .. }
-            | Output::Exclude { .. } => {}
+            | Output::Exclude { .. }
+            | Output::Succession(_) => {}
         }
     }
 }

@@ -166,6 +166,7 @@ fn directory(home: &Home, findings: &mut Findings) {
         Ok(credentials) => {
             findings.good("keys", "closed to others, and of this cluster");
             certificate(&credentials, findings);
+            authority(&credentials, findings);
         }
         Err(error) => findings.failed("keys", &error.into()),
     }
@@ -189,6 +190,31 @@ fn certificate(credentials: &Credentials, findings: &mut Findings) {
         let detail = format!("signed by the cluster, ends in {ends}, renews itself before");
         findings.good(what, detail);
     }
+}
+
+/// Whether the keys in the directory go with the authority that signs.
+fn authority(credentials: &Credentials, findings: &mut Findings) {
+    let what = "authority";
+    let current = credentials.authorities().current();
+    let number = current.rank().0;
+    if credentials.held().is_some() && credentials.authority().is_none() {
+        let detail = format!("ca.key here signs no more: authority {number} has taken its place");
+        let hint = "copy ca.key of a node that signs, mode 600, over it and start this node again, or \
+            remove it: `unisono ca show` says where it is";
+        return findings.add(what, State::Poor, detail, hint);
+    }
+    if !credentials.has_moved() {
+        let detail =
+            format!("the certificate is of the one before authority {number}, which signs");
+        let hint =
+            "serve the node where it reaches one that signs: it asks for the next one itself";
+        return findings.add(what, State::Poor, detail, hint);
+    }
+    let others = credentials.authorities().all().len() - 1;
+    findings.good(
+        what,
+        format!("number {number} signs, {others} before it are known"),
+    );
 }
 
 /// What the node says of its own certificate.

@@ -7,6 +7,7 @@ pub(crate) mod at;
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod barrier;
+pub(crate) mod ca;
 pub(crate) mod claim;
 pub(crate) mod clock;
 pub(crate) mod config;
@@ -82,6 +83,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Join(args) => block_on(node::join(args, config, global))?,
         Command::Leave(args) => block_on(leave::leave(args, config, global))?,
         Command::Node(args) => block_on(remove::run(args, config, global))?,
+        Command::Ca(args) => block_on(ca::run(args, config, global))?,
         Command::Mark(mark::MarkArgs {
             command: mark::MarkCommand::Export { record },
         }) => mark::export(record, &config, &global),

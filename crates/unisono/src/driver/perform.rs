@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use unisono_core::node::{Class, Input, Note, Output};
-use unisono_model::NodeId;
+use unisono_model::{NodeId, Succession};
 use unisono_quic::SendError;
 
 use super::disk::Read;
@@ -65,8 +65,20 @@ impl Driver {
                 tracing::warn!(%node, "the cluster's root has removed this node: it is turned away");
                 self.doors.transport.exclude(node);
             }
+            Output::Succession(succession) => self.succession(*succession),
             Output::Note(note) => self.note(&note),
             Output::Restart { reason } => self.restart = Some(Restart::Wanted(reason)),
+        }
+    }
+
+    fn succession(&self, succession: Succession) {
+        let authority = succession.word.authority;
+        let learned = self
+            .doors
+            .transport
+            .learn_authority(succession.certificate.0);
+        if let Err(error) = learned {
+            tracing::error!(%authority, %error, "the root has named an authority that cannot be believed");
         }
     }
 

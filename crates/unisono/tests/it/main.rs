@@ -8,6 +8,7 @@ mod across;
 mod address;
 mod alerts;
 mod audit;
+mod authority;
 mod clock;
 mod cluster;
 mod coherence;
