@@ -96,7 +96,10 @@ fn an_authority_in_anothers_place_is_these_bytes_and_the_root_signs_for_this_clu
     let root = SigningKey::from_bytes(&[7; 32]);
     let (next, former) = (AuthorityId([4; 32]), AuthorityId([3; 32]));
     let word = SuccessionWord::sign(&root, cluster, 2, next, former, 300);
-    assert_eq!(hex(&word.signed(cluster).0), "1ea6cb2a14e3ee846911570808f681563c277ad6ccaf1413e1286cb680e7aeb0");
+    assert_eq!(
+        hex(&word.signed(cluster).0),
+        "1ea6cb2a14e3ee846911570808f681563c277ad6ccaf1413e1286cb680e7aeb0"
+    );
     assert_ne!(word.signed(cluster), word.signed(ClusterId([2; 16])));
     let succession = Succession {
         word,

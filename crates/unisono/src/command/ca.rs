@@ -218,9 +218,9 @@ impl Change {
         };
         let body = ActionBody::Succeed(SucceedBody::from(succession));
         let said = self.session.act(body, self.session.options()).await;
-        said.map(drop).map_err(|failure| {
-            failure.next("the same command again: the key that was drawn is kept, and taken")
-        })
+        // The key that was drawn is kept: the same command again takes it.
+        said.map(drop)
+            .map_err(|failure| failure.next("unisono ca show"))
     }
 
     /// Waits until the node has the new key in its place.

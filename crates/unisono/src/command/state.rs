@@ -125,7 +125,13 @@ fn certificate_words(certificate: &NodeCertificate) -> String {
         let since = spoken(now_ms.saturating_sub(trouble.since_ms));
         format!(", not renewed since {since}: {}", trouble.detail)
     });
-    format!("{ends}{trouble}")
+    let current = certificate.authorities.first().map(|one| one.authority);
+    let former = if current.is_none_or(|current| current == certificate.authority) {
+        ""
+    } else {
+        ", of a former authority"
+    };
+    format!("{ends}{former}{trouble}")
 }
 
 /// Those that belong to the cluster.

@@ -162,7 +162,7 @@ fn where_every_key_of_the_authority_is_lost_the_root_makes_another_one_on_any_no
 fn the_same_command_again_takes_the_key_that_was_drawn_wherever_it_broke_off() {
     let place = Place::new();
     place.found("n1");
-    // Nobody answers: the key is there, and nothing was said.
+    // Nobody answers: nothing was said.
     let root = root_key(&place);
     let offline = ["ca", "rotate", "--data", "n1", "--root-key", &root];
     let said = place.run(&offline);
