@@ -44,14 +44,7 @@ impl Node {
                 Code::NotMember,
                 "only nodes do this, of themselves",
             )),
-            Action::Remove(expulsion) => {
-                self.may_expel(orchestra, agent, &expulsion)?;
-                Ok(Action::Remove(expulsion))
-            }
-            Action::Succeed(succession) => {
-                self.may_succeed(orchestra, agent, &succession)?;
-                Ok(Action::Succeed(succession))
-            }
+            Action::Remove(_) | Action::Succeed(_) => self.root_says(orchestra, agent, action),
             Action::Signal(_) | Action::Across(_) => self.says(context, orchestra, agent, action),
             Action::Claim { .. } | Action::Renew { .. } | Action::Release { .. } => {
                 let lease_ms_max = self.config.lease_ms_max;

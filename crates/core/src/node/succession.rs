@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use unisono_model::{
-    AgentId, AuthorityId, Code, OrchestraId, Rejection, Succession, SuccessionWord,
+    Action, AgentId, AuthorityId, Code, OrchestraId, Rejection, Succession, SuccessionWord,
 };
 
 use super::Node;
@@ -36,8 +36,22 @@ impl Node {
         }
     }
 
-    /// What must be so before a root's word on an authority becomes a record.
-    pub(super) fn may_succeed(
+    /// What must be so before a root's word on members or authorities becomes a record.
+    pub(super) fn root_says(
+        &self,
+        orchestra: OrchestraId,
+        agent: AgentId,
+        action: Action,
+    ) -> Result<Action, Rejection> {
+        match &action {
+            Action::Remove(expulsion) => self.may_expel(orchestra, agent, expulsion)?,
+            Action::Succeed(succession) => self.may_succeed(orchestra, agent, succession)?,
+            _ => {}
+        }
+        Ok(action)
+    }
+
+    fn may_succeed(
         &self,
         orchestra: OrchestraId,
         agent: AgentId,

@@ -23,14 +23,14 @@ fn root() -> SigningKey {
     SigningKey::from_bytes(&[9; 32])
 }
 
-fn root_id() -> Option<AgentId> {
-    Some(AgentId(root().verifying_key().to_bytes()))
+fn root_id() -> AgentId {
+    AgentId(root().verifying_key().to_bytes())
 }
 
 /// The directory of a founder, and its credentials, in a cluster with a root.
 fn signer() -> (TempDir, Credentials) {
     let directory = tempfile::tempdir().unwrap();
-    let credentials = founder(1).under(root_id());
+    let credentials = founder(1).under(Some(root_id()));
     credentials.save(&keys(&directory)).unwrap();
     (directory, credentials)
 }
@@ -126,12 +126,12 @@ fn an_authority_is_believed_by_the_word_of_the_root_alone() {
     // One that says nothing of itself is another's, unless a word names it as the one before.
     let stranger = founder(1).authority_certificate().clone();
     assert!(untrusted(known.take(stranger)));
-    let mut newcomer = Authorities::of(certificate).unwrap().under(root_id());
+    let mut newcomer = Authorities::of(certificate).unwrap().under(Some(root_id()));
     let first = former.current().certificate.clone();
     assert_eq!(newcomer.take(first), Ok(true));
     assert_eq!(newcomer, known);
     // Nor does it count in another cluster.
-    let mut elsewhere = founder(2).under(root_id()).authorities().clone();
+    let mut elsewhere = founder(2).under(Some(root_id())).authorities().clone();
     let outcome = elsewhere.take(next.certificate().clone());
     assert!(matches!(outcome, Err(CertificateError::OtherCluster(_))));
 }
@@ -165,7 +165,7 @@ async fn a_node_that_knows_the_former_authority_alone_learns_of_the_next_by_a_ha
     let path = keys(&directory);
     let mut north = moved(&path, &credentials, now_ms() + HOUR_MS);
     north.transport.serve_joins(Arc::new(Rule(true)));
-    let south = member(&credentials, "south").under(root_id());
+    let south = member(&credentials, "south").under(Some(root_id()));
     let mut south = Node::start(&south, Config::default());
     south.knows(&north);
     south.send(&north, Class::Push, b"hello");
@@ -192,7 +192,7 @@ async fn after_its_end_a_former_authoritys_certificate_is_good_for_a_renewal_and
     let (directory, credentials) = signer();
     let path = keys(&directory);
     let mut north = moved(&path, &credentials, now_ms() - 1000);
-    let former = member(&credentials, "south").under(root_id());
+    let former = member(&credentials, "south").under(Some(root_id()));
     let south = Node::start(&former, Config::default());
     south.knows(&north);
     south.send(&north, Class::Push, b"unheard");
@@ -220,8 +220,8 @@ async fn whoever_was_not_known_before_is_never_taken_with_the_word_of_an_ended_a
     let mut north = Node::start(&credentials, Config::default());
     let der = next.certificate().der().to_vec();
     assert_eq!(north.transport.learn_authority(der), Ok(true));
-    let south = member(&credentials, "south").under(root_id());
-    let made_up = member(&credentials, "south").under(root_id());
+    let south = member(&credentials, "south").under(Some(root_id()));
+    let made_up = member(&credentials, "south").under(Some(root_id()));
     let south = Node::start(&south, Config::default());
     let made_up = Node::start(&made_up, Config::default());
     made_up.knows(&north);
@@ -239,7 +239,7 @@ async fn a_connection_ends_with_the_authority_on_which_it_stands() {
     let (directory, credentials) = signer();
     let path = keys(&directory);
     let mut north = Node::start(&credentials, Config::default());
-    let former = member(&credentials, "south").under(root_id());
+    let former = member(&credentials, "south").under(Some(root_id()));
     let south = Node::start(&former, Config::default());
     south.knows(&north);
     south.send(&north, Class::Push, b"hello");
@@ -262,7 +262,7 @@ async fn a_key_of_a_former_authority_signs_nothing_more() {
     let next = drawn(&path, &credentials, &root(), now_ms() + HOUR_MS);
     let north = Node::start(&credentials, Config::default());
     north.transport.serve_joins(Arc::new(Rule(true)));
-    let south = member(&credentials, "south").under(root_id());
+    let south = member(&credentials, "south").under(Some(root_id()));
     let south = Node::start(&south, Config::default());
     south.knows(&north);
     let der = next.certificate().der().to_vec();
@@ -283,7 +283,11 @@ fn a_crash_between_two_files_leaves_a_directory_that_can_be_read_and_finished() 
     let former = fs::read(path.join(CA_KEY_FILE)).unwrap();
     let until_ms = now_ms() + HOUR_MS;
     let next = drawn(&path, &credentials, &root(), until_ms);
-    let load = || Credentials::load(&path, None).unwrap().under(root_id());
+    let load = || {
+        Credentials::load(&path, None)
+            .unwrap()
+            .under(Some(root_id()))
+    };
     assert!(load().authority().is_some(), "nothing was said yet");
     let again = drawn(&path, &credentials, &root(), until_ms);
     assert_eq!(again.certificate(), next.certificate(), "it is kept");
