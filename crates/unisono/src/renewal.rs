@@ -130,7 +130,7 @@ impl Renewing {
         match settling.await {
             Ok(Ok(false)) => {}
             Ok(Ok(true)) => {
-                tracing::info!("this node signs certificates with the new authority's key")
+                tracing::info!("this node signs certificates with the new authority's key");
             }
             Ok(Err(error)) => self.remember(Trouble::new("not_saved", error)),
             Err(error) => self.remember(Trouble::new("not_saved", error)),

@@ -2,6 +2,7 @@
 //! words the same one counts for everybody.
 
 use ed25519_dalek::SigningKey;
+use unisono_core::node::Node;
 use unisono_model::wire::Blob;
 use unisono_model::{Action, AuthorityId, Code, Succession, SuccessionWord};
 
@@ -30,7 +31,7 @@ fn three() -> Loop {
 }
 
 fn shown(world: &Loop) -> Vec<Option<SuccessionWord>> {
-    world.nodes.iter().map(|node| node.authority()).collect()
+    world.nodes.iter().map(Node::authority).collect()
 }
 
 #[test]
@@ -39,12 +40,14 @@ fn only_a_root_says_which_authority_signs() {
     let key = root_key();
     let one = said(&key, 1, 5, FIRST);
     let mut stranger = Operator::new(&mut world, SigningKey::from_bytes(&[77; 32]), 0);
-    let refused = stranger.act(&mut world, succeed(&one)).unwrap_err();
+    let refused = stranger
+        .act(&mut world, succeed(&one))
+        .expect_err("refused");
     assert_eq!(refused.code, Code::NotAllowed);
     let mut root = Operator::new(&mut world, key.clone(), 0);
     // The word in it has to be the root's, too: it goes on without its record.
     let other = said(&SigningKey::from_bytes(&[77; 32]), 1, 5, FIRST);
-    let refused = root.act(&mut world, succeed(&other)).unwrap_err();
+    let refused = root.act(&mut world, succeed(&other)).expect_err("refused");
     assert_eq!(refused.code, Code::BadSignature);
     assert_eq!(shown(&world), [None; 3]);
 
@@ -52,10 +55,10 @@ fn only_a_root_says_which_authority_signs() {
     world.run_ms(10_000);
     assert_eq!(shown(&world), [Some(one.word); 3]);
     // Once is enough, and what stands on another one than the one that signs comes too late.
-    let refused = root.act(&mut world, succeed(&one)).unwrap_err();
+    let refused = root.act(&mut world, succeed(&one)).expect_err("refused");
     assert_eq!(refused.code, Code::AuthorityTaken);
     let late = said(&key, 2, 6, FIRST);
-    let refused = root.act(&mut world, succeed(&late)).unwrap_err();
+    let refused = root.act(&mut world, succeed(&late)).expect_err("refused");
     assert_eq!(refused.code, Code::AuthorityTaken);
     let next = said(&key, 2, 6, one.word.authority);
     root.act(&mut world, succeed(&next)).expect("said");
