@@ -10,8 +10,8 @@ use unisono_model::{AuthorityId, Place, Succession, SuccessionWord};
 
 use super::FoldRules;
 
-/// Words that are kept: those of the highest ranks. A cluster that has changed its authority so often
-/// knows no end of the ones before, and trusts them no more.
+/// Words that are kept: those of the highest ranks. What is dropped is long over, and nobody is told
+/// of it any more.
 pub const AUTHORITIES_KEPT_MAX: usize = 64;
 
 /// The fold over what roots said of authorities.
