@@ -207,6 +207,8 @@ codes! {
     KeyTaken "key_taken" Conflict,
     /// Another authority signs already, or has taken the place that this one was to take.
     AuthorityTaken "authority_taken" Conflict,
+    /// An agent has changed its key, or a key was named by rotations, as often as is looked at.
+    RotationLimit "rotation_limit" Conflict,
 }
 
 impl Rejection {

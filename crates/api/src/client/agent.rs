@@ -44,6 +44,9 @@ struct State {
     chain: Option<Chain>,
     /// The claims that this agent made, by topic.
     claims: BTreeMap<String, Digest>,
+    /// Whether a node was sent the latest action and gave no answer: then it may have been done,
+    /// whatever another node says of it.
+    unanswered: bool,
 }
 
 /// The agent's chain on the node that it speaks to.
@@ -237,6 +240,11 @@ impl SigningAgent {
             .await
     }
 
+    /// Whether a node was sent the latest action and gave no answer.
+    pub(super) async fn was_unanswered(&self) -> bool {
+        self.inner.state.lock().await.unanswered
+    }
+
     /// Any action. Its key is drawn once and stays the same over every repetition and every node,
     /// so that it counts once.
     pub async fn act(
@@ -252,6 +260,7 @@ impl SigningAgent {
         };
         let content = content_of(&body)?;
         let mut state = self.inner.state.lock().await;
+        state.unanswered = false;
         let mut filled = None;
         let mut looked_twice = false;
         let mut presented = false;
@@ -277,6 +286,7 @@ impl SigningAgent {
                 }
                 Ok(Outcome::Stale(error)) => last = error,
                 Ok(Outcome::Lost(error)) => {
+                    state.unanswered |= !matches!(error, ClientError::Unreachable(_));
                     self.inner.client.avoid(&chain.node);
                     last = error;
                 }

@@ -43,7 +43,7 @@ pub use error::{ClientError, exit_of};
 pub use guard::{FencingGuard, FencingRefusal};
 pub use http::post_json;
 pub use key::AgentKey;
-pub use rotate::Rotated;
+pub use rotate::{NotRotated, Rotated};
 pub use streams::{Dump, Events, Followed};
 pub use way::{InTheWay, Way};
 

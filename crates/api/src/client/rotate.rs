@@ -14,6 +14,17 @@ pub enum Rotated {
     Before,
 }
 
+/// Why an agent has no other key.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct NotRotated {
+    /// Why.
+    pub error: ClientError,
+    /// Whether a node refused it, and none was sent it that gave no answer: then the next key is
+    /// nobody's, and need not be kept.
+    pub is_definite: bool,
+}
+
 impl SigningAgent {
     /// Gives this agent's key up for another one, which is nobody's yet. What this one signs
     /// afterwards is void; everything that the agent is, holds and was given is the next key's. To be
@@ -26,6 +37,22 @@ impl SigningAgent {
     /// Nobody enrolled this agent's key, the next key is somebody's, or this one was given up for
     /// another. Nothing was changed then.
     pub async fn rotate(
+        &self,
+        next: &AgentKey,
+        options: &WriteOptions,
+    ) -> Result<Rotated, NotRotated> {
+        let error = match self.rotate_once(next, options).await {
+            Ok(rotated) => return Ok(rotated),
+            Err(error) => error,
+        };
+        let refused = error.problem().is_some_and(|problem| {
+            (400..500).contains(&problem.status) && problem.changed == Some(false)
+        });
+        let is_definite = refused && !self.was_unanswered().await;
+        Err(NotRotated { error, is_definite })
+    }
+
+    async fn rotate_once(
         &self,
         next: &AgentKey,
         options: &WriteOptions,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use unisono_core::orchestra::fact::Fact;
+use unisono_core::orchestra::trust::limits;
 use unisono_model::capability::Tier;
 use unisono_model::{
     Action, AgentId, ChainId, Digest, FenceTarget, Held, OrchestraId, Place, Rotation,
@@ -122,6 +123,63 @@ fn keys_follow_each_other_and_none_comes_back() {
     let shown = in_any_order(&history);
     assert_eq!(rules_of(&shown), ["key_taken"; 3]);
     assert_eq!(shown.valid, 8);
+}
+
+/// A node that lies can write what an edge refuses: a chain of rotations without end cost every verdict
+/// on the last key a walk along all of it.
+#[test]
+fn an_agent_goes_on_as_often_as_it_may_whatever_arrives_in_whichever_order() {
+    let most = limits::ROTATIONS_OF_AGENT_MAX as u64;
+    let keys: Vec<_> = (0..=most + 1)
+        .map(|number| {
+            let mut seed = [77; 32];
+            seed[..8].copy_from_slice(&number.to_le_bytes());
+            ed25519_dalek::SigningKey::from_bytes(&seed)
+        })
+        .collect();
+    let mut history = History::with_rights();
+    let mut former = implementer();
+    for (step, next) in (0..).zip(&keys[1..]) {
+        let rotation = Rotation::sign(next, CLUSTER, orchestra(), former, "ivy");
+        history.add(former, 2, at(step), None, Action::Rotate(rotation.into()));
+        former = name(next);
+    }
+    let (last, beyond) = (name(&keys[most as usize]), former);
+    history.work(last, 2, 5_000, Some(id_of(2)));
+    history.work(beyond, 2, 5_001, Some(id_of(2)));
+    let mut reversed = history.facts.clone();
+    reversed.reverse();
+    let mut late = history.facts.clone();
+    let enrols =
+        |fact: &Fact| fact.agent == implementer() && matches!(fact.body.action, Action::Enrol(_));
+    let enrolment = late.iter().position(enrols).expect("an enrolment");
+    let enrolment = late.remove(enrolment);
+    late.push(enrolment);
+    for facts in [&history.facts, &reversed, &late] {
+        let shown = folded(facts);
+        assert_eq!(rules_of(&shown), ["rotation_limit"]);
+        assert_eq!(shown.pending, 1, "whoever came after is a stranger");
+    }
+}
+
+#[test]
+fn of_the_rotations_of_one_key_the_lowest_are_looked_at() {
+    let most = limits::ROTATIONS_NAMING_KEY_MAX as u64;
+    let mut history = History::with_rights();
+    // None of these counts: the key is somebody's.
+    for step in 0..most {
+        history.add(implementer(), 2, at(step), None, rotate(implementer(), 2));
+    }
+    let good = rotate(implementer(), NEXT);
+    history.add(implementer(), 2, at(most), None, good.clone());
+    let shown = in_any_order(&history);
+    let mut wanted = vec!["key_taken"; most as usize];
+    wanted.push("rotation_limit");
+    assert_eq!(rules_of(&shown), wanted);
+    // One less below it, and it counts.
+    history.facts.remove(6);
+    let shown = folded(&history.facts);
+    assert_eq!(rules_of(&shown), vec!["key_taken"; most as usize - 1]);
 }
 
 /// The key was enrolled beyond a cut, and that is heard of when the rotation has counted.

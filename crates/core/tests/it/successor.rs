@@ -3,6 +3,7 @@
 
 use ed25519_dalek::SigningKey;
 use unisono_core::node::{Answer, Promise, Question, Work};
+use unisono_core::orchestra::trust::limits;
 use unisono_core::orchestra::view::{
     AgentView, ClaimView, ClaimsWanted, SessionView, TrustView, View,
 };
@@ -218,6 +219,24 @@ fn the_edge_refuses_what_no_replica_would_count_and_says_what_to_do() {
     );
     assert_eq!(refused(&mut world, (0, 51), enrol("ivy")), Code::KeyRotated);
     assert_eq!(refused(&mut world, (0, 52), rotate(52, 51)), Code::KeyTaken);
+}
+
+#[test]
+fn the_edge_refuses_one_rotation_too_many_by_its_rule() {
+    let mut world = two();
+    let most = limits::ROTATIONS_OF_AGENT_MAX as u8;
+    let first = 100;
+    does(&mut world, (0, 51), rotate(51, first)).expect("rotated");
+    for former in first..first + most - 1 {
+        does(&mut world, (0, former), rotate(former, former + 1)).expect("rotated");
+    }
+    let last = first + most - 1;
+    let limit = does(&mut world, (0, last), rotate(last, last + 1)).expect_err("refused");
+    assert_eq!(limit.code, Code::RotationLimit);
+    assert!(limit.detail.contains("64 times at most"), "{limit}");
+    assert!(!limit.hint.is_empty());
+    does(&mut world, (0, last), presence("works on")).expect("with the key that it has");
+    assert_eq!(agents(&mut world, 0)[0].key, name(last), "nothing changed");
 }
 
 /// The answer to the rotation was lost, and it is asked for again.

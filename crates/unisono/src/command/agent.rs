@@ -1,10 +1,11 @@
 //! Agents: enrol, list, say how one is.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use unisono_api::client::{AgentKey, Rotated};
+use unisono_api::client::{AgentKey, NotRotated, Rotated};
 use unisono_api::dto::{ActionBody, AgentKindWord, EnrolBody, PresenceBody, StatusWord};
 
 use super::session::{Page, Session};
@@ -149,6 +150,7 @@ async fn rotate(session: &Session, name: &str, out: Option<PathBuf>) -> Result<(
         next.push(".next");
         next.into()
     });
+    let drawn = matches!(out.symlink_metadata(), Err(error) if error.kind() == ErrorKind::NotFound);
     let next = AgentKey::load_or_create(&out).map_err(|error| {
         unread(&out, &error).hint("nothing was sent; name another file with --key-out")
     })?;
@@ -163,7 +165,12 @@ async fn rotate(session: &Session, name: &str, out: Option<PathBuf>) -> Result<(
         return Err(Failure::usage("no --key-file is named; nothing changed"));
     };
     let rotated = agent.rotate(&next, &session.options()).await;
-    let rotated = rotated.map_err(|error| {
+    let rotated = rotated.map_err(|NotRotated { error, is_definite }| {
+        // Nobody has the key that was drawn for this, and a later try would take it up. One that was
+        // there before may be somebody's, and one that may have been recorded is the agent's.
+        if drawn && is_definite && std::fs::remove_file(&out).is_ok() {
+            return Failure::from(error);
+        }
         let again = format!(
             "unisono agent rotate {name} --key-file {} --key-out {}",
             from.display(),

@@ -101,7 +101,19 @@ fn a_rotation_that_cannot_be_says_why_and_changes_nothing() {
     eve.enrol(&node, "validation");
     let taken = [&missing[..], &["--key-out", "eve.key"]].concat();
     assert_eq!(node.fails(&place, 5, &taken)["code"], "key_taken");
-    let nobodys = ["agent", "rotate", "ivy", "--key-file", "ivy.key.next"];
+    assert!(
+        place.path("eve.key").exists(),
+        "a key that was there before is somebody's"
+    );
+    assert!(
+        !place.path("ivy.key.next").exists(),
+        "a key that was drawn for a rotation that was refused is nobody's"
+    );
+    // A key that is enrolled nowhere gives nothing up.
+    std::fs::write(place.path("nobody.key"), format!("{:064x}\n", 7)).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(place.path("nobody.key"), mode).unwrap();
+    let nobodys = ["agent", "rotate", "ivy", "--key-file", "nobody.key"];
     let nobodys = [&nobodys[..], &["--key-out", "x.key"]].concat();
     node.fails(&place, 2, &nobodys);
     // A half-written key from a crash is no key, and none is sent.

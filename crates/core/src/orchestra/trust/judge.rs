@@ -12,8 +12,8 @@ use unisono_model::{
 };
 
 use super::laws::Binding;
-use super::turns::Turn;
-use super::{Laws, Trust};
+use super::turns::{Limit, Turn};
+use super::{Laws, Trust, limits};
 use crate::capability::{
     Anchor, Denied, Invalid, Need, Verified, allows, allows_write, examine, examine_loosely, need,
 };
@@ -381,6 +381,9 @@ impl Court<'_> {
             let words = format!("the key {next} is enrolled already, or was some agent's before");
             return Err(void(Code::KeyTaken, words));
         }
+        if let Some(limit) = turns.limit_of(&turn) {
+            return Err(void(Code::RotationLimit, one_too_many(limit)));
+        }
         Ok(Lesson::Rotation(turn))
     }
 
@@ -479,6 +482,26 @@ impl Court<'_> {
     }
 }
 
+fn one_too_many(limit: Limit) -> String {
+    let (agents, keys) = (
+        limits::ROTATIONS_OF_AGENT_MAX,
+        limits::ROTATIONS_NAMING_KEY_MAX,
+    );
+    match limit {
+        Limit::OfAgent => {
+            format!("an agent goes on with another key {agents} times at most in one orchestra")
+        }
+        Limit::FromKey => format!(
+            "{keys} rotations that give up this key are looked at, the first by stamp; there are as \
+             many already, and none of them counts"
+        ),
+        Limit::ToKey => format!(
+            "{keys} rotations that lead to the next key are looked at, the first by stamp; there are \
+             as many already, and none of them counts"
+        ),
+    }
+}
+
 fn fenced(target: FenceTarget, reason: &str) -> Short {
     let what = match target {
         FenceTarget::Link(_) => "the token",
@@ -534,6 +557,9 @@ impl Void {
                 "sign with the key that the agent has now, or ask for a token that was issued with it; `unisono agent list` shows it"
             }
             Code::KeyTaken => "draw a new key: `unisono agent rotate --key-out FILE` does",
+            Code::RotationLimit => {
+                "enrol a new agent with a key of its own, or draw another next key where that one was named too often"
+            }
             Code::BadSignature => "sign the proof of this cluster, orchestra and key anew",
             Code::TokenBinding => {
                 "a key has one tier for life: use the key that is enrolled for this one"

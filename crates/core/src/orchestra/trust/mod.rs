@@ -33,6 +33,7 @@ use crate::capability::Verified;
 mod heeds;
 mod judge;
 mod laws;
+pub mod limits;
 mod turns;
 
 pub use heeds::{HEEDS_KEPT_MAX, Heeds};
@@ -314,12 +315,12 @@ impl Trust {
     /// Whether a fence takes anything back that has counted.
     fn reaches_back(&self, fence: &Fence, place: Place, by_root: bool) -> bool {
         // Of those that do not count, too, others may rest on it that they do not.
-        let mut asked = self.laws.turns().all_asked();
-        let is_cut = |turn: &Turn| {
-            fence.target == FenceTarget::Key(turn.former)
-                && turn.seq > laws::kept(fence, &turn.chain)
-        };
-        if by_root && asked.any(is_cut) {
+        let turns = self.laws.turns();
+        let is_cut = |turn: &Turn| turn.seq > laws::kept(fence, &turn.chain);
+        if let FenceTarget::Key(key) = fence.target
+            && by_root
+            && turns.asked_of(key).any(is_cut)
+        {
             return true;
         }
         let mut touched = self.used.iter().filter(|(one, _)| by_root || !one.ground);
