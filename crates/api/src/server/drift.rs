@@ -23,7 +23,8 @@ use crate::limits::{COHERENCE_LOOK_EVERY, WAIT_MS};
 
 /// Tells how coherent the orchestra is, and again whenever a drift begins, gets better or worse or ends,
 /// a condition breaks or holds, or the score changes. The first event tells all that there is.
-#[utoipa::path(get, path = "/v1/orchestras/{o}/coherence/stream", tag = "streams",
+#[utoipa::path(get, path = "/v1/orchestras/{o}/coherence/stream",
+    operation_id = "follow_coherence", tag = "streams",
     params(("o" = String, Path, description = "The orchestra's name")),
     responses((status = 200, content_type = "text/event-stream", body = CoherenceChange)))]
 pub(crate) async fn stream(

@@ -82,6 +82,7 @@ struct Decided {
     /// Which rotations count that did not, or do not any more.
     changed: BTreeSet<Place>,
     /// How many were looked at.
+    #[cfg(test)]
     looked_at: usize,
 }
 
@@ -192,12 +193,16 @@ impl Turns {
             due,
             before: BTreeMap::new(),
         };
+        #[cfg(test)]
         let mut looked_at = 0;
         while let Some(place) = deciding.due.pop_first() {
             let Some(turn) = self.asked.get(&place).copied() else {
                 continue;
             };
-            looked_at += 1;
+            #[cfg(test)]
+            {
+                looked_at += 1;
+            }
             let counts = self.counts(&turn).then(|| self.depths[&turn.next]);
             let depth = self.depth_by(&turn);
             if counts == depth {
@@ -215,6 +220,7 @@ impl Turns {
         });
         Decided {
             changed: changed.map(|(place, _)| place).collect(),
+            #[cfg(test)]
             looked_at,
         }
     }
