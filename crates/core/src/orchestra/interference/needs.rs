@@ -120,20 +120,20 @@ impl Needs {
         .collect()
     }
 
-    /// The topics that anybody may need and that are what is held, or that it is a glob over, by
-    /// name, at most [`UNDER_GLOB_MAX`].
-    pub fn needed_under(&self, held: &str) -> Vec<&str> {
+    /// The topics that anybody needs and that are what is held, or that it is a glob over, by name,
+    /// at most [`UNDER_GLOB_MAX`]. A NEED that has ended counts for nothing: it may be forgotten.
+    pub fn needed_under(&self, held: &str, moment: Moment) -> Vec<&str> {
         let pattern = Pattern::of(held);
         if !pattern.is_glob() {
             let exact = self.topics.get_key_value(held).into_iter();
-            let needed = exact.filter(|(_, topic)| !topic.needs.is_empty());
+            let needed = exact.filter(|(_, topic)| topic.is_needed(&moment));
             return needed.map(|(name, _)| name.as_str()).collect();
         }
         let beginning = pattern.beginning();
         let below = self.topics.range(beginning.clone()..);
         let below = below.take_while(|(name, _)| name.starts_with(&beginning));
         let needed = below.filter(|(name, topic)| {
-            !topic.needs.is_empty() && (*name == held || Pattern::of(name).overlaps(&pattern))
+            topic.is_needed(&moment) && (*name == held || Pattern::of(name).overlaps(&pattern))
         });
         needed
             .map(|(name, _)| name.as_str())
@@ -205,6 +205,12 @@ impl Needs {
 }
 
 impl Topic {
+    /// Whether a NEED on it stands, whatever is offered.
+    fn is_needed(&self, moment: &Moment) -> bool {
+        let mut said = self.needs.values().flatten();
+        said.any(|(place, one)| one.stands(place, moment))
+    }
+
     /// The first two that offer it: of two, one is somebody else than whoever needs it.
     fn offered(&self, moment: &Moment) -> [Option<AgentId>; 2] {
         let offers = self.offers.iter().filter(|(_, said)| {

@@ -328,7 +328,9 @@ impl Reading<'_> {
     pub(in crate::orchestra) fn asked_of(&self, agents: &BTreeSet<AgentId>) -> BTreeSet<&str> {
         let needs = &self.folds.interference.needs;
         let held = agents.iter().flat_map(|agent| self.held_by(agent));
-        let mut asked: BTreeSet<&str> = held.flat_map(|own| needs.needed_under(own)).collect();
+        let moment = self.moment();
+        let needed = held.flat_map(|own| needs.needed_under(own, moment));
+        let mut asked: BTreeSet<&str> = needed.collect();
         let names: BTreeSet<_> = agents.iter().map(|a| self.folds.agents.name(a)).collect();
         let when = self.when();
         for name in &names {
