@@ -10,8 +10,8 @@ use crate::capability::Tier;
 use crate::wire::{self, Blob};
 use crate::{
     Approve, Arrival, Cue, CueAnswer, Decide, Digest, Fence, Incarnation, Incident, LogEnd, LogId,
-    NodeId, OrchestraId, Outcome, Place, Plan, Played, Remedy, Rotation, Seen, Setting, Stamp,
-    Succession, Tempo, Write,
+    NodeId, OrchestraId, Outcome, Place, Plan, Played, Remedy, RootWord, Rotation, Seen, Setting,
+    Stamp, Succession, Tempo, Witness, Write,
 };
 
 /// One thing that an agent does.
@@ -120,6 +120,12 @@ pub enum Action {
     /// Another authority signs the certificates of nodes from now on (cluster orchestra only). Only a
     /// root says so.
     Succeed(Box<Succession>),
+    /// How far logs of other nodes have come, by the word of those that write them (cluster orchestra
+    /// only; nodes only).
+    Witness(Witness),
+    /// Another root of rights stands from a time on. The word proves itself: anybody may lay it down,
+    /// and nodes do in every orchestra that they hold.
+    Root(Box<RootWord>),
 }
 
 /// Who holds an agent's private key.
@@ -513,6 +519,8 @@ impl Action {
             Self::Across(_) => "across",
             Self::Rotate(_) => "rotate",
             Self::Succeed(_) => "succeed",
+            Self::Witness(_) => "witness",
+            Self::Root(_) => "root",
         }
     }
 
@@ -570,6 +578,7 @@ impl Action {
                 | Self::Remove(_)
                 | Self::Rollback(_)
                 | Self::Rotate(_)
+                | Self::Root(_)
         )
     }
 }

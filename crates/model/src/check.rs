@@ -4,18 +4,15 @@ use alloc::string::String;
 
 use crate::capability::Tier;
 use crate::{
-    Across, Action, Admit, Approve, Expulsion, Fence, FieldValue, Incident, Leave, Measure, NodeId,
-    OrchestraEnd, Reviewed, Rollback, Signal, TaskChange, Write, limits, path, wire::Malformed,
+    Across, Action, Admit, Approve, Enrol, Expulsion, Fence, FieldValue, Incident, Leave, Measure,
+    NodeId, OrchestraEnd, Reviewed, Rollback, Signal, TaskChange, Write, limits, path,
+    wire::Malformed,
 };
 
 /// Whether an action is within its limits.
 pub fn action(action: &Action) -> Result<(), Malformed> {
     match action {
-        Action::Enrol(enrol) => {
-            name("agent name", &enrol.name)?;
-            text("role", &enrol.role, limits::NAME_BYTES_MAX)?;
-            enrol.tier.as_ref().map_or(Ok(()), Tier::check)
-        }
+        Action::Enrol(one) => enrol(one),
         Action::Open { name: orchestra } => name("orchestra name", orchestra),
         Action::Settings(changes) => count("settings", changes.len(), limits::SETTINGS_MAX),
         Action::Presence(presence) => {
@@ -60,6 +57,8 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
         Action::Fence(one) => fence(one),
         Action::Rotate(one) => name("agent name", &one.name),
         Action::Succeed(one) => one.check(),
+        Action::Witness(one) => one.check(),
+        Action::Root(one) => one.check(),
         Action::Incident(one) => incident(one),
         Action::Tempo(one) => one.check(),
         Action::Arrive(one) => one.check(),
@@ -77,6 +76,12 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
         Action::Write(one) => write(one),
         Action::Approve(one) => approve(one),
     }
+}
+
+fn enrol(enrol: &Enrol) -> Result<(), Malformed> {
+    name("agent name", &enrol.name)?;
+    text("role", &enrol.role, limits::NAME_BYTES_MAX)?;
+    enrol.tier.as_ref().map_or(Ok(()), Tier::check)
 }
 
 fn admit(admit: &Admit) -> Result<(), Malformed> {

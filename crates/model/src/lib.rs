@@ -18,12 +18,14 @@ pub mod path;
 mod plan;
 mod record;
 mod rejection;
+mod root;
 mod seen;
 mod setting;
 mod stamp;
 mod succession;
 mod trust;
 pub mod wire;
+mod witness;
 
 pub use action::{
     Across, Action, Admit, AgentKind, Enrol, Expulsion, Field, FieldChange, FieldValue, Held,
@@ -46,8 +48,12 @@ pub use lesson::{Decide, DecideKind, Importance, Outcome, Rejected, Remedy};
 pub use plan::{FileScope, PhaseState, Plan, PlanFault, PlanPhase, Project, Who};
 pub use record::{ChainHead, RECORD_VERSION, RecordBody, RecordPlace, SignedRecord};
 pub use rejection::{Category, Code, Rejection};
+pub use root::RootWord;
 pub use seen::Seen;
 pub use setting::Setting;
 pub use stamp::{Place, Stamp};
 pub use succession::{Succession, SuccessionWord};
-pub use trust::{ChainCut, Fence, FenceTarget, INCIDENT_ACKNOWLEDGED, Incident, Rotation};
+pub use trust::{
+    ChainCut, Fence, FenceTarget, INCIDENT_ACKNOWLEDGED, Incident, Rotation, record_of_evidence,
+};
+pub use witness::Witness;

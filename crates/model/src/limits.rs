@@ -51,8 +51,13 @@ pub const LEAVE_ENDS_MAX: usize = 512;
 pub const EXPULSION_ENDS_MAX: usize = 512;
 /// Highest number of an authority: as many changes of it as nobody makes.
 pub const SUCCESSION_NUMBER_MAX: u32 = 1_000_000;
+/// Highest number of a root of rights: a change a year for as long as anybody cares. Every word that
+/// counts is kept for ever, since verdicts on old records rest on it.
+pub const ROOT_NUMBER_MAX: u32 = 256;
 /// Largest certificate of an authority (bytes, DER): ours have less than a thousand.
 pub const AUTHORITY_CERTIFICATE_BYTES_MAX: usize = 4 * 1024;
+/// Most heads in a `Witness`: with as many, some 220 bytes each, it fits into a record.
+pub const WITNESSED_HEADS_MAX: usize = 128;
 /// Most members that a view of the cluster lists.
 pub const MEMBERS_MAX: usize = 256;
 /// Most bytes of a capability token.

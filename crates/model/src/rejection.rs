@@ -207,8 +207,14 @@ codes! {
     KeyTaken "key_taken" Conflict,
     /// Another authority signs already, or has taken the place that this one was to take.
     AuthorityTaken "authority_taken" Conflict,
+    /// Another key is the root of rights at that time, or was when a token was laid down.
+    RootRotated "root_rotated" Denied,
+    /// Another root of rights was named with that number, or a higher one.
+    RootTaken "root_taken" Conflict,
     /// An agent has changed its key, or a key was named by rotations, as often as is looked at.
     RotationLimit "rotation_limit" Conflict,
+    /// The token may not be renewed any further, or not by the node that was asked.
+    NotRenewable "not_renewable" Denied,
 }
 
 impl Rejection {

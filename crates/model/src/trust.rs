@@ -1,12 +1,16 @@
 //! What is said about trust itself: that a right has ended, and that something was refused.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use ed25519_dalek::{Signer, SigningKey};
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, ChainId, ClusterId, Digest, OrchestraId, wire::Signature};
+use crate::wire::{self, Signature};
+use crate::{
+    AgentId, ChainId, ClusterId, Code, Digest, OrchestraId, SignedRecord, from_hex, limits,
+};
 
 /// Ends what some tokens or a key allowed. It bears no date: of each chain it names how much stays,
 /// so that nothing can be dated back under it, and whatever it does not name is gone. Fences only
@@ -115,4 +119,43 @@ pub struct Incident {
     pub detail: String,
     /// How often, since the last record of the same.
     pub times: u32,
+}
+
+/// What stands before the evidence in the sentence of an incident.
+const EVIDENCE: &str = "; evidence: ";
+
+impl Incident {
+    /// The sentence about a record for a place of its chain at which another one stands: both have
+    /// their key's signature. The refused one stands in it, in hexadecimal, where it finds room.
+    pub fn signed_twice(standing: &Digest, refused: &Digest, record: &SignedRecord) -> String {
+        let seq = record.seq;
+        let words = format!(
+            "signed a second record for place {seq} of its chain: {standing} stands, {refused} was refused"
+        );
+        let bytes = wire::encode(record);
+        if words.len() + EVIDENCE.len() + 2 * bytes.len() > limits::REASON_BYTES_MAX {
+            return words;
+        }
+        let hex = |text: String, byte: &u8| text + &format!("{byte:02x}");
+        bytes.iter().fold(words + EVIDENCE, hex)
+    }
+
+    /// The sentence without its evidence, and the evidence in hexadecimal. Only the rule that is about
+    /// places of chains has any: what others say may bear anybody's words.
+    pub fn said(&self) -> (&str, Option<&str>) {
+        if self.rule != Code::ChainOrder.as_str() {
+            return (&self.detail, None);
+        }
+        match self.detail.split_once(EVIDENCE) {
+            Some((words, evidence)) => (words, Some(evidence)),
+            None => (&self.detail, None),
+        }
+    }
+}
+
+/// The record that stands as evidence in an incident. Whether it is signed is for the reader to see.
+pub fn record_of_evidence(hexadecimal: &str) -> Option<SignedRecord> {
+    let mut bytes = alloc::vec![0; hexadecimal.len().min(limits::REASON_BYTES_MAX) / 2];
+    from_hex(hexadecimal, &mut bytes)?;
+    wire::decode(&bytes, limits::REASON_BYTES_MAX).ok()
 }

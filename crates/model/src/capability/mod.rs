@@ -11,8 +11,10 @@
 //! may *do* and what it may *grant* are two fields: whoever makes agents that write code need not
 //! write code. Narrowing goes from `grant` to the next link, never from `may`.
 
+mod renewal;
 mod rights;
 
+pub use renewal::{RENEWAL_VERSION, RENEWER, Renewal};
 pub use rights::{Grant, Operations, Rights, Scope, Tier};
 
 use alloc::vec::Vec;
@@ -72,7 +74,8 @@ pub struct SignedLink {
 /// A chain of links, from a root to whoever uses it.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Token {
-    /// In order; at least one, at most [`limits::TOKEN_LINKS_MAX`].
+    /// In order; at least one, at most [`limits::TOKEN_LINKS_MAX`]; behind them a [`Renewal`] if the
+    /// token was renewed.
     pub links: Vec<SignedLink>,
 }
 
@@ -94,9 +97,13 @@ impl Link {
 }
 
 impl SignedLink {
-    /// The link's name.
+    /// The link's name, or the renewal's.
     pub fn id(&self) -> Digest {
-        Link::id_of(&self.body.0)
+        if self.body.0.first() == Some(&RENEWAL_VERSION) {
+            Renewal::id_of(&self.body.0)
+        } else {
+            Link::id_of(&self.body.0)
+        }
     }
 }
 
@@ -106,17 +113,20 @@ impl Token {
         wire::encode(self)
     }
 
-    /// Reads a token and its links from their canonical bytes. No signature is checked.
+    /// Reads a token and its links from their canonical bytes; what renews them is for
+    /// [`Token::renewal`] to say. No signature is checked.
     ///
     /// # Errors
     /// Bytes of another length, depth or form. Nothing is kept of them.
     pub fn decode(bytes: &[u8]) -> Result<(Self, Vec<Link>), Malformed> {
         let token: Self = wire::decode(bytes, limits::TOKEN_BYTES_MAX)?;
-        if token.links.is_empty() || token.links.len() > limits::TOKEN_LINKS_MAX {
+        let renewed = token.renewal()?.is_some();
+        let count = token.links.len() - usize::from(renewed);
+        if count == 0 || count > limits::TOKEN_LINKS_MAX {
             return Err(Malformed::Limit("the number of links"));
         }
-        let mut links = Vec::with_capacity(token.links.len());
-        for signed in &token.links {
+        let mut links = Vec::with_capacity(count);
+        for signed in &token.links[..count] {
             let link: Link = wire::decode(&signed.body.0, limits::TOKEN_BYTES_MAX)?;
             if link.version != LINK_VERSION {
                 return Err(Malformed::Contradiction("a link of another version"));
@@ -131,7 +141,26 @@ impl Token {
         Ok((token, links))
     }
 
-    /// The name of the whole token: that of its last link.
+    /// What renews the token, if anything does.
+    ///
+    /// # Errors
+    /// Something of that kind in another form.
+    pub fn renewal(&self) -> Result<Option<Renewal>, Malformed> {
+        let last = self.links.last();
+        last.map_or(Ok(None), |last| Renewal::read(&last.body.0))
+    }
+
+    /// The token as it was before it was renewed.
+    #[must_use]
+    pub fn unrenewed(mut self) -> Self {
+        let renews = |signed: &SignedLink| signed.body.0.first() == Some(&RENEWAL_VERSION);
+        if self.links.last().is_some_and(renews) {
+            self.links.pop();
+        }
+        self
+    }
+
+    /// The name of the whole token: that of its last link, or of its renewal.
     pub fn id(&self) -> Digest {
         self.links
             .last()

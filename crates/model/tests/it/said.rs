@@ -2,8 +2,9 @@
 
 use ed25519_dalek::SigningKey;
 use unisono_model::{
-    Across, Action, AgentId, AuthorityId, ClusterId, OrchestraId, Rotation, Seen, Signal,
-    SignalKind, Succession, SuccessionWord, Urgency, check, limits, wire, wire::Blob,
+    Across, Action, AgentId, AuthorityId, BundleHeader, ClusterId, Digest, Incarnation, LogId,
+    NodeId, OrchestraId, RootWord, Rotation, Seen, Signal, SignalKind, Stamp, Succession,
+    SuccessionWord, Urgency, Witness, check, limits, wire, wire::Blob, wire::Signature,
 };
 
 use crate::golden::hex;
@@ -133,4 +134,93 @@ fn an_authority_in_anothers_place_is_these_bytes_and_the_root_signs_for_this_clu
     assert!(!with(
         |one| one.certificate = Blob(vec![0; limits::AUTHORITY_CERTIFICATE_BYTES_MAX + 1])
     ));
+}
+
+#[test]
+fn a_witnessed_head_is_these_bytes_and_each_log_is_named_once_and_in_order() {
+    let head = |orchestra: u8, seq: u64| {
+        let header = BundleHeader {
+            version: 1,
+            cluster: ClusterId([1; 16]),
+            orchestra: OrchestraId([orchestra; 16]),
+            log: LogId {
+                node: NodeId([3; 32]),
+                incarnation: Incarnation {
+                    started_ms: 4,
+                    nonce: 5,
+                },
+            },
+            seq,
+            prev: Digest([6; 32]),
+            stamp: Stamp(7),
+            body: Digest([8; 32]),
+        };
+        (header, Signature::from_bytes([9; 64]))
+    };
+    let action = |heads: Vec<_>| Action::Witness(Witness { heads });
+    let one = action(vec![head(2, 9)]);
+    assert_eq!(
+        hex(&wire::encode(&one)),
+        format!(
+            "240101{}{}{}040509{}07{}{}",
+            "01".repeat(16),
+            "02".repeat(16),
+            "03".repeat(32),
+            "06".repeat(32),
+            "08".repeat(32),
+            "09".repeat(64)
+        )
+    );
+    assert!(check::action(&one).is_ok());
+    assert!(check::action(&action(vec![])).is_err(), "of something");
+    assert!(
+        check::action(&action(vec![head(2, 0)])).is_err(),
+        "a bundle"
+    );
+    let good = |heads| check::action(&action(heads)).is_ok();
+    assert!(good(vec![head(2, 9), head(3, 9)]));
+    assert!(!good(vec![head(3, 9), head(2, 9)]), "in order");
+    assert!(!good(vec![head(2, 8), head(2, 9)]), "each once");
+    let many = |most: usize| (0..most).map(|n| head(n as u8, u64::MAX)).collect();
+    assert!(!good(many(limits::WITNESSED_HEADS_MAX + 1)));
+    // As much as there can be fits into a record.
+    let full = action(many(limits::WITNESSED_HEADS_MAX));
+    assert!(check::action(&full).is_ok());
+    assert!(wire::encode(&full).len() < limits::RECORD_BYTES_MAX - 4_096);
+}
+
+#[test]
+fn a_root_in_anothers_place_is_these_bytes_and_both_keys_sign_for_this_cluster_alone() {
+    let cluster = ClusterId([1; 16]);
+    let (names, next) = (
+        SigningKey::from_bytes(&[7; 32]),
+        SigningKey::from_bytes(&[8; 32]),
+    );
+    let former = AgentId([3; 32]);
+    let word = RootWord::sign((&names, &next), cluster, 2, former, 300);
+    assert_eq!(
+        hex(&word.signed(cluster).0),
+        "4856b17819c5249caef5919b386045434fbc978087490cb2c47af5f50c032d2b"
+    );
+    assert_ne!(word.signed(cluster), word.signed(ClusterId([2; 16])));
+    let action = Action::Root(Box::new(word));
+    assert_eq!(
+        hex(&wire::encode(&action)),
+        format!(
+            "2502{}{}ac02{}{}",
+            hex(&next.verifying_key().to_bytes()),
+            "03".repeat(32),
+            "d54c4539c8451b382d10d50abb735bd61a63db4e9dec9476a1a241752aab8602a40f2b0e03c3616874f31c361cecd6fb270a2c7c819400f2993c346ecd1cd60a",
+            "6c59c18ba86cfc3888a4eabdf9d7cc998cc574e3e065a6c47289777a37228df89ed8fac464aaa28c2ecdbd486b86b7afc74b7a5c041c428463169c928a7c0909"
+        )
+    );
+    assert!(check::action(&action).is_ok());
+    let with = |change: fn(&mut RootWord)| {
+        let mut changed = word;
+        change(&mut changed);
+        check::action(&Action::Root(Box::new(changed))).is_ok()
+    };
+    assert!(!with(|one| one.number = 0), "that is the founding's");
+    assert!(!with(|one| one.number = limits::ROOT_NUMBER_MAX + 1));
+    assert!(!with(|one| one.former = one.root));
 }
