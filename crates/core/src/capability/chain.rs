@@ -1,15 +1,20 @@
 //! Checking a chain, link by link.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 use unisono_model::capability::{Grant, Link, SignedLink, Tier, Token};
+use unisono_model::wire::Blob;
 use unisono_model::{AgentId, ClusterId, Digest, limits};
 
 use super::Invalid;
 use super::lattice::{Field, exceeds, grant_exceeds};
 use super::tiers::{ceiling, offends};
 use crate::context::Verifier;
+use crate::sabotage::Sabotage;
+
+mod renewal;
 
 /// What a replica knows of its cluster, as of the record that is judged. Equal anchors give equal
 /// verdicts.
@@ -30,7 +35,22 @@ pub struct Anchor<'a> {
 /// A token that counts: its chain is whole, signed, in time, and widens nowhere.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Verified {
+    /// As they count: where the token was renewed, with the time and the rights that it has by that.
     links: Vec<(Digest, Link)>,
+    renewed: Option<Renewed>,
+    /// The bytes of one that can be renewed and was not: what every renewal of it begins with.
+    source: Option<Blob>,
+}
+
+/// By what a token was renewed.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Renewed {
+    /// The renewal: the name of the renewed token.
+    pub id: Digest,
+    /// Who has renewed it.
+    pub renewer: AgentId,
+    /// The links that let it, with their issuers.
+    pub delegation: Vec<(Digest, AgentId)>,
 }
 
 impl Verified {
@@ -42,7 +62,51 @@ impl Verified {
 
     /// The token's name.
     pub fn id(&self) -> Digest {
+        let renewed = self.renewed.as_ref().map(|renewed| renewed.id);
+        renewed.unwrap_or(self.links[self.links.len() - 1].0)
+    }
+
+    /// The name of its last link: the same however often it is renewed.
+    pub fn link(&self) -> Digest {
         self.links[self.links.len() - 1].0
+    }
+
+    /// By what it was renewed, if it was.
+    pub fn renewed(&self) -> Option<&Renewed> {
+        self.renewed.as_ref()
+    }
+
+    /// Its bytes, where it can be renewed and was not.
+    pub fn source(&self) -> Option<&Blob> {
+        self.source.as_ref()
+    }
+
+    /// The same token, held with its bytes if either has them.
+    pub(crate) fn join(&mut self, other: Self) {
+        // Signatures of one link may differ: the lower bytes, whichever came first.
+        self.source = match (self.source.take(), other.source) {
+            (Some(one), Some(other)) => Some(if one.0 <= other.0 { one } else { other }),
+            (one, other) => one.or(other),
+        };
+    }
+
+    /// Whatever a fence can name to end it.
+    pub fn named(&self) -> impl Iterator<Item = Digest> {
+        let links = self.links.iter().map(|(id, _)| *id);
+        let renewed = self.renewed.iter();
+        let more = renewed.flat_map(|one| {
+            let delegation = one.delegation.iter().map(|(id, _)| *id);
+            core::iter::once(one.id).chain(delegation)
+        });
+        links.chain(more)
+    }
+
+    /// Who has signed a part of it.
+    pub fn issuers(&self) -> impl Iterator<Item = AgentId> {
+        let links = self.links.iter().map(|(_, link)| link.issuer);
+        let renewed = self.renewed.iter();
+        let delegation = renewed.flat_map(|one| one.delegation.iter().map(|(_, issuer)| *issuer));
+        links.chain(delegation)
     }
 
     /// All links with their names, from the root on.
@@ -59,16 +123,22 @@ impl Verified {
     /// Every token that this one begins with, itself included: what is good up to a link is good
     /// for the agent of that link.
     pub fn beginnings(&self) -> Vec<Self> {
+        if self.renewed.is_some() {
+            // Its links count for longer in it alone, and lay before the orchestra before.
+            return Vec::from([self.clone()]);
+        }
         let ends = 1..=self.links.len();
         ends.map(|end| Self {
             links: self.links[..end].to_vec(),
+            renewed: None,
+            source: self.source.clone().filter(|_| end == self.links.len()),
         })
         .collect()
     }
 
     /// Whether a revocation of this link ends the token.
     pub fn passes_through(&self, link: &Digest) -> bool {
-        self.links.iter().any(|(id, _)| id == link)
+        self.named().any(|id| id == *link)
     }
 }
 
@@ -83,13 +153,10 @@ pub fn verify(
     anchor: &Anchor<'_>,
     verifier: &mut dyn Verifier,
 ) -> Result<Verified, Invalid> {
-    let (token, links) = chained(bytes, anchor.cluster, anchor.roots, usize::MAX)?;
-    let verified = Verified {
-        links: token.links.iter().map(SignedLink::id).zip(links).collect(),
-    };
-    verified.stands(anchor)?;
-    signed(&token, &verified, verifier)?;
-    Ok(verified)
+    let token = Chained::read(bytes, anchor.cluster, anchor.roots, Strictness::ALL)?;
+    token.verified.stands(anchor)?;
+    token.signed(verifier)?;
+    Ok(token.verified)
 }
 
 /// Checks all of a token that does not change with time: [`Verified::stands`] says the rest, for
@@ -103,68 +170,136 @@ pub fn examine(
     roots: &[AgentId],
     verifier: &mut dyn Verifier,
 ) -> Result<Verified, Invalid> {
-    examine_to(bytes, cluster, roots, verifier, usize::MAX)
+    let token = Chained::read(bytes, cluster, roots, Strictness::ALL)?;
+    token.signed(verifier)?;
+    Ok(token.verified)
 }
 
-/// A planted fault: what the third link widens goes unnoticed.
+/// Planted faults: what is not looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Strictness {
+    /// Links after this one may widen.
+    pub(crate) narrowed: usize,
+    /// Whether a renewal ends where it may.
+    pub(crate) renewal_ends: bool,
+}
+
+impl Strictness {
+    const ALL: Self = Self {
+        narrowed: usize::MAX,
+        renewal_ends: true,
+    };
+
+    /// What the planted faults of a node leave.
+    pub(crate) fn under(sabotage: Sabotage) -> Self {
+        Self {
+            narrowed: if sabotage.narrowing_skipped {
+                2
+            } else {
+                usize::MAX
+            },
+            renewal_ends: !sabotage.renewal_beyond_its_end,
+        }
+    }
+}
+
+/// The same, but for a planted fault.
 pub(crate) fn examine_loosely(
     bytes: &[u8],
     cluster: ClusterId,
     roots: &[AgentId],
     verifier: &mut dyn Verifier,
+    strictness: Strictness,
 ) -> Result<Verified, Invalid> {
-    examine_to(bytes, cluster, roots, verifier, 2)
+    let token = Chained::read(bytes, cluster, roots, strictness)?;
+    token.signed(verifier)?;
+    Ok(token.verified)
 }
 
-fn examine_to(
-    bytes: &[u8],
-    cluster: ClusterId,
-    roots: &[AgentId],
-    verifier: &mut dyn Verifier,
-    narrowed: usize,
-) -> Result<Verified, Invalid> {
-    let (token, links) = chained(bytes, cluster, roots, narrowed)?;
-    let verified = Verified {
-        links: token.links.iter().map(SignedLink::id).zip(links).collect(),
-    };
-    signed(&token, &verified, verifier)?;
-    Ok(verified)
+/// A token whose links continue one another and widen nowhere, as far as that is looked at: all of
+/// them, but for a planted fault. No signature is checked yet.
+struct Chained {
+    token: Token,
+    verified: Verified,
+    delegation: Option<Box<Chained>>,
 }
 
-/// The links of a token that continue one another and widen nowhere, as far as that is looked at:
-/// all of them, but for a planted fault.
-fn chained(
-    bytes: &[u8],
-    cluster: ClusterId,
-    roots: &[AgentId],
-    narrowed: usize,
-) -> Result<(Token, Vec<Link>), Invalid> {
-    let (token, links) = Token::decode(bytes).map_err(Invalid::Malformed)?;
-    for (index, link) in links.iter().enumerate() {
-        let number = index + 1;
-        itself(number, link, cluster)?;
-        match index.checked_sub(1) {
-            None => first(link, roots)?,
-            Some(before) => {
-                let id = token.links[before].id();
-                match continues(number, link, &links[before], &id) {
-                    Err(Invalid::Widens { .. }) if number > narrowed => {}
-                    continued => continued?,
+impl Chained {
+    fn read(
+        bytes: &[u8],
+        cluster: ClusterId,
+        roots: &[AgentId],
+        strictness: Strictness,
+    ) -> Result<Self, Invalid> {
+        let (token, links) = Token::decode(bytes).map_err(Invalid::Malformed)?;
+        for (index, link) in links.iter().enumerate() {
+            let number = index + 1;
+            itself(number, link, cluster)?;
+            match index.checked_sub(1) {
+                None => first(link, roots)?,
+                Some(before) => {
+                    let id = token.links[before].id();
+                    match continues(number, link, &links[before], &id) {
+                        Err(Invalid::Widens { .. }) if number > strictness.narrowed => {}
+                        continued => continued?,
+                    }
                 }
             }
+            binding(number, link, &links[..=index])?;
         }
-        binding(number, link, &links[..=index])?;
+        let names = token.links.iter().map(SignedLink::id);
+        let mut verified = Verified {
+            links: names.zip(links).collect(),
+            renewed: None,
+            source: None,
+        };
+        let Some(renewal) = token.renewal().map_err(Invalid::Malformed)? else {
+            let leaf = verified.leaf();
+            let renewable = leaf.renew_until_ms > leaf.expires_ms;
+            verified.source = renewable.then(|| Blob(bytes.to_vec()));
+            return Ok(Self {
+                token,
+                verified,
+                delegation: None,
+            });
+        };
+        let delegation = Self::read(&renewal.delegation.0, cluster, roots, strictness)?;
+        renewal::check(
+            &renewal,
+            &verified,
+            &delegation.verified,
+            cluster,
+            strictness,
+        )?;
+        renewal::apply(renewal, &mut verified, token.id(), &delegation.verified);
+        Ok(Self {
+            token,
+            verified,
+            delegation: Some(Box::new(delegation)),
+        })
     }
-    Ok((token, links))
-}
 
-fn signed(token: &Token, verified: &Verified, verifier: &mut dyn Verifier) -> Result<(), Invalid> {
-    for (index, (signed, (id, link))) in token.links.iter().zip(&verified.links).enumerate() {
-        if !verifier.verify(&link.issuer.0, id, &signed.signature) {
-            return Err(Invalid::Signature { link: index + 1 });
+    fn signed(&self, verifier: &mut dyn Verifier) -> Result<(), Invalid> {
+        let renewed = self.verified.renewed.as_ref();
+        let renewer = renewed.map(|renewed| (renewed.id, renewed.renewer));
+        let links = self.verified.links.iter();
+        let signers = links.map(|(id, link)| (*id, link.issuer)).chain(renewer);
+        for (index, (signed, (id, signer))) in self.token.links.iter().zip(signers).enumerate() {
+            if !verifier.verify(&signer.0, &id, &signed.signature) {
+                return Err(Invalid::Signature { link: index + 1 });
+            }
         }
+        let delegation = self.delegation.as_ref();
+        delegation.map_or(Ok(()), |delegation| {
+            let signed = delegation.signed(verifier);
+            signed.map_err(|invalid| Invalid::Renewal {
+                what: match invalid {
+                    Invalid::Signature { .. } => "a link of its delegation is not its issuer's",
+                    _ => "its delegation does not count",
+                },
+            })
+        })
     }
-    Ok(())
 }
 
 impl Verified {

@@ -24,7 +24,9 @@ pub enum Need {
 /// What an action needs. Closed: a new action does not compile until it stands here.
 pub fn need(action: &Action) -> Need {
     match action {
-        Action::Enrol(_) | Action::Present(_) | Action::Rotate(_) => Need::Nothing,
+        Action::Enrol(_) | Action::Present(_) | Action::Rotate(_) | Action::Root(_) => {
+            Need::Nothing
+        }
         Action::Presence(_)
         | Action::Signal(_)
         | Action::Across(_)
@@ -55,7 +57,8 @@ pub fn need(action: &Action) -> Need {
         | Action::Admit(_)
         | Action::VoteView(_)
         | Action::Leave(_)
-        | Action::Incident(_) => Need::Node,
+        | Action::Incident(_)
+        | Action::Witness(_) => Need::Node,
     }
 }
 

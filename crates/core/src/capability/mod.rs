@@ -18,8 +18,8 @@ mod deeds;
 mod lattice;
 mod tiers;
 
-pub(crate) use chain::examine_loosely;
-pub use chain::{Anchor, Verified, examine, verify};
+pub use chain::{Anchor, Renewed, Verified, examine, verify};
+pub(crate) use chain::{Strictness, examine_loosely};
 pub use deeds::{Denied, Need, allows, allows_write, limits_functions, need};
 pub use lattice::{Comparison, Field, compare, exceeds, grant_exceeds, meet};
 pub use tiers::{Ceiling, ceiling, offends};
@@ -115,6 +115,12 @@ pub enum Invalid {
         /// Why it cannot be the audience.
         what: &'static str,
     },
+    /// A renewal that renews another token, for too long, or by nobody's leave.
+    #[error("the renewal does not count: {what}")]
+    Renewal {
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// A signature that is not its issuer's.
     #[error("the signature of link {link} is not its issuer's")]
     Signature {
@@ -140,6 +146,7 @@ impl Invalid {
             Self::Ceiling { .. } => "token_ceiling",
             Self::Duties { .. } => "token_duties",
             Self::Binding { .. } => "token_binding",
+            Self::Renewal { .. } => "token_renewal",
             Self::Signature { .. } => "token_signature",
         }
     }

@@ -1,6 +1,6 @@
 //! Ceilings: what no token can give an agent of a tier, and what no hand may hold together.
 //!
-//! Tiers are policy, and a user's own have no ceiling but the separation of duties. The three that
+//! Tiers are policy, and a user's own have no ceiling but the separation of duties. Those that
 //! ship have one compiled in: it applies whatever a token says, so a mistake in a policy file
 //! cannot make an executive write code.
 
@@ -64,12 +64,22 @@ const VALIDATION: Ceiling = Ceiling {
     files_listed: false,
 };
 
+const RENEWER: Ceiling = Ceiling {
+    tier: unisono_model::capability::RENEWER,
+    operations: Operations(0),
+    complexity_max: 0,
+    function_lines_max: 0,
+    one_project: true,
+    files_listed: false,
+};
+
 /// The ceiling of a tier; a user's own tier has none.
 pub fn ceiling(tier: &Tier) -> Option<&'static Ceiling> {
     match tier {
         Tier::Executive => Some(&EXECUTIVE),
         Tier::Implementation => Some(&IMPLEMENTATION),
         Tier::Validation => Some(&VALIDATION),
+        tier if tier.is_renewer() => Some(&RENEWER),
         Tier::Named(_) => None,
     }
 }

@@ -326,7 +326,7 @@ CEILINGS = {
 }
 
 
-def itself(one, at_ms):
+def itself(one, at_ms, begins, ends):
     if one["cluster"] != CLUSTER:
         raise Bad("token_cluster")
     if one["until"] <= one["from"] or one["until"] - one["from"] > LIFE_MS_MAX:
@@ -335,7 +335,7 @@ def itself(one, at_ms):
         raise Bad("token_life")
     if one["epoch"] < EPOCH:
         raise Bad("token_epoch")
-    if not one["from"] <= at_ms < one["until"]:
+    if not begins <= at_ms < ends:
         raise Bad("token_time")
     may, does = one["may"], one["may"]["operations"]
     for pair in (WRITE_CODE | APPROVE, WRITE_CODE | SPAWN, SPAWN | APPROVE):
@@ -349,6 +349,10 @@ def itself(one, at_ms):
             above = above or "global" in (may["read"][0], may["write"][0])
             above = above or (does & WRITE_CODE and may["files"] is None)
         if above:
+            raise Bad("token_ceiling")
+    elif name == "renewer":
+        above = does or may["complexity"] or may["lines"]
+        if above or "global" in (may["read"][0], may["write"][0]):
             raise Bad("token_ceiling")
 
 
@@ -370,14 +374,87 @@ def continues(one, before, identity):
             raise Bad("token_widens")
 
 
-def verify(data, roots, at_ms, enrolled):
+def renewal(data):
+    """A renewal, if these bytes are one's."""
+    if data[:1] != b"\2":
+        return None
+    r = Reader(data)
+    read = {
+        "version": r.take(1)[0], "cluster": r.take(16), "renews": r.take(32), "renewer": r.take(32),
+        "from": r.number(64), "until": r.number(64), "may": r.maybe(lambda: rights(r)),
+        "delegation": r.octets(),
+    }
+    r.end()
+    if read["may"] is not None:
+        check_rights(read["may"])
+    _, inner, _ = decoded(read["delegation"])
+    if inner is not None:
+        raise Bad("token_malformed")
+    return read
+
+
+def decoded(data):
+    """The links of a token, its renewal if it has one, and all with their signatures."""
     if len(data) > BYTES_MAX:
         raise Bad("token_size")
     r = Reader(data)
     token = r.many(lambda: (r.octets(), r.take(64)))
     r.end()
-    if not 0 < len(token) <= LINKS_MAX:
+    renewed = renewal(token[-1][0]) if token else None
+    links = token[:-1] if renewed else token
+    if not 0 < len(links) <= LINKS_MAX:
         raise Bad("token_depth")
+    return links, renewed, token
+
+
+def renews(renewed, links, names, roots):
+    """Whether a renewal says no more than its delegation lets it; gives the delegation's links."""
+    last, refused = links[-1], Bad("token_renewal")
+    if renewed["cluster"] != CLUSTER:
+        raise Bad("token_cluster")
+    if renewed["renews"] != names[-1]:
+        raise refused
+    if renewed["from"] < last["from"] or renewed["until"] <= renewed["from"]:
+        raise refused
+    if renewed["until"] - renewed["from"] > last["until"] - last["from"] or renewed["until"] > last["renew"]:
+        raise refused
+    if renewed["may"] is not None and not within(renewed["may"], last["may"]):
+        raise Bad("token_widens")
+    by, by_names, _ = chained(renewed["delegation"], roots, None, False)
+    above = by_names[:-1]
+    if by[-1]["audience"] != renewed["renewer"] or by[-1]["tier"] != ("named", "renewer"):
+        raise refused
+    if by[-1]["epoch"] != last["epoch"] or len(links) <= len(above) or names[:len(above)] != above:
+        raise refused
+    if not all(one["from"] <= renewed["from"] < one["until"] for one in by):
+        raise refused
+    if any(renewed["renewer"] in (one["issuer"], one["audience"]) for one in links):
+        raise refused
+
+
+def verify(data, roots, at_ms, enrolled):
+    links, names, token = chained(data, roots, at_ms, True)
+    if enrolled is not None and enrolled != links[-1]["tier"][1]:
+        raise Bad("token_binding")
+    signatures(links, names, token, "token_signature")
+    renewed = renewal(token[-1][0])
+    if renewed is not None:
+        body, signature = token[-1]
+        if not signed(renewed["renewer"], derive("unisono/capability-renewal/v1", body), signature):
+            raise Bad("token_signature")
+        by, by_names, by_token = chained(renewed["delegation"], roots, None, False)
+        signatures(by, by_names, by_token, "token_renewal")
+
+
+def signatures(links, names, token, verdict):
+    for one, name, (_, signature) in zip(links, names, token):
+        if not signed(one["issuer"], name, signature):
+            raise Bad(verdict)
+
+
+def chained(data, roots, at_ms, timely):
+    """The links of a token that continue one another, with their names; without their signatures."""
+    token, renewed, whole = decoded(data)
     links = []
     for body, _ in token:
         one = link(body)
@@ -392,8 +469,15 @@ def verify(data, roots, at_ms, enrolled):
         check_tier(one["tier"])
         links.append(one)
     names = [derive("unisono/capability-link/v1", body) for body, _ in token]
+    if renewed is not None:
+        renews(renewed, links, names, roots)
     for i, one in enumerate(links):
-        itself(one, at_ms)
+        begins, ends = one["from"], one["until"]
+        if renewed is not None:
+            ends = max(ends, renewed["until"])
+            if i == len(links) - 1:
+                begins, ends = renewed["from"], renewed["until"]
+        itself(one, at_ms if timely else begins, begins, ends)
         if i == 0:
             if one["issuer"] not in roots:
                 raise Bad("token_root")
@@ -403,11 +487,7 @@ def verify(data, roots, at_ms, enrolled):
             continues(one, links[i - 1], names[i - 1])
         if any(earlier["issuer"] == one["audience"] for earlier in links[:i + 1]):
             raise Bad("token_binding")
-    if enrolled is not None and enrolled != links[-1]["tier"][1]:
-        raise Bad("token_binding")
-    for one, name, (_, signature) in zip(links, names, token):
-        if not signed(one["issuer"], name, signature):
-            raise Bad("token_signature")
+    return links, names, whole
 
 
 def public(secret):

@@ -3,6 +3,7 @@
 
 mod bad;
 mod laws;
+pub(crate) mod renewed;
 mod vectors;
 
 use ed25519_dalek::SigningKey;

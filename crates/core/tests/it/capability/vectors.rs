@@ -18,7 +18,7 @@ use super::{HOUR_MS, NOW_MS, chain, executive, implementer, judge, key, links, n
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub(super) struct Vector {
     /// What is tried.
-    name: String,
+    pub(super) name: String,
     /// The token (hexadecimal).
     token: String,
     /// The record's stamp (ms since the Unix epoch).
@@ -217,7 +217,7 @@ fn file(name: &str) -> PathBuf {
         .join(name)
 }
 
-fn hold(name: &str, vectors: &[Vector]) {
+pub(super) fn hold(name: &str, vectors: &[Vector]) {
     let path = file(name);
     if std::env::var_os("UNISONO_BLESS").is_some() {
         let text = serde_json::to_string_pretty(vectors).expect("JSON");
@@ -261,6 +261,7 @@ fn the_verifier_in_python_agrees() {
         .arg(file("verify_tokens.py"))
         .arg(file("tokens-good.json"))
         .arg(file("tokens-bad.json"))
+        .arg(file("tokens-renewed.json"))
         .output();
     match python {
         Ok(output) => {
