@@ -14,6 +14,7 @@ use unisono_model::{
 
 use super::space::as_agent;
 use super::{Node, limits, submit};
+use crate::capability::Verified;
 use crate::context::Context;
 use crate::orchestra::fact::Fact;
 use crate::orchestra::trust::{Binding, Lesson, Verdict, is_held_to_token};
@@ -158,7 +159,7 @@ impl Node {
     }
 
     /// The verdict on a record as it would be made now under a token.
-    fn judged(
+    pub(super) fn judged(
         &self,
         context: &Context<'_>,
         orchestra: OrchestraId,
@@ -198,6 +199,8 @@ impl Node {
         let space = self.spaces.get(&orchestra);
         let known = space.and_then(|space| space.folds.trust.token(&id));
         let most = known.map_or(0, |token| token.leaf().may.actions_per_minute_max);
+        // A renewal brings no share of its own.
+        let id = known.map_or(id, Verified::link);
         let minute = context.now_ms() / 60_000;
         let count = self.token_minutes.entry((orchestra, id)).or_default();
         if count.0 != minute {

@@ -60,9 +60,9 @@ impl Node {
         let refused = |code, why: &str, hint: &str| {
             Err(Rejection::new(code, format!("{why}; nothing changed")).hint(hint))
         };
-        if self.config.root != Some(agent) {
+        if !self.is_root(agent) {
             let why = "only a root of the cluster says which authority signs";
-            let hint = "sign with root.key, which `init` made where the cluster was founded";
+            let hint = "sign with the key of the root that stands: `unisono root show` says which";
             return refused(Code::NotAllowed, why, hint);
         }
         if orchestra != self.cluster {

@@ -9,10 +9,7 @@ use serde::{Deserialize, Serialize};
 use unisono_model::{AuthorityId, Place, Succession, SuccessionWord};
 
 use super::FoldRules;
-
-/// Words that are kept: those of the highest ranks. What is dropped is long over, and nobody is told
-/// of it any more.
-pub const AUTHORITIES_KEPT_MAX: usize = 64;
+use super::limits::AUTHORITIES_KEPT_MAX;
 
 /// The fold over what roots said of authorities.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -85,6 +82,7 @@ mod tests {
         founder: NodeId([1; 32]),
         cluster: ClusterId([1; 16]),
         root: None,
+        recovery: None,
         lease_ms_max: 1,
         sabotage: Sabotage::NONE,
     };

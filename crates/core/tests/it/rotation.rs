@@ -37,7 +37,7 @@ fn next(number: u8) -> AgentId {
 }
 
 /// Whatever comes in whichever order: forward, backward, and each record as the last.
-fn in_any_order(history: &History) -> crate::trust::Shown {
+pub(crate) fn in_any_order(history: &History) -> crate::trust::Shown {
     let mut wanted = folded(&history.facts);
     wanted.voided.sort();
     let mut reversed = history.facts.clone();

@@ -4,21 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use unisono_core::orchestra::claims::Rules;
 use unisono_core::orchestra::fact::Fact;
-use unisono_core::orchestra::horizon::Horizon;
-use unisono_core::orchestra::{FoldRules, Folds, Reading, Refold};
+use unisono_core::orchestra::{FoldRules, Folds};
 use unisono_core::sabotage::Sabotage;
 use unisono_model::capability::{Scope, Tier};
 use unisono_model::wire::Blob;
 use unisono_model::{
     Action, AgentId, AgentKind, ChainCut, ChainId, Digest, Enrol, Fence, FenceTarget, Incarnation,
-    LogId, NodeId, OrchestraId, Place, Presence, Stamp, Status,
+    LogId, NodeId, OrchestraId, Place, Presence, Status,
 };
 
 use crate::capability::{CLUSTER, HOUR_MS, NOW_MS, chain, key, links, name};
 use crate::facts;
-use crate::folds::NobodyLate;
 
 pub(crate) fn orchestra() -> OrchestraId {
     OrchestraId::of(CLUSTER, "alpha")
@@ -29,6 +26,7 @@ pub(crate) fn rules() -> FoldRules {
         founder: NodeId([1; 32]),
         cluster: CLUSTER,
         root: Some(root()),
+        recovery: None,
         lease_ms_max: 60_000,
         sabotage: Sabotage::default(),
     }
@@ -175,44 +173,16 @@ pub(crate) struct Shown {
 
 /// Folds in one order, and folds again as a node does where that is asked for.
 pub(crate) fn folded(facts: &[Fact]) -> Shown {
+    folded_under(facts, &rules())
+}
+
+/// The same, under other rules.
+pub(crate) fn folded_under(facts: &[Fact], rules: &FoldRules) -> Shown {
     let mut folds = Folds::new(orchestra());
     for fact in facts {
-        folds.insert(fact.clone(), &rules());
+        folds.insert(fact.clone(), rules);
     }
-    let mut refolds = 0;
-    while folds.needs_refold() == Some(Refold::Everything) {
-        refolds += 1;
-        assert!(refolds < 5, "folding again must come to an end");
-        let mut again = folds.again();
-        for fact in facts.iter().rev() {
-            again.insert(fact.clone(), &rules());
-        }
-        again.settle();
-        folds = again;
-    }
-    let horizon = Horizon::default();
-    let reading = Reading {
-        folds: &folds,
-        at: Stamp::MAX,
-        horizon: &horizon,
-        rules: Rules {
-            standing: &NobodyLate,
-            lease_ms_max: 60_000,
-            expiry_ignored: false,
-        },
-    };
-    let state = reading.state();
-    let voided = reading.trust().voided;
-    Shown {
-        valid: state.records,
-        void: state.void,
-        pending: state.pending,
-        voided: voided
-            .into_iter()
-            .map(|one| (one.place, one.rule))
-            .collect(),
-        refolds: refolds > 0,
-    }
+    facts::settled(folds, facts, rules).0
 }
 
 pub(crate) fn rules_of(shown: &Shown) -> Vec<&str> {

@@ -5,21 +5,25 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::capability::{Operations, Rights, Tier};
+use unisono_model::capability::{Operations, Rights, Tier, Token};
 use unisono_model::{
-    Action, AgentId, ChainId, Code, Digest, Fence, FenceTarget, Held, OrchestraId, Rejection,
-    Rotation, SuccessionWord,
+    Action, AgentId, ChainId, Code, Digest, Fence, FenceTarget, Held, OrchestraId, Rotation,
+    SuccessionWord,
 };
 
 use super::laws::Binding;
 use super::turns::{Limit, Turn};
 use super::{Laws, Trust, limits};
 use crate::capability::{
-    Anchor, Denied, Invalid, Need, Verified, allows, allows_write, examine, examine_loosely, need,
+    Anchor, Denied, Invalid, Need, Strictness, Verified, allows, allows_write, examine_loosely,
+    need,
 };
 use crate::context::{StrictVerifier, Verifier};
 use crate::orchestra::FoldRules;
 use crate::orchestra::fact::Fact;
+
+mod refusal;
+mod reign;
 
 /// What a record is worth.
 #[derive(Clone, Debug)]
@@ -41,6 +45,8 @@ pub enum Awaited {
     Tier(AgentId),
     /// A token whose last link has this name, or one that passes through it.
     Token(Digest),
+    /// A link that a former root has signed, laid down while it was the root.
+    Rooted(Digest),
 }
 
 /// What a record that counts says about rights.
@@ -49,7 +55,12 @@ pub enum Lesson {
     /// Nothing.
     Nothing,
     /// These tokens are good.
-    Tokens(Vec<Verified>),
+    Tokens {
+        /// The token, and all that it passes through.
+        tokens: Vec<Verified>,
+        /// Its links that the root of this time has signed.
+        rooted: Vec<Digest>,
+    },
     /// Its agent is enrolled, for this tier if it names one.
     Enrolment(Option<Tier>),
     /// Its agent goes on with another key.
@@ -85,9 +96,18 @@ pub(crate) fn is_held_to_token(action: &Action) -> bool {
 /// Whether no fence concerns a record: a root's, which nothing stands above, and what nodes say of
 /// themselves without any token, which membership judges. What a node's key does as an agent's is an
 /// agent's.
-pub(super) fn is_immune(fact: &Fact, rules: &FoldRules) -> bool {
+pub(super) fn is_immune(fact: &Fact, rules: &FoldRules, laws: &Laws) -> bool {
     let of_itself = matches!(need(&fact.body.action), Need::Node | Need::Nothing);
-    rules.root == Some(fact.agent) || (fact.agent.0 == fact.log.node.0 && of_itself)
+    is_root(fact, rules, laws) || (fact.agent.0 == fact.log.node.0 && of_itself)
+}
+
+/// Whether the root of a record's time signs it.
+fn is_root(fact: &Fact, rules: &FoldRules, laws: &Laws) -> bool {
+    if rules.sabotage.root_above_its_end {
+        return laws.roots().knows(rules.root, fact.agent);
+    }
+    let root = laws.roots().at(rules.root, fact.place.stamp.as_ms());
+    root == Some(fact.agent)
 }
 
 /// Whether verdicts on other records rest on an action.
@@ -136,6 +156,9 @@ impl Trust {
     /// record, and on every replica.
     pub fn judge(&self, orchestra: OrchestraId, fact: &Fact, rules: &FoldRules) -> Verdict {
         let court = self.court(orchestra, fact, rules);
+        if let Err(Short::Void(void)) = court.root_in_its_time() {
+            return Verdict::Void(void);
+        }
         // What a fenced key signs waits for nothing.
         if let Err(Short::Void(void)) = court.key_not_fenced() {
             return Verdict::Void(void);
@@ -181,6 +204,7 @@ impl Court<'_> {
                 Action::Present(token) => self.presented(&token.0),
                 Action::Enrol(enrol) => Ok(Lesson::Enrolment(enrol.tier.clone())),
                 Action::Rotate(rotation) => self.rotation(rotation),
+                Action::Root(word) => self.root_word(word),
                 _ => Ok(Lesson::Nothing),
             },
             Need::Operation(operation) => {
@@ -206,7 +230,7 @@ impl Court<'_> {
     }
 
     fn is_root(&self) -> bool {
-        self.rules.root == Some(self.fact.agent)
+        is_root(self.fact, self.rules, self.laws())
     }
 
     fn laws(&self) -> &Laws {
@@ -216,13 +240,11 @@ impl Court<'_> {
     /// A token is laid before the orchestra, by the agent that it is for. It brings everything that
     /// it passes through along: each beginning of a token is one.
     fn presented(&self, bytes: &[u8]) -> Result<Lesson, Short> {
-        let roots = self.rules.root.as_slice();
-        let examine = if self.rules.sabotage.narrowing_skipped {
-            examine_loosely
-        } else {
-            examine
-        };
-        let token = examine(bytes, self.rules.cluster, roots, &mut StrictVerifier)
+        let named = self.laws().roots().all().map(|word| word.root);
+        let roots: Vec<AgentId> = self.rules.root.into_iter().chain(named).collect();
+        let roots = roots.as_slice();
+        let (cluster, strictness) = (self.rules.cluster, Strictness::under(self.rules.sabotage));
+        let token = examine_loosely(bytes, cluster, roots, &mut StrictVerifier, strictness)
             .map_err(|invalid| void(Code::TokenInvalid, invalid.to_string()))?;
         if !self.is_own(token.leaf().audience) {
             return Err(void(
@@ -231,7 +253,18 @@ impl Court<'_> {
             ));
         }
         self.issued_in_time(&token)?;
-        Ok(Lesson::Tokens(token.beginnings()))
+        let rooted = self.rooted_in_time(&token)?;
+        let mut tokens = token.beginnings();
+        if token.renewed().is_some() {
+            // What was renewed was good before, and others may name its links.
+            let (plain, _) = Token::decode(bytes)
+                .map_err(|malformed| void(Code::TokenInvalid, malformed.to_string()))?;
+            let plain = plain.unrenewed().encode();
+            let plain = examine_loosely(&plain, cluster, roots, &mut StrictVerifier, strictness)
+                .map_err(|invalid| void(Code::TokenInvalid, invalid.to_string()))?;
+            tokens.extend(plain.beginnings());
+        }
+        Ok(Lesson::Tokens { tokens, rooted })
     }
 
     /// What needs a token where the orchestra is guarded. One that is named is held to everywhere.
@@ -326,7 +359,7 @@ impl Court<'_> {
         let Some(turn) = given_up.filter(|turn| self.fact.place > turn.place) else {
             return Ok(());
         };
-        if self.rules.sabotage.old_key_accepted || is_immune(self.fact, self.rules) {
+        if self.rules.sabotage.old_key_accepted || is_immune(self.fact, self.rules, self.laws()) {
             return Ok(());
         }
         let detail = format!("this key was given up: its agent signs with {}", turn.next);
@@ -343,13 +376,17 @@ impl Court<'_> {
     /// links that it has signed are laid down no more.
     fn issued_in_time(&self, token: &Verified) -> Result<(), Short> {
         let turns = self.laws().turns();
-        for (index, (_, link)) in token.links().iter().enumerate() {
-            let given_up = turns.away_from(&link.issuer);
+        for (index, issuer) in token.issuers().enumerate() {
+            let given_up = turns.away_from(&issuer);
             if given_up.is_some_and(|turn| self.fact.place > turn.place) {
                 let number = index + 1;
-                let detail = format!(
-                    "link {number} was issued with a key that its agent has given up since"
-                );
+                let what = if number > token.links().len() {
+                    String::from("the delegation of its renewal")
+                } else {
+                    format!("link {number}")
+                };
+                let detail =
+                    format!("{what} was issued with a key that its agent has given up since");
                 return Err(void(Code::KeyRotated, detail));
             }
         }
@@ -394,7 +431,8 @@ impl Court<'_> {
         } = self.fact;
         let next = rotation.next;
         let of_a_node = [agent.0, next.0].contains(&log.node.0);
-        if of_a_node || [Some(*agent), Some(next)].contains(&self.rules.root) {
+        let of_a_root = |key| self.laws().roots().knows(self.rules.root, key);
+        if of_a_node || of_a_root(*agent) || of_a_root(next) {
             let words = "neither a root's key nor a node's can be given up or taken up so";
             return Err(void(Code::NotAllowed, words));
         }
@@ -423,10 +461,12 @@ impl Court<'_> {
     fn not_fenced(&self, token: Option<&Verified>, by_root_alone: bool) -> Result<(), Short> {
         let sabotage = &self.rules.sabotage;
         let ignored = sabotage.fences_ignored || sabotage.fences_at_the_edge_alone;
-        if ignored || is_immune(self.fact, self.rules) {
+        if ignored || is_immune(self.fact, self.rules, self.laws()) {
             return Ok(());
         }
         let (chain, seq) = (self.chain(), self.fact.seq);
+        let token =
+            token.filter(|token| token.renewed().is_none() || !sabotage.renewal_survives_fence);
         match self.laws().cut(&chain, seq, token, by_root_alone) {
             None => Ok(()),
             Some(fencing) => Err(fenced(fencing.fence.target, &fencing.fence.reason)),
@@ -513,59 +553,4 @@ fn fenced(target: FenceTarget, reason: &str) -> Short {
         detail = format!("{detail}: {reason}");
     }
     void(Code::TokenFenced, detail)
-}
-
-impl Awaited {
-    /// The refusal at the edge, where nothing waits for it.
-    pub fn rejection(self) -> Rejection {
-        match self {
-            Self::Enrolment(_) => {
-                Rejection::new(Code::AgentUnknown, "no such agent is enrolled here")
-                    .hint("enrol it first: `unisono agent enrol NAME`")
-            }
-            Self::Tier(_) => Rejection::new(
-                Code::TokenBinding,
-                "this agent is enrolled for no tier, so no token counts for it",
-            )
-            .hint("enrol it for its tier: `unisono agent enrol NAME --tier TIER`"),
-            Self::Token(_) => Rejection::new(
-                Code::TokenUnknown,
-                "this token has not been laid before the orchestra",
-            )
-            .hint("lay it down first: `unisono token present TOKEN`"),
-        }
-    }
-}
-
-impl Void {
-    /// The refusal at the edge.
-    pub fn rejection(self) -> Rejection {
-        let hint = match self.code {
-            Code::TokenMissing => {
-                "ask an executive for a token, and lay it down: `unisono token present TOKEN`"
-            }
-            Code::TokenTime => "ask whoever issued it to renew it",
-            Code::TokenFenced => "ask for a new token; `unisono trust` shows the fence",
-            Code::NotAllowed
-            | Code::FileNotAllowed
-            | Code::DeletionNotAllowed
-            | Code::PhaseNotActive => {
-                "`unisono token explain TOKEN` says what it allows, and who may grant more"
-            }
-            Code::MeasureRefused => "write smaller functions: split the one that is named",
-            Code::KeyRotated => {
-                "sign with the key that the agent has now, or ask for a token that was issued with it; `unisono agent list` shows it"
-            }
-            Code::KeyTaken => "draw a new key: `unisono agent rotate --key-out FILE` does",
-            Code::RotationLimit => {
-                "enrol a new agent with a key of its own, or draw another next key where that one was named too often"
-            }
-            Code::BadSignature => "sign the proof of this cluster, orchestra and key anew",
-            Code::TokenBinding => {
-                "a key has one tier for life: use the key that is enrolled for this one"
-            }
-            _ => "",
-        };
-        Rejection::new(self.code, self.detail).hint(hint)
-    }
 }

@@ -2,6 +2,7 @@
 //! fences. All of it only grows.
 
 use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use unisono_model::capability::Tier;
 use unisono_model::{AgentId, ChainId, Digest, Fence, FenceTarget, Place, Stamp};
 
 use super::TOKEN_KEPT_MS;
+use super::roots::Roots;
 use super::turns::Turns;
 use crate::capability::Verified;
 use crate::orchestra::fact::Fact;
@@ -21,6 +23,10 @@ pub struct Laws {
     fences: BTreeMap<FenceTarget, BTreeMap<Place, Fencing>>,
     enrolled: BTreeMap<AgentId, Binding>,
     pub(super) turns: Turns,
+    pub(super) roots: Roots,
+    /// Where links that a root has signed were laid down first while it was the root. By these the
+    /// links of former roots go on counting.
+    rooted: BTreeMap<Digest, Place>,
     /// With all that they pass through, by their last links.
     pub(super) tokens: BTreeMap<Digest, Verified>,
 }
@@ -78,9 +84,13 @@ impl Laws {
         at: Stamp,
     ) -> impl Iterator<Item = &'a Fencing> {
         let agent = *agent;
-        let links = token.into_iter().flat_map(Verified::links);
-        let named = links.map(|(id, _)| FenceTarget::Link(*id));
-        let exact = core::iter::once(FenceTarget::Key(agent)).chain(named);
+        let named = token.into_iter().flat_map(Verified::named);
+        let named = named.map(FenceTarget::Link);
+        let renewer = token.and_then(Verified::renewed);
+        let renewer = renewer.map(|renewed| FenceTarget::Key(renewed.renewer));
+        let exact = core::iter::once(FenceTarget::Key(agent))
+            .chain(named)
+            .chain(renewer);
         let exact = exact.filter_map(|target| self.fences.get(&target));
         let epoch = token.and_then(|token| token.links().iter().map(|(_, l)| l.epoch).min());
         let later = epoch.map(|epoch| {
@@ -187,8 +197,37 @@ impl Laws {
         }
     }
 
+    /// Which keys are the root of rights, and when.
+    pub fn roots(&self) -> &Roots {
+        &self.roots
+    }
+
+    /// Takes in where a link was laid down that the root of that time has signed. True if that is news.
+    pub(super) fn root_link(&mut self, link: Digest, place: Place) -> bool {
+        let known = self.rooted.get(&link);
+        let is_news = known.is_none_or(|known| place < *known);
+        if is_news {
+            self.rooted.insert(link, place);
+        }
+        is_news
+    }
+
+    /// Where a link was first laid down that the root of that time had signed.
+    pub(super) fn rooted_at(&self, link: &Digest) -> Option<Place> {
+        self.rooted.get(link).copied()
+    }
+
     pub(super) fn lay_down(&mut self, token: Verified) -> bool {
-        self.tokens.insert(token.id(), token).is_none()
+        match self.tokens.entry(token.id()) {
+            Entry::Vacant(entry) => {
+                entry.insert(token);
+                true
+            }
+            Entry::Occupied(mut known) => {
+                known.get_mut().join(token);
+                false
+            }
+        }
     }
 }
 
@@ -212,7 +251,10 @@ pub(super) fn is_about(
     token: Option<&Verified>,
 ) -> bool {
     let meant = match target {
-        FenceTarget::Key(key) => key == agent,
+        FenceTarget::Key(key) => {
+            let renewed = token.and_then(Verified::renewed);
+            key == agent || renewed.is_some_and(|renewed| renewed.renewer == *key)
+        }
         FenceTarget::Link(link) => token.is_some_and(|token| token.passes_through(link)),
         FenceTarget::Epoch(epoch) => token.is_some_and(|token| {
             let mut links = token.links().iter();

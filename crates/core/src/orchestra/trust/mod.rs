@@ -7,7 +7,7 @@
 //!           waits for it           waits for it                    below every fence's cut? ─► counts
 //! ```
 //!
-//! No clock, no configuration but the cluster's root, no current state: what a verdict rests on and
+//! No clock, no configuration but the keys of the founding, no current state: what a verdict rests on and
 //! is not here yet makes a record pending, and a fence that comes late makes it void and folds
 //! everything again. Equal sets give equal verdicts in any order: `tests/it/trust.rs` holds them
 //! against a reference, and `docs/decisions/009-validity-over-the-set.md` says why it is so.
@@ -28,18 +28,22 @@ use unisono_model::{
 
 use super::FoldRules;
 use super::fact::Fact;
+use super::waiting::Waiting;
 use crate::capability::Verified;
 
 mod heeds;
 mod judge;
 mod laws;
 pub mod limits;
+mod roots;
 mod turns;
 
 pub use heeds::{HEEDS_KEPT_MAX, Heeds};
 pub(crate) use judge::is_held_to_token;
 pub use judge::{Awaited, Lesson, Verdict, Void};
 pub use laws::{Binding, Laws};
+pub use roots::Roots;
+pub(crate) use roots::is_said;
 use turns::Change;
 pub use turns::{Turn, Turns};
 
@@ -113,8 +117,8 @@ pub struct Voided {
 pub struct Learned {
     /// What records were waiting for.
     pub arrived: Vec<Awaited>,
-    /// Something ended, perhaps for records that wait.
-    pub fenced: bool,
+    /// Something ended, or a key was given up, perhaps for records that wait.
+    pub ended: bool,
     /// Something that counted does so no more: everything has to be folded again.
     pub upset: bool,
 }
@@ -154,7 +158,13 @@ impl Trust {
         let mut learned = Learned::default();
         match lesson {
             Lesson::Nothing => {}
-            Lesson::Tokens(tokens) => {
+            Lesson::Tokens { tokens, rooted } => {
+                for link in rooted {
+                    self.seen.root_link(link, fact.place);
+                    if self.laws.root_link(link, fact.place) {
+                        learned.arrived.push(Awaited::Rooted(link));
+                    }
+                }
                 for token in tokens {
                     self.note_hands(fact.place, &token);
                     let id = token.id();
@@ -170,6 +180,7 @@ impl Trust {
             Lesson::Rotation(turn) => {
                 learned.arrived.push(Awaited::Enrolment(turn.next));
                 learned.arrived.push(Awaited::Tier(turn.next));
+                learned.ended = true;
             }
             Lesson::Guard => {
                 self.laws.guard(fact.place);
@@ -179,7 +190,7 @@ impl Trust {
             Lesson::Fence { by_root } => {
                 if let Action::Fence(fence) = &fact.body.action {
                     learned.upset = self.reaches_back(fence, fact.place, by_root);
-                    learned.fenced = true;
+                    learned.ended = true;
                     self.laws.fence(fact, fence, by_root);
                     self.seen.fence(fact, fence, by_root);
                 }
@@ -234,6 +245,12 @@ impl Trust {
                     change => change,
                 }
             }
+            // It proves itself, whoever carries it: also one whose records do not count.
+            Action::Root(word) => {
+                self.seen.roots.hear(word, rules);
+                let changed = self.laws.roots.hear(word, rules);
+                return changed && !rules.sabotage.root_by_arrival;
+            }
             _ => Change::Nothing,
         };
         change == Change::Others && !rules.sabotage.rotation_by_arrival
@@ -254,9 +271,10 @@ impl Trust {
     }
 
     fn note_hands(&mut self, place: Place, token: &Verified) {
-        for (_, link) in token.links() {
-            self.audiences.insert(link.audience);
-            let highest = self.issued.entry(link.issuer).or_insert(place);
+        let audiences = token.links().iter().map(|(_, link)| link.audience);
+        self.audiences.extend(audiences);
+        for issuer in token.issuers() {
+            let highest = self.issued.entry(issuer).or_insert(place);
             *highest = place.max(*highest);
         }
     }
@@ -273,7 +291,7 @@ impl Trust {
         if token.is_some() {
             self.holders.insert(agent);
         }
-        if judge::is_immune(fact, rules) {
+        if judge::is_immune(fact, rules, &self.laws) {
             return;
         }
         let one = Use {
@@ -310,6 +328,31 @@ impl Trust {
             detail: why.detail,
         };
         keep_latest(&mut self.voided, fact.place, voided, VOIDED_KEPT_MAX);
+    }
+
+    /// Whether a fence or a rotation ends a record that waits, and that the logs alone have: it has
+    /// to be told as void.
+    pub(super) fn ends_what_waits(&self, fact: &Fact, waiting: &Waiting) -> bool {
+        match &fact.body.action {
+            Action::Rotate(_) => waiting
+                .reaches(|chain, reach| chain.agent == fact.agent && reach.place > fact.place),
+            Action::Fence(fence) => {
+                // Without a token, which is what it waits for, only a key's end concerns a record.
+                let FenceTarget::Key(key) = fence.target else {
+                    return false;
+                };
+                let turns = self.laws.turns();
+                let is_cut = |turn: &Turn| turn.seq > laws::kept(fence, &turn.chain);
+                let goes_on = turns.asked_of(key).any(is_cut);
+                let identity = turns.identity(key);
+                waiting.reaches(|chain, reach| {
+                    let own =
+                        chain.agent == key || (goes_on && turns.identity(chain.agent) == identity);
+                    own && reach.seq > laws::kept(fence, chain)
+                })
+            }
+            _ => false,
+        }
     }
 
     /// Whether a fence takes anything back that has counted.
@@ -416,7 +459,12 @@ impl Trust {
         let over = frontier.as_ms().saturating_sub(TOKEN_KEPT_MS);
         let tokens = self.laws.tokens.iter();
         let ended: BTreeSet<Digest> = tokens
-            .filter(|(_, token)| token.leaf().expires_ms < over)
+            // What can be renewed is renewed from its own bytes.
+            .filter(|(_, token)| {
+                let leaf = token.leaf();
+                let source = token.source().map_or(0, |_| leaf.renew_until_ms);
+                leaf.expires_ms.max(source) < over
+            })
             .map(|(id, _)| *id)
             .collect();
         if ended.is_empty() {
