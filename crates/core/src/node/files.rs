@@ -14,7 +14,7 @@ use unisono_model::{
     RecordBody, Rejection, Stamp, Write, check, path,
 };
 
-use super::{Node, Space};
+use super::{Node, Space, limits};
 use crate::capability::{ceiling, limits_functions};
 use crate::context::Context;
 use crate::orchestra::files::bases;
@@ -171,8 +171,7 @@ impl Edge<'_> {
         let role = role.map_or("", |state| state.enrol.role.as_str());
         let own = |key: &AgentId| self.space.folds.identity(key) == self.agent;
         let theirs: Vec<&str> = planned.paths(own, role).collect();
-        let covers = |path: &str| theirs.iter().any(|one| self.covers(one, path));
-        match write.paths().find(|path| !covers(path)) {
+        match outside(&theirs, write.paths(), |one, path| self.covers(one, path)) {
             None => Ok(project),
             Some(path) => {
                 let named = theirs[..theirs.len().min(PATHS_NAMED_MAX)].join(", ");
@@ -248,6 +247,16 @@ impl Edge<'_> {
             }
             Some(_) => {}
         }
+        let own = |key: &AgentId| folds.identity(key) == self.agent;
+        let standing = folds.standing(&approve.about, self.at);
+        let said = folds
+            .approvals
+            .said_by(own, &approve.about, self.at, standing);
+        if said >= limits::OPINIONS_MAX {
+            let words = format!("you have said {said} times what you think of this content");
+            return Err(Rejection::new(Code::NotAllowed, words)
+                .hint("all of it stands, the latest first, until the content changes"));
+        }
         let hands = folds.trust.hands(self.agent, self.token);
         if folds.approvals.had_a_hand(&approve.about, self.at, &hands) {
             return Err(Rejection::new(
@@ -258,6 +267,16 @@ impl Edge<'_> {
         }
         Ok(())
     }
+}
+
+/// The first path that none of the caller's own scopes covers. It is held against all of these and
+/// against nothing else, so that neither the answer nor the work says what is there, or whose it is.
+fn outside<'a>(
+    theirs: &[&str],
+    mut paths: impl Iterator<Item = &'a str>,
+    mut covers: impl FnMut(&str, &str) -> bool,
+) -> Option<&'a str> {
+    paths.find(|path| !theirs.iter().any(|one| covers(one, path)))
 }
 
 /// Whether the record says of the content what this node has seen of it.
@@ -310,5 +329,29 @@ fn figures(measure: &Measure) -> String {
         ),
         Measure::UnknownLanguage => "no known language".to_string(),
         Measure::Unmeasurable(reason) => format!("nothing ({reason})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A timed test would say little on a busy machine. What is done is counted: nothing is looked up,
+    /// and whoever is refused has each of its own scopes held against its path once, whether others may
+    /// write it, somebody has, or nobody ever heard of it.
+    #[test]
+    fn a_refused_path_is_held_against_the_callers_own_scopes_alone_and_against_each_once() {
+        let theirs = ["src/a.rs", "docs/**", "src/a/*.rs"];
+        for path in ["src/b.rs", "no/such.rs", "src/a.rs.old", "docs", "x"] {
+            let mut held = Vec::new();
+            let found = outside(&theirs, core::iter::once(path), |one, path| {
+                held.push(one.to_string());
+                path::matches(one, path)
+            });
+            assert_eq!(found, Some(path));
+            assert_eq!(held, theirs);
+        }
+        let own = ["src/a.rs", "docs/b.md"];
+        assert_eq!(outside(&theirs, own.into_iter(), path::matches), None);
     }
 }

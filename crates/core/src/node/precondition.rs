@@ -40,11 +40,15 @@ impl Node {
             | Action::VoteView(_)
             | Action::Leave(_)
             | Action::Open { .. }
-            | Action::Incident(_) => Err(Rejection::new(
+            | Action::Incident(_)
+            | Action::Witness(_) => Err(Rejection::new(
                 Code::NotMember,
                 "only nodes do this, of themselves",
             )),
             Action::Remove(_) | Action::Succeed(_) => self.root_says(orchestra, agent, action),
+            Action::Root(word) => self
+                .may_name_root(orchestra, &word)
+                .map(|()| Action::Root(word)),
             Action::Signal(_) | Action::Across(_) => self.says(context, orchestra, agent, action),
             Action::Claim { .. } | Action::Renew { .. } | Action::Release { .. } => {
                 let lease_ms_max = self.config.lease_ms_max;
@@ -78,7 +82,7 @@ impl Node {
                 Ok(Action::Resolve(resolve))
             }
             Action::Tempo(_) | Action::Arrive(_) | Action::Cue(_) | Action::Answer(_) => {
-                self.precondition_together(context, orchestra, action)
+                self.precondition_together(context, orchestra, agent, action)
             }
             Action::Settings(changes) => settings_precondition(changes),
             Action::Rotate(rotation) => self.may_rotate(orchestra, agent, *rotation),

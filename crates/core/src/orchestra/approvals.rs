@@ -150,6 +150,23 @@ impl Approvals {
         review.is_some_and(|review| review.hands_until(at).any(|hand| hands.contains(hand)))
     }
 
+    /// How often somebody has said what they think of what there is as of a stamp.
+    pub fn said_by(
+        &self,
+        is_own: impl Fn(&AgentId) -> bool,
+        about: &Reviewed,
+        at: Stamp,
+        standing: Standing,
+    ) -> usize {
+        let opinions = self.reviews.get(about).map(|review| &review.opinions);
+        let said = opinions.map(|opinions| opinions.range(..=Place::end_of(at)));
+        let said = said.into_iter().flatten();
+        said.filter(|(place, opinion)| {
+            opinion.is_about(**place, standing) && is_own(&opinion.agent)
+        })
+        .count()
+    }
+
     /// Drops what no longer stood at the frontier, but for the last few of each thing.
     pub fn prune(&mut self, frontier: Stamp, standing: impl Fn(&Reviewed) -> Standing) {
         let edge = Place::end_of(frontier);

@@ -1,5 +1,6 @@
 //! What is played together, as people see it: the tempo, barriers, and how punctual everybody is.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -9,6 +10,7 @@ use unisono_model::{AgentId, Place, Tempo};
 use super::cueing::CueView;
 use super::read::{Hash, Reading};
 use super::together::Play;
+use crate::ensemble::limits::{MINUTE_NS, MINUTES_SHOWN_MAX};
 use crate::ensemble::{Punctuality, TempoMap};
 
 /// The tempo that stands.
@@ -57,6 +59,9 @@ pub struct PlayerView {
     pub punctuality: Punctuality,
     /// Three sigma of its clock at the last one (ns).
     pub unsure_ns: u64,
+    /// The same of each of its latest minutes in which it acted: when it began (ns since the Unix epoch),
+    /// the oldest first.
+    pub minutes: Vec<(u64, Punctuality)>,
 }
 
 impl Reading<'_> {
@@ -107,6 +112,7 @@ impl Reading<'_> {
             name: self.name_of(&agent),
             punctuality: Punctuality::of(latest.iter().map(error)),
             unsure_ns: latest.last().map_or(0, |play| play.played.unsure_ns),
+            minutes: minutes(&latest),
         });
         each.collect()
     }
@@ -134,6 +140,22 @@ impl Reading<'_> {
     pub(super) fn name_of(&self, agent: &AgentId) -> String {
         self.folds.name_of(agent)
     }
+}
+
+/// The latest minutes, by the times that actions were meant for.
+fn minutes(latest: &[Play]) -> Vec<(u64, Punctuality)> {
+    let mut minutes: BTreeMap<u64, Vec<(u64, i64)>> = BTreeMap::new();
+    for play in latest {
+        let from_ns = play.played.target_ns / MINUTE_NS * MINUTE_NS;
+        minutes.entry(from_ns).or_default().push(error(play));
+    }
+    while minutes.len() > MINUTES_SHOWN_MAX {
+        minutes.pop_first();
+    }
+    minutes
+        .into_iter()
+        .map(|(from_ns, errors)| (from_ns, Punctuality::of(errors.into_iter())))
+        .collect()
 }
 
 fn error(play: &Play) -> (u64, i64) {

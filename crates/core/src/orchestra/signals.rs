@@ -140,6 +140,13 @@ impl Signals {
         found.filter(move |(rank, one)| rank.place.stamp <= at && one.stands(&rank.place, at, now))
     }
 
+    /// How many stand at a stamp in its iteration.
+    pub fn count(&self, at: Stamp, now: Now) -> usize {
+        let all = self.standing.range(..=Place::end_of(at));
+        all.filter(|(place, one)| one.stands(place, at, now))
+            .count()
+    }
+
     /// Drops what had ended at the frontier.
     pub fn prune(&mut self, frontier: Stamp, now: Now) {
         let ended: Vec<Place> = self

@@ -4,6 +4,7 @@
 use unisono_core::orchestra::Folds;
 use unisono_core::orchestra::fact::Fact;
 use unisono_core::orchestra::lessons::error::ErrorForm;
+use unisono_core::orchestra::view::SignalsWanted;
 use unisono_model::{
     Action, AgentId, Digest, FieldChange, FieldValue, Remedy, SignalKind, TaskChange, TaskStatus,
 };
@@ -57,6 +58,37 @@ fn a_page_costs_what_a_page_costs_however_much_there_is() {
             ["a1", "a2"],
             "nobody is left out of the score"
         );
+    });
+}
+
+/// Of the collisions of a flood those of its oldest INTENTs were looked at, and what had just come was
+/// told to nobody whom it concerns.
+#[test]
+fn whoever_floods_is_told_of_what_has_just_come() {
+    let mut folds = folded(&enrolments(3));
+    let text = "the same words again, ".repeat(40);
+    let mut say = |n: u64, agent, topic: &str| {
+        let intent = signal(SignalKind::Intent, topic, &text, LATER);
+        folds.insert(fact(1_000 + n, agent, 2_000 + n, intent), &rules());
+    };
+    for n in 0..6_000 {
+        say(n, (n % 2) as u8 + 1, "one");
+    }
+    say(6_000, 3, "two");
+    let of = [AgentId([1; 32])].into();
+    read(&folds, 10_000, |reading| {
+        let page = reading.interferences(Some(&of), 10);
+        let text = format!("{:?}", page.interferences);
+        assert!(page.more && text.contains("a3"), "{text}");
+        let near = reading.sense(&SignalsWanted {
+            agent: Some("a1".into()),
+            only_near: true,
+            limit: Some(20),
+            ..SignalsWanted::default()
+        });
+        assert!(near.iter().any(|one| one.topic == "two"), "{near:?}");
+        let brief = reading.brief("a1", 1_500, None).markdown();
+        assert!(brief.contains("a3 means to work on two"), "{brief}");
     });
 }
 

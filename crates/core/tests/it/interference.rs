@@ -23,6 +23,7 @@ pub(crate) fn rules() -> FoldRules {
     FoldRules {
         cluster: ClusterId([0; 16]),
         root: None,
+        recovery: None,
         founder: NodeId([1; 32]),
         lease_ms_max: 3_600_000,
         sabotage: Sabotage::default(),

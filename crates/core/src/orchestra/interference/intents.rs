@@ -234,7 +234,7 @@ impl Intents {
         seen.flat_map(move |(place, _)| self.before(*place, at, least))
     }
 
-    /// The same, of one agent, in the order of its INTENTs.
+    /// The same, of one agent, from its newest INTENT on.
     pub fn of(
         &self,
         agent: &AgentId,
@@ -242,7 +242,7 @@ impl Intents {
         least: u64,
     ) -> impl Iterator<Item = Collision> + '_ {
         let own = self.by_agent.get(agent).into_iter();
-        let own = own.flat_map(move |own| own.range(..=Place::end_of(at)));
+        let own = own.flat_map(move |own| own.range(..=Place::end_of(at)).rev());
         own.flat_map(move |place| {
             let before = self.before(*place, at, least);
             before.chain(self.behind(*place, at, least))

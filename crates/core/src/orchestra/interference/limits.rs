@@ -15,6 +15,9 @@ pub const LIKENESS_FLOOR: u16 = 150;
 pub const GLOBS_PER_PLACE_MAX: usize = 64;
 /// Most topics of one agent that are looked at when it asks what concerns it.
 pub const OWN_TOPICS_MAX: usize = 256;
+/// Most of an agent's own signals, the most pressing, and most INTENTs like its newest ones that are
+/// looked at when it asks what concerns it: whoever floods a topic is told of a part.
+pub const OWN_LOOKED_MAX: usize = 4_096;
 /// Most topics under one glob that are looked at when its holder asks what concerns it.
 pub const UNDER_GLOB_MAX: usize = 256;
 /// Most collisions, and most NEEDs that nobody answers, that one reading looks at: agents can make

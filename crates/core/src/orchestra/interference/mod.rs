@@ -111,13 +111,15 @@ impl Interference {
         self.intents.all(at, u64::from(least))
     }
 
-    /// INTENTs of others that are anything like those of an agent.
+    /// INTENTs of others that are anything like those of an agent, from its newest one on and at most
+    /// [`limits::OWN_LOOKED_MAX`].
     pub fn alike(
         &self,
         agent: &AgentId,
         at: Stamp,
     ) -> impl Iterator<Item = intents::Collision> + '_ {
-        self.intents.of(agent, at, 0)
+        let alike = self.intents.of(agent, at, 0);
+        alike.take(limits::OWN_LOOKED_MAX)
     }
 
     /// Topics that an agent has claimed and may hold at a stamp, at most so many of those that

@@ -1,0 +1,180 @@
+//! What goes wrong among those who play together, as people and the agents concerned are told it: rushing,
+//! dragging, drift, split, each with its likely cause and what helps (part VII of the seed).
+//!
+//! It is read from the actions that are held, as of a stamp: replicas that hold the same say the same, so
+//! nobody has to announce it, and nobody has to be chosen who does.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+use unisono_model::{AgentId, Stamp};
+
+use super::brief::{BriefPart, Lines};
+use super::read::Reading;
+use super::score::PlayerView;
+use crate::ensemble::limits::{JUDGE_PLAYERS_MAX, JUDGE_WITHIN_NS, NOTICE_MORE};
+use crate::ensemble::{Cause, Failure, Judged, Recovery, judge};
+
+/// How punctual everybody is, and what goes wrong.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PlayersView {
+    /// By key.
+    pub players: Vec<PlayerView>,
+    /// What goes wrong: groups first, then all, then single agents.
+    pub findings: Vec<FindingView>,
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum FailureKind {
+    /// An agent is early again and again.
+    Rushing,
+    /// An agent is late again and again.
+    Dragging,
+    /// All together leave the beat.
+    Drift,
+    /// Two groups keep to two beats.
+    Split,
+}
+
+/// Something that goes wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FindingView {
+    /// What.
+    pub kind: FailureKind,
+    /// Whom it concerns, with names: who rushes, drags or is astray; of a drift everybody.
+    pub agents: Vec<(AgentId, String)>,
+    /// How many agents played together.
+    pub players: u32,
+    /// By how much lately (ns); early where less than nothing.
+    pub off_ns: i64,
+    /// Since when, by the time that an action was meant for (ns since the Unix epoch).
+    pub since_ns: u64,
+    /// When it was told last, by the same.
+    pub told_ns: u64,
+    /// How many actions it took from the one to the other.
+    pub actions: u32,
+    /// What probably lies behind it.
+    pub cause: Cause,
+    /// What helps.
+    pub recovery: Recovery,
+    /// How much notice those concerned should have (ns): twice what the slowest of them needs.
+    pub lead_ns: u64,
+    /// Within which window they are in time as they are (ns).
+    pub window_ns: u64,
+}
+
+impl Reading<'_> {
+    /// How punctual everybody is, and what goes wrong.
+    pub fn ensemble(&self) -> PlayersView {
+        PlayersView {
+            players: self.players(),
+            findings: self.findings(),
+        }
+    }
+
+    /// What goes wrong among those who played within the last hour.
+    pub fn findings(&self) -> Vec<FindingView> {
+        let from_ns = self.at.as_ns().saturating_sub(JUDGE_WITHIN_NS);
+        let kept = self.folds.together.plays.kept(self.at).into_iter();
+        let mut latest: Vec<(AgentId, Vec<(u64, i64)>)> = kept
+            .map(|(agent, plays)| {
+                let played = plays.iter().map(|play| &play.played);
+                let mut told: Vec<(u64, i64)> = played
+                    .filter(|played| played.target_ns >= from_ns)
+                    .map(|played| (played.target_ns, played.late_ns))
+                    .collect();
+                // By what they were meant for: told in which order, is chance.
+                told.sort_by_key(|(target_ns, _)| *target_ns);
+                (agent, told)
+            })
+            .filter(|(_, told)| !told.is_empty())
+            .collect();
+        latest.sort_by_key(|(agent, told)| (Reverse(told.last().map(|last| last.0)), *agent));
+        latest.truncate(JUDGE_PLAYERS_MAX);
+        let (agents, told): (Vec<AgentId>, Vec<_>) = latest.into_iter().unzip();
+        let found = judge(&told).into_iter();
+        found.map(|judged| self.finding(judged, &agents)).collect()
+    }
+
+    fn finding(&self, judged: Judged, players: &[AgentId]) -> FindingView {
+        let (cause, recovery) = (judged.failure.cause(), judged.failure.recovery());
+        let one = |player: usize| Vec::from([players[player]]);
+        let (kind, mut agents) = match judged.failure {
+            Failure::Rushing { player } => (FailureKind::Rushing, one(player)),
+            Failure::Dragging { player } => (FailureKind::Dragging, one(player)),
+            Failure::Drift { .. } => (FailureKind::Drift, players.to_vec()),
+            Failure::Split { astray, .. } => {
+                let astray = astray.into_iter().map(|player| players[player]);
+                (FailureKind::Split, astray.collect())
+            }
+        };
+        agents.sort_unstable();
+        let lead_ns = NOTICE_MORE * self.leads(&agents, None).together_ns as f64;
+        FindingView {
+            kind,
+            players: players.len() as u32,
+            off_ns: judged.off_ns as i64,
+            since_ns: judged.since_ns,
+            told_ns: judged.told_ns,
+            actions: judged.actions,
+            cause,
+            recovery,
+            lead_ns: lead_ns as u64,
+            window_ns: (judged.off_ns.abs() + 3.0 * judged.sigma_ns) as u64,
+            agents: agents
+                .into_iter()
+                .map(|agent| (agent, self.name_of(&agent)))
+                .collect(),
+        }
+    }
+
+    /// What goes wrong with the agents of a name, for whoever goes on.
+    pub(super) fn brief_together(
+        &self,
+        agents: &alloc::collections::BTreeSet<AgentId>,
+        lines: &mut Lines,
+    ) {
+        for finding in self.findings() {
+            if !finding
+                .agents
+                .iter()
+                .any(|(agent, _)| agents.contains(agent))
+            {
+                continue;
+            }
+            lines.add_since(
+                BriefPart::Together,
+                finding.words(),
+                Stamp::from_ns(finding.since_ns),
+            );
+        }
+    }
+}
+
+impl FindingView {
+    /// What it is, to the agent that it concerns, in one line.
+    fn words(&self) -> String {
+        let off_ms = self.off_ns as f64 / 1e6;
+        match self.kind {
+            FailureKind::Rushing => format!(
+                "you rush: {:.1} ms early, beyond your rule; hold the rate, and look at what corrects it",
+                -off_ms
+            ),
+            FailureKind::Dragging => format!(
+                "you drag: {off_ms:.1} ms late, beyond your rule; ask for {} ms of notice, or do less at once",
+                self.lead_ns.div_ceil(1_000_000)
+            ),
+            FailureKind::Drift => format!(
+                "all of you drift: {off_ms:.1} ms off the beat; meet at the next major synchronisation"
+            ),
+            FailureKind::Split => format!(
+                "you are astray with {} others: {off_ms:.1} ms from those who keep to the beat; meet at a barrier of {}",
+                self.agents.len().saturating_sub(1),
+                self.players
+            ),
+        }
+    }
+}
