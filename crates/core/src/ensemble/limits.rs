@@ -25,6 +25,11 @@ pub const DRIFT_MS_PER_MINUTE: (f64, f64) = (10.0, 30.0);
 /// A drift counts beyond so many of its standard errors: one false alarm in 700 looks.
 pub const DRIFT_SIGMAS: f64 = 3.0;
 
+/// Over how long punctuality is summed up beside that of the latest actions, ns (TIME-15).
+pub const MINUTE_NS: u64 = 60_000_000_000;
+/// Of how many of the latest minutes that is shown.
+pub const MINUTES_SHOWN_MAX: usize = 10;
+
 /// The seed's phase gain (TIME-5).
 pub const PHASE_GAIN_SEED: f64 = 0.25;
 /// The seed's period gain (TIME-5).
@@ -117,3 +122,51 @@ pub const CALIBRATION_BINS: usize = 10;
 pub const CALIBRATION_PRIOR: f64 = 8.0;
 /// Below this confidence nobody prepares (TIME-4).
 pub const CONFIDENCE_MIN: f64 = 0.6;
+
+/// Over how many looks, one a second, a channel is judged (TIME-7).
+pub const CHANNEL_LOOKS_MAX: usize = 60;
+/// Looks before any time is told that do not count: a node has just begun.
+pub const CHANNEL_LOOKS_PASSED_OVER: usize = 10;
+/// A channel that served in a smaller share of looks is degraded: six seconds of a minute.
+pub const CHANNEL_AVAILABLE_MIN: f64 = 0.9;
+/// The same for answers: the filter knows the time with a third of them lost, and a network that loses as
+/// many is about to lose more.
+pub const PROBES_DELIVERED_MIN: f64 = 0.7;
+/// The same for notices and those they are for.
+pub const NOTICE_DELIVERED_MIN: f64 = 0.9;
+/// A time that is known no better (three sigma, ns) uses up a third of what a healthy mean asynchrony may
+/// be ([`MEAN_MS`]).
+pub const UNSURE_NS_DEGRADED: f64 = 10e6;
+/// A way that takes longer (ns) uses up the shortest lead of an agent that nobody knows, twice over.
+pub const NOTICE_WAY_NS_MAX: f64 = 1e9;
+/// By how much windows are widened where nobody can say how badly the time is known (ns): from there on it
+/// counts as not known at all.
+pub const WIDEN_NS_UNKNOWN: f64 = 50e6;
+/// So many times as much notice is given where it comes late or not to all: once more for whoever has to be
+/// asked again.
+pub const NOTICE_MORE: f64 = 2.0;
+
+/// From how many of its own actions it is learnt how late somebody is as a rule, and how that spreads,
+/// before anything is told of it by a node.
+pub const JUDGE_LEARNS: usize = 48;
+/// What a sum lets pass at each action there, sigmas: more than [`CUSUM_SLACK`], since a level that was
+/// learnt is off itself (0.14 sigma), and a node looks at every agent all day.
+pub const JUDGE_SLACK: f64 = 0.75;
+/// Where it tells, sigmas.
+pub const JUDGE_ALARM: f64 = 10.0;
+/// More than so many sigmas count as so many: threads wake up late now and then, and one action is no
+/// failure of a group, nor are three.
+pub const JUDGE_CLIP: f64 = 4.0;
+/// The least that is taken for one sigma (ns): a sixth of what a healthy mean may be ([`MEAN_MS`]). Who is
+/// steadier than that does not fail by being so a little less.
+pub const JUDGE_SIGMA_NS_MIN: f64 = 5e6;
+/// With fewer who play at one time there is nothing that they have in common.
+pub const JUDGE_TOGETHER_MIN: usize = 3;
+/// What was told stands for so many actions more, and ends then unless it is told again.
+pub const JUDGE_STANDS: usize = 24;
+/// Over so many of the latest actions it is told by how much somebody is off.
+pub const JUDGE_OFF_ACTIONS: usize = 8;
+/// Of so many agents at most the actions are judged: those who acted last.
+pub const JUDGE_PLAYERS_MAX: usize = 256;
+/// What was meant for longer ago (ns) is not judged: an hour.
+pub const JUDGE_WITHIN_NS: u64 = 3_600_000_000_000;

@@ -1,15 +1,17 @@
 //! Playing together: the beat ([`TempoMap`]), when somebody has to be told ([`Lead`], [`Profile`]),
 //! how errors are corrected ([`Corrector`], [`Loop`]), what comes next ([`EventSource`]), what goes
-//! wrong ([`Watch`]), and how punctual everybody is ([`Punctuality`]).
+//! wrong ([`Watch`], and of what nodes hold [`judge`](judge())), how punctual everybody is ([`Punctuality`]), and what can be relied on ([`Channels`]).
 //!
 //! All of it is arithmetic over what it is handed: the beat in integers, the rest in floats from
 //! `libm`. `docs/timing.md` says how well it does, and why the seed's gains are not the default.
 //!
 //! **Invariant:** nothing here reads a clock; no input makes it panic or loop without end.
 
+mod channels;
 mod correct;
 mod gain;
 mod health;
+mod judge;
 mod lead;
 pub mod limits;
 mod profile;
@@ -17,9 +19,11 @@ mod source;
 mod tempo;
 mod watch;
 
+pub use channels::{ChannelHealth, ChannelLook, ChannelMode, ChannelReport, Channels};
 pub use correct::{CorrectionFault, Corrector, Rule};
 pub use gain::{GainError, Gains, Loop};
 pub use health::{Health, Punctuality};
+pub use judge::{Judged, judge};
 pub use lead::{Lead, Notice, Together, share_of_each, window_ns};
 pub use profile::Profile;
 pub use source::{EventSource, Foretold, Pattern, Plan, Reliability};

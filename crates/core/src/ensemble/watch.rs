@@ -80,10 +80,19 @@ impl Failure {
 }
 
 /// Sums up what is more than chance, in both directions (Page, 1954).
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Cusum {
     late: f64,
     early: f64,
+    /// What it lets pass at each error, and where it tells, sigmas.
+    slack: f64,
+    alarm: f64,
+}
+
+impl Default for Cusum {
+    fn default() -> Self {
+        Self::new(CUSUM_SLACK, CUSUM_ALARM)
+    }
 }
 
 /// Which way.
@@ -96,23 +105,38 @@ pub enum Alarm {
 }
 
 impl Cusum {
+    /// One that lets so much pass at each error, and tells beyond so much (sigmas).
+    pub fn new(slack: f64, alarm: f64) -> Self {
+        Self {
+            late: 0.0,
+            early: 0.0,
+            slack,
+            alarm,
+        }
+    }
+
+    /// Whether nothing is summed up either way.
+    pub fn is_calm(&self) -> bool {
+        self.late <= 0.0 && self.early <= 0.0
+    }
+
     /// An error in sigmas. By chance alone there is one alarm in 65,000 errors about a known level; a
     /// shift by one sigma is found after 20, by two after 7.
     pub fn push(&mut self, sigmas: f64) -> Option<Alarm> {
         if !sigmas.is_finite() {
             return None;
         }
-        self.late = (self.late + sigmas - CUSUM_SLACK).max(0.0);
-        self.early = (self.early - sigmas - CUSUM_SLACK).max(0.0);
-        let alarm = if self.late > CUSUM_ALARM {
+        self.late = (self.late + sigmas - self.slack).max(0.0);
+        self.early = (self.early - sigmas - self.slack).max(0.0);
+        let alarm = if self.late > self.alarm {
             Some(Alarm::Late)
-        } else if self.early > CUSUM_ALARM {
+        } else if self.early > self.alarm {
             Some(Alarm::Early)
         } else {
             None
         };
         if alarm.is_some() {
-            *self = Self::default();
+            *self = Self::new(self.slack, self.alarm);
         }
         alarm
     }
@@ -224,34 +248,11 @@ impl Watch {
             enough.then(|| (played.iter().sum::<f64>() / played.len() as f64, player))
         };
         let mut means: Vec<(f64, usize)> = (0..self.players.len()).filter_map(mean).collect();
-        let players = means.len();
-        if players < SPLIT_PLAYERS_MIN {
+        if means.len() < SPLIT_PLAYERS_MIN {
             return None;
         }
         means.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
-        let (at, share) = best_cut(&means)?;
-        let bound = SPLIT_SHARE - (1.11 - 1.35 / players as f64) / libm::sqrt(players as f64);
-        let (low, high) = means.split_at(at);
-        let middle = |group: &[(f64, usize)]| {
-            group.iter().map(|(mean, _)| mean).sum::<f64>() / group.len() as f64
-        };
-        let (low_ns, high_ns) = (middle(low), middle(high));
-        let sigma_ns = self.own_sigma_ns() / libm::sqrt(SPLIT_BEATS as f64);
-        if share > bound || high_ns - low_ns < SPLIT_SIGMAS_MIN * sigma_ns {
-            return None;
-        }
-        // The beat counts, not the number of heads.
-        let astray = if low_ns.abs() <= high_ns.abs() {
-            high
-        } else {
-            low
-        };
-        let mut astray: Vec<usize> = astray.iter().map(|(_, player)| *player).collect();
-        astray.sort_unstable();
-        Some(Failure::Split {
-            astray,
-            apart_ns: high_ns - low_ns,
-        })
+        split_of(&means, self.own_sigma_ns())
     }
 
     /// How a player spreads about its own mean, on average.
@@ -261,8 +262,37 @@ impl Watch {
     }
 }
 
+/// Two groups of players, by the sorted means of [`SPLIT_BEATS`] beats and how much one action of a player
+/// spreads (ns), if they fall apart.
+pub(super) fn split_of(means: &[(f64, usize)], own_sigma_ns: f64) -> Option<Failure> {
+    let (at, share) = best_cut(means)?;
+    let players = means.len() as f64;
+    let bound = SPLIT_SHARE - (1.11 - 1.35 / players) / libm::sqrt(players);
+    let (low, high) = means.split_at(at);
+    let middle = |group: &[(f64, usize)]| {
+        group.iter().map(|(mean, _)| mean).sum::<f64>() / group.len() as f64
+    };
+    let (low_ns, high_ns) = (middle(low), middle(high));
+    let sigma_ns = own_sigma_ns / libm::sqrt(SPLIT_BEATS as f64);
+    if share > bound || high_ns - low_ns < SPLIT_SIGMAS_MIN * sigma_ns {
+        return None;
+    }
+    // The beat counts, not the number of heads.
+    let astray = if low_ns.abs() <= high_ns.abs() {
+        high
+    } else {
+        low
+    };
+    let mut astray: Vec<usize> = astray.iter().map(|(_, player)| *player).collect();
+    astray.sort_unstable();
+    Some(Failure::Split {
+        astray,
+        apart_ns: high_ns - low_ns,
+    })
+}
+
 /// The middle of what is a number, if anything is.
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+pub(super) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
     values.sort_unstable_by(f64::total_cmp);
     let high = *values.get(values.len() / 2)?;

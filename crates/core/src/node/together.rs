@@ -3,7 +3,7 @@
 
 use alloc::format;
 
-use unisono_model::{Action, Arrival, Code, Cue, CueRule, OrchestraId, Rejection, Tempo};
+use unisono_model::{Action, AgentId, Arrival, Code, Cue, CueRule, OrchestraId, Rejection, Tempo};
 
 use super::{Node, Question, limits};
 use crate::context::Context;
@@ -19,14 +19,20 @@ impl Node {
         &self,
         context: &Context<'_>,
         orchestra: OrchestraId,
+        agent: AgentId,
         action: Action,
     ) -> Result<Action, Rejection> {
         match action {
             Action::Tempo(tempo) => self.may_set(context, orchestra, tempo).map(Action::Tempo),
-            Action::Arrive(arrival) => self
-                .may_arrive(context, orchestra, arrival)
-                .map(Action::Arrive),
-            Action::Cue(cue) => self.may_cue(context, orchestra, cue).map(Action::Cue),
+            Action::Arrive(arrival) => {
+                self.has_room_at_barriers(context, orchestra, &agent, &arrival.barrier)?;
+                self.may_arrive(context, orchestra, arrival)
+                    .map(Action::Arrive)
+            }
+            Action::Cue(cue) => {
+                self.has_room_for_a_cue(context, orchestra, &agent)?;
+                self.may_cue(context, orchestra, cue).map(Action::Cue)
+            }
             Action::Answer(answer) => {
                 let at = self.now(context);
                 let space = self.spaces.get(&orchestra);
@@ -140,6 +146,59 @@ impl Node {
         Ok(cue)
     }
 
+    /// Whoever gives cues without end would fill what everybody holds and looks through.
+    fn has_room_for_a_cue(
+        &self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        agent: &AgentId,
+    ) -> Result<(), Rejection> {
+        let at = self.now(context);
+        let Some(space) = self.spaces.get(&orchestra) else {
+            return Ok(());
+        };
+        let cues = &space.folds.together.cues;
+        let (open, next_ns) = cues.open_of(agent, at, context.wall_ns);
+        if open < limits::CUES_OPEN_MAX {
+            return Ok(());
+        }
+        let words = format!(
+            "this agent has {open} cues open, and may have {}; nothing changed",
+            limits::CUES_OPEN_MAX
+        );
+        let wait_ms = next_ns.saturating_sub(context.wall_ns).div_ceil(1_000_000);
+        Err(Rejection::new(Code::RateLimited, words)
+            .hint("wait until the target of one of them has come")
+            .retry_after(wait_ms))
+    }
+
+    /// Whoever arrived everywhere would fill what everybody walks through.
+    fn has_room_at_barriers(
+        &self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        agent: &AgentId,
+        barrier: &str,
+    ) -> Result<(), Rejection> {
+        let at = self.now(context);
+        let Some(space) = self.spaces.get(&orchestra) else {
+            return Ok(());
+        };
+        let barriers = &space.folds.together.barriers;
+        let (waits, until) = barriers.waits_of(agent, barrier, at);
+        if waits < limits::BARRIERS_WAITED_MAX {
+            return Ok(());
+        }
+        let words = format!(
+            "this agent waits at {waits} other barriers, and may wait at {}; nothing changed",
+            limits::BARRIERS_WAITED_MAX
+        );
+        let wait_ms = until.map_or(0, |until| until.as_ms().saturating_sub(at.as_ms()));
+        Err(Rejection::new(Code::RateLimited, words)
+            .hint("wait until one of them has opened, or its patience has run out")
+            .retry_after(wait_ms))
+    }
+
     /// When those who are meant can be ready (ns since the Unix epoch): everybody, where nobody is.
     fn proposed_ns(
         &self,
@@ -204,7 +263,7 @@ pub(super) fn played(question: &Question, reading: &Reading<'_>) -> Result<View,
             let most = (*limit).clamp(1, limits::PAGE_RECORDS_MAX);
             View::Leads(leads(reading, of, *share_ppm, most)?)
         }
-        Question::Players => View::Players(reading.players()),
+        Question::Players => View::Players(reading.ensemble()),
         Question::Tempo => View::Tempo(reading.tempo()),
         _ => {
             return Err(Rejection::new(

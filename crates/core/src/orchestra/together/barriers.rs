@@ -156,6 +156,19 @@ impl Barriers {
             .collect()
     }
 
+    /// At how many barriers other than one an agent waits as of a stamp, and until when at the first
+    /// of them that it gives up, if nobody else comes.
+    pub fn waits_of(&self, agent: &AgentId, but: &str, at: Stamp) -> (usize, Option<Stamp>) {
+        let others = self.all.iter().filter(|((name, _), _)| name != but);
+        let waits = others.filter_map(|((_, of), gate)| {
+            let waiting = gate.walk(*of, at).waiting;
+            let own = waiting.into_iter().find(|(_, one)| one.agent == *agent);
+            own.map(|(_, one)| one.until)
+        });
+        let untils: Vec<Stamp> = waits.collect();
+        (untils.len(), untils.into_iter().min())
+    }
+
     /// Drops arrivals that have been let through or have given up at the frontier.
     pub fn prune(&mut self, frontier: Stamp) {
         for ((_, of), gate) in &mut self.all {

@@ -150,6 +150,16 @@ impl Cues {
             .any(|(place, _)| place.record == *record)
     }
 
+    /// How many cues of an agent are held at a stamp whose targets are to come, and when the next of these
+    /// is (ns since the Unix epoch).
+    pub fn open_of(&self, agent: &AgentId, at: Stamp, now_ns: u64) -> (usize, u64) {
+        let given = self.given.range(..=Place::end_of(at)).map(|(_, one)| one);
+        let open = given.filter(|one| one.agent == *agent && one.cue.target_ns > now_ns);
+        open.fold((0, u64::MAX), |(count, next_ns), one| {
+            (count + 1, next_ns.min(one.cue.target_ns))
+        })
+    }
+
     /// How agents responded to their latest cues as of a stamp, at most 64 each: of all agents, or of
     /// these alone.
     pub fn responses(

@@ -12,7 +12,7 @@ use super::fact::Fact;
 use crate::sabotage::Sabotage;
 pub use barriers::{BARRIER_SHOWN_MS, Barrier, Barriers, Opening};
 pub use cues::{CUE_SHOWN_MS, CueTimes, Cues, Given, Heard, Response, Responses, Told};
-pub use plays::{PLAYED_KEPT_MAX, Play, Plays};
+pub use plays::{PLAYED_KEPT_MAX, PLAYED_SHOWN_MAX, Play, Plays};
 pub use tempi::Tempi;
 
 /// The folds over what is played together.

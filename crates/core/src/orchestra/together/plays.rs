@@ -5,8 +5,10 @@ use alloc::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use unisono_model::{AgentId, Place, Played, Stamp};
 
-/// So many actions of each agent are looked back on: enough for a spread, and for a trend.
-pub const PLAYED_KEPT_MAX: usize = 64;
+/// So many actions of each agent are kept: enough to learn how late it is as a rule, and to see that change.
+pub const PLAYED_KEPT_MAX: usize = 128;
+/// So many of them it is told of how punctual they were: enough for a spread, and for a trend.
+pub const PLAYED_SHOWN_MAX: usize = 64;
 
 /// An action as its agent told it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -36,13 +38,19 @@ impl Plays {
         }
     }
 
-    /// The latest actions of each agent as of a stamp, the oldest first.
+    /// The latest actions of each agent as of a stamp, the oldest first: those that are told of.
     pub fn read(&self, at: Stamp) -> BTreeMap<AgentId, alloc::vec::Vec<Play>> {
+        self.latest(at, PLAYED_SHOWN_MAX)
+    }
+
+    /// The latest actions of each agent as of a stamp, the oldest first: all that are kept.
+    pub fn kept(&self, at: Stamp) -> BTreeMap<AgentId, alloc::vec::Vec<Play>> {
+        self.latest(at, PLAYED_KEPT_MAX)
+    }
+
+    fn latest(&self, at: Stamp, most: usize) -> BTreeMap<AgentId, alloc::vec::Vec<Play>> {
         let each = self.agents.iter().map(|(agent, plays)| {
-            let told = plays
-                .range(..=Place::end_of(at))
-                .rev()
-                .take(PLAYED_KEPT_MAX);
+            let told = plays.range(..=Place::end_of(at)).rev().take(most);
             let mut latest: alloc::vec::Vec<Play> = told
                 .map(|(place, played)| Play {
                     place: *place,

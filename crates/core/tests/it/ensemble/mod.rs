@@ -1,7 +1,9 @@
 //! Playing together: the beat, corrections, notice, models, and what is refused.
 
 mod barriers;
+mod channels;
 mod correction;
+mod judging;
 mod leads;
 mod models;
 mod nodes;

@@ -159,3 +159,71 @@ fn too_short_a_lead_the_past_and_nonsense_are_refused_by_name() {
         );
     }
 }
+
+/// Whoever gave cues without end filled what every node holds and looks through at each of its looks.
+#[test]
+fn an_agent_may_have_so_many_cues_open_and_another_one_when_the_first_has_come() {
+    let mut world = Loop::new(1);
+    world.open(0);
+    world.run_ms(2_000);
+    world.enrol(0, "ada");
+    world.enrol(0, "eve");
+    let now_ns = stamp(&mut world, "eve", arrive(3, 900)).as_ns();
+    let soon = cue(now_ns + 1_000_000_000);
+    world.act(0, "ada", soon).expect("given");
+    for _ in 1..256 {
+        world
+            .act(0, "ada", cue(now_ns + 3_600_000_000_000))
+            .expect("given");
+    }
+    let refused = world.act(0, "ada", cue(now_ns + 3_600_000_000_000));
+    let refused = refused.expect_err("one too many");
+    assert_eq!(refused.code, Code::RateLimited, "{refused:?}");
+    assert!(
+        refused.retry_after_ms.is_some_and(|wait| wait <= 1_000),
+        "{refused:?}"
+    );
+    world
+        .act(0, "eve", cue(now_ns + 3_600_000_000_000))
+        .expect("eve has given none");
+    world.run_ms(1_500);
+    world
+        .act(0, "ada", cue(now_ns + 3_600_000_000_000))
+        .expect("the first has come");
+}
+
+/// Nothing bounded at how many barriers an agent waited, each of which every look walks through.
+#[test]
+fn an_agent_waits_at_so_many_barriers_and_at_another_one_when_the_first_is_over() {
+    let mut world = Loop::new(1);
+    world.open(0);
+    world.run_ms(2_000);
+    world.enrol(0, "ada");
+    world.enrol(0, "eve");
+    let at = |number: u64, patience_ms: u64| {
+        let Action::Arrive(arrival) = arrive(3, 900) else {
+            panic!("no arrival")
+        };
+        Action::Arrive(Arrival {
+            barrier: format!("gate {number}"),
+            patience_ms,
+            ..arrival
+        })
+    };
+    world.act(0, "ada", at(0, 2_000)).expect("arrived");
+    for number in 1..64 {
+        world.act(0, "ada", at(number, 60_000)).expect("arrived");
+    }
+    let refused = world.act(0, "ada", at(64, 60_000)).expect_err("too many");
+    assert_eq!(refused.code, Code::RateLimited, "{refused:?}");
+    assert!(
+        refused.retry_after_ms.is_some_and(|wait| wait <= 2_000),
+        "{refused:?}"
+    );
+    world.act(0, "ada", at(7, 60_000)).expect("it waits there");
+    world
+        .act(0, "eve", at(64, 60_000))
+        .expect("eve waits nowhere");
+    world.run_ms(2_500);
+    world.act(0, "ada", at(64, 60_000)).expect("one is over");
+}

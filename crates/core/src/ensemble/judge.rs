@@ -1,0 +1,248 @@
+//! What goes wrong among agents that play together, read from the latest actions of each: the same sums and
+//! cuts as [`Watch`](super::Watch), over what every replica holds.
+//!
+//! Nothing is kept between two looks. So replicas that hold the same actions say the same, in whichever order
+//! these came, and a look costs what the actions that are kept cost, however long agents have played.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use super::limits::{
+    JUDGE_ALARM, JUDGE_CLIP, JUDGE_LEARNS, JUDGE_OFF_ACTIONS, JUDGE_SIGMA_NS_MIN, JUDGE_SLACK,
+    JUDGE_STANDS, JUDGE_TOGETHER_MIN, SPLIT_BEATS, SPLIT_PLAYERS_MIN,
+};
+use super::watch::{Alarm, Cusum, Failure, median, split_of};
+
+/// Half of what is normal lies within so many sigmas.
+const SIGMAS_OF_HALF: f64 = 0.6745;
+/// The standard error of a median over that of a mean.
+const MEDIAN_OVER_MEAN: f64 = 1.2533;
+
+/// Something that goes wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// What. Players are told by their place among those who were handed over.
+    pub failure: Failure,
+    /// By how much lately (ns): how late somebody is beyond its rule and what all have in common, how late all
+    /// are, how far two groups are apart.
+    pub off_ns: f64,
+    /// How one action spreads (ns): of the player, or of those concerned in the middle.
+    pub sigma_ns: f64,
+    /// Since when, by the time that an action was meant for (ns since the Unix epoch).
+    pub since_ns: u64,
+    /// When it was told last, by the same.
+    pub told_ns: u64,
+    /// How many actions it took from the one to the other.
+    pub actions: u32,
+}
+
+/// How late somebody is as a rule, and how that spreads (ns).
+#[derive(Clone, Copy, Debug)]
+struct Habit {
+    mean: f64,
+    sigma: f64,
+}
+
+/// Errors one after the other, each with the time that it was meant for (ns) and in sigmas, and by how much
+/// it is off (ns).
+#[derive(Clone, Debug, Default)]
+struct Course(Vec<(u64, f64, f64)>);
+
+/// What a course has told last.
+struct Alarmed {
+    alarm: Alarm,
+    off_ns: f64,
+    since_ns: u64,
+    told_ns: u64,
+    actions: u32,
+}
+
+/// Judges the latest actions of some agents: of each the times that they were meant for (ns since the Unix
+/// epoch), rising, and by how much they were late (ns).
+///
+/// Of one agent nothing is told before it has acted 48 times. By chance alone one agent in some ten
+/// thousand actions is told of; figures stand in `docs/ensemble.md`.
+pub fn judge(players: &[Vec<(u64, i64)>]) -> Vec<Judged> {
+    let habits: Vec<Option<Habit>> = players.iter().map(|latest| Habit::of(latest)).collect();
+    let mut rows: BTreeMap<u64, Vec<(usize, f64)>> = BTreeMap::new();
+    for (player, (latest, habit)) in players.iter().zip(&habits).enumerate() {
+        let Some(habit) = habit else { continue };
+        for (target_ns, late_ns) in latest.iter().skip(JUDGE_LEARNS) {
+            let off_ns = *late_ns as f64 - habit.mean;
+            rows.entry(*target_ns).or_default().push((player, off_ns));
+        }
+    }
+    let sigma = |player: usize| habits[player].map_or(JUDGE_SIGMA_NS_MIN, |habit| habit.sigma);
+    let mut all = Course::default();
+    let mut own: Vec<Course> = alloc::vec![Course::default(); players.len()];
+    for (target_ns, row) in &rows {
+        let common_ns = if row.len() < JUDGE_TOGETHER_MIN {
+            0.0
+        } else {
+            let common_ns = median(row.iter().map(|(_, off_ns)| *off_ns)).unwrap_or_default();
+            let spread = median(row.iter().map(|(player, _)| sigma(*player))).unwrap_or_default();
+            let error = MEDIAN_OVER_MEAN * spread / libm::sqrt(row.len() as f64);
+            let sigmas = common_ns / error.max(JUDGE_SIGMA_NS_MIN);
+            all.0.push((*target_ns, sigmas, common_ns));
+            common_ns
+        };
+        for (player, off_ns) in row {
+            let off_ns = off_ns - common_ns;
+            own[*player]
+                .0
+                .push((*target_ns, off_ns / sigma(*player), off_ns));
+        }
+    }
+    let mut found: Vec<Judged> = split(players, &habits).into_iter().collect();
+    let apart: BTreeSet<usize> = found.iter().flat_map(|_| together(players)).collect();
+    if let Some(told) = all.told() {
+        let sigma_ns = median(habits.iter().flatten().map(|habit| habit.sigma));
+        let middle_ns = told.off_ns;
+        found.push(told.judged(Failure::Drift { middle_ns }, sigma_ns.unwrap_or_default()));
+    }
+    for (player, course) in own.iter().enumerate() {
+        // In a split each of one group is off the others: that is told once.
+        let Some(told) = course.told().filter(|_| !apart.contains(&player)) else {
+            continue;
+        };
+        let failure = match told.alarm {
+            Alarm::Late => Failure::Dragging { player },
+            Alarm::Early => Failure::Rushing { player },
+        };
+        found.push(told.judged(failure, sigma(player)));
+    }
+    found
+}
+
+impl Habit {
+    /// From the first actions; nothing where there are too few.
+    fn of(latest: &[(u64, i64)]) -> Option<Self> {
+        let first = latest.get(..JUDGE_LEARNS)?.iter();
+        let first: Vec<f64> = first.map(|(_, late_ns)| *late_ns as f64).collect();
+        let middle = median(first.iter().copied())?;
+        let half = median(first.iter().map(|late_ns| (late_ns - middle).abs()))?;
+        // A few that are far off say nothing about the rule.
+        let reach = JUDGE_CLIP * (half / SIGMAS_OF_HALF).max(JUDGE_SIGMA_NS_MIN);
+        let clipped = first
+            .iter()
+            .map(|late_ns| late_ns.clamp(middle - reach, middle + reach));
+        let count = first.len() as f64;
+        let mean = clipped.clone().sum::<f64>() / count;
+        let squares: f64 = clipped
+            .map(|late_ns| (late_ns - mean) * (late_ns - mean))
+            .sum();
+        let sigma = libm::sqrt(squares / (count - 1.0)).max(JUDGE_SIGMA_NS_MIN);
+        Some(Self { mean, sigma })
+    }
+}
+
+impl Course {
+    /// What was told last, if it stands.
+    fn told(&self) -> Option<Alarmed> {
+        let mut cusum = Cusum::new(JUDGE_SLACK, JUDGE_ALARM);
+        let mut since = 0;
+        let mut latest = None;
+        for (index, (target_ns, sigmas, _)) in self.0.iter().enumerate() {
+            if cusum.is_calm() {
+                since = index;
+            }
+            if let Some(alarm) = cusum.push(sigmas.clamp(-JUDGE_CLIP, JUDGE_CLIP)) {
+                latest = Some((alarm, since, index, *target_ns));
+            }
+        }
+        let (alarm, since, index, told_ns) = latest?;
+        if index + JUDGE_STANDS < self.0.len() {
+            return None;
+        }
+        let lately = self.0.iter().rev().take(JUDGE_OFF_ACTIONS);
+        Some(Alarmed {
+            alarm,
+            off_ns: median(lately.map(|(.., off_ns)| *off_ns))?,
+            since_ns: self.0[since].0,
+            told_ns,
+            actions: (index - since + 1) as u32,
+        })
+    }
+}
+
+impl Alarmed {
+    fn judged(self, failure: Failure, sigma_ns: f64) -> Judged {
+        Judged {
+            failure,
+            off_ns: self.off_ns,
+            sigma_ns,
+            since_ns: self.since_ns,
+            told_ns: self.told_ns,
+            actions: self.actions,
+        }
+    }
+}
+
+/// Times that enough played for to tell two groups, each with who was how late.
+fn full_rows(players: &[Vec<(u64, i64)>]) -> Vec<(u64, BTreeMap<usize, f64>)> {
+    let mut rows: BTreeMap<u64, BTreeMap<usize, f64>> = BTreeMap::new();
+    for (player, latest) in players.iter().enumerate() {
+        for (target_ns, late_ns) in latest {
+            let row = rows.entry(*target_ns).or_default();
+            row.insert(player, *late_ns as f64);
+        }
+    }
+    rows.retain(|_, row| row.len() >= SPLIT_PLAYERS_MIN);
+    rows.into_iter().collect()
+}
+
+/// Whoever played at one of these times lately.
+fn together(players: &[Vec<(u64, i64)>]) -> BTreeSet<usize> {
+    let rows = full_rows(players);
+    let lately = rows.iter().rev().take(JUDGE_STANDS);
+    lately.flat_map(|(_, row)| row.keys().copied()).collect()
+}
+
+/// Two groups, if the latest beats tell them, or one of those before that what was told stands for.
+fn split(players: &[Vec<(u64, i64)>], habits: &[Option<Habit>]) -> Option<Judged> {
+    let rows = full_rows(players);
+    let skipped = rows.len().saturating_sub(JUDGE_STANDS + SPLIT_BEATS);
+    let mut latest: Option<Judged> = None;
+    for beats in rows[skipped..].windows(SPLIT_BEATS) {
+        let mut played: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+        for (player, late_ns) in beats.iter().flat_map(|(_, row)| row) {
+            played.entry(*player).or_default().push(*late_ns);
+        }
+        // Whoever played at fewer than most of them says too little; of whom nothing is learnt, nothing is
+        // told.
+        played
+            .retain(|player, late_ns| 2 * late_ns.len() > SPLIT_BEATS && habits[*player].is_some());
+        let sigmas = played.keys().filter_map(|one| habits[*one]);
+        // The middle, not the mean: one action that was late for a reason of its own moves nobody.
+        let sigma_ns = median(sigmas.map(|one| MEDIAN_OVER_MEAN * one.sigma));
+        let mut means: Vec<(f64, usize)> = played
+            .into_iter()
+            .filter_map(|(player, late_ns)| Some((median(late_ns.into_iter())?, player)))
+            .collect();
+        if means.len() < SPLIT_PLAYERS_MIN {
+            continue;
+        }
+        means.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
+        let sigma_ns = sigma_ns.unwrap_or(JUDGE_SIGMA_NS_MIN);
+        let Some(failure) = split_of(&means, sigma_ns) else {
+            continue;
+        };
+        let Failure::Split { apart_ns, .. } = failure else {
+            continue;
+        };
+        let since_ns = latest.map_or(beats[0].0, |one| one.since_ns);
+        let told_ns = beats[SPLIT_BEATS - 1].0;
+        let lasts = rows
+            .iter()
+            .filter(|(at_ns, _)| (since_ns..=told_ns).contains(at_ns));
+        latest = Some(Judged {
+            failure,
+            off_ns: apart_ns,
+            sigma_ns,
+            since_ns,
+            told_ns,
+            actions: lasts.count() as u32,
+        });
+    }
+    latest
+}
