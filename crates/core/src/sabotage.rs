@@ -44,10 +44,15 @@ switches! {
     rotation_by_arrival,
     authority_by_arrival,
     old_key_accepted,
+    root_above_its_end,
+    root_by_arrival,
+    former_root_issues,
     token_expiry_ignored,
     token_expiry_by_local_clock,
     paths_by_prefix,
     narrowing_skipped,
+    renewal_beyond_its_end,
+    renewal_survives_fence,
     policy_after_apply,
     interference_by_arrival,
     glob_by_prefix,
@@ -71,6 +76,7 @@ switches! {
     ghosts_admitted,
     removed_readmitted,
     poison_within_half_a_second,
+    heads_witnessed_unheld,
 }
 
 impl Sabotage {

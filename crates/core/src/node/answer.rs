@@ -113,6 +113,7 @@ impl Node {
         reading: &Reading<'_>,
     ) -> Result<View, Rejection> {
         let most = |limit: usize| limit.clamp(1, super::limits::PAGE_RECORDS_MAX);
+        let trust = &reading.folds.trust;
         Ok(match &ask.question {
             Question::Session(agent) => View::Session(self.session(context, ask.orchestra, *agent)),
             Question::State => View::State(self.state(ask.orchestra, reading)),
@@ -142,9 +143,8 @@ impl Node {
             Question::Trust => View::Trust(reading.trust()),
             Question::Alerts { agent } => self.alerts(reading, agent.as_deref())?,
             Question::Ends(node) => View::Ends(self.ends_of(node)),
-            Question::Chains(target) => {
-                View::Chains(reading.folds.trust.chains_under(target, reading.at))
-            }
+            Question::Chains(target) => View::Chains(trust.chains_under(target, reading.at)),
+            Question::Renewed { .. } => self.renewed(context, ask)?,
             Question::GoingBack(to) => {
                 let space = self.spaces.get(&ask.orchestra);
                 let would = space.map(|space| going_back(space, reading.at, *to));
@@ -251,6 +251,7 @@ fn is_of_now(question: &Question) -> bool {
         question,
         Question::Session(_)
             | Question::Chains(_)
+            | Question::Renewed { .. }
             | Question::Ends(_)
             | Question::GoingBack(_)
             | Question::Alerts { .. }

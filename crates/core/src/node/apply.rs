@@ -90,6 +90,7 @@ impl Node {
         if staged.own {
             self.written = self.written.max(header.stamp);
         }
+        self.note_moved(staged);
         let observed = self.observe(context, staged.orchestra, bundle, header.stamp);
         let now = self.now(context);
         let Some(space) = self.spaces.get_mut(&staged.orchestra) else {

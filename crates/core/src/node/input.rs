@@ -290,6 +290,13 @@ pub enum Question {
     },
     /// The chains that a fence of this target would concern, and how far each has come.
     Chains(unisono_model::FenceTarget),
+    /// A token as it counts for longer, signed by this node; refused where it holds no delegation.
+    Renewed {
+        /// The token's bytes.
+        token: Vec<u8>,
+        /// What it is narrowed to; as before if left out.
+        may: Option<unisono_model::capability::Rights>,
+    },
     /// Up to where a node's logs are held here, in all orchestras: what its removal would keep.
     Ends(NodeId),
     /// What going back to a time would do now.

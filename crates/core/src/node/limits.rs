@@ -24,6 +24,22 @@ pub const INCOMING_MAX: usize = 8_192;
 pub const INCOMING_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Bytes of these above which no peer is asked for the next stretch of a log until they are on disk.
 pub const PURSUIT_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Between two looks for tokens of held agents that have to be renewed (ms): well below a quarter of
+/// the shortest life that makes sense.
+pub const RENEWALS_EVERY_MS: u64 = 5_000;
+/// How often a token is renewed in its first life at the most.
+pub const RENEWALS_IN_A_LIFE_MAX: u64 = 8;
+/// By how much a renewal begins before it is made (ms): clocks of others may be behind.
+pub const RENEWAL_AHEAD_MS: u64 = 10_000;
+/// Between two looks for logs of others that have moved (ms). What is found is said at the next one:
+/// whatever a record names has been here, and passed on, for so long.
+pub const WITNESS_EVERY_MS: u64 = 60_000;
+/// How many members bear witness of each log: with more, each of them would be on every disk for
+/// nothing; with one alone, it could be lost with the log.
+pub const WITNESSES: usize = 2;
+/// Logs that are remembered to have moved since the last look; more of them are named when they move
+/// again.
+pub const WITNESS_LOGS_MAX: usize = 4_096;
 /// Keys of held agents that are kept derived.
 pub const HELD_KEYS_MAX: usize = 4_096;
 /// Bytes of recent bundles kept in memory to serve peers and followers without the disk.
@@ -33,6 +49,12 @@ pub const RECENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const HEAD_DELAY_MS: u64 = 10_000;
 /// Between two rounds of regular care (ms).
 pub const CARE_MS: u64 = 1_000;
+/// For how long a member leaves it to the one before it to lay a root's word down in an orchestra (ms).
+pub const ROOT_TURN_MS: u64 = 2_000;
+/// Members beyond so many take the last of these turns.
+pub const ROOT_TURNS_MAX: u64 = 16;
+/// After how long a word is laid down again that an orchestra does not show (ms).
+pub const ROOT_AGAIN_MS: u64 = 60_000;
 /// How long a gap may stand before the missing bundles are asked for (ms).
 pub const GAP_DELAY_MS: u64 = 250;
 /// Between two summaries to peers while something differs (ms, jittered by half).
@@ -106,6 +128,15 @@ pub const INCIDENT_EVERY_MS: u64 = 10_000;
 /// Most kinds of refusals that are gathered at once; more of them are counted together, one kind for
 /// each orchestra.
 pub const INCIDENT_KINDS_MAX: usize = 1_024;
+/// How often one agent says what it thinks of one content: whoever changes their mind more often has
+/// none. All of it stands side by side until the content changes.
+pub const OPINIONS_MAX: usize = 8;
+/// How long after a record was taken another one for its place in its chain is the agent's own race
+/// with itself (ms): as long as the longest request waits.
+pub const RACE_MS: u64 = 60_000;
+/// Places of chains of this life that a node remembers, to tell what stands there from another record:
+/// some 700 KB.
+pub const PLACES_KEPT_MAX: usize = 4_096;
 /// How long a refusal waits for its incident to be on disk, so that it can name it (ms).
 pub const INCIDENT_WAIT_MS: u64 = 1_000;
 /// Most refusals that wait for that; more of them name none.
@@ -121,6 +152,10 @@ pub const BARRIER_LEAD_MS: u32 = 500;
 pub const PATIENCE_MS: u64 = 10 * 60_000;
 /// A round trip above this is not waited for (ms): it was measured while something was broken.
 pub const SLOWEST_MS_MAX: u32 = 60_000;
+/// Cues of one agent whose targets are to come: one for each of the agents of a large cascade.
+pub const CUES_OPEN_MAX: usize = 256;
+/// Barriers at which one agent waits at once: an agent goes through one after the other.
+pub const BARRIERS_WAITED_MAX: usize = 64;
 /// The furthest that a cue may lie ahead (ns): a day, as for `unisono at`.
 pub const CUE_AHEAD_NS_MAX: u64 = 24 * 3_600_000_000_000;
 /// The first pause before a node that ended of itself soon after it began is made anew (ms).

@@ -30,13 +30,16 @@ mod output;
 mod overdue;
 mod page;
 mod peers;
+mod places;
 mod precondition;
 mod prune;
 mod pursuit;
+mod renewing;
 mod repair;
 pub mod revival;
 mod rights;
 mod rollback;
+mod roots;
 mod scan;
 mod space;
 mod start;
@@ -48,6 +51,7 @@ mod together;
 mod unripe;
 mod views;
 mod wait;
+mod witness;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
@@ -95,9 +99,12 @@ pub struct Config {
     pub incarnation: Incarnation,
     /// Who founded the cluster: the first view follows that node alone. None if this one did.
     pub founder: Option<NodeId>,
-    /// The key that issues first capability links; none in a cluster without tokens. The same on every
-    /// node.
+    /// The key that issued first capability links at the founding; none in a cluster without tokens. The
+    /// same on every node.
     pub root: Option<AgentId>,
+    /// The key that names other roots; none in a cluster that was founded before there was one. The same
+    /// on every node.
+    pub recovery: Option<AgentId>,
     /// Members that it may knock at: identity and address. Empty for the founder.
     pub seeds: Vec<(NodeId, String)>,
     /// The longest lease in this cluster (ms): the same on every node.
@@ -166,8 +173,11 @@ pub struct Node {
     expulsions: expulsion::Expulsions,
     /// What the driver was told of authorities.
     succeeded: succession::Told,
+    named: roots::Named,
     /// Keys of held agents that were derived lately.
     held_keys: BTreeMap<OrchestraId, BTreeMap<String, SigningKey>>,
+    renewing: renewing::Renewing,
+    witnessing: witness::Witnessing,
     granted: Granted,
     recent: Recent,
     /// Which peer is asked next for bundles that were lost here.
@@ -180,6 +190,7 @@ pub struct Node {
     token_minutes: rights::TokenMinutes,
     incidents: rights::Incidents,
     refusals: alerts::Refusals,
+    places: places::Places,
     /// The disk is full until this is tried again (ms).
     disk_retry_ms: Option<u64>,
     /// The node must be made anew: nothing more is done.
@@ -280,6 +291,7 @@ impl Node {
             founder: self.config.founder.unwrap_or(self.me.node),
             cluster: self.config.cluster,
             root: self.config.root,
+            recovery: self.config.recovery,
             lease_ms_max: self.config.lease_ms_max,
             sabotage: self.config.sabotage.at(self.clock.now(0).as_ms()),
         }

@@ -5,7 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use unisono_model::{
-    AgentId, Digest, IdempotencyKey, LogId, NodeId, OrchestraId, Place, Rejection, Succession,
+    AgentId, Digest, IdempotencyKey, LogId, NodeId, OrchestraId, Place, Rejection, RootWord,
+    Succession,
 };
 
 use super::input::{BatchId, LoadId, Ticket};
@@ -93,6 +94,8 @@ pub enum Output {
     /// A root says that another authority signs the certificates of nodes: take it for one, and know
     /// the end of those before it. Said once in each process.
     Succession(Box<Succession>),
+    /// A root of rights was named: whose word about authorities counts.
+    Root(Box<RootWord>),
     /// Something worth a line in the log or a counter.
     Note(Note),
     /// The disk is in an unknown state, or this life was removed from the cluster: make the node

@@ -74,7 +74,10 @@ impl Node {
             windows: super::door::Windows::default(),
             expulsions: super::expulsion::Expulsions::default(),
             succeeded: super::succession::Told::default(),
+            named: super::roots::Named::default(),
             held_keys: BTreeMap::new(),
+            renewing: super::renewing::Renewing::default(),
+            witnessing: super::witness::Witnessing::default(),
             granted: super::losers::Granted::default(),
             recent: Recent::default(),
             mend_turn: 0,
@@ -84,6 +87,7 @@ impl Node {
             token_minutes: BTreeMap::new(),
             incidents: BTreeMap::new(),
             refusals: super::alerts::Refusals::default(),
+            places: super::places::Places::default(),
             disk_retry_ms: None,
             stopped: false,
             next_join_ms: 0,
@@ -98,17 +102,22 @@ impl Node {
             ripens_at_ns: None,
             counters: Counters::default(),
         };
-        started.space_entry(cluster);
-        for orchestra in storage.orchestras() {
-            started.recover(context, storage, orchestra);
-        }
-        started.stand_on_members();
-        for orchestra in started.spaces.keys().copied().collect::<Vec<_>>() {
-            started.remember_grants(orchestra);
-        }
-        started.note_segments(&storage.damage());
-        started.forget_the_start();
+        started.remember(context, storage);
         started
+    }
+
+    /// Takes in what the disk holds.
+    fn remember(&mut self, context: &mut Context<'_>, storage: &mut dyn Storage) {
+        self.space_entry(self.cluster);
+        for orchestra in storage.orchestras() {
+            self.recover(context, storage, orchestra);
+        }
+        self.stand_on_members();
+        for orchestra in self.spaces.keys().copied().collect::<Vec<_>>() {
+            self.remember_grants(orchestra);
+        }
+        self.note_segments(&storage.damage());
+        self.forget_the_start();
     }
 
     /// What was read from disk is no news, and is not counted.

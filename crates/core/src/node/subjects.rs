@@ -35,6 +35,18 @@ impl Node {
             .iter()
             .any(|subject| self.blocked.contains_key(subject))
     }
+
+    /// Whether an action has to wait until something is on disk that it does not change itself: what
+    /// may be written is said by the plan.
+    pub(super) fn is_premature(&self, orchestra: OrchestraId, action: &Action) -> bool {
+        matches!(action, Action::Write(_)) && self.blocked.contains_key(&Subject::Plan(orchestra))
+    }
+}
+
+/// A file, by a name under which those are one that differ in the case of their letters: they are one
+/// where disks fold case.
+fn file(orchestra: OrchestraId, path: &str) -> Subject {
+    Subject::File(orchestra, path.to_lowercase())
 }
 
 /// What an action changes.
@@ -53,13 +65,11 @@ pub(super) fn subjects(orchestra: OrchestraId, agent: AgentId, action: &Action) 
             subjects.extend([Subject::Iteration(orchestra), Subject::Plan(orchestra)]);
         }
         Action::Write(write) => {
-            let files = write
-                .paths()
-                .map(|path| Subject::File(orchestra, path.into()));
+            let files = write.paths().map(|path| file(orchestra, path));
             subjects.extend(files);
         }
         Action::Approve(approve) => subjects.push(match &approve.about {
-            Reviewed::Path(path) => Subject::File(orchestra, path.clone()),
+            Reviewed::Path(path) => file(orchestra, path),
             Reviewed::Task(task) => Subject::Task(orchestra, task.clone()),
         }),
         _ => {}
@@ -81,6 +91,7 @@ pub(super) fn rules_the_cluster(work: &Work) -> bool {
                 | Action::Remove(_)
                 | Action::Rotate(_)
                 | Action::Succeed(_)
+                | Action::Root(_)
         )
     };
     match work {

@@ -15,6 +15,7 @@ use super::batch::{Made, Source, Subject};
 use super::files::Seen;
 use super::input::{Submit, Work};
 use super::output::{AnswerBody, Output, Recorded};
+use super::places::check_signature;
 use super::space::{Space, as_agent};
 use super::subjects::{rules_the_cluster, subjects};
 use super::wait::Waiter;
@@ -253,16 +254,7 @@ impl Node {
         let digest = record
             .place(self.config.cluster, orchestra)
             .digest(&record.body.0);
-        if !context
-            .verifier
-            .verify(&record.agent.0, &digest, &record.signature)
-        {
-            return Err(Rejection::new(
-                Code::BadSignature,
-                "the agent's signature does not verify",
-            )
-            .hint("sign for this cluster, orchestra, node and chain place; see the session"));
-        }
+        check_signature(context, &record, &digest)?;
         if body.held != Held::Agent {
             return Err(Rejection::new(
                 Code::Malformed,
@@ -280,13 +272,16 @@ impl Node {
         if let Action::Rotate(rotation) = &body.action {
             subjects.push(Subject::Agent(orchestra, rotation.next));
         }
-        if self.is_blocked(&subjects) {
+        if self.is_blocked(&subjects) || self.is_premature(orchestra, &body.action) {
             return Ok(Verdict::Later);
         }
         if let Some(recorded) = self.repeated(orchestra, agent, body.key, &body.action)? {
             return Ok(Verdict::Repeated(Box::new(recorded)));
         }
-        self.check_chain(orchestra, &record, &digest)?;
+        if let Err(rejection) = self.check_chain(orchestra, &record, &digest) {
+            self.note_second(context, orchestra, (&record, &digest), &body);
+            return Err(rejection);
+        }
         self.check_enrolled(orchestra, record.agent, &body.action)?;
         self.check_rights(context, orchestra, record.agent, &body)?;
         self.check_iteration(context, orchestra, body.iteration)?;
@@ -299,6 +294,8 @@ impl Node {
                     .hint("fill in lease, lifetime, claim and plan before signing"),
             );
         }
+        let spot = (orchestra, record.agent, record.seq);
+        self.places.took(spot, digest, context.now_ms());
         Ok(Verdict::Make(Box::new(Made {
             ticket: Some(submit.ticket),
             orchestra,
@@ -331,7 +328,7 @@ impl Node {
         let held = self.remembered_key(orchestra, name);
         let agent = AgentId(held.verifying_key().to_bytes());
         let subjects = subjects(orchestra, agent, action);
-        if self.is_blocked(&subjects) {
+        if self.is_blocked(&subjects) || self.is_premature(orchestra, action) {
             return Ok(Verdict::Later);
         }
         if let Action::Enrol(enrol) = action

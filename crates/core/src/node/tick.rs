@@ -109,12 +109,15 @@ impl Node {
         self.vote(context);
         self.tell_addresses(out);
         self.tell_expelled(out);
+        self.spread_roots(context, out);
         self.tell_authorities(out);
         self.announce(context, out);
         self.care_for_folds(context, out);
         self.care_for_holes(context, out);
         self.tell_losers(out);
         self.tell_incidents(context);
+        self.bear_witness(context);
+        self.renew_held(context);
         let (me, shown) = (self.me, self.cluster_head());
         let silent = self.is_frozen();
         for space in self.spaces.values_mut() {

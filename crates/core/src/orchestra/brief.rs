@@ -8,6 +8,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 use unisono_model::{AgentId, Digest, Place, Stamp, TaskStatus};
@@ -66,6 +67,8 @@ pub enum BriefPart {
     Blockers,
     /// Where it is in somebody's way.
     Interferences,
+    /// What goes wrong where it plays together with others.
+    Together,
     /// What others need of it.
     Asked,
     /// What has ended since then.
@@ -93,6 +96,7 @@ impl BriefPart {
             Self::Held => "You hold",
             Self::Blockers => "Blocked by",
             Self::Interferences => "In the way",
+            Self::Together => "Playing together",
             Self::Asked => "Asked of you",
             Self::Over => "Over since then",
             Self::Lately => "Lately",
@@ -109,6 +113,7 @@ impl BriefPart {
             Self::You => 1_000,
             Self::Task => 900,
             Self::Interferences => 850,
+            Self::Together => 840,
             Self::Held => 800,
             Self::Blockers => 750,
             Self::Lately => 720,
@@ -218,6 +223,14 @@ impl Lines {
         });
     }
 
+    /// The same of what no single record says.
+    pub(super) fn add_since(&mut self, part: BriefPart, text: String, since: Stamp) {
+        self.add(part, text, None);
+        if let Some(line) = self.0.last_mut() {
+            line.since = since;
+        }
+    }
+
     /// The line that was added last goes in before all that is not pinned.
     pub(super) fn pin(&mut self) {
         if let Some(line) = self.0.last_mut() {
@@ -243,6 +256,7 @@ impl Reading<'_> {
         let tasks = self.brief_tasks(name, &mut lines);
         let held = self.brief_held(&agents, &mut lines);
         self.brief_interferences(&agents, &mut lines);
+        self.brief_together(&agents, &mut lines);
         self.brief_asked(&agents, &mut lines);
         // With a stamp a line told elsewhere may be older than what is asked for.
         let told = tasks.iter().chain(held.keys()).map(String::as_str);
@@ -465,7 +479,9 @@ impl Reading<'_> {
         let others = near
             .into_iter()
             .filter(|(agent, _)| !agents.contains(agent));
-        for (agent, (place, words)) in others.take(NEAR_MAX) {
+        let mut others: Vec<_> = others.collect();
+        others.sort_by_key(|(_, (place, _))| Reverse(*place));
+        for (agent, (place, words)) in others.into_iter().take(NEAR_MAX) {
             let words = format!("{} {words}", self.folds.agents.name(&agent));
             lines.add(BriefPart::Near, words, Some(place));
         }

@@ -18,15 +18,18 @@ pub mod fact;
 pub mod files;
 pub mod horizon;
 pub mod interference;
+mod judging;
 pub mod lately;
 mod leads;
 pub mod leaves;
 pub mod lessons;
+pub mod limits;
 pub mod members;
 pub mod once;
 pub mod plans;
 mod read;
 pub mod rollbacks;
+mod rules;
 mod score;
 pub mod signals;
 pub mod tasks;
@@ -36,18 +39,17 @@ mod unseen;
 pub mod view;
 pub mod views;
 pub mod voices;
+mod waiting;
 pub mod window;
 
 use alloc::borrow::Cow;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use unisono_model::{Action, AgentId, ClusterId, NodeId, OrchestraId, Reviewed, Stamp};
+use unisono_model::{Action, AgentId, OrchestraId, Reviewed, Stamp};
 
-use crate::sabotage::Sabotage;
 use agents::Agents;
 use approvals::{Approvals, Standing as Stands};
 use claims::Claims;
@@ -65,18 +67,16 @@ use signals::Signals;
 use tasks::Tasks;
 use together::Together;
 use trust::{Awaited, Trust, Verdict};
+use waiting::Waiting;
 pub use window::READABLE_RECORDS_MAX;
 use window::Window;
 
 pub use read::Reading;
+pub use rules::FoldRules;
 
 /// Most records that wait in memory for their agent's enrolment or token; beyond these the orchestra
 /// is folded again when one arrives.
 pub const PENDING_MAX: usize = 10_000;
-
-/// Most things that records wait for whom the logs alone have, remembered one by one: a node that
-/// lies can make up more, and then whatever arrives folds the orchestra again.
-const SET_ASIDE_MAX: usize = 65_536;
 
 /// All accumulators of an orchestra.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -103,12 +103,7 @@ pub struct Folds {
     pub(crate) name: String,
     counts: Counts,
     /// Records that refer to something which is not held yet.
-    #[serde(skip)]
-    pending: BTreeMap<Awaited, Vec<Fact>>,
-    /// How many more there are, which the logs alone have.
-    set_aside: BTreeMap<Awaited, u64>,
-    /// And how many of which it is not known any more what they wait for.
-    set_aside_more: u64,
+    waiting: Waiting,
     /// Up to here the past is folded into bases.
     pruned: Stamp,
     /// Who took part when it was.
@@ -129,22 +124,6 @@ struct Counts {
     void: u64,
     repeats: u64,
     set_aside: u64,
-}
-
-/// How records are folded.
-#[derive(Clone, Copy, Debug)]
-pub struct FoldRules {
-    /// Who founded the cluster. It cannot be read off the records: the admission with the lowest
-    /// stamp may be that of anybody whose clock is wrong (seed 619).
-    pub founder: NodeId,
-    /// The cluster, for which tokens are made.
-    pub cluster: ClusterId,
-    /// Who may issue first links; none in a cluster without tokens.
-    pub root: Option<AgentId>,
-    /// The longest lease in this cluster (ms).
-    pub lease_ms_max: u64,
-    /// Rules to break.
-    pub sabotage: Sabotage,
 }
 
 impl Folds {
@@ -222,15 +201,17 @@ impl Folds {
             }
             let mut learned = self.trust.learn(&fact, lesson);
             self.upset |= learned.upset;
-            if learned.fenced {
+            if learned.ended {
                 // What waits may wait in vain: it is looked at again.
-                learned.arrived.extend(self.pending.keys().copied());
+                learned.arrived.extend(self.waiting.awaited());
+                self.upset |= self.trust.ends_what_waits(&fact, &self.waiting);
                 // From down there it may end tokens that are forgotten.
-                self.upset |= fact.place.stamp <= self.pruned;
+                let fences = matches!(fact.body.action, Action::Fence(_));
+                self.upset |= fences && fact.place.stamp <= self.pruned;
             }
             for awaited in learned.arrived {
-                self.upset |= self.set_aside.contains_key(&awaited) || self.set_aside_more > 0;
-                let waiting = self.pending.remove(&awaited).unwrap_or_default();
+                self.upset |= self.waiting.is_aside(&awaited);
+                let waiting = self.waiting.take(&awaited);
                 facts.extend(waiting.into_iter().map(|fact| (fact, Part::Whole)));
             }
         }
@@ -268,43 +249,13 @@ impl Folds {
             // The logs have it.
             self.upset = true;
         }
-        let waiting: usize = self.pending.values().map(Vec::len).sum();
-        if waiting < PENDING_MAX {
-            self.pending.entry(awaited).or_default().push(fact);
-        } else {
-            self.leave_to_the_logs(awaited, 1);
-        }
-    }
-
-    fn leave_to_the_logs(&mut self, awaited: Awaited, records: u64) {
-        let known = self.set_aside.contains_key(&awaited);
-        if known || self.set_aside.len() < SET_ASIDE_MAX {
-            *self.set_aside.entry(awaited).or_default() += records;
-        } else {
-            self.set_aside_more += records;
-        }
-    }
-
-    /// Of the records that wait up to a stamp, keeps only what they wait for: when that comes, the
-    /// logs are folded again. Else one record that waits for ever would keep the whole past in memory.
-    fn set_pending_aside(&mut self, up_to: Stamp) {
-        for (awaited, mut facts) in core::mem::take(&mut self.pending) {
-            let before = facts.len();
-            facts.retain(|fact| fact.place.stamp > up_to);
-            let gone = (before - facts.len()) as u64;
-            if gone > 0 {
-                self.leave_to_the_logs(awaited, gone);
-            }
-            if !facts.is_empty() {
-                self.pending.insert(awaited, facts);
-            }
-        }
+        self.waiting.insert(awaited, fact);
     }
 
     /// What a checkpoint keeps.
     pub fn to_save(&self) -> Self {
         let mut saved = self.clone();
-        saved.set_pending_aside(Stamp::MAX);
+        saved.waiting.set_aside(Stamp::MAX);
         saved
     }
 
@@ -489,7 +440,7 @@ impl Folds {
             return;
         }
         self.pruned = frontier;
-        self.set_pending_aside(frontier);
+        self.waiting.set_aside(frontier);
         self.window.prune(frontier);
         let now = self.course.now(frontier);
         self.agents.prune(frontier);
@@ -547,8 +498,7 @@ impl Folds {
             + self.together.weight()
             + self.lessons.weight()
             + self.lately.weight()
-            + self.pending.values().map(Vec::len).sum::<usize>()
-            + self.set_aside.len()
+            + self.waiting.weight()
     }
 
     /// Fills in, per field of a task's change, what stands now: as the edge does for those who do not
@@ -559,16 +509,12 @@ impl Folds {
 
     /// Records that wait for an enrolment or a token.
     pub fn pending(&self) -> u64 {
-        let held = self.pending.values().map(|waiting| waiting.len() as u64);
-        let aside = self.set_aside.values().sum::<u64>() + self.set_aside_more;
-        held.sum::<u64>() + aside
+        self.waiting.count()
     }
 
     /// The same, of those up to a stamp.
     pub fn pending_at(&self, at: Stamp) -> u64 {
-        let later = self.pending.values().flatten();
-        let later = later.filter(|fact| fact.place.stamp > at).count() as u64;
-        self.pending().saturating_sub(later)
+        self.waiting.count_at(at)
     }
 
     /// After loading from a checkpoint whose logs go up to a stamp.

@@ -13,7 +13,7 @@ use super::course::Now;
 use super::horizon::Horizon;
 use super::tasks::{Circles, When};
 use super::view::{
-    AgentView, ClaimStatus, ClaimView, FenceView, IncidentView, MarkView, PresenceView,
+    AgentView, ClaimStatus, ClaimView, FenceView, IncidentView, MarkView, PresenceView, RootView,
     RotationView, StateView, TaskView, TokenView, TrustView, VoidedView,
 };
 
@@ -157,6 +157,7 @@ impl Reading<'_> {
                 })
                 .collect(),
             rotations: self.rotations(),
+            roots: self.roots(),
             voided: voided
                 .map(|(place, one)| VoidedView {
                     place,
@@ -180,6 +181,15 @@ impl Reading<'_> {
                 })
                 .collect(),
         }
+    }
+
+    fn roots(&self) -> Vec<RootView> {
+        let roots = self.folds.trust.laws().roots();
+        let words = roots.all().map(|word| RootView {
+            word: *word,
+            until_ms: roots.end_ms(word.number),
+        });
+        words.collect()
     }
 
     fn rotations(&self) -> Vec<RotationView> {
@@ -213,6 +223,8 @@ impl Reading<'_> {
                     tier: leaf.tier.word().into(),
                     not_before_ms: leaf.not_before_ms,
                     expires_ms: leaf.expires_ms,
+                    renew_until_ms: leaf.renew_until_ms,
+                    renewed_by: token.renewed().map(|renewed| renewed.renewer),
                     issuers: links.map(|(_, link)| link.issuer).collect(),
                     operations: leaf.may.operations.words().collect(),
                     fenced: trust.laws().ends(token, self.at),

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use unisono_model::capability::Tier;
 use unisono_model::{
     Action, AgentId, AgentKind, ChainCut, ChainId, ClusterId, Digest, Fence, Held, IdempotencyKey,
-    Incident, LogId, NodeId, OrchestraId, Place, Rejection, Relation, Setting, Stamp, Status,
-    TaskStatus,
+    Incident, LogId, NodeId, OrchestraId, Place, Rejection, Relation, RootWord, Setting, Stamp,
+    Status, TaskStatus,
 };
 
 pub use super::brief::{BriefLine, BriefPart, BriefView};
@@ -22,6 +22,7 @@ use super::fact::Fact;
 pub use super::interference::view::{
     InterferenceKind, InterferenceView, InterferencesView, ResolutionView, SideView,
 };
+pub use super::judging::{FailureKind, FindingView, PlayersView};
 pub use super::leads::{LeadView, LeadsOf, LeadsView};
 pub use super::lessons::view::*;
 pub use super::read::{ClaimsWanted, SenseAfter, SignalsWanted};
@@ -31,10 +32,12 @@ use crate::replication::Cursor;
 pub use files::{ApprovalView, FileView, PlanView, WriteView};
 pub use signal::SignalView;
 pub use status::{Counters, DamageView, EndsView, MemberView, OrchestraView, StatusView};
+pub use tokens::{RenewedView, TokenView};
 
 mod files;
 mod signal;
 mod status;
+mod tokens;
 
 /// The answer to a question.
 #[derive(Clone, Debug)]
@@ -71,6 +74,8 @@ pub enum View {
     Alerts(AlertsView),
     /// To `Chains`.
     Chains(Vec<ChainCut>),
+    /// To `Renewed`.
+    Renewed(RenewedView),
     /// To `Ends`.
     Ends(EndsView),
     /// To `GoingBack`.
@@ -110,7 +115,7 @@ pub enum View {
     /// To `Leads`.
     Leads(LeadsView),
     /// To `Players`.
-    Players(Vec<PlayerView>),
+    Players(PlayersView),
     /// To `Decisions`.
     Decisions(Vec<DecisionView>),
     /// To `Remedies`.
@@ -472,33 +477,21 @@ pub struct TrustView {
     pub fences: Vec<FenceView>,
     /// Keys that agents have given up for others, in order.
     pub rotations: Vec<RotationView>,
+    /// Words that name roots of rights, the lowest number first.
+    pub roots: Vec<RootView>,
     /// The latest records that do not count, newest first.
     pub voided: Vec<VoidedView>,
     /// The latest refusals, newest first.
     pub incidents: Vec<IncidentView>,
 }
 
-/// A token.
-#[derive(Clone, Debug)]
-pub struct TokenView {
-    /// Its last link.
-    pub token: Digest,
-    /// Whom it is for.
-    pub agent: AgentId,
-    /// The agent's name, where it is enrolled.
-    pub name: String,
-    /// The tier's word.
-    pub tier: String,
-    /// From when it counts (ms since the Unix epoch).
-    pub not_before_ms: u64,
-    /// Until when (ms since the Unix epoch).
-    pub expires_ms: u64,
-    /// Who issued each of its links, from the root on.
-    pub issuers: Vec<AgentId>,
-    /// The words of what it allows.
-    pub operations: Vec<&'static str>,
-    /// Whether a fence ends it.
-    pub fenced: bool,
+/// A root of rights that was named.
+#[derive(Clone, Copy, Debug)]
+pub struct RootView {
+    /// What was said.
+    pub word: RootWord,
+    /// Until when it stands (ms since the Unix epoch), if another one was named.
+    pub until_ms: Option<u64>,
 }
 
 /// A fence.

@@ -328,6 +328,40 @@ fn m03_an_outsider_is_served_what_is_about_joining_alone() {
     assert!(!answers(&mut world, 0, from, &want(main_orchestra())).is_empty());
 }
 
+/// A node hands on what no agent of its own has to do with: that is legal, and how others learn of it.
+/// It gives it to members alone.
+#[test]
+fn what_nobody_of_its_own_uses_a_node_hands_on_to_members_and_to_nobody_else() {
+    let mut world = three();
+    world.cut = vec![(0, 2)];
+    world.enrol(0, "lin");
+    let claim = Action::Claim {
+        topic: "x".into(),
+        lease_ms: 30_000,
+    };
+    world.act(0, "lin", claim).expect("granted");
+    world.run_ms(20_000);
+    let log = world.nodes[0].log();
+    let of_lin = |world: &Loop, index: usize| {
+        let range = (main_orchestra(), log, 0)..=(main_orchestra(), log, u64::MAX);
+        world.memories[index].bundles.range(range).count()
+    };
+    assert!(of_lin(&world, 0) > 0);
+    assert_eq!(
+        of_lin(&world, 2),
+        of_lin(&world, 0),
+        "by way of the one between"
+    );
+    let want = Frame::Want {
+        orchestra: main_orchestra(),
+        logs: vec![(log, 1)],
+    };
+    let member = world.nodes[2].id();
+    assert!(!answers(&mut world, 1, member, &want).is_empty());
+    let ghost = Holder::ghost().log.node;
+    assert!(answers(&mut world, 1, ghost, &want).is_empty());
+}
+
 /// Bundles in orchestras that nobody has heard of made room for each, for ever; so did a question
 /// about one.
 #[test]

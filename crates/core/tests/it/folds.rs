@@ -30,6 +30,7 @@ impl Standing for NobodyLate {
 pub(crate) const RULES: FoldRules = FoldRules {
     cluster: ClusterId([0; 16]),
     root: None,
+    recovery: None,
     founder: NodeId([1; 32]),
     lease_ms_max: 60_000,
     sabotage: Sabotage::NONE,

@@ -91,6 +91,8 @@ pub(crate) struct Loop {
     pub(crate) told: Vec<(usize, Succession)>,
     /// The key that issues first links, for nodes that are started from now on.
     pub(crate) root: Option<AgentId>,
+    /// The key that names other roots, likewise.
+    pub(crate) recovery: Option<AgentId>,
     /// Bundles that went to another region to be passed on there: who sent which to whom.
     pub(crate) relayed: Vec<(usize, usize, Vec<u8>)>,
     regions: Vec<&'static str>,
@@ -117,6 +119,11 @@ const START_NS: u64 = 1_700_000_000_000_000_000;
 /// The root of rights.
 pub(crate) fn root_key() -> SigningKey {
     SigningKey::from_bytes(&[0xee; 32])
+}
+
+/// The key that names other roots.
+pub(crate) fn recovery_key() -> SigningKey {
+    SigningKey::from_bytes(&[0xed; 32])
 }
 
 /// What a node sees of its machine.
@@ -157,6 +164,7 @@ impl Loop {
             excluded: Vec::new(),
             told: Vec::new(),
             root: Some(AgentId(root_key().verifying_key().to_bytes())),
+            recovery: Some(AgentId(recovery_key().verifying_key().to_bytes())),
             relayed: Vec::new(),
             regions,
             ahead_ms: vec![0; count],
@@ -187,6 +195,7 @@ impl Loop {
         };
         let config = Config {
             root: self.root,
+            recovery: self.recovery,
             founder: seeds.first().map(|(node, _)| *node),
             cluster: CLUSTER,
             secret: [index as u8 + 1; 32],
@@ -282,7 +291,7 @@ impl Loop {
                     Output::Exclude { node } => self.excluded.push((index, node)),
                     Output::Publish { .. } => self.published[index] += 1,
                     Output::Succession(succession) => self.told.push((index, *succession)),
-                    Output::Note(_) | Output::Address { .. } => {}
+                    Output::Root(_) | Output::Note(_) | Output::Address { .. } => {}
                     Output::Restart { reason } => {
                         let revived = self.revived.as_mut();
                         revived

@@ -60,6 +60,7 @@ fn rules() -> FoldRules {
     FoldRules {
         cluster: ClusterId::default(),
         root: None,
+        recovery: None,
         founder: life(1, 1).node,
         lease_ms_max: LEASE_MS_MAX,
         sabotage: Sabotage::default(),

@@ -4,9 +4,10 @@ use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use unisono_model::{AgentId, Digest, SignalKind};
+use unisono_model::{AgentId, Place, SignalKind};
 
 use super::Reading;
+use crate::orchestra::interference::limits::OWN_LOOKED_MAX;
 use crate::orchestra::signals::{Emitted, Listed, Rank};
 use crate::orchestra::view::SignalView;
 
@@ -42,14 +43,14 @@ pub struct SenseAfter {
 /// what is said of what it has said something of.
 struct Concerns {
     agents: BTreeSet<AgentId>,
-    alike: BTreeSet<Digest>,
+    alike: BTreeSet<Place>,
     topics: BTreeSet<String>,
 }
 
 impl Concerns {
     fn has(&self, rank: &Rank, one: &Emitted) -> bool {
         !self.agents.contains(&one.agent)
-            && (self.alike.contains(&rank.place.record) || self.topics.contains(&one.signal.topic))
+            && (self.alike.contains(&rank.place) || self.topics.contains(&one.signal.topic))
     }
 }
 
@@ -100,11 +101,7 @@ impl Reading<'_> {
 
     /// How many signals stand.
     pub(super) fn signals_count(&self) -> u64 {
-        let all = self
-            .folds
-            .signals
-            .walk(Listed::All, None, self.at, self.now());
-        all.count() as u64
+        self.folds.signals.count(self.at, self.now()) as u64
     }
 
     fn concerns_of(&self, name: &str) -> Concerns {
@@ -113,10 +110,10 @@ impl Reading<'_> {
         let mut topics: BTreeSet<String> = BTreeSet::new();
         for one in &agents {
             for pair in self.folds.interference.alike(one, self.at) {
-                alike.extend([pair.first.record, pair.second.record]);
+                alike.extend([pair.first, pair.second]);
             }
             topics.extend(self.held_by(one).into_iter().map(String::from));
-            let own = self.walk(Listed::Agent(one), None);
+            let own = self.walk(Listed::Agent(one), None).take(OWN_LOOKED_MAX);
             topics.extend(own.map(|(_, said)| said.signal.topic.clone()));
         }
         topics.extend(self.asked_of(&agents).into_iter().map(String::from));
@@ -139,13 +136,11 @@ impl Reading<'_> {
         let lists: Vec<Listed<'_>> = topics.map(|topic| Listed::Topic(topic)).collect();
         let counts = |rank: &Rank, one: &Emitted| fits(one) && concerns.has(rank, one);
         let mut found = self.merged(&lists, below, most, &counts);
-        let agents = concerns.agents.iter();
-        let pairs = agents.flat_map(|agent| self.folds.interference.alike(agent, self.at));
-        for place in pairs.flat_map(|pair| [pair.first, pair.second]) {
-            let Some(one) = self.folds.signals.standing(&place, self.at, self.now()) else {
+        for place in &concerns.alike {
+            let Some(one) = self.folds.signals.standing(place, self.at, self.now()) else {
                 continue;
             };
-            let rank = one.rank(&place);
+            let rank = one.rank(place);
             if below.is_none_or(|below| rank < below) && counts(&rank, one) {
                 found.push((rank, one));
             }
