@@ -1,6 +1,7 @@
 //! One connection with a peer: its writers, its readers, and why it ended.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
 use tokio::{
@@ -15,7 +16,7 @@ use crate::{
     endpoint::Shared,
     frame::{self, HEADER_BYTES, Header, TIMING_TAG, Violation, WELCOME_TAG},
     identity::{PeerIdentity, Region},
-    limits,
+    join, limits,
     peer::{Notice, Peer},
     renew,
     tls::Standing,
@@ -151,7 +152,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, peer: Arc<Peer>, link: Arc<Link>,
         Arc::clone(&peer),
         Arc::clone(&link),
     ));
-    tasks.spawn(read_renewals(
+    tasks.spawn(read_requests(
         Arc::clone(&shared),
         peer.node,
         Arc::clone(&link),
@@ -277,7 +278,10 @@ async fn read_datagrams(shared: Arc<Shared>, peer: Arc<Peer>, link: Arc<Link>) {
         let kind = datagram.first().copied();
         if kind == Some(TIMING_TAG) {
             let timing = &peer.counters.timing;
-            let taken = shared.sink.timing(peer.node, datagram[1..].to_vec());
+            let from = link.connection.remote_address();
+            let received = shared.arrivals.received(from, Instant::now());
+            let bytes = datagram[1..].to_vec();
+            let taken = shared.sink.timing(peer.node, bytes, received);
             if taken {
                 timing.received.add(1);
             } else {
@@ -356,14 +360,21 @@ async fn read_frames(
 }
 
 /// Nodes speak on one-way streams, but for this: one request at a time on a stream of two ways.
-async fn read_renewals(shared: Arc<Shared>, node: NodeId, link: Arc<Link>) {
+async fn read_requests(shared: Arc<Shared>, node: NodeId, link: Arc<Link>) {
     let who = PeerIdentity {
         node,
         cluster: shared.cluster,
         region: link.region.clone(),
     };
-    while let Ok((answers, requests)) = link.connection.accept_bi().await {
-        renew::answer(&shared, &who, answers, requests).await;
+    while let Ok((answers, mut requests)) = link.connection.accept_bi().await {
+        let Some(bytes) = join::read_request(&mut requests).await else {
+            continue;
+        };
+        if join::is_passed(&bytes) {
+            join::answer_passed(&shared, node, &link.connection, answers, &bytes).await;
+        } else {
+            renew::answer(&shared, &who, answers, &bytes).await;
+        }
     }
 }
 

@@ -25,6 +25,7 @@ use crate::{
     peer::{Notice, Peer},
     renew::{self, RenewalLimiter},
     socket::FaultySocket,
+    stamped::{Arrivals, stamped},
     tls::{self, Shown, Standing},
 };
 
@@ -103,7 +104,10 @@ impl Endpoint {
 
         let socket = std::net::UdpSocket::bind(addr).map_err(refused)?;
         let runtime: Arc<dyn quinn::Runtime> = Arc::new(quinn::TokioRuntime);
-        let mut socket = runtime.wrap_udp_socket(socket).map_err(refused)?;
+        let second = socket.try_clone().map_err(refused)?;
+        let socket = runtime.wrap_udp_socket(socket).map_err(refused)?;
+        let arrivals = Arc::new(Arrivals::default());
+        let mut socket = stamped(&second, socket, &arrivals);
         if let Some(faults) = &faults {
             socket = FaultySocket::around(socket, Arc::clone(faults));
         }
@@ -127,6 +131,7 @@ impl Endpoint {
             client: roles.client,
             renewing: roles.renewing,
             sink,
+            arrivals,
             faults,
             counters: LiveEndpointCounters::default(),
             peers: RwLock::default(),
@@ -198,6 +203,8 @@ pub(crate) struct Shared {
     pub(crate) client: quinn::ClientConfig,
     pub(crate) renewing: quinn::ClientConfig,
     pub(crate) sink: Sink,
+    /// When the latest packet of each sender came.
+    pub(crate) arrivals: Arc<Arrivals>,
     pub(crate) faults: Option<Arc<Faults>>,
     pub(crate) counters: LiveEndpointCounters,
     pub(crate) proofs: ProofLimiter,

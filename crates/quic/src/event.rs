@@ -117,15 +117,16 @@ async fn either(
     }
 }
 
-/// A datagram of the timing plane, with when it was read: whatever it waits for afterwards is no part
-/// of its way.
+/// A datagram of the timing plane, with when it came: whatever it waits for afterwards is no part of its
+/// way.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TimingDatagram {
     /// Who sent it, by its certificate.
     pub from: NodeId,
     /// What was given to [`Transport::send_timing`](crate::Transport::send_timing) at the other end.
     pub bytes: Vec<u8>,
-    /// When it was taken from its connection.
+    /// When it came, at the latest: as the kernel says, where it does; else when it was taken from its
+    /// connection.
     pub received: Instant,
 }
 
@@ -200,11 +201,11 @@ impl Sink {
     }
 
     /// Hands over a datagram of the timing plane, or says that there was no room or nobody listens.
-    pub(crate) fn timing(&self, from: NodeId, bytes: Vec<u8>) -> bool {
+    pub(crate) fn timing(&self, from: NodeId, bytes: Vec<u8>, received: Instant) -> bool {
         let datagram = TimingDatagram {
             from,
             bytes,
-            received: Instant::now(),
+            received,
         };
         self.timing.try_send(datagram).is_ok()
     }

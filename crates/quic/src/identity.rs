@@ -17,14 +17,14 @@ mod validity;
 
 use std::{io, path::PathBuf};
 
-pub use authorities::{Authorities, KnownAuthority};
+pub use authorities::{Authorities, KnownAuthority, Vouched};
 pub use authority::ClusterAuthority;
 pub(crate) use certificate::server_name;
 pub use certificate::{Certificate, Fingerprint, PeerIdentity};
 pub(crate) use credentials::unix_now_ms;
 pub use credentials::{
     CA_CERTIFICATE_FILE, CA_KEY_FILE, CA_NEXT_CERTIFICATE_FILE, CA_NEXT_KEY_FILE, Credentials,
-    NODE_CERTIFICATE_FILE, NODE_KEY_FILE,
+    NODE_CERTIFICATE_FILE, NODE_KEY_FILE, PROTECTED_KEY,
 };
 pub use key::NodeKey;
 pub(crate) use key::random;

@@ -7,12 +7,14 @@
 //! RFC 9266): the secret never crosses the wire, a relay gains nothing, and whoever admits needs to
 //! keep only the public half ([`InviteId`]). It proves its node key by a second signature over the same.
 //!
-//! Any node with the authority's key admits; another one refuses with `not_an_issuer` and names those
-//! that may, and the joiner goes on to them. Whether an invite counts is for the [`Admission`] to say:
+//! Any node with the authority's key admits. Another one passes the join on to such a one, over the
+//! connection that stands between them, and hands its answer back; where it reaches none, it refuses
+//! with `not_an_issuer` and names those that may, and the joiner goes on to them. Whether an invite counts is for the [`Admission`] to say:
 //! this module knows no state.
 
 mod client;
 mod invite;
+mod passing;
 mod proofs;
 mod server;
 mod wire;
@@ -24,6 +26,7 @@ use unisono_model::NodeId;
 
 pub use client::{JoinError, Joined, Joiner, join};
 pub use invite::{Invite, InviteError, InviteId};
+pub(crate) use passing::{answer as answer_passed, is_passed, read as read_request};
 pub(crate) use proofs::ProofLimiter;
 pub(crate) use server::serve;
 pub use wire::is_request;
@@ -46,8 +49,13 @@ pub trait Admission: fmt::Debug + Send + Sync {
         Box::pin(async { Err(RenewalRefusal::NotReady) })
     }
 
+    /// Nodes that may hold the authority's key: a join is passed on to them first.
+    fn signers(&self) -> Vec<NodeId> {
+        Vec::new()
+    }
+
     /// Where nodes that hold the authority's key listen, `host:port`; told to joiners that came to a
-    /// node without it.
+    /// node without it which reaches none.
     fn issuers(&self) -> Vec<String>;
 }
 
@@ -90,8 +98,11 @@ pub enum Refusal {
     /// The request is for another cluster.
     #[error("this node belongs to another cluster: check the invite's addresses")]
     OtherCluster,
-    /// This node cannot admit; these can.
-    #[error("this node cannot admit anyone, these can: {}", issuers.join(", "))]
+    /// This node cannot admit, and reaches none that can; these can.
+    #[error(
+        "this node cannot admit anyone and reaches no node that can; these can: {}",
+        issuers.join(", ")
+    )]
     NotAnIssuer {
         /// Where to go, `host:port`.
         issuers: Vec<String>,

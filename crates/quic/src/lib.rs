@@ -30,6 +30,7 @@ mod frame;
 mod peer;
 mod queue;
 mod socket;
+mod stamped;
 mod tls;
 mod transport;
 

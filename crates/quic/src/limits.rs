@@ -55,6 +55,16 @@ pub const SEND_WINDOW_BYTES: u64 = 4 * 1024 * 1024;
 /// Bytes of datagrams that a connection buffers in each direction; the oldest go first.
 pub const DATAGRAM_BUFFER_BYTES: usize = 256 * 1024;
 
+/// Places in which the latest arrivals of senders are kept. Senders that share one cost each other
+/// exactness, and nobody can make it grow.
+pub const ARRIVALS_PLACES: usize = 256;
+/// The longest that a packet is believed to have waited between the kernel and its reader: more is a stamp
+/// of something else, or a clock that was set.
+pub const PACKET_WAITS_MAX: Duration = Duration::from_millis(500);
+/// Two clocks that were read within this were read together: a hundredth of a wake-up would be finer than
+/// anything that is measured here.
+pub const CLOCKS_APART_MAX: Duration = Duration::from_micros(2);
+
 /// Silence after which another connection is tried. After a cut QUIC asks again only when as much time
 /// has passed as the cut took (its probe timeout doubles; RFC 9002, section 6.2): a handshake asks sooner.
 pub const SILENCE: Duration = Duration::from_millis(2_500);
@@ -121,6 +131,11 @@ pub const JOIN_REQUEST_BYTES_MAX: usize = 8 * 1024;
 pub const JOIN_ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// How long a join may take once connected; the admitting node writes to its disk meanwhile.
 pub const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one of the members may take to whom a join is passed on; with several of them it stays
+/// within [`JOIN_TIMEOUT`] where the first ones answer.
+pub const PASSED_JOIN_TIMEOUT: Duration = Duration::from_secs(4);
+/// Most members to whom a join is passed on, one after the other.
+pub const PASSED_TO_MAX: usize = 8;
 /// Most joins at a time.
 pub const JOINS_MAX: usize = 16;
 /// Failed proofs that one address may make in [`PROOF_WINDOW`].

@@ -2,14 +2,15 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use unisono_model::{AuthorityId, ClusterId, NodeId};
+use unisono_model::{AuthorityId, ClusterId, NodeId, RootWord};
 
 use crate::{
     BindError, Class, EndpointCounters, Faults, PeerCounters,
     connection::code,
     endpoint::Shared,
     identity::{
-        Certificate, CertificateError, Credentials, IdentityError, Region, Validity, unix_now_ms,
+        Certificate, CertificateError, Credentials, IdentityError, Region, Validity, Vouched,
+        unix_now_ms,
     },
     join::Admission,
     limits,
@@ -319,14 +320,20 @@ impl Transport {
         self.shared.shown.credentials()
     }
 
-    /// Takes in an authority that the cluster's root has put in the place of another one. True if that
-    /// is news.
+    /// Takes in an authority that the cluster's root has put in the place of another one, as the records
+    /// of the cluster's own orchestra say. True if that is news.
     ///
     /// # Errors
     /// Why it is not believed; nothing has changed.
     pub fn learn_authority(&self, certificate: Vec<u8>) -> Result<bool, CertificateError> {
         let certificate = Certificate::from_der(certificate);
-        self.shared.shown.learn(&certificate)
+        self.shared.shown.learn(&certificate, Vouched::Recorded)
+    }
+
+    /// Takes in that another root of rights stands: from now on its words about authorities count. True
+    /// if that is news.
+    pub fn hear_root(&self, word: &RootWord) -> bool {
+        self.shared.shown.hear(word)
     }
 
     /// Changes whenever an authority was learned of, from whomever.

@@ -7,7 +7,7 @@
 
 use ed25519_dalek::{Signature, VerifyingKey};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-use unisono_model::{AgentId, AuthorityId, ClusterId, SuccessionWord};
+use unisono_model::{AgentId, AuthorityId, ClusterId, Digest, RootWord, SuccessionWord, wire};
 
 use super::{Certificate, CertificateError, IdentityError, PeerIdentity};
 use crate::limits;
@@ -30,6 +30,19 @@ pub struct Authorities {
     known: Vec<KnownAuthority>,
     /// Whose words count; none in a cluster without a root, whose authority cannot be changed.
     root: Option<AgentId>,
+    /// Who names another root: the recovery key, or without one the root of the founding.
+    names_roots: Option<AgentId>,
+    /// The highest word that was heard of it: then the root that it names is the one whose words count.
+    named: Option<RootWord>,
+}
+
+/// Who vouches for what is taken in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Vouched {
+    /// Nobody but its own bytes: it was shown in a handshake.
+    Shown,
+    /// The records of the cluster's own orchestra, which say it at a place where its root stood.
+    Recorded,
 }
 
 impl KnownAuthority {
@@ -58,6 +71,8 @@ impl Authorities {
             cluster,
             known: vec![KnownAuthority::read(certificate)?],
             root: None,
+            names_roots: None,
+            named: None,
         })
     }
 
@@ -87,7 +102,35 @@ impl Authorities {
     #[must_use]
     pub fn under(mut self, root: Option<AgentId>) -> Self {
         self.root = root;
+        self.names_roots = root;
         self
+    }
+
+    /// The same, where this key names other roots than that one.
+    #[must_use]
+    pub fn named_by(mut self, recovery: Option<AgentId>) -> Self {
+        self.names_roots = self.root.and(recovery.or(self.root));
+        self
+    }
+
+    /// Takes in that another root stands. True if that is news: from now on its words count, and of the
+    /// one before it those that are known.
+    pub fn hear(&mut self, word: &RootWord) -> bool {
+        let rank = |word: &RootWord| (word.number, word.root);
+        let known = self.named.as_ref().map(rank);
+        if known >= Some(rank(word)) || !self.is_named(word) {
+            return false;
+        }
+        self.named = Some(*word);
+        self.root = Some(word.root);
+        true
+    }
+
+    fn is_named(&self, word: &RootWord) -> bool {
+        let proof = word.signed(self.cluster);
+        let by = self.names_roots;
+        by.is_some_and(|by| has_signed(&by, &proof, &word.signature))
+            && has_signed(&word.root, &proof, &word.consent)
     }
 
     /// Whose words count.
@@ -100,7 +143,11 @@ impl Authorities {
     ///
     /// # Errors
     /// Why it is not believed. Nothing has changed.
-    pub fn take(&mut self, certificate: Certificate) -> Result<bool, CertificateError> {
+    pub fn take(
+        &mut self,
+        certificate: Certificate,
+        vouched: Vouched,
+    ) -> Result<bool, CertificateError> {
         let cluster = certificate.authority_cluster()?;
         if cluster != self.cluster {
             return Err(CertificateError::OtherCluster(cluster));
@@ -115,8 +162,13 @@ impl Authorities {
         if known.is_some_and(|known| !is_news(known)) {
             return Ok(false);
         }
+        if let Some(named) = shown.certificate.root_word()? {
+            // It may be of a root that took the place of the one which is known here.
+            self.hear(&named);
+        }
         let believed = match &shown.word {
-            Some(word) => self.has_signed(word),
+            Some(_) if vouched == Vouched::Recorded => true,
+            Some(word) => self.is_said(word),
             None => self.words().any(|word| word.former == shown.id),
         };
         if !believed {
@@ -127,13 +179,10 @@ impl Authorities {
         Ok(true)
     }
 
-    fn has_signed(&self, word: &SuccessionWord) -> bool {
-        let key = self
-            .root
-            .and_then(|root| VerifyingKey::from_bytes(&root.0).ok());
-        let signature = Signature::from_bytes(&word.signature.to_bytes());
+    fn is_said(&self, word: &SuccessionWord) -> bool {
         let proof = word.signed(self.cluster);
-        key.is_some_and(|key| key.verify_strict(&proof.0, &signature).is_ok())
+        self.root
+            .is_some_and(|root| has_signed(&root, &proof, &word.signature))
     }
 
     fn add(&mut self, one: KnownAuthority) {
@@ -203,4 +252,10 @@ impl Authorities {
             what: "authority's key and certificate",
         })
     }
+}
+
+fn has_signed(key: &AgentId, proof: &Digest, signature: &wire::Signature) -> bool {
+    let key = VerifyingKey::from_bytes(&key.0).ok();
+    let signature = Signature::from_bytes(&signature.to_bytes());
+    key.is_some_and(|key| key.verify_strict(&proof.0, &signature).is_ok())
 }

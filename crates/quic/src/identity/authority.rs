@@ -6,7 +6,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyUsagePurpose, SanType, SerialNumber,
 };
-use unisono_model::{AuthorityId, ClusterId, NodeId, SuccessionWord};
+use unisono_model::{AuthorityId, ClusterId, NodeId, RootWord, SuccessionWord};
 
 use super::{
     Certificate, IdentityError, NodeKey, Region,
@@ -40,14 +40,15 @@ impl ClusterAuthority {
     }
 
     /// The authority of a fresh key that the root puts in the place of another one, with a self-signed
-    /// certificate that bears the root's word, made at `now_ms` (milliseconds since the Unix epoch).
+    /// certificate that bears the root's word, and the one that names that root where it is not the
+    /// founding's, made at `now_ms` (milliseconds since the Unix epoch).
     ///
     /// # Errors
     /// If the word is about another key.
     pub fn succeeding(
         cluster: ClusterId,
         key: NodeKey,
-        word: &SuccessionWord,
+        (word, named): (&SuccessionWord, Option<&RootWord>),
         now_ms: u64,
     ) -> Result<Self, IdentityError> {
         if word.authority.0 != key.id().0 {
@@ -56,7 +57,10 @@ impl ClusterAuthority {
             });
         }
         let mut params = authority_params(cluster, now_ms)?;
-        params.subject_alt_names = vec![uri(to_authority_uri(cluster, Some(word)))?];
+        params.subject_alt_names = vec![uri(to_authority_uri(
+            cluster,
+            Some(&(*word, named.copied())),
+        ))?];
         let made = params.self_signed(&key).map_err(unmakeable)?;
         Ok(Self {
             cluster,

@@ -5,7 +5,9 @@ use std::{fmt, time::Duration};
 use data_encoding::HEXLOWER;
 use ed25519_dalek::VerifyingKey;
 use rustls::pki_types::{CertificateDer, UnixTime, pem::PemObject as _};
-use unisono_model::{AuthorityId, ClusterId, NodeId, SuccessionWord, from_hex, wire::Signature};
+use unisono_model::{
+    AgentId, AuthorityId, ClusterId, NodeId, RootWord, SuccessionWord, from_hex, wire::Signature,
+};
 use webpki::{EndEntityCert, KeyUsage};
 
 use super::{CertificateError, Region, Validity, files};
@@ -81,8 +83,16 @@ impl Certificate {
     /// bears one; the signature in it is not looked at here.
     pub fn succession(&self) -> Result<Option<SuccessionWord>, CertificateError> {
         let der = self.rustls();
-        let (_, word) = of_authority(&parse(&der)?)?;
-        Ok(word)
+        let (_, words) = of_authority(&parse(&der)?)?;
+        Ok(words.map(|(word, _)| word))
+    }
+
+    /// The word that names the root which has put this authority in its place, if that is not the root
+    /// of the founding; the signatures in it are not looked at here.
+    pub fn root_word(&self) -> Result<Option<RootWord>, CertificateError> {
+        let der = self.rustls();
+        let (_, words) = of_authority(&parse(&der)?)?;
+        Ok(words.and_then(|(_, named)| named))
     }
 
     /// Who a node's certificate speaks of. Only form and consistency are checked here;
@@ -209,58 +219,97 @@ fn from_uri(uri: &str) -> Option<PeerIdentity> {
     (to_uri(cluster, &identity.region, node) == uri).then_some(identity)
 }
 
+/// What the root says of an authority, and the word that names that root where it is not the founding's.
+type Words = (SuccessionWord, Option<RootWord>);
+
 /// The URI name of an authority: the cluster's alone for the founder's, with the root's word for one
 /// that has taken the place of another.
-pub(super) fn to_authority_uri(cluster: ClusterId, word: Option<&SuccessionWord>) -> String {
-    let Some(word) = word else {
+pub(super) fn to_authority_uri(cluster: ClusterId, words: Option<&Words>) -> String {
+    let Some((word, named)) = words else {
         return format!("spiffe://{cluster}");
     };
     let (number, former, until_ms) = (word.number, word.former, word.former_until_ms);
-    let signature = HEXLOWER.encode(&word.signature.to_bytes());
-    format!(
+    let text = |signature: &Signature| HEXLOWER.encode(&signature.to_bytes());
+    let signature = text(&word.signature);
+    let uri = format!(
         "spiffe://{cluster}/authority/{number}/former/{former}/until/{until_ms}/root/{signature}"
+    );
+    let Some(named) = named else {
+        return uri;
+    };
+    let RootWord {
+        number,
+        root,
+        former,
+        from_ms,
+        ..
+    } = named;
+    let (signature, consent) = (text(&named.signature), text(&named.consent));
+    format!(
+        "{uri}/named/{number}/key/{root}/former/{former}/from/{from_ms}/by/{signature}/consent/{consent}"
     )
 }
 
 /// The cluster of an authority, and the root's word on it.
 fn of_authority(
     parsed: &EndEntityCert<'_>,
-) -> Result<(ClusterId, Option<SuccessionWord>), CertificateError> {
+) -> Result<(ClusterId, Option<Words>), CertificateError> {
     let uri = only_uri(parsed)?;
     let rest = uri
         .strip_prefix("spiffe://")
         .ok_or(CertificateError::Name)?;
     let (cluster, word) = rest.split_once('/').unwrap_or((rest, ""));
     let cluster = cluster.parse().map_err(|_| CertificateError::Name)?;
-    let word = match word {
+    let words = match word {
         "" => None,
         word => {
             let authority = AuthorityId(ed25519_key(parsed)?);
-            Some(word_from_uri(word, authority).ok_or(CertificateError::Name)?)
+            Some(words_from_uri(word, authority).ok_or(CertificateError::Name)?)
         }
     };
     // One spelling only, as for nodes.
-    if to_authority_uri(cluster, word.as_ref()) == uri {
-        Ok((cluster, word))
+    if to_authority_uri(cluster, words.as_ref()) == uri {
+        Ok((cluster, words))
     } else {
         Err(CertificateError::Name)
     }
 }
 
-fn word_from_uri(text: &str, authority: AuthorityId) -> Option<SuccessionWord> {
+fn words_from_uri(text: &str, authority: AuthorityId) -> Option<Words> {
+    let signed = |text: &str| {
+        let mut bytes = [0; 64];
+        from_hex(text, &mut bytes)?;
+        Some(Signature::from_bytes(bytes))
+    };
     let mut parts = text.split('/');
     let mut after = |label: &str| (parts.next()? == label).then(|| parts.next())?;
     let (number, former) = (after("authority")?, after("former")?);
     let (until_ms, signature) = (after("until")?, after("root")?);
-    let mut bytes = [0; 64];
-    from_hex(signature, &mut bytes)?;
-    Some(SuccessionWord {
+    let word = SuccessionWord {
         number: number.parse().ok()?,
         authority,
         former: former.parse().ok()?,
         former_until_ms: until_ms.parse().ok()?,
-        signature: Signature::from_bytes(bytes),
-    })
+        signature: signed(signature)?,
+    };
+    let Some(number) = after("named") else {
+        return Some((word, None));
+    };
+    let (root, former, from_ms): (AgentId, AgentId, u64) = (
+        after("key")?.parse().ok()?,
+        after("former")?.parse().ok()?,
+        after("from")?.parse().ok()?,
+    );
+    let (by, consent) = (after("by")?, after("consent")?);
+    let named = RootWord {
+        number: number.parse().ok()?,
+        root,
+        former,
+        from_ms,
+        signature: signed(by)?,
+        consent: signed(consent)?,
+    };
+    Some((word, Some(named)))
 }
 
 fn ed25519_key(parsed: &EndEntityCert<'_>) -> Result<[u8; 32], CertificateError> {

@@ -5,11 +5,11 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use unisono_model::{AgentId, AuthorityId, ClusterId, NodeId};
+use unisono_model::{AgentId, AuthorityId, ClusterId, NodeId, RootWord};
 
 use super::{
     Authorities, Certificate, CertificateError, ClusterAuthority, IdentityError, KnownAuthority,
-    NodeKey, PeerIdentity, Region, Validity, files,
+    NodeKey, PeerIdentity, Region, Validity, Vouched, files,
 };
 
 /// The node's secret key, PKCS#8 in PEM.
@@ -21,6 +21,8 @@ pub const CA_CERTIFICATE_FILE: &str = "ca.crt";
 /// The authority's secret key, PKCS#8 in PEM; only on nodes that may admit others.
 pub const CA_KEY_FILE: &str = "ca.key";
 
+/// How the file of a key begins that a passphrase protects.
+pub const PROTECTED_KEY: &str = "-----BEGIN UNISONO PROTECTED KEY-----";
 /// The key of an authority that is to take the place of the one in [`CA_KEY_FILE`], until it has.
 pub const CA_NEXT_KEY_FILE: &str = "ca.next.key";
 /// Its certificate in PEM.
@@ -136,13 +138,31 @@ impl Credentials {
         self
     }
 
+    /// The same, where this key names other roots.
+    #[must_use]
+    pub fn named_by(mut self, recovery: Option<AgentId>) -> Self {
+        self.authorities = self.authorities.named_by(recovery);
+        self
+    }
+
+    /// The same, where another root stands; `None` if that was known.
+    #[must_use]
+    pub fn hearing(&self, word: &RootWord) -> Option<Self> {
+        let mut next = self.clone();
+        next.authorities.hear(word).then_some(next)
+    }
+
     /// The same, with an authority taken in that somebody has shown; `None` if it was known.
     ///
     /// # Errors
     /// Why it is not believed.
-    pub fn taking(&self, authority: Certificate) -> Result<Option<Self>, CertificateError> {
+    pub fn taking(
+        &self,
+        authority: Certificate,
+        vouched: Vouched,
+    ) -> Result<Option<Self>, CertificateError> {
         let mut next = self.clone();
-        let is_news = next.authorities.take(authority)?;
+        let is_news = next.authorities.take(authority, vouched)?;
         Ok(is_news.then_some(next))
     }
 
@@ -221,6 +241,19 @@ impl Credentials {
     /// Reads the node's key alone, for a join that was interrupted before it had a certificate.
     pub fn load_key(directory: &Path) -> Result<NodeKey, IdentityError> {
         load_secret(directory, NODE_KEY_FILE)
+    }
+
+    /// The same with the key of an authority that is known here, in PEM: where its file is protected.
+    pub fn with_authority(self, authority_pem: &str) -> Result<Self, IdentityError> {
+        let key = NodeKey::from_pem(authority_pem).ok_or(IdentityError::Mismatch {
+            what: "authority's key and PEM (PKCS#8)",
+        })?;
+        let known = self.authorities.of_key(&AuthorityId(key.id().0))?;
+        let held = ClusterAuthority::from_parts(key, known.certificate.clone())?;
+        Ok(Self {
+            held: Some(held),
+            ..self
+        })
     }
 
     /// Writes the node's key alone, before a join: an interrupted join is repeated with the same key,
@@ -344,11 +377,14 @@ fn load_held(
     directory: &Path,
     authorities: &Authorities,
 ) -> Result<Option<ClusterAuthority>, IdentityError> {
-    let key = match load_secret(directory, CA_KEY_FILE) {
-        Ok(key) => key,
+    let path = directory.join(CA_KEY_FILE);
+    match files::read(&path) {
+        // Whoever has its passphrase brings the key: see `Credentials::with_authority`.
+        Ok(text) if text.starts_with(PROTECTED_KEY) => return Ok(None),
         Err(IdentityError::Missing { .. }) => return Ok(None),
-        Err(other) => return Err(other),
-    };
+        _ => {}
+    }
+    let key = load_secret(directory, CA_KEY_FILE)?;
     let known = authorities.of_key(&AuthorityId(key.id().0))?;
     ClusterAuthority::from_parts(key, known.certificate.clone()).map(Some)
 }

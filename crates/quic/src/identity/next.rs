@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use unisono_model::{AuthorityId, ClusterId, SuccessionWord};
+use unisono_model::{AuthorityId, ClusterId, RootWord, SuccessionWord};
 
 use super::{
     CA_NEXT_CERTIFICATE_FILE, CA_NEXT_KEY_FILE, Certificate, ClusterAuthority, IdentityError,
@@ -59,20 +59,23 @@ impl NextAuthority {
         (word.authority == self.id()).then_some(word)
     }
 
-    /// The authority of this key by this word: with the certificate that is kept, or with a new one,
+    /// The authority of this key by this word of the root that is `named`, or of the founding's: with the certificate that is kept, or with a new one,
     /// made at `now_ms` (milliseconds since the Unix epoch) and on disk.
     pub fn keep(
         self,
         cluster: ClusterId,
-        word: &SuccessionWord,
+        (word, named): (&SuccessionWord, Option<&RootWord>),
         now_ms: u64,
     ) -> Result<ClusterAuthority, IdentityError> {
+        let kept = self.certificate.as_ref();
+        let kept = kept.and_then(|kept| kept.root_word().ok()).flatten();
         if self.word().as_ref() == Some(word)
+            && kept.as_ref() == named
             && let Some(certificate) = self.certificate
         {
             return ClusterAuthority::from_parts(self.key, certificate);
         }
-        let made = ClusterAuthority::succeeding(cluster, self.key, word, now_ms)?;
+        let made = ClusterAuthority::succeeding(cluster, self.key, (word, named), now_ms)?;
         let path = self.directory.join(CA_NEXT_CERTIFICATE_FILE);
         files::replace(&path, &made.certificate().to_pem())?;
         Ok(made)

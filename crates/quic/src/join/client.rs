@@ -304,7 +304,7 @@ fn envelope(connection: &Connection, invite: &Invite, joiner: &Joiner) -> Option
         region: joiner.region.to_string(),
         addresses: joiner.addresses.clone(),
     });
-    let signed = wire::signed(connection, &request)?;
+    let signed = wire::signed(&wire::exported(connection)?, &request);
     Some(wire::encode(&Envelope {
         request,
         invite_proof: invite.key().sign(&signed.0).to_vec(),

@@ -1,6 +1,6 @@
 //! The answering side of a join.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use ed25519_dalek::{Signature, VerifyingKey};
 use quinn::Connection;
@@ -10,6 +10,7 @@ use unisono_model::Digest;
 use super::{
     JoinRequest, Refusal,
     invite::check_addresses,
+    passing,
     wire::{self, Answer, Envelope, Request},
 };
 use crate::{connection::code, endpoint::Shared, identity::Region, limits};
@@ -31,7 +32,7 @@ pub(crate) async fn serve(shared: &Arc<Shared>, connection: Connection) {
 async fn exchange(shared: &Arc<Shared>, connection: &Connection) -> Option<()> {
     let (mut answers, mut requests) = connection.accept_bi().await.ok()?;
     let answer = match requests.read_to_end(limits::JOIN_REQUEST_BYTES_MAX).await {
-        Ok(bytes) => decide(shared, connection, &bytes).await,
+        Ok(bytes) => decide_here(shared, connection, &bytes).await,
         Err(quinn::ReadToEndError::TooLong) => Err(Refusal::Malformed),
         Err(quinn::ReadToEndError::Read(_)) => return None,
     };
@@ -55,18 +56,44 @@ async fn exchange(shared: &Arc<Shared>, connection: &Connection) -> Option<()> {
     Some(())
 }
 
-async fn decide(shared: &Shared, connection: &Connection, bytes: &[u8]) -> Result<Answer, Refusal> {
+async fn decide_here(
+    shared: &Shared,
+    connection: &Connection,
+    bytes: &[u8],
+) -> Result<Answer, Refusal> {
     let from = connection.remote_address();
     if let Some(retry_after_ms) = shared.proofs.wait_ms(from.ip()) {
         return Err(Refusal::TooManyFailures { retry_after_ms });
     }
+    let asked = Asked {
+        exported: wire::exported(connection).ok_or(Refusal::NotReady)?,
+        from,
+        is_passed: false,
+    };
+    let decided = decide(shared, asked, bytes).await;
+    if matches!(decided, Err(Refusal::BadProof | Refusal::InviteUnknown)) {
+        shared.proofs.failed(from.ip());
+    }
+    decided
+}
+
+/// How a join came here.
+pub(super) struct Asked {
+    /// What was exported where the joiner made its proofs.
+    pub(super) exported: [u8; 32],
+    /// Who brings it.
+    pub(super) from: SocketAddr,
+    /// Whether that is a member which could not answer it, and not the joiner.
+    pub(super) is_passed: bool,
+}
+
+pub(super) async fn decide(shared: &Shared, asked: Asked, bytes: &[u8]) -> Result<Answer, Refusal> {
     let envelope: Envelope = wire::decode(bytes).ok_or(Refusal::Malformed)?;
     let request: Request = wire::decode(&envelope.request).ok_or(Refusal::Malformed)?;
-    let signed = wire::signed(connection, &envelope.request).ok_or(Refusal::NotReady)?;
+    let signed = wire::signed(&asked.exported, &envelope.request);
     let proven = verifies(&request.invite.0, &envelope.invite_proof, &signed)
         && verifies(&request.node.0, &envelope.node_proof, &signed);
     if !proven {
-        shared.proofs.failed(from.ip());
         return Err(Refusal::BadProof);
     }
     if request.version != wire::VERSION {
@@ -82,6 +109,13 @@ async fn decide(shared: &Shared, connection: &Connection, bytes: &[u8]) -> Resul
     let admission = shared.admission().ok_or(Refusal::NotReady)?;
     let credentials = shared.shown.credentials();
     let Some(authority) = credentials.authority() else {
+        if !asked.is_passed {
+            let signers = admission.signers();
+            let passed = passing::pass_on(shared, &asked.exported, bytes, signers).await;
+            if let Some(told) = passed {
+                return told;
+            }
+        }
         let mut issuers = admission.issuers();
         issuers.truncate(limits::JOIN_ADDRESSES_MAX);
         return Err(Refusal::NotAnIssuer { issuers });
@@ -93,18 +127,14 @@ async fn decide(shared: &Shared, connection: &Connection, bytes: &[u8]) -> Resul
         .map_err(|error| Refusal::Denied {
             why: error.to_string(),
         })?;
-    let asked = JoinRequest {
+    let request = JoinRequest {
         invite: request.invite,
         node: request.node,
         region,
         addresses: request.addresses,
-        from,
+        from: asked.from,
     };
-    let admitted = admission.admit(asked).await;
-    if admitted == Err(Refusal::InviteUnknown) {
-        shared.proofs.failed(from.ip());
-    }
-    let members = admitted?;
+    let members = admission.admit(request).await?;
     let room = limits::JOIN_ANSWER_BYTES_MAX - limits::CERTIFICATE_BYTES_MAX;
     if members.len() > room {
         return Err(Refusal::Denied {

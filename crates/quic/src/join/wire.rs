@@ -41,13 +41,34 @@ pub(super) enum Answer {
     Refused(Refusal),
 }
 
-/// What both keys sign: the request, in this connection and no other.
-pub(super) fn signed(connection: &Connection, request: &[u8]) -> Option<Digest> {
+/// What is there on both ends of this connection and nowhere else (RFC 5705).
+pub(super) fn exported(connection: &Connection) -> Option<[u8; 32]> {
     let mut exported = [0; 32];
     connection
         .export_keying_material(&mut exported, b"EXPORTER-unisono-join", b"")
         .ok()?;
-    Some(Digest::of("unisono/join/v1", &[&exported, request]))
+    Some(exported)
+}
+
+/// What both keys sign: the request, in this connection and no other.
+pub(super) fn signed(exported: &[u8; 32], request: &[u8]) -> Digest {
+    Digest::of("unisono/join/v1", &[exported, request])
+}
+
+/// How a join that is passed on begins: no renewal does, whose version comes first.
+const PASSED: &[u8; 4] = b"join";
+/// What stands before the joiner's own bytes in one (bytes).
+pub(super) const PASSED_BYTES: usize = PASSED.len() + 32;
+
+/// A join as it is passed on: the mark, what was exported where it was made, and the joiner's bytes.
+pub(super) fn passed(exported: &[u8; 32], envelope: &[u8]) -> Vec<u8> {
+    [PASSED.as_slice(), exported, envelope].concat()
+}
+
+/// The parts of a join that was passed on.
+pub(super) fn unpassed(bytes: &[u8]) -> Option<([u8; 32], &[u8])> {
+    let (exported, envelope) = bytes.strip_prefix(PASSED)?.split_first_chunk()?;
+    Some((*exported, envelope))
 }
 
 /// Whether these bytes are a whole request in its one form, whoever signed it.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use quinn::{Connection, RecvStream, SendStream};
+use quinn::{Connection, SendStream};
 use tokio::time::timeout;
 
 use super::{Answer, RenewalRefusal, Request, VERSION, decode, encode};
@@ -24,8 +24,14 @@ pub(crate) async fn serve(shared: &Arc<Shared>, connection: Connection, who: Pee
         return connection.close(code::OVERLOADED, b"too many renewals at a time, try again");
     };
     let exchange = async {
-        if let Ok((answers, requests)) = connection.accept_bi().await {
-            answer(shared, &who, answers, requests).await;
+        if let Ok((answers, mut requests)) = connection.accept_bi().await {
+            let most = limits::RENEWAL_REQUEST_BYTES_MAX;
+            match requests.read_to_end(most).await {
+                Ok(bytes) => answer(shared, &who, answers, &bytes).await,
+                // More than any request has: it is told so.
+                Err(quinn::ReadToEndError::TooLong) => answer(shared, &who, answers, &[]).await,
+                Err(quinn::ReadToEndError::Read(_)) => {}
+            }
         }
         // Whoever asks closes when it has read the answer; closing first might cut it off.
         _ = connection.closed().await;
@@ -43,19 +49,11 @@ pub(crate) async fn answer(
     shared: &Arc<Shared>,
     who: &PeerIdentity,
     mut answers: SendStream,
-    mut requests: RecvStream,
+    bytes: &[u8],
 ) {
     let exchange = async {
-        let answer = match requests
-            .read_to_end(limits::RENEWAL_REQUEST_BYTES_MAX)
-            .await
-        {
-            Ok(bytes) => decide(shared, who, &bytes).await,
-            Err(quinn::ReadToEndError::TooLong) => Err(RenewalRefusal::Malformed),
-            Err(quinn::ReadToEndError::Read(_)) => return,
-        };
         let counters = &shared.counters;
-        let answer = match answer {
+        let answer = match decide(shared, who, bytes).await {
             Ok(signed) => {
                 counters.renewals_signed.add(1);
                 tracing::info!(node = %who.node, "a node's certificate was renewed");

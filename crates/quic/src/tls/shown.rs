@@ -14,10 +14,10 @@ use rustls::{
 };
 
 use tokio::sync::watch;
-use unisono_model::AuthorityId;
+use unisono_model::{AuthorityId, RootWord};
 
 use crate::{
-    identity::{Certificate, CertificateError, Credentials, IdentityError, Validity},
+    identity::{Certificate, CertificateError, Credentials, IdentityError, Validity, Vouched},
     limits,
 };
 
@@ -87,7 +87,11 @@ impl Shown {
 
     /// Takes an authority in, if the cluster's root has put it in the place of another one. True if
     /// that is news.
-    pub(crate) fn learn(&self, authority: &Certificate) -> Result<bool, CertificateError> {
+    pub(crate) fn learn(
+        &self,
+        authority: &Certificate,
+        vouched: Vouched,
+    ) -> Result<bool, CertificateError> {
         let id = authority.authority_id()?;
         let known = self.credentials();
         let is_known = known.authorities().find(&id);
@@ -95,7 +99,7 @@ impl Shown {
             return Ok(false);
         }
         let mut refused = None;
-        let changed = self.change(|now| match now.taking(authority.clone()) {
+        let changed = self.change(|now| match now.taking(authority.clone(), vouched) {
             Ok(next) => Ok::<_, rustls::Error>(next),
             Err(error) => {
                 refused = Some(error);
@@ -113,12 +117,18 @@ impl Shown {
         Ok(is_news)
     }
 
+    /// Takes in that another root of rights stands, whose words about authorities count.
+    pub(crate) fn hear(&self, word: &RootWord) -> bool {
+        let changed = self.change(|now| Ok::<_, rustls::Error>(now.hearing(word)));
+        changed.unwrap_or(false)
+    }
+
     /// Learns what a peer shows beside its own certificate. What the root has not named is passed over:
     /// nothing is believed by it.
     pub(crate) fn learn_from(&self, chain: &[CertificateDer<'_>]) {
         for der in chain.iter().take(limits::CHAIN_MAX) {
             let shown = Certificate::from_der(der.to_vec());
-            if let Err(error) = self.learn(&shown) {
+            if let Err(error) = self.learn(&shown, Vouched::Shown) {
                 tracing::debug!(%error, "a certificate beside a node's own is no authority's here");
             }
         }

@@ -346,6 +346,68 @@ async fn m16_an_invite_gives_no_certificate_for_a_key_that_its_holder_does_not_h
     assert_eq!((counters.joins_admitted, counters.joins_refused), (0, 2));
 }
 
+/// A member passes on what it has seen of somebody's join.
+#[tokio::test]
+async fn m18_a_member_passes_on_no_join_but_the_one_that_was_made() {
+    let joining = Joining::new();
+    let key = SigningKey::from_bytes(&[7; 32]);
+    let node = NodeId(key.verifying_key().to_bytes());
+    let (_endpoint, seen) = joining.connect().await;
+    let request = joining.request(&seen, node, &key);
+    let mut exported = [0; 32];
+    seen.export_keying_material(&mut exported, b"EXPORTER-unisono-join", b"")
+        .unwrap();
+    let lies = member(&joining.root, "south");
+    let trusted = joining.root.authority_certificate();
+    let passed = async |exported: &[u8; 32], request: &[u8]| {
+        let raw = raw_connection(Some(&lies), trusted, &joining.host, b"unisono/1").await;
+        let (_endpoint, connection) = raw.unwrap();
+        let bytes = [b"join".as_slice(), exported, request].concat();
+        answered(&connection, &bytes).await
+    };
+    // As if it had been made elsewhere, for its own key, or with an invite that it has not.
+    assert_eq!(passed(&[0; 32], &request).await[..2], BAD_PROOF);
+    let own = joining.request(&seen, lies.node(), &key);
+    assert_eq!(passed(&exported, &own).await[..2], BAD_PROOF);
+    let mut forged = request.clone();
+    let invite_proof = forged.len() - 129;
+    forged[invite_proof] ^= 1;
+    assert_eq!(passed(&exported, &forged).await[..2], BAD_PROOF);
+    assert_eq!(passed(&exported, &[]).await[..2], [1, 8], "malformed");
+    // What it was given is the joiner's, whose key it has not.
+    let answer = passed(&exported, &request).await;
+    assert_eq!(answer[0], 0);
+    let (certificate, _): (Vec<u8>, Vec<u8>) = postcard::from_bytes(&answer[1..]).unwrap();
+    let certificate = Certificate::from_der(certificate);
+    assert_eq!(certificate.identity().unwrap().node, node);
+}
+
+/// A stranger, and whoever has a certificate that has ended, pass nothing on.
+#[tokio::test]
+async fn m19_nobody_but_a_member_passes_a_join_on() {
+    let joining = Joining::new();
+    let key = SigningKey::from_bytes(&[7; 32]);
+    let node = NodeId(key.verifying_key().to_bytes());
+    let (_endpoint, seen) = joining.connect().await;
+    let request = joining.request(&seen, node, &key);
+    let mut exported = [0; 32];
+    seen.export_keying_material(&mut exported, b"EXPORTER-unisono-join", b"")
+        .unwrap();
+    let bytes = [b"join".as_slice(), &exported, &request].concat();
+    let trusted = joining.root.authority_certificate();
+    let (_endpoint, stranger) = joining.connect().await;
+    assert_eq!(answered(&stranger, &bytes).await[..2], [1, 8], "malformed");
+    let ended = member(&joining.root, "south");
+    let raw = raw_connection(Some(&ended), trusted, &joining.host, b"unisono-renew/1").await;
+    let (_endpoint, connection) = raw.unwrap();
+    assert_eq!(
+        answered(&connection, &bytes).await[..2],
+        [1, 6],
+        "no renewal"
+    );
+    assert_eq!(joining.host.transport.endpoint_counters().joins_admitted, 0);
+}
+
 #[tokio::test]
 async fn m17_nothing_but_a_renewal_is_heard_on_a_connection_for_renewals() {
     let root = founder(1);

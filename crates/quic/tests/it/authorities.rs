@@ -4,12 +4,12 @@ use std::{fs, path::Path, sync::Arc};
 
 use ed25519_dalek::SigningKey;
 use tempfile::TempDir;
-use unisono_model::{AgentId, AuthorityId, SuccessionWord};
+use unisono_model::{AgentId, AuthorityId, RootWord, SuccessionWord};
 use unisono_quic::{
     Class, Config,
     identity::{
         Authorities, CA_CERTIFICATE_FILE, CA_KEY_FILE, CA_NEXT_CERTIFICATE_FILE, CA_NEXT_KEY_FILE,
-        CertificateError, ClusterAuthority, Credentials, NextAuthority, NodeKey,
+        CertificateError, ClusterAuthority, Credentials, NextAuthority, NodeKey, Vouched,
     },
     join::{Admission, Answer, Invite, JoinError, JoinRequest, Joiner, MayRenew, Refusal, join},
     renew::RenewalRefusal,
@@ -56,7 +56,8 @@ fn drawn(
         current.id,
         until_ms,
     );
-    next.keep(credentials.cluster(), &word, now_ms()).unwrap()
+    next.keep(credentials.cluster(), (&word, None), now_ms())
+        .unwrap()
 }
 
 #[derive(Debug)]
@@ -108,8 +109,8 @@ fn an_authority_is_believed_by_the_word_of_the_root_alone() {
     let certificate = next.certificate().clone();
 
     let mut known = former.clone();
-    assert_eq!(known.take(certificate.clone()), Ok(true));
-    assert_eq!(known.take(certificate.clone()), Ok(false));
+    assert_eq!(known.take(certificate.clone(), Vouched::Shown), Ok(true));
+    assert_eq!(known.take(certificate.clone(), Vouched::Shown), Ok(false));
     assert_eq!(known.current().id, next.id());
     assert_eq!(known.end_ms(&former.current().id), Some(until_ms));
     assert_eq!(known.end_ms(&next.id()), None);
@@ -120,20 +121,72 @@ fn an_authority_is_believed_by_the_word_of_the_root_alone() {
     let forged = tempfile::tempdir().unwrap();
     let forged = drawn(forged.path(), &credentials, &other, until_ms);
     let untrusted = |outcome| matches!(outcome, Err(CertificateError::Untrusted(_)));
-    assert!(untrusted(known.take(forged.certificate().clone())));
+    assert!(untrusted(
+        known.take(forged.certificate().clone(), Vouched::Shown)
+    ));
     let mut rootless = former.clone().under(None);
-    assert!(untrusted(rootless.take(certificate.clone())));
+    assert!(untrusted(
+        rootless.take(certificate.clone(), Vouched::Shown)
+    ));
     // One that says nothing of itself is another's, unless a word names it as the one before.
     let stranger = founder(1).authority_certificate().clone();
-    assert!(untrusted(known.take(stranger)));
+    assert!(untrusted(known.take(stranger, Vouched::Shown)));
     let mut newcomer = Authorities::of(certificate).unwrap().under(Some(root_id()));
     let first = former.current().certificate.clone();
-    assert_eq!(newcomer.take(first), Ok(true));
+    assert_eq!(newcomer.take(first, Vouched::Shown), Ok(true));
     assert_eq!(newcomer, known);
     // Nor does it count in another cluster.
     let mut elsewhere = founder(2).under(Some(root_id())).authorities().clone();
-    let outcome = elsewhere.take(next.certificate().clone());
+    let outcome = elsewhere.take(next.certificate().clone(), Vouched::Shown);
     assert!(matches!(outcome, Err(CertificateError::OtherCluster(_))));
+}
+
+/// A node that was off while the root was changed, and then the authority by the next root, knows the
+/// root of the founding alone, and the key that names others.
+#[test]
+fn an_authority_bears_the_word_that_names_the_root_which_names_it() {
+    let (directory, credentials) = signer();
+    let path = keys(&directory);
+    let (recovery, next_root) = (
+        SigningKey::from_bytes(&[5; 32]),
+        SigningKey::from_bytes(&[6; 32]),
+    );
+    let recovery_id = AgentId(recovery.verifying_key().to_bytes());
+    let cluster = credentials.cluster();
+    let named = RootWord::sign((&recovery, &next_root), cluster, 1, root_id(), now_ms());
+    let current = credentials.authorities().current().id;
+    let made = |path: &Path, by: &SigningKey, number, named: Option<&RootWord>| {
+        let next = NextAuthority::load(path).unwrap();
+        let until_ms = now_ms() + HOUR_MS;
+        let word = SuccessionWord::sign(by, cluster, number, next.id(), current, until_ms);
+        let made = next.keep(cluster, (&word, named), now_ms()).unwrap();
+        made.certificate().clone()
+    };
+    let shown = made(&path, &next_root, 1, Some(&named));
+    assert_eq!(shown.root_word(), Ok(Some(named)));
+    let knows = credentials
+        .authorities()
+        .clone()
+        .named_by(Some(recovery_id));
+    let mut known = knows.clone();
+    assert_eq!(known.take(shown.clone(), Vouched::Shown), Ok(true));
+    assert_eq!(known.root(), Some(named.root));
+    // Where nobody, or another key, names roots, it is believed by nobody.
+    let untrusted = |outcome| matches!(outcome, Err(CertificateError::Untrusted(_)));
+    let mut other = credentials.authorities().clone();
+    assert!(untrusted(other.take(shown, Vouched::Shown)));
+    // Once the next root is known, the former one makes no authority that anybody believes by its
+    // bytes; what records say was judged by its stamp.
+    let place = tempfile::tempdir().unwrap();
+    let late = made(place.path(), &root(), 2, None);
+    assert!(untrusted(known.take(late.clone(), Vouched::Shown)));
+    let mut unaware = knows.clone();
+    assert_eq!(unaware.take(late.clone(), Vouched::Shown), Ok(true));
+    let mut told = knows;
+    assert!(told.hear(&named));
+    assert!(!told.hear(&named));
+    assert!(untrusted(told.take(late.clone(), Vouched::Shown)));
+    assert_eq!(told.take(late, Vouched::Recorded), Ok(true));
 }
 
 #[test]
@@ -148,7 +201,7 @@ fn of_two_words_with_one_number_the_same_one_counts_in_any_order() {
         let mut known = credentials.authorities().clone();
         for index in order {
             let certificate = made[index].certificate().clone();
-            assert_eq!(known.take(certificate), Ok(true));
+            assert_eq!(known.take(certificate, Vouched::Shown), Ok(true));
         }
         known
     };
@@ -293,7 +346,7 @@ fn a_crash_between_two_files_leaves_a_directory_that_can_be_read_and_finished() 
     assert_eq!(again.certificate(), next.certificate(), "it is kept");
 
     // The certificates are there, and the former key.
-    let known = credentials.taking(next.certificate().clone());
+    let known = credentials.taking(next.certificate().clone(), Vouched::Shown);
     known.unwrap().unwrap().save_authorities(&path).unwrap();
     let loaded = load();
     assert_eq!(loaded.held().unwrap().id(), credentials.signer().id);

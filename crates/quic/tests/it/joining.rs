@@ -21,9 +21,9 @@ use crate::world::{Node, founder, member, now_ms, raw_connection, region};
 
 /// A rule that knows its invites, each for one node and until its time.
 #[derive(Debug, Default)]
-struct Invites {
+pub(crate) struct Invites {
     open: Mutex<HashMap<InviteId, (u64, Option<NodeId>)>>,
-    issuers: Vec<String>,
+    pub(crate) issuers: Vec<String>,
 }
 
 impl Invites {
@@ -58,14 +58,14 @@ impl Admission for Invites {
     }
 }
 
-struct Host {
-    node: Node,
-    credentials: Credentials,
+pub(crate) struct Host {
+    pub(crate) node: Node,
+    pub(crate) credentials: Credentials,
     invites: Arc<Invites>,
 }
 
 impl Host {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let credentials = founder(1);
         let node = Node::start(&credentials, Config::default());
         let invites = Arc::new(Invites::default());
@@ -77,24 +77,24 @@ impl Host {
         }
     }
 
-    fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         self.node.addr().to_string()
     }
 
-    fn draft(&self) -> Invite {
+    pub(crate) fn draft(&self) -> Invite {
         let authority = self.credentials.authority_certificate().fingerprint();
         let cluster = self.credentials.cluster();
         Invite::new(cluster, authority, vec![self.address()], now_ms() + 60_000).unwrap()
     }
 
-    fn invite(&self) -> Invite {
+    pub(crate) fn invite(&self) -> Invite {
         let invite = self.draft();
         self.invites.add(&invite, invite.expires_ms);
         invite
     }
 }
 
-fn joiner() -> Joiner {
+pub(crate) fn joiner() -> Joiner {
     let addresses = vec!["127.0.0.1:7400".to_owned()];
     Joiner {
         key: NodeKey::generate(),
@@ -103,11 +103,11 @@ fn joiner() -> Joiner {
     }
 }
 
-async fn try_join(invite: &Invite) -> Result<Joined, JoinError> {
+pub(crate) async fn try_join(invite: &Invite) -> Result<Joined, JoinError> {
     join(invite, &joiner(), now_ms()).await
 }
 
-fn code(result: Result<Joined, JoinError>) -> &'static str {
+pub(crate) fn code(result: Result<Joined, JoinError>) -> &'static str {
     result.expect_err("the join must fail").code()
 }
 

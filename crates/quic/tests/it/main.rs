@@ -9,6 +9,7 @@ mod hostile;
 mod identity;
 mod joining;
 mod mesh;
+mod passing;
 mod refused;
 mod renewing;
 mod world;
