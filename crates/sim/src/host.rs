@@ -82,6 +82,8 @@ pub struct Common {
     pub founder: NodeId,
     /// Who issues first capability links.
     pub root: unisono_model::AgentId,
+    /// Who names other roots.
+    pub recovery: unisono_model::AgentId,
     /// The longest lease (ms).
     pub lease_ms_max: u64,
     /// How far back views can be read at once (ms): short, so that the past is folded away in a run.
@@ -197,6 +199,7 @@ impl Host {
             incarnation: self.incarnation,
             founder: Some(common.founder),
             root: Some(common.root),
+            recovery: Some(common.recovery),
             seeds,
             lease_ms_max: common.lease_ms_max,
             readable_ms: common.readable_ms,

@@ -8,6 +8,10 @@ use crate::network::cuts::{self, Directions};
 use crate::network::{Weather, matrix};
 use crate::scenario::Scenario;
 
+mod trust;
+
+use trust::{name_roots, succeed};
+
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MS;
 const SIGNED_MS: i64 = 1_000_000;
@@ -119,6 +123,15 @@ pub enum Fault {
         by: usize,
         /// Which key is the authority's.
         authority: u8,
+    },
+    /// Another root is named, by the word of a member, which may not have heard of an earlier change.
+    NameRoot {
+        /// Who carries the word.
+        by: usize,
+        /// Which key is the next root's.
+        root: u64,
+        /// How much later than now it counts (ms); earlier, if this is below nothing.
+        from_ms: i64,
     },
     /// A copy of the lying node begins to speak with half of its peers.
     Twin,
@@ -322,6 +335,10 @@ fn drawn_apart(scenario: &Scenario, seed: u64, liar: Option<usize>) -> Vec<(u64,
     if !carriers.is_empty() && succeeding.percent(mix.rights) {
         faults.extend(succeed(&mut succeeding, &carriers, end));
     }
+    let mut naming = Chance::new(seed, "roots", 0);
+    if !carriers.is_empty() && naming.percent(mix.rights / 3) {
+        faults.extend(name_roots(&mut naming, &carriers, end));
+    }
     let mut leaving = Chance::new(seed, "leaving", 0);
     if leaving.percent(mix.leaves) {
         let (host, at, leave) = leave(&mut leaving, nodes, end);
@@ -340,27 +357,6 @@ fn has_to_do_with_removal(faults: &[(u64, Fault)], host: usize) -> bool {
         Fault::Remove { host: gone, by } => host == *gone || host == *by,
         _ => false,
     })
-}
-
-/// The root changes the authority several times, mostly so soon after another that the second member
-/// has not heard of the first word: so there are words with one number, and words that come late.
-fn succeed(chance: &mut Chance, carriers: &[usize], end: u64) -> Vec<(u64, Fault)> {
-    let until = end.saturating_sub(20 * SECOND).max(CALM_NS + SECOND);
-    let mut at = chance.between(CALM_NS, until);
-    let mut faults = Vec::new();
-    for authority in 1..=chance.between(2, 4) as u8 {
-        let by = carriers[chance.below(carriers.len() as u64) as usize];
-        faults.push((at, Fault::Succeed { by, authority }));
-        at += chance.log_between(10, 20_000) * MS;
-    }
-    // The highest key does not come last.
-    let turned = chance.below(faults.len() as u64) as usize;
-    for (index, (_, fault)) in faults.iter_mut().enumerate() {
-        if let Fault::Succeed { authority, .. } = fault {
-            *authority = ((index + turned) % 4) as u8 + 1;
-        }
-    }
-    faults
 }
 
 /// A member is removed, and comes back as a new life with the disk of the day before.

@@ -357,6 +357,30 @@ impl Planted {
             name: "authority-by-arrival",
             breaks: &["I7"],
         },
+        Self {
+            name: "renewal-beyond-its-end",
+            breaks: &["I7"],
+        },
+        Self {
+            name: "renewal-survives-fence",
+            breaks: &["I7"],
+        },
+        Self {
+            name: "heads-witnessed-unheld",
+            breaks: &["I3"],
+        },
+        Self {
+            name: "root-above-its-end",
+            breaks: &["I7"],
+        },
+        Self {
+            name: "root-by-arrival",
+            breaks: &["I1", "I7"],
+        },
+        Self {
+            name: "former-root-issues",
+            breaks: &["I7"],
+        },
     ];
 
     /// The one of this name.
@@ -414,6 +438,12 @@ impl Scenario {
             rotation_by_arrival: name == "rotation-by-arrival",
             authority_by_arrival: name == "authority-by-arrival",
             old_key_accepted: name == "old-key-accepted",
+            renewal_beyond_its_end: name == "renewal-beyond-its-end",
+            root_above_its_end: name == "root-above-its-end",
+            root_by_arrival: name == "root-by-arrival",
+            former_root_issues: name == "former-root-issues",
+            renewal_survives_fence: name == "renewal-survives-fence",
+            heads_witnessed_unheld: name == "heads-witnessed-unheld",
             local_ms: 0,
         }
     }

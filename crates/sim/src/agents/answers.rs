@@ -203,7 +203,12 @@ impl Agent {
             (Code::ChainOrder | Code::WrongLog | Code::AgentUnknown | Code::NotHeld, _) => {
                 return self.begin_again(now, rejection);
             }
-            (Code::KeyRotated, _) if talk == Talk::Presenting => {
+            (Code::TokenInvalid | Code::RootRotated, _)
+                if talk == Talk::Presenting && self.goes_back_to_its_token() =>
+            {
+                return self.begin_again(now, rejection);
+            }
+            (Code::KeyRotated | Code::RootRotated, _) if talk == Talk::Presenting => {
                 // With a link that was issued before: it lies before the orchestra, or never will.
                 self.presented.insert(self.home);
                 return self.retry(now, rejection);

@@ -58,6 +58,11 @@ impl Agent {
         if let Some(wish) = self.handle_files() {
             return wish;
         }
+        // Two intentions that are one are decided by who claims first: now and then both take at
+        // once, and for long, what they have said that they would.
+        if self.intends.is_some() && self.whim(22).is_multiple_of(3) {
+            return self.claim_what_it_intends();
+        }
         match self.chance.below(100) {
             0..=21 => self.claim(),
             22..=31 => self.presence(),
@@ -136,6 +141,13 @@ impl Agent {
         })
     }
 
+    fn claim_what_it_intends(&mut self) -> Wish {
+        Wish::Act(Action::Claim {
+            topic: self.intends.take().unwrap_or_default(),
+            lease_ms: self.place.lease_ms_max,
+        })
+    }
+
     fn presence(&mut self) -> Wish {
         let all = [
             Status::Active,
@@ -177,6 +189,9 @@ impl Agent {
                 None
             },
         };
+        if kind == SignalKind::Intent {
+            self.intends = Some(signal.topic.clone());
+        }
         // A mark that proves what comes from elsewhere would stand there.
         let incoming = kind != SignalKind::Offer && self.whim(20).is_multiple_of(2);
         Wish::Act(if self.whim(21).is_multiple_of(5) {

@@ -82,6 +82,8 @@ pub struct Agent {
     errand: Option<Errand>,
     talk: Talk,
     holdings: BTreeMap<String, Holding>,
+    /// What it has said that it will do, and has not claimed yet.
+    intends: Option<String>,
     marks: Vec<Digest>,
     /// Interferences that name it and that it may resolve.
     in_the_way: Vec<Digest>,
@@ -244,6 +246,7 @@ impl Agent {
             errand: None,
             talk: Talk::Nothing,
             holdings: BTreeMap::new(),
+            intends: None,
             marks: Vec::new(),
             in_the_way: Vec::new(),
             made_task: None,

@@ -4,7 +4,8 @@
 use ed25519_dalek::SigningKey;
 use unisono_core::node::Question;
 use unisono_model::capability::{
-    Grant, LINK_VERSION, Link, Operations, Rights as Allowed, Scope, SignedLink, Tier, Token,
+    Grant, LINK_VERSION, Link, Operations, RENEWAL_VERSION, Renewal, Rights as Allowed, Scope,
+    SignedLink, Tier, Token,
 };
 use unisono_model::wire::Blob;
 use unisono_model::{Action, AgentId, ChainCut, ClusterId, Digest, Fence, FenceTarget, limits};
@@ -27,6 +28,10 @@ pub struct Rights {
     pub guard_at: Option<u64>,
     /// What it fences, and when (virtual ns).
     pub fences: Vec<(u64, FenceTarget)>,
+    /// The same token renewed, and when it gets it (virtual ns).
+    renewals: Vec<(u64, (Digest, Vec<u8>))>,
+    /// What it goes back to if the renewed one is none.
+    before: Option<(Digest, Vec<u8>)>,
     /// Where the chains stand that its next fence concerns, as its node has seen them.
     cuts: Option<Vec<ChainCut>>,
 }
@@ -51,6 +56,24 @@ pub fn root(seed: u64, agents: usize) -> AgentId {
 pub fn root_key(seed: u64, agents: usize) -> SigningKey {
     key(seed, agents as u64)
 }
+
+/// The key that names other roots.
+pub fn recovery_key(seed: u64) -> SigningKey {
+    key(seed, RECOVERY)
+}
+
+/// Who names other roots under a seed.
+pub fn recovery(seed: u64) -> AgentId {
+    AgentId(recovery_key(seed).verifying_key().to_bytes())
+}
+
+/// The key of a root that takes the place of another one.
+pub fn next_root_key(seed: u64, number: u64) -> SigningKey {
+    key(seed, RECOVERY + 1 + number)
+}
+
+/// The key that names roots, and after it those that it names.
+const RECOVERY: u64 = 6_000;
 
 /// Who has which rights: of each agent, and of the root after them. The first agent is the
 /// executive.
@@ -87,23 +110,53 @@ pub fn draw(seed: u64, cluster: ClusterId, agents: usize, end: u64) -> Vec<Right
             });
             continue;
         }
-        let next = worker(&handed, 0, first.id());
+        let mut next = worker(&handed, 0, first.id());
+        let renewable = chance.percent(50);
+        if renewable {
+            next.renew_until_ms = next.expires_ms + life_ns / MS;
+        }
         let mut links_of = vec![first.clone(), next.sign(&boss)];
         if number == 3 && chance.percent(50) {
             links_of = third_hand(seed, &mut chance, &handed, &first);
         }
+        let renewable = renewable && links_of.len() == 2;
+        let renewals = if renewable {
+            renewals(
+                seed,
+                &mut chance,
+                (&handed, agents),
+                (&next, &links_of),
+                end,
+            )
+        } else {
+            Vec::new()
+        };
         let (id, bytes) = token(links_of);
         links.push(id);
         all.push(Rights {
             tier: Some(Tier::Implementation),
             token: Some((id, bytes)),
+            renewals,
             ..Rights::default()
         });
     }
+    let root = fences(&mut chance, (agents, end), &links, &mut all, &name);
+    all.push(root);
+    all
+}
+
+/// Who fences what and when: the executive a link or a key, and now and then the root the executive.
+fn fences(
+    chance: &mut Chance,
+    (agents, end): (usize, u64),
+    links: &[Digest],
+    all: &mut [Rights],
+    name: &dyn Fn(usize) -> AgentId,
+) -> Rights {
     let mut moment = || chance.between(30 * SECOND, end.max(31 * SECOND));
     let (guard_at, first_at, second_at, last_at) = (moment(), moment(), moment(), moment());
     let mut targets = Vec::new();
-    if let Some(link) = chance.pick(&links) {
+    if let Some(link) = chance.pick(links) {
         targets.push((first_at, FenceTarget::Link(*link)));
     }
     if chance.percent(50) && agents > 2 {
@@ -118,8 +171,102 @@ pub fn draw(seed: u64, cluster: ClusterId, agents: usize, end: u64) -> Vec<Right
     if chance.percent(15) {
         root.fences = vec![(last_at, FenceTarget::Key(name(0)))];
     }
-    all.push(root);
+    root
+}
+
+/// What the root of the founding still does when others are named, at these times: it fences, shortly
+/// before and afterwards, and it issues what was laid down nowhere. The fence before is taken back
+/// by a word that counts from an earlier time.
+pub fn outlive(all: &mut [Rights], seed: u64, cluster: ClusterId, named: &[u64]) {
+    let agents = all.len() - 1;
+    let name = |number: usize| AgentId(key(seed, number as u64).verifying_key().to_bytes());
+    for (index, at) in named.iter().enumerate() {
+        let one = 1 + index % (agents - 1);
+        let handed = Handed {
+            cluster,
+            life_ns: 100_000 * SECOND,
+            number: one,
+            name: &name,
+        };
+        let link = Link {
+            issuer: name(agents),
+            nonce: [66 + index as u8; 16],
+            ..worker(&handed, 0, Digest::default())
+        };
+        let late = token(vec![link.sign(&key(seed, agents as u64))]);
+        all[one].renewals.push((at + 4 * SECOND, late));
+        all[one].renewals.sort_by_key(|(at, _)| *at);
+        let root = &mut all[agents];
+        root.fences
+            .push((at + 200 * MS, FenceTarget::Key(name(one))));
+        if index == 0 {
+            // It looks first, which takes it some seconds.
+            let before = at.saturating_sub(6 * SECOND);
+            let last = FenceTarget::Key(name(agents - 1));
+            root.fences.insert(0, (before, last));
+        }
+        root.guard_at = root.guard_at.map(|_| at + 2 * SECOND);
+    }
+}
+
+/// Whoever may renew and do nothing else, by the root's leave.
+const RENEWER: u64 = 5_000;
+
+/// A token renewed once or twice while the agent works: for longer, sometimes with less, and now and
+/// then by a renewer that lies, for longer than the links let it.
+fn renewals(
+    seed: u64,
+    chance: &mut Chance,
+    (handed, root): (&Handed<'_>, usize),
+    (leaf, links): (&Link, &[SignedLink]),
+    end: u64,
+) -> Vec<(u64, (Digest, Vec<u8>))> {
+    let renewer = key(seed, RENEWER);
+    let worker = worker(handed, handed.number, Digest::default());
+    let delegation = Link {
+        issuer: (handed.name)(root),
+        audience: AgentId(renewer.verifying_key().to_bytes()),
+        tier: Tier::renewer(),
+        may: Allowed::none(),
+        grant: None,
+        depth_left: 0,
+        ..executive(handed.cluster, (handed.name)(root), worker.audience)
+    };
+    let delegation = token(vec![delegation.sign(&key(seed, root as u64))]).1;
+    let longest_ms = leaf.renew_until_ms - leaf.expires_ms;
+    let first_at = chance.between(20 * SECOND, end.clamp(21 * SECOND, 10 * end));
+    let mut all = Vec::new();
+    for at in [first_at, first_at + chance.between(SECOND, end)] {
+        let lies = chance.percent(15);
+        let longer_ms = if lies {
+            longest_ms + 1 + chance.below(end / MS)
+        } else {
+            chance.between(1, longest_ms)
+        };
+        let less = Operations::READ.and(Operations::COORDINATE);
+        let renewal = Renewal {
+            version: RENEWAL_VERSION,
+            cluster: handed.cluster,
+            renews: leaf_id(links),
+            renewer: AgentId(renewer.verifying_key().to_bytes()),
+            // No longer than at first, and clocks may be off by an hour and more.
+            from_ms: leaf.not_before_ms + longer_ms,
+            expires_ms: leaf.expires_ms + longer_ms,
+            may: chance.percent(20).then(|| Allowed {
+                operations: less,
+                ..leaf.may.clone()
+            }),
+            delegation: Blob(delegation.clone()),
+        };
+        let mut links = links.to_vec();
+        links.push(renewal.sign(&renewer));
+        all.push((at, token(links)));
+    }
     all
+}
+
+fn leaf_id(links: &[SignedLink]) -> Digest {
+    links.last().map(SignedLink::id).unwrap_or_default()
 }
 
 /// A third hand: the second may hand on less than it has, or nothing of it counts.
@@ -201,7 +348,7 @@ fn executive(cluster: ClusterId, root: AgentId, boss: AgentId) -> Link {
         // Clocks may be off by an hour and more.
         not_before_ms: now_ms - limits::TOKEN_LIFE_MS_MAX / 2,
         expires_ms: now_ms + limits::TOKEN_LIFE_MS_MAX / 2,
-        renew_until_ms: 0,
+        renew_until_ms: now_ms + limits::TOKEN_LIFE_MS_MAX / 2,
         tier: Tier::Executive,
         may,
         grant: Some(Grant {
@@ -228,6 +375,7 @@ fn worker(handed: &Handed<'_>, issuer: usize, parent: Digest) -> Link {
     Link {
         parent,
         expires_ms: now_ms + handed.life_ns / MS,
+        renew_until_ms: 0,
         tier: Tier::Implementation,
         may: Allowed {
             operations: Operations::READ
@@ -271,6 +419,11 @@ impl Agent {
     /// What its rights make it do before anything else.
     pub(super) fn exercise(&mut self, now: u64) -> Option<Wish> {
         let rights = self.rights.as_mut()?;
+        if rights.renewals.first().is_some_and(|(at, _)| *at <= now) {
+            let (_, renewed) = rights.renewals.remove(0);
+            rights.before = rights.token.replace(renewed);
+            self.presented.clear();
+        }
         if rights.guard_at.is_some_and(|at| at <= now) {
             rights.guard_at = None;
             return Some(Wish::Act(Action::Guard));
@@ -288,6 +441,20 @@ impl Agent {
         self.retired |= idle && rights.guard_at.is_none() && rights.fences.is_empty();
         // The root does nothing but this.
         idle.then_some(Wish::Look(Question::State, None))
+    }
+
+    /// Goes back to the token that it had, since the renewed one is none.
+    pub(super) fn goes_back_to_its_token(&mut self) -> bool {
+        let rights = self.rights.as_mut();
+        let Some((rights, before)) = rights.and_then(|rights| {
+            let before = rights.before.take()?;
+            Some((rights, before))
+        }) else {
+            return false;
+        };
+        rights.token = Some(before);
+        self.presented.clear();
+        true
     }
 
     /// What it has seen of a chain is a beginning of it, or less.

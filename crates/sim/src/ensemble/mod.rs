@@ -11,6 +11,7 @@
 
 mod clocks;
 mod heard;
+mod judged;
 mod loops;
 mod report;
 mod stage;
@@ -18,6 +19,7 @@ mod watched;
 
 pub use clocks::Path;
 pub use heard::{Heard, hear};
+pub use judged::{Heeded, PLAYERS, Weather, heed};
 pub use loops::{Judged, Spread, coupled, fed_back, judge_correction};
 pub use report::{Row, Table, bench};
 pub use stage::{Music, Noise, Scheme, Setup, play};

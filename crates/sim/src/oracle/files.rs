@@ -115,6 +115,8 @@ fn chains(facts: &[&Fact]) -> BTreeMap<Digest, Vec<AgentId>> {
             audiences.push(*audience);
             chains.insert(signed.id(), audiences.clone());
         }
+        // Whoever has renewed it has no hand in what is done under it.
+        chains.insert(token.id(), audiences);
     }
     chains
 }

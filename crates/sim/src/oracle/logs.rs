@@ -8,10 +8,11 @@ use unisono_core::orchestra::claims::Claims;
 use unisono_model::wire::{Signature, decode};
 use unisono_model::{
     Action, AgentId, BundleBody, BundleHeader, Digest, ForkProof, LogId, Place, RecordBody,
-    SignedBundle, Stamp,
+    RootWord, SignedBundle, Stamp,
 };
 
 use super::rights::{self, Ground};
+use super::roots::Reigns;
 
 /// A valid record.
 #[derive(Clone, Debug)]
@@ -53,6 +54,8 @@ pub struct Reading {
     pub pending: usize,
     /// Records that their tokens did not allow.
     pub void: BTreeSet<Place>,
+    /// The words that name roots, whether or not the records count that carry them.
+    pub roots: Vec<RootWord>,
     /// The last bundle of each log.
     pub ends: BTreeMap<LogId, u64>,
 }
@@ -241,6 +244,14 @@ fn take(
 /// A record counts once its agent is enrolled, and if its token allows it.
 fn judge(found: Vec<Fact>, ground: &Ground, reading: &mut Reading) {
     reading.held = found.iter().map(|fact| fact.place.record).collect();
+    let Ground {
+        cluster,
+        root,
+        recovery,
+        ..
+    } = ground;
+    let reigns = Reigns::of(&found, *cluster, *root, *recovery);
+    reading.roots = reigns.words().to_vec();
     let (not, first) = rights::verdicts(&found, ground);
     let (mut valid, others): (Vec<Fact>, Vec<Fact>) = found
         .into_iter()

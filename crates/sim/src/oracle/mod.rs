@@ -13,6 +13,7 @@ mod logs;
 mod members;
 mod rights;
 mod rollbacks;
+mod roots;
 mod tasks;
 mod together;
 
@@ -32,6 +33,7 @@ pub use logs::{Fact, Reading, proven, read};
 pub use members::{Removals, removals};
 pub use rights::{Expelled, Ground, authority, expelled};
 pub use rollbacks::{ever_set_aside, set_aside};
+pub use roots::Reigns;
 pub use tasks::{Task, tasks};
 pub use together::{Gate, Together, together};
 

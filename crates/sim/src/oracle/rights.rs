@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use unisono_core::capability::{Need, Verified, examine, need};
 use unisono_core::context::{StrictVerifier, Verifier};
 use unisono_core::orchestra::trust::TOKEN_KEPT_MS;
-use unisono_model::capability::{Operations, Scope, Tier};
+use unisono_model::capability::{Operations, Scope, Tier, Token};
 use unisono_model::{
     Action, AgentId, ClusterId, Digest, Fence, FenceTarget, Held, Incarnation, Measure, NodeId,
     OrchestraId, Place, Rotation, SuccessionWord,
 };
 
 use super::logs::Fact;
+use super::roots::Reigns;
 
 /// What verdicts rest on beside the records.
 #[derive(Clone, Debug)]
@@ -22,8 +23,10 @@ pub struct Ground {
     pub cluster: ClusterId,
     /// The orchestra.
     pub orchestra: OrchestraId,
-    /// Who issues first links.
+    /// Who issued first links at the founding.
     pub root: AgentId,
+    /// Who names other roots; that root, if nobody is said.
+    pub recovery: Option<AgentId>,
     /// Nodes that a root has removed, and how much of their logs counts.
     pub expelled: Expelled,
 }
@@ -31,11 +34,11 @@ pub struct Ground {
 /// By node: where each of its logs ends; nothing counts of one that is not named.
 pub type Expelled = BTreeMap<NodeId, BTreeMap<(OrchestraId, Incarnation), u64>>;
 
-/// Whom the records of the cluster's own orchestra remove. Of several words about a log the lowest
-/// counts.
-pub fn expelled(facts: &[Fact], root: AgentId) -> Expelled {
+/// Whom the records of the cluster's own orchestra that count remove. Of several words about a log the
+/// lowest counts.
+pub fn expelled(facts: &[Fact]) -> Expelled {
     let mut all = Expelled::new();
-    for fact in facts.iter().filter(|fact| fact.agent == root) {
+    for fact in facts {
         let Action::Remove(one) = &fact.body.action else {
             continue;
         };
@@ -55,11 +58,10 @@ pub fn expelled(facts: &[Fact], root: AgentId) -> Expelled {
     all
 }
 
-/// Which authority signs, by the words of the root: the one of the highest rank, and of several words
+/// Which authority signs, by the words of roots that count: the one of the highest rank, and of several words
 /// about it the one with the earliest end.
-pub fn authority(facts: &[Fact], root: AgentId) -> Option<SuccessionWord> {
-    let words = facts.iter().filter(|fact| fact.agent == root);
-    let words = words.filter_map(|fact| match &fact.body.action {
+pub fn authority(facts: &[Fact]) -> Option<SuccessionWord> {
+    let words = facts.iter().filter_map(|fact| match &fact.body.action {
         Action::Succeed(succession) => Some(succession.word),
         _ => None,
     });
@@ -72,19 +74,8 @@ pub(super) fn verdicts(
     facts: &[Fact],
     ground: &Ground,
 ) -> (BTreeMap<Place, bool>, BTreeMap<AgentId, AgentId>) {
-    let mut court = Court {
-        ground,
-        tokens: BTreeMap::new(),
-        tiers: BTreeMap::new(),
-        away: BTreeMap::new(),
-        from: BTreeMap::new(),
-        waiting: BTreeSet::new(),
-        enrolled: BTreeSet::new(),
-        guard: None,
-        fences: Vec::new(),
-    };
-    let by_root = facts.iter().filter(|fact| fact.agent == ground.root);
-    for fact in by_root {
+    let mut court = Court::of(facts, ground);
+    for fact in facts.iter().filter(|fact| court.reigns.signs(fact)) {
         match &fact.body.action {
             Action::Fence(fence) => court.fences.push((fact.place, fence)),
             Action::Guard => {
@@ -98,7 +89,7 @@ pub(super) fn verdicts(
     }
     court.turn(facts);
     court.learn(facts);
-    let others = facts.iter().filter(|fact| fact.agent != ground.root);
+    let others = facts.iter().filter(|fact| !court.reigns.signs(fact));
     let more: Vec<(Place, &Fence)> = others
         .filter_map(|fact| match &fact.body.action {
             Action::Fence(fence) if court.may_fence(fact, fence) == Some(true) => {
@@ -112,7 +103,7 @@ pub(super) fn verdicts(
         if let Action::Fence(fence) = &fact.body.action
             && court.is_enrolled(fact)
         {
-            let allowed = fact.agent == ground.root || more.iter().any(|(at, _)| *at == fact.place);
+            let allowed = court.reigns.signs(fact) || more.iter().any(|(at, _)| *at == fact.place);
             if !allowed {
                 not.insert(fact.place, court.may_fence(fact, fence).is_none());
             }
@@ -158,8 +149,19 @@ fn within(token: &Verified, action: &Action) -> bool {
     listed && in_phase && simple
 }
 
+/// What roots have signed of a token: its first link, and that of what renews it.
+fn signed_by_roots(token: &Verified) -> impl Iterator<Item = (Digest, AgentId)> {
+    let first = token.links().first().map(|(id, link)| (*id, link.issuer));
+    let renewed = token.renewed();
+    let delegated = renewed.and_then(|renewed| renewed.delegation.first().copied());
+    first.into_iter().chain(delegated)
+}
+
 struct Court<'a> {
     ground: &'a Ground,
+    reigns: Reigns,
+    /// Links that a root has signed and that were laid down while it was the root.
+    rooted: BTreeSet<Digest>,
     /// Where each key was given up.
     away: BTreeMap<AgentId, Place>,
     /// The rotation by which each key came.
@@ -174,6 +176,28 @@ struct Court<'a> {
 }
 
 impl<'a> Court<'a> {
+    fn of(facts: &[Fact], ground: &'a Ground) -> Self {
+        let Ground {
+            cluster,
+            root,
+            recovery,
+            ..
+        } = ground;
+        Self {
+            ground,
+            reigns: Reigns::of(facts, *cluster, *root, *recovery),
+            rooted: BTreeSet::new(),
+            tokens: BTreeMap::new(),
+            tiers: BTreeMap::new(),
+            away: BTreeMap::new(),
+            from: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            enrolled: BTreeSet::new(),
+            guard: None,
+            fences: Vec::new(),
+        }
+    }
+
     /// Which rotations count, from the lowest place on.
     fn turn(&mut self, facts: &'a [Fact]) {
         let mut known: BTreeSet<AgentId> = BTreeSet::new();
@@ -202,14 +226,11 @@ impl<'a> Court<'a> {
 
     fn is_signed(&self, fact: &Fact, rotation: &Rotation) -> bool {
         let Ground {
-            cluster,
-            orchestra,
-            root,
-            ..
+            cluster, orchestra, ..
         } = self.ground;
         let next = rotation.next;
         let proof = Rotation::proof(*cluster, *orchestra, fact.agent, next, &rotation.name);
-        let ordinary = |key: &AgentId| key != root && key.0 != fact.log.node.0;
+        let ordinary = |key: &AgentId| !self.reigns.knows(key) && key.0 != fact.log.node.0;
         let by_itself = fact.body.held == Held::Agent;
         ordinary(&fact.agent)
             && ordinary(&next)
@@ -226,6 +247,12 @@ impl<'a> Court<'a> {
         keys
     }
 
+    /// Whether a root signs something at a time when another one stands.
+    fn is_out_of_time(&self, fact: &Fact) -> bool {
+        let by_anybody = matches!(fact.body.action, Action::Enrol(_) | Action::Root(_));
+        !by_anybody && self.reigns.knows(&fact.agent) && !self.reigns.signs(fact)
+    }
+
     /// Whether the key that signed was given up before.
     fn is_given_up(&self, fact: &Fact) -> bool {
         let away = self.away.get(&fact.agent);
@@ -234,7 +261,9 @@ impl<'a> Court<'a> {
 
     /// Enrolments and tokens, as far as no root has cut them off.
     fn learn(&mut self, facts: &[Fact]) {
-        let stands = |court: &Self, fact: &Fact| !court.cut(fact, None) && !court.is_given_up(fact);
+        let stands = |court: &Self, fact: &Fact| {
+            !court.cut(fact, None) && !court.is_given_up(fact) && !court.is_out_of_time(fact)
+        };
         for fact in facts
             .iter()
             .filter(|fact| stands(self, fact))
@@ -248,16 +277,32 @@ impl<'a> Court<'a> {
                     .extend(enrol.tier.clone());
             }
         }
-        for fact in facts
-            .iter()
-            .filter(|fact| stands(self, fact))
-            .collect::<Vec<_>>()
-        {
-            if let Some(token) = self.laid_down(fact) {
-                for token in token.beginnings() {
-                    self.tokens.insert(token.id(), token);
-                }
+        // What rests on a link that was laid down elsewhere counts once that does.
+        loop {
+            let before = self.rooted.len();
+            let standing = facts.iter().filter(|fact| stands(self, fact));
+            for fact in standing.collect::<Vec<_>>() {
+                self.lay_down(fact);
             }
+            if self.rooted.len() == before {
+                return;
+            }
+        }
+    }
+
+    fn lay_down(&mut self, fact: &Fact) {
+        let Some(token) = self.laid_down(fact) else {
+            return;
+        };
+        let now = self.reigns.at(fact.place.stamp.as_ms());
+        let of_now = signed_by_roots(&token).filter(|(_, issuer)| *issuer == now);
+        self.rooted.extend(of_now.map(|(link, _)| link));
+        let before = self
+            .before_it_was_renewed(fact)
+            .filter(|_| token.renewed().is_some());
+        let before = before.iter().flat_map(Verified::beginnings);
+        for token in token.beginnings().into_iter().chain(before) {
+            self.tokens.insert(token.id(), token);
         }
     }
 
@@ -266,14 +311,46 @@ impl<'a> Court<'a> {
         let Action::Present(bytes) = &fact.body.action else {
             return None;
         };
-        let (cluster, roots) = (self.ground.cluster, [self.ground.root]);
+        let (cluster, roots) = (self.ground.cluster, self.reigns.keys());
         let token = examine(&bytes.0, cluster, &roots, &mut StrictVerifier).ok()?;
-        let late = token.links().iter().any(|(_, link)| {
-            let away = self.away.get(&link.issuer);
+        let now = self.reigns.at(fact.place.stamp.as_ms());
+        let in_time = |(link, issuer)| issuer == now || self.rooted.contains(&link);
+        let in_time = signed_by_roots(&token).all(in_time);
+        let laid = in_time && self.is_own_and_in_time(fact, &token);
+        (laid && self.is_enrolled(fact)).then_some(token)
+    }
+
+    /// Whether a token is for who lays it down, and issued with no key that was given up below.
+    fn is_own_and_in_time(&self, fact: &Fact, token: &Verified) -> bool {
+        let late = token.issuers().any(|issuer| {
+            let away = self.away.get(&issuer);
             away.is_some_and(|away| fact.place > *away)
         });
-        let own = self.keys(fact.agent).contains(&token.leaf().audience);
-        (own && !late && self.is_enrolled(fact)).then_some(token)
+        !late && self.keys(fact.agent).contains(&token.leaf().audience)
+    }
+
+    /// Whether a token would be laid down if what roots have signed of it had been in their time.
+    fn awaits_a_root(&self, fact: &Fact) -> bool {
+        let now = self.reigns.at(fact.place.stamp.as_ms());
+        let Action::Present(bytes) = &fact.body.action else {
+            return false;
+        };
+        let (cluster, roots) = (self.ground.cluster, self.reigns.keys());
+        let Ok(token) = examine(&bytes.0, cluster, &roots, &mut StrictVerifier) else {
+            return false;
+        };
+        let missing = |(link, issuer)| issuer != now && !self.rooted.contains(&link);
+        self.is_own_and_in_time(fact, &token) && signed_by_roots(&token).any(missing)
+    }
+
+    fn before_it_was_renewed(&self, fact: &Fact) -> Option<Verified> {
+        let Action::Present(bytes) = &fact.body.action else {
+            return None;
+        };
+        let (token, _) = Token::decode(&bytes.0).ok()?;
+        let (cluster, roots) = (self.ground.cluster, self.reigns.keys());
+        let bytes = token.unrenewed().encode();
+        examine(&bytes, cluster, &roots, &mut StrictVerifier).ok()
     }
 
     fn is_enrolled(&self, fact: &Fact) -> bool {
@@ -294,8 +371,14 @@ impl<'a> Court<'a> {
                 at.stamp.as_ms() < end_ms
             });
             let about = match fence.target {
-                FenceTarget::Key(key) => key == fact.agent,
-                FenceTarget::Link(link) => kept && links().any(|(id, _)| *id == link),
+                FenceTarget::Key(key) => {
+                    let renewed = token.and_then(Verified::renewed);
+                    key == fact.agent || renewed.is_some_and(|renewed| renewed.renewer == key)
+                }
+                FenceTarget::Link(link) => {
+                    let mut named = token.into_iter().flat_map(Verified::named);
+                    kept && named.any(|id| id == link)
+                }
                 FenceTarget::Epoch(epoch) => kept && links().any(|(_, link)| link.epoch < epoch),
             };
             let beyond = |fact: &Fact| {
@@ -317,13 +400,13 @@ impl<'a> Court<'a> {
     fn is_of_itself(&self, fact: &Fact) -> bool {
         let own = fact.agent.0 == fact.log.node.0
             && matches!(need(&fact.body.action), Need::Node | Need::Nothing);
-        fact.agent == self.ground.root || own
+        self.reigns.signs(fact) || own
     }
 
     /// Whether a record counts; none: what it refers to is not here.
     fn counts(&self, fact: &Fact) -> Option<bool> {
         let action = &fact.body.action;
-        if self.cut(fact, None) {
+        if self.cut(fact, None) || self.is_out_of_time(fact) {
             return Some(false);
         }
         if self.is_given_up(fact) && !self.is_of_itself(fact) {
@@ -334,7 +417,10 @@ impl<'a> Court<'a> {
         }
         match need(action) {
             Need::Nothing => match action {
-                Action::Present(_) => Some(self.laid_down(fact).is_some()),
+                // A link of a former root's may still have been laid down in its time.
+                Action::Present(_) if self.laid_down(fact).is_some() => Some(true),
+                Action::Present(_) => (!self.awaits_a_root(fact)).then_some(false),
+                Action::Root(word) => Some(self.reigns.is_said(word, self.ground.cluster)),
                 Action::Rotate(rotation) => {
                     let turn = self.from.get(&rotation.next);
                     let counts = turn.is_some_and(|turn| turn.place == fact.place);
@@ -343,7 +429,7 @@ impl<'a> Court<'a> {
                 }
                 _ => Some(true),
             },
-            Need::Root => Some(fact.agent == self.ground.root),
+            Need::Root => Some(self.reigns.signs(fact)),
             Need::Node => Some(fact.agent.0 == fact.log.node.0),
             // Judged before.
             Need::Authority => Some(true),
@@ -400,7 +486,7 @@ impl<'a> Court<'a> {
 
     /// Whether somebody else than a root may fence this; none: what it refers to is not here.
     fn may_fence(&self, fact: &Fact, fence: &Fence) -> Option<bool> {
-        if self.cut(fact, None) || self.is_given_up(fact) {
+        if self.cut(fact, None) || self.is_given_up(fact) || self.is_out_of_time(fact) {
             return Some(false);
         }
         if !self.is_enrolled(fact) {

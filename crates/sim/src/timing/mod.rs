@@ -6,6 +6,8 @@
 //!
 //! **Invariant:** an estimator sees four readings of two clocks per probe and nothing else.
 
+#[cfg(feature = "rivals")]
+mod daemons;
 pub(crate) mod draw;
 pub(crate) mod drive;
 mod leaders;
@@ -14,6 +16,8 @@ mod mesh;
 mod path;
 mod report;
 mod rivals;
+#[cfg(feature = "rivals")]
+mod steered;
 mod worlds;
 
 pub use drive::{Contestant, Sample};

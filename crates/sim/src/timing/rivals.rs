@@ -1,5 +1,6 @@
 //! What other clocks do with the same probes: the last sample, the minimum of eight, a regression
-//! over 64 and a Kalman filter of offset and frequency.
+//! over 64 and a Kalman filter of offset and frequency; with the feature `rivals` also the filters of
+//! ntpd-rs and statime, as they steer a clock (`daemons`).
 //!
 //! The regression and the Kalman filter follow the prototypes of the design, which follow chrony and
 //! ntpd-rs in their weights.
@@ -13,7 +14,7 @@ pub(super) trait Rival {
     /// How it is called in the report.
     fn name(&self) -> &'static str;
     fn push(&mut self, sample: &Sample);
-    fn offset_ns(&self, local_s: f64) -> f64;
+    fn offset_ns(&mut self, local_s: f64) -> f64;
 }
 
 pub(super) fn all() -> Vec<Box<dyn Rival>> {
@@ -22,6 +23,10 @@ pub(super) fn all() -> Vec<Box<dyn Rival>> {
         Box::new(MinimumOf8::default()),
         Box::new(Regression64::default()),
         Box::new(Kalman::default()),
+        #[cfg(feature = "rivals")]
+        Box::new(super::daemons::Ntpd::default()),
+        #[cfg(feature = "rivals")]
+        Box::new(super::daemons::Statime::default()),
     ]
 }
 
@@ -37,7 +42,7 @@ impl Rival for LastSample {
         self.0 = sample.offset_ns();
     }
 
-    fn offset_ns(&self, _local_s: f64) -> f64 {
+    fn offset_ns(&mut self, _local_s: f64) -> f64 {
         self.0
     }
 }
@@ -57,7 +62,7 @@ impl Rival for MinimumOf8 {
         }
     }
 
-    fn offset_ns(&self, _local_s: f64) -> f64 {
+    fn offset_ns(&mut self, _local_s: f64) -> f64 {
         let by_trip = |a: &&Sample, b: &&Sample| a.trip_ns().total_cmp(&b.trip_ns());
         self.0.iter().min_by(by_trip).map_or(0.0, Sample::offset_ns)
     }
@@ -125,7 +130,7 @@ impl Rival for Regression64 {
         }
     }
 
-    fn offset_ns(&self, local_s: f64) -> f64 {
+    fn offset_ns(&mut self, local_s: f64) -> f64 {
         let (level, slope, zero) = self.line;
         level + slope * (local_s - zero)
     }
@@ -187,7 +192,7 @@ impl Rival for Kalman {
         self.p = [(1.0 - k0) * p0, (1.0 - k0) * p1, p2 - k1 * p1];
     }
 
-    fn offset_ns(&self, local_s: f64) -> f64 {
+    fn offset_ns(&mut self, local_s: f64) -> f64 {
         self.offset + self.rate * (local_s - self.at_s)
     }
 }

@@ -91,7 +91,7 @@ impl World {
     }
 
     /// Whether a machine is no part of the cluster any more.
-    fn is_apart(&self, host: usize) -> bool {
+    pub(super) fn is_apart(&self, host: usize) -> bool {
         self.hosts[host].gone || self.hosts[host].removed
     }
 
@@ -187,6 +187,8 @@ impl World {
             self.checks.say(self.now, "I9", verdict);
         }
         self.judge_authorities();
+        self.judge_witnesses();
+        self.judge_roots();
         let (removed, returned) = self.checks.membership.counts();
         self.counters.add_many("member removed", removed);
         self.counters.add_many("member returned", returned);
@@ -197,7 +199,7 @@ impl World {
     /// Of all that the root has said of authorities the same one signs for everybody.
     fn judge_authorities(&mut self) {
         let home = self.reading(self.home);
-        let wanted = oracle::authority(&home.facts, self.common.root);
+        let wanted = oracle::authority(&home.facts);
         for host in 0..self.scenario.nodes {
             if self.is_apart(host) || self.lies(host) {
                 continue;
@@ -526,15 +528,16 @@ impl World {
             cluster: self.common.cluster,
             orchestra: self.home,
             root: self.common.root,
+            recovery: Some(self.common.recovery),
             expelled: oracle::Expelled::new(),
         };
         let all = oracle::read(disks, proofs, &ground, &mut self.memo.strict());
-        oracle::expelled(&all.facts, self.common.root)
+        oracle::expelled(&all.facts)
     }
 
     /// The union of what the machines' disks hold of an orchestra, but for a liar's copy. It is
     /// read once for all judges of one moment, who do not change it.
-    fn reading(&mut self, place: OrchestraId) -> Rc<Reading> {
+    pub(super) fn reading(&mut self, place: OrchestraId) -> Rc<Reading> {
         if let Some((at, reading)) = self.readings.get(&place)
             && *at == self.now
         {
@@ -555,11 +558,12 @@ impl World {
             cluster: self.common.cluster,
             orchestra: place,
             root: self.common.root,
+            recovery: Some(self.common.recovery),
             expelled: if place == self.home {
                 self.expelled_at_home(&disks, &proofs)
             } else {
                 let home = self.reading(self.home);
-                oracle::expelled(&home.facts, self.common.root)
+                oracle::expelled(&home.facts)
             },
         };
         let reading = Rc::new(oracle::read(

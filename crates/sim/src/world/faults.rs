@@ -58,6 +58,7 @@ impl World {
             Fault::Leave { host, away_ns } => self.leave(host, away_ns),
             Fault::Remove { host, by } => self.remove(host, by),
             Fault::Succeed { by, authority } => self.succeed(by, authority),
+            Fault::NameRoot { by, root, from_ms } => self.name_root(by, root, from_ms),
             Fault::Twin => self.clone_liar(),
             Fault::Garbage => self.send_garbage(),
             Fault::Backdate => {

@@ -11,13 +11,16 @@ mod power;
 mod removal;
 mod talk;
 mod wires;
+mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use unisono_core::journal::Stretch;
 use unisono_core::node::{Answer, BatchId, DiskFailure, Input, LoadId, Output};
-use unisono_model::{Action, ClusterId, Digest, Held, LogId, NodeId, OrchestraId, Setting};
+use unisono_model::{
+    Action, AgentId, ClusterId, Digest, Held, LogId, NodeId, OrchestraId, Setting,
+};
 
 use crate::agents::{Agent, Character, Heard, Letter, Place, rights, rotation};
 use crate::chance::Chance;
@@ -132,7 +135,7 @@ pub struct World {
     liars: Vec<usize>,
     /// How far the root has come in each log in which it has spoken to the cluster: the number of its
     /// last record there, and its name.
-    root_at: BTreeMap<LogId, (u64, Digest)>,
+    root_at: BTreeMap<(AgentId, LogId), (u64, Digest)>,
     twin: Option<usize>,
     /// Which machine has told an agent that something is made, and at which stamp.
     made_by: Vec<(usize, unisono_model::Stamp)>,
@@ -164,6 +167,7 @@ impl World {
             cluster,
             founder: hosts[0].id,
             root: rights::root(seed, scenario.agents),
+            recovery: rights::recovery(seed),
             lease_ms_max: scenario.lease_ms_max,
             readable_ms: plan.readable_ms,
             checkpoint_records: plan.checkpoint_records,
@@ -278,6 +282,14 @@ impl World {
             if agent.character == Character::Liar {
                 rights::steal(&mut all, number);
             }
+        }
+        let named = self.plan.faults.iter().filter_map(|(at, fault)| {
+            let names = matches!(fault, Fault::NameRoot { .. });
+            names.then_some(*at)
+        });
+        let named: Vec<u64> = named.collect();
+        if count > 1 {
+            rights::outlive(&mut all, self.seed, self.common.cluster, &named);
         }
         let (held, honest) = (Held::Agent, Character::Honest);
         let root = Agent::new(self.seed, count as u64, held, honest, 0, place.clone());

@@ -134,6 +134,7 @@ impl World {
             Output::Address { node, .. } => self.learn_address(host, node),
             Output::Exclude { .. } => self.counters.add("excluded"),
             Output::Succession(_) => self.counters.add("authorities told"),
+            Output::Root(_) => self.counters.add("roots told"),
             Output::Note(note) => self.note(host, note),
             Output::Restart { reason } => self.restart_itself(host, reason),
         }

@@ -3,8 +3,8 @@
 
 use unisono_core::ensemble::{CorrectionFault, Gains, Pattern, Rule};
 use unisono_sim::ensemble::{
-    Heard, Music, Noise, Path, Provoked, Scheme, Setup, coupled, fed_back, hear, judge_correction,
-    play, watch,
+    Heard, Music, Noise, Path, Provoked, Scheme, Setup, Weather, coupled, fed_back, hear, heed,
+    judge_correction, play, watch,
 };
 
 /// How many seeds a fault may take to be found.
@@ -112,6 +112,29 @@ fn what_goes_wrong_is_told_in_time() {
         calm <= 10,
         "a split in one of a thousand looks: {calm} of 1800"
     );
+}
+
+#[test]
+fn a_node_tells_what_goes_wrong_in_time_and_is_seldom_wrong() {
+    for (provoked, within) in [
+        (Provoked::Dragging(2.0), 24),
+        (Provoked::Rushing(2.0), 24),
+        (Provoked::Drift(0.5), 12),
+        (Provoked::Split(5.0), 24),
+    ] {
+        for seed in 0..10 {
+            let after = heed(seed, Weather::Even, provoked, 128, 30).found_after;
+            assert!(
+                after.is_some_and(|beats| beats <= within),
+                "{provoked:?} {seed}: {after:?}"
+            );
+        }
+    }
+    for weather in [Weather::Even, Weather::Busy] {
+        let calm = (0..4).map(|seed| heed(seed, weather, Provoked::Nothing, 500, 0));
+        let wrong: usize = calm.map(|one| one.false_alarms.iter().sum::<usize>()).sum();
+        assert!(wrong <= 4, "{weather:?}: {wrong} in 24,000 actions");
+    }
 }
 
 #[test]

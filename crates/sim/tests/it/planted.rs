@@ -84,4 +84,10 @@ planted! {
     planted_rotation_by_arrival "rotation-by-arrival",
     planted_old_key_accepted "old-key-accepted",
     planted_authority_by_arrival "authority-by-arrival",
+    planted_renewal_beyond_its_end "renewal-beyond-its-end",
+    planted_renewal_survives_fence "renewal-survives-fence",
+    planted_heads_witnessed_unheld "heads-witnessed-unheld",
+    planted_root_above_its_end "root-above-its-end",
+    planted_root_by_arrival "root-by-arrival",
+    planted_former_root_issues "former-root-issues",
 }

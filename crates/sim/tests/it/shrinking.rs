@@ -34,12 +34,19 @@ fn a_failure_that_does_not_come_again_is_not_called_shortened() {
     assert_eq!((shrunk.left, shrunk.runs), (None, 1));
 }
 
+/// What is shortened is what a seed violated first. Seed 122 lost an acknowledged record too, but
+/// first a bundle came twice, which an early acknowledgement does with no fault at all.
 #[test]
 fn a_failure_that_needs_a_crash_keeps_one_and_fails_again() {
     let scenario = planted("acknowledge-before-fsync");
     let failed = (0..200)
         .map(|seed| run(&scenario, seed))
-        .find(|outcome| outcome.verdicts.iter().any(|v| v.invariant == "I2"))
+        .find(|outcome| {
+            outcome
+                .verdicts
+                .first()
+                .is_some_and(|v| v.invariant == "I2")
+        })
         .unwrap();
     let shrunk = shrink(&scenario, &failed, 60);
     let shorter = shrunk.left.expect("it fails by its faults");

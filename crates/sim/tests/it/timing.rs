@@ -36,6 +36,19 @@ fn world_a_is_told_to_a_tenth_of_a_millisecond() {
     }
 }
 
+/// The daemons that are compared with do work: they find the time and keep it.
+#[cfg(feature = "rivals")]
+#[test]
+fn ntpd_rs_and_statime_find_the_time() {
+    let rivals = rows("A", Contestant::Rivals);
+    for name in ["ntpd-rs", "statime"] {
+        let own = rivals.iter().filter(|row| row.who == name).cloned();
+        let own: Vec<Row> = own.collect();
+        assert!(row(&own, "sustained").mean_ms < 2.0, "{own:?}");
+        assert!(row(&own, "last 10 s").p99_ms < 5.0, "{own:?}");
+    }
+}
+
 #[test]
 fn a_lan_is_told_to_a_microsecond() {
     let rows = rows("LAN", Contestant::Unisono);
