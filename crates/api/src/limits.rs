@@ -10,6 +10,11 @@ pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// Largest body of a request that bears a file (bytes): a content of 1 MiB in base64, and its
 /// record.
 pub const FILE_BODY_BYTES_MAX: usize = 1_536 * 1024;
+/// What every body may hold of the memory by itself (bytes): more than most actions have.
+pub const BODY_BYTES_FREE: usize = 16 * 1024;
+/// What all bodies together hold beyond that, until they are answered (bytes): 42 of the largest. More
+/// are told to wait. What is made of a file while it is read comes to twice that again.
+pub const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Contents that are measured at once. A file that is made to cost takes seconds of one core; more
 /// of them wait.
 pub const MEASURES_MAX: usize = 2;
@@ -25,6 +30,20 @@ pub const BODY_WITHIN: Duration = Duration::from_secs(10);
 pub const HEAD_WITHIN: Duration = Duration::from_secs(30);
 /// Requests that are worked on at once; more are told to wait.
 pub const REQUESTS_MAX: usize = 1024;
+/// Records that one key may have signed in a second, for as long as it likes. An agent that does
+/// nothing but wait for its answers comes to about as many; one that runs wild takes no more.
+pub const KEY_REQUESTS_PER_S_MAX: u32 = 500;
+/// How many of these may come at once.
+pub const KEY_BURST: u32 = 5_000;
+/// Requests that one address may make in a second, for as long as it likes, where it is not one of
+/// this machine: reads, requests in the name of agents whose keys the node holds, and whatever bears a
+/// signature that is none. A /64 of IPv6 is one address.
+pub const ADDRESS_REQUESTS_PER_S_MAX: u32 = 2_000;
+/// How many of these may come at once.
+pub const ADDRESS_BURST: u32 = 10_000;
+/// Keys, and addresses, of which is remembered what they have asked for: more of them at once are held
+/// to the limits for all together alone.
+pub const RATED_SOURCES_MAX: usize = 4_096;
 /// Event streams and dumps that are open at once; more are told to wait.
 pub const STREAMS_MAX: usize = 256;
 /// Connections that are open at once; more wait in the system's queue.
@@ -78,6 +97,9 @@ pub const BEAT_AHEAD_MS_MAX: u64 = 60_000;
 /// How often streams of coherence look at most, however many there are: a look costs up to some ten
 /// milliseconds of a fleet of 500.
 pub const COHERENCE_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often a stream looks what goes wrong among those who play together, however many follow: to judge
+/// some hundred agents takes milliseconds of the node's loop.
+pub const FINDINGS_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often a stream of cues looks what has become of them: none of what is read from the time, as that
 /// somebody is asked again, is told later than that.
 pub const CUES_LOOK_EVERY: Duration = Duration::from_millis(100);

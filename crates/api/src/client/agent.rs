@@ -3,16 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Mutex;
-use unisono_model::capability::Token;
 use unisono_model::{
     Action, AgentId, Code, Digest, Enrol, Field, Held, IdempotencyKey, RECORD_VERSION, RecordBody,
-    RecordPlace, SignedRecord, Stamp, wire, wire::Blob,
+    RecordPlace, SignedRecord, Stamp, wire,
 };
 
 use super::calls::drawn_key;
+use super::held::{HeldToken, wall_ms};
 use super::key::AgentKey;
 use super::{Client, ClientError, Reply, WriteOptions};
 use crate::dto::{
@@ -25,17 +24,17 @@ use crate::dto::{
 /// they form a chain.
 #[derive(Clone, Debug)]
 pub struct SigningAgent {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    client: Client,
-    orchestra: String,
+pub(super) struct Inner {
+    pub(super) client: Client,
+    pub(super) orchestra: String,
     key: AgentKey,
     introduction: EnrolBody,
-    /// The capability token under which it acts: the name of its last link, whom it is for, its bytes.
-    token: Option<(Digest, AgentId, Blob)>,
+    /// The capability token under which it acts.
+    pub(super) token: std::sync::Mutex<Option<HeldToken>>,
     state: Mutex<State>,
 }
 
@@ -76,7 +75,7 @@ impl SigningAgent {
                 orchestra,
                 key,
                 introduction,
-                token: None,
+                token: std::sync::Mutex::default(),
                 state,
             }),
         }
@@ -89,14 +88,10 @@ impl SigningAgent {
     /// Bytes that are no token. Whose it is shows with the first action: it may be for a key that this
     /// agent had before.
     pub fn under(self, bytes: Vec<u8>) -> Result<Self, ClientError> {
-        let (token, links) = Token::decode(&bytes)
-            .map_err(|malformed| ClientError::Usage(format!("no token: {malformed}")))?;
-        let Some(leaf) = links.last() else {
-            return Err(ClientError::Usage("no token: it has no link".to_owned()));
-        };
+        let token = HeldToken::read(bytes)?;
         let inner = &*self.inner;
         let introduction = EnrolBody {
-            tier: Some(leaf.tier.word().to_owned()),
+            tier: Some(token.tier.clone()),
             ..inner.introduction.clone()
         };
         Ok(Self {
@@ -105,7 +100,7 @@ impl SigningAgent {
                 orchestra: inner.orchestra.clone(),
                 key: inner.key.clone(),
                 introduction,
-                token: Some((token.id(), leaf.audience, Blob(bytes))),
+                token: std::sync::Mutex::new(Some(token)),
                 state: Mutex::default(),
             }),
         })
@@ -261,6 +256,7 @@ impl SigningAgent {
         let content = content_of(&body)?;
         let mut state = self.inner.state.lock().await;
         state.unanswered = false;
+        self.renew_token().await;
         let mut filled = None;
         let mut looked_twice = false;
         let mut presented = false;
@@ -334,8 +330,8 @@ impl SigningAgent {
                 }
                 Err(error) => return Err(error),
             };
-            let token = self.inner.token.as_ref();
-            if token.is_some_and(|(_, audience, _)| !session.is_own(*audience)) {
+            let audience = self.token().as_ref().map(|token| token.audience);
+            if audience.is_some_and(|audience| !session.is_own(audience)) {
                 return Err(ClientError::Usage(
                     "this token is for another agent: its key has to sign".to_owned(),
                 ));
@@ -364,31 +360,13 @@ impl SigningAgent {
         Err(last)
     }
 
-    /// The token that a record of this action names: what introduces an agent or its token names
-    /// none.
-    fn names_token(&self, action: &Action) -> Option<Digest> {
-        let free = matches!(
-            action,
-            Action::Enrol(_)
-                | Action::Present(_)
-                | Action::Guard
-                | Action::Remove(_)
-                | Action::Rotate(_)
-                | Action::Succeed(_)
-        );
-        self.inner
-            .token
-            .as_ref()
-            .map(|(id, ..)| *id)
-            .filter(|_| !free)
-    }
-
     /// Lays its token before the orchestra.
     async fn present(&self, chain: &mut Chain) -> Result<Option<ClientError>, ClientError> {
-        let Some((_, _, token)) = &self.inner.token else {
+        let token = self.token().as_ref().map(|token| token.bytes.clone());
+        let Some(token) = token else {
             return Ok(None);
         };
-        let present = Action::Present(token.clone());
+        let present = Action::Present(token);
         let options = WriteOptions::default();
         match self.submit(chain, &present, (None, None), &options).await? {
             Outcome::Recorded(_) => Ok(None),
@@ -436,14 +414,11 @@ impl SigningAgent {
         action: &Action,
         key: Option<IdempotencyKey>,
     ) -> Result<(Vec<u8>, Digest), ClientError> {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
         let first = session.next_seq == 1;
         let body = RecordBody {
             version: RECORD_VERSION,
             held: Held::Agent,
-            agent_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+            agent_ms: wall_ms(),
             iteration: session.iteration,
             key,
             predecessors: if first {

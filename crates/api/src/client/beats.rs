@@ -98,9 +98,9 @@ impl Client {
     }
 
     /// Calls on every beat of which the number is a multiple of `every`, until it is told `false`.
-    /// Beats that it is too busy for are left out. It sleeps by the runtime's timer, which is late by
-    /// a millisecond or two: whoever needs more arms a thread of its own for `at_ns`. A change of
-    /// tempo that is published less than a quarter of a second before a beat comes too late for it.
+    /// Beats that it is too busy for are left out. It waits as [`ClusterClock::until`](super::ClusterClock::until)
+    /// does: whoever needs more arms its action for `at_ns` with [`ClusterClock::at`](super::ClusterClock::at).
+    /// A change of tempo that is published less than a quarter of a second before a beat comes too late for it.
     ///
     /// # Errors
     /// The stream's, when the node has gone.
@@ -111,6 +111,7 @@ impl Client {
         mut play: impl FnMut(&dto::Beat) -> bool,
     ) -> Result<(), ClientError> {
         let mut beats = self.beats(orchestra, every, ON_BEAT_AHEAD_MS);
+        let clock = self.cluster_clock().await?;
         let mut played = None;
         loop {
             let beat = beats.next().await?;
@@ -119,9 +120,9 @@ impl Client {
                 continue;
             }
             played = Some(beat.beat);
-            let time = self.common_time().await?;
-            tokio::time::sleep_until(time.instant(beat.at_ns.0).into()).await;
-            let late = time.now_ns().saturating_sub(beat.at_ns.0);
+            // Whoever plays on plays by a clock that is not sure, too.
+            clock.arm(beat.at_ns.0, |_| ())?.await?;
+            let late = clock.now().estimate_ns.saturating_sub(beat.at_ns.0);
             if late < LATE_NS_MAX && !play(&beat) {
                 return Ok(());
             }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use unisono_core::orchestra::lessons::error::ErrorForm;
 use unisono_model::AgentId;
+use unisono_model::wire::Blob;
 
 use super::http::{Wanted, encoded};
 use super::key::random;
@@ -290,6 +291,23 @@ impl Client {
         body: &dto::MeasureBody,
     ) -> Result<Reply<dto::MeasuredContent>, ClientError> {
         self.edit(Method::POST, orchestra, "measure", body, Repeat::Anywhere)
+            .await
+    }
+
+    /// A token for longer, signed by the node that is asked, if it may renew. It counts once its agent
+    /// has laid it before the orchestra.
+    ///
+    /// # Errors
+    /// The node may not renew it, or nobody may any more.
+    pub async fn renew_token(
+        &self,
+        orchestra: &str,
+        token: &Blob,
+    ) -> Result<Reply<dto::TokenRenewed>, ClientError> {
+        let body = dto::RenewalBody {
+            token: token.clone(),
+        };
+        self.edit(Method::POST, orchestra, "renewals", &body, Repeat::Anywhere)
             .await
     }
 

@@ -16,6 +16,7 @@ use super::lesson::{DecideBody, OutcomeBody, RemedyBody};
 use super::plan::PlanBody;
 use super::resonance::{ResolveBody, SeenBody};
 use super::rollback::RollbackBody;
+use super::root::RootBody;
 use super::task::TaskBody;
 use super::trust::{FenceBody, GuardBody, PresentBody, RotateBody};
 use super::words::{AgentKindWord, SettingWord, SignalKindWord, StatusWord, UrgencyWord};
@@ -93,6 +94,8 @@ pub enum ActionBody {
     /// Puts another authority in the place of the one that signs (roots only, in the cluster's own
     /// orchestra).
     Succeed(SucceedBody),
+    /// Names another root of rights (in the cluster's own orchestra).
+    Root(RootBody),
 }
 
 /// A resonance signal.
@@ -372,6 +375,7 @@ impl ActionBody {
             Self::Seen(body) => Action::Seen(body.into()),
             Self::Rotate(body) => Action::Rotate(Box::new(body.into())),
             Self::Succeed(body) => Action::Succeed(Box::new(body.into())),
+            Self::Root(body) => Action::Root(Box::new(body.into())),
         }
     }
 }

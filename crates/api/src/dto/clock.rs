@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use unisono_core::election::Role;
+use unisono_core::ensemble::{ChannelHealth, ChannelMode, ChannelReport};
 use unisono_core::timekeeper::{SourceStatus, Status};
 use unisono_core::timing::Sync;
 use unisono_model::NodeId;
@@ -92,6 +93,52 @@ pub struct Clock {
     pub correction_ns: i64,
     /// Whose clocks are measured.
     pub sources: Vec<ClockSource>,
+    /// How the two channels are by which agents come to act at one time; nothing in the first second.
+    #[serde(default)]
+    pub channels: Option<ChannelsShown>,
+}
+
+/// How the two channels are, over the latest minute, and what follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ChannelsShown {
+    /// Which can be relied on.
+    pub mode: ChannelModeWord,
+    /// Exact time.
+    pub primary: ChannelShown,
+    /// Advance notice of what is to be done.
+    pub secondary: ChannelShown,
+    /// By how much windows are to be wider to each side (ms).
+    pub widen_ms: f64,
+    /// How many times as much notice is to be given.
+    pub notice_factor: f64,
+}
+
+/// Which channels can be relied on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ChannelModeWord {
+    /// Both.
+    Whole,
+    /// Time is known badly: what was announced still happens, less exactly.
+    PrimaryDegraded,
+    /// Notice comes late or not to all: there is less time to prepare.
+    SecondaryDegraded,
+    /// Both are weak: less should be done together, and said more often.
+    BothDegraded,
+}
+
+/// How a channel is, over the latest minute.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ChannelShown {
+    /// Which share arrives: of answers to questions about the time; of notices and those they are for.
+    pub delivery: f64,
+    /// How exact it is (ms): three sigma of the time; the longest way of a notice there and back. Nothing
+    /// where it is not known.
+    pub precision_ms: Option<f64>,
+    /// In which share of looks, one a second, it served.
+    pub availability: f64,
+    /// Whether it is to be relied on less.
+    pub degraded: bool,
 }
 
 /// A node whose clock is measured.
@@ -153,12 +200,41 @@ impl Clock {
             rate_ppb,
             correction_ns: status.correction_ns,
             sources: status.sources.iter().map(Into::into).collect(),
+            channels: None,
         }
     }
 
     /// The estimate, ns since the Unix epoch.
     pub fn estimate(&self) -> Option<u64> {
         self.estimate_ns.as_ref()?.parse().ok()
+    }
+}
+
+impl From<&ChannelReport> for ChannelsShown {
+    fn from(report: &ChannelReport) -> Self {
+        Self {
+            mode: match report.mode {
+                ChannelMode::Whole => ChannelModeWord::Whole,
+                ChannelMode::PrimaryDegraded => ChannelModeWord::PrimaryDegraded,
+                ChannelMode::SecondaryDegraded => ChannelModeWord::SecondaryDegraded,
+                ChannelMode::BothDegraded => ChannelModeWord::BothDegraded,
+            },
+            primary: (&report.primary).into(),
+            secondary: (&report.secondary).into(),
+            widen_ms: report.widen_ns / 1e6,
+            notice_factor: report.notice_factor,
+        }
+    }
+}
+
+impl From<&ChannelHealth> for ChannelShown {
+    fn from(health: &ChannelHealth) -> Self {
+        Self {
+            delivery: health.delivery,
+            precision_ms: health.precision_ns.map(|ns| ns / 1e6),
+            availability: health.availability,
+            degraded: health.degraded,
+        }
     }
 }
 

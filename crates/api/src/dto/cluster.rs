@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use unisono_core::orchestra::view::{Counters, DamageView, MemberView, OrchestraView, StatusView};
-use unisono_model::{ClusterId, Incarnation, LogId, NodeId, OrchestraId};
+use unisono_model::{ClusterId, Digest, Incarnation, LogId, NodeId, OrchestraId, Witness};
 use utoipa::ToSchema;
 
 use super::NodeCertificate;
@@ -74,6 +74,42 @@ impl From<LogRef> for LogId {
         Self {
             node: log.node,
             incarnation: Incarnation { started_ms, nonce },
+        }
+    }
+}
+
+/// How far logs of other nodes had come, by what those nodes signed.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct WitnessShown {
+    /// Their heads.
+    pub heads: Vec<HeadShown>,
+}
+
+/// The last bundle of a log that somebody else held.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HeadShown {
+    /// In which orchestra.
+    #[schema(value_type = String)]
+    pub orchestra: OrchestraId,
+    /// Of which log.
+    pub log: LogRef,
+    /// Its number.
+    pub bundle: u64,
+    /// Its digest.
+    #[schema(value_type = String)]
+    pub digest: Digest,
+}
+
+impl From<Witness> for WitnessShown {
+    fn from(witness: Witness) -> Self {
+        let heads = witness.heads.iter().map(|(header, _)| HeadShown {
+            orchestra: header.orchestra,
+            log: header.log.into(),
+            bundle: header.seq,
+            digest: header.digest(),
+        });
+        Self {
+            heads: heads.collect(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Cues as they are shown, and how much notice agents need.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use unisono_core::orchestra::view::{
     CueNotice, CueOutcome, CueStage, CueView, LeadView, LeadsView, PartyView,
@@ -7,7 +9,7 @@ use unisono_core::orchestra::view::{
 use unisono_model::{AgentId, Digest};
 use utoipa::ToSchema;
 
-use super::ensemble::{CueAnswerWord, CueBody, Digits};
+use super::ensemble::{CueAnswerWord, CueBody, CueRuleWord, Digits};
 use super::moment::Moment;
 
 /// What is to be done together.
@@ -27,6 +29,10 @@ pub struct CueShown {
     pub given: Moment,
     /// By whom.
     pub by: String,
+    /// That agent's first key: several may bear one name.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub agent: AgentId,
     /// What it says.
     pub cue: CueBody,
     /// How long before its target it was given (ms).
@@ -51,6 +57,40 @@ pub struct CueShown {
     pub answer_by_ns: Digits,
     /// Whether those who are meant have notice enough; none: nobody is meant, or its time has come.
     pub notice: Option<CueNoticeShown>,
+}
+
+/// What a cue is to an agent that wants to act on it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CueTurn {
+    /// It acts at the target.
+    Acts,
+    /// It is not decided yet, or the agent has still time to say that it is ready.
+    Waits,
+    /// The agent is meant, and was not ready in time.
+    NotReady,
+    /// The cue is off.
+    Off,
+}
+
+impl CueShown {
+    /// Whether this agent is meant.
+    pub fn is_for(&self, agent: &AgentId) -> bool {
+        self.cue.parties.contains(agent)
+    }
+
+    /// What it is to an agent of this name or first key. Who is meant acts if it is ready: under the rule
+    /// `go` whoever is ready goes, and nobody else.
+    pub fn turn_of(&self, agent: &str) -> CueTurn {
+        let is = |one: &PartyShown| one.name == agent || one.agent.to_string() == agent;
+        let lacking = self.parties.iter().any(|one| is(one) && one.lacking);
+        match (self.stage, self.cue.rule) {
+            (CueStageWord::Off, _) => CueTurn::Off,
+            (CueStageWord::On, _) if lacking => CueTurn::NotReady,
+            (CueStageWord::On, _) => CueTurn::Acts,
+            (_, CueRuleWord::Go) if !lacking => CueTurn::Acts,
+            _ => CueTurn::Waits,
+        }
+    }
 }
 
 /// Where a cue stands.
@@ -93,6 +133,42 @@ pub struct PartyShown {
     pub late_ns: Option<i64>,
     /// How it acted, once the window is over.
     pub outcome: Option<CueOutcomeWord>,
+}
+
+/// What became of the command that an agent stood by with for a cue. The agent says it in the `text` of an
+/// answer behind the target: `ended 3`, `ended by signal 9`, `not run: why`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Ended {
+    /// It ended with this exit code.
+    Code(i32),
+    /// A signal of this number ended it.
+    Signal(i32),
+    /// It was not run, and why.
+    NotRun(String),
+}
+
+impl Ended {
+    /// Reads what an answer says; none where it says something else.
+    pub fn read(text: &str) -> Option<Self> {
+        if let Some(why) = text.strip_prefix("not run: ") {
+            return Some(Self::NotRun(why.to_owned()));
+        }
+        let how = text.strip_prefix("ended ")?;
+        match how.strip_prefix("by signal ") {
+            Some(signal) => signal.parse().ok().map(Self::Signal),
+            None => how.parse().ok().map(Self::Code),
+        }
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "ended {code}"),
+            Self::Signal(signal) => write!(f, "ended by signal {signal}"),
+            Self::NotRun(why) => write!(f, "not run: {why}"),
+        }
+    }
 }
 
 /// How somebody acted on a cue; `late_ns` says by how much.
@@ -189,6 +265,7 @@ impl From<CueView> for CueShown {
             record: view.place.record,
             given: view.place.stamp.into(),
             by: view.name,
+            agent: view.agent,
             lead_ms: i64::try_from(lead_ms).unwrap_or(i64::MAX),
             missing,
             stage: view.stage.into(),
@@ -291,4 +368,32 @@ impl From<LeadView> for LeadShown {
 /// Rounded up: whoever waits so long has waited long enough.
 fn to_ms(ns: u64) -> u64 {
     ns.div_ceil(1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_became_of_a_command_is_read_as_it_is_written_and_other_words_are_not() {
+        for ended in [
+            Ended::Code(0),
+            Ended::Code(-1),
+            Ended::Signal(9),
+            Ended::NotRun("it is gone".to_owned()),
+        ] {
+            assert_eq!(Ended::read(&ended.to_string()), Some(ended));
+        }
+        for other in [
+            "",
+            "ended",
+            "ended ",
+            "ended well",
+            "ended by signal x",
+            "3",
+            "not run",
+        ] {
+            assert_eq!(Ended::read(other), None, "{other}");
+        }
+    }
 }

@@ -11,6 +11,7 @@ mod cue;
 mod ensemble;
 mod expulsion;
 mod file;
+mod finding;
 mod flow;
 mod lesson;
 mod moment;
@@ -19,6 +20,7 @@ mod problem;
 mod record;
 mod resonance;
 mod rollback;
+mod root;
 mod score;
 mod task;
 mod trust;
@@ -35,14 +37,17 @@ pub use answer::{
 };
 pub use authority::{AuthorityShown, AuthorityWord, NodeAuthority, SucceedBody};
 pub use certificate::{CertificateTrouble, CertificateWord, NodeCertificate};
-pub use clock::{Clock, ClockSource, Nanoseconds, SyncWord, TimingRole};
+pub use clock::{
+    ChannelModeWord, ChannelShown, ChannelsShown, Clock, ClockSource, Nanoseconds, SyncWord,
+    TimingRole,
+};
 pub use cluster::{
-    Counted, Damage, Incarnated, LogRef, Member, Members, OrchestraSummary, Orchestras, Status,
-    Version,
+    Counted, Damage, HeadShown, Incarnated, LogRef, Member, Members, OrchestraSummary, Orchestras,
+    Status, Version, WitnessShown,
 };
 pub use cue::{
-    CueList, CueNoticeShown, CueOutcomeWord, CueShown, CueStageWord, LeadShown, LeadsShown,
-    PartyShown, ShortNotice,
+    CueList, CueNoticeShown, CueOutcomeWord, CueShown, CueStageWord, CueTurn, Ended, LeadShown,
+    LeadsShown, PartyShown, ShortNotice,
 };
 pub use ensemble::{
     AnswerBody, ArriveBody, Bpm, CueAnswerWord, CueBody, CueRuleWord, CurveBody, Digits,
@@ -54,6 +59,7 @@ pub use file::{
     JudgementWord, MeasureBody, MeasureShown, MeasuredContent, MeasuredShown, MovedBody, WorthWord,
     WriteBody, WriteShown, content_fields,
 };
+pub use finding::{Finding, FindingChange};
 pub use flow::{FlowShown, FlowWord, NamedByWord, Yielded};
 pub use lesson::{
     DecideBody, DecisionShown, Decisions, Fix, Fixes, OutcomeBody, RejectedBody, RemedyBody,
@@ -70,17 +76,18 @@ pub use resonance::{
     TermExplained,
 };
 pub use rollback::{RollbackBody, RollbackShown, SeenLog, SetAside};
+pub use root::{RootBody, RootShown};
 pub use score::{
-    BarrierList, BarrierShown, Beat, Ensemble, HealthWord, OpeningShown, Player, StressWord,
-    TempoShown,
+    BarrierList, BarrierShown, Beat, Ensemble, HealthWord, Minute, OpeningShown, Player,
+    StressWord, TempoShown,
 };
 pub use task::{
     FieldHeads, LinkBody, LinkChange, Task, TaskBody, TaskNewBody, TaskPatchBody, Tasks,
 };
 pub use trust::{
     Beyond, Chains, CutBody, FenceBody, FenceShown, GuardBody, IncidentShown, IncidentTold,
-    PresentBody, RotateBody, RotationShown, TargetBody, TokenShown, Trust, VoidedShown,
-    parse_token, token_text,
+    PresentBody, RenewalBody, RotateBody, RotationShown, TargetBody, TokenRenewed, TokenShown,
+    Trust, VoidedShown, parse_token, token_text,
 };
 pub use view::{
     Agent, Agents, Claim, Claims, ConfigValue, ConfigValues, ConfigWriter, Conflict, Hashes,
@@ -88,8 +95,8 @@ pub use view::{
     Signal, Signals, State, Writer,
 };
 pub use words::{
-    AgentKindWord, BriefPartWord, ClaimStatusWord, DecideWord, DriftWord, FixMatchWord, HeldWord,
-    ImportanceWord, InterferenceWord, PhaseWord, RelationWord, ResolutionWord, SettingWord,
-    SeverityWord, SignalKindWord, StatusWord, StrategyWord, TaskStatusWord, TermWord, UrgencyWord,
-    VerdictWord,
+    AgentKindWord, BriefPartWord, CauseWord, ClaimStatusWord, DecideWord, DriftWord, FailureWord,
+    FixMatchWord, HeldWord, ImportanceWord, InterferenceWord, PhaseWord, RecoveryWord,
+    RelationWord, ResolutionWord, SettingWord, SeverityWord, SignalKindWord, StatusWord,
+    StrategyWord, TaskStatusWord, TermWord, UrgencyWord, VerdictWord,
 };

@@ -14,7 +14,7 @@ use super::action::{
 };
 use super::answer::OpenBody;
 use super::authority::SucceedBody;
-use super::cluster::{Incarnated, LogRef};
+use super::cluster::{Incarnated, LogRef, WitnessShown};
 use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody};
 use super::expulsion::RemoveBody;
 use super::file::{ApproveBody, WriteShown};
@@ -23,6 +23,7 @@ use super::moment::Moment;
 use super::plan::PlanBody;
 use super::resonance::{ResolveBody, SeenBody};
 use super::rollback::{RollbackBody, SetAside};
+use super::root::RootBody;
 use super::task::LinkChange;
 use super::trust::{FenceBody, GuardBody, IncidentShown, PresentBody, RotateBody};
 use super::words::{HeldWord, TaskStatusWord, VerdictWord};
@@ -153,6 +154,10 @@ pub enum ActionShown {
     Rotate(RotateBody),
     /// Another authority signs certificates.
     Succeed(SucceedBody),
+    /// How far logs of other nodes had come.
+    Witness(WitnessShown),
+    /// Another root of rights was named.
+    Root(RootBody),
 }
 
 /// A task's change, with what each value replaced.
@@ -339,6 +344,8 @@ impl From<Action> for ActionShown {
             Action::Seen(seen) => Self::Seen(seen.into()),
             Action::Rotate(rotation) => Self::Rotate((*rotation).into()),
             Action::Succeed(succession) => Self::Succeed((*succession).into()),
+            Action::Witness(witness) => Self::Witness(witness.into()),
+            Action::Root(word) => Self::Root((*word).into()),
         }
     }
 }

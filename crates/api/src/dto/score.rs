@@ -1,12 +1,13 @@
 //! What is played together, as it is shown: tempo, beats, barriers, punctuality.
 
 use serde::{Deserialize, Serialize};
-use unisono_core::ensemble::{Beat as CoreBeat, Health, Stress};
-use unisono_core::orchestra::view::{BarrierView, OpeningView, PlayerView, TempoView};
+use unisono_core::ensemble::{Beat as CoreBeat, Health, Punctuality, Stress};
+use unisono_core::orchestra::view::{BarrierView, OpeningView, PlayerView, PlayersView, TempoView};
 use unisono_model::{AgentId, Digest};
 use utoipa::ToSchema;
 
 use super::ensemble::{Digits, TempoBody};
+use super::finding::Finding;
 use super::moment::Moment;
 
 /// The tempo that stands.
@@ -96,6 +97,10 @@ pub struct OpeningShown {
 pub struct Ensemble {
     /// By key.
     pub players: Vec<Player>,
+    /// What goes wrong among those who played within the last hour: groups first, then all, then single
+    /// agents.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
 }
 
 /// How punctual an agent's latest actions were (at most 64), by its own clock.
@@ -121,6 +126,29 @@ pub struct Player {
     /// Three sigma of its clock at the last one (ms).
     pub unsure_ms: f64,
     /// By the thresholds of mean (30, 100 ms), spread (20, 50 ms) and drift (10, 30 ms a minute).
+    pub health: HealthWord,
+    /// The latest ten minutes in which it acted, the oldest first.
+    #[serde(default)]
+    pub minutes: Vec<Minute>,
+}
+
+/// How punctual an agent was in one minute, of its latest actions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Minute {
+    /// When it began, by the cluster's clock (ns since the Unix epoch).
+    #[schema(value_type = String)]
+    pub from_ns: Digits,
+    /// How many actions were meant for it.
+    pub actions: u32,
+    /// Mean lateness (ms).
+    pub mean_ms: f64,
+    /// One standard deviation (ms).
+    pub spread_ms: f64,
+    /// The most that one was off by (ms).
+    pub worst_ms: f64,
+    /// By how much later they became in a minute (ms).
+    pub drift_ms_per_minute: f64,
+    /// By the same thresholds.
     pub health: HealthWord,
 }
 
@@ -190,6 +218,15 @@ impl From<OpeningView> for OpeningShown {
     }
 }
 
+impl From<PlayersView> for Ensemble {
+    fn from(view: PlayersView) -> Self {
+        Self {
+            players: view.players.into_iter().map(Into::into).collect(),
+            findings: view.findings.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
 impl From<PlayerView> for Player {
     fn from(view: PlayerView) -> Self {
         let punctuality = view.punctuality;
@@ -204,11 +241,33 @@ impl From<PlayerView> for Player {
             worst_ms: ms(punctuality.worst_ns),
             drift_ms_per_minute: ms(punctuality.drift_ns_per_minute),
             unsure_ms: ms(view.unsure_ns as f64),
-            health: match punctuality.health {
-                Health::Healthy => HealthWord::Healthy,
-                Health::Warning => HealthWord::Warning,
-                Health::Critical => HealthWord::Critical,
-            },
+            health: punctuality.health.into(),
+            minutes: view.minutes.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<(u64, Punctuality)> for Minute {
+    fn from((from_ns, punctuality): (u64, Punctuality)) -> Self {
+        let ms = |ns: f64| (ns / 1e3).round() / 1e3;
+        Self {
+            from_ns: Digits(from_ns),
+            actions: punctuality.actions,
+            mean_ms: ms(punctuality.mean_ns),
+            spread_ms: ms(punctuality.spread_ns),
+            worst_ms: ms(punctuality.worst_ns),
+            drift_ms_per_minute: ms(punctuality.drift_ns_per_minute),
+            health: punctuality.health.into(),
+        }
+    }
+}
+
+impl From<Health> for HealthWord {
+    fn from(health: Health) -> Self {
+        match health {
+            Health::Healthy => Self::Healthy,
+            Health::Warning => Self::Warning,
+            Health::Critical => Self::Critical,
         }
     }
 }

@@ -3,7 +3,7 @@
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 use unisono_core::orchestra::view::{
-    FenceView, IncidentView, RotationView, TokenView, TrustView, VoidedView,
+    FenceView, IncidentView, RenewedView, RotationView, TokenView, TrustView, VoidedView,
 };
 use unisono_model::wire::{Blob, Signature};
 use unisono_model::{
@@ -11,6 +11,8 @@ use unisono_model::{
     limits,
 };
 use utoipa::ToSchema;
+
+use super::root::RootShown;
 
 use super::cluster::LogRef;
 use super::moment::Moment;
@@ -63,6 +65,32 @@ mod token_as_text {
         let bytes = super::parse_token(&text).map_err(serde::de::Error::custom)?;
         Ok(Blob(bytes))
     }
+}
+
+/// Asks for a token for longer.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RenewalBody {
+    /// The token that counts, renewed or not.
+    #[schema(value_type = String)]
+    #[serde(with = "token_as_text")]
+    pub token: Blob,
+}
+
+/// A token that was renewed. It counts once its agent has laid it before the orchestra.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TokenRenewed {
+    /// The renewed token.
+    #[schema(value_type = String)]
+    #[serde(with = "token_as_text")]
+    pub token: Blob,
+    /// Its name.
+    #[schema(value_type = String)]
+    pub id: Digest,
+    /// Until when it counts (ms since the Unix epoch).
+    pub expires_ms: u64,
+    /// Until when it may be renewed (ms since the Unix epoch).
+    pub renew_until_ms: u64,
 }
 
 /// From here on every action needs a token.
@@ -171,6 +199,10 @@ pub struct IncidentShown {
     pub rule: String,
     /// What was asked, and what is allowed.
     pub detail: String,
+    /// What proves it, where something does: the record that was refused, in hexadecimal, with its
+    /// key's signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
     /// How often, since the last record of the same.
     pub times: u32,
 }
@@ -187,6 +219,9 @@ pub struct Trust {
     /// Keys that agents have given up for others, in order.
     #[serde(default)]
     pub rotations: Vec<RotationShown>,
+    /// Roots of rights that were named, the first one first; none while it is that of the founding.
+    #[serde(default)]
+    pub roots: Vec<RootShown>,
     /// The latest records that do not count, newest first.
     pub voided: Vec<VoidedShown>,
     /// The latest refusals, newest first.
@@ -210,6 +245,13 @@ pub struct TokenShown {
     pub not_before_ms: u64,
     /// Until when (ms since the Unix epoch).
     pub expires_ms: u64,
+    /// Until when it may be renewed (ms since the Unix epoch); 0: not at all.
+    #[serde(default)]
+    pub renew_until_ms: u64,
+    /// Who has renewed it, if anybody has.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub renewed_by: Option<AgentId>,
     /// Who issued each link, from the root on.
     #[schema(value_type = Vec<String>)]
     pub issuers: Vec<AgentId>,
@@ -411,12 +453,15 @@ impl From<RotationView> for RotationShown {
 
 impl From<Incident> for IncidentShown {
     fn from(incident: Incident) -> Self {
+        let (detail, evidence) = incident.said();
+        let (detail, evidence) = (detail.to_owned(), evidence.map(str::to_owned));
         Self {
             agent: incident.agent,
             token: incident.token,
             deed: incident.deed,
             rule: incident.rule,
-            detail: incident.detail,
+            detail,
+            evidence,
             times: incident.times,
         }
     }
@@ -429,6 +474,7 @@ impl From<TrustView> for Trust {
             tokens: view.tokens.into_iter().map(Into::into).collect(),
             fences: view.fences.into_iter().map(Into::into).collect(),
             rotations: view.rotations.into_iter().map(Into::into).collect(),
+            roots: view.roots.into_iter().map(Into::into).collect(),
             voided: view.voided.into_iter().map(Into::into).collect(),
             incidents: view.incidents.into_iter().map(Into::into).collect(),
         }
@@ -444,9 +490,22 @@ impl From<TokenView> for TokenShown {
             tier: view.tier,
             not_before_ms: view.not_before_ms,
             expires_ms: view.expires_ms,
+            renew_until_ms: view.renew_until_ms,
+            renewed_by: view.renewed_by,
             issuers: view.issuers,
             operations: view.operations.into_iter().map(Into::into).collect(),
             fenced: view.fenced,
+        }
+    }
+}
+
+impl From<RenewedView> for TokenRenewed {
+    fn from(view: RenewedView) -> Self {
+        Self {
+            token: Blob(view.token),
+            id: view.id,
+            expires_ms: view.expires_ms,
+            renew_until_ms: view.renew_until_ms,
         }
     }
 }

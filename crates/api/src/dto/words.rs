@@ -1,6 +1,7 @@
 //! The words for closed lists, as JSON shows them.
 
 use serde::{Deserialize, Serialize};
+use unisono_core::ensemble;
 use unisono_core::orchestra::view as core;
 use unisono_model as model;
 use utoipa::ToSchema;
@@ -78,9 +79,16 @@ words! {
     FixMatchWord = core::FixMatch { Same, Kind, Alike }
     /// The parts of a brief.
     BriefPartWord = core::BriefPart {
-        You, Decisions, DeadEnds, Task, Held, Blockers, Interferences, Asked, Over, Lately, Done,
-        Files, Near, Next,
+        You, Decisions, DeadEnds, Task, Held, Blockers, Interferences, Together, Asked, Over,
+        Lately, Done, Files, Near, Next,
     }
+    /// What goes wrong among those who play together.
+    FailureWord = core::FailureKind { Rushing, Dragging, Drift, Split }
+    /// What probably lies behind that: one agent's own clock, load or corrections; the beat or its period;
+    /// two sources of time, or a cut between two groups.
+    CauseWord = ensemble::Cause { Player, Beat, TwoReferences }
+    /// What helps against it.
+    RecoveryWord = ensemble::Recovery { HoldRate, MoreNotice, CorrectPeriod, Barrier }
 }
 
 impl SettingWord {

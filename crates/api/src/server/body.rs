@@ -1,14 +1,18 @@
 //! Request bodies: bounded in size and time, JSON only where JSON is asked for.
 
-use axum::body::{Body, Bytes, to_bytes};
+use std::error::Error;
+
+use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
-use http_body_util::LengthLimitError;
+use bytes::BytesMut;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::bodies::Share;
 use super::refusal::Refusal;
-use crate::limits::{BODY_BYTES_MAX, BODY_WITHIN, FILE_BODY_BYTES_MAX};
+use crate::limits::{BODIES_BYTES_MAX, BODY_BYTES_MAX, BODY_WITHIN, FILE_BODY_BYTES_MAX};
 
 /// A JSON body. Requires the media type, so that no web page can make a browser send one unasked.
 #[derive(Debug)]
@@ -66,7 +70,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for LargeBy<T> {
 
 async fn json<T: DeserializeOwned>(request: Request, bytes_max: usize) -> Result<T, Refusal> {
     require_json(request.headers())?;
-    let bytes = read(request.into_body(), bytes_max).await?;
+    let bytes = read(request, bytes_max).await?;
     parse(&bytes)
 }
 
@@ -97,12 +101,12 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
     async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
         match media_type(request.headers()) {
             "application/octet-stream" => {
-                let bytes = read(request.into_body(), BODY_BYTES_MAX).await?;
+                let bytes = read(request, BODY_BYTES_MAX).await?;
                 Ok(Self::Bytes(bytes))
             }
             // It may bear a file beside the record.
             "application/json" => {
-                let bytes = read(request.into_body(), FILE_BODY_BYTES_MAX).await?;
+                let bytes = read(request, FILE_BODY_BYTES_MAX).await?;
                 Ok(Self::Json(bytes))
             }
             other => Err(unsupported(
@@ -118,20 +122,40 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(bytes).map_err(|error| Refusal::malformed(format!("the body: {error}")))
 }
 
-async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
-    match tokio::time::timeout(BODY_WITHIN, to_bytes(body, bytes_max)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => Err(unreadable(&error, bytes_max)),
-        Err(_) => Err(Refusal::new(
+async fn read(request: Request, bytes_max: usize) -> Result<Bytes, Refusal> {
+    let gathered = tokio::time::timeout(BODY_WITHIN, gathered(request, bytes_max)).await;
+    gathered.unwrap_or_else(|_| {
+        Err(Refusal::new(
             StatusCode::REQUEST_TIMEOUT,
             "body_slow",
             format!("the body did not arrive within {} s", BODY_WITHIN.as_secs()),
-        )),
-    }
+        ))
+    })
 }
 
-fn unreadable(error: &axum::Error, bytes_max: usize) -> Refusal {
-    let mut cause = std::error::Error::source(error);
+/// All of a body, as far as there is room for it.
+async fn gathered(request: Request, bytes_max: usize) -> Result<Bytes, Refusal> {
+    let share = request.extensions().get::<Share>().cloned();
+    let mut body = Limited::new(request.into_body(), bytes_max);
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| unreadable(error.as_ref(), bytes_max))?;
+        // Trailers are nobody's here.
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        let room = |share: &Share| share.holds(bytes.len() + data.len());
+        if !share.as_ref().is_none_or(room) {
+            let words = format!("the bodies of requests hold {BODIES_BYTES_MAX} bytes here");
+            return Err(Refusal::busy(words));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes.freeze())
+}
+
+fn unreadable(error: &(dyn Error + 'static), bytes_max: usize) -> Refusal {
+    let mut cause = Some(error);
     while let Some(inner) = cause {
         if inner.is::<LengthLimitError>() {
             return Refusal::new(

@@ -17,12 +17,15 @@ use crate::dto;
 pub(crate) async fn clock(State(edge): State<Edge>, terms: Terms) -> Result<Response, Refusal> {
     terms.end()?;
     let shown = (edge.handle().clock)();
-    let body = dto::Clock::of(
-        &shown.status,
-        shown.monotonic_ns,
-        shown.boot.as_deref(),
-        shown.rate_ppb,
-    );
+    let body = dto::Clock {
+        channels: shown.channels.as_ref().map(Into::into),
+        ..dto::Clock::of(
+            &shown.status,
+            shown.monotonic_ns,
+            shown.boot.as_deref(),
+            shown.rate_ppb,
+        )
+    };
     let bytes = serde_json::to_vec(&body).expect("its numbers are finite and its keys are words");
     let media_type = (header::CONTENT_TYPE, "application/json");
     Ok((StatusCode::OK, [media_type], bytes).into_response())

@@ -15,9 +15,12 @@ use unisono_core::replication::Cursor;
 use unisono_model::{Code, OrchestraId, Rejection, Stamp, check};
 
 use super::bind::BearerToken;
+use super::bodies::{Bodies, Share};
 use super::drift::Looks;
+use super::ensemble::Judgements;
 use super::handle::{Asked, Call, NodeHandle};
 use super::metrics::HttpCounters;
+use super::rates::{Limiter, Rates};
 use super::refusal::Refusal;
 use super::terms::ReadTerms;
 use crate::limits::{MEASURE_WITHIN, MEASURES_MAX, REQUESTS_MAX, STREAMS_MAX, WAIT_MARGIN};
@@ -34,8 +37,11 @@ struct Inner {
     requests: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     measures: Arc<Semaphore>,
+    bodies: Bodies,
     counters: HttpCounters,
     looks: Looks,
+    judgements: Judgements,
+    limiter: Limiter,
 }
 
 /// What an answer says about itself.
@@ -47,7 +53,7 @@ pub(crate) struct Told {
 }
 
 impl Edge {
-    pub(crate) fn new(handle: NodeHandle, token: Option<BearerToken>) -> Self {
+    pub(crate) fn new(handle: NodeHandle, token: Option<BearerToken>, rates: Rates) -> Self {
         Self {
             inner: Arc::new(Inner {
                 handle,
@@ -55,8 +61,11 @@ impl Edge {
                 requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
                 streams: Arc::new(Semaphore::new(STREAMS_MAX)),
                 measures: Arc::new(Semaphore::new(MEASURES_MAX)),
+                bodies: Bodies::default(),
                 counters: HttpCounters::default(),
                 looks: Looks::default(),
+                judgements: Judgements::default(),
+                limiter: Limiter::new(rates),
             }),
         }
     }
@@ -73,6 +82,11 @@ impl Edge {
         &self.inner.counters
     }
 
+    /// Who has asked how often.
+    pub(crate) fn limiter(&self) -> &Limiter {
+        &self.inner.limiter
+    }
+
     /// Room for one more request, or none.
     pub(crate) fn room(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         let full = |_| Refusal::busy(format!("{REQUESTS_MAX} requests are under way here"));
@@ -81,6 +95,11 @@ impl Edge {
             .clone()
             .try_acquire_owned()
             .map_err(full)
+    }
+
+    /// Room for the body of one more request, as it comes.
+    pub(crate) fn body_room(&self) -> Share {
+        self.inner.bodies.share()
     }
 
     /// Room for one more open stream, or none.
@@ -104,6 +123,11 @@ impl Edge {
             done
         });
         done.await.map_err(|_| Refusal::stopping())
+    }
+
+    /// The latest judgements of orchestras whose playing together somebody follows.
+    pub(crate) fn judgements(&self) -> &Judgements {
+        &self.inner.judgements
     }
 
     /// The latest looks at the coherence of orchestras that somebody follows.

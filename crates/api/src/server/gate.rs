@@ -9,15 +9,18 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::edge::Edge;
+use super::rates::Caller;
 use super::refusal::Refusal;
 
 /// The one layer around all routes.
-pub(crate) async fn gate(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+pub(crate) async fn gate(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let mut response = match admit(&edge, &request) {
         Ok(room) => {
+            let body_room = edge.body_room();
+            request.extensions_mut().insert(body_room.clone());
             let response = next.run(request).await;
-            drop(room);
+            drop((room, body_room));
             response
         }
         Err(refusal) => refusal.into_response(),
@@ -76,6 +79,11 @@ fn admit(edge: &Edge, request: &Request) -> Result<Option<impl Sized + use<>>, R
     }
     if *edge.handle().stop.borrow() {
         return Err(Refusal::stopping());
+    }
+    if let Some(Caller(from)) = request.extensions().get::<Caller>() {
+        edge.limiter().asked(*from).map_err(|wait| {
+            Refusal::too_often(format!("too many requests come from {from}"), wait)
+        })?;
     }
     edge.room().map(Some)
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use unisono_core::ensemble::ChannelReport;
 use unisono_core::node::{Answer, Ask, Input, Promise, Question, Submit, Ticket, Work};
 use unisono_core::replication::Cursor;
 use unisono_core::timekeeper;
@@ -162,6 +163,8 @@ pub struct ClockShown {
     pub rate_ppb: f64,
     /// What the timing plane shows.
     pub status: timekeeper::Status,
+    /// How the two channels are, once they were looked at.
+    pub channels: Option<ChannelReport>,
 }
 
 /// Whether the node can serve, and what it looked at. A node that is cut off from others is still

@@ -5,6 +5,7 @@ mod address;
 mod alerts;
 mod beats;
 mod bind;
+mod bodies;
 mod body;
 mod clock;
 mod coherence;
@@ -12,6 +13,7 @@ mod cues;
 mod description;
 mod drift;
 mod edge;
+mod ensemble;
 mod files;
 mod flow;
 mod gate;
@@ -21,6 +23,7 @@ mod lessons;
 mod metrics;
 mod page;
 mod probes;
+mod rates;
 mod reads;
 mod refusal;
 mod resonance;
@@ -43,6 +46,7 @@ pub use description::openapi_json;
 pub use handle::{
     Asked, Call, Check, ClockShown, CountBytes, CountTokens, Inspector, NodeHandle, Readiness,
 };
+pub use rates::{Pace, Rates};
 pub use refusal::status;
 pub use serve::serve;
 
@@ -50,7 +54,12 @@ use edge::Edge;
 
 /// Every route of the edge, over one node. With a token, every request but the probes must bear it.
 pub fn router(handle: NodeHandle, token: Option<BearerToken>) -> Router {
-    let edge = Edge::new(handle, token);
+    router_at(handle, token, Rates::default())
+}
+
+/// The same, with other limits on how often somebody may ask.
+pub fn router_at(handle: NodeHandle, token: Option<BearerToken>, rates: Rates) -> Router {
+    let edge = Edge::new(handle, token, rates);
     let (router, _) = described().split_for_parts();
     router
         .route("/openapi.json", get(description::openapi))
@@ -96,6 +105,7 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(reads::ends))
         .routes(routes!(writes::remove))
         .routes(routes!(writes::present))
+        .routes(routes!(reads::renewed))
         .routes(routes!(writes::fence))
         .routes(routes!(reads::plan, writes::set_plan))
         .routes(routes!(files::files, files::write))
@@ -119,6 +129,7 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(cues::stream))
         .routes(routes!(drift::stream))
         .routes(routes!(reads::ensemble, writes::played))
+        .routes(routes!(ensemble::stream))
         .routes(routes!(lessons::decisions, writes::decide))
         .routes(routes!(lessons::fixes, writes::remedy))
         .routes(routes!(writes::outcome))

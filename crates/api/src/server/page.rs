@@ -1,4 +1,4 @@
-//! Pages of lists that the core gives whole: an answer is as long as was asked for.
+//! Pages of lists: an answer is as long as was asked for, whether the core gives all of it or a page.
 
 use utoipa::IntoParams;
 
@@ -23,7 +23,7 @@ pub(crate) struct PageParams {
 /// Which part of a list was asked for.
 #[derive(Debug)]
 pub(crate) struct Page {
-    pub(super) limit: usize,
+    limit: usize,
     pub(super) after: Option<String>,
 }
 
@@ -36,6 +36,11 @@ impl Page {
         })
     }
 
+    /// How many are looked for: one more than are shown, so that another page shows.
+    pub(super) fn looked_for(&self) -> usize {
+        self.limit + 1
+    }
+
     /// The page of a list that is in the order of its names, and where there are more, the name of its
     /// last item. What a page continues may have gone.
     pub(crate) fn cut<T>(
@@ -46,6 +51,16 @@ impl Page {
         if let Some(after) = self.after.take() {
             items.retain(|item| name(item) > after);
         }
+        self.first(items, name)
+    }
+
+    /// The page of what the core gave from its beginning on, and where there are more, the name of its
+    /// last item.
+    pub(super) fn first<T>(
+        &self,
+        mut items: Vec<T>,
+        name: impl Fn(&T) -> String,
+    ) -> (Vec<T>, Option<String>) {
         let more = items.len() > self.limit;
         items.truncate(self.limit);
         let next = items.last().filter(|_| more).map(name);

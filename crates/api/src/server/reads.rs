@@ -11,6 +11,7 @@ use unisono_core::orchestra::brief::{TOKENS_MAX, TOKENS_MIN};
 use unisono_core::orchestra::view::View;
 use unisono_model::{AgentId, FenceTarget, OrchestraId};
 
+use super::body::Json;
 use super::edge::{Edge, checked_name};
 use super::page::{Page, PageParams};
 use super::refusal::Refusal;
@@ -68,9 +69,8 @@ views! {
     /// What is to be done together when, and who has answered.
     cues "/v1/orchestras/{o}/cues" Cues -> CueList,
         views => dto::CueList { cues: views.into_iter().map(Into::into).collect() };
-    /// How punctual everybody is.
-    ensemble "/v1/orchestras/{o}/ensemble" Players -> Ensemble,
-        views => dto::Ensemble { players: views.into_iter().map(Into::into).collect() };
+    /// How punctual everybody is, and what goes wrong, with the command that recovers.
+    ensemble "/v1/orchestras/{o}/ensemble" Players -> Ensemble, view => view.into();
     /// Digests that agree where replicas do.
     hash "/v1/orchestras/{o}/hash" Hash -> Hashes, view => view.into();
 }
@@ -144,6 +144,28 @@ pub(crate) async fn iteration(
         phase: view.phase.into(),
     };
     Ok(told.json(StatusCode::OK, &body))
+}
+
+/// A token for longer, signed by this node, if a root or an executive lets it renew. Nothing changes
+/// before the token's agent has laid it before the orchestra.
+#[utoipa::path(post, path = "/v1/orchestras/{o}/renewals", tag = "signing",
+    params(("o" = String, Path, description = "The orchestra's name"), ReadParams),
+    request_body = dto::RenewalBody, responses((status = 200, body = dto::TokenRenewed)))]
+pub(crate) async fn renewed(
+    State(edge): State<Edge>,
+    Names(o): Names<String>,
+    terms: Terms,
+    Json(body): Json<dto::RenewalBody>,
+) -> Answered {
+    let question = Question::Renewed {
+        token: body.token.0,
+        may: None,
+    };
+    let asked = edge.ask(edge.orchestra(&o)?, question, terms.read()?);
+    let (told, View::Renewed(view)) = asked.await? else {
+        return Err(Refusal::mismatch());
+    };
+    Ok(told.json(StatusCode::OK, &dto::TokenRenewed::from(view)))
 }
 
 /// The chains that a fence would concern, and how far each has come: what it keeps if nothing that

@@ -1,5 +1,7 @@
 //! Refusals on their way out: from the core's vocabulary, and from the edge's own few rules.
 
+use std::time::Duration;
+
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use unisono_model::{Category, Code, Rejection};
@@ -40,6 +42,15 @@ impl Refusal {
     pub(crate) fn busy(detail: impl Into<String>) -> Self {
         let busy = Rejection::new(Code::Busy, detail).hint("wait, then send the same again");
         Self::from(busy.retry_after(crate::limits::RETRY_AFTER_MS))
+    }
+
+    /// Somebody asks more often than one may.
+    pub(crate) fn too_often(detail: impl Into<String>, wait: Duration) -> Self {
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+        let rejection = Rejection::new(Code::RateLimited, detail)
+            .hint("wait as long as it says, then send the same again; docs/security.md has the limits")
+            .retry_after(wait_ms);
+        Self::from(rejection)
     }
 
     /// The process is going down.

@@ -39,7 +39,7 @@ pub(crate) async fn signals(
         agent: asking(&mut terms)?,
         only_near: terms.flag("near")?,
         after,
-        limit: Some(page.limit + 1),
+        limit: Some(page.looked_for()),
     };
     if wanted.only_near && wanted.agent.is_none() {
         return Err(Refusal::malformed(
@@ -48,13 +48,10 @@ pub(crate) async fn signals(
     }
     let question = Question::Sense(wanted);
     let asked = edge.ask(edge.orchestra(&o)?, question, terms.read()?);
-    let (told, View::Signals(mut views)) = asked.await? else {
+    let (told, View::Signals(views)) = asked.await? else {
         return Err(Refusal::mismatch());
     };
-    let more = views.len() > page.limit;
-    views.truncate(page.limit);
-    let last = views.last().filter(|_| more);
-    let next_after = last.map(|view| after_text(&view.page_end()));
+    let (views, next_after) = page.first(views, |view| after_text(&view.page_end()));
     let signals = views.into_iter().map(Into::into).collect();
     let body = dto::Signals {
         signals,
@@ -79,16 +76,14 @@ pub(crate) async fn claims(
     let question = Question::Claims(ClaimsWanted {
         topic: topic(&mut terms)?,
         holder: name(&mut terms, "holder")?,
-        after: page.after,
-        limit: Some(page.limit + 1),
+        after: page.after.clone(),
+        limit: Some(page.looked_for()),
     });
     let asked = edge.ask(edge.orchestra(&o)?, question, terms.read()?);
-    let (told, View::Claims(mut views)) = asked.await? else {
+    let (told, View::Claims(views)) = asked.await? else {
         return Err(Refusal::mismatch());
     };
-    let more = views.len() > page.limit;
-    views.truncate(page.limit);
-    let next_after = views.last().filter(|_| more).map(|view| view.topic.clone());
+    let (views, next_after) = page.first(views, |view| view.topic.clone());
     let claims = views.into_iter().map(Into::into).collect();
     Ok(told.json(StatusCode::OK, &dto::Claims { claims, next_after }))
 }

@@ -1,17 +1,20 @@
 //! Writing: one action, one record, one answer that says what it came to.
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use data_encoding::BASE64;
 use unisono_core::node::{AnswerBody, LivingEdit, Promise, Question, Work};
 use unisono_core::orchestra::view::{ClaimsWanted, View};
-use unisono_model::{Action, Code, OrchestraId, RecordBody, SignedRecord, Write, limits, wire};
+use unisono_model::{
+    Action, AgentId, Code, OrchestraId, RecordBody, SignedRecord, Write, limits, wire,
+};
 
 use super::across;
 use super::body::{By, Json, Raw, parse};
 use super::edge::{Edge, Told, checked_name};
 use super::files;
+use super::rates::Caller;
 use super::refusal::Refusal;
 use super::terms::{KeyParam, Names, ReadTerms, Terms, WriteParams};
 use crate::dto::{self, ActionBody};
@@ -221,6 +224,7 @@ pub(crate) async fn signed(
     State(edge): State<Edge>,
     Names(o): Names<String>,
     terms: Terms,
+    caller: Option<Extension<Caller>>,
     body: Raw,
 ) -> Answered {
     let (promise, _) = terms.write()?;
@@ -234,12 +238,21 @@ pub(crate) async fn signed(
         }
     };
     let orchestra = edge.orchestra(&o)?;
+    let key = signer(&bytes);
+    if let Some(wait) = key.and_then(|key| edge.limiter().key_waits(&key)) {
+        return Err(Refusal::too_often("this key signs too many records", wait));
+    }
     let work = Work::Record(bytes.clone());
     let work = match written(&bytes) {
         Some(write) => files::seen(&edge, &write, content, work).await?,
         None => work,
     };
-    match edge.work(orchestra, work, promise).await {
+    let done = edge.work(orchestra, work, promise).await;
+    if let Some(key) = key.filter(|_| is_of_the_key(&done)) {
+        let from = caller.map(|Extension(Caller(from))| from);
+        edge.limiter().signed(key, from);
+    }
+    match done {
         Ok(answer) => recorded(answer),
         Err(refusal) => {
             Err(with_holder(&edge, orchestra, refusal, claimed(&bytes).as_deref()).await)
@@ -474,6 +487,22 @@ fn written(bytes: &[u8]) -> Option<Write> {
         Action::Write(write) => Some(*write),
         _ => None,
     }
+}
+
+/// Whether it was the key's holder who asked: the signature was good, and a copy of an earlier request
+/// would not have come so far. Anything else is on the account of who sent it.
+fn is_of_the_key(done: &Result<(Told, AnswerBody), Refusal>) -> bool {
+    match done {
+        Ok((_, AnswerBody::Recorded(recorded))) => !recorded.repeated,
+        Ok(_) => false,
+        Err(refusal) => refusal.problem().status == StatusCode::FORBIDDEN,
+    }
+}
+
+/// In whose name a record is signed. Says nothing about the signature.
+fn signer(bytes: &[u8]) -> Option<AgentId> {
+    let record: SignedRecord = wire::decode(bytes, 2 * limits::RECORD_BYTES_MAX).ok()?;
+    Some(record.agent)
 }
 
 fn action(bytes: &[u8]) -> Option<Action> {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc, watch};
 use unisono_api::server::{
-    Asked, BearerToken, Call, Check, Inspector, NodeHandle, Readiness, router, serve,
+    Asked, BearerToken, Call, Check, Inspector, NodeHandle, Rates, Readiness, router_at, serve,
 };
 use unisono_core::ensemble::TempoMap;
 use unisono_core::node::{Answer, AnswerBody, Promise, Question, Recorded, Work};
@@ -96,6 +96,17 @@ impl Fake {
         token: Option<BearerToken>,
         inbox: usize,
     ) -> Self {
+        Self::start_at(name, world, token, inbox, Rates::default()).await
+    }
+
+    /// The same, where one may ask only so often.
+    pub(crate) async fn start_at(
+        name: u8,
+        world: &Arc<Mutex<World>>,
+        token: Option<BearerToken>,
+        inbox: usize,
+        rates: Rates,
+    ) -> Self {
         let log = LogId {
             node: NodeId([name; 32]),
             incarnation: Incarnation {
@@ -133,7 +144,7 @@ impl Fake {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let served = tokio::spawn(async move {
-            serve(listener, router(handle, token), stopping)
+            serve(listener, router_at(handle, token, rates), stopping)
                 .await
                 .unwrap();
         });
@@ -567,5 +578,6 @@ fn unset() -> unisono_api::server::ClockShown {
         boot: None,
         rate_ppb: 0.0,
         status: Timekeeper::new(config, 1, false).status(1),
+        channels: None,
     }
 }

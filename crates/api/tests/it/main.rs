@@ -5,6 +5,7 @@ mod answers;
 mod chronicle;
 mod failover;
 mod fake;
+mod rates;
 mod refusals;
 mod streams;
 mod web;

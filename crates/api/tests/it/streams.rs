@@ -32,6 +32,18 @@ fn number(action: &unisono_api::dto::ActionShown) -> u32 {
     }
 }
 
+/// Once somebody follows: a machine with much else to do takes its time to let them in.
+async fn somebody_follows(node: &Fake) {
+    let followed = async {
+        while node.published.receiver_count() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), followed)
+        .await
+        .expect("a follower");
+}
+
 fn client(nodes: &[&Fake]) -> Client {
     Client::offline(Config::new(
         nodes.iter().map(|node| node.address.to_string()),
@@ -107,6 +119,7 @@ async fn what_a_browser_sends_by_itself_is_understood() {
     let header = format!("Last-Event-ID: {here}");
     let (to, header) = (node.address, header.clone());
     let stream = tokio::spawn(async move { request(to, "GET", &path, &[&header], b"").await });
+    somebody_follows(&node).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     node.stop.send_replace(true);
     let seen = timeout(Duration::from_secs(3), stream)
@@ -130,7 +143,7 @@ async fn a_stream_from_now_on_leaves_the_past_alone() {
     add(&node, &[(1, 1)]);
     let mut events = client(&[&node]).follow_new("opus");
     let waiting = tokio::spawn(async move { events.next().await });
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    somebody_follows(&node).await;
     add(&node, &[(2, 2)]);
     node.published.send(orchestra()).unwrap();
     let followed = timeout(Duration::from_secs(2), waiting)

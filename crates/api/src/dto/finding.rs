@@ -1,0 +1,123 @@
+//! What goes wrong among those who play together, as it is shown, with the command that recovers.
+
+use serde::{Deserialize, Serialize};
+use unisono_core::orchestra::view::FindingView;
+use unisono_model::AgentId;
+use utoipa::ToSchema;
+
+use super::ensemble::Digits;
+use super::moment::Moment;
+use super::words::{CauseWord, FailureWord, RecoveryWord};
+
+/// Something that goes wrong among those who play together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Finding {
+    /// What.
+    pub failure: FailureWord,
+    /// The names of those whom it concerns: who rushes, drags or is astray; of a drift everybody.
+    pub agents: Vec<String>,
+    /// Their keys, in the same order.
+    #[schema(value_type = Vec<String>)]
+    pub keys: Vec<AgentId>,
+    /// How many agents played together.
+    pub players: u32,
+    /// By how much lately (ms): how late somebody is beyond its own rule and what all have in common, how late
+    /// all are, how far two groups are apart. Less than nothing: early.
+    pub off_ms: f64,
+    /// Since when, by the time that an action was meant for (ns since the Unix epoch).
+    #[schema(value_type = String)]
+    pub since_ns: Digits,
+    /// When it was told last, by the same.
+    #[schema(value_type = String)]
+    pub told_ns: Digits,
+    /// How many actions it took from the one to the other.
+    pub actions: u32,
+    /// What probably lies behind it.
+    pub cause: CauseWord,
+    /// What helps.
+    pub recovery: RecoveryWord,
+    /// How much notice those concerned should have (ms): twice what the slowest of them needs.
+    pub lead_ms: u64,
+    /// Within which window they are in time as they are (ms).
+    pub window_ms: u64,
+    /// Commands that recover, in order. `NAME` stands for whoever gives them, or for each that is meant.
+    pub next: Vec<String>,
+}
+
+/// What begins to go wrong, and what is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FindingChange {
+    /// As of when.
+    pub at: Moment,
+    /// What has begun.
+    pub begun: Vec<Finding>,
+    /// What is over.
+    pub over: Vec<Finding>,
+}
+
+impl From<FindingView> for Finding {
+    fn from(view: FindingView) -> Self {
+        let (keys, agents): (Vec<AgentId>, Vec<String>) = view.agents.iter().cloned().unzip();
+        let ms = |ns: f64| (ns / 1e3).round() / 1e3;
+        let mut finding = Self {
+            failure: view.kind.into(),
+            agents,
+            keys,
+            players: view.players,
+            off_ms: ms(view.off_ns as f64),
+            since_ns: Digits(view.since_ns),
+            told_ns: Digits(view.told_ns),
+            actions: view.actions,
+            cause: view.cause.into(),
+            recovery: view.recovery.into(),
+            lead_ms: view.lead_ns.div_ceil(1_000_000),
+            window_ms: view.window_ns.div_ceil(1_000_000),
+            next: Vec::new(),
+        };
+        finding.next = finding.recovers();
+        finding
+    }
+}
+
+impl Finding {
+    /// The commands that part VII of the seed asks for: a signal that steadies, more notice, an explicit point
+    /// of synchronisation, a barrier. By keys: several agents may bear one name.
+    fn recovers(&self) -> Vec<String> {
+        let parties: Vec<String> = self
+            .keys
+            .iter()
+            .map(|key| format!(" --for {key}"))
+            .collect();
+        let parties = parties.concat();
+        let Self {
+            lead_ms, window_ms, ..
+        } = self;
+        let cue = |what: &str, rest: &str| {
+            format!("unisono schedule cue {what}{parties}{rest} --as NAME")
+        };
+        match self.recovery {
+            RecoveryWord::HoldRate => {
+                let early_ms = -self.off_ms;
+                vec![cue(
+                    "hold",
+                    &format!(" --prepare \"hold the rate: {early_ms:.0} ms early\""),
+                )]
+            }
+            RecoveryWord::MoreNotice => vec![cue(
+                "resync",
+                &format!(" --at +{lead_ms}ms --window-ms {window_ms}"),
+            )],
+            RecoveryWord::CorrectPeriod => vec![
+                cue(
+                    "resync",
+                    " --at next-major --prepare \"correct the period\"",
+                ),
+                "unisono tempo".to_owned(),
+            ],
+            RecoveryWord::Barrier => vec![
+                format!("unisono barrier resync --of {} --as NAME", self.players),
+                cue("resync", &format!(" --at +{lead_ms}ms")),
+            ],
+        }
+    }
+}
