@@ -5,6 +5,10 @@
 //! node.key node.crt ca.crt [ca.key]   who this node is, and who belongs
 //! [ca.next.key ca.next.crt]           the authority that is to be, while it is changed
 //! [root.key]                          the root of rights: on the founder, until it is taken away
+//! [recovery.key]                      names another root: on the founder, until it is taken away
+//! [root.next.key root.former.N.key]   the root that is to be, while it is changed, and those that were
+//! [roots.json]                        the words that name other roots, as this node has heard them
+//! [renewer.token]                     lets the node renew tokens
 //! invites/                            invites made here: their public halves, and who used them
 //! journal/                            everything else; locked by the process that serves
 //! caches/                             what saves time at the start; may be removed
@@ -18,20 +22,36 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use unisono_api::client::AgentKey;
+use unisono_api::dto::{RootBody, parse_token, token_text};
+use unisono_core::context::{StrictVerifier, Verifier as _};
 use unisono_core::timekeeper::Remembered;
-use unisono_model::{AgentId, ClusterId, Digest, NodeId, limits};
+use unisono_model::capability::{LINK_VERSION, Link, RENEWER, Token};
+use unisono_model::{AgentId, ClusterId, Digest, NodeId, RootWord, limits};
 use unisono_quic::identity::{
     CA_CERTIFICATE_FILE, CA_KEY_FILE, CA_NEXT_CERTIFICATE_FILE, CA_NEXT_KEY_FILE, Credentials,
     IdentityError, NODE_CERTIFICATE_FILE, NODE_KEY_FILE, NodeKey, Region,
 };
 
 use crate::failure::{Exit, Failure};
-use crate::small_file;
+use crate::sealed::Passphrase;
+use crate::{sealed, small_file, tier};
 
 /// The version of the directory's layout that this program writes and reads.
 const FORMAT: u32 = 1;
 /// The root of rights.
 pub(crate) const ROOT_KEY_FILE: &str = "root.key";
+/// The key that names other roots.
+pub(crate) const RECOVERY_KEY_FILE: &str = "recovery.key";
+/// The root that is to be, while it is changed.
+pub(crate) const ROOT_NEXT_KEY_FILE: &str = "root.next.key";
+/// The words that name other roots.
+const ROOTS_FILE: &str = "roots.json";
+/// Longest file of such words (bytes): all that there can be.
+const ROOTS_BYTES_MAX: u64 = 256 << 10;
+/// How long the founder's node may renew tokens before a root has to let it again (ms): a year.
+const RENEWER_LIFE_MS: u64 = 365 * 24 * 3_600_000;
+/// The token by which the node renews others, if it may.
+pub(crate) const RENEWER_TOKEN_FILE: &str = "renewer.token";
 /// Longest file of what is remembered of the cluster's time (bytes): some hundred bytes for each of
 /// the nodes that are measured.
 const TIMING_BYTES_MAX: u64 = 256 << 10;
@@ -57,6 +77,10 @@ pub(crate) struct Membership {
     /// The key that issues first capability links; none in a cluster founded before there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) root: Option<AgentId>,
+    /// The key that names other roots; none in a cluster founded before there was one, where that root
+    /// does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) recovery: Option<AgentId>,
     /// The longest lease (ms): the same on every node, since folds read it.
     pub(crate) lease_ms_max: u64,
     /// The name of this node that people read.
@@ -155,15 +179,19 @@ impl Home {
             }
             Err(other) => return Err(other.into()),
         };
+        let root = self.drawn_key(ROOT_KEY_FILE)?;
+        let recovery = self.drawn_key(RECOVERY_KEY_FILE)?;
         let membership = Membership {
             format: FORMAT,
             cluster: credentials.cluster(),
             founder: credentials.node(),
-            root: Some(self.root_key()?.agent()),
+            root: Some(root.agent()),
+            recovery: Some(recovery.agent()),
             lease_ms_max,
             name: name.map_or_else(|| name_of(credentials.node()), str::to_owned),
             seeds: Vec::new(),
         };
+        self.let_renew(&membership, &root)?;
         self.write_membership(&membership)?;
         Ok((membership, credentials))
     }
@@ -181,12 +209,50 @@ impl Home {
             cluster: credentials.cluster(),
             founder: welcome.founder,
             root: welcome.root,
+            recovery: welcome.recovery,
             lease_ms_max: welcome.lease_ms_max,
             name: name.map_or_else(|| name_of(credentials.node()), str::to_owned),
             seeds: welcome.members.clone(),
         };
+        self.write_roots(&welcome.roots)
+            .map_err(|error| Failure::system(ROOTS_FILE, &error))?;
         self.write_membership(&membership)?;
         Ok(membership)
+    }
+
+    /// The words that name other roots, as they were heard here, without those that nobody has said.
+    pub(crate) fn root_words(&self, membership: &Membership) -> Vec<RootWord> {
+        let Ok(text) = small_file::text(&self.directory.join(ROOTS_FILE), ROOTS_BYTES_MAX) else {
+            return Vec::new();
+        };
+        let words: Vec<RootBody> = serde_json::from_str(&text).unwrap_or_default();
+        let words = words.into_iter().map(RootWord::from);
+        words.filter(|word| membership.has_named(word)).collect()
+    }
+
+    /// Remembers them, for the next process and for who gives commands here.
+    pub(crate) fn write_roots(&self, words: &[RootBody]) -> io::Result<()> {
+        if words.is_empty() {
+            return Ok(());
+        }
+        let text = serde_json::to_string(words).map_err(io::Error::other)?;
+        replace(&self.directory.join(ROOTS_FILE), &format!("{text}\n"))
+    }
+
+    /// The root of rights by now, as far as this directory knows, with its number.
+    pub(crate) fn root(&self, membership: &Membership) -> (u32, Option<AgentId>) {
+        let now_ms = now_ms();
+        let words = self.root_words(membership).into_iter();
+        let begun = words.filter(|word| word.from_ms <= now_ms);
+        let highest = begun.max_by_key(|word| (word.number, word.root));
+        highest.map_or((0, membership.root), |word| (word.number, Some(word.root)))
+    }
+
+    /// Whether the key of the root that stands lies here.
+    pub(crate) fn holds_root(&self, membership: &Membership) -> bool {
+        let key = AgentKey::load(&self.directory.join(ROOT_KEY_FILE)).ok();
+        let (_, root) = self.root(membership);
+        root.is_some() && key.map(|key| key.agent()) == root
     }
 
     /// The node's key: the one that is there, or a new one, saved.
@@ -202,12 +268,47 @@ impl Home {
         }
     }
 
-    /// The cluster's root of rights: the one that is there, or a new one, saved. Nothing but issuing
-    /// first links, guarding and fencing needs it; it may be taken off the machine.
-    pub(crate) fn root_key(&self) -> Result<AgentKey, Failure> {
-        let path = self.directory.join(ROOT_KEY_FILE);
-        AgentKey::load_or_create(&path)
-            .map_err(|error| Failure::system(&path.display().to_string(), &error))
+    /// A key of the cluster's operator: the one that is there, or a new one, saved. The root's issues
+    /// first links, guards and fences; the recovery key names another root. Both may be taken off the
+    /// machine, and the second one should be at once.
+    pub(crate) fn drawn_key(&self, file: &str) -> Result<AgentKey, Failure> {
+        let path = self.directory.join(file);
+        sealed::agent_key_or_new(&path)
+    }
+
+    /// The bytes of the token that lets this node renew others, if there is one that can be read.
+    pub(crate) fn renewer_token(&self) -> Option<Vec<u8>> {
+        let path = self.directory.join(RENEWER_TOKEN_FILE);
+        let text = small_file::text(&path, small_file::BYTES_MAX).ok()?;
+        let read = parse_token(&text);
+        let unread = |words: &&str| tracing::warn!(words, "renewer.token is no token");
+        read.inspect_err(unread).ok()
+    }
+
+    /// Lets the founder's node renew tokens: a root is there at this moment, and may be taken away.
+    fn let_renew(&self, membership: &Membership, root: &AgentKey) -> Result<(), Failure> {
+        let shape = tier::shape(RENEWER, &tier::Given::default())?;
+        let now_ms = now_ms();
+        let link = Link {
+            version: LINK_VERSION,
+            cluster: membership.cluster,
+            issuer: root.agent(),
+            audience: AgentId(membership.founder.0),
+            parent: Digest::default(),
+            nonce: drawn()?,
+            epoch: 0,
+            not_before_ms: now_ms.saturating_sub(10_000),
+            expires_ms: now_ms.saturating_add(RENEWER_LIFE_MS),
+            renew_until_ms: 0,
+            tier: shape.tier,
+            may: shape.may,
+            grant: None,
+            depth_left: 0,
+        };
+        let links = vec![link.sign(root.signing())];
+        let text = token_text(&Token { links }.encode()) + "\n";
+        let path = self.directory.join(RENEWER_TOKEN_FILE);
+        replace(&path, &text).map_err(|error| Failure::system(&path.display().to_string(), &error))
     }
 
     /// Who this node is, and in which cluster.
@@ -216,7 +317,54 @@ impl Home {
         let credentials = Credentials::load(&self.directory, Some(membership.cluster))?;
         // Another authority is believed by the word of the root alone.
         let credentials = credentials.under(membership.root);
+        let mut credentials = credentials.named_by(membership.recovery);
+        for word in self.root_words(&membership) {
+            credentials = credentials.hearing(&word).unwrap_or(credentials);
+        }
         Ok((membership, credentials))
+    }
+
+    /// The same, with the authority's key also where a passphrase protects it.
+    pub(crate) fn load_to_sign(&self) -> Result<(Membership, Credentials), Failure> {
+        let (membership, credentials, _) = self.load_to_rotate()?;
+        Ok((membership, credentials))
+    }
+
+    /// The same with that passphrase, for the key that takes its place.
+    pub(crate) fn load_to_rotate(
+        &self,
+    ) -> Result<(Membership, Credentials, Option<Passphrase>), Failure> {
+        let path = self.directory.join(CA_KEY_FILE);
+        if !sealed::is_sealed_file(&path) {
+            let (membership, credentials) = self.load()?;
+            return Ok((membership, credentials, None));
+        }
+        let failed = |error: io::Error| Failure::system(&path.display().to_string(), &error);
+        let text = small_file::text(&path, small_file::BYTES_MAX).map_err(failed)?;
+        let (opened, passphrase) = sealed::opened(&path, &text)?;
+        let (membership, credentials) = self.load()?;
+        let credentials = credentials.with_authority(&opened)?;
+        Ok((membership, credentials, Some(passphrase)))
+    }
+
+    /// Protects the authority's key that lies here now.
+    pub(crate) fn protect_authority(&self, passphrase: &str) -> Result<(), Failure> {
+        sealed::protect(&self.directory.join(CA_KEY_FILE), passphrase)
+    }
+
+    /// The same where a passphrase is at hand; a node that has none serves, and signs nothing.
+    pub(crate) fn load_to_serve(&self) -> Result<(Membership, Credentials), Failure> {
+        if sealed::is_at_hand() {
+            return self.load_to_sign();
+        }
+        if sealed::is_sealed_file(&self.directory.join(CA_KEY_FILE)) {
+            tracing::warn!(
+                "ca.key is protected, and no passphrase is at hand: this node lets nobody in and \
+                 renews no certificate; {} names a file with it",
+                sealed::PASSPHRASE_FILE
+            );
+        }
+        self.load()
     }
 
     /// What `cluster.toml` says.
@@ -286,7 +434,14 @@ impl Home {
 
     /// Keys of which there may be no other copy: the cluster's authority, and the root's.
     pub(crate) fn only_keys(&self) -> impl Iterator<Item = &'static str> {
-        let files = [CA_KEY_FILE, CA_NEXT_KEY_FILE, ROOT_KEY_FILE].into_iter();
+        let files = [
+            CA_KEY_FILE,
+            CA_NEXT_KEY_FILE,
+            ROOT_KEY_FILE,
+            ROOT_NEXT_KEY_FILE,
+            RECOVERY_KEY_FILE,
+        ]
+        .into_iter();
         files.filter(|file| self.directory.join(file).exists())
     }
 
@@ -301,6 +456,10 @@ impl Home {
             CA_NEXT_KEY_FILE,
             CA_NEXT_CERTIFICATE_FILE,
             ROOT_KEY_FILE,
+            ROOT_NEXT_KEY_FILE,
+            RECOVERY_KEY_FILE,
+            ROOTS_FILE,
+            RENEWER_TOKEN_FILE,
         ];
         let files = names.iter().map(|name| self.directory.join(name));
         files.filter(|file| file.exists()).collect()
@@ -343,6 +502,23 @@ impl Home {
     }
 }
 
+impl Membership {
+    /// The key whose word names another root.
+    pub(crate) fn names_roots(&self) -> Option<AgentId> {
+        self.root.and(self.recovery.or(self.root))
+    }
+
+    /// Whether that key has said it, and the next root consents.
+    fn has_named(&self, word: &RootWord) -> bool {
+        let proof = word.signed(self.cluster);
+        let mut by = StrictVerifier;
+        self.names_roots().is_some_and(|key| {
+            by.verify(&key.0, &proof, &word.signature)
+                && by.verify(&word.root.0, &proof, &word.consent)
+        })
+    }
+}
+
 /// What a joiner is told beside its certificate.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Welcome {
@@ -351,6 +527,12 @@ pub(crate) struct Welcome {
     /// The key that issues first capability links.
     #[serde(default)]
     pub(crate) root: Option<AgentId>,
+    /// The key that names other roots.
+    #[serde(default)]
+    pub(crate) recovery: Option<AgentId>,
+    /// The words that have named other roots, so that the joiner goes by the one that stands at once.
+    #[serde(default)]
+    pub(crate) roots: Vec<RootBody>,
     /// The longest lease (ms).
     pub(crate) lease_ms_max: u64,
     /// The members.
@@ -367,8 +549,9 @@ pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
-    let directory = path.parent().unwrap_or(Path::new("."));
-    File::open(directory)?.sync_all()
+    // A bare name has a parent, which is empty.
+    let directory = path.parent().filter(|one| !one.as_os_str().is_empty());
+    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// A flipped bit in a number would still be a number.
