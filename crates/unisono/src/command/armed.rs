@@ -5,12 +5,14 @@
 //! nothing but read the clock and wake another. The command never has that priority: it could keep a
 //! processor from everybody.
 
+use std::env;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::num::NonZeroU64;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, parent_id};
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -19,22 +21,16 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{Signal, set_parent_process_death_signal};
-use rustix::thread::{ClockId, clock_nanosleep_absolute, set_current_timer_slack};
-use thread_priority::{
-    RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
-    set_thread_priority_and_policy, thread_native_id,
-};
+use unisono_api::client::timer::{hurry, sleep_until};
 
 use crate::timing::{monotonic_ns, raw_ns};
+use crate::undumped::AsGiven;
 
 /// The first word of a process that is made ready. People do not write it.
 pub(crate) const PROCESS: &str = "armed-process";
 /// The first word of a command for benchmarks: it waits for a line and says when that came.
 pub(crate) const WITNESS: &str = "armed-witness";
 
-/// So long before its time the thread sleeps no longer and looks at the clock again and again: what a
-/// wake-up costs (`docs/timing.md`).
-const SPIN_NS: u64 = 80_000;
 /// A process that says nothing for so long after its start is not waited for: the command is then
 /// started when its time has come.
 const READY_WITHIN: Duration = Duration::from_secs(5);
@@ -68,7 +64,7 @@ impl Act {
     }
 }
 
-/// How an action went.
+/// How an action went, up to its beginning.
 #[derive(Debug)]
 pub(super) struct Acted {
     /// When it was released, by this machine's steady clock, ns.
@@ -77,8 +73,27 @@ pub(super) struct Acted {
     pub(super) runs_ns: Option<u64>,
     /// Whether the thread that released it had real-time priority.
     pub(super) real_time: bool,
-    /// How the program ended, if there was one.
-    pub(super) status: Option<io::Result<ExitStatus>>,
+    /// What goes on now, and ends some time.
+    pub(super) running: Running,
+}
+
+/// What was released.
+#[derive(Debug)]
+pub(super) enum Running {
+    /// Nothing that takes time.
+    Nothing,
+    /// A program.
+    Program(Child),
+}
+
+impl Running {
+    /// Waits for the program's end, if there is one, and says how it was.
+    pub(super) fn end(self) -> io::Result<Option<ExitStatus>> {
+        match self {
+            Self::Nothing => Ok(None),
+            Self::Program(mut child) => child.wait().map(Some),
+        }
+    }
 }
 
 /// What stands ready.
@@ -114,24 +129,42 @@ impl Armed {
             Act::Run(words) if time_left.is_zero() => Ready::Words(words),
             // Where it cannot be done, the command is started when its time has come.
             Act::Run(words) => process(&words, time_left).unwrap_or(Ready::Words(words)),
-            Act::Release(words) => Ready::Waiting(command(&words).stdin(Stdio::piped()).spawn()?),
+            Act::Release(words) => {
+                let _given = AsGiven::begin();
+                Ready::Waiting(command(&words).stdin(Stdio::piped()).spawn()?)
+            }
         };
         Ok(Self { ready })
     }
 
-    /// Waits until the steady clock shows the time (ns), releases, and waits for the end.
-    pub(super) fn fire(self, fires_ns: u64, target_ns: u64) -> Acted {
+    /// Waits until the steady clock shows the time (ns), and releases.
+    ///
+    /// # Errors
+    /// Where the program could not be run.
+    pub(super) fn fire(self, fires_ns: u64, target_ns: u64) -> io::Result<Acted> {
         match self.ready {
             Ready::Nothing => {
                 let real_time = hurry();
                 sleep_until(fires_ns);
-                acted(monotonic_ns(), None, real_time, None)
+                Ok(Acted {
+                    at_ns: monotonic_ns(),
+                    runs_ns: None,
+                    real_time,
+                    running: Running::Nothing,
+                })
             }
             Ready::Words(words) => {
                 sleep_until(fires_ns);
                 let at_ns = monotonic_ns();
-                let status = command(&words).status();
-                acted(at_ns, Some(at_ns), false, Some(status))
+                let given = AsGiven::begin();
+                let begun = command(&words).spawn();
+                drop(given);
+                Ok(Acted {
+                    at_ns,
+                    runs_ns: Some(at_ns),
+                    real_time: false,
+                    running: Running::Program(begun?),
+                })
             }
             Ready::Process {
                 child,
@@ -139,23 +172,51 @@ impl Armed {
                 hears,
                 real_time,
             } => follow(child, says, hears, fires_ns, real_time),
-            Ready::Waiting(child) => release(child, fires_ns, target_ns),
+            Ready::Waiting(child) => Ok(release(child, fires_ns, target_ns)),
+        }
+    }
+
+    /// Gives up what was made ready: nothing is run, and no process stays.
+    pub(super) fn disarm(self) {
+        match self.ready {
+            Ready::Nothing | Ready::Words(_) => {}
+            // It ends when nobody can tell it a time any more.
+            Ready::Process {
+                mut child, hears, ..
+            } => {
+                drop(hears);
+                let _ = child.wait();
+            }
+            Ready::Waiting(mut child) => {
+                // It may have ended by itself.
+                let _ = child.kill();
+                let _ = child.wait();
+            }
         }
     }
 }
 
-fn acted(
-    at_ns: u64,
-    runs_ns: Option<u64>,
-    real_time: bool,
-    status: Option<io::Result<ExitStatus>>,
-) -> Acted {
-    Acted {
-        at_ns,
-        runs_ns,
-        real_time,
-        status,
+/// Whether there is a program of this name that may be run: at a path, or where a shell would look.
+///
+/// # Errors
+/// Why there is none.
+pub(super) fn startable(words: &[String]) -> io::Result<()> {
+    let program = words.first().map_or("", String::as_str);
+    let runs = |path: &Path| {
+        let known = path.metadata();
+        known.is_ok_and(|known| known.is_file() && known.permissions().mode() & 0o111 != 0)
+    };
+    let found = if program.contains('/') {
+        runs(Path::new(program))
+    } else {
+        let places = env::var_os("PATH").unwrap_or_default();
+        !program.is_empty() && env::split_paths(&places).any(|place| runs(&place.join(program)))
+    };
+    if found {
+        return Ok(());
     }
+    let words = format!("no program {program:?} is there that may be run");
+    Err(io::Error::new(io::ErrorKind::NotFound, words))
 }
 
 fn command(words: &[String]) -> Command {
@@ -177,7 +238,12 @@ fn release(mut child: Child, fires_ns: u64, target_ns: u64) -> Acted {
     // A program that does not listen any more has ended, and its status says how.
     let _ = input.as_mut().map(|input| input.write_all(line.as_bytes()));
     drop(input);
-    acted(at_ns, None, real_time, Some(child.wait()))
+    Acted {
+        at_ns,
+        runs_ns: None,
+        real_time,
+        running: Running::Program(child),
+    }
 }
 
 /// Starts this program once more, as a process that becomes the command. It opens the two pipes by
@@ -191,6 +257,8 @@ fn process(words: &[String], time_left: Duration) -> Option<Ready> {
     command.arg0("unisono").arg(PROCESS);
     command.arg(std::process::id().to_string());
     command.args([place(its_word.as_raw_fd()), place(its_ear.as_raw_fd())]);
+    // Until it says that it has opened them: nobody looks among the files of a process that is closed.
+    let _given = AsGiven::begin();
     let mut child = command.args(words).spawn().ok()?;
     let mut says = BufReader::new(says);
     let begun = Instant::now();
@@ -223,28 +291,31 @@ fn follow(
     mut hears: io::PipeWriter,
     fires_ns: u64,
     real_time: bool,
-) -> Acted {
+) -> io::Result<Acted> {
     let told = writeln!(hears, "{fires_ns}");
     let mut text = String::new();
     // The pipe ends when the command begins: it does not inherit it.
     let heard = told.and_then(|()| says.read_to_string(&mut text));
-    let status = child.wait();
     let number = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name));
         line.and_then(|line| line.trim().parse::<u64>().ok())
     };
     let failed = text.lines().find_map(|line| line.strip_prefix("failed "));
-    let at_ns = number("fired ");
-    let status = match (failed, at_ns, heard) {
-        (Some(why), _, _) => Err(io::Error::other(why.to_owned())),
-        (None, None, _) => Err(io::Error::other(
-            "the process that was made ready has ended",
-        )),
-        (None, Some(_), Err(error)) => Err(error),
-        (None, Some(_), Ok(_)) => status,
+    let at_ns = match (failed, number("fired "), heard) {
+        (None, Some(at_ns), Ok(_)) => at_ns,
+        (failed, _, heard) => {
+            let _ = child.wait();
+            heard?;
+            let words = failed.unwrap_or("the process that was made ready has ended");
+            return Err(io::Error::other(words.to_owned()));
+        }
     };
-    let at_ns = at_ns.unwrap_or_else(monotonic_ns);
-    acted(at_ns, number("runs "), real_time, Some(status))
+    Ok(Acted {
+        at_ns,
+        runs_ns: number("runs "),
+        real_time,
+        running: Running::Program(child),
+    })
 }
 
 /// The life of a process that is made ready: who has started it, where it speaks, where it listens, and
@@ -307,33 +378,6 @@ fn wait(says: &mut File, hears: File) -> Option<u64> {
     let fires_ns: u64 = line.trim().parse().ok()?;
     tell.send(fires_ns).ok()?;
     woken.recv().ok()
-}
-
-/// Gives this thread real-time priority, the least there is; says whether that is allowed.
-fn hurry() -> bool {
-    let fifo = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
-    set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, fifo).is_ok()
-}
-
-/// An absolute sleep does not add up what each wake-up costs; the last stretch is watched, since a
-/// wake-up comes late and never early.
-fn sleep_until(fires_ns: u64) {
-    let wakes_ns = fires_ns.saturating_sub(SPIN_NS);
-    let wakes = Timespec {
-        tv_sec: (wakes_ns / 1_000_000_000).cast_signed(),
-        tv_nsec: (wakes_ns % 1_000_000_000).cast_signed(),
-    };
-    // By default the kernel may be 50 us late to save wake-ups; where it refuses, it is.
-    let _ = set_current_timer_slack(NonZeroU64::new(1));
-    // A signal may wake it early; then it sleeps again.
-    while monotonic_ns() < wakes_ns {
-        if clock_nanosleep_absolute(ClockId::Monotonic, &wakes).is_ok() {
-            break;
-        }
-    }
-    while monotonic_ns() < fires_ns {
-        std::hint::spin_loop();
-    }
 }
 
 /// Says when a line came, on the machine's raw clock (ns), and a while later, so that the others who are

@@ -8,6 +8,7 @@ use unisono_core::ensemble::Stress;
 use unisono_model::Digest;
 
 use super::armed::Act;
+use super::elsewhere::{self, ElsewhereArgs};
 use super::fire::{self, Fired, Target};
 use super::session::Session;
 use super::tempo;
@@ -24,21 +25,28 @@ const ARM_NS: u64 = 20_000_000;
 #[derive(Clone, Debug, Args)]
 pub(crate) struct AtArgs {
     /// When, by the cluster's clock: ms since 1970; +2s, +500ms from now; next-beat, next-point,
-    /// next-major, beat:N of the orchestra's tempo
+    /// next-major, beat:N of the orchestra's tempo; with --on also soon: when all of them can be ready
     #[arg(value_name = "TIME", allow_hyphen_values = true)]
     time: String,
     /// Fires although the clock is not synchronised
-    #[arg(long)]
+    #[arg(long, conflicts_with = "on")]
     unsure: bool,
     /// Tells the orchestra how punctual it was (--as says who acts)
-    #[arg(long)]
+    #[arg(long, conflicts_with = "on")]
     tell: bool,
     /// Runs the command at once and gives it a line (the time, ns) on its standard input when the time
     /// has come: for programs that are ready by then and act on it
-    #[arg(long)]
+    #[arg(long, conflicts_with = "on")]
     ready: bool,
-    /// What is run
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    #[command(flatten)]
+    elsewhere: ElsewhereArgs,
+    /// What is run here; on other machines it is what each of them stands by with
+    #[arg(
+        last = true,
+        required_unless_present = "on",
+        value_name = "COMMAND",
+        conflicts_with = "on"
+    )]
     command: Vec<String>,
 }
 
@@ -57,6 +65,9 @@ pub(super) enum Time {
 
 /// Waits, runs the command, and says how punctual that was.
 pub(crate) async fn at(args: AtArgs, session: &Session) -> Result<(), Failure> {
+    if !args.elsewhere.is_empty() {
+        return elsewhere::at(&args.time, args.elsewhere, session).await;
+    }
     let time = read(&args.time)?;
     let clock = fire::ask(session, args.unsure).await?;
     let target = target(session, &clock, time).await?;
@@ -157,11 +168,7 @@ fn show(session: &Session, fired: &Fired) -> Result<(), Failure> {
         output::say(&format!(
             "fired {late_us:.1} us after its time by this machine's clock, which knows the cluster's to {unsure_us:.1} us (3 sigma), in epoch {}, {}",
             fired.epoch,
-            if fired.real_time {
-                "with real-time priority"
-            } else {
-                "without real-time priority"
-            },
+            priority(fired),
         ));
     } else {
         let told = json!({
@@ -177,6 +184,15 @@ fn show(session: &Session, fired: &Fired) -> Result<(), Failure> {
         output::say(&told.to_string());
     }
     ended(fired)
+}
+
+/// With which priority it waited, and what gives it more.
+pub(super) fn priority(fired: &Fired) -> &'static str {
+    if fired.real_time {
+        "with real-time priority"
+    } else {
+        "without real-time priority, for which the lead was too short or which this system does not allow (`setcap cap_sys_nice+ep`, or a limit `rtprio` of 1, does): a busy machine makes it late"
+    }
 }
 
 /// Whether the command, if there was one, ended well.

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use unisono_api::client::Reply;
 use unisono_api::dto::{Clock, SyncWord};
 
-use super::armed::{Act, Acted, Armed};
+use super::armed::{Act, Armed};
 use super::session::Session;
 use super::tempo;
 use crate::failure::{Exit, Failure};
@@ -47,6 +47,7 @@ impl Target {
 }
 
 /// What came of it.
+#[derive(Debug)]
 pub(super) struct Fired {
     /// What time it was meant for in the end, by the cluster's clock, ns.
     pub(super) target_ns: u64,
@@ -73,60 +74,171 @@ pub(super) struct Fired {
 /// the last reading worth less, and no more than that.
 pub(super) async fn at(
     session: &Session,
-    mut clock: Clock,
+    clock: Clock,
     mut target: Target,
     unsure: bool,
     act: Act,
 ) -> Result<Fired, Failure> {
-    let mut asked_ns = monotonic_ns();
-    if is_elsewhere(&clock, boot().as_deref(), asked_ns) {
-        let words = "the node that was asked runs on another machine, whose clock cannot be armed here; nothing was run";
-        return Err(Failure::new(Exit::Usage, "clock_elsewhere", words)
-            .hint("--node names a node of this machine"));
-    }
-    let wait_ns = armed(&clock, target.at_ns).saturating_sub(asked_ns);
-    let left_ns = wait_ns.saturating_sub(SOON_NS);
-    let waiting = Waiting::new(act, Duration::from_nanos(left_ns))?;
+    let mut arming = Arming::new(clock, target.at_ns, act)?;
     loop {
-        let wait_ns = armed(&clock, target.at_ns).saturating_sub(monotonic_ns());
+        let wait_ns = arming.left_ns();
         if wait_ns <= 2 * ASK_AGAIN_NS {
             break;
         }
         let longest_ns = target.beat.map_or(u64::MAX, |_| BEAT_AGAIN_NS);
         let sleeps_ns = (wait_ns - ASK_AGAIN_NS).min(longest_ns);
         tokio::time::sleep(Duration::from_nanos(sleeps_ns)).await;
-        if let Some(now) = soon(ask(session, unsure)).await
-            && !is_elsewhere(&now, boot().as_deref(), monotonic_ns())
-        {
-            (clock, asked_ns) = (now, monotonic_ns());
-        }
+        arming.ask_again(session, unsure).await;
         if let Some(beat) = target.beat
             && let Some((map, _)) = soon(tempo::map(session)).await
             && let Some(at_ns) = map.time(beat)
         {
             target.at_ns = at_ns;
+            arming.target_ns = at_ns;
         }
     }
-    let fires_ns = armed(&clock, target.at_ns);
-    let age_s = fires_ns.saturating_sub(asked_ns) as f64 / 1e9;
-    let sigma_ns = clock.three_sigma_ns.unwrap_or(f64::NAN);
-    let unsure_ns = if age_s > 1.0 {
-        sigma_ns + age_s * HOLDOVER_NS_PER_S
-    } else {
-        sigma_ns
-    };
-    let acted = waiting.fire(fires_ns, target.at_ns).await?;
-    let late = |at_ns: u64| at_ns.cast_signed().wrapping_sub(fires_ns.cast_signed());
-    Ok(Fired {
-        target_ns: target.at_ns,
-        at_ns: acted.at_ns,
-        late_ns: late(acted.at_ns),
-        runs_late_ns: acted.runs_ns.map(late),
-        real_time: acted.real_time,
-        unsure_ns,
-        epoch: clock.epoch,
-        status: acted.status.transpose().map_err(|error| not_run(&error))?,
-    })
+    let mut firing = arming.fire();
+    let mut fired = firing.fired().await?;
+    fired.status = firing.ended().await?;
+    Ok(fired)
+}
+
+/// Something that is made ready for a time of the cluster.
+pub(super) struct Arming {
+    clock: Clock,
+    /// When the clock was asked, by this machine's steady clock, ns.
+    asked_ns: u64,
+    target_ns: u64,
+    waiting: Waiting,
+}
+
+impl Arming {
+    /// Begins to make it ready.
+    ///
+    /// # Errors
+    /// A clock of another machine cannot be armed here.
+    pub(super) fn new(clock: Clock, target_ns: u64, act: Act) -> Result<Self, Failure> {
+        let asked_ns = monotonic_ns();
+        is_here(&clock)?;
+        let wait_ns = armed(&clock, target_ns).saturating_sub(asked_ns);
+        let left_ns = wait_ns.saturating_sub(SOON_NS);
+        let waiting = Waiting::new(act, Duration::from_nanos(left_ns))?;
+        Ok(Self {
+            clock,
+            asked_ns,
+            target_ns,
+            waiting,
+        })
+    }
+
+    /// Waits until it is ready.
+    ///
+    /// # Errors
+    /// Why it cannot be made ready.
+    pub(super) async fn ready(&mut self) -> Result<(), Failure> {
+        let Some(ready) = self.waiting.ready.take() else {
+            return Ok(());
+        };
+        let ready = ready.await.map_err(|_| own_fault())?;
+        ready.map_err(|error| not_run(&error))
+    }
+
+    /// How long it is until the target (ns); nothing once it has come.
+    pub(super) fn left_ns(&self) -> u64 {
+        armed(&self.clock, self.target_ns).saturating_sub(monotonic_ns())
+    }
+
+    /// How long ago the target was (ns); nothing before.
+    pub(super) fn past_ns(&self) -> u64 {
+        monotonic_ns().saturating_sub(armed(&self.clock, self.target_ns))
+    }
+
+    /// Asks the node once more what time it is. One that does not answer, or is not sure any more, makes
+    /// the last reading worth less.
+    pub(super) async fn ask_again(&mut self, session: &Session, unsure: bool) {
+        if let Some(now) = soon(ask(session, unsure)).await
+            && is_here(&now).is_ok()
+        {
+            (self.clock, self.asked_ns) = (now, monotonic_ns());
+        }
+    }
+
+    /// Hands it to the thread that sleeps until the target: from here on nothing holds it back.
+    pub(super) fn fire(self) -> Firing {
+        let fires_ns = armed(&self.clock, self.target_ns);
+        let age_s = fires_ns.saturating_sub(self.asked_ns) as f64 / 1e9;
+        let sigma_ns = self.clock.three_sigma_ns.unwrap_or(f64::NAN);
+        let unsure_ns = if age_s > 1.0 {
+            sigma_ns + age_s * HOLDOVER_NS_PER_S
+        } else {
+            sigma_ns
+        };
+        // A thread that has failed before says so when it is asked how it went.
+        let _ = self.waiting.times.send((fires_ns, self.target_ns));
+        Firing {
+            target_ns: self.target_ns,
+            fires_ns,
+            unsure_ns,
+            epoch: self.clock.epoch,
+            acted: self.waiting.acted,
+            ended: self.waiting.ended,
+        }
+    }
+}
+
+/// Something that is done at its time.
+pub(super) struct Firing {
+    target_ns: u64,
+    fires_ns: u64,
+    unsure_ns: f64,
+    epoch: u64,
+    acted: oneshot::Receiver<io::Result<Released>>,
+    ended: oneshot::Receiver<io::Result<Option<ExitStatus>>>,
+}
+
+impl Firing {
+    /// Waits until it was done, and says how punctual that was; a command may still be running then. Once.
+    ///
+    /// # Errors
+    /// The command could not be run.
+    pub(super) async fn fired(&mut self) -> Result<Fired, Failure> {
+        let acted = (&mut self.acted).await.map_err(|_| own_fault())?;
+        let acted = acted.map_err(|error| not_run(&error))?;
+        let fires_ns = self.fires_ns.cast_signed();
+        let late = |at_ns: u64| at_ns.cast_signed().wrapping_sub(fires_ns);
+        Ok(Fired {
+            target_ns: self.target_ns,
+            at_ns: acted.at_ns,
+            late_ns: late(acted.at_ns),
+            runs_late_ns: acted.runs_ns.map(late),
+            real_time: acted.real_time,
+            unsure_ns: self.unsure_ns,
+            epoch: self.epoch,
+            status: None,
+        })
+    }
+
+    /// Waits until the command has ended, and says how, if there was one.
+    ///
+    /// # Errors
+    /// The system does not say how.
+    pub(super) async fn ended(self) -> Result<Option<ExitStatus>, Failure> {
+        let ended = self.ended.await.map_err(|_| own_fault())?;
+        ended.map_err(|error| not_run(&error))
+    }
+}
+
+/// Refuses a clock that is not of this machine.
+///
+/// # Errors
+/// A clock of another machine cannot be armed here.
+pub(super) fn is_here(clock: &Clock) -> Result<(), Failure> {
+    if !is_elsewhere(clock, boot().as_deref(), monotonic_ns()) {
+        return Ok(());
+    }
+    let words = "the node that was asked runs on another machine, whose clock cannot be armed here; nothing was run";
+    Err(Failure::new(Exit::Usage, "clock_elsewhere", words)
+        .hint("--node names a node of this machine"))
 }
 
 /// What a node answers, if it does in good time: one that is gone is asked again and again otherwise,
@@ -170,11 +282,28 @@ fn is_elsewhere(clock: &Clock, boot: Option<&str>, monotonic_ns: u64) -> bool {
     other || clock.monotonic_ns.abs_diff(monotonic_ns) > APART_NS_MAX
 }
 
-/// A thread on which something is made ready, waits for its time, and is done.
+/// When something was done.
+struct Released {
+    at_ns: u64,
+    runs_ns: Option<u64>,
+    real_time: bool,
+}
+
+/// A thread on which something is made ready, waits for its time, and is done. Dropped before it was told
+/// a time, it gives up what is ready.
 struct Waiting {
     /// Takes the time on the steady clock and the target (ns).
     times: mpsc::Sender<(u64, u64)>,
-    done: oneshot::Receiver<io::Result<Acted>>,
+    ready: Option<oneshot::Receiver<io::Result<()>>>,
+    acted: oneshot::Receiver<io::Result<Released>>,
+    ended: oneshot::Receiver<io::Result<Option<ExitStatus>>>,
+}
+
+/// The other ends.
+struct Tells {
+    ready: oneshot::Sender<io::Result<()>>,
+    acted: oneshot::Sender<io::Result<Released>>,
+    ended: oneshot::Sender<io::Result<Option<ExitStatus>>>,
 }
 
 impl Waiting {
@@ -182,34 +311,62 @@ impl Waiting {
     fn new(act: Act, time_left: Duration) -> Result<Self, Failure> {
         let thread = std::thread::Builder::new().name("fire".to_owned());
         let (times, when) = mpsc::channel();
-        let (tell, done) = oneshot::channel();
+        let (tell_ready, ready) = oneshot::channel();
+        let (tell_acted, acted) = oneshot::channel();
+        let (tell_ended, ended) = oneshot::channel();
+        let tells = Tells {
+            ready: tell_ready,
+            acted: tell_acted,
+            ended: tell_ended,
+        };
         // The thread that starts a process has to live as long as that waits: its end would be taken
         // for the end of this program.
-        let spawned = thread.spawn(move || {
-            let acted = Armed::new(act, time_left).and_then(|armed| {
-                let (fires_ns, target_ns) = when.recv().map_err(io::Error::other)?;
-                Ok(armed.fire(fires_ns, target_ns))
-            });
-            // Whoever waits for it is there until it comes.
-            let _ = tell.send(acted);
-        });
+        let spawned = thread.spawn(move || wait(act, time_left, &when, tells));
         spawned.map_err(|error| Failure::system("the firing thread", &error))?;
-        Ok(Self { times, done })
+        Ok(Self {
+            times,
+            ready: Some(ready),
+            acted,
+            ended,
+        })
     }
+}
 
-    /// Acts when the steady clock shows the time, and says how that went.
-    async fn fire(self, fires_ns: u64, target_ns: u64) -> Result<Acted, Failure> {
-        // A thread that has failed before says so below.
-        let _ = self.times.send((fires_ns, target_ns));
-        let ended = |_| {
-            let words = "the firing thread ended by a fault of its own";
-            Failure::new(Exit::Failed, "internal", words)
-        };
-        self.done
-            .await
-            .map_err(ended)?
-            .map_err(|error| not_run(&error))
-    }
+/// Makes something ready, waits to be told its time, does it, and waits for its end. Whoever does not want
+/// to hear of one of these is not there any more.
+fn wait(act: Act, time_left: Duration, when: &mpsc::Receiver<(u64, u64)>, tells: Tells) {
+    let armed = match Armed::new(act, time_left) {
+        Ok(armed) => armed,
+        Err(error) => {
+            let again = io::Error::new(error.kind(), error.to_string());
+            let _ = tells.ready.send(Err(error));
+            let _ = tells.acted.send(Err(again));
+            return;
+        }
+    };
+    let _ = tells.ready.send(Ok(()));
+    let Ok((fires_ns, target_ns)) = when.recv() else {
+        armed.disarm();
+        return;
+    };
+    let acted = match armed.fire(fires_ns, target_ns) {
+        Ok(acted) => acted,
+        Err(error) => {
+            let _ = tells.acted.send(Err(error));
+            return;
+        }
+    };
+    let _ = tells.acted.send(Ok(Released {
+        at_ns: acted.at_ns,
+        runs_ns: acted.runs_ns,
+        real_time: acted.real_time,
+    }));
+    let _ = tells.ended.send(acted.running.end());
+}
+
+fn own_fault() -> Failure {
+    let words = "the firing thread ended by a fault of its own";
+    Failure::new(Exit::Failed, "internal", words)
 }
 
 fn not_run(error: &io::Error) -> Failure {

@@ -5,18 +5,21 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use unisono_api::client::Reply;
 use unisono_api::dto::{
-    ActionBody, Agents, AnswerBody, CueAnswerWord, CueBody, CueList, CueOutcomeWord, CueRuleWord,
-    CueShown, CueStageWord, Digits, LeadsShown, PartyShown,
+    ActionBody, AnswerBody, ChannelModeWord, CueAnswerWord, CueBody, CueList, CueOutcomeWord,
+    CueRuleWord, CueShown, CueStageWord, CueTurn, Digits, LeadsShown, PartyShown,
 };
 use unisono_model::{AgentId, Digest};
 
 use super::armed::Act;
 use super::at;
+use super::elsewhere::{enrolled, key_of};
 use super::fire::{self, Target};
 use super::session::Session;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format, Table, in_a_line};
 
+/// By how much an action may miss the time where nobody says (ms).
+const WINDOW_MS: u32 = 50;
 /// How soon a cue that was to be decided just now is looked at again.
 const DECIDED_LOOK_EVERY: Duration = Duration::from_millis(20);
 /// And at the latest: clocks are put right meanwhile.
@@ -81,9 +84,10 @@ struct CueArgs {
     /// What is to be prepared
     #[arg(long, value_name = "WORDS", default_value = "")]
     prepare: String,
-    /// By how much an action may miss the time and still be in time (ms)
-    #[arg(long, value_name = "MS", default_value_t = 50)]
-    window_ms: u32,
+    /// By how much an action may miss the time and still be in time (ms) [default: 50, and by how much
+    /// the time may be off where the node knows it badly]
+    #[arg(long, value_name = "MS")]
+    window_ms: Option<u32>,
     /// So long before it everybody has to have answered (ms)
     #[arg(long, value_name = "MS", default_value_t = 500)]
     answer_ms: u32,
@@ -117,7 +121,7 @@ struct LeadsArgs {
 
 /// What becomes of a cue when somebody who is meant is not ready in time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
-enum Rule {
+pub(super) enum Rule {
     /// Whoever is ready goes
     Go,
     /// Nobody goes: it is off
@@ -264,7 +268,10 @@ fn line_of(shown: &CueShown) -> String {
     in_a_line(&format!("{line}  {}", shown.record))
 }
 
-async fn cue(args: CueArgs, session: &Session) -> Result<(), Failure> {
+async fn cue(mut args: CueArgs, session: &Session) -> Result<(), Failure> {
+    if args.window_ms.is_none() {
+        args.window_ms = Some(window_ms(session).await);
+    }
     let parties = keys(&args.parties, session).await?;
     if args.cascade {
         return cascade(&args, &parties, session).await;
@@ -278,6 +285,19 @@ async fn cue(args: CueArgs, session: &Session) -> Result<(), Failure> {
         None => 0,
     };
     give(body(&args, target_ns, parties), session).await
+}
+
+/// The window that nobody has named: wider where the node knows the time badly, which it says.
+pub(super) async fn window_ms(session: &Session) -> u32 {
+    let clock = session.client.clock().await.ok();
+    let channels = clock.and_then(|reply| reply.body.channels);
+    let Some(channels) = channels.filter(|one| one.mode != ChannelModeWord::Whole) else {
+        return WINDOW_MS;
+    };
+    if session.global.output == Format::Table {
+        output::say(&super::clock::channels_words(&channels));
+    }
+    WINDOW_MS.saturating_add(channels.widen_ms.ceil() as u32)
 }
 
 /// One cue for each, each after its own lead.
@@ -295,15 +315,21 @@ fn body(args: &CueArgs, target_ns: u64, parties: Vec<AgentId>) -> CueBody {
     CueBody {
         name: args.name.clone(),
         target_ns: Digits(target_ns),
-        window_ms: args.window_ms,
+        window_ms: args.window_ms.unwrap_or(WINDOW_MS),
         confidence_ppm: args.confidence * 10_000,
         answer_ms: args.answer_ms,
         preparation: args.prepare.clone(),
         parties,
-        rule: match args.rule {
-            Rule::Go => CueRuleWord::Go,
-            Rule::Wait => CueRuleWord::Wait,
-        },
+        rule: args.rule.into(),
+    }
+}
+
+impl From<Rule> for CueRuleWord {
+    fn from(rule: Rule) -> Self {
+        match rule {
+            Rule::Go => Self::Go,
+            Rule::Wait => Self::Wait,
+        }
     }
 }
 
@@ -343,29 +369,13 @@ async fn give(body: CueBody, session: &Session) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The keys of agents by name.
+/// The first keys of agents, by names or keys.
 async fn keys(names: &[String], session: &Session) -> Result<Vec<AgentId>, Failure> {
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    let agents: Reply<Agents> = session.read_whole("agents", &[]).await?;
-    let key = |name: &String| -> Result<AgentId, Failure> {
-        let mut known = agents.body.agents.iter().filter(|one| one.name == *name);
-        match (known.next(), known.next()) {
-            (Some(one), None) => Ok(one.agent),
-            (None, _) => Err(Failure::new(
-                Exit::NotFound,
-                "agent_unknown",
-                format!("no agent {name} is enrolled here; nothing was given"),
-            )),
-            (Some(_), Some(_)) => Err(Failure::new(
-                Exit::Conflict,
-                "name_taken",
-                format!("several agents are called {name}; nothing was given"),
-            )),
-        }
-    };
-    names.iter().map(key).collect()
+    let agents = enrolled(session).await?;
+    names.iter().map(|name| key_of(name, &agents)).collect()
 }
 
 async fn play(record: Digest, command: Vec<String>, session: &Session) -> Result<(), Failure> {
@@ -387,17 +397,23 @@ async fn play(record: Digest, command: Vec<String>, session: &Session) -> Result
         let within = fired.late_ns.unsigned_abs() <= u64::from(cue.window_ms) * 1_000_000;
         let window = if within { "within" } else { "outside" };
         output::say(&format!(
-            "played {late_ms:.3} ms after its time, {window} {} ms",
-            cue.window_ms
+            "played {late_ms:.3} ms after its time, {window} {} ms, {}",
+            cue.window_ms,
+            at::priority(&fired)
         ));
     } else {
-        let told = serde_json::json!({ "cue": record.to_string(), "late_ns": fired.late_ns });
+        let told = serde_json::json!({
+            "cue": record.to_string(),
+            "late_ns": fired.late_ns,
+            "real_time": fired.real_time,
+        });
         output::say(&told.to_string());
     }
     at::ended(&fired)
 }
 
-/// A cue that is not off. One that waits for all is waited for until it is decided.
+/// A cue that this agent acts on. One that waits for all is waited for until it is decided, and so is an
+/// agent that is meant and has not said yet that it is ready.
 async fn decided(record: Digest, session: &Session) -> Result<CueShown, Failure> {
     loop {
         let cues: Reply<CueList> = session.read("cues", &[]).await?;
@@ -406,13 +422,21 @@ async fn decided(record: Digest, session: &Session) -> Result<CueShown, Failure>
             let words = format!("no cue {record} is held here; nothing was run");
             Failure::new(Exit::NotFound, "cue_unknown", words).next("unisono schedule")
         })?;
-        if shown.stage == CueStageWord::Off {
-            let lacking = in_a_line(&shown.lacking.join(", "));
-            let words = format!("the cue is off: not ready in time: {lacking}; nothing was run");
-            return Err(Failure::new(Exit::Conflict, "cue_off", words).next("unisono schedule"));
-        }
-        if shown.cue.rule == CueRuleWord::Go || shown.stage == CueStageWord::On {
-            return Ok(shown);
+        match shown.turn_of(session.agent()?) {
+            CueTurn::Acts => return Ok(shown),
+            CueTurn::Off => {
+                let lacking = in_a_line(&shown.lacking.join(", "));
+                let words =
+                    format!("the cue is off: not ready in time: {lacking}; nothing was run");
+                return Err(Failure::new(Exit::Conflict, "cue_off", words).next("unisono schedule"));
+            }
+            CueTurn::NotReady => {
+                let words = "this agent is meant and was not ready in time; nothing was run";
+                let failure = Failure::new(Exit::Conflict, "cue_not_ready", words);
+                return Err(failure
+                    .hint("say `schedule answer CUE ready` before the time to answer is over"));
+            }
+            CueTurn::Waits => {}
         }
         let clock = fire::ask(session, false).await?;
         let left_ns = shown

@@ -1,0 +1,188 @@
+//! What goes wrong among agents that play together, over a real node: found within stated numbers of
+//! actions, told with a command that recovers, over when it goes well again, and never told of the honest.
+
+use serde_json::{Value, json};
+use unisono_api::client::{Client, Config};
+use unisono_api::dto::FailureWord;
+
+use crate::process::{Place, Process};
+
+const AGENTS: [&str; 8] = ["ada", "eve", "bob", "zoe", "ivy", "max", "kim", "lou"];
+/// Beats before anything goes wrong.
+const CALM: u64 = 52;
+
+/// An orchestra whose agents play.
+struct Band<'a> {
+    node: &'a Process,
+    name: &'a str,
+    /// The first beat (ns since the Unix epoch): a while ago, so that all of them are past.
+    from_ns: u64,
+}
+
+impl<'a> Band<'a> {
+    fn new(node: &'a Process, place: &Place, name: &'a str) -> Self {
+        let (status, told) = node.post("/v1/orchestras", &json!({ "name": name }));
+        assert!(status < 300, "{told}");
+        for agent in AGENTS {
+            let path = format!("/v1/orchestras/{name}/agents");
+            let (status, told) = node.post(&path, &json!({ "name": agent }));
+            assert!(status < 300, "{told}");
+        }
+        let clock = node.json(place, &["clock"]);
+        let now_ns: u64 = clock["estimate_ns"].as_str().unwrap().parse().unwrap();
+        Self {
+            node,
+            name,
+            from_ns: now_ns - 600_000_000_000,
+        }
+    }
+
+    /// All play some beats at once, each as late as is said (ms), and about a millisecond.
+    fn play(&self, beats: std::ops::Range<u64>, late_ms: impl Fn(usize, u64) -> f64 + Sync) {
+        std::thread::scope(|scope| {
+            for (index, agent) in AGENTS.iter().enumerate() {
+                let (beats, late_ms) = (beats.clone(), &late_ms);
+                scope.spawn(move || {
+                    for beat in beats {
+                        let chance_ms =
+                            ((beat * 31 + index as u64 * 17) * 7_919 % 1_000) as f64 / 1e3;
+                        let late_ns = ((late_ms(index, beat) + chance_ms) * 1e6) as i64;
+                        let target_ns = self.from_ns + beat * 2_000_000_000;
+                        let body = json!({"agent": agent, "target_ns": target_ns.to_string(),
+                            "late_ns": late_ns, "unsure_ns": 100_000});
+                        let path = format!("/v1/orchestras/{}/ensemble", self.name);
+                        let (status, told) = self.node.post(&path, &body);
+                        assert_eq!(status, 201, "{told}");
+                    }
+                });
+            }
+        });
+    }
+
+    fn findings(&self, place: &Place) -> Vec<Value> {
+        let words = ["ensemble", "--orchestra", self.name];
+        let told = self.node.json(place, &words);
+        told["findings"].as_array().unwrap().clone()
+    }
+
+    /// The calm, in which nothing is told, and then so many beats of trouble: what is told of it.
+    fn troubled(
+        &self,
+        place: &Place,
+        beats: u64,
+        late_ms: impl Fn(usize, u64) -> f64 + Sync,
+    ) -> Value {
+        self.play(0..CALM, |_, _| 0.0);
+        assert_eq!(self.findings(place), Vec::<Value>::new(), "{}", self.name);
+        self.play(CALM..CALM + beats, |index, beat| {
+            late_ms(index, beat - CALM)
+        });
+        let told = self.findings(place);
+        assert_eq!(told.len(), 1, "{}: {told:?}", self.name);
+        told[0].clone()
+    }
+}
+
+fn next(finding: &Value) -> &str {
+    finding["next"][0].as_str().unwrap()
+}
+
+#[test]
+fn who_rushes_or_drags_is_told_within_eight_actions_and_the_honest_never() {
+    let place = Place::new();
+    let node = place.up();
+    let dragged = Band::new(&node, &place, "dragged");
+    let late = |index, _| if index == 1 { 15.0 } else { 0.0 };
+    let told = dragged.troubled(&place, 8, late);
+    assert_eq!(
+        (&told["failure"], &told["agents"]),
+        (&json!("dragging"), &json!(["eve"]))
+    );
+    assert_eq!(
+        (&told["cause"], &told["recovery"]),
+        (&json!("player"), &json!("more_notice"))
+    );
+    // The command that is proposed is taken as it stands, by any agent.
+    let command = next(&told).replace("NAME", "ada");
+    let mut words: Vec<&str> = command.split(' ').skip(1).collect();
+    words.extend(["--orchestra", "dragged"]);
+    let given = node.json(&place, &words);
+    assert_eq!(
+        given["cue"]["notice"]["short"],
+        json!([]),
+        "the notice is enough: {given}"
+    );
+    // The agent itself is told, and nobody else.
+    let brief = |agent: &str| {
+        let words = ["continue", "--orchestra", "dragged", "--as", agent];
+        node.json(&place, &words).to_string()
+    };
+    assert!(brief("eve").contains("you drag: "), "{}", brief("eve"));
+    assert!(!brief("bob").contains("you drag"), "{}", brief("bob"));
+    let said = place.run(&["--node", &node.url, "ensemble", "--orchestra", "dragged"]);
+    assert!(
+        said.out.contains("dragging: eve, ") && said.out.contains("next: unisono schedule cue"),
+        "{}",
+        said.out
+    );
+    // Whoever follows is told what there is, and that it is over.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let client = Client::offline(Config::new([node.url.as_str()])).unwrap();
+        let mut findings = client.findings("dragged");
+        let begun = findings.next().await.unwrap().begun;
+        assert_eq!(begun[0].failure, FailureWord::Dragging);
+        tokio::task::block_in_place(|| dragged.play(CALM + 8..CALM + 36, |_, _| 0.0));
+        let over = findings.next().await.unwrap().over;
+        assert_eq!(over[0].agents, ["eve"]);
+    });
+    assert_eq!(dragged.findings(&place), Vec::<Value>::new());
+    let rushed = Band::new(&node, &place, "rushed");
+    let early = |index, _| if index == 6 { -15.0 } else { 0.0 };
+    let told = rushed.troubled(&place, 8, early);
+    assert_eq!(
+        (&told["failure"], &told["agents"]),
+        (&json!("rushing"), &json!(["kim"]))
+    );
+    assert!(next(&told).contains("hold the rate: "), "{told}");
+}
+
+#[test]
+fn a_drift_of_all_and_a_split_are_told_once_with_a_meeting_that_helps() {
+    let place = Place::new();
+    let node = place.up();
+    let drifting = Band::new(&node, &place, "drifting");
+    let told = drifting.troubled(&place, 12, |_, since| 2.0 * (since + 1) as f64);
+    assert_eq!(
+        (&told["failure"], &told["cause"]),
+        (&json!("drift"), &json!("beat"))
+    );
+    assert_eq!(told["agents"].as_array().unwrap().len(), AGENTS.len());
+    assert!(next(&told).contains("--at next-major"), "{told}");
+    let torn = Band::new(&node, &place, "torn");
+    let late = |index, _| if index < 3 { 60.0 } else { 0.0 };
+    let told = torn.troubled(&place, 6, late);
+    assert_eq!(
+        (&told["failure"], &told["recovery"]),
+        (&json!("split"), &json!("barrier"))
+    );
+    let mut astray: Vec<&str> = told["agents"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    astray.sort_unstable();
+    assert_eq!(astray, ["ada", "bob", "eve"], "the others keep to the beat");
+    assert!(
+        next(&told).starts_with("unisono barrier resync --of 8"),
+        "{told}"
+    );
+    assert!(
+        (told["off_ms"].as_f64().unwrap() - 60.0).abs() < 2.0,
+        "{told}"
+    );
+    // As of a time before, nothing was wrong.
+    let (status, then) = node.get("/v1/orchestras/torn/ensemble?as_of=2026-01-01T00:00:00Z");
+    assert!(status != 200 || !then.contains("split"), "{then}");
+}
