@@ -16,6 +16,7 @@ mod memory;
 mod parts;
 mod processes;
 mod resonance;
+mod rights;
 mod ring;
 mod search;
 mod standing;
@@ -53,7 +54,7 @@ enum What {
     Join,
     /// A hundred orchestras, five of them active
     Memory,
-    /// What rights cost: a token, a verdict, ten thousand fences
+    /// What rights cost: a token, a request, a verdict, ten thousand fences, a handshake, an alert
     Trust,
     /// A brief behind ten thousand records, a hundred thousand, a million
     Continue,
@@ -179,12 +180,7 @@ async fn measure(
             What::Memory => {
                 memory::run(scratch, args.orchestras, args.iteration_records, figures).await?;
             }
-            What::Trust => {
-                let judged = tokio::task::spawn_blocking(trust::run).await;
-                let judged = judged
-                    .map_err(|error| Failure::new(Exit::Failed, "internal", error.to_string()))?;
-                figures.figures.extend(judged?.figures);
-            }
+            What::Trust => judged_rights(scratch, figures).await?,
             What::Continue => {
                 let records = args.records;
                 let told = tokio::task::spawn_blocking(move || resonance::briefs(records)).await;
@@ -219,6 +215,16 @@ async fn measure(
         }
     }
     Ok(())
+}
+
+/// What rights cost: each part in a thread of its own, then what needs two ends or a whole node.
+async fn judged_rights(scratch: &std::path::Path, figures: &mut Figures) -> Result<(), Failure> {
+    let judged = tokio::task::spawn_blocking(trust::run).await;
+    let judged =
+        judged.map_err(|error| Failure::new(Exit::Failed, "internal", error.to_string()))?;
+    figures.figures.extend(judged?.figures);
+    rights::handshakes(figures).await?;
+    rights::violations(scratch, figures).await
 }
 
 /// What is measured on a fleet's trace.

@@ -197,8 +197,22 @@ async fn heal(
     Ok(())
 }
 
+/// Puts the leader first. It is mostly the one that was started first; where another has taken its place
+/// since, nobody else would do so when the first one is killed. Says whether another has.
+async fn leader_first(nodes: &mut [Process]) -> Result<bool, Failure> {
+    for index in 0..nodes.len() {
+        if read(&nodes[index]).await?.role == TimingRole::ClusterLeader {
+            nodes.swap(0, index);
+            return Ok(index > 0);
+        }
+    }
+    Err(no_leader(nodes).await)
+}
+
 /// Kills the leader: when another leads, and how far its time is from where the old one's would be.
 async fn lose(nodes: &mut [Process], figures: &mut Figures) -> Result<(), Failure> {
+    let moved = leader_first(nodes).await?;
+    figures.tell("clock_leaders_changed_before_the_loss", f64::from(moved));
     let leader = read(&nodes[0]).await?.leader;
     let from = Look::of(&read(&nodes[0]).await?).ok_or_else(unset)?;
     let mut before = Errors::default();

@@ -64,6 +64,7 @@ pub(super) fn fold_rules() -> FoldRules {
         founder: NodeId([1; 32]),
         cluster: ClusterId([7; 16]),
         root: None,
+        recovery: None,
         lease_ms_max: 24 * 3_600_000,
         sabotage: Sabotage::default(),
     }

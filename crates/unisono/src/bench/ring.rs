@@ -20,9 +20,9 @@ use unisono_model::{
 use super::inside::Timed;
 use crate::failure::{Exit, Failure};
 
-const CLUSTER: ClusterId = ClusterId([7; 16]);
-const ORCHESTRA: &str = "bench";
-const START_NS: u64 = 1_700_000_000_000_000_000;
+pub(crate) const CLUSTER: ClusterId = ClusterId([7; 16]);
+pub(crate) const ORCHESTRA: &str = "bench";
+pub(crate) const START_NS: u64 = 1_700_000_000_000_000_000;
 /// Monotonic clocks start a little above zero.
 const BOOTED_NS: u64 = 1_000_000;
 /// How long nodes may take to become one cluster (ms).
@@ -69,6 +69,8 @@ pub(crate) struct Place {
 pub(crate) struct Agent {
     /// Its name.
     pub(crate) name: String,
+    /// The token that its records name.
+    pub(crate) token: Option<Digest>,
     key: SigningKey,
     place: Place,
     seq: u64,
@@ -79,9 +81,15 @@ impl Agent {
     /// A new agent.
     pub(crate) fn new(name: &str, place: Place) -> Self {
         let seed = Digest::of("unisono/bench-agent/v1", &[name.as_bytes()]);
+        Self::with_key(name, SigningKey::from_bytes(&seed.0), place)
+    }
+
+    /// The same with a key of its own.
+    pub(crate) fn with_key(name: &str, key: SigningKey, place: Place) -> Self {
         Self {
             name: name.to_owned(),
-            key: SigningKey::from_bytes(&seed.0),
+            token: None,
+            key,
             place,
             seq: 0,
             prev: Digest::default(),
@@ -98,7 +106,7 @@ impl Agent {
             iteration: 1,
             key: None,
             predecessors: Vec::new(),
-            token: None,
+            token: self.token,
             action: action.clone(),
         };
         let agent = AgentId(self.key.verifying_key().to_bytes());
@@ -120,6 +128,7 @@ impl Agent {
 
 /// The nodes and the time.
 pub(crate) struct Ring {
+    root: Option<AgentId>,
     nodes: Vec<Node>,
     memories: Vec<Memory>,
     now_ns: u64,
@@ -136,7 +145,13 @@ pub(crate) struct Ring {
 impl Ring {
     /// So many nodes of one region, with one orchestra.
     pub(crate) fn new(count: usize) -> Result<Self, Failure> {
+        Self::rooted(count, None)
+    }
+
+    /// The same, of a cluster with a root of rights.
+    pub(crate) fn rooted(count: usize, root: Option<AgentId>) -> Result<Self, Failure> {
         let mut ring = Self {
+            root,
             nodes: Vec::new(),
             memories: vec![Memory::default(); count],
             now_ns: START_NS,
@@ -166,7 +181,8 @@ impl Ring {
             None => Vec::new(),
         };
         let config = Config {
-            root: None,
+            root: self.root,
+            recovery: None,
             founder: seeds.first().map(|(node, _)| *node),
             cluster: CLUSTER,
             secret: [index as u8 + 1; 32],
@@ -351,7 +367,8 @@ impl Ring {
             | Output::Publish { .. }
             | Output::Address { .. }
             | Output::Exclude { .. }
-            | Output::Succession(_) => {}
+            | Output::Succession(_)
+            | Output::Root(_) => {}
         }
     }
 }

@@ -18,6 +18,7 @@ use unisono_model::{
 
 use super::figures::Figures;
 use super::parts::each;
+use super::rights;
 use crate::failure::{Exit, Failure};
 use crate::workspace::measured;
 
@@ -31,7 +32,7 @@ const FENCES: u64 = 10_000;
 /// Measures in this thread.
 pub(crate) fn run() -> Result<Figures, Failure> {
     let mut figures = Figures::default();
-    let token = token(3);
+    let token = token(3, "alpha", NOW_MS);
     let bytes = token.encode();
     let roots = [name(1)];
     let cold = || examine(&bytes, CLUSTER, &roots, &mut StrictVerifier);
@@ -53,6 +54,7 @@ pub(crate) fn run() -> Result<Figures, Failure> {
     figures.at_most("trust_decision_us", decision_us, 1.0);
     records(&token, &mut figures)?;
     writes(&mut figures)?;
+    rights::requests(&mut figures)?;
     Ok(figures)
 }
 
@@ -147,22 +149,23 @@ fn rules() -> FoldRules {
         founder: NodeId([1; 32]),
         cluster: CLUSTER,
         root: Some(name(1)),
+        recovery: None,
         lease_ms_max: 60_000,
         sabotage: Sabotage::default(),
     }
 }
 
-fn name(number: u8) -> AgentId {
+pub(super) fn name(number: u8) -> AgentId {
     let key = SigningKey::from_bytes(&[number; 32]);
     AgentId(key.verifying_key().to_bytes())
 }
 
-/// A root (1), two that hand on (2, 3), and whoever acts (4).
-fn token(links: u8) -> Token {
+/// A root (1), two that hand on (2, 3), and whoever acts (4), in one orchestra for an hour.
+pub(super) fn token(links: u8, orchestra: &str, now_ms: u64) -> Token {
     let rights = Rights {
         operations: Operations::READ.and(Operations::COORDINATE),
-        read: Scope::Project("alpha".into()),
-        write: Scope::Project("alpha".into()),
+        read: Scope::Project(orchestra.into()),
+        write: Scope::Project(orchestra.into()),
         actions_per_minute_max: u16::MAX,
         ..Rights::none()
     };
@@ -177,8 +180,8 @@ fn token(links: u8) -> Token {
             parent: signed.last().map_or_else(Digest::default, SignedLink::id),
             nonce: [number; 16],
             epoch: 0,
-            not_before_ms: NOW_MS - 1_000,
-            expires_ms: NOW_MS + 3_600_000,
+            not_before_ms: now_ms - 1_000,
+            expires_ms: now_ms + 3_600_000,
             renew_until_ms: 0,
             tier: tier(),
             may: rights.clone(),

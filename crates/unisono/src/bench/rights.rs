@@ -1,0 +1,227 @@
+//! What rights cost where they are asked for: a request at the edge under a token that is known, the
+//! handshake of two nodes, and how long it takes from a violation to an executive that follows.
+
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ed25519_dalek::SigningKey;
+use serde_json::json;
+use unisono_api::client::{Alert, Client, Config as ClientConfig};
+use unisono_core::node::{Promise, Work};
+use unisono_model::capability::Tier;
+use unisono_model::wire::Blob;
+use unisono_model::{Action, AgentKind, ClusterId, Enrol, Mark};
+use unisono_quic::identity::{Credentials, NodeKey, Region};
+use unisono_quic::{Config, Endpoint};
+
+use super::figures::{Figures, permille};
+use super::processes::{self, Process};
+use super::ring::{Agent, ORCHESTRA, Ring, START_NS};
+use super::trust::{name, token};
+use crate::failure::{Exit, Failure};
+use crate::replay::http::Request;
+
+/// Requests of one agent.
+const REQUESTS: u64 = 2_000;
+/// Pairs of nodes that meet.
+const HANDSHAKES: u32 = 50;
+/// Agents that are refused once each, for every follower.
+const VIOLATIONS: usize = 40;
+/// How long one step may take.
+const WITHIN: Duration = Duration::from_secs(15);
+
+/// What a self-signed request costs the node that takes it, once it knows the token: processor time
+/// in this thread until it is in a batch.
+pub(crate) fn requests(figures: &mut Figures) -> Result<(), Failure> {
+    let mut ring = Ring::rooted(1, Some(name(1)))?;
+    let token = token(3, ORCHESTRA, START_NS / 1_000_000);
+    let key = SigningKey::from_bytes(&[4; 32]);
+    let mut agent = Agent::with_key("ivy", key, ring.place(0));
+    let enrol = Action::Enrol(Enrol {
+        name: "ivy".into(),
+        role: String::new(),
+        kind: AgentKind::Ai,
+        tier: Some(Tier::Named("bench".into())),
+    });
+    for action in [enrol, Action::Present(Blob(token.encode()))] {
+        let record = agent.sign(&action);
+        ring.submit(0, Work::Record(record), Promise::default());
+    }
+    ring.all_answered()?;
+    agent.token = Some(token.id());
+    ring.forget();
+    for n in 0..REQUESTS {
+        let mark = Action::Mark(Mark {
+            about: "index".to_owned(),
+            text: format!("step {n}"),
+            reasoning: String::new(),
+            tags: Vec::new(),
+            evidence: Vec::new(),
+        });
+        let record = agent.sign(&mark);
+        ring.submit(0, Work::Record(record), Promise::default());
+    }
+    ring.all_answered()?;
+    let spent = &ring.spent[0];
+    let each_us = |ns: u64| ns as f64 / 1e3 / REQUESTS as f64;
+    figures.at_most(
+        "trust_request_with_known_token_us",
+        each_us(spent.edge_ns),
+        100.0,
+    );
+    figures.tell(
+        "trust_request_of_that_signatures_us",
+        each_us(spent.verify_ns),
+    );
+    Ok(())
+}
+
+/// What it costs two nodes to meet: processor time of both ends, from knowing an address to being
+/// connected.
+pub(crate) async fn handshakes(figures: &mut Figures) -> Result<(), Failure> {
+    let mut spent_ms = Vec::new();
+    let founder = found()?;
+    for _ in 0..HANDSHAKES {
+        let (one, other) = (bound(member(&founder)?)?, bound(member(&founder)?)?);
+        let begun_ns = process_cpu_ns();
+        for (here, there) in [(&one, &other), (&other, &one)] {
+            let there = &there.transport;
+            let known = here
+                .transport
+                .set_address(there.node(), &[there.local_addr()]);
+            known.map_err(|error| wrong(&error.to_string()))?;
+        }
+        let (mut first, mut second) = (one.events, other.events);
+        let met = async { tokio::join!(first.recv(), second.recv()) };
+        let met = tokio::time::timeout(WITHIN, met).await;
+        if !matches!(met, Ok((Some(_), Some(_)))) {
+            return Err(wrong("two nodes did not meet"));
+        }
+        spent_ms.push((process_cpu_ns() - begun_ns) as f64 / 1e6);
+        one.transport.close().await;
+        other.transport.close().await;
+    }
+    spent_ms.sort_by(f64::total_cmp);
+    figures.at_most(
+        "trust_handshake_both_ends_ms",
+        spent_ms[spent_ms.len() / 2],
+        1.0,
+    );
+    figures.tell(
+        "trust_handshake_both_ends_worst_ms",
+        spent_ms[spent_ms.len() - 1],
+    );
+    Ok(())
+}
+
+fn found() -> Result<Credentials, Failure> {
+    let key = NodeKey::generate();
+    Credentials::found(ClusterId([7; 16]), key, &region()?, now_ms())
+        .map_err(|error| wrong(&error.to_string()))
+}
+
+fn member(founder: &Credentials) -> Result<Credentials, Failure> {
+    let authority = founder.authority().ok_or_else(|| wrong("no authority"))?;
+    let key = NodeKey::generate();
+    let issued = authority.issue(key.id(), &region()?, now_ms());
+    let certificate = issued.map_err(|error| wrong(&error.to_string()))?;
+    let of = authority.certificate().clone();
+    let member = Credentials::new(key, certificate, of, None, now_ms());
+    member.map_err(|error| wrong(&error.to_string()))
+}
+
+fn bound(credentials: Credentials) -> Result<Endpoint, Failure> {
+    let loopback = (std::net::Ipv4Addr::LOCALHOST, 0).into();
+    let bound = Endpoint::bind(credentials, loopback, Config::default());
+    bound.map_err(|error| wrong(&error.to_string()))
+}
+
+fn region() -> Result<Region, Failure> {
+    "bench".parse().map_err(|_| wrong("no region"))
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}
+
+/// Processor time of all threads of this process (ns).
+fn process_cpu_ns() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).unwrap_or(0)
+}
+
+/// From a request that is refused until an executive that follows has been told, at the same node
+/// and at another one; on one machine, so that a round trip is next to nothing.
+pub(crate) async fn violations(scratch: &Path, figures: &mut Figures) -> Result<(), Failure> {
+    let nodes = processes::cluster(&scratch.join("violations"), 2).await?;
+    nodes[0].open(ORCHESTRA).await?;
+    let agents = format!("/v1/orchestras/{ORCHESTRA}/agents");
+    let boss = json!({ "name": "boss", "tier": "executive" });
+    nodes[0].post(&agents, &boss).await?;
+    for n in 0..2 * VIOLATIONS {
+        nodes[0].enrol(ORCHESTRA, &format!("a{n}")).await?;
+    }
+    let followed = [(&nodes[0], "local", 10.0), (&nodes[1], "remote", 50.0)];
+    for (index, (node, what, budget_ms)) in followed.into_iter().enumerate() {
+        let from = index * VIOLATIONS;
+        let mut took_us = told_after(&nodes[0], node, from..from + VIOLATIONS).await?;
+        let name = format!("trust_violation_to_{what}_executive");
+        figures.tell(format!("{name}_p50_ms"), permille(&mut took_us, 500) / 1e3);
+        let worst_ms = permille(&mut took_us, 1_000) / 1e3;
+        figures.at_most(format!("{name}_worst_ms"), worst_ms, budget_ms);
+    }
+    Ok(())
+}
+
+/// Per agent, the time until whoever follows at a node is told of its refusal (µs).
+async fn told_after(
+    edge: &Process,
+    followed: &Process,
+    agents: std::ops::Range<usize>,
+) -> Result<Vec<u64>, Failure> {
+    let config = ClientConfig::new([format!("http://{}", followed.server.authority)]);
+    let client = Client::connect(config).await?;
+    let mut alerts = client.alerts(ORCHESTRA, "boss");
+    let path = format!("/v1/orchestras/{ORCHESTRA}/actions");
+    let mut took_us = Vec::new();
+    for (index, number) in agents.enumerate() {
+        let agent = format!("a{number}");
+        let body = json!({ "agent": agent, "do": "guard" }).to_string();
+        let request = Request {
+            method: "POST",
+            path: &path,
+            min_cursor: None,
+            body: Some(("application/json", body.as_bytes())),
+        };
+        let begun = Instant::now();
+        let refused = edge.server.ask(&request, WITHIN);
+        let told = async {
+            loop {
+                match alerts.next().await {
+                    Ok(Alert::Incident(told)) if told.name == agent => return Ok(begun.elapsed()),
+                    Ok(_) => {}
+                    Err(error) => return Err(wrong(&error.to_string())),
+                }
+            }
+        };
+        let both = async { tokio::join!(refused, told) };
+        let both = tokio::time::timeout(WITHIN, both).await;
+        let (refused, told) = both.map_err(|_| wrong("nobody was told of a violation"))?;
+        let status = refused
+            .map_err(|error| wrong(&format!("{error:?}")))?
+            .status;
+        if status != 403 {
+            return Err(wrong(&format!("a violation was answered with {status}")));
+        }
+        // The first one pays for the connection of whoever follows.
+        if index > 0 {
+            took_us.push(u64::try_from(told?.as_micros()).unwrap_or(u64::MAX));
+        }
+    }
+    Ok(took_us)
+}
+
+fn wrong(why: &str) -> Failure {
+    Failure::new(Exit::Failed, "trust", why)
+}
