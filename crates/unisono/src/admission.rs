@@ -84,6 +84,7 @@ pub(crate) fn invite(
 /// The rule by which joiners are let in.
 #[derive(Debug)]
 pub(crate) struct Invited {
+    home: Home,
     directory: PathBuf,
     membership: Membership,
     /// This node, which the joiner knocks at first.
@@ -102,6 +103,7 @@ impl Invited {
         calls: mpsc::Sender<Call>,
     ) -> Self {
         Self {
+            home: home.clone(),
             directory: home.invites(),
             membership,
             own,
@@ -199,6 +201,13 @@ impl Invited {
         let welcome = Welcome {
             founder: self.membership.founder,
             root: self.membership.root,
+            recovery: self.membership.recovery,
+            roots: self
+                .home
+                .root_words(&self.membership)
+                .into_iter()
+                .map(Into::into)
+                .collect(),
             lease_ms_max: self.membership.lease_ms_max,
             members,
         };
@@ -213,6 +222,10 @@ impl Admission for Invited {
 
     fn renews(&self, node: NodeId) -> MayRenew<'_> {
         Box::pin(self.still_let_in(node))
+    }
+
+    fn signers(&self) -> Vec<NodeId> {
+        vec![self.membership.founder]
     }
 
     fn issuers(&self) -> Vec<String> {

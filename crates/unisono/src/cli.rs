@@ -204,6 +204,14 @@ pub(crate) enum Command {
     /// The authority that signs nodes' certificates: which ones count, and another one in its place
     #[command(after_help = "Example:\n  unisono ca rotate --data ./lab --root-key ./lab/root.key")]
     Ca(command::ca::CaArgs),
+    /// Key files: protect one with a passphrase, or take that away
+    #[command(after_help = "Example:\n  unisono key protect ./lab/root.key")]
+    Key(command::key::KeyArgs),
+    /// The root of rights: which key it is, and another one in its place
+    #[command(
+        after_help = "Example:\n  unisono root rotate --data ./lab --recovery-key /media/stick/recovery.key"
+    )]
+    Root(command::root::RootArgs),
     /// How the node is
     #[command(after_help = "Example:\n  unisono status -o json")]
     Status,
@@ -219,9 +227,15 @@ pub(crate) enum Command {
     /// What time it is in the cluster, how sure that is, and who leads
     #[command(after_help = "Example:\n  unisono clock -o json")]
     Clock,
-    /// Runs a command here at a time of the cluster
-    #[command(after_help = "Example:\n  unisono at +2s -- echo now")]
+    /// Runs a command at a time of the cluster: here, or on other machines what each stands by with
+    #[command(
+        after_help = "Example:\n  unisono at +2s -- echo now\n  unisono at +5s --on ada,eve --word switch --as boss"
+    )]
     At(command::at::AtArgs),
+    /// Stands by for cues of a name: says that it is ready, runs a command here at their time, and tells
+    /// how punctual that was and how the command ended
+    #[command(after_help = "Example:\n  unisono stand-by switch --as ada --from boss -- ./switch")]
+    StandBy(command::stand_by::StandByArgs),
     /// The tempo that the orchestra plays at: show it, change it along a curve
     #[command(after_help = "Example:\n  unisono tempo set 90 --over 10s --as ada")]
     Tempo(command::tempo::TempoArgs),
@@ -232,9 +246,9 @@ pub(crate) enum Command {
     /// much notice agents need
     #[command(after_help = "Example:\n  unisono schedule cue switch --for ada --as eve")]
     Schedule(command::schedule::ScheduleArgs),
-    /// How punctual everybody is who told of an action
-    #[command(after_help = "Example:\n  unisono ensemble")]
-    Ensemble,
+    /// How punctual everybody is who told of an action, and what goes wrong: rushing, dragging, drift, split
+    #[command(after_help = "Example:\n  unisono ensemble --minutes")]
+    Ensemble(command::ensemble::EnsembleArgs),
     /// Agents: enrol one, list them
     #[command(after_help = "Example:\n  unisono agent enrol ada --role builder")]
     Agent(command::agent::AgentArgs),
@@ -336,6 +350,11 @@ pub(crate) enum Command {
         after_help = "Example:\n  unisono fence --key 77aa… --reason \"lost laptop\" --as root --key-file root.key"
     )]
     Fence(command::trust::FenceArgs),
+    /// Ends every token of an epoch before one, as `fence --epoch` does (roots only)
+    #[command(
+        after_help = "Example:\n  unisono epoch 2 --reason \"all tokens anew\" --as root --key-file root.key"
+    )]
+    Epoch(command::trust::EpochArgs),
     /// What was fenced off; with -o json also tokens, void records, refusals
     #[command(after_help = "Example:\n  unisono trust -o json")]
     Trust,
@@ -380,6 +399,9 @@ pub(crate) enum Command {
     /// Records as they come
     #[command(after_help = "Example:\n  unisono log --follow")]
     Log(command::record::LogArgs),
+    /// What happens: records as they come, or with --security refusals for want of a right alone
+    #[command(after_help = "Example:\n  unisono events --security --follow --as boss")]
+    Events(command::record::EventsArgs),
     /// Every record, one JSON object a line, in the order of everything
     #[command(after_help = "Example:\n  unisono dump > records.ndjson")]
     Dump(command::record::DumpArgs),

@@ -21,11 +21,13 @@ mod output;
 mod prompt;
 mod renewal;
 mod replay;
+mod sealed;
 mod serve;
 mod small_file;
 mod tier;
 mod timing;
 mod tokens;
+mod undumped;
 mod webhook;
 mod workspace;
 
@@ -45,6 +47,12 @@ fn main() -> ExitCode {
         Some(word) if word == armed::PROCESS => return armed::process_main(words),
         Some(word) if word == armed::WITNESS => return armed::witness_main(),
         _ => {}
+    }
+    // Before anything is read that others must not see.
+    if let Err(error) = undumped::close() {
+        output::say(&format!(
+            "this system lets other processes look into this one: {error}"
+        ));
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -78,14 +78,15 @@ pub(crate) async fn run(
     format: Format,
 ) -> Result<(), Failure> {
     start_log(config);
-    let (membership, credentials) = home.load()?;
+    let (membership, credentials) = home.load_to_serve()?;
     let bound = bind(config, &wishes, &credentials).await?;
     let advertised = advertised(config, bound.endpoint.transport.local_addr());
     let own = Seed {
         node: credentials.node(),
         address: advertised[0].clone(),
     };
-    let identity = identity(config, &membership, &credentials, &own);
+    let mut identity = identity(config, &membership, &credentials, &own);
+    identity.renewer = home.renewer_token();
     let own_node = own.node;
     let http = bound.http.to_string();
     let serving = begin(home, bound, &identity, &wishes, own.clone(), membership)?;
@@ -390,9 +391,12 @@ fn identity(
         name: config.text("name").unwrap_or(&membership.name).to_owned(),
         region: credentials.region().to_string(),
         address: own.address.clone(),
+        renewer: None,
         seeds: membership.seeds.clone(),
         founder: membership.founder,
         root: membership.root,
+        recovery: membership.recovery,
+        home: Home::new(config.data()),
         lease_ms_max: membership.lease_ms_max,
     }
 }

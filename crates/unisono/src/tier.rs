@@ -11,13 +11,14 @@ use crate::failure::{Exit, Failure};
 use crate::small_file;
 
 /// The tiers that ship, each as the file that it is.
-pub(crate) const BUILT_IN: [(&str, &str); 3] = [
+pub(crate) const BUILT_IN: [(&str, &str); 4] = [
     ("executive", include_str!("../data/tiers/executive.toml")),
     (
         "implementation",
         include_str!("../data/tiers/implementation.toml"),
     ),
     ("validation", include_str!("../data/tiers/validation.toml")),
+    ("renewer", include_str!("../data/tiers/renewer.toml")),
 ];
 
 /// A tier's file.
@@ -125,7 +126,7 @@ pub(crate) fn text(name: &str) -> Result<String, Failure> {
     }
     small_file::text(Path::new(name), small_file::BYTES_MAX).map_err(|error| {
         Failure::system(name, &error)
-            .hint("a tier is executive, implementation, validation, or the path of a file like theirs")
+            .hint("a tier is executive, implementation, validation, renewer, or the path of a file like theirs")
             .next("unisono tier show executive > mine.toml")
     })
 }

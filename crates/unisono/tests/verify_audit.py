@@ -2,14 +2,16 @@
 """Checks a file of `unisono audit export`, written apart from the product and with nothing but
 Python's own library: every bundle's form, body and node's signature, every log from its beginning,
 every record's chain and agent's signature, every proof that a log forked, and that the node which
-the first line names closed the file as it is.
+the first line names closed the file as it is; and that no log ends before where another node than its
+own has borne witness of it.
 
     verify_audit.py FILE [NODE]   prints what was found; exit code 0 only if all of it is good
 
 Without NODE, the key that must have closed the file, whoever has shortened a file and signed it
 again is not found: the node that is printed is the one to compare.
 
-Formats: docs/protocol.md, "Bytes" and "Audit". A record's body is not read, only its signature.
+Formats: docs/protocol.md, "Bytes" and "Audit". Of a record's body nothing is read but what bears
+witness of logs and what removes nodes.
 """
 import base64
 import json
@@ -22,6 +24,7 @@ from verify_tokens import Bad, Reader, derive, signed  # noqa: E402
 
 KIND = "unisono/audit/v1"
 NOTHING = bytes(32)
+REMOVE, WITNESS = 30, 36
 
 
 class Wrong(Exception):
@@ -72,6 +75,18 @@ def record_digest(head, agent, record):
     ]))
 
 
+def action(data):
+    """The number of a record's action, and the reader behind it."""
+    r = Reader(data)
+    r.take(2)
+    r.number(64)
+    r.number(32)
+    r.maybe(lambda: r.take(16))
+    r.many(lambda: (r.take(64), r.number(64), r.number(64), r.number(64), r.take(32)))
+    r.maybe(lambda: r.take(32))
+    return r.number(32), r
+
+
 class Audit:
     def __init__(self, line, closed_by=None):
         first = json.loads(line)
@@ -79,6 +94,8 @@ class Audit:
         need(closed_by in (None, first["node"]), f"node {first['node']} exported it")
         self.cluster, self.node = bytes.fromhex(first["cluster"]), bytes.fromhex(first["node"])
         self.logs, self.chains, self.over = {}, {}, NOTHING
+        self.there, self.heads, self.forked, self.removed = {}, {}, {}, {}
+        self.home = derive("unisono/orchestra/v1", self.cluster + b"cluster")[:16]
         self.bundles = self.records = self.inert = self.proofs = 0
         self.ended = False
 
@@ -113,6 +130,7 @@ class Audit:
             self.record(log, head, agents[record["agent"]], record)
         need(head["stamp"] > stamp, "stamps do not rise")
         self.logs[log] = (head["seq"], head["digest"], head["stamp"])
+        self.there.setdefault(log, []).append(head["digest"])
 
     def record(self, log, head, agent, record):
         self.records += 1
@@ -125,6 +143,44 @@ class Audit:
             self.chains[(log, agent)] = (record["seq"], digest, broken or not good)
         elif record["seq"] > seq:
             self.chains[(log, agent)] = (seq, prev, True)
+        if good and head["orchestra"] == self.home:
+            self.says(head, agent, record["body"])
+
+    def says(self, carrier, agent, data):
+        try:
+            self.told(carrier, agent, *action(data))
+        except (Bad, IndexError):
+            pass  # It is no record, and says nothing.
+
+    def told(self, carrier, agent, number, r):
+        if number == WITNESS and agent == carrier["node"]:
+            for head, signature in r.many(lambda: (header(r), r.take(64))):
+                log = (head["orchestra"], head["node"], head["started"], head["nonce"])
+                known = self.heads.get(log, {"seq": 0})["seq"]
+                news = head["seq"] > known and head["cluster"] == self.cluster and head["node"] != agent
+                if news and signed(head["node"], head["digest"], signature):
+                    self.heads[log] = head
+        elif number == REMOVE:
+            node = r.take(32)
+            ends = dict(r.many(lambda: ((r.take(16), node, r.number(64), r.number(64)), r.number(64))))
+            known = self.removed.get(node)
+            if known is not None:
+                ends = {log: min(end, known[log]) for log, end in ends.items() if log in known}
+            self.removed[node] = ends
+
+    def ends(self):
+        """What logs end before where others held them; how many do since their node was removed."""
+        missing, excused = [], 0
+        for log, head in self.heads.items():
+            if self.forked.get(log, head["seq"] + 1) <= head["seq"]:
+                continue
+            if log[1] in self.removed and self.removed[log[1]].get(log, 0) < head["seq"]:
+                excused += 1
+                continue
+            there = self.there.get(log, [])
+            if len(there) < head["seq"] or there[head["seq"] - 1] != head["digest"]:
+                missing.append(log)
+        return missing, excused
 
     def proof(self, data):
         r = Reader(data)
@@ -138,6 +194,8 @@ class Audit:
         need(signed(one["node"], one["digest"], first), "the node has not signed the one")
         need(signed(one["node"], other["digest"], second), "the node has not signed the other")
         self.proofs += 1
+        log = (one["orchestra"], one["node"], one["started"], one["nonce"])
+        self.forked[log] = min(one["seq"], self.forked.get(log, one["seq"]))
 
     def chain(self, digest):
         self.over = derive(KIND, self.cluster + self.node + self.over + digest)
@@ -158,6 +216,8 @@ def main():
             for number, line in enumerate(lines, 2):
                 audit.take(line)
         need(audit.ended, "the last line is missing")
+        missing, excused = audit.ends()
+        need(not missing, f"{len(missing)} logs end before where others held them")
     except (Wrong, Bad, ValueError, KeyError, IndexError) as wrong:
         print(f"{sys.argv[1]}:{number}: {wrong}")
         sys.exit(1)
@@ -165,6 +225,7 @@ def main():
         "ok": True, "cluster": audit.cluster.hex(), "node": audit.node.hex(),
         "logs": len(audit.logs), "bundles": audit.bundles,
         "records": audit.records, "inert": audit.inert, "proofs": audit.proofs,
+        "witnessed": len(audit.heads), "ended_by_removal": excused,
     }))
 
 

@@ -1,17 +1,18 @@
 //! Agents: enrol, list, say how one is.
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use unisono_api::client::{AgentKey, NotRotated, Rotated};
+use unisono_api::client::{NotRotated, Rotated};
 use unisono_api::dto::{ActionBody, AgentKindWord, EnrolBody, PresenceBody, StatusWord};
 
 use super::session::{Page, Session};
 use super::word::word;
 use crate::failure::Failure;
 use crate::output::{self, Table};
+use crate::sealed;
 
 /// `agent`.
 #[derive(Clone, Debug, Args)]
@@ -141,20 +142,21 @@ async fn rotate(session: &Session, name: &str, out: Option<PathBuf>) -> Result<(
              node's own and from the name, and has no next one: enrol an agent with a key of its own",
         ));
     };
-    let unread =
-        |path: &Path, error: &std::io::Error| Failure::system(&path.display().to_string(), error);
     // One that was not there would be drawn here, and be nobody's.
-    let former = AgentKey::load(from).map_err(|error| unread(from, &error))?;
+    let former = sealed::unlocked(from)?;
     let out = out.unwrap_or_else(|| {
         let mut next = from.clone().into_os_string();
         next.push(".next");
         next.into()
     });
     let drawn = matches!(out.symlink_metadata(), Err(error) if error.kind() == ErrorKind::NotFound);
-    let next = AgentKey::load_or_create(&out).map_err(|error| {
-        unread(&out, &error).hint("nothing was sent; name another file with --key-out")
-    })?;
-    if next.agent() == former.agent() {
+    let next = match &former.passphrase {
+        Some(passphrase) => sealed::agent_key_or_sealed(&out, passphrase),
+        None => sealed::agent_key_or_new(&out),
+    };
+    let next =
+        next.map_err(|failure| failure.hint("nothing was sent; name another file with --key-out"))?;
+    if next.agent() == former.key.agent() {
         let words = format!(
             "{} holds the key that the agent has already; nothing changed",
             out.display()
@@ -184,7 +186,7 @@ async fn rotate(session: &Session, name: &str, out: Option<PathBuf>) -> Result<(
     };
     let told = json!({
         "name": name,
-        "former": former.agent(),
+        "former": former.key.agent(),
         "key": next.agent(),
         "key_file": out,
         "record": record,

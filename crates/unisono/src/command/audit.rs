@@ -4,7 +4,8 @@
 //! signed it, one for each proof that a log forked, and one that closes it: how many bundles there
 //! are, the digest over everything, and the exporting node's signature over that. Whoever knows that
 //! node's key sees by it that nothing was left out of the file; whoever does not can be handed a
-//! file that somebody else has shortened and signed again.
+//! file that somebody else has shortened and signed again. What the exporting node itself has left out
+//! of the end of a log shows by the records in which other nodes bear witness of it ([`super::witnessed`]).
 //! `tests/verify_audit.py` checks the same without any code of this repository.
 
 use std::collections::BTreeMap;
@@ -186,6 +187,9 @@ pub(super) fn check(
     if !seen.ended {
         found.fault("the last line is missing: the file was cut".to_owned());
     }
+    for fault in found.ends() {
+        found.fault(fault);
+    }
     found.orchestras = seen.orchestras.len() as u64;
     found.logs = seen
         .orchestras
@@ -196,11 +200,11 @@ pub(super) fn check(
 }
 
 /// Checks a proof that a log of this cluster forked.
-pub(super) fn check_proof(bytes: &[u8], cluster: ClusterId) -> Result<(), String> {
+pub(super) fn check_proof(bytes: &[u8], cluster: ClusterId) -> Result<ForkProof, String> {
     let proof: ForkProof = wire::decode(bytes, unisono_model::limits::FORK_PROOF_BYTES_MAX)
         .map_err(|e| e.to_string())?;
     if proves_fork(&proof, cluster, &mut StrictVerifier) {
-        Ok(())
+        Ok(proof)
     } else {
         Err("this proves no fork".to_owned())
     }
@@ -252,8 +256,8 @@ impl Seen {
 
     fn proof(&mut self, bytes: &[u8], found: &mut Found) -> Result<(), String> {
         self.on(&proof_digest(bytes));
-        check_proof(bytes, self.head.cluster)?;
-        found.proof(bytes);
+        let proof = check_proof(bytes, self.head.cluster)?;
+        found.proof(bytes, &proof);
         Ok(())
     }
 

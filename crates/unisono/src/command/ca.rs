@@ -11,7 +11,7 @@ use unisono_api::dto::{
 };
 use unisono_model::wire::Blob;
 use unisono_model::{AgentId, AuthorityId, Succession, SuccessionWord};
-use unisono_quic::identity::{ClusterAuthority, Credentials, NextAuthority, spoken};
+use unisono_quic::identity::{CA_KEY_FILE, ClusterAuthority, Credentials, NextAuthority, spoken};
 
 use super::session::Session;
 use crate::cli::Global;
@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::home::{self, Home, Membership, ROOT_KEY_FILE};
 use crate::output::{self, Format, Table};
+use crate::sealed;
 
 /// For how long certificates of both authorities count where nobody says otherwise (hours): as long
 /// as a certificate lives.
@@ -74,7 +75,7 @@ pub(crate) async fn run(args: CaArgs, config: Config, mut global: Global) -> Res
         CaCommand::Recover(args) => (args, false),
     };
     let home = Home::new(config.data());
-    let (membership, credentials) = home.load()?;
+    let (membership, credentials, passphrase) = home.load_to_rotate()?;
     // An earlier try may have come so far that the key in its place is a former one.
     if is_held && credentials.authority().is_none() && !home.has_next_authority() {
         let words = if credentials.held().is_some() {
@@ -87,33 +88,55 @@ pub(crate) async fn run(args: CaArgs, config: Config, mut global: Global) -> Res
     }
     let path = args.root_key.clone();
     let path = path.unwrap_or_else(|| home.directory().join(ROOT_KEY_FILE));
-    let root = root_key(&path, &membership)?;
+    let root = root_key(&path, &home, &membership)?;
     global.key_file = Some(path);
     let mut session = Session::new(config, global).await?;
     // What concerns the cluster stands in its own orchestra, whichever one is worked in.
     session.orchestra = "cluster".into();
     session.agent = Some("root".into());
-    Change {
-        home,
+    let change = Change {
+        home: home.clone(),
         membership,
         credentials,
         root,
         args,
         session,
+    };
+    let made = change.make().await;
+    match passphrase {
+        Some(passphrase) => protected(&home, made, &passphrase),
+        None => made,
     }
-    .make()
-    .await
 }
 
-fn root_key(path: &std::path::Path, membership: &Membership) -> Result<AgentKey, Failure> {
-    let Some(wanted) = membership.root else {
+/// What came of a change where the former key was protected: so is the one in its place, as soon as the
+/// node has taken it and keeps it in its memory.
+fn protected(home: &Home, made: Result<(), Failure>, passphrase: &str) -> Result<(), Failure> {
+    let file = home.directory().join(CA_KEY_FILE);
+    let by_hand = format!("unisono key protect {}", file.display());
+    if home.has_next_authority() {
+        return made.map_err(|failure| failure.next(by_hand));
+    }
+    let sealed = home.protect_authority(passphrase);
+    made?;
+    sealed.map_err(|failure| {
+        let hint = "the authority was changed, and its new key lies there without a passphrase";
+        failure.changed().hint(hint).next(by_hand)
+    })
+}
+
+fn root_key(
+    path: &std::path::Path,
+    home: &Home,
+    membership: &Membership,
+) -> Result<AgentKey, Failure> {
+    let (_, Some(wanted)) = home.root(membership) else {
         let words = "this cluster was founded before there were roots: its authority cannot be \
             changed; nothing changed";
         return Err(Failure::new(Exit::Denied, "no_root", words)
             .hint("found a new cluster with this version, and let the nodes join it"));
     };
-    let key = AgentKey::load(path)
-        .map_err(|error| Failure::system(&path.display().to_string(), &error))
+    let key = sealed::agent_key(path)
         .map_err(|failure| failure.hint("--root-key names the file that `init` or `up` made"))?;
     if key.agent() == wanted {
         return Ok(key);
@@ -124,7 +147,7 @@ fn root_key(path: &std::path::Path, membership: &Membership) -> Result<AgentKey,
         path.display()
     );
     Err(Failure::new(Exit::Denied, "not_allowed", words)
-        .hint("--root-key names the file that `init` or `up` made where the cluster was founded"))
+        .hint("--root-key names the file that `init` or `up` made where the cluster was founded, or `root rotate` after that"))
 }
 
 /// What a change of the authority needs.
@@ -166,7 +189,14 @@ impl Change {
                 },
                 Ok,
             )?;
-            let authority = drawn.keep(self.membership.cluster, &word, now_ms)?;
+            // A node that was off knows the root of the founding, and reads here which one stands.
+            let named = self.home.root_words(&self.membership);
+            let named = named
+                .iter()
+                .rev()
+                .find(|named| named.root == self.root.agent());
+            let cluster = self.membership.cluster;
+            let authority = drawn.keep(cluster, (&word, named), now_ms)?;
             self.say(&word, &authority).await?;
         }
         self.signing(next).await?;

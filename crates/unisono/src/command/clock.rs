@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use unisono_api::client::Reply;
-use unisono_api::dto::{Clock, SyncWord, TimingRole};
+use unisono_api::dto::{ChannelModeWord, ChannelShown, ChannelsShown, Clock, SyncWord, TimingRole};
 
 use super::session::Session;
 use crate::failure::Failure;
@@ -45,6 +45,9 @@ pub(crate) async fn clock(session: &Session) -> Result<(), Failure> {
         named(clock.backup),
         named(clock.region_leader),
     ))?;
+    if let Some(channels) = &clock.channels {
+        output::raw(&format!("channels  {}\n", channels_words(channels)))?;
+    }
     let sources: Vec<Value> = clock.sources.iter().map(source).collect();
     output::answer(Format::Table, &json!({ "sources": sources }), Some(SOURCES))
 }
@@ -76,6 +79,40 @@ pub(crate) fn words(clock: &Clock) -> String {
         .three_sigma_ns
         .map_or(String::new(), |ns| format!(", 3 sigma {:.1} us", ns / 1e3));
     format!("{state}, {role}{half}{sigma}")
+}
+
+/// How the two channels are, in a line: what can be relied on, and what follows.
+pub(crate) fn channels_words(channels: &ChannelsShown) -> String {
+    let how = |name: &str, channel: &ChannelShown| {
+        let precision = channel.precision_ms;
+        let precision = precision.map_or("unknown".to_owned(), |ms| format!("{ms:.3} ms"));
+        format!(
+            "{name} {}: {:.0} % arrive, within {precision}, there {:.0} % of the time",
+            if channel.degraded {
+                "degraded"
+            } else {
+                "sound"
+            },
+            100.0 * channel.delivery,
+            100.0 * channel.availability,
+        )
+    };
+    let advice = match channels.mode {
+        ChannelModeWord::Whole => String::new(),
+        ChannelModeWord::PrimaryDegraded => {
+            format!("; windows are to be wider by {:.1} ms", channels.widen_ms)
+        }
+        ChannelModeWord::SecondaryDegraded => {
+            format!("; give {:.0} times as much notice", channels.notice_factor)
+        }
+        ChannelModeWord::BothDegraded => format!(
+            "; do less together: windows wider by {:.1} ms, {:.0} times as much notice",
+            channels.widen_ms, channels.notice_factor
+        ),
+    };
+    let time = how("time", &channels.primary);
+    let notice = how("notice", &channels.secondary);
+    format!("{time}; {notice}{advice}")
 }
 
 fn source(source: &unisono_api::dto::ClockSource) -> Value {

@@ -20,6 +20,7 @@ use crate::failure::{Exit, Failure};
 use crate::home::{self, Home, Membership, ROOT_KEY_FILE};
 use crate::output::{self, Table};
 use crate::renewal::APART_MS;
+use crate::sealed;
 
 /// Less room than this is worth a word (bytes): a busy node writes about as much in a day.
 const ROOM_LOW_BYTES: u64 = 1 << 30;
@@ -269,8 +270,12 @@ fn root_key(home: &Home, membership: &Membership, findings: &mut Findings) {
     if !path.exists() {
         return findings.good("root of rights", "not on this machine");
     }
+    if sealed::is_sealed_file(&path) {
+        let detail = "on this machine, protected by a passphrase; it may be kept elsewhere";
+        return findings.good("root of rights", detail);
+    }
     match AgentKey::load(&path) {
-        Ok(key) if membership.root == Some(key.agent()) => {
+        Ok(key) if home.root(membership).1 == Some(key.agent()) => {
             findings.good(
                 "root of rights",
                 "on this machine, closed to others; it may be kept elsewhere",
@@ -279,7 +284,10 @@ fn root_key(home: &Home, membership: &Membership, findings: &mut Findings) {
         Ok(_) => findings.add(
             "root of rights",
             State::Poor,
-            format!("{} is another cluster's", path.display()),
+            format!(
+                "{} is a former root's, or another cluster's",
+                path.display()
+            ),
             "move it away",
         ),
         Err(error) => findings.add(

@@ -1,11 +1,47 @@
-//! How punctual everybody is.
+//! How punctual everybody is, and what goes wrong among those who play together.
+
+use clap::Args;
+use serde_json::{Value, json};
+use unisono_api::client::Reply;
+use unisono_api::dto::{CauseWord, Ensemble, FailureWord, Finding, Player};
 
 use super::session::Session;
-use crate::failure::Failure;
-use crate::output::Table;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Format, Table, in_a_line};
+
+/// `ensemble`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct EnsembleArgs {
+    /// Shows each of the latest ten minutes instead of the latest 64 actions together
+    #[arg(long)]
+    minutes: bool,
+    /// Tells what goes wrong when it begins, and when it is over, until it is interrupted
+    #[arg(short, long, conflicts_with = "minutes")]
+    follow: bool,
+}
 
 /// Shows how punctual everybody is.
-pub(crate) async fn ensemble(session: &Session) -> Result<(), Failure> {
+pub(crate) async fn ensemble(args: &EnsembleArgs, session: &Session) -> Result<(), Failure> {
+    let list = "players";
+    if args.follow {
+        return follow(session).await;
+    }
+    if args.minutes && session.global.output == Format::Table {
+        let columns = &[
+            ("PLAYER", "name"),
+            ("FROM NS", "minute.from_ns"),
+            ("ACTIONS", "minute.actions"),
+            ("MEAN MS", "minute.mean_ms"),
+            ("SPREAD MS", "minute.spread_ms"),
+            ("WORST MS", "minute.worst_ms"),
+            ("DRIFT MS/MIN", "minute.drift_ms_per_minute"),
+            ("HEALTH", "minute.health"),
+        ];
+        let reply: Reply<Ensemble> = session.read("ensemble", &[]).await?;
+        let lines: Vec<Value> = reply.body.players.iter().flat_map(minutes).collect();
+        let table = Table { list, columns };
+        return output::answer(Format::Table, &json!({ list: lines }), Some(table));
+    }
     let columns = &[
         ("PLAYER", "name"),
         ("ACTIONS", "actions"),
@@ -17,8 +53,74 @@ pub(crate) async fn ensemble(session: &Session) -> Result<(), Failure> {
         ("CLOCK MS", "unsure_ms"),
         ("HEALTH", "health"),
     ];
-    let list = "players";
-    session
-        .show_read("ensemble", &[], Some(Table { list, columns }))
-        .await
+    let reply: Reply<Ensemble> = session.read("ensemble", &[]).await?;
+    session.show(&reply, Some(Table { list, columns }))?;
+    if session.global.output == Format::Table {
+        for finding in &reply.body.findings {
+            output::raw(&format!("\n{}\n", words(finding)))?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells each change in lines.
+async fn follow(session: &Session) -> Result<(), Failure> {
+    session.is_now()?;
+    let mut findings = session.client.findings(&session.orchestra);
+    loop {
+        let change = findings.next().await?;
+        if session.global.output != Format::Table {
+            let line = serde_json::to_string(&change)
+                .map_err(|error| Failure::new(Exit::Failed, "unprintable", error.to_string()))?;
+            output::raw(&format!("{line}\n"))?;
+            continue;
+        }
+        for finding in &change.begun {
+            output::raw(&format!("{}\n", words(finding)))?;
+        }
+        for finding in &change.over {
+            let (what, who) = named(finding);
+            output::raw(&format!("over: {what} ({who})\n"))?;
+        }
+    }
+}
+
+fn named(finding: &Finding) -> (&'static str, String) {
+    let what = match finding.failure {
+        FailureWord::Rushing => "rushing",
+        FailureWord::Dragging => "dragging",
+        FailureWord::Drift => "drift",
+        FailureWord::Split => "split",
+    };
+    (what, in_a_line(&finding.agents.join(", ")))
+}
+
+/// A finding to people: what, since when, why, and what to do.
+fn words(finding: &Finding) -> String {
+    let (what, who) = named(finding);
+    let off_ms = finding.off_ms;
+    let figures = match finding.failure {
+        FailureWord::Split => format!("{off_ms:.1} ms from the others of {}", finding.players),
+        _ if off_ms < 0.0 => format!("{:.1} ms early", -off_ms),
+        _ => format!("{off_ms:.1} ms late"),
+    };
+    let cause = match finding.cause {
+        CauseWord::Player => "its own clock, its load or what corrects it",
+        CauseWord::Beat => "the beat or its period, alike for all",
+        CauseWord::TwoReferences => "two sources of time, or a cut between the groups",
+    };
+    let since_ns = finding.since_ns.0;
+    let mut text = format!("{what}: {who}, {figures}, since {since_ns}; likely: {cause}");
+    for command in &finding.next {
+        text.push_str("\n  next: ");
+        text.push_str(command);
+    }
+    text
+}
+
+/// One line for each minute of a player.
+fn minutes(player: &Player) -> Vec<Value> {
+    let each = player.minutes.iter();
+    each.map(|minute| json!({ "name": player.name, "minute": minute }))
+        .collect()
 }

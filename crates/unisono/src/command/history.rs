@@ -58,6 +58,9 @@ pub(crate) struct RecoverArgs {
     /// The cluster's root of rights, on which what a file says of tokens rests: a directory knows it
     #[arg(long, value_name = "KEY", requires = "from")]
     root: Option<AgentId>,
+    /// The key that names other roots, where the cluster has one: a directory knows it
+    #[arg(long, value_name = "KEY", requires = "root")]
+    recovery: Option<AgentId>,
 }
 
 impl RecoverArgs {
@@ -146,7 +149,7 @@ pub(crate) fn recover_from(
     let at = global.as_of.as_deref().map(parse_stamp).transpose();
     let at = at.map_err(|error| Failure::usage(format!("--as-of: {error}")))?;
     let name = config.text("orchestra").unwrap_or(crate::config::ORCHESTRA);
-    let recovered = recovered::from(path, name, args.root, (at, args.iteration))?;
+    let recovered = recovered::from(path, name, (args.root, args.recovery), (at, args.iteration))?;
     has_begun(&recovered.chronicle, args.iteration)?;
     let signed = recovered.signed.get(&args.iteration).copied();
     let signed = Some(signed.unwrap_or_default());

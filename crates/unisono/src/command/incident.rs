@@ -1,9 +1,11 @@
 //! Incidents: what was refused, followed as an executive, and acknowledged.
 
 use clap::Args;
-use unisono_api::client::{Alert, WriteOptions};
-use unisono_api::dto::{ActionBody, AgentKindWord, IncidentTold, MarkBody};
-use unisono_model::{Digest, limits};
+use serde::Deserialize as _;
+use serde_json::Value;
+use unisono_api::client::{Alert, Reply, WriteOptions};
+use unisono_api::dto::{ActionBody, AgentKindWord, IncidentShown, IncidentTold, MarkBody};
+use unisono_model::{Code, Digest, limits};
 
 use super::session::Session;
 use crate::failure::{Exit, Failure};
@@ -21,6 +23,17 @@ pub(crate) struct IncidentsArgs {
     /// Acknowledges this incident; may stand several times
     #[arg(long, value_name = "RECORD", conflicts_with = "follow")]
     acknowledge: Vec<Digest>,
+}
+
+impl IncidentsArgs {
+    /// All that there are; or, followed, those that are not acknowledged and what comes.
+    pub(crate) const fn told(follow: bool) -> Self {
+        Self {
+            follow,
+            keep: false,
+            acknowledge: Vec::new(),
+        }
+    }
 }
 
 /// Shows what was refused.
@@ -45,9 +58,26 @@ pub(crate) async fn incidents(args: IncidentsArgs, session: &Session) -> Result<
         ("WHY", "detail"),
     ];
     let list = "incidents";
-    session
-        .show_read("trust", &[], Some(Table { list, columns }))
-        .await
+    let reply: Reply<Value> = session.read("trust", &[]).await?;
+    session.show(&reply, Some(Table { list, columns }))?;
+    let told = reply.body[list].as_array().into_iter().flatten();
+    let told = told.filter_map(|one| IncidentTold::deserialize(one).ok());
+    told.filter_map(|one| advice(&one.name, &one.incident))
+        .for_each(|words| output::say(&words));
+    Ok(())
+}
+
+/// How an executive ends a key that has signed twice for one place, in a command. Nobody is ended for
+/// that by itself: see `docs/decisions/030-a-second-signature-for-one-place-is-told-and-ends-nobody.md`.
+fn advice(name: &str, one: &IncidentShown) -> Option<String> {
+    let is_twice = one.rule == Code::ChainOrder.as_str();
+    is_twice.then(|| {
+        format!(
+            "{} has signed two records for one place. If that was not itself: unisono fence --key {} \
+             --reason \"two records for one place\"",
+            name, one.agent
+        )
+    })
 }
 
 /// Tells each incident in a line, and acknowledges it once it is printed.
@@ -70,6 +100,9 @@ async fn follow(keep: bool, session: &Session) -> Result<(), Failure> {
             Alert::Incident(told) => told,
         };
         output::raw(&line(session.global.output, &told)?)?;
+        if let Some(words) = advice(&told.name, &told.incident) {
+            output::say(&words);
+        }
         if !keep {
             let mark = ActionBody::Mark(MarkBody::acknowledging(&[told.record]));
             session.act(mark, WriteOptions::default()).await?;
@@ -93,4 +126,26 @@ fn line(format: Format, told: &IncidentTold) -> Result<String, Failure> {
         "{time:.3}  {name:<12}  {deed:<10}  {rule}{times}: {why}  {}\n",
         told.record
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_signed_twice_is_shown_with_the_fence_that_would_end_it() {
+        let refused = |rule: &str| IncidentShown {
+            agent: unisono_model::AgentId([0x46; 32]),
+            token: None,
+            deed: "claim".into(),
+            rule: rule.into(),
+            detail: "so it was".into(),
+            evidence: None,
+            times: 1,
+        };
+        let words = advice("ivy", &refused("chain_order")).expect("a fence");
+        let key = "46".repeat(32);
+        assert!(words.starts_with("ivy ") && words.contains(&format!("unisono fence --key {key}")));
+        assert_eq!(advice("ivy", &refused("not_allowed")), None);
+    }
 }

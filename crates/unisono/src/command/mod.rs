@@ -13,12 +13,14 @@ pub(crate) mod clock;
 pub(crate) mod config;
 pub(crate) mod difference;
 pub(crate) mod doctor;
+mod elsewhere;
 pub(crate) mod ensemble;
 pub(crate) mod explain;
 pub(crate) mod file;
 mod fire;
 pub(crate) mod history;
 pub(crate) mod incident;
+pub(crate) mod key;
 pub(crate) mod layout;
 pub(crate) mod leave;
 pub(crate) mod lesson;
@@ -33,11 +35,13 @@ pub(crate) mod reference;
 pub(crate) mod remove;
 pub(crate) mod resonance;
 pub(crate) mod rollback;
+pub(crate) mod root;
 mod scene;
 pub(crate) mod schedule;
 pub(crate) mod session;
 pub(crate) mod signal;
 pub(crate) mod sim;
+pub(crate) mod stand_by;
 pub(crate) mod state;
 pub(crate) mod task;
 pub(crate) mod tempo;
@@ -45,6 +49,7 @@ pub(crate) mod token;
 mod token_words;
 pub(crate) mod trust;
 pub(crate) mod verify;
+mod witnessed;
 mod word;
 
 use std::future::Future;
@@ -83,7 +88,9 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Join(args) => block_on(node::join(args, config, global))?,
         Command::Leave(args) => block_on(leave::leave(args, config, global))?,
         Command::Node(args) => block_on(remove::run(args, config, global))?,
+        Command::Key(args) => key::run(&args, &global),
         Command::Ca(args) => block_on(ca::run(args, config, global))?,
+        Command::Root(args) => block_on(root::run(args, config, global))?,
         Command::Mark(mark::MarkArgs {
             command: mark::MarkCommand::Export { record },
         }) => mark::export(record, &config, &global),
@@ -100,7 +107,9 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Token(token::TokenArgs { command })
             if !matches!(
                 command,
-                token::TokenCommand::Present { .. } | token::TokenCommand::List
+                token::TokenCommand::Present { .. }
+                    | token::TokenCommand::Renew { .. }
+                    | token::TokenCommand::List
             ) =>
         {
             token::offline(&command, &config, &global)
@@ -148,9 +157,10 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         Command::Clock => clock::clock(&session).await,
         Command::At(args) => at::at(args, &session).await,
         Command::Tempo(args) => tempo::run(args, &session).await,
+        Command::StandBy(args) => stand_by::stand_by(args, session).await,
         Command::Barrier(args) => barrier::barrier(args, &session).await,
         Command::Schedule(args) => schedule::schedule(args, &session).await,
-        Command::Ensemble => ensemble::ensemble(&session).await,
+        Command::Ensemble(args) => ensemble::ensemble(&args, &session).await,
         Command::Agent(args) => agent::run(args, &session).await,
         Command::Presence(args) => agent::presence(args, &session).await,
         Command::Sense(args) => signal::sense(args, &session).await,
@@ -179,6 +189,7 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         Command::Token(args) => token::run(args, &session).await,
         Command::Guard => trust::guard(&session).await,
         Command::Fence(args) => trust::fence(args, &session).await,
+        Command::Epoch(args) => trust::epoch(args, &session).await,
         Command::Trust => trust::trust(&session).await,
         Command::Explain(args) => explain::explain(args, &session).await,
         Command::Voided => trust::voided(&session).await,
@@ -193,6 +204,7 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         Command::Iteration(args) => state::iteration(args, &session).await,
         Command::State(args) => state::state(args, &session).await,
         Command::Log(args) => record::log(args, &session).await,
+        Command::Events(args) => record::events(args, &session).await,
         Command::Dump(args) => record::dump(args, &session).await,
         // Dispatched before a session is made.
         _ => Err(Failure::usage("this command asks no node")),
@@ -209,6 +221,7 @@ fn knows_as_of(command: &Command, session: &Session) -> Result<(), Failure> {
             | Command::Clock
             | Command::Rollback(_)
             | Command::At(_)
+            | Command::StandBy(_)
     );
     if present && session.as_of().is_some() {
         return Err(

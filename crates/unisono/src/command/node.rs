@@ -56,7 +56,8 @@ pub(crate) struct InviteArgs {
     /// How long the invite counts
     #[arg(long, value_name = "MINUTES", default_value_t = 60)]
     valid_minutes: u64,
-    /// Where the new node finds this one; as it serves, or is configured, if left out
+    /// Where the new node knocks: at this one or at any other member, which passes it on; as this one
+    /// serves, or is configured, if left out
     #[arg(long, value_name = "HOST:PORT")]
     advertise: Vec<String>,
 }
@@ -171,6 +172,9 @@ pub(crate) fn init(args: &InitArgs, config: &Config, global: &Global) -> Result<
         membership.name,
         credentials.region(),
     ))?;
+    output::say(&format!(
+        "keep {data}/recovery.key where no machine reads it: it alone puts another root in the place of root.key"
+    ));
     output::say(&format!("next: unisono serve --data {data}"));
     Ok(())
 }
@@ -178,7 +182,7 @@ pub(crate) fn init(args: &InitArgs, config: &Config, global: &Global) -> Result<
 /// Prints one string that lets one node in.
 pub(crate) fn invite(args: &InviteArgs, config: &Config, global: &Global) -> Result<(), Failure> {
     let home = Home::new(config.data());
-    let (_, credentials) = home.load()?;
+    let (_, credentials) = home.load_to_sign()?;
     let mut addresses = config.list("advertise");
     if addresses.is_empty() {
         addresses = match home.running() {

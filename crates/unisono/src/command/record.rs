@@ -7,6 +7,7 @@ use unisono_api::dto::{RecordEvent, parse_stamp};
 use unisono_core::replication::Cursor;
 use unisono_model::{Digest, Stamp};
 
+use super::incident::{self, IncidentsArgs};
 use super::session::Session;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
@@ -25,6 +26,16 @@ pub(crate) struct LogArgs {
     since: Option<Stamp>,
 }
 
+/// `events`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct EventsArgs {
+    /// Only what was refused for want of a right, as `unisono incidents` shows it
+    #[arg(long, conflicts_with_all = ["after", "since"])]
+    security: bool,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
 /// `dump`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DumpArgs {
@@ -34,6 +45,14 @@ pub(crate) struct DumpArgs {
     /// In the node's order, line by line as it comes: for what does not fit in memory
     #[arg(long)]
     unsorted: bool,
+}
+
+/// What happens: records, or refusals alone.
+pub(crate) async fn events(args: EventsArgs, session: &Session) -> Result<(), Failure> {
+    if args.security {
+        return incident::incidents(IncidentsArgs::told(args.log.follow), session).await;
+    }
+    log(args.log, session).await
 }
 
 /// How records are shown as a table.

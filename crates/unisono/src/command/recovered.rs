@@ -23,24 +23,31 @@ pub(super) struct Recovered {
     pub(super) signed: BTreeMap<u32, usize>,
 }
 
-/// Reads it, and keeps all of one iteration. `root` issues first tokens, where a file does not say who that is.
+/// Reads it, and keeps all of one iteration. `root` issued first tokens at the founding, and `recovery` names
+/// other roots, where a file does not say who that is.
 pub(super) fn from(
     path: &Path,
     name: &str,
-    root: Option<AgentId>,
+    (root, recovery): (Option<AgentId>, Option<AgentId>),
     (at, iteration): (Option<Stamp>, u32),
 ) -> Result<Recovered, Failure> {
     let kept = verify::whole(path)?;
     let orchestra = OrchestraId::of(kept.cluster, name);
     let root = root.or(kept.root);
+    let recovery = recovery.or(kept.recovery);
     let home = read(
         &kept,
         OrchestraId::of(kept.cluster, "cluster"),
-        root,
+        (root, recovery),
         oracle::Expelled::new(),
     );
-    let expelled = root.map(|root| oracle::expelled(&home.facts, root));
-    let reading = read(&kept, orchestra, root, expelled.unwrap_or_default());
+    let expelled = root.map(|_| oracle::expelled(&home.facts));
+    let reading = read(
+        &kept,
+        orchestra,
+        (root, recovery),
+        expelled.unwrap_or_default(),
+    );
     if reading.ends.is_empty() {
         let words = format!("{}: nothing is there of orchestra {name}", path.display());
         return Err(Failure::new(Exit::NotFound, "orchestra_unknown", words)
@@ -65,7 +72,7 @@ pub(super) fn from(
 fn read(
     kept: &Kept,
     orchestra: OrchestraId,
-    root: Option<AgentId>,
+    (root, recovery): (Option<AgentId>, Option<AgentId>),
     expelled: oracle::Expelled,
 ) -> Reading {
     let entries = kept.entries.get(&orchestra).cloned().unwrap_or_default();
@@ -74,6 +81,7 @@ fn read(
         orchestra,
         // A cluster without a root has no tokens: no key signs for this one.
         root: root.unwrap_or(AgentId([0; 32])),
+        recovery,
         expelled,
     };
     oracle::read(&[entries], &kept.proofs, &ground, &mut StrictVerifier)

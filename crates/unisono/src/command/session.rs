@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use unisono_api::client::{
-    AgentKey, Client, ClientError, Config as ClientConfig, Reply, SigningAgent, WriteOptions,
+    Client, ClientError, Config as ClientConfig, Reply, SigningAgent, WriteOptions,
 };
 use unisono_api::dto::{
     ActionBody, AgentKindWord, Claim, EnrolBody, HeldBy, Paged, Recorded, SignalBody,
@@ -18,6 +18,7 @@ use crate::cli::Global;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format, Table};
+use crate::sealed;
 
 /// A part of a list.
 #[derive(Clone, Debug, Default, Args)]
@@ -132,8 +133,7 @@ impl Session {
         let Some(path) = &self.global.key_file else {
             return Ok(None);
         };
-        let key = AgentKey::load_or_create(path)
-            .map_err(|error| Failure::system(&path.display().to_string(), &error))?;
+        let key = sealed::agent_key_or_new(path)?;
         let introduction = EnrolBody {
             name: name.to_owned(),
             role: role.to_owned(),
@@ -143,7 +143,14 @@ impl Session {
         let client = self.client.clone();
         let agent = SigningAgent::new(client, orchestra, key, introduction);
         Ok(Some(match &self.global.token_file {
-            Some(path) => agent.under(super::token::read(&path.to_string_lossy())?)?,
+            Some(path) => {
+                let agent = agent.under(super::token::read(&path.to_string_lossy())?)?;
+                if path.is_file() {
+                    agent.keeping_token_in(path.clone())
+                } else {
+                    agent
+                }
+            }
             None => agent,
         }))
     }

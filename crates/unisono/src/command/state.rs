@@ -3,8 +3,8 @@
 use clap::{Args, Subcommand};
 use unisono_api::client::Reply;
 use unisono_api::dto::{
-    ActionBody, AdvanceBody, CertificateWord, Damage, Iteration, Member, Members, NodeCertificate,
-    Status,
+    ActionBody, AdvanceBody, CertificateWord, ChannelModeWord, Damage, Iteration, Member, Members,
+    NodeCertificate, Status,
 };
 use unisono_quic::identity::spoken;
 
@@ -97,6 +97,11 @@ pub(crate) async fn status(session: &Session) -> Result<(), Failure> {
     // A node of an earlier version tells no cluster time.
     if let Ok(clock) = session.client.clock().await {
         output::raw(&format!("time      {}\n", super::clock::words(&clock.body)))?;
+        let channels = clock.body.channels.as_ref();
+        if let Some(channels) = channels.filter(|one| one.mode != ChannelModeWord::Whole) {
+            let words = super::clock::channels_words(channels);
+            output::raw(&format!("channels  {words}\n"))?;
+        }
     }
     if let Some(certificate) = &status.certificate {
         output::raw(&format!("keys      {}\n", certificate_words(certificate)))?;

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::home::{self, Home};
 use crate::output::{self, Format, Table};
+use crate::sealed;
 use crate::small_file;
 use crate::tier::{self, Given, Shape};
 
@@ -75,6 +76,14 @@ pub(crate) enum TokenCommand {
         /// The token: its text, or a file with it
         token: String,
     },
+    /// A token for longer, signed by the node, if it may renew: before its end, with the same rights
+    #[command(
+        after_help = "Example:\n  unisono token renew impl.token > next.token && mv next.token impl.token"
+    )]
+    Renew {
+        /// The token: its text, or a file with it
+        token: String,
+    },
     /// The tokens that were laid before the orchestra
     #[command(after_help = "Example:\n  unisono token list")]
     List,
@@ -100,6 +109,9 @@ pub(crate) struct Made {
     /// For how long it counts: 90s, 15m, 24h, 7d; as the tier says if left out
     #[arg(long, value_name = "TIME")]
     life: Option<String>,
+    /// Until how long from now it may be renewed: 24h, 7d, or `never`; as the tier says if left out
+    #[arg(long, value_name = "TIME")]
+    renew_for: Option<String>,
 }
 
 /// Does what needs no node.
@@ -112,12 +124,24 @@ pub(crate) fn offline(
         TokenCommand::Mint { what, epoch } => mint(what, *epoch, config, global),
         TokenCommand::Narrow { parent, what } => narrow(parent, what, global),
         TokenCommand::Inspect { token } => {
-            let links: Vec<Value> = links(&read(token)?)?.iter().map(shown).collect();
-            output::answer(Format::Json, &json!({ "links": links }), None)
+            let token = verified(&read(token)?)?;
+            let links: Vec<Value> = token.links().iter().map(shown).collect();
+            let renewed = token.renewed().map(|renewed| {
+                let delegation = renewed.delegation.iter();
+                let delegation =
+                    delegation.map(|(id, issuer)| json!({ "link": id, "issuer": issuer }));
+                json!({
+                    "renewal": renewed.id,
+                    "renewer": renewed.renewer,
+                    "delegation": delegation.collect::<Vec<_>>(),
+                })
+            });
+            let told = json!({ "links": links, "renewed": renewed });
+            output::answer(Format::Json, &told, None)
         }
         TokenCommand::Explain { token } => explain(token, global),
         TokenCommand::Compare { one, other } => compared(one, other, global),
-        TokenCommand::Present { .. } | TokenCommand::List => {
+        TokenCommand::Present { .. } | TokenCommand::Renew { .. } | TokenCommand::List => {
             Err(Failure::usage("this command asks a node"))
         }
     }
@@ -129,6 +153,16 @@ pub(crate) async fn run(args: TokenArgs, session: &Session) -> Result<(), Failur
         let token = Blob(read(&token)?);
         let present = ActionBody::Present(PresentBody { token });
         return session.show_act(present).await;
+    }
+    if let TokenCommand::Renew { token } = args.command {
+        session.is_now()?;
+        let token = Blob(read(&token)?);
+        let client = &session.client;
+        let renewed = client.renew_token(&session.orchestra, &token).await?.body;
+        if session.global.output == Format::Table {
+            return output::raw(&format!("{}\n", token_text(&renewed.token.0)));
+        }
+        return output::answer(session.global.output, &renewed, None);
     }
     let columns = &[
         ("AGENT", "name"),
@@ -151,10 +185,11 @@ fn mint(what: &Made, epoch: u32, config: &Config, global: &Global) -> Result<(),
         .clone()
         .unwrap_or_else(|| home.directory().join(home::ROOT_KEY_FILE));
     let key = key(&path)?;
-    if membership.root != Some(key.agent()) {
+    let (_, root) = home.root(&membership);
+    if root != Some(key.agent()) {
         let words = format!("{} is not this cluster's root of rights", path.display());
         return Err(Failure::new(Exit::Denied, "not_root", words)
-            .hint("mint where the cluster was founded, or bring its root.key (--key-file)"));
+            .hint("mint where the cluster was founded, or bring the key of the root that stands (--key-file); `unisono root show` says which"));
     }
     let shape = shape(what)?;
     let link = link(what, &shape, membership.cluster, key.agent(), epoch)?;
@@ -171,6 +206,8 @@ fn mint(what: &Made, epoch: u32, config: &Config, global: &Global) -> Result<(),
 fn narrow(parent: &str, what: &Made, global: &Global) -> Result<(), Failure> {
     let bytes = read(parent)?;
     let (token, links) = Token::decode(&bytes).map_err(unreadable)?;
+    // What is handed on is the links': what renews them is good for their own time alone.
+    let token = token.unrenewed();
     let (Some(first), Some(last)) = (links.first(), links.last()) else {
         return Err(Failure::usage("a token without links"));
     };
@@ -269,7 +306,19 @@ fn link(
         None => shape.life_ms,
     };
     let expires_ms = now_ms.saturating_add(life_ms);
-    let renew_until_ms = now_ms.saturating_add(shape.renewable_ms);
+    let renewable_ms = match what.renew_for.as_deref() {
+        None => shape.renewable_ms,
+        Some("never") => 0,
+        Some(text) => tier::duration_ms(text)
+            .map_err(|words| Failure::usage(format!("--renew-for: {words}")))?,
+    };
+    let renew_until_ms = now_ms.saturating_add(renewable_ms);
+    if what.renew_for.is_some() && renewable_ms > 0 && renewable_ms < life_ms {
+        return Err(Failure::usage(
+            "--renew-for: a token is renewed until its own end at least; nothing was made",
+        )
+        .hint("name a longer time, `never`, or a shorter --life"));
+    }
     Ok(Link {
         version: LINK_VERSION,
         cluster,
@@ -318,13 +367,14 @@ fn made(
         "for": link.audience,
         "tier": link.tier.word(),
         "expires_ms": link.expires_ms,
+        "renew_until_ms": link.renew_until_ms,
         "bytes": bytes.len(),
     });
     output::answer(global.output, &told, None)
 }
 
 fn explain(text: &str, global: &Global) -> Result<(), Failure> {
-    let words = words::token(&links(&read(text)?)?);
+    let words = words::token(&verified(&read(text)?)?);
     if global.output == Format::Table {
         return output::raw(&words);
     }
@@ -332,12 +382,7 @@ fn explain(text: &str, global: &Global) -> Result<(), Failure> {
 }
 
 fn compared(one: &str, other: &str, global: &Global) -> Result<(), Failure> {
-    let may = |text: &str| {
-        let links = links(&read(text)?)?;
-        let leaf = links.into_iter().next_back();
-        leaf.map(|(_, link)| link.may)
-            .ok_or_else(|| Failure::usage("a token without links"))
-    };
+    let may = |text: &str| Ok::<_, Failure>(verified(&read(text)?)?.leaf().may.clone());
     let words = |fields: Vec<unisono_core::capability::Field>| {
         let words: Vec<&str> = fields
             .into_iter()
@@ -371,20 +416,18 @@ fn compared(one: &str, other: &str, global: &Global) -> Result<(), Failure> {
     output::answer(global.output, &told, None)
 }
 
-/// The links of a token that is whole and signed by those whom it names; whose root it is from, is
-/// for a cluster to say.
-fn links(bytes: &[u8]) -> Result<Vec<(Digest, Link)>, Failure> {
+/// A token that is whole and signed by those whom it names; whose root it is from, is for a cluster to
+/// say.
+fn verified(bytes: &[u8]) -> Result<Verified, Failure> {
     let (_, links) = Token::decode(bytes).map_err(unreadable)?;
     let Some(first) = links.first() else {
         return Err(Failure::usage("a token without links"));
     };
     let roots = [first.issuer];
-    let token: Verified =
-        examine(bytes, first.cluster, &roots, &mut StrictVerifier).map_err(|invalid| {
-            Failure::new(Exit::Verification, invalid.code(), invalid.to_string())
-                .hint("this token counts nowhere")
-        })?;
-    Ok(token.links().to_vec())
+    examine(bytes, first.cluster, &roots, &mut StrictVerifier).map_err(|invalid| {
+        Failure::new(Exit::Verification, invalid.code(), invalid.to_string())
+            .hint("this token counts nowhere")
+    })
 }
 
 fn shown((id, link): &(Digest, Link)) -> Value {
@@ -446,7 +489,7 @@ pub(crate) fn read(token: &str) -> Result<Vec<u8>, Failure> {
 }
 
 fn key(path: &std::path::Path) -> Result<AgentKey, Failure> {
-    AgentKey::load(path).map_err(|error| Failure::system(&path.display().to_string(), &error))
+    sealed::agent_key(path)
 }
 
 fn unreadable(malformed: unisono_model::wire::Malformed) -> Failure {

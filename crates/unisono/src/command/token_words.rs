@@ -1,12 +1,12 @@
 //! A token in sentences, for people.
 
-use unisono_model::Digest;
-use unisono_model::capability::{Grant, Link, Rights, Scope, Tier};
+use unisono_core::capability::Verified;
+use unisono_model::capability::{Grant, Rights, Scope, Tier};
 
 /// What a token allows, and by whose grace: a sentence for each link.
-pub(super) fn token(links: &[(Digest, Link)]) -> String {
+pub(super) fn token(token: &Verified) -> String {
     let mut lines: Vec<String> = Vec::new();
-    for (n, (_, link)) in links.iter().enumerate() {
+    for (n, (_, link)) in token.links().iter().enumerate() {
         let who = if n == 0 { "The root" } else { "Agent" };
         let handed = match &link.grant {
             Some(grant) if link.depth_left > 0 => format!(", and hand on {}", granted(grant)),
@@ -21,10 +21,20 @@ pub(super) fn token(links: &[(Digest, Link)]) -> String {
             rights(&link.may)
         ));
     }
-    if let Some((id, _)) = links.last() {
-        let name = format!("Its name is {id}. A fence of any of its links ends it.");
-        lines.push(name);
+    let (id, leaf) = (token.id(), token.leaf());
+    if let Some(renewed) = token.renewed() {
+        let words = "has renewed it; before that it ended earlier";
+        lines.push(format!("Node {:?} {words}.", renewed.renewer));
     }
+    if leaf.renew_until_ms > leaf.expires_ms {
+        let until = time(leaf.renew_until_ms);
+        lines.push(format!(
+            "While it counts, it can be renewed, until {until}."
+        ));
+    }
+    lines.push(format!(
+        "Its name is {id}. A fence of any of its links ends it."
+    ));
     lines.join("\n") + "\n"
 }
 

@@ -39,6 +39,20 @@ struct TargetArgs {
     epoch: Option<u32>,
 }
 
+/// `epoch`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct EpochArgs {
+    /// The first epoch whose tokens still count
+    #[arg(value_name = "N")]
+    epoch: u32,
+    /// Why, in a sentence
+    #[arg(long, default_value = "")]
+    reason: String,
+    /// Voids everything that was ever done under them, too; otherwise what this node has seen stays
+    #[arg(long)]
+    nothing_stays: bool,
+}
+
 /// `tier`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct TierArgs {
@@ -97,6 +111,21 @@ pub(crate) async fn fence(args: FenceArgs, session: &Session) -> Result<(), Fail
         keep,
     };
     session.show_act(ActionBody::Fence(body)).await
+}
+
+/// Ends every token of an epoch before one: `fence --epoch`.
+pub(crate) async fn epoch(args: EpochArgs, session: &Session) -> Result<(), Failure> {
+    let target = TargetArgs {
+        link: None,
+        key: None,
+        epoch: Some(args.epoch),
+    };
+    let args = FenceArgs {
+        target,
+        reason: args.reason,
+        nothing_stays: args.nothing_stays,
+    };
+    fence(args, session).await
 }
 
 /// What rights stand.

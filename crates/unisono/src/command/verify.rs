@@ -13,9 +13,10 @@ use unisono_core::carriage::Carried;
 use unisono_core::context::StrictVerifier;
 use unisono_core::journal::{Entry, EntryKey, Journal};
 use unisono_core::replication::{LogState, Placed};
-use unisono_model::{AgentId, ClusterId, Digest, LogId, NodeId, OrchestraId, Stamp};
+use unisono_model::{AgentId, ClusterId, Digest, ForkProof, LogId, NodeId, OrchestraId, Stamp};
 
 use super::audit;
+use super::witnessed::Witnessed;
 use crate::cli::Global;
 use crate::failure::{Exit, Failure};
 use crate::home::Home;
@@ -69,8 +70,18 @@ pub(super) struct Found {
     pub(super) inert: u64,
     /// Proofs that a log forked.
     pub(super) proofs: u64,
+    /// Logs of which another node than their own has borne witness.
+    witnessed: u64,
+    /// Of these, how many end before where others held them, since their node was removed there.
+    ended_by_removal: u64,
+    /// Of these, how many end before where others held them. In an export that is a fault; a data
+    /// directory may be that of a node which is behind.
+    behind: u64,
     pub(super) bytes: u64,
     faults: Faults,
+    /// What others held of the logs.
+    #[serde(skip)]
+    heads: Witnessed,
     /// Of whom else wants to see them, the records as they were signed.
     #[serde(skip)]
     signed: Signed,
@@ -86,6 +97,8 @@ pub(super) struct Kept {
     pub(super) cluster: ClusterId,
     /// Its root of rights, where that is said.
     pub(super) root: Option<AgentId>,
+    /// The key that names other roots, likewise.
+    pub(super) recovery: Option<AgentId>,
     /// Bundles.
     pub(super) entries: BTreeMap<OrchestraId, Vec<Entry>>,
     /// Proofs that logs forked.
@@ -118,6 +131,7 @@ impl Found {
             .is_next(header, &digest, carried.lowest())
             .map_err(|why| format!("{why:?}"))?;
         let placed = state.advance(header, digest, carried.body(), &mut StrictVerifier);
+        self.heads.bundle(carried, &placed);
         if let Some(kept) = &mut self.kept {
             let key = EntryKey {
                 orchestra: header.orchestra,
@@ -139,11 +153,21 @@ impl Found {
     }
 
     /// A proof that is good.
-    pub(super) fn proof(&mut self, bytes: &[u8]) {
+    pub(super) fn proof(&mut self, bytes: &[u8], proof: &ForkProof) {
         self.proofs += 1;
+        self.heads.proof(proof);
         if let Some(kept) = &mut self.kept {
             kept.proofs.push(bytes.to_vec());
         }
+    }
+
+    /// Holds the ends of logs against what others held of them: what is missing, in words.
+    pub(super) fn ends(&mut self) -> Vec<String> {
+        let heard = std::mem::take(&mut self.heads).judge();
+        self.witnessed = heard.logs;
+        self.ended_by_removal = heard.excused;
+        self.behind = heard.faults.len() as u64;
+        heard.faults
     }
 
     fn told(mut self, shown: &str, global: &Global) -> Result<(), Failure> {
@@ -319,6 +343,7 @@ fn look_into(path: &Path, signed_by: Option<&NodeId>, found: &mut Found) -> Resu
     found.of(cluster, node);
     if let Some(kept) = &mut found.kept {
         kept.root = membership.root;
+        kept.recovery = membership.recovery;
     }
     if signed_by.is_some_and(|wanted| *wanted != node) {
         found.fault(format!("it is the directory of node {node}"));
@@ -344,11 +369,13 @@ fn look_into(path: &Path, signed_by: Option<&NodeId>, found: &mut Found) -> Resu
             .map_err(|error| Failure::new(Exit::Verification, "unreadable", error.to_string()))?;
         for proof in proofs {
             match audit::check_proof(&proof.bytes, cluster) {
-                Ok(()) => found.proof(&proof.bytes),
+                Ok(read) => found.proof(&proof.bytes, &read),
                 Err(fault) => found.fault(format!("orchestra {orchestra}: a proof: {fault}")),
             }
         }
     }
+    // A node that was off is behind, and fetches it: that is no fault of its disk.
+    found.ends();
     Ok(())
 }
 

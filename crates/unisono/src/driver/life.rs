@@ -215,6 +215,7 @@ pub(super) fn make_node(
         incarnation,
         founder: Some(identity.founder),
         root: identity.root,
+        recovery: identity.recovery,
         seeds,
         lease_ms_max: identity.lease_ms_max,
         readable_ms: READABLE_MS,
@@ -229,5 +230,11 @@ pub(super) fn make_node(
         rng,
         verifier: &mut PracticedVerifier::default(),
     };
-    Ok(disk.with_storage(|storage| Node::start(config, storage, &mut context)))
+    let mut node = disk.with_storage(|storage| Node::start(config, storage, &mut context));
+    if let Some(delegation) = &identity.renewer
+        && let Err(invalid) = node.entrust(delegation.clone())
+    {
+        tracing::warn!(%invalid, "this node renews no tokens: renewer.token does not let it");
+    }
+    Ok(node)
 }

@@ -40,7 +40,7 @@ pub(crate) use history::History;
 pub(crate) use metrics::Metrics;
 
 use crate::failure::Failure;
-use crate::home::{Seed, drawn};
+use crate::home::{Home, Seed, drawn};
 use disk::{DiskThread, Done, What};
 use life::make_node;
 
@@ -67,6 +67,12 @@ pub(crate) struct Identity {
     pub(crate) founder: unisono_model::NodeId,
     /// The key that issues first capability links, if the cluster has one.
     pub(crate) root: Option<unisono_model::AgentId>,
+    /// The key that names other roots, if the cluster has one.
+    pub(crate) recovery: Option<unisono_model::AgentId>,
+    /// Where the words that name roots are remembered.
+    pub(crate) home: Home,
+    /// By what it may renew tokens, if it may.
+    pub(crate) renewer: Option<Vec<u8>>,
     /// Members that it may knock at.
     pub(crate) seeds: Vec<Seed>,
     /// The longest lease (ms).

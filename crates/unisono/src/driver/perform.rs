@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
+use unisono_api::dto::RootBody;
 use unisono_core::node::{Class, Input, Note, Output};
-use unisono_model::{NodeId, Succession};
+use unisono_model::{NodeId, RootWord, Succession};
 use unisono_quic::SendError;
 
 use super::disk::Read;
@@ -66,8 +67,21 @@ impl Driver {
                 self.doors.transport.exclude(node);
             }
             Output::Succession(succession) => self.succession(*succession),
+            Output::Root(word) => self.root(&word),
             Output::Note(note) => self.note(&note),
             Output::Restart { reason } => self.restart = Some(Restart::Wanted(reason)),
+        }
+    }
+
+    /// Goes by the root that was named, and remembers it for the next process.
+    fn root(&self, word: &RootWord) {
+        let (number, root) = (word.number, word.root);
+        if self.doors.transport.hear_root(word) {
+            tracing::warn!(number, %root, from_ms = word.from_ms, "another root of rights was named");
+        }
+        let words: Vec<RootBody> = self.node.root_words().into_iter().map(Into::into).collect();
+        if let Err(error) = self.identity.home.write_roots(&words) {
+            tracing::error!(%error, "the words that name roots could not be kept; they are in the log");
         }
     }
 

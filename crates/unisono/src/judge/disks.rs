@@ -136,6 +136,7 @@ fn read(disks: &[Disk], membership: &Membership, orchestra: OrchestraId) -> Read
         orchestra,
         // A cluster without a root has no tokens: no key signs for this one.
         root: membership.root.unwrap_or(AgentId([0; 32])),
+        recovery: membership.recovery,
     };
     oracle::read(&entries, &proofs, &ground, &mut StrictVerifier)
 }

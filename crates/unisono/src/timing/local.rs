@@ -5,6 +5,7 @@ use std::f64::consts::TAU;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
+pub(crate) use unisono_api::client::timer::{boot, monotonic_ns};
 use unisono_core::timekeeper::Clocks;
 
 /// Two clocks that were read within this were read together, ns: a fifth of what the plane takes for a
@@ -17,20 +18,9 @@ const TOGETHER_TRIES: usize = 3;
 /// minutes.
 const SWAY_S: f64 = 600.0;
 
-/// `CLOCK_MONOTONIC`, ns since the machine started: the clock that `clock_nanosleep` sleeps by.
-pub(crate) fn monotonic_ns() -> u64 {
-    nanoseconds(clock_gettime(ClockId::Monotonic))
-}
-
 /// `CLOCK_MONOTONIC_RAW`, ns: nobody steers it, so tests take it for the truth.
 pub(crate) fn raw_ns() -> u64 {
     nanoseconds(clock_gettime(ClockId::MonotonicRaw))
-}
-
-/// Which start of which machine the clocks count from; nothing where the kernel does not say.
-pub(crate) fn boot() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(text.trim().to_owned()).filter(|boot| !boot.is_empty())
 }
 
 /// The machine's steady clock as the plane sees it.

@@ -4,11 +4,12 @@
 //! plane itself (`unisono_core::timekeeper`) does no I/O; nothing here decides anything.
 
 mod asymmetry;
+mod channels;
 mod local;
 mod shown;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use unisono_api::server::ClockShown;
@@ -19,6 +20,7 @@ use unisono_quic::identity::Region;
 use unisono_quic::{TimingDatagram, TimingDatagrams, Transport};
 
 pub(crate) use asymmetry::asymmetries;
+use channels::Watched;
 use local::arrival;
 pub(crate) use local::{LocalClock, boot, monotonic_ns, raw_ns};
 
@@ -29,6 +31,9 @@ use crate::home::{Home, drawn};
 const LOOK_TICKS: u32 = 5;
 /// Between two times that what is known is written down, in ticks: twice as often as is promised.
 const REMEMBER_TICKS: u32 = (limits::REMEMBER_NS / limits::TICK_NS / 2) as u32;
+
+/// Between two looks at the channels, in ticks: a second.
+const CHANNEL_TICKS: u32 = (1_000_000_000 / limits::TICK_NS) as u32;
 
 /// What the timing plane of a process is told.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +56,8 @@ pub(crate) struct Wishes {
 #[derive(Clone, Debug)]
 pub(crate) struct Timing {
     plane: Arc<Mutex<Timekeeper>>,
+    /// Behind a lock of its own: whoever asks for the time does not wait for it.
+    watched: Arc<Mutex<Watched>>,
     clock: Arc<LocalClock>,
     boot: Option<Arc<str>>,
     /// Where the next process finds what this one knows.
@@ -82,6 +89,7 @@ impl Timing {
         }
         Ok(Self {
             plane: Arc::new(Mutex::new(plane)),
+            watched: Arc::default(),
             clock: Arc::new(clock),
             boot: boot().map(Arc::from),
             home: home.clone(),
@@ -101,6 +109,7 @@ impl Timing {
             boot: self.boot.as_deref().map(str::to_owned),
             rate_ppb: self.clock.rate_ppb(status.rate_ppb, monotonic_ns),
             status,
+            channels: self.watched().channels().report(),
         }
     }
 
@@ -115,7 +124,12 @@ impl Timing {
 
     /// The plane's figures as Prometheus text.
     pub(crate) fn metrics(&self) -> String {
-        shown::metrics(&self.shown().status)
+        let shown = self.shown();
+        shown::metrics(&shown.status) + &shown::channels(shown.channels.as_ref())
+    }
+
+    fn watched(&self) -> MutexGuard<'_, Watched> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes down what the next process should know.
@@ -177,6 +191,10 @@ impl Timing {
             }
             if ticked.is_multiple_of(LOOK_TICKS) {
                 self.lock().set_peers(peers(&transport, &region));
+            }
+            if ticked.is_multiple_of(CHANNEL_TICKS) {
+                let status = self.shown().status;
+                self.watched().look(&status, &transport, Instant::now());
             }
             ticked = ticked.wrapping_add(1);
             if ticked.is_multiple_of(REMEMBER_TICKS) {

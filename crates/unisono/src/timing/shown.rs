@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use unisono_core::election::Role;
+use unisono_core::ensemble::ChannelReport;
 use unisono_core::timekeeper::Status;
 use unisono_core::timing::Sync;
 use unisono_quic::identity::Region;
@@ -68,6 +69,59 @@ pub(super) fn metrics(status: &Status) -> String {
             Sync::FreeRunning => 2.0,
         };
         line(&mut out, "timing_sync", "gauge", help, sync);
+    }
+    out
+}
+
+/// How the two channels are, as Prometheus text.
+pub(super) fn channels(report: Option<&ChannelReport>) -> String {
+    let mut out = String::new();
+    let Some(report) = report else {
+        return out;
+    };
+    for (name, health) in [
+        ("primary", &report.primary),
+        ("secondary", &report.secondary),
+    ] {
+        let figures = [
+            (
+                "delivery_ratio",
+                "Which share arrives",
+                Some(health.delivery),
+            ),
+            (
+                "availability_ratio",
+                "In which share of looks it served",
+                Some(health.availability),
+            ),
+            (
+                "precision_seconds",
+                "How exact it is",
+                health.precision_ns.map(|ns| ns / 1e9),
+            ),
+            (
+                "degraded",
+                "Whether it is to be relied on less",
+                Some(f64::from(u8::from(health.degraded))),
+            ),
+        ];
+        let what = if name == "primary" {
+            "exact time"
+        } else {
+            "advance notice"
+        };
+        for (figure, help, value) in figures {
+            if let Some(value) = value {
+                let name = format!("timing_{name}_{figure}");
+                line(
+                    &mut out,
+                    &name,
+                    "gauge",
+                    &format!("{help}: {what}, over a minute."),
+                    value,
+                );
+            }
+        }
     }
     out
 }

@@ -127,6 +127,8 @@ fn a_thousand_refusals_are_a_handful_of_alerts() {
     let trust = node.json(&place, &["trust"]);
     let incidents = trust["incidents"].as_array().unwrap();
     assert!(incidents.len() <= 7, "{}", incidents.len());
+    let events = node.json(&place, &["events", "--security"]);
+    assert_eq!(&events["incidents"], &trust["incidents"]);
     assert!(named.len() <= incidents.len());
     for _ in 0..named.len() {
         assert!(named.contains(boss.next().as_str().unwrap()));

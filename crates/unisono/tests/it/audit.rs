@@ -34,7 +34,7 @@ fn exported(place: &Place) -> String {
 }
 
 /// What the verifier in Python says, if there is a Python.
-fn python(file: &std::path::Path, node: Option<&str>) -> Option<(bool, String)> {
+pub(crate) fn python(file: &std::path::Path, node: Option<&str>) -> Option<(bool, String)> {
     let script = root().join("crates/unisono/tests/verify_audit.py");
     let mut command = Command::new("python3");
     match command.arg(script).arg(file).args(node).output() {

@@ -94,6 +94,9 @@ fn three_regions_have_one_time_and_keep_it_when_their_leader_is_killed() {
             *told = seen.estimate_ns;
         }
     }
+    until("both channels are looked at", || {
+        look(&place, &n2).json["channels"]["secondary"]["degraded"] == false
+    });
     let before = look(&place, &n1);
     let epoch = before.json["epoch"].as_u64().unwrap();
     n1.kill();
@@ -102,6 +105,16 @@ fn three_regions_have_one_time_and_keep_it_when_their_leader_is_killed() {
         let leader = a.json["leader"].clone();
         leader != first && a.is_synchronised_to(&leader) && b.is_synchronised_to(&leader)
     });
+    until(
+        "notice is known to reach one of two, and more of it asked for",
+        || {
+            let channels = look(&place, &n2).json["channels"].clone();
+            channels["secondary"]["degraded"] == true
+                && channels["notice_factor"].as_f64() >= Some(2.0)
+        },
+    );
+    let said = place.run(&["--node", n2.url.as_str(), "status"]);
+    assert!(said.out.contains("notice degraded"), "{}", said.out);
     for (node, told) in [&n2, &n3].into_iter().zip(&mut told) {
         let seen = look(&place, node);
         assert!(seen.estimate_ns >= *told, "time ran backwards");

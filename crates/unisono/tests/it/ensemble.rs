@@ -2,8 +2,10 @@
 //! refused by name.
 
 use serde_json::{Value, json};
-use unisono_api::client::{Client, Config};
-use unisono_api::dto::{Beat, CueStageWord};
+use unisono_api::client::{Actor, Client, ClientError, Config, Played};
+use unisono_api::dto::{
+    Agents, Beat, CueAnswerWord, CueBody, CueList, CueRuleWord, CueStageWord, Digits,
+};
 
 use crate::process::{Place, Process};
 
@@ -200,6 +202,108 @@ fn beats_are_told_before_they_come_and_played_when_they_do() {
             "{played:?}"
         );
     });
+}
+
+#[test]
+fn a_program_reads_the_clock_arms_an_action_and_prepares_others() {
+    let place = Place::new();
+    let node = alone(&place);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let client = Client::offline(Config::new([node.url.as_str()])).unwrap();
+        let actor = |name: &str| Actor::Held {
+            client: client.clone(),
+            orchestra: "main".to_owned(),
+            name: name.to_owned(),
+        };
+        let clock = client.cluster_clock().await.unwrap();
+        let now = clock.now();
+        assert!(now.earliest_ns <= now.estimate_ns && now.estimate_ns <= now.latest_ns);
+        // On the node's own machine its reading is taken as it is.
+        let shown = client.clock().await.unwrap().body.estimate().unwrap();
+        let later = clock.now();
+        assert!(
+            shown <= later.estimate_ns + later.unsure_ns
+                && shown + later.unsure_ns >= now.estimate_ns
+        );
+        let fired = clock.until(later.estimate_ns + 100_000_000).await.unwrap();
+        assert!((0..50_000_000).contains(&fired.late_ns), "{fired:?}");
+        // Eve is meant and says that she is ready, bob is meant and does not.
+        let agents = client
+            .read_whole::<Agents>("main", "agents", &[])
+            .await
+            .unwrap()
+            .body
+            .agents;
+        let key = |name: &str| agents.iter().find(|one| one.name == name).unwrap().agent;
+        let cue = CueBody {
+            name: "switch".to_owned(),
+            target_ns: Digits(clock.now().estimate_ns + 4_000_000_000),
+            window_ms: 50,
+            confidence_ppm: 1_000_000,
+            answer_ms: 1_000,
+            preparation: "drain".to_owned(),
+            parties: vec![key("eve"), key("bob")],
+            rule: CueRuleWord::Go,
+        };
+        let given = actor("ada").prepare(cue.clone()).await.unwrap().body.record;
+        let (eve, bob) = (actor("eve"), actor("bob"));
+        eve.ack(given, CueAnswerWord::Ready, "").await.unwrap();
+        let played = eve
+            .play(&clock, given, |fired| fired.target_ns)
+            .await
+            .unwrap();
+        let Played::Fired(target_ns, _) = played else {
+            panic!("it is on");
+        };
+        assert_eq!(target_ns, cue.target_ns.0);
+        let refused = bob.play(&clock, given, |_| panic!("nothing is run")).await;
+        assert!(matches!(refused, Err(ClientError::Usage(words)) if words.contains("not ready")));
+        let cues = client
+            .read::<CueList>("main", "cues", &[])
+            .await
+            .unwrap()
+            .body
+            .cues;
+        let late = |name: &str| {
+            let mut parties = cues[0].parties.iter();
+            parties.find(|one| one.name == name).unwrap().late_ns
+        };
+        assert!(late("eve").is_some() && late("bob").is_none(), "{cues:?}");
+        // One that waits for both is off.
+        let target_ns = Digits(clock.now().estimate_ns + 2_000_000_000);
+        let cue = CueBody {
+            target_ns,
+            rule: CueRuleWord::Wait,
+            ..cue
+        };
+        let given = actor("ada").prepare(cue).await.unwrap().body.record;
+        eve.ack(given, CueAnswerWord::Ready, "").await.unwrap();
+        let played = eve.play(&clock, given, |_| panic!("nothing is run")).await;
+        assert!(matches!(played, Ok(Played::Off(lacking)) if lacking == ["bob"]));
+    });
+}
+
+#[test]
+fn who_is_meant_and_not_ready_does_not_play_though_the_others_go() {
+    let place = Place::new();
+    let node = alone(&place);
+    let cue = [
+        "schedule", "cue", "switch", "--at", "+3s", "--for", "eve", "--as", "ada",
+    ];
+    let record = node.json(&place, &cue)["record"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let file = place.path("played");
+    let words = [
+        "--node", &node.url, "-o", "json", "schedule", "play", &record, "--as", "eve",
+    ];
+    let words = [&words[..], &["--", "touch", file.to_str().unwrap()]].concat();
+    let refused = place.run(&words);
+    assert_eq!(refused.code, 5, "{}", refused.err);
+    assert!(refused.err.contains("cue_not_ready"), "{}", refused.err);
+    assert!(!file.exists(), "nothing was run");
 }
 
 /// What a command says to people: what it printed, and what it said beside that.

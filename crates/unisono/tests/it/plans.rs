@@ -293,6 +293,39 @@ fn a_file_that_is_not_listed_is_refused_with_the_callers_own_files_alone() {
     );
 }
 
+/// Nothing differs by what is there: see `probing.rs` for the plan's own scopes.
+#[test]
+fn a_token_refuses_anothers_file_one_that_is_none_and_nobodys_alike() {
+    let stage = Stage::new(1, &[]);
+    stage.does("ivy", &stage.file("src/a.rs", GOOD, &[]));
+    let root = [
+        "token",
+        "mint",
+        "--data",
+        "n1",
+        "--project",
+        "main",
+        "--phase",
+        "1",
+    ];
+    let own = [&root[..], &["--file", "src/c.rs"]].concat();
+    stage.give("max", "implementation", "implementation", &own);
+    stage.does("max", &stage.file("src/c.rs", GOOD, &[]));
+    let refused = |path: &str| {
+        let words = Stage::words("ivy", &stage.file(path, GOOD, &[]));
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let mut failed = stage.nodes[0].fails(&stage.place, 4, &words);
+        assert_eq!(failed["code"], "file_not_allowed", "{failed}");
+        failed["incident"] = "one".into();
+        failed.to_string().replace(path, "PATH")
+    };
+    std::fs::create_dir_all(stage.place.path("ws/lib")).unwrap();
+    let first = refused("src/c.rs");
+    for path in ["src/z.rs", "src/q.py", "lib/q.rs"] {
+        assert_eq!(refused(path), first, "{path}");
+    }
+}
+
 #[test]
 fn a_path_has_one_spelling_and_no_other_is_taken() {
     let place = Place::new();

@@ -59,7 +59,7 @@ impl<'a> Agent<'a> {
         node.json(self.place, &self.words(words, &key))
     }
 
-    fn fails(&self, node: &Process, words: &[&str]) -> String {
+    pub(crate) fn fails(&self, node: &Process, words: &[&str]) -> String {
         let key = format!("{}.key", self.name);
         let failed = node.fails(self.place, 4, &self.words(words, &key));
         failed["code"].as_str().unwrap().to_owned()
@@ -260,4 +260,31 @@ fn tokens_are_refused_before_they_are_made_where_they_could_not_count() {
     let mut loose = mint("validation", &[]);
     loose.extend(["--key-file".to_owned(), "open.key".to_owned()]);
     assert_eq!(code(1, loose), "system");
+}
+
+/// An epoch ends for everybody at once: what was minted for it counts no more, what is minted for the
+/// next one does.
+#[test]
+fn an_epoch_ends_by_a_command_of_its_own() {
+    let place = Place::new();
+    let node = place.up();
+    let mut boss = Agent::new(&place, "boss");
+    let key = boss.enrol(&node, "executive");
+    let mint = ["token", "mint", "executive", "--data", "lab", "--for", &key];
+    boss.under(place.json(&mint)["token"].as_str().unwrap());
+    boss.does(&node, &["decide", "doors", "closed"]);
+    let root = ["--as", "root", "--key-file", "lab/root.key"];
+    node.json(
+        &place,
+        &[&["epoch", "2", "--reason", "anew"], &root[..]].concat(),
+    );
+    assert_eq!(boss.fails(&node, &["claim", "door"]), "token_fenced");
+    let trust = node.json(&place, &["trust"]);
+    assert_eq!(trust["fences"][0]["reason"], "anew");
+    boss.under(
+        place.json(&[&mint[..], &["--epoch", "2"]].concat())["token"]
+            .as_str()
+            .unwrap(),
+    );
+    boss.does(&node, &["decide", "doors", "open"]);
 }
