@@ -11,8 +11,9 @@ use unisono_model::{
     DocumentKind, DocumentName, Enrol, Expulsion, Fence, FenceTarget, FieldChange, FieldValue,
     ForkProof, Held, IdempotencyKey, Importance, Incarnation, Incident, Leave, LogEnd, LogId, Mark,
     NodeId, OrchestraEnd, OrchestraId, Outcome, RECORD_VERSION, RecordBody, RecordPlace, Rejected,
-    Relation, Remedy, Rollback, Rotation, Seen, Signal, SignalKind, SignedBundle, SignedRecord,
-    Stamp, Succession, SuccessionWord, TaskChange, TaskStatus, Urgency, limits,
+    Relation, Remedy, Rollback, RootWord, Rotation, Seen, Signal, SignalKind, SignedBundle,
+    SignedRecord, Stamp, Succession, SuccessionWord, TaskChange, TaskStatus, Urgency, Witness,
+    limits,
 };
 
 use crate::Seed;
@@ -246,6 +247,28 @@ fn succession() -> Succession {
     }
 }
 
+fn witness() -> Witness {
+    let header = BundleHeader {
+        version: BUNDLE_VERSION,
+        cluster: CLUSTER,
+        orchestra: ORCHESTRA,
+        log: log(9),
+        seq: 7,
+        prev: Digest([6; 32]),
+        stamp: Stamp::from_ms(1_800_000_000_300),
+        body: Digest([5; 32]),
+    };
+    let bundle = SignedBundle::sign(&key(9), header, Blob(vec![]));
+    Witness {
+        heads: vec![(bundle.header, bundle.signature)],
+    }
+}
+
+fn root() -> RootWord {
+    let former = AgentId([3; 32]);
+    RootWord::sign((&key(7), &key(8)), CLUSTER, 1, former, 60_000)
+}
+
 fn remedy() -> Remedy {
     Remedy {
         form: 1,
@@ -333,6 +356,8 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("across", Action::Across(Box::new(across()))),
         ("rotate", Action::Rotate(Box::new(rotation()))),
         ("succeed", Action::Succeed(Box::new(succession()))),
+        ("witness", Action::Witness(witness())),
+        ("root", Action::Root(Box::new(root()))),
     ]
 }
 
