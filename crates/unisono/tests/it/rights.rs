@@ -270,7 +270,11 @@ fn an_epoch_ends_by_a_command_of_its_own() {
     let node = place.up();
     let mut boss = Agent::new(&place, "boss");
     let key = boss.enrol(&node, "executive");
-    let mint = ["token", "mint", "executive", "--data", "lab", "--for", &key];
+    let mint = [
+        &["token", "mint", "executive", "--data", "lab", "--for", &key][..],
+        &["--project", "main", "--file", "src/a.rs", "--phase", "1"],
+    ]
+    .concat();
     boss.under(place.json(&mint)["token"].as_str().unwrap());
     boss.does(&node, &["decide", "doors", "closed"]);
     let root = ["--as", "root", "--key-file", "lab/root.key"];
