@@ -2,7 +2,8 @@
 //!
 //! Duties are apart where no key is in both chains of grants: neither who wrote, nor who let them
 //! write, approves or lets others approve. That is read from the tokens of all who ever had a hand
-//! in the thing, so it does not depend on who came first.
+//! in the thing, so it does not depend on who came first. A file that was moved brings along all who
+//! ever had a hand in what it was moved from.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -29,6 +30,9 @@ struct Review {
     /// Who had a hand in it, by record, and from what is forgotten.
     hands: BTreeMap<Place, Vec<AgentId>>,
     former_hands: BTreeSet<AgentId>,
+    /// Paths from which a file was moved here, by record, and from what is forgotten.
+    sources: BTreeMap<Place, String>,
+    former_sources: BTreeSet<String>,
     opinions: BTreeMap<Place, Opinion>,
 }
 
@@ -70,6 +74,10 @@ impl Approvals {
                     let review = self.review(Reviewed::Path(path.into()));
                     review.hands.insert(fact.place, hands.clone());
                 }
+                if let Some(moved) = &write.moved_from {
+                    let review = self.review(Reviewed::Path(write.path.clone()));
+                    review.sources.insert(fact.place, moved.path.clone());
+                }
             }
             Action::Task(change) if change.fields.iter().any(|field| works(&field.value)) => {
                 let review = self.review(Reviewed::Task(change.task.clone()));
@@ -108,6 +116,7 @@ impl Approvals {
         for about in abouts {
             if let Some(review) = self.reviews.get_mut(&about) {
                 review.hands.remove(&place);
+                review.sources.remove(&place);
                 review.opinions.remove(&place);
             }
         }
@@ -120,8 +129,30 @@ impl Approvals {
         at: Stamp,
         standing: Standing,
     ) -> impl Iterator<Item = (Place, &'a Opinion, Worth)> {
-        let review = self.reviews.get(about).into_iter();
-        review.flat_map(move |review| review.read(at, standing))
+        let review = self
+            .reviews
+            .get(about)
+            .filter(|one| !one.opinions.is_empty());
+        let hands = review.map(|_| self.hands_until(about, at));
+        let read = review.zip(hands).into_iter();
+        read.flat_map(move |(review, hands)| review.read(at, standing, hands))
+    }
+
+    /// All who had a hand in a thing as of a stamp, or in what it was moved from. A move is not held
+    /// against when others wrote there: a node that lies about its time could move below them.
+    fn hands_until(&self, about: &Reviewed, at: Stamp) -> BTreeSet<&AgentId> {
+        let mut hands = BTreeSet::new();
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
+        let mut open: Vec<&Review> = self.reviews.get(about).into_iter().collect();
+        while let Some(review) = open.pop() {
+            hands.extend(review.hands_until(at));
+            for source in review.sources_until(at) {
+                if seen.insert(source) {
+                    open.extend(self.reviews.get(&Reviewed::Path(source.clone())));
+                }
+            }
+        }
+        hands
     }
 
     /// The tasks of which there is something to read.
@@ -146,8 +177,8 @@ impl Approvals {
 
     /// Whether somebody with these keys in their chain of grants has a hand in a thing.
     pub fn had_a_hand(&self, about: &Reviewed, at: Stamp, hands: &[AgentId]) -> bool {
-        let review = self.reviews.get(about);
-        review.is_some_and(|review| review.hands_until(at).any(|hand| hands.contains(hand)))
+        let had = self.hands_until(about, at);
+        hands.iter().any(|hand| had.contains(hand))
     }
 
     /// How often somebody has said what they think of what there is as of a stamp.
@@ -174,6 +205,9 @@ impl Approvals {
             let later = review.hands.split_off(&edge);
             let past = core::mem::replace(&mut review.hands, later);
             review.former_hands.extend(past.into_values().flatten());
+            let later = review.sources.split_off(&edge);
+            let past = core::mem::replace(&mut review.sources, later);
+            review.former_sources.extend(past.into_values());
             let standing = standing(about);
             let past = review.opinions.range(..=edge).rev();
             let stale = past.filter(|(place, opinion)| !opinion.is_about(**place, standing));
@@ -191,7 +225,11 @@ impl Approvals {
     pub fn weight(&self) -> usize {
         let reviews = self.reviews.values();
         reviews
-            .map(|review| review.hands.len() + review.former_hands.len() + review.opinions.len())
+            .map(|review| {
+                let hands = review.hands.len() + review.former_hands.len();
+                let sources = review.sources.len() + review.former_sources.len();
+                hands + sources + review.opinions.len()
+            })
             .sum()
     }
 }
@@ -203,12 +241,19 @@ impl Review {
         self.former_hands.iter().chain(kept)
     }
 
-    fn read(
-        &self,
+    fn sources_until(&self, at: Stamp) -> impl Iterator<Item = &String> {
+        let kept = self.sources.range(..=Place::end_of(at));
+        self.former_sources
+            .iter()
+            .chain(kept.map(|(_, source)| source))
+    }
+
+    fn read<'a>(
+        &'a self,
         at: Stamp,
         standing: Standing,
-    ) -> impl Iterator<Item = (Place, &Opinion, Worth)> {
-        let hands: BTreeSet<&AgentId> = self.hands_until(at).collect();
+        hands: BTreeSet<&'a AgentId>,
+    ) -> impl Iterator<Item = (Place, &'a Opinion, Worth)> {
         let said = self.opinions.range(..=Place::end_of(at)).rev();
         let mut stale = 0;
         said.filter_map(move |(place, opinion)| {

@@ -5,8 +5,8 @@ use unisono_core::node::{Promise, Question, Ticket, Work, limits};
 use unisono_core::orchestra::approvals::Worth;
 use unisono_core::orchestra::view::{View, WriteView};
 use unisono_model::{
-    Action, Approve, Code, Content, Digest, FileScope, Judgement, Measure, Measured, PhaseState,
-    Plan, PlanPhase, Project, Rejection, Reviewed, Who, Write,
+    Action, Approve, Code, Content, Digest, FileScope, Judgement, Measure, Measured, Moved,
+    PhaseState, Plan, PlanPhase, Project, Rejection, Reviewed, Who, Write,
 };
 
 use crate::capability::NOW_MS;
@@ -84,9 +84,18 @@ impl Stage {
     }
 
     fn writes(&mut self, write: Write, seen: Option<Content>) -> Result<(), Rejection> {
+        self.writes_as("ada", write, seen)
+    }
+
+    fn writes_as(
+        &mut self,
+        agent: &str,
+        write: Write,
+        seen: Option<Content>,
+    ) -> Result<(), Rejection> {
         let action = Action::Write(Box::new(write));
         let work = Box::new(Work::Act {
-            agent: "ada".into(),
+            agent: agent.into(),
             action,
             key: None,
         });
@@ -359,6 +368,44 @@ fn an_approval_is_about_what_is_there_until_that_changes_and_never_ones_own() {
         .writes(write("a.rs", base, seen.clone()), seen)
         .expect("changed back");
     assert_eq!(worth(&mut stage), Worth::Stale);
+}
+
+/// The incident: whoever could move a file moved it to where its author had no hand, and the author, or
+/// who had let it write, approved it there. Who wrote goes along, over as many moves as there are.
+#[test]
+fn a_file_that_was_moved_brings_its_authors_along() {
+    let mut stage = Stage::new();
+    stage
+        .does("bob", plan(PhaseState::Active, &["**"]))
+        .expect("planned");
+    let first = content("one", 1);
+    let seen = Some(first.clone());
+    stage
+        .writes(write("a.rs", None, seen.clone()), seen.clone())
+        .expect("written");
+    for (from, to) in [("a.rs", "b.rs"), ("b.rs", "c.rs")] {
+        let moved = Write {
+            moved_from: Some(Moved {
+                path: from.into(),
+                base: first.digest,
+            }),
+            ..write(to, None, seen.clone())
+        };
+        stage.writes_as("bob", moved, seen.clone()).expect("moved");
+    }
+    let approve = || {
+        Action::Approve(Approve {
+            about: Reviewed::Path("c.rs".into()),
+            content: first.digest,
+            judgement: Judgement::Approved,
+            reason: String::new(),
+        })
+    };
+    for hand in ["ada", "bob"] {
+        let own = stage.does(hand, approve()).expect_err("a hand in it");
+        assert_eq!(own.code, Code::DutiesTogether, "{hand}");
+    }
+    stage.does("cyd", approve()).expect("no hand in it");
 }
 
 /// The incident: nothing bounded how often one agent approved and rejected one content, and all of it

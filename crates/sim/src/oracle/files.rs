@@ -42,7 +42,7 @@ pub fn files(facts: &[&Fact]) -> BTreeMap<String, File> {
             .collect();
         heads.sort_by_key(|(fact, _)| fact.place);
         let latest = heads.pop();
-        let hands: BTreeSet<AgentId> = own().flat_map(|(fact, _)| hands(fact, &chains)).collect();
+        let hands = hands_in(path, &writes, &chains);
         let stands = |fact: &Fact, approve: &Approve| {
             approve.about == Reviewed::Path(path.clone())
                 && latest.is_some_and(|(written, write)| {
@@ -66,6 +66,30 @@ pub fn files(facts: &[&Fact]) -> BTreeMap<String, File> {
         );
     }
     files
+}
+
+/// Whoever had a hand in a file, or in one that it was ever moved from.
+fn hands_in(
+    path: &str,
+    writes: &[(&Fact, &Write)],
+    chains: &BTreeMap<Digest, Vec<AgentId>>,
+) -> BTreeSet<AgentId> {
+    let mut paths = BTreeSet::from([path.to_owned()]);
+    loop {
+        let into = writes
+            .iter()
+            .filter(|(_, write)| paths.contains(&write.path));
+        let sources = into.filter_map(|(_, write)| write.moved_from.as_ref());
+        let sources: Vec<String> = sources.map(|moved| moved.path.clone()).collect();
+        let known = paths.len();
+        paths.extend(sources);
+        if paths.len() == known {
+            break;
+        }
+    }
+    let touched = |write: &Write| write.paths().any(|one| paths.contains(one));
+    let by = writes.iter().filter(|(_, write)| touched(write));
+    by.flat_map(|(fact, _)| hands(fact, chains)).collect()
 }
 
 /// A write that the plan which it names did not allow, if there is one. A plan that does not count
