@@ -1,10 +1,13 @@
 //! How punctual everybody is, and what goes wrong among those who play together.
 
+use std::time::Duration;
+
 use clap::Args;
 use serde_json::{Value, json};
 use unisono_api::client::Reply;
 use unisono_api::dto::{CauseWord, Ensemble, FailureWord, Finding, Player};
 
+use super::recover;
 use super::session::Session;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format, Table, in_a_line};
@@ -18,11 +21,22 @@ pub(crate) struct EnsembleArgs {
     /// Tells what goes wrong when it begins, and when it is over, until it is interrupted
     #[arg(short, long, conflicts_with = "minutes")]
     follow: bool,
+    /// While following, gives the cues that recover, as this agent: at once when something goes wrong,
+    /// and again, more explicitly, while it stands; after three somebody has to look
+    #[arg(long, requires = "follow")]
+    recover: bool,
+    /// So long each cue has its time before the next one is given
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, requires = "recover",
+        value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    patience: u64,
 }
 
 /// Shows how punctual everybody is.
 pub(crate) async fn ensemble(args: &EnsembleArgs, session: &Session) -> Result<(), Failure> {
     let list = "players";
+    if args.recover {
+        return recover::recover(session, Duration::from_secs(args.patience)).await;
+    }
     if args.follow {
         return follow(session).await;
     }
@@ -85,7 +99,8 @@ async fn follow(session: &Session) -> Result<(), Failure> {
     }
 }
 
-fn named(finding: &Finding) -> (&'static str, String) {
+/// What goes wrong, and with whom, in words.
+pub(super) fn named(finding: &Finding) -> (&'static str, String) {
     let what = match finding.failure {
         FailureWord::Rushing => "rushing",
         FailureWord::Dragging => "dragging",
@@ -96,7 +111,7 @@ fn named(finding: &Finding) -> (&'static str, String) {
 }
 
 /// A finding to people: what, since when, why, and what to do.
-fn words(finding: &Finding) -> String {
+pub(super) fn words(finding: &Finding) -> String {
     let (what, who) = named(finding);
     let off_ms = finding.off_ms;
     let figures = match finding.failure {

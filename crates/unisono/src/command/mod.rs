@@ -30,6 +30,7 @@ pub(crate) mod note;
 pub(crate) mod plan;
 pub(crate) mod plot;
 pub(crate) mod record;
+mod recover;
 mod recovered;
 pub(crate) mod reference;
 pub(crate) mod remove;

@@ -1,11 +1,14 @@
 //! What goes wrong among agents that play together, over a real node: found within stated numbers of
 //! actions, told with a command that recovers, over when it goes well again, and never told of the honest.
 
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+
 use serde_json::{Value, json};
 use unisono_api::client::{Client, Config};
 use unisono_api::dto::FailureWord;
 
-use crate::process::{Place, Process};
+use crate::process::{Place, Process, until};
 
 const AGENTS: [&str; 8] = ["ada", "eve", "bob", "zoe", "ivy", "max", "kim", "lou"];
 /// Beats before anything goes wrong.
@@ -185,4 +188,82 @@ fn a_drift_of_all_and_a_split_are_told_once_with_a_meeting_that_helps() {
     // As of a time before, nothing was wrong.
     let (status, then) = node.get("/v1/orchestras/torn/ensemble?as_of=2026-01-01T00:00:00Z");
     assert!(status != 200 || !then.contains("split"), "{then}");
+}
+
+/// Who was let recover gives the cue itself: at once, more explicitly while it stands, no more than three
+/// times, and once however often it is begun anew.
+#[test]
+fn who_recovers_gives_each_cue_once_and_then_asks_for_people() {
+    let place = Place::new();
+    let node = place.up();
+    let band = Band::new(&node, &place, "rushed");
+    let early = |index, _| if index == 6 { -15.0 } else { 0.0 };
+    let told = band.troubled(&place, 8, early);
+    let key = told["keys"][0].as_str().unwrap().to_owned();
+    let words = ["ensemble", "--follow", "--recover", "--orchestra", "rushed"];
+    let nobody = place.run(&[&["--node", &node.url], &words[..]].concat());
+    assert_eq!(nobody.code, 2, "nobody gives cues: {}", nobody.err);
+    let patient = ["--patience", "1", "--as", "ada"];
+    let cues = || -> Vec<Value> {
+        let told = node.json(&place, &["schedule", "--orchestra", "rushed"]);
+        told["cues"].as_array().unwrap().clone()
+    };
+    // Begun twice at once, as where one of two is to stand in for the other.
+    let words = [&["--node", &node.url], &words[..], &patient].concat();
+    let both = ["first", "second"].map(|name| Recovering::new(&place, name, &words));
+    until("people are asked", || {
+        both.iter().all(|one| one.says("somebody has to look"))
+    });
+    let given = cues();
+    let names: Vec<&str> = given
+        .iter()
+        .map(|one| one["cue"]["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names.len(), 3, "each once: {given:?}");
+    assert_eq!(names.iter().filter(|name| **name == "hold").count(), 1);
+    assert_eq!(names.iter().filter(|name| **name == "rate-down").count(), 2);
+    assert!(
+        given
+            .iter()
+            .all(|one| one["cue"]["parties"] == json!([key])),
+        "nobody else is meant: {given:?}"
+    );
+    band.play(CALM + 8..CALM + 36, |_, _| 0.0);
+    until("it is over", || {
+        both.iter().all(|one| one.says("over: rushing (kim)"))
+    });
+    assert_eq!(cues().len(), 3, "and nothing after");
+}
+
+/// A process that recovers, and all that it has said.
+struct Recovering {
+    child: Child,
+    said: PathBuf,
+}
+
+impl Recovering {
+    fn new(place: &Place, name: &str, words: &[&str]) -> Self {
+        let said = place.path(name);
+        let file = std::fs::File::create(&said).unwrap();
+        let mut command = place.command();
+        let command = command.args(words).stdin(Stdio::null());
+        let child = command
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap();
+        Self { child, said }
+    }
+
+    fn says(&self, what: &str) -> bool {
+        std::fs::read_to_string(&self.said).unwrap().contains(what)
+    }
+}
+
+impl Drop for Recovering {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

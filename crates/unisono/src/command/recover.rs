@@ -1,0 +1,283 @@
+//! Recovery of what goes wrong among those who play together (part VII of the seed): one agent, that
+//! somebody has let do so, gives the cues. A node has no say in what agents do together.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use unisono_api::client::{ClientError, Reply};
+use unisono_api::dto::{
+    ActionBody, CueBody, CueRuleWord, Digits, Ensemble, FailureWord, Finding, FindingChange,
+    Recorded,
+};
+use unisono_model::limits::CUE_PARTIES_MAX;
+use unisono_model::{AgentId, Code};
+
+use super::ensemble::{named, words};
+use super::session::Session;
+use super::{at, fire};
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Format};
+
+/// So often each thing that goes wrong is answered with a cue; after that people are asked.
+const STEPS_MAX: u32 = 3;
+/// So soon a cue that could not be given is tried again.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// How often it is looked whether a step has had its time.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// So long before its time everybody has to have answered a cue (ms).
+const ANSWER_MS: u32 = 500;
+
+/// What goes wrong, and whom it concerns: two findings are one while both stay.
+type Trouble = (String, Vec<AgentId>);
+
+/// What is being done about something.
+#[derive(Debug)]
+struct Course {
+    finding: Finding,
+    /// How many cues were given.
+    steps: u32,
+    /// When the next one is due, if it still stands.
+    due: Instant,
+    /// Whether people were asked.
+    told: bool,
+}
+
+/// What is asked for, when, and of whom.
+struct Step {
+    name: &'static str,
+    preparation: String,
+    /// As for `unisono at`; none: as soon as those who are meant can be ready.
+    at: Option<String>,
+    parties: Vec<AgentId>,
+}
+
+/// Follows what goes wrong and gives what recovers, until it is interrupted.
+pub(super) async fn recover(session: &Session, patience: Duration) -> Result<(), Failure> {
+    session.agent()?;
+    let mut changes = changes(session);
+    let mut courses: BTreeMap<Trouble, Course> = BTreeMap::new();
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    loop {
+        tokio::select! {
+            change = changes.recv() => {
+                let Some(change) = change else { return Ok(()) };
+                let change = change?;
+                for finding in &change.over {
+                    if courses.remove(&trouble(finding)).is_some() {
+                        tell_over(session, finding)?;
+                    }
+                }
+                for finding in change.begun {
+                    let course = Course { finding, steps: 0, due: Instant::now(), told: false };
+                    let known = courses.entry(trouble(&course.finding)).or_insert(course);
+                    tell(session, &known.finding)?;
+                }
+            }
+            _ = look.tick() => {}
+        }
+        for course in courses.values_mut() {
+            if Instant::now() >= course.due {
+                go_on(session, course, patience).await?;
+            }
+        }
+    }
+}
+
+/// What begins and is over, read by itself: a connection that is being made is not given up for a look.
+fn changes(session: &Session) -> mpsc::Receiver<Result<FindingChange, ClientError>> {
+    let (tell, told) = mpsc::channel(1);
+    let mut findings = session.client.findings(&session.orchestra);
+    tokio::spawn(async move {
+        loop {
+            let change = findings.next().await;
+            let ends = change.is_err();
+            if tell.send(change).await.is_err() || ends {
+                return;
+            }
+        }
+    });
+    told
+}
+
+fn trouble(finding: &Finding) -> Trouble {
+    (named(finding).0.to_owned(), finding.keys.clone())
+}
+
+/// The next step, or people.
+async fn go_on(session: &Session, course: &mut Course, patience: Duration) -> Result<(), Failure> {
+    let (what, who) = named(&course.finding);
+    if course.steps == STEPS_MAX {
+        if !course.told {
+            course.told = true;
+            output::say(&format!(
+                "{what} ({who}) stands after {STEPS_MAX} cues: somebody has to look what lies behind it"
+            ));
+        }
+        return Ok(());
+    }
+    match give(session, course).await {
+        Ok((step, reply)) => {
+            course.steps += 1;
+            course.due = Instant::now() + patience;
+            given(session, course, &step, &reply)
+        }
+        // Somebody else under this name has given it, for another time.
+        Err(failure) if failure.is_code(Code::KeyReused) => {
+            course.steps += 1;
+            course.due = Instant::now() + patience;
+            Ok(())
+        }
+        // A cue that is refused today may be taken tomorrow; one that goes wrong stops no others.
+        Err(failure) => {
+            course.due = Instant::now() + AGAIN_AFTER;
+            output::say(&format!(
+                "{what} ({who}): no cue was given: {} ({})",
+                failure.report().error,
+                failure.report().code
+            ));
+            Ok(())
+        }
+    }
+}
+
+async fn give(session: &Session, course: &Course) -> Result<(Step, Reply<Recorded>), Failure> {
+    let step = step(
+        &course.finding,
+        course.steps,
+        players(session, course).await?,
+    );
+    let target_ns = match &step.at {
+        Some(text) => {
+            let clock = fire::ask(session, false).await?;
+            at::target(session, &clock, at::read(text)?).await?.at_ns
+        }
+        None => 0,
+    };
+    let finding = &course.finding;
+    let body = CueBody {
+        name: step.name.to_owned(),
+        target_ns: Digits(target_ns),
+        window_ms: u32::try_from(finding.window_ms).unwrap_or(u32::MAX).max(1),
+        confidence_ppm: 1_000_000,
+        answer_ms: ANSWER_MS,
+        preparation: step.preparation.clone(),
+        parties: step.parties.clone(),
+        rule: CueRuleWord::Go,
+    };
+    let mut options = session.options();
+    // Whoever recovers under one name in two places, or begins anew, gives each cue once.
+    let (what, _) = named(finding);
+    let keys: Vec<String> = finding.keys.iter().map(AgentId::to_string).collect();
+    let (keys, since_ns) = (keys.join(","), finding.since_ns.0);
+    options.key = Some(format!("recover {what} {since_ns} {} {keys}", course.steps));
+    let reply = session.act(ActionBody::Cue(body), options).await?;
+    Ok((step, reply))
+}
+
+/// Everybody who plays, where a step is for all.
+async fn players(session: &Session, course: &Course) -> Result<Vec<AgentId>, Failure> {
+    let alone = matches!(
+        course.finding.failure,
+        FailureWord::Rushing | FailureWord::Drift
+    );
+    if course.steps == 0 || alone {
+        return Ok(Vec::new());
+    }
+    let reply: Reply<Ensemble> = session.read("ensemble", &[]).await?;
+    Ok(reply.body.players.iter().map(|one| one.agent).collect())
+}
+
+/// What part VII asks for: first those concerned alone, then, if it stands, what is more explicit.
+fn step(finding: &Finding, steps: u32, all: Vec<AgentId>) -> Step {
+    let (off_ms, lead_ms) = (finding.off_ms.abs(), finding.lead_ms);
+    let notice = Some(format!("+{lead_ms}ms"));
+    let next_major = Some("next-major".to_owned());
+    let theirs = || finding.keys.clone();
+    let (name, preparation, at, parties) = match (finding.failure, steps) {
+        (FailureWord::Rushing, 0) => {
+            let words = format!("hold the rate: {off_ms:.0} ms early");
+            ("hold", words, None, theirs())
+        }
+        (FailureWord::Rushing, _) => {
+            let words = format!("act {off_ms:.0} ms later");
+            ("rate-down", words, None, theirs())
+        }
+        (FailureWord::Dragging, 0) => {
+            let words = format!("{off_ms:.0} ms late: prepare earlier");
+            ("resync", words, notice, theirs())
+        }
+        (FailureWord::Drift, _) => {
+            let (late, words) = (finding.off_ms >= 0.0, "correct the period");
+            let words = format!(
+                "{words}: {off_ms:.0} ms {}",
+                if late { "late" } else { "early" }
+            );
+            ("resync", words, next_major, theirs())
+        }
+        (FailureWord::Split, 0) => {
+            let words = format!("keep to the beat of the others: {off_ms:.0} ms away");
+            ("resync", words, notice, theirs())
+        }
+        (FailureWord::Dragging | FailureWord::Split, _) => {
+            let of = finding.players;
+            let words = format!("all meet anew: unisono barrier resync --of {of}");
+            ("resync", words, next_major, all)
+        }
+    };
+    Step {
+        name,
+        preparation,
+        at,
+        // A cue to more than can be named is for whoever wants to.
+        parties: if parties.len() > CUE_PARTIES_MAX {
+            Vec::new()
+        } else {
+            parties
+        },
+    }
+}
+
+fn tell(session: &Session, finding: &Finding) -> Result<(), Failure> {
+    if session.global.output == Format::Table {
+        return output::raw(&format!("{}\n", words(finding)));
+    }
+    line(&json!({ "begun": finding }))
+}
+
+fn tell_over(session: &Session, finding: &Finding) -> Result<(), Failure> {
+    if session.global.output == Format::Table {
+        let (what, who) = named(finding);
+        return output::raw(&format!("over: {what} ({who})\n"));
+    }
+    line(&json!({ "over": finding }))
+}
+
+fn given(
+    session: &Session,
+    course: &Course,
+    step: &Step,
+    reply: &Reply<Recorded>,
+) -> Result<(), Failure> {
+    let (what, who) = named(&course.finding);
+    let (name, words, steps) = (step.name, &step.preparation, course.steps);
+    let record = &reply.body.record;
+    if session.global.output == Format::Table {
+        return output::raw(&format!(
+            "given ({steps} of {STEPS_MAX}): {name}, \"{words}\", for {what} ({who})  {record}\n"
+        ));
+    }
+    line(&json!({
+        "given": name, "preparation": words, "failure": what, "step": steps,
+        "for": step.parties.iter().map(AgentId::to_string).collect::<Vec<_>>(),
+        "record": record,
+    }))
+}
+
+fn line(value: &serde_json::Value) -> Result<(), Failure> {
+    let line = serde_json::to_string(value)
+        .map_err(|error| Failure::new(Exit::Failed, "unprintable", error.to_string()))?;
+    output::raw(&format!("{line}\n"))
+}
