@@ -12,7 +12,7 @@ use unisono_model::capability::Tier;
 use unisono_model::wire::Blob;
 use unisono_model::{Action, AgentKind, ClusterId, Enrol, Mark};
 use unisono_quic::identity::{Credentials, NodeKey, Region};
-use unisono_quic::{Config, Endpoint};
+use unisono_quic::{Class, Config, Endpoint, Event};
 
 use super::figures::{Figures, permille};
 use super::processes::{self, Process};
@@ -76,25 +76,26 @@ pub(crate) fn requests(figures: &mut Figures) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What it costs two nodes to meet: processor time of both ends, from knowing an address to being
-/// connected.
+/// What it costs two nodes to meet: processor time of both ends, from a frame for somebody who is not
+/// connected until both know that they are.
 pub(crate) async fn handshakes(figures: &mut Figures) -> Result<(), Failure> {
     let mut spent_ms = Vec::new();
     let founder = found()?;
     for _ in 0..HANDSHAKES {
         let (one, other) = (bound(member(&founder)?)?, bound(member(&founder)?)?);
         let begun_ns = process_cpu_ns();
-        for (here, there) in [(&one, &other), (&other, &one)] {
-            let there = &there.transport;
-            let known = here
-                .transport
-                .set_address(there.node(), &[there.local_addr()]);
-            known.map_err(|error| wrong(&error.to_string()))?;
-        }
+        let (there, addr) = (other.transport.node(), other.transport.local_addr());
+        let sent = one
+            .transport
+            .send(there, Some(addr), Class::Push, b"met".to_vec());
+        sent.map_err(|error| wrong(&error.to_string()))?;
         let (mut first, mut second) = (one.events, other.events);
         let met = async { tokio::join!(first.recv(), second.recv()) };
         let met = tokio::time::timeout(WITHIN, met).await;
-        if !matches!(met, Ok((Some(_), Some(_)))) {
+        if !matches!(
+            met,
+            Ok((Some(Event::Connected { .. }), Some(Event::Connected { .. })))
+        ) {
             return Err(wrong("two nodes did not meet"));
         }
         spent_ms.push((process_cpu_ns() - begun_ns) as f64 / 1e6);
