@@ -50,8 +50,9 @@ pub struct Reading {
     /// The lowest stamp of a vote or a farewell beyond a fork: views may have rested on
     /// them.
     pub unseated: Option<Stamp>,
-    /// Records that wait for an enrolment or a token.
-    pub pending: usize,
+    /// Records that wait for an enrolment or a token: also those that have counted until a fence took the
+    /// enrolment, the rotation or the token away on which they rest.
+    pub waiting: BTreeSet<Place>,
     /// Records that their tokens did not allow.
     pub void: BTreeSet<Place>,
     /// The words that name roots, whether or not the records count that carry them.
@@ -258,7 +259,7 @@ fn judge(found: Vec<Fact>, ground: &Ground, reading: &mut Reading) {
         .partition(|fact| !not.contains_key(&fact.place));
     for fact in &others {
         if not.get(&fact.place) == Some(&true) {
-            reading.pending += 1;
+            reading.waiting.insert(fact.place);
         } else {
             reading.void.insert(fact.place);
         }

@@ -443,7 +443,9 @@ impl World {
     /// Whoever was told that something is made finds it on every node that has seen as much, unless
     /// a fence or a rollback has taken it back.
     fn judge_sessions(&mut self, work: &Reading) {
-        let mut void: BTreeSet<Stamp> = work.void.iter().map(|place| place.stamp).collect();
+        // What a record rests on may have been taken back, and it waits then (seed 1246).
+        let not = work.void.iter().chain(&work.waiting);
+        let mut void: BTreeSet<Stamp> = not.map(|place| place.stamp).collect();
         let aside = oracle::ever_set_aside(&oracle::made(work, Stamp::MAX));
         void.extend(aside.iter().map(|place| place.stamp));
         // An honest node may have told of what a liar's log carries, and so may whoever was removed.
