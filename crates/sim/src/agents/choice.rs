@@ -135,9 +135,10 @@ impl Agent {
     fn claim(&mut self) -> Wish {
         let lease_ms = self.lease();
         let topic = topic(self.chance.below(TOPICS as u64));
+        let topic = self.path_or(topic);
         Wish::Act(Action::Claim {
-            topic: self.path_or(topic),
-            lease_ms,
+            lease_ms: self.lease_of(&topic, lease_ms),
+            topic,
         })
     }
 

@@ -8,9 +8,12 @@ use unisono_model::{Action, Digest, Held, Resolution, Resolve, Rollback, Seen, S
 use super::{Agent, Wish};
 use crate::clock::EPOCH_NS;
 
-/// Topics that are paths, some of which are globs over others.
-const PATHS: [&str; 8] = [
+/// Topics that are paths, some of which are globs over others; twice, two globs of which one is over the
+/// other, so that both are held at once now and then.
+const PATHS: [&str; 10] = [
     "src/auth/**",
+    "src/auth/**",
+    "src/auth/*.rs",
     "src/auth/login.rs",
     "src/*.rs",
     "src/lib.rs",
@@ -43,6 +46,14 @@ impl Agent {
             return PATHS[index].to_owned();
         }
         topic
+    }
+
+    /// For how long it claims a topic (ms): whoever works on a path does so for long, every other time.
+    pub(super) fn lease_of(&self, topic: &str, lease_ms: u64) -> u64 {
+        if topic.contains('/') && self.whim(23).is_multiple_of(2) {
+            return self.place.lease_ms_max;
+        }
+        lease_ms
     }
 
     /// A sentence of three words, of which others use the same.
