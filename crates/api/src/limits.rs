@@ -106,6 +106,26 @@ pub const CUES_LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often a stream of beats looks whether the tempo was changed: a change is told at least a
 /// round trip before it begins.
 pub const TEMPO_LOOK_EVERY: Duration = Duration::from_millis(100);
+/// In how many of the latest records events of a source are looked for when the request does not say.
+pub const FORETOLD_FROM: usize = 4_096;
+/// Most of these: some tenths of a second of the node's time, a stretch after another.
+pub const FORETOLD_FROM_MAX: usize = 16_384;
+/// Bundles of one log that are read at once for that.
+pub const FORETOLD_STRETCH: u64 = 256;
+/// Most of these stretches: logs that hold hardly any records, as of nodes that were there for a moment, cost
+/// one each.
+pub const FORETOLD_STRETCHES_MAX: usize = 256;
+/// Between two looks whether an event is overdue, at least: a clock may stand still for a while.
+pub const FORETOLD_LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Events that a source is learnt from, the latest: four times as many as its intervals are kept, so that
+/// there is something to say about how often it came true.
+pub const FORETOLD_EVENTS_MAX: usize = 256;
+/// Within what an event is foretold when the request does not say (ms).
+pub const FORETOLD_WITHIN_MS: f64 = 100.0;
+/// The least and the most that a request may ask for (ms): a microsecond, and a day.
+pub const FORETOLD_WITHIN_MS_RANGE: (f64, f64) = (0.001, 86_400_000.0);
+/// The longest preparation that a request may name (ms): a day.
+pub const FORETOLD_PREPARE_MS_MAX: u64 = 86_400_000;
 /// How far the time of a signed request to leave may be from the node's clock (ms): a copy of it is of
 /// no use later.
 pub const LEAVE_FRESH_MS: u64 = 60_000;

@@ -249,6 +249,11 @@ pub(crate) enum Command {
     /// How punctual everybody is who told of an action, and what goes wrong: rushing, dragging, drift, split
     #[command(after_help = "Example:\n  unisono ensemble --minutes")]
     Ensemble(command::ensemble::EnsembleArgs),
+    /// When the next event of a source comes and how sure that is; prepares for it, or reacts
+    #[command(
+        after_help = "Example:\n  unisono foretell --agent ada --kind mark --within-ms 500 -o json\n  unisono foretell --topic build --prepare-ms 2000 -- ./warm-up"
+    )]
+    Foretell(command::foretell::ForetellArgs),
     /// Agents: enrol one, list them
     #[command(after_help = "Example:\n  unisono agent enrol ada --role builder")]
     Agent(command::agent::AgentArgs),

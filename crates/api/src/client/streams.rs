@@ -206,7 +206,7 @@ struct LastLine {
 #[derive(Debug, Default)]
 pub(super) struct SseEvent {
     pub(super) kind: String,
-    id: String,
+    pub(super) id: String,
     pub(super) data: String,
 }
 

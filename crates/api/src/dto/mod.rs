@@ -13,6 +13,7 @@ mod expulsion;
 mod file;
 mod finding;
 mod flow;
+mod foretold;
 mod lesson;
 mod moment;
 mod plan;
@@ -61,6 +62,10 @@ pub use file::{
 };
 pub use finding::{Finding, FindingChange};
 pub use flow::{FlowShown, FlowWord, NamedByWord, Yielded};
+pub(crate) use foretold::to_ms;
+pub use foretold::{
+    CameShown, EventKindWord, ForetoldShown, NextShown, PlanWord, ReliabilityShown,
+};
 pub use lesson::{
     DecideBody, DecisionShown, Decisions, Fix, Fixes, OutcomeBody, RejectedBody, RemedyBody,
 };
@@ -96,7 +101,7 @@ pub use view::{
 };
 pub use words::{
     AgentKindWord, BriefPartWord, CauseWord, ClaimStatusWord, DecideWord, DriftWord, FailureWord,
-    FixMatchWord, HeldWord, ImportanceWord, InterferenceWord, PhaseWord, RecoveryWord,
+    FixMatchWord, HeldWord, ImportanceWord, InterferenceWord, PatternWord, PhaseWord, RecoveryWord,
     RelationWord, ResolutionWord, SettingWord, SeverityWord, SignalKindWord, StatusWord,
     StrategyWord, TaskStatusWord, TermWord, UrgencyWord, VerdictWord,
 };

@@ -87,6 +87,8 @@ words! {
     /// What probably lies behind that: one agent's own clock, load or corrections; the beat or its period;
     /// two sources of time, or a cut between two groups.
     CauseWord = ensemble::Cause { Player, Beat, TwoReferences }
+    /// How a source of events behaves: one interval; two in turn; short ones, and after some of them a long one.
+    PatternWord = ensemble::Pattern { Periodic, Alternating, Bursty }
     /// What helps against it.
     RecoveryWord = ensemble::Recovery { HoldRate, MoreNotice, CorrectPeriod, Barrier }
 }

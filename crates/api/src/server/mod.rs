@@ -3,6 +3,7 @@
 mod across;
 mod address;
 mod alerts;
+mod backwards;
 mod beats;
 mod bind;
 mod bodies;
@@ -16,6 +17,7 @@ mod edge;
 mod ensemble;
 mod files;
 mod flow;
+mod foretold;
 mod gate;
 mod handle;
 mod leave;
@@ -130,6 +132,8 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(drift::stream))
         .routes(routes!(reads::ensemble, writes::played))
         .routes(routes!(ensemble::stream))
+        .routes(routes!(foretold::foretold))
+        .routes(routes!(foretold::stream))
         .routes(routes!(lessons::decisions, writes::decide))
         .routes(routes!(lessons::fixes, writes::remedy))
         .routes(routes!(writes::outcome))

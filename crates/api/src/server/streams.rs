@@ -174,15 +174,17 @@ fn lines(page: RecordsView) -> Bytes {
     text.into()
 }
 
-struct Pages {
-    edge: Edge,
-    orchestra: OrchestraId,
-    after: Option<Cursor>,
-    as_of: Option<Stamp>,
+/// Records after a cursor, page by page.
+pub(super) struct Pages {
+    pub(super) edge: Edge,
+    pub(super) orchestra: OrchestraId,
+    pub(super) after: Option<Cursor>,
+    pub(super) as_of: Option<Stamp>,
 }
 
 impl Pages {
-    async fn next(&mut self) -> Result<(Told, RecordsView), Refusal> {
+    /// The next page.
+    pub(super) async fn next(&mut self) -> Result<(Told, RecordsView), Refusal> {
         let after = self.after.clone();
         let question = Question::Records {
             after,

@@ -41,6 +41,20 @@ pub(crate) struct ReadParams {
     pub(crate) wait_ms: Option<u64>,
 }
 
+/// Terms of a read that speaks of now.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(
+    dead_code,
+    reason = "describes the query to readers of the OpenAPI document"
+)]
+pub(crate) struct NowParams {
+    /// Answer only with at least this (also as header `Unisono-Min-Cursor`).
+    pub(crate) min_cursor: Option<String>,
+    /// How long to wait for that (ms).
+    pub(crate) wait_ms: Option<u64>,
+}
+
 /// Terms of every write.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -199,6 +213,17 @@ impl Terms {
     pub(crate) fn read(mut self) -> Result<ReadTerms, Refusal> {
         let terms = ReadTerms {
             as_of: self.moment()?,
+            min_cursor: self.min_cursor()?,
+            deadline_ms: self.wait_ms()?,
+        };
+        self.end()?;
+        Ok(terms)
+    }
+
+    /// Ends the query of a read that speaks of now.
+    pub(crate) fn read_now(mut self) -> Result<ReadTerms, Refusal> {
+        let terms = ReadTerms {
+            as_of: None,
             min_cursor: self.min_cursor()?,
             deadline_ms: self.wait_ms()?,
         };

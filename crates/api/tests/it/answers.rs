@@ -370,7 +370,7 @@ async fn the_description_names_every_route() {
         .sum();
     assert_eq!(
         (paths.len(), operations),
-        (66, 90),
+        (68, 92),
         "{:?}",
         paths.keys().collect::<Vec<_>>()
     );

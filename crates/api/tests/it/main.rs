@@ -5,6 +5,7 @@ mod answers;
 mod chronicle;
 mod failover;
 mod fake;
+mod foretold;
 mod rates;
 mod refusals;
 mod streams;

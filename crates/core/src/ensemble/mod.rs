@@ -26,6 +26,6 @@ pub use health::{Health, Punctuality};
 pub use judge::{Judged, judge};
 pub use lead::{Lead, Notice, Together, share_of_each, window_ns};
 pub use profile::Profile;
-pub use source::{EventSource, Foretold, Pattern, Plan, Reliability};
+pub use source::{Came, EventSource, Foretold, Intervals, Pattern, Plan, Reliability};
 pub use tempo::{Beat, Change, Position, Stress, TempoError, TempoMap};
 pub use watch::{Alarm, Cause, Cusum, Failure, Recovery, Watch};

@@ -45,6 +45,35 @@ pub enum Plan {
     React,
 }
 
+/// What an event was to its source.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Came {
+    /// It is not after the one before: nothing was learnt from it.
+    OutOfOrder,
+    /// Nothing was foretold of it.
+    Unforetold,
+    /// It was foretold.
+    Foretold {
+        /// What was foretold of it.
+        foretold: Foretold,
+        /// How long after that time it came (ns); negative: before.
+        off_ns: i64,
+        /// Whether that lies within the tolerance.
+        came_true: bool,
+    },
+}
+
+/// The intervals that a source is known by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Intervals {
+    /// How many of them there are: the latest.
+    pub count: usize,
+    /// Their mean (ns).
+    pub mean_ns: f64,
+    /// By how much they differ from it, one standard deviation (ns); none of a single one.
+    pub spread_ns: Option<f64>,
+}
+
 /// How often what was stated with some confidence came true.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reliability {
@@ -110,19 +139,23 @@ impl EventSource {
     }
 
     /// An event came at a time (ns). One that is not after the last says nothing.
-    pub fn came(&mut self, at_ns: u64) {
+    pub fn came(&mut self, at_ns: u64) -> Came {
         let Some(last_ns) = self.last_ns else {
             self.last_ns = Some(at_ns);
-            return;
+            return Came::Unforetold;
         };
         if at_ns <= last_ns {
-            return;
+            return Came::OutOfOrder;
         }
-        if let Some(foretold) = self.foretold {
-            let off_ns = at_ns.abs_diff(foretold.at_ns) as f64;
-            self.reliability
-                .note(foretold.stated, off_ns <= self.tolerance_ns);
-        }
+        let came = self.foretold.map_or(Came::Unforetold, |foretold| {
+            let came_true = at_ns.abs_diff(foretold.at_ns) as f64 <= self.tolerance_ns;
+            self.reliability.note(foretold.stated, came_true);
+            Came::Foretold {
+                foretold,
+                off_ns: at_ns.wrapping_sub(foretold.at_ns).cast_signed(),
+                came_true,
+            }
+        });
         let interval = (at_ns - last_ns) as f64;
         if self.intervals.len() >= INTERVALS_MIN {
             for (evidence, pattern) in self.evidence.iter_mut().zip(PATTERNS) {
@@ -136,6 +169,7 @@ impl EventSource {
         self.intervals.push_back(interval);
         self.last_ns = Some(at_ns);
         self.foretold = self.foretell();
+        came
     }
 
     /// When the next event comes; none while too little is known.
@@ -151,6 +185,31 @@ impl EventSource {
             },
             _ => Plan::React,
         }
+    }
+
+    /// Whether what is foretold has not come within the tolerance by a time (ns): it does not come true
+    /// any more.
+    pub fn is_overdue(&self, now_ns: u64) -> bool {
+        self.foretold.is_some_and(|foretold| {
+            now_ns.saturating_sub(foretold.at_ns) as f64 > self.tolerance_ns
+        })
+    }
+
+    /// The intervals that it is known by; none before the second event.
+    pub fn intervals(&self) -> Option<Intervals> {
+        let count = self.intervals.len();
+        if count == 0 {
+            return None;
+        }
+        let mean_ns = self.intervals.iter().sum::<f64>() / count as f64;
+        let square = |one: &f64| (one - mean_ns) * (one - mean_ns);
+        let squares: f64 = self.intervals.iter().map(square).sum();
+        let spread_ns = (count > 1).then(|| libm::sqrt(squares / (count - 1) as f64));
+        Some(Intervals {
+            count,
+            mean_ns,
+            spread_ns,
+        })
     }
 
     /// How often what was stated came true.

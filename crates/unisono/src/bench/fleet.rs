@@ -1,9 +1,11 @@
 //! A fleet's trace folded at its own times: coherence as the weeks go by, interferences as they begin
 //! and end, NEEDs and whether they were met; and how much of what an agent turns to next a brief, a
-//! history or the last lines of a file would have told it.
+//! history or the last lines of a file would have told it; and what would have been foretold of when each
+//! acts next.
 
 mod life;
 mod recall;
+mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,6 +19,7 @@ use crate::failure::Failure;
 use crate::replay::trace::Trace;
 use life::Life;
 use recall::Recall;
+use sources::Sources;
 
 /// How many iterations the trace is cut into, and one more: what came after the last is its truth.
 const ITERATIONS: usize = 100;
@@ -60,6 +63,7 @@ pub(crate) fn run(file: &Path) -> Result<Figures, Failure> {
     let mut life = Life::new(&trace);
     let mut found = Found::default();
     let mut recall = Recall::new(&trace);
+    let mut sources = Sources::new();
     let each = (trace.events.len() / (ITERATIONS + 1)).max(1);
     let first_ms = trace.events.first().map_or(0, |event| event.at_ms);
     let mut look_ms = first_ms;
@@ -77,12 +81,14 @@ pub(crate) fn run(file: &Path) -> Result<Figures, Failure> {
             iteration += 1;
         }
         life.play(event);
+        sources.take(event);
         recall.take(iteration, event)?;
         found.glance(&life, event.actor);
     }
     found.look(&mut life, look_ms, first_ms);
     found.tell(&life, &mut figures);
     recall.tell(&mut figures);
+    sources.tell(&mut figures);
     Ok(figures)
 }
 

@@ -219,7 +219,8 @@ pub(super) fn startable(words: &[String]) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::NotFound, words))
 }
 
-fn command(words: &[String]) -> Command {
+/// A program with its arguments, not started yet.
+pub(super) fn command(words: &[String]) -> Command {
     let (program, arguments) = words
         .split_first()
         .map_or(("", &[][..]), |(program, rest)| (program.as_str(), rest));

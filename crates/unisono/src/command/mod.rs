@@ -18,6 +18,7 @@ pub(crate) mod ensemble;
 pub(crate) mod explain;
 pub(crate) mod file;
 mod fire;
+pub(crate) mod foretell;
 pub(crate) mod history;
 pub(crate) mod incident;
 pub(crate) mod key;
@@ -162,6 +163,7 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         Command::Barrier(args) => barrier::barrier(args, &session).await,
         Command::Schedule(args) => schedule::schedule(args, &session).await,
         Command::Ensemble(args) => ensemble::ensemble(&args, &session).await,
+        Command::Foretell(args) => foretell::foretell(args, &session).await,
         Command::Agent(args) => agent::run(args, &session).await,
         Command::Presence(args) => agent::presence(args, &session).await,
         Command::Sense(args) => signal::sense(args, &session).await,
@@ -223,6 +225,7 @@ fn knows_as_of(command: &Command, session: &Session) -> Result<(), Failure> {
             | Command::Rollback(_)
             | Command::At(_)
             | Command::StandBy(_)
+            | Command::Foretell(_)
     );
     if present && session.as_of().is_some() {
         return Err(

@@ -22,6 +22,7 @@ mod excess;
 mod faults;
 mod first_run;
 mod following;
+mod foretelling;
 mod harass;
 mod iterations;
 mod keys;

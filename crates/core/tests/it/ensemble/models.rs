@@ -1,7 +1,7 @@
 //! Profiles, notice, event sources, punctuality, and what is found to go wrong.
 
 use unisono_core::ensemble::{
-    Alarm, Cause, Cusum, EventSource, Failure, Health, Lead, Notice, Pattern, Plan, Profile,
+    Alarm, Came, Cause, Cusum, EventSource, Failure, Health, Lead, Notice, Pattern, Plan, Profile,
     Punctuality, Recovery, Together, Watch, window_ns,
 };
 
@@ -121,6 +121,36 @@ fn sources_are_told_apart_and_low_confidence_waits() {
     assert_eq!((source.next(), source.plan(1)), (None, Plan::React));
     source.came(at_ns - SECOND_NS);
     assert_eq!(source.next(), None, "an event from the past says nothing");
+}
+
+#[test]
+fn a_source_says_what_became_of_what_it_foretold_and_when_that_is_overdue() {
+    let mut source = EventSource::new(20_000_000);
+    assert_eq!(source.intervals(), None);
+    let every = SECOND_NS / 2;
+    for event in 1..=9 {
+        assert_eq!(source.came(event * every), Came::Unforetold);
+    }
+    let known = source.intervals().expect("eight intervals");
+    assert_eq!((known.count, known.spread_ns), (8, Some(0.0)));
+    assert!((known.mean_ns - every as f64).abs() < 1e-3);
+    let foretold = source.next().expect("enough is known");
+    assert_eq!(foretold.at_ns, 10 * every);
+    assert!(!source.is_overdue(foretold.at_ns + 20_000_000));
+    assert!(source.is_overdue(foretold.at_ns + 20_000_001));
+    assert_eq!(source.came(9 * every), Came::OutOfOrder);
+    let came = |off_ns: i64, came_true| Came::Foretold {
+        foretold,
+        off_ns,
+        came_true,
+    };
+    let early = source.clone().came(foretold.at_ns - 20_000_000);
+    assert_eq!(early, came(-20_000_000, true));
+    let late = source.came(foretold.at_ns + 20_000_001);
+    assert_eq!(late, came(20_000_001, false));
+    let cases: f64 = source.reliability().curve().map(|(.., cases)| cases).sum();
+    assert!((cases - 1.0).abs() < 1e-9);
+    assert_eq!(source.intervals().map(|known| known.count), Some(9));
 }
 
 #[test]
