@@ -3,9 +3,7 @@
 
 use unisono_api::client::{Client, Config, EventsOf};
 use unisono_api::dto::{EventKindWord, PatternWord, PlanWord};
-use unisono_model::{
-    Action, AgentId, LogId, Mark, Presence, Signal, SignalKind, Status, Urgency,
-};
+use unisono_model::{Action, AgentId, LogId, Mark, Presence, Signal, SignalKind, Status, Urgency};
 
 use crate::fake::{Fake, World, body_of, orchestra};
 use crate::web::get;
@@ -98,23 +96,33 @@ async fn a_source_is_learnt_from_its_own_records_alone() {
         kind: Some(EventKindWord::Mark),
         ..EventsOf::default()
     };
-    assert_eq!(client.foretold("opus", &marks).await.unwrap().body.events, 60);
+    assert_eq!(
+        client.foretold("opus", &marks).await.unwrap().body.events,
+        60
+    );
     let tests = EventsOf {
         topic: Some("tests".to_owned()),
         agent: Some(AgentId([1; 32]).to_string()),
         ..EventsOf::default()
     };
-    assert_eq!(client.foretold("opus", &tests).await.unwrap().body.events, 20);
+    assert_eq!(
+        client.foretold("opus", &tests).await.unwrap().body.events,
+        20
+    );
     let none = EventsOf {
         agent: Some("nobody".to_owned()),
         ..EventsOf::default()
     };
     let told = client.foretold("opus", &none).await.unwrap().body;
-    assert_eq!((told.events, told.next, told.plan), (0, None, PlanWord::React));
+    assert_eq!(
+        (told.events, told.next, told.plan),
+        (0, None, PlanWord::React)
+    );
 }
 
 #[tokio::test]
-async fn only_as_many_of_the_latest_records_are_looked_at_as_are_asked_for_and_none_between_is_left_out() {
+async fn only_as_many_of_the_latest_records_are_looked_at_as_are_asked_for_and_none_between_is_left_out()
+ {
     let node = Fake::start(1, &World::shared()).await;
     let other = LogId {
         node: unisono_model::NodeId([9; 32]),
@@ -124,7 +132,11 @@ async fn only_as_many_of_the_latest_records_are_looked_at_as_are_asked_for_and_n
     add(&node, other, fours(10));
     for _ in 0..20 {
         add(&node, node.log, fours(10));
-        add(&node, other, [signal("build"), presence(), presence(), presence()]);
+        add(
+            &node,
+            other,
+            [signal("build"), presence(), presence(), presence()],
+        );
     }
     let client = client(&[&node]);
     let few = EventsOf {
@@ -140,7 +152,8 @@ async fn only_as_many_of_the_latest_records_are_looked_at_as_are_asked_for_and_n
         let is_one = |action: &Action| *action == signal("build");
         let since = |at: &unisono_model::Place| at.stamp >= since.stamp;
         let all = world.records.iter();
-        all.filter(|record| is_one(&record.action) && since(&record.place)).count() as u64
+        all.filter(|record| is_one(&record.action) && since(&record.place))
+            .count() as u64
     };
     assert_eq!(told.events, held);
     assert!(held > 50, "{held}");
@@ -238,6 +251,10 @@ async fn what_is_no_source_and_no_tolerance_is_refused() {
             assert_eq!(problem["changed"], false);
         }
     }
-    let seen = get(node.address, &format!("{OPUS}?agent=ada&as_of=2026-01-01T00:00:00Z")).await;
+    let seen = get(
+        node.address,
+        &format!("{OPUS}?agent=ada&as_of=2026-01-01T00:00:00Z"),
+    )
+    .await;
     assert_eq!(seen.json()["code"], "too_old", "{}", seen.body);
 }

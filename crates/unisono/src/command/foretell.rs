@@ -400,7 +400,10 @@ fn came_in_words(came: &CameShown) -> String {
         Some(true) => "as foretold",
         _ => "not as foretold",
     };
-    format!("came, by {by}, {} ms {side} its time, {in_time}", off_ms.abs())
+    format!(
+        "came, by {by}, {} ms {side} its time, {in_time}",
+        off_ms.abs()
+    )
 }
 
 fn next_in_words(next: &NextShown, shown: &ForetoldShown) -> String {

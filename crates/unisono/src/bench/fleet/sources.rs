@@ -105,7 +105,10 @@ fn off(told: &[&(Foretold, bool)]) -> f64 {
         tenth.0 += foretold.confidence;
         tenth.1 += f64::from(u8::from(*came_true));
     }
-    let off: f64 = tenths.iter().map(|(stated, came)| (stated - came).abs()).sum();
+    let off: f64 = tenths
+        .iter()
+        .map(|(stated, came)| (stated - came).abs())
+        .sum();
     off / told.len().max(1) as f64
 }
 
