@@ -15,7 +15,6 @@ use unisono_core::node::Question;
 use unisono_core::orchestra::view::{RecordView, Verdict};
 use unisono_core::replication::{Cursor, LogTag};
 use unisono_model::{Action, AgentId, Digest, OrchestraId, Stamp};
-use utoipa::IntoParams;
 
 use super::backwards::Backwards;
 use super::edge::{Edge, Told, checked_name};
@@ -31,7 +30,7 @@ use crate::limits::{
 };
 
 /// Which records are events of the source, and what is asked of it.
-#[derive(Debug, IntoParams)]
+#[derive(Debug, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[allow(
     dead_code,
