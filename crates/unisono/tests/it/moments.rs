@@ -34,6 +34,7 @@ fn every_read_speaks_of_the_moment_or_says_that_it_cannot() {
             .replace("{path}", "self.orchestra.state")
             .replace("{agent}", &"ab".repeat(32));
         let more = match path.rsplit('/').next().unwrap() {
+            _ if path.contains("/foretold") => "&agent=ada".to_owned(),
             "continue" | "flow" | "stream" => "&as=ada".to_owned(),
             "fixes" => "&error=not%20found".to_owned(),
             "approvals" => "&task=parse".to_owned(),
@@ -66,6 +67,7 @@ fn every_read_speaks_of_the_moment_or_says_that_it_cannot() {
         "config",
         "ends",
         "events",
+        "foretold",
         "members",
         "notes",
         "orchestras",
