@@ -75,7 +75,7 @@ pub fn router_at(handle: NodeHandle, token: Option<BearerToken>, rates: Rates) -
 }
 
 fn described() -> OpenApiRouter<Edge> {
-    OpenApiRouter::with_openapi(description::base())
+    together(OpenApiRouter::with_openapi(description::base()))
         .routes(routes!(probes::livez))
         .routes(routes!(probes::readyz))
         .routes(routes!(probes::metrics))
@@ -123,17 +123,6 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(writes::act))
         .routes(routes!(reads::session))
         .routes(routes!(writes::signed))
-        .routes(routes!(reads::tempo, writes::set_tempo))
-        .routes(routes!(reads::barriers, writes::arrive))
-        .routes(routes!(reads::cues, writes::cue))
-        .routes(routes!(writes::answer))
-        .routes(routes!(cues::leads))
-        .routes(routes!(cues::stream))
-        .routes(routes!(drift::stream))
-        .routes(routes!(reads::ensemble, writes::played))
-        .routes(routes!(ensemble::stream))
-        .routes(routes!(foretold::foretold))
-        .routes(routes!(foretold::stream))
         .routes(routes!(lessons::decisions, writes::decide))
         .routes(routes!(lessons::fixes, writes::remedy))
         .routes(routes!(writes::outcome))
@@ -145,4 +134,20 @@ fn described() -> OpenApiRouter<Edge> {
         .routes(routes!(alerts::alerts))
         .routes(routes!(streams::events))
         .routes(routes!(streams::dump))
+}
+
+/// What agents need to play together.
+fn together(router: OpenApiRouter<Edge>) -> OpenApiRouter<Edge> {
+    router
+        .routes(routes!(reads::tempo, writes::set_tempo))
+        .routes(routes!(reads::barriers, writes::arrive))
+        .routes(routes!(reads::cues, writes::cue))
+        .routes(routes!(writes::answer))
+        .routes(routes!(cues::leads))
+        .routes(routes!(cues::stream))
+        .routes(routes!(drift::stream))
+        .routes(routes!(reads::ensemble, writes::played))
+        .routes(routes!(ensemble::stream))
+        .routes(routes!(foretold::foretold))
+        .routes(routes!(foretold::stream))
 }
