@@ -367,7 +367,9 @@ fn at_length(shown: &ForetoldShown) -> String {
             bin.cases, bin.came_true
         ));
     }
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    // Each line ends, also the last.
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 /// What has come and what comes next, in a line.
