@@ -52,6 +52,8 @@ pub struct Corrector {
     swing: f64,
     /// What stays: mean and variance of the belief.
     belief: (f64, f64),
+    /// Which share of the latest error was taken for what stays.
+    taken: f64,
 }
 
 impl Corrector {
@@ -79,6 +81,7 @@ impl Corrector {
             count: 0,
             swing: 0.0,
             belief: (0.0, f64::INFINITY),
+            taken: 1.0,
         })
     }
 
@@ -97,9 +100,16 @@ impl Corrector {
         self
     }
 
-    /// The gains as they are now.
+    /// The gains as they are now. [`Rule::Kalman`] has none that stand: its phase gain is the share of the
+    /// latest error that was taken for what stays, and it corrects no period.
     pub fn gains(&self) -> Gains {
-        self.gains
+        match self.rule {
+            Rule::Seed | Rule::Best => self.gains,
+            Rule::Kalman => Gains {
+                phase: self.taken,
+                period: 0.0,
+            },
+        }
     }
 
     /// By how much an action is to be moved (ns; less than nothing: earlier). Asked once for each
@@ -231,6 +241,7 @@ impl Corrector {
             // How wide chance is has to be learnt first: until then what stays is the plain mean.
             let mean_of_all = 1.0 / f64::from(self.count);
             let gain = (wider / (wider + chance)).max(mean_of_all);
+            self.taken = gain;
             self.belief = (mean + gain * (seen_ns - mean), (1.0 - gain) * wider);
         }
         self.offset_ns = -self.belief.0;
