@@ -1,7 +1,7 @@
 //! What is played together, as it is shown: tempo, beats, barriers, punctuality.
 
 use serde::{Deserialize, Serialize};
-use unisono_core::ensemble::{Beat as CoreBeat, Health, Punctuality, Stress};
+use unisono_core::ensemble::{Beat as CoreBeat, Gains, Health, Loop, Punctuality, Stress};
 use unisono_core::orchestra::view::{BarrierView, OpeningView, PlayerView, PlayersView, TempoView};
 use unisono_model::{AgentId, Digest};
 use utoipa::ToSchema;
@@ -101,6 +101,25 @@ pub struct Ensemble {
     /// agents.
     #[serde(default)]
     pub findings: Vec<Finding>,
+    /// How much of an error so many players may correct towards one another; nothing where nobody plays.
+    #[serde(default)]
+    pub gains: Option<GainsShown>,
+}
+
+/// How much of an error each of so many players may correct, where all correct towards one another and hear of
+/// each action before the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct GainsShown {
+    /// How many players: all that are shown.
+    pub players: u32,
+    /// The phase gain that brings an error down soonest: a share of it, at each action, towards each partner.
+    pub phase_best: f64,
+    /// The period gain that goes with it: a share of the mean error of ten actions.
+    pub period_best: f64,
+    /// Below this phase gain errors shrink; from it on they do not.
+    pub phase_bound: f64,
+    /// Whether errors shrink with a phase gain of 0.25 and a period gain of 0.1 (`--rule seed`).
+    pub seed_is_stable: bool,
 }
 
 /// How punctual an agent's latest actions were (at most 64), by its own clock.
@@ -220,9 +239,27 @@ impl From<OpeningView> for OpeningShown {
 
 impl From<PlayersView> for Ensemble {
     fn from(view: PlayersView) -> Self {
+        let players = u32::try_from(view.players.len()).unwrap_or(u32::MAX);
         Self {
             players: view.players.into_iter().map(Into::into).collect(),
             findings: view.findings.into_iter().map(Into::into).collect(),
+            gains: (players > 0).then(|| GainsShown::of(players)),
+        }
+    }
+}
+
+impl GainsShown {
+    /// Those that hold for so many players.
+    fn of(players: u32) -> Self {
+        let around = Loop { players, delay: 0 };
+        let best = around.best();
+        let short = |gain: f64| (gain * 1e6).round() / 1e6;
+        Self {
+            players,
+            phase_best: short(best.phase),
+            period_best: short(best.period),
+            phase_bound: short(around.phase_bound()),
+            seed_is_stable: around.check(Gains::SEED).is_ok(),
         }
     }
 }
