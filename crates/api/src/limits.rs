@@ -134,3 +134,28 @@ pub const LEAVE_FRESH_MS: u64 = 60_000;
 pub const ORCHESTRAS_MEASURED_MAX: usize = 16;
 /// How long one look at `/metrics` may take for that before it begins no further orchestra.
 pub const ORCHESTRAS_MEASURED_WITHIN: Duration = Duration::from_millis(500);
+
+/// So long before its time a release is armed: timers of runtimes are late by a millisecond or two, those of
+/// a busy machine by tens.
+pub const PERFORM_ARM_AHEAD: Duration = Duration::from_millis(100);
+/// How often whoever performs asks for the tempo: a change is announced a second ahead where nobody says
+/// otherwise.
+pub const PERFORM_TEMPO_EVERY: Duration = Duration::from_millis(250);
+/// Actions are told to the orchestra with so much between their targets at least, where nobody says
+/// otherwise: five records a second, of the 500 that a key may sign.
+pub const PERFORM_TELL_EVERY: Duration = Duration::from_millis(200);
+/// So many actions may wait to be told; whatever comes beyond is not told, and counted.
+pub const PERFORM_UNTOLD_MAX: usize = 8;
+/// How long it is waited at the end until the orchestra was told what is under way.
+pub const PERFORM_TELL_WITHIN: Duration = Duration::from_secs(5);
+/// Of so many of the latest actions a performance is summed up.
+pub const PERFORM_LATE_KEPT_MAX: usize = 10_000;
+/// Whoever misses so many of the latest sixteen beats that it was to play cannot keep up.
+pub const PERFORM_MISSED_MAX: u32 = 4;
+/// So many answers may wait to be looked at; the rest of a flood is dropped.
+pub const PERFORM_ANSWERS_MAX: usize = 256;
+/// The last action of a performance is waited for until the next beat, but so long at the most.
+pub const PERFORM_LAST_WITHIN: Duration = Duration::from_secs(10);
+/// By so much (ns) beyond what the clock is unsure a time may lie outside what is possible: what programs
+/// take to read a clock.
+pub const PERFORM_TIME_SLACK_NS: u64 = 1_000_000;

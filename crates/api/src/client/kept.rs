@@ -72,8 +72,9 @@ struct Kept {
     told_ns: AtomicU64,
 }
 
+/// Whoever asks in the background; not any more when this is gone.
 #[derive(Debug)]
-struct Asks(JoinHandle<()>);
+pub(super) struct Asks(pub(super) JoinHandle<()>);
 
 impl Drop for Asks {
     fn drop(&mut self) {
@@ -197,6 +198,12 @@ impl ClusterClock {
         time.estimate_ns = time.estimate_ns.max(before_ns);
         time.latest_ns = time.latest_ns.max(time.estimate_ns);
         time
+    }
+
+    /// What time it was, or will be, when the steady clock ([`monotonic_ns`]) showed so much (ns), by what is
+    /// known now.
+    pub(super) fn time_at(&self, monotonic_ns: u64) -> u64 {
+        self.kept.heard().at(monotonic_ns).estimate_ns
     }
 
     /// Arms an action: it is run at a time of the cluster (ns since the Unix epoch), on a thread of its own

@@ -20,6 +20,7 @@ mod http;
 mod kept;
 mod key;
 mod nodes;
+pub mod perform;
 mod prepare;
 pub mod recovery;
 mod rotate;
