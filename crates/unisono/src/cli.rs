@@ -236,6 +236,10 @@ pub(crate) enum Command {
     /// how punctual that was and how the command ended
     #[command(after_help = "Example:\n  unisono stand-by switch --as ada --from boss -- ./switch")]
     StandBy(command::stand_by::StandByArgs),
+    /// Plays along with the beat: a command gets a line for each beat, as much earlier as it is late as a
+    /// rule, and the orchestra is told how punctual it was
+    #[command(after_help = "Example:\n  unisono perform --as ada --every point -- ./play")]
+    Perform(command::perform::PerformArgs),
     /// The tempo that the orchestra plays at: show it, change it along a curve
     #[command(after_help = "Example:\n  unisono tempo set 90 --over 10s --as ada")]
     Tempo(command::tempo::TempoArgs),

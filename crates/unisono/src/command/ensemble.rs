@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 use unisono_api::client::Reply;
-use unisono_api::dto::{CauseWord, Ensemble, FailureWord, Finding, Player};
+use unisono_api::dto::{CauseWord, Ensemble, FailureWord, Finding, GainsShown, Player};
 
 use super::recover;
 use super::session::Session;
@@ -70,11 +70,33 @@ pub(crate) async fn ensemble(args: &EnsembleArgs, session: &Session) -> Result<(
     let reply: Reply<Ensemble> = session.read("ensemble", &[]).await?;
     session.show(&reply, Some(Table { list, columns }))?;
     if session.global.output == Format::Table {
+        if let Some(gains) = &reply.body.gains {
+            output::raw(&format!("\n{}\n", correcting(gains)))?;
+        }
         for finding in &reply.body.findings {
             output::raw(&format!("\n{}\n", words(finding)))?;
         }
     }
     Ok(())
+}
+
+/// How much of an error may be corrected, to people.
+fn correcting(gains: &GainsShown) -> String {
+    let GainsShown {
+        players,
+        phase_best,
+        period_best,
+        phase_bound,
+        seed_is_stable,
+    } = gains;
+    let seed = if *seed_is_stable {
+        "0.25 and 0.1 are stable"
+    } else {
+        "0.25 and 0.1 are not stable"
+    };
+    format!(
+        "gains of {players} who correct towards one another: best {phase_best:.3} and {period_best:.3}, stable below {phase_bound:.3}; {seed}"
+    )
 }
 
 /// Tells each change in lines.

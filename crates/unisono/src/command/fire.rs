@@ -369,7 +369,8 @@ fn own_fault() -> Failure {
     Failure::new(Exit::Failed, "internal", words)
 }
 
-fn not_run(error: &io::Error) -> Failure {
+/// A command that could not be run, and why.
+pub(super) fn not_run(error: &io::Error) -> Failure {
     let words = format!("the command could not be run: {error}");
     Failure::new(Exit::NotFound, "command_failed", words)
 }

@@ -21,6 +21,7 @@ mod fire;
 pub(crate) mod foretell;
 pub(crate) mod history;
 pub(crate) mod incident;
+mod instrument;
 pub(crate) mod key;
 pub(crate) mod layout;
 pub(crate) mod leave;
@@ -28,6 +29,7 @@ pub(crate) mod lesson;
 pub(crate) mod mark;
 pub(crate) mod node;
 pub(crate) mod note;
+pub(crate) mod perform;
 pub(crate) mod plan;
 pub(crate) mod plot;
 pub(crate) mod record;
@@ -159,6 +161,7 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         Command::Clock => clock::clock(&session).await,
         Command::At(args) => at::at(args, &session).await,
         Command::Tempo(args) => tempo::run(args, &session).await,
+        Command::Perform(args) => perform::perform(args, &session).await,
         Command::StandBy(args) => stand_by::stand_by(args, session).await,
         Command::Barrier(args) => barrier::barrier(args, &session).await,
         Command::Schedule(args) => schedule::schedule(args, &session).await,
@@ -226,6 +229,7 @@ fn knows_as_of(command: &Command, session: &Session) -> Result<(), Failure> {
             | Command::At(_)
             | Command::StandBy(_)
             | Command::Foretell(_)
+            | Command::Perform(_)
     );
     if present && session.as_of().is_some() {
         return Err(

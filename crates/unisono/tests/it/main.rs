@@ -30,6 +30,7 @@ mod layout;
 mod leaving;
 mod lessons;
 mod moments;
+mod performing;
 mod plans;
 mod playing;
 mod probing;

@@ -123,6 +123,17 @@ fn who_rushes_or_drags_is_told_within_eight_actions_and_the_honest_never() {
     assert!(brief("eve").contains("you drag: "), "{}", brief("eve"));
     assert!(!brief("bob").contains("you drag"), "{}", brief("bob"));
     let said = place.run(&["--node", &node.url, "ensemble", "--orchestra", "dragged"]);
+    // As many gains as there are players: of eight the seed's do not hold.
+    let gains = &node.json(&place, &["ensemble", "--orchestra", "dragged"])["gains"];
+    let expected = json!({"players": 8, "phase_best": 0.125, "period_best": 0.0125,
+        "phase_bound": 0.25, "seed_is_stable": false});
+    assert_eq!(gains, &expected);
+    assert!(
+        said.out
+            .contains("stable below 0.250; 0.25 and 0.1 are not stable"),
+        "{}",
+        said.out
+    );
     assert!(
         said.out.contains("dragging: eve, ") && said.out.contains("next: unisono schedule cue"),
         "{}",
