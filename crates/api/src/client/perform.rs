@@ -406,7 +406,7 @@ impl<F: FnMut(&Happened<'_>)> Performer<F> {
         let release = loop {
             let turn = self.turn(beat)?;
             let now_ns = self.clock.now().estimate_ns;
-            let planned = self.part.release(turn, wanted_ns, 0);
+            let planned = turn.release(wanted_ns, 0);
             let planned_ns = turn.target_ns.saturating_add_signed(planned.moved_ns);
             if now_ns > turn.target_ns.max(planned_ns) {
                 return Ok(ControlFlow::Continue(self.missed(
@@ -417,7 +417,7 @@ impl<F: FnMut(&Happened<'_>)> Performer<F> {
             }
             let arms_ns = planned_ns.saturating_sub(PERFORM_ARM_AHEAD.as_nanos() as u64);
             if now_ns >= arms_ns {
-                break self.part.release(turn, wanted_ns, now_ns);
+                break turn.release(wanted_ns, now_ns);
             }
             if !self.hears(arms_ns - now_ns).await {
                 return Ok(ControlFlow::Break(Ended::Gone));
@@ -489,9 +489,8 @@ impl<F: FnMut(&Happened<'_>)> Performer<F> {
 
     fn acted(&mut self, effect: Effect) {
         let answer = Answer {
-            read_ns: effect.read_ns,
+            effect,
             came_ns: self.clock.time_at(effect.read_ns),
-            says_ns: effect.says_ns,
             unsure_ns: self.clock.now().unsure_ns,
         };
         let Some(action) = self.part.answered(answer) else {

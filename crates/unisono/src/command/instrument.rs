@@ -178,7 +178,9 @@ mod tests {
 
     fn read(text: &[u8]) -> (Option<u64>, usize) {
         let mut line = Line::default();
-        text.iter().for_each(|byte| line.push(*byte));
+        for byte in text {
+            line.push(*byte);
+        }
         let kept = line.text.len();
         (line.end(), kept)
     }
@@ -203,7 +205,7 @@ mod tests {
         ] {
             assert_eq!(read(other).0, None, "{other:?}");
         }
-        let long = [b'1'; 1_000_000];
+        let long = vec![b'1'; 1_000_000];
         assert_eq!(read(&long), (None, LINE_BYTES_MAX));
         let mut padded = vec![b' '; LINE_BYTES_MAX];
         padded.push(b'7');

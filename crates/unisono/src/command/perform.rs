@@ -164,7 +164,7 @@ pub(crate) async fn perform(args: PerformArgs, session: &Session) -> Result<(), 
     told.begins(&args, gains);
     let played = actor
         .perform_on(&performance, instrument, stop.as_mut(), |one| {
-            told.tell(one)
+            told.tell(one);
         })
         .await;
     let mut summary = played?;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use unisono_core::ensemble::{Corrector, GainError, Gains, Stress, TempoMap};
 
-use super::{Action, Missed, Performance, Release, Summary, Why};
+use super::{Action, Effect, Missed, Performance, Release, Summary, Why};
 use crate::limits::{PERFORM_LATE_KEPT_MAX, PERFORM_MISSED_MAX, PERFORM_TIME_SLACK_NS};
 
 /// A beat that is to be played.
@@ -30,6 +30,22 @@ impl Turn {
             interval_ns: target_ns.saturating_sub(before_ns),
         })
     }
+
+    /// When a beat is released: moved as wanted, by half of the way to the beat before at the most, and never
+    /// into the past.
+    pub(super) fn release(self, wanted_ns: f64, now_ns: u64) -> Release {
+        let most_ns = (self.interval_ns / 2) as f64;
+        let moved_ns = wanted_ns.clamp(-most_ns, most_ns);
+        let at_ns = self.target_ns.saturating_add_signed(moved_ns as i64);
+        let at_ns = at_ns.max(now_ns);
+        Release {
+            beat: self.beat,
+            stress: self.stress,
+            target_ns: self.target_ns,
+            moved_ns: at_ns.cast_signed() - self.target_ns.cast_signed(),
+            bounded: wanted_ns.abs() > most_ns,
+        }
+    }
 }
 
 /// What was released and is not answered yet.
@@ -45,15 +61,12 @@ pub(super) struct Released {
     pub(super) real_time: bool,
 }
 
-/// When an answer came, and what it says of itself.
+/// An answer, as it is when it is looked at.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answer {
-    /// By the steady clock, ns.
-    pub(super) read_ns: u64,
-    /// By the cluster's clock, ns.
+    pub(super) effect: Effect,
+    /// When it was read by the cluster's clock, ns.
     pub(super) came_ns: u64,
-    /// When it acted by its own word, by the cluster's clock, ns.
-    pub(super) says_ns: Option<u64>,
     /// Three sigma of that clock, ns.
     pub(super) unsure_ns: u64,
 }
@@ -109,22 +122,6 @@ impl Part {
         corrector.map_or(0.0, |one| one.correction_ns(beat.cast_unsigned()))
     }
 
-    /// When a beat is released: moved as wanted, by half of the way to the beat before at the most, and never
-    /// into the past.
-    pub(super) fn release(&self, turn: Turn, wanted_ns: f64, now_ns: u64) -> Release {
-        let most_ns = (turn.interval_ns / 2) as f64;
-        let moved_ns = wanted_ns.clamp(-most_ns, most_ns);
-        let at_ns = turn.target_ns.saturating_add_signed(moved_ns as i64);
-        let at_ns = at_ns.max(now_ns);
-        Release {
-            beat: turn.beat,
-            stress: turn.stress,
-            target_ns: turn.target_ns,
-            moved_ns: at_ns.cast_signed() - turn.target_ns.cast_signed(),
-            bounded: wanted_ns.abs() > most_ns,
-        }
-    }
-
     pub(super) fn released(&mut self, released: Released) {
         self.missed_in_a_row = 0;
         self.lately <<= 1;
@@ -160,7 +157,7 @@ impl Part {
     /// came before it could be one.
     pub(super) fn answered(&mut self, answer: Answer) -> Option<Action> {
         let first = self.outstanding.front();
-        if first.is_none_or(|released| answer.read_ns < released.at_ns) {
+        if first.is_none_or(|released| answer.effect.read_ns < released.at_ns) {
             self.dropped(1);
             return None;
         }
@@ -175,8 +172,9 @@ impl Part {
         let released_ns = target_ns.saturating_add_signed(released.late_ns);
         let possible =
             released_ns.saturating_sub(slack_ns)..=answer.came_ns.saturating_add(slack_ns);
-        let believed = answer.says_ns.filter(|says_ns| possible.contains(says_ns));
-        let not_believed = answer.says_ns.is_some() && believed.is_none();
+        let says_ns = answer.effect.says_ns;
+        let believed = says_ns.filter(|says_ns| possible.contains(says_ns));
+        let not_believed = says_ns.is_some() && believed.is_none();
         self.summary.not_believed += u64::from(not_believed);
         let acted_ns = believed.unwrap_or(answer.came_ns);
         let answered_late_ns = acted_ns.cast_signed() - target_ns.cast_signed();
@@ -262,7 +260,7 @@ mod tests {
 
     fn release(part: &mut Part, beat: u64) -> Release {
         let wanted_ns = part.wanted_ns(beat.cast_signed());
-        let release = part.release(turn(beat), wanted_ns, START_NS - INTERVAL_NS);
+        let release = turn(beat).release(wanted_ns, START_NS - INTERVAL_NS);
         part.released(Released {
             release,
             wanted_ns,
@@ -278,9 +276,11 @@ mod tests {
         let released_ns = release.target_ns.saturating_add_signed(release.moved_ns);
         let came_ns = released_ns + after_ns;
         let told = part.answered(Answer {
-            read_ns: came_ns,
+            effect: Effect {
+                read_ns: came_ns,
+                says_ns: None,
+            },
             came_ns,
-            says_ns: None,
             unsure_ns: 10_000,
         });
         told.expect("an answer to it")
@@ -356,7 +356,7 @@ mod tests {
         let wanted_ns = part.wanted_ns(20);
         assert!(wanted_ns < -59e6, "{wanted_ns}");
         let now_ns = turn(20).target_ns - 10_000_000;
-        let release = part.release(turn(20), wanted_ns, now_ns);
+        let release = turn(20).release(wanted_ns, now_ns);
         assert_eq!((release.moved_ns, release.bounded), (-10_000_000, false));
         part.released(Released {
             release,
@@ -405,9 +405,11 @@ mod tests {
     fn answers_to_nothing_are_counted_and_times_that_cannot_be_are_not_believed() {
         let mut part = part(Performance::default());
         let early = Answer {
-            read_ns: START_NS - 1,
+            effect: Effect {
+                read_ns: START_NS - 1,
+                says_ns: None,
+            },
             came_ns: START_NS - 1,
-            says_ns: None,
             unsure_ns: 10_000,
         };
         assert!(part.answered(early).is_none(), "nothing was released");
@@ -416,9 +418,11 @@ mod tests {
         assert_eq!(part.summary().surplus, 2);
         let came_ns = START_NS + 90_000_000;
         let says = |says_ns| Answer {
-            read_ns: came_ns,
+            effect: Effect {
+                read_ns: came_ns,
+                says_ns: Some(says_ns),
+            },
             came_ns,
-            says_ns: Some(says_ns),
             unsure_ns: 10_000,
         };
         let told = part.answered(says(START_NS + 30_000_000));

@@ -19,11 +19,11 @@ pub(super) struct Tells {
     last_ns: Option<u64>,
     tell: Option<mpsc::Sender<PlayedBody>>,
     task: JoinHandle<()>,
-    told: Arc<Mutex<Told>>,
+    told: Arc<Mutex<Counts>>,
 }
 
 #[derive(Debug, Default)]
-struct Told {
+struct Counts {
     told: u64,
     untold: u64,
     /// Why the first was not, until it has been said.
@@ -33,7 +33,7 @@ struct Told {
 impl Tells {
     pub(super) fn new(actor: &Actor, every: Option<u32>) -> Self {
         let (tell, mut actions) = mpsc::channel::<PlayedBody>(PERFORM_UNTOLD_MAX);
-        let (actor, told) = (actor.clone(), Arc::<Mutex<Told>>::default());
+        let (actor, told) = (actor.clone(), Arc::<Mutex<Counts>>::default());
         let counts = Arc::clone(&told);
         let task = tokio::spawn(async move {
             while let Some(played) = actions.recv().await {
@@ -109,7 +109,7 @@ impl Drop for Tells {
     }
 }
 
-impl Told {
+impl Counts {
     fn count(&mut self, error: Option<ClientError>) {
         let Some(error) = error else {
             self.told += 1;
@@ -122,6 +122,6 @@ impl Told {
     }
 }
 
-fn locked(told: &Mutex<Told>) -> std::sync::MutexGuard<'_, Told> {
+fn locked(told: &Mutex<Counts>) -> std::sync::MutexGuard<'_, Counts> {
     told.lock().unwrap_or_else(PoisonError::into_inner)
 }
