@@ -30,7 +30,8 @@ pub const BODY_WITHIN: Duration = Duration::from_secs(10);
 pub const HEAD_WITHIN: Duration = Duration::from_secs(30);
 /// Requests that are worked on at once; more are told to wait.
 pub const REQUESTS_MAX: usize = 1024;
-/// Records that one key may have signed in a second, for as long as it likes. An agent that does
+/// Records that one key may have signed in a second, for as long as it likes; and as many reads under
+/// its sessions. An agent that does
 /// nothing but wait for its answers comes to about as many; one that runs wild takes no more.
 pub const KEY_REQUESTS_PER_S_MAX: u32 = 500;
 /// How many of these may come at once.
@@ -44,6 +45,8 @@ pub const ADDRESS_BURST: u32 = 10_000;
 /// Keys, and addresses, of which is remembered what they have asked for: more of them at once are held
 /// to the limits for all together alone.
 pub const RATED_SOURCES_MAX: usize = 4_096;
+/// Sessions whose signatures are remembered as good; more are checked again.
+pub const SESSIONS_REMEMBERED_MAX: usize = 4_096;
 /// Event streams and dumps that are open at once; more are told to wait.
 pub const STREAMS_MAX: usize = 256;
 /// Connections that are open at once; more wait in the system's queue.
@@ -76,6 +79,8 @@ pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
 pub const LAST_WORDS: Duration = Duration::from_millis(100);
 /// How often an idle event stream looks by itself, should a wake-up have been missed.
 pub const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long the sessions are good for that the client signs: it signs the next one when a quarter is left.
+pub const SESSION_LIFE: Duration = Duration::from_mins(10);
 /// Longest words of an `Idempotency-Key` (bytes).
 pub const KEY_BYTES_MAX: usize = 256;
 /// Shortest bearer token (bytes): less can be guessed.

@@ -18,5 +18,6 @@ pub mod node;
 pub mod orchestra;
 pub mod replication;
 pub mod sabotage;
+pub mod session;
 pub mod timekeeper;
 pub mod timing;

@@ -20,6 +20,7 @@ mod record;
 mod rejection;
 mod root;
 mod seen;
+mod session;
 mod setting;
 mod stamp;
 mod succession;
@@ -50,6 +51,7 @@ pub use record::{ChainHead, RECORD_VERSION, RecordBody, RecordPlace, SignedRecor
 pub use rejection::{Category, Code, Rejection};
 pub use root::RootWord;
 pub use seen::Seen;
+pub use session::{ReadSession, SESSION_VERSION, SignedSession};
 pub use setting::Setting;
 pub use stamp::{Place, Stamp};
 pub use succession::{Succession, SuccessionWord};

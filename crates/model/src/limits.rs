@@ -82,6 +82,12 @@ pub const PATH_BYTES_MAX: usize = 4096;
 pub const PATH_NAME_BYTES_MAX: usize = 255;
 /// The longest life of a link (ms): no token outlives its usefulness unseen.
 pub const TOKEN_LIFE_MS_MAX: u64 = 400 * 24 * 3_600_000;
+/// Most bytes of a session: one has some 230.
+pub const SESSION_BYTES_MAX: usize = 512;
+/// The longest life of a session (ms): a copy of one is good for no longer.
+pub const SESSION_LIFE_MS_MAX: u64 = 15 * 60_000;
+/// How far ahead of a node's clock the clock may be of whoever signs a session (ms).
+pub const SESSION_AHEAD_MS_MAX: u64 = 60_000;
 /// Most projects of a plan. A plan is one record, so that it stands as a whole.
 pub const PLAN_PROJECTS_MAX: usize = 32;
 /// Most phases of a project.

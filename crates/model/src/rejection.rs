@@ -215,6 +215,12 @@ codes! {
     RotationLimit "rotation_limit" Conflict,
     /// The token may not be renewed any further, or not by the node that was asked.
     NotRenewable "not_renewable" Denied,
+    /// Who reads this orchestra has to say who they are, by a session.
+    SessionNeeded "session_needed" Denied,
+    /// The session's time is over.
+    SessionEnded "session_ended" Denied,
+    /// No session, or none that its agent signed for this cluster, this orchestra and this time.
+    SessionInvalid "session_invalid" Denied,
 }
 
 impl Rejection {

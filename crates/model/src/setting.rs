@@ -52,6 +52,8 @@ pub enum Setting {
     Run,
     /// Up to this iteration is DESIGN (default 1; 0: none is).
     DesignEnds,
+    /// What reading over HTTP needs: 0 nothing (the default), 1 a session of an agent that may read.
+    Reading,
 }
 
 impl Setting {

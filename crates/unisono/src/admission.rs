@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use unisono_api::server::{Asked, Call};
-use unisono_core::node::{AnswerBody, Question};
+use unisono_core::node::{AnswerBody, Question, Reader};
 use unisono_core::orchestra::view::{MemberView, StatusView, View};
 use unisono_model::{NodeId, OrchestraId};
 use unisono_quic::identity::Credentials;
@@ -146,6 +146,7 @@ impl Invited {
             as_of: None,
             min_cursor: None,
             deadline_ms,
+            reader: Reader::Own,
         };
         let call = Call {
             orchestra: OrchestraId::default(),

@@ -399,6 +399,9 @@ pub(crate) enum Command {
     /// Settings of the orchestra that folds read
     #[command(after_help = "Example:\n  unisono settings set claim_lease_ms=600000 --as ada")]
     Settings(command::note::SettingsArgs),
+    /// Sessions: sign one, by which a program reads for a few minutes where an orchestra asks who reads
+    #[command(after_help = "Example:\n  unisono session open --as ada --key-file ada.key")]
+    Session(command::reading::SessionArgs),
     /// The iteration: show it, end it
     #[command(after_help = "Example:\n  unisono iteration advance --as ada")]
     Iteration(command::state::IterationArgs),

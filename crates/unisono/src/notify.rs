@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use unisono_api::server::{Asked, Call, Readiness};
-use unisono_core::node::Question;
+use unisono_core::node::{Question, Reader};
 use unisono_model::OrchestraId;
 
 /// The shortest watchdog that is taken seriously: below it the pings would be the load.
@@ -103,6 +103,7 @@ async fn answers(calls: &mpsc::Sender<Call>) -> bool {
         as_of: None,
         min_cursor: None,
         deadline_ms: 0,
+        reader: Reader::Own,
     };
     let call = Call {
         orchestra: OrchestraId::default(),

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use unisono_api::client::post_json;
 use unisono_api::dto::IncidentTold;
 use unisono_api::server::{Asked, Call};
-use unisono_core::node::{AnswerBody, Question};
+use unisono_core::node::{AnswerBody, Question, Reader};
 use unisono_core::orchestra::view::{AlertsView, IncidentView, View};
 use unisono_model::{NodeId, OrchestraId, Stamp};
 
@@ -260,6 +260,7 @@ impl Webhook {
             as_of: None,
             min_cursor: None,
             deadline_ms: u64::try_from(ANSWER_WITHIN.as_millis()).unwrap_or(u64::MAX),
+            reader: Reader::Own,
         };
         let call = Call {
             orchestra,

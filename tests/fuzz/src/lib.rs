@@ -58,6 +58,11 @@ pub const TARGETS: &[Target] = &[
         seeds: rights::tokens,
     },
     Target {
+        name: "session",
+        feed: rights::session,
+        seeds: rights::sessions,
+    },
+    Target {
         name: "bundle",
         feed: facts::bundle,
         seeds: facts::bundles,

@@ -6,7 +6,9 @@ use unisono_core::context::StrictVerifier;
 use unisono_model::capability::{
     Grant, LINK_VERSION, Link, Operations, Rights, Scope, SignedLink, Tier, Token,
 };
-use unisono_model::{AgentId, ClusterId, Digest};
+use unisono_model::{
+    AgentId, ClusterId, Digest, OrchestraId, ReadSession, SESSION_VERSION, SignedSession,
+};
 
 use crate::Seed;
 
@@ -36,6 +38,46 @@ pub(crate) fn token(bytes: &[u8]) -> bool {
         assert_eq!(verified.id(), token.id());
     }
     true
+}
+
+pub(crate) fn session(bytes: &[u8]) -> bool {
+    let Ok((signed, session)) = SignedSession::decode(bytes) else {
+        return false;
+    };
+    assert_eq!(
+        signed.encode(),
+        bytes,
+        "accepted bytes are the canonical ones"
+    );
+    let examined = unisono_core::session::examine(bytes, CLUSTER, &mut StrictVerifier);
+    if let Ok(examined) = examined {
+        assert_eq!(examined.session(), &session);
+        let over = examined.counts(OrchestraId::default(), session.ends_ms);
+        assert!(over.is_err(), "it does not count at its end");
+    }
+    true
+}
+
+/// Sessions for all orchestras and for one.
+pub(crate) fn sessions() -> Vec<Seed> {
+    let of = |orchestra: Option<OrchestraId>, token: Option<Digest>| {
+        let session = ReadSession {
+            version: SESSION_VERSION,
+            cluster: CLUSTER,
+            orchestra,
+            agent: name(1),
+            token,
+            issued_ms: 1_800_000_000_000,
+            ends_ms: 1_800_000_600_000,
+            nonce: [9; 16],
+        };
+        session.sign(&key(1)).encode()
+    };
+    let one = OrchestraId::of(CLUSTER, "alpha");
+    vec![
+        ("all", of(None, None)),
+        ("one", of(Some(one), Some(Digest([3; 32])))),
+    ]
 }
 
 /// Tokens of one link and of three, from root 1 on.

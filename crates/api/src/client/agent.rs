@@ -13,6 +13,7 @@ use unisono_model::{
 use super::calls::drawn_key;
 use super::held::{HeldToken, wall_ms};
 use super::key::AgentKey;
+use super::reader::{ReadAs, ReadKey};
 use super::{Client, ClientError, Reply, WriteOptions};
 use crate::dto::{
     ActionBody, AdvanceBody, Claim, ClaimBody, ClaimStatusWord, EnrolBody, MarkBody, MeasureBody,
@@ -69,6 +70,7 @@ impl SigningAgent {
     /// where it is not enrolled.
     pub fn new(client: Client, orchestra: &str, key: AgentKey, introduction: EnrolBody) -> Self {
         let (orchestra, state) = (orchestra.to_owned(), Mutex::default());
+        let client = client.reading_as(read_as(&key, None));
         Self {
             inner: Arc::new(Inner {
                 client,
@@ -90,13 +92,14 @@ impl SigningAgent {
     pub fn under(self, bytes: Vec<u8>) -> Result<Self, ClientError> {
         let token = HeldToken::read(bytes)?;
         let inner = &*self.inner;
+        let client = inner.client.reading_as(read_as(&inner.key, Some(&token)));
         let introduction = EnrolBody {
             tier: Some(token.tier.clone()),
             ..inner.introduction.clone()
         };
         Ok(Self {
             inner: Arc::new(Inner {
-                client: inner.client.clone(),
+                client,
                 orchestra: inner.orchestra.clone(),
                 key: inner.key.clone(),
                 introduction,
@@ -142,6 +145,21 @@ impl SigningAgent {
             state.chain = Some(self.begin().await?);
         }
         Ok(())
+    }
+
+    /// Lays its token before the orchestra, if it has one, instead of with its first action.
+    ///
+    /// # Errors
+    /// What a node refused, or that none answered.
+    pub async fn lay_down(&self) -> Result<bool, ClientError> {
+        let mut state = self.inner.state.lock().await;
+        let mut chain = match state.chain.take() {
+            Some(chain) => chain,
+            None => self.begin().await?,
+        };
+        let missed = self.present(&mut chain).await?;
+        state.chain = missed.is_none().then_some(chain);
+        Ok(missed.is_none())
     }
 
     /// Says how it is.
@@ -271,7 +289,17 @@ impl SigningAgent {
             // Filled in once: the same key must bear the same action wherever it is repeated.
             let action = match filled.take() {
                 Some(action) => action,
-                None => self.fill(&body, &state.claims, &chain.session).await?,
+                None => match self.fill(&body, &state.claims, &chain.session).await {
+                    Ok(action) => action,
+                    // What is left out is read, under the same token.
+                    Err(refused) if refused.is_code(Code::TokenUnknown) && !presented => {
+                        presented = self.present(&mut chain).await?.is_none();
+                        last = refused;
+                        state.chain = presented.then_some(chain);
+                        continue;
+                    }
+                    Err(refused) => return Err(refused),
+                },
             };
             let named = (Some(key), content.as_deref());
             match self.submit(&mut chain, &action, named, &options).await {
@@ -527,6 +555,16 @@ impl SigningAgent {
             ))
         })
     }
+}
+
+/// Who reads for an agent: itself, under the token that it acts under.
+fn read_as(key: &AgentKey, token: Option<&HeldToken>) -> ReadAs {
+    let key = ReadKey {
+        key: key.clone(),
+        token: token.map(|token| token.id),
+        cluster: token.map(|token| token.cluster),
+    };
+    ReadAs::signing(move || Ok(key.clone()))
 }
 
 fn content_of(body: &ActionBody) -> Result<Option<Vec<u8>>, ClientError> {

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use unisono_model::capability::Token;
 use unisono_model::wire::Blob;
-use unisono_model::{Action, AgentId, Digest};
+use unisono_model::{Action, AgentId, ClusterId, Digest};
 
 use super::agent::Inner;
 use super::{ClientError, SigningAgent};
@@ -23,6 +23,8 @@ pub(super) struct HeldToken {
     pub(super) id: Digest,
     /// Whom it is for.
     pub(super) audience: AgentId,
+    /// The cluster that it counts in.
+    pub(super) cluster: ClusterId,
     /// The tier that its agent enrols for.
     pub(super) tier: String,
     pub(super) bytes: Blob,
@@ -48,6 +50,7 @@ impl HeldToken {
         Ok(Self {
             id: token.id(),
             audience: leaf.audience,
+            cluster: leaf.cluster,
             tier: leaf.tier.word().to_owned(),
             from_ms,
             expires_ms,
@@ -132,8 +135,10 @@ impl SigningAgent {
         let renewed = client.renew_token(orchestra, &bytes).await;
         if let Some(token) = &mut *self.token() {
             let taken = renewed.and_then(|reply| token.replace(reply.body.token.0));
-            if taken.is_err() {
-                token.put_off(now_ms);
+            match (taken, client.reader()) {
+                (Ok(()), Some(reader)) => reader.under(token.id),
+                (Ok(()), None) => {}
+                (Err(_), _) => token.put_off(now_ms),
             }
         }
     }

@@ -22,6 +22,7 @@ mod key;
 mod nodes;
 pub mod perform;
 mod prepare;
+mod reader;
 pub mod recovery;
 mod rotate;
 pub mod rounds;
@@ -54,6 +55,7 @@ pub use http::post_json;
 pub use kept::{ClusterClock, ClusterTime, Fired};
 pub use key::AgentKey;
 pub use prepare::Played;
+pub use reader::{ReadAs, ReadKey};
 pub use rotate::{NotRotated, Rotated};
 pub use streams::{Dump, Events, Followed};
 pub use way::{InTheWay, Way};
@@ -144,6 +146,8 @@ pub(crate) struct Pin<'a> {
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: Arc<Inner>,
+    /// Who reads, where an orchestra asks for it.
+    reader: Option<Arc<ReadAs>>,
 }
 
 #[derive(Debug)]
@@ -181,6 +185,7 @@ impl Client {
                 cursors,
                 homes: Mutex::default(),
             }),
+            reader: None,
         })
     }
 
@@ -294,11 +299,17 @@ impl Client {
         let mut maybe_done = false;
         let mut last = ClientError::Unreachable("nothing was tried".to_owned());
         let mut attempt = 0;
+        let mut introduced = false;
         while attempt < pin.map_or(config.attempts_max, |pin| pin.attempts_max) {
-            match self.inner.http.send(&base, wanted).await {
+            let sent = self.introduced(wanted)?;
+            match self.inner.http.send(&base, &sent).await {
                 Ok(got) if got.status.is_success() => return Ok((base, got)),
                 Ok(got) => {
                     let problem = problem(&got);
+                    if !introduced && self.introduces(&wanted.path, &got.headers, &problem) {
+                        introduced = true;
+                        continue;
+                    }
                     maybe_done |= problem.changed.is_none();
                     let wait = Duration::from_millis(problem.retry_after_ms.unwrap_or(1_000));
                     last = ClientError::Refused(Box::new(problem));

@@ -78,6 +78,10 @@ impl Source {
             return Ok(Some(event));
         }
         let problem: Problem = read(&event.data)?;
+        if self.client.goes_on(&self.path, &problem) {
+            self.lines = None;
+            return Ok(None);
+        }
         Err(ClientError::Refused(Box::new(problem)))
     }
 }

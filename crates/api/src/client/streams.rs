@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use http_body_util::BodyExt;
-use hyper::Method;
 use hyper::body::Incoming;
+use hyper::{Method, Response};
 use unisono_core::replication::Cursor;
 use unisono_model::{Digest, Stamp};
 
@@ -125,30 +125,41 @@ impl Client {
         if let Some((header, seen)) = seen {
             put(&mut wanted.headers, header, seen);
         }
-        let opened = tokio::time::timeout(within, self.inner.http.open(node, &wanted)).await;
-        let response = match opened {
-            Ok(Ok(response)) => response,
-            Ok(Err(Failure::NotSent(words) | Failure::Unanswered(words))) => {
-                return Err(ClientError::Unreachable(words));
+        let mut introduced = false;
+        loop {
+            let (parts, body) = self.opened(node, &wanted).await?.into_parts();
+            if parts.status.is_success() {
+                return Ok(body);
             }
-            Err(_) => return Err(ClientError::Unreachable(format!("{node} did not answer"))),
-        };
-        let (parts, body) = response.into_parts();
-        if parts.status.is_success() {
-            return Ok(body);
+            let body = http_body_util::Limited::new(body, LINE_BYTES_MAX)
+                .collect()
+                .await;
+            let body = body
+                .map(http_body_util::Collected::to_bytes)
+                .unwrap_or_default();
+            let got = Got {
+                status: parts.status,
+                headers: parts.headers,
+                body,
+            };
+            let problem = problem(&got);
+            if introduced || !self.introduces(&wanted.path, &got.headers, &problem) {
+                return Err(ClientError::Refused(Box::new(problem)));
+            }
+            introduced = true;
         }
-        let body = http_body_util::Limited::new(body, LINE_BYTES_MAX)
-            .collect()
-            .await;
-        let body = body
-            .map(http_body_util::Collected::to_bytes)
-            .unwrap_or_default();
-        let got = Got {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-        };
-        Err(ClientError::Refused(Box::new(problem(&got))))
+    }
+
+    async fn opened(&self, node: &str, wanted: &Wanted) -> Result<Response<Incoming>, ClientError> {
+        let wanted = self.introduced(wanted)?;
+        let opened = self.inner.http.open(node, &wanted);
+        match tokio::time::timeout(wanted.within, opened).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(Failure::NotSent(words) | Failure::Unanswered(words))) => {
+                Err(ClientError::Unreachable(words))
+            }
+            Err(_) => Err(ClientError::Unreachable(format!("{node} did not answer"))),
+        }
     }
 }
 

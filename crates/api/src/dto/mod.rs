@@ -18,6 +18,7 @@ mod lesson;
 mod moment;
 mod plan;
 mod problem;
+mod reading;
 mod record;
 mod resonance;
 mod rollback;
@@ -72,6 +73,7 @@ pub use lesson::{
 pub use moment::{BadMoment, Moment, parse_stamp};
 pub use plan::{PhaseBody, PhaseStateWord, PlanBody, PlanShown, ProjectBody, ScopeBody};
 pub use problem::{HeldBy, Problem};
+pub use reading::{parse_session, session_text};
 pub use record::{
     ActionShown, AdmitShown, FieldShown, RecordEvent, Records, TaskShown, ValueShown, ViewShown,
 };

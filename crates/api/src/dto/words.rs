@@ -56,6 +56,7 @@ words! {
         ExecutionEnds, IterationLast, RemoveSilentAfterMs, NeedPatienceMs, CollisionPermille,
         TitleConflict, DescriptionConflict, StatusConflict, PriorityConflict, AssigneeConflict,
         LabelsConflict, LinkConflict, AdvanceNeedsResolved, ContextStaleMs, Run, DesignEnds,
+        Reading,
     }
     /// What is done about values that were written at once.
     StrategyWord = core::Strategy { Ask, First, Last, Merge }
@@ -116,7 +117,8 @@ impl SettingWord {
             | Self::LabelsConflict
             | Self::LinkConflict
             | Self::AdvanceNeedsResolved
-            | Self::Run => 0,
+            | Self::Run
+            | Self::Reading => 0,
         }
     }
 }

@@ -11,7 +11,8 @@ use utoipa::OpenApi;
     description = "One state, one order and one set of rules for a fleet of AI agents, the same \
                    on every node. Every answer from the views of an orchestra bears Unisono-Node, \
                    Unisono-As-Of, Unisono-Cursor and Unisono-Final; hand the cursor to the next node as Unisono-Min-Cursor to \
-                   read your own writes there. Unknown fields are refused. Refusals are \
+                   read your own writes there. Where an orchestra asks who reads (403, session_needed), \
+                   send Unisono-Session, or Unisono-As for an agent whose key the node holds. Unknown fields are refused. Refusals are \
                    application/problem+json."
 ))]
 struct Description;

@@ -57,6 +57,7 @@ impl Looks {
         let mut looks = self.0.lock().await;
         looks.retain(|_, look| look.taken.elapsed() < COHERENCE_LOOK_EVERY);
         if let Some(look) = looks.get(&orchestra) {
+            edge.admits(orchestra).await?;
             return Ok(look.clone());
         }
         let terms = ReadTerms {

@@ -21,9 +21,12 @@ use super::ensemble::Judgements;
 use super::handle::{Asked, Call, NodeHandle};
 use super::metrics::HttpCounters;
 use super::rates::{Limiter, Rates};
+use super::readers::{self, Sessions};
 use super::refusal::Refusal;
 use super::terms::ReadTerms;
-use crate::limits::{MEASURE_WITHIN, MEASURES_MAX, REQUESTS_MAX, STREAMS_MAX, WAIT_MARGIN};
+use crate::limits::{
+    MEASURE_WITHIN, MEASURES_MAX, REQUESTS_MAX, STREAMS_MAX, WAIT_MARGIN, WAIT_MS,
+};
 
 /// What every handler shares.
 #[derive(Clone)]
@@ -42,6 +45,7 @@ struct Inner {
     looks: Looks,
     judgements: Judgements,
     limiter: Limiter,
+    sessions: Sessions,
 }
 
 /// What an answer says about itself.
@@ -66,6 +70,7 @@ impl Edge {
                 looks: Looks::default(),
                 judgements: Judgements::default(),
                 limiter: Limiter::new(rates),
+                sessions: Sessions::default(),
             }),
         }
     }
@@ -85,6 +90,23 @@ impl Edge {
     /// Who has asked how often.
     pub(crate) fn limiter(&self) -> &Limiter {
         &self.inner.limiter
+    }
+
+    /// Sessions that were found good.
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.inner.sessions
+    }
+
+    /// Whether whoever this task asks for may read an orchestra: to be asked where they are shown what
+    /// another one has asked for.
+    pub(crate) async fn admits(&self, orchestra: OrchestraId) -> Result<(), Refusal> {
+        let terms = ReadTerms {
+            deadline_ms: WAIT_MS,
+            ..ReadTerms::default()
+        };
+        self.ask(orchestra, Question::Settings, terms)
+            .await
+            .map(drop)
     }
 
     /// Room for one more request, or none.
@@ -179,6 +201,7 @@ impl Edge {
             as_of,
             min_cursor,
             deadline_ms,
+            reader: readers::reader(),
         };
         match tokio::time::timeout(wait, self.call(orchestra, asked)).await {
             Ok(Ok((told, AnswerBody::View(view)))) => Ok((told, view)),
@@ -186,6 +209,7 @@ impl Edge {
             Ok(Err(mut refusal)) => {
                 // A question changes nothing, whether or not it was answered.
                 refusal.problem_mut().changed = Some(false);
+                readers::refused(&refusal);
                 Err(refusal)
             }
             Err(_) => Err(Refusal::new(

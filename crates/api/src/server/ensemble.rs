@@ -57,6 +57,7 @@ impl Judgements {
         let mut latest = self.0.lock().await;
         latest.retain(|_, one| one.taken.elapsed() < FINDINGS_LOOK_EVERY);
         if let Some(one) = latest.get(&orchestra) {
+            edge.admits(orchestra).await?;
             return Ok(one.clone());
         }
         let terms = ReadTerms {

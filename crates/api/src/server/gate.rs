@@ -1,6 +1,7 @@
 //! Before every handler: who speaks, is there room. After it: who answered, and the count.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{Request, State};
@@ -10,18 +11,19 @@ use axum::response::{IntoResponse, Response};
 
 use super::edge::Edge;
 use super::rates::Caller;
+use super::readers::Reading;
 use super::refusal::Refusal;
 
 /// The one layer around all routes.
 pub(crate) async fn gate(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let mut response = match admit(&edge, &request) {
-        Ok(room) => {
+        Ok((room, reading)) => {
             let body_room = edge.body_room();
             request.extensions_mut().insert(body_room.clone());
-            let response = next.run(request).await;
+            let response = Arc::clone(&reading).during(next.run(request)).await;
             drop((room, body_room));
-            response
+            reading.watch(&edge, response)
         }
         Err(refusal) => refusal.into_response(),
     };
@@ -57,11 +59,13 @@ pub(crate) async fn no_method(request: Request) -> Refusal {
     .hint("the header Allow names what it takes")
 }
 
-fn admit(edge: &Edge, request: &Request) -> Result<Option<impl Sized + use<>>, Refusal> {
+type Admitted<R> = (Option<R>, Arc<Reading>);
+
+fn admit(edge: &Edge, request: &Request) -> Result<Admitted<impl Sized + use<>>, Refusal> {
     // Probes answer even when there is no room, or they would tell the wrong thing.
     let path = request.uri().path();
     if matches!(path, "/livez" | "/readyz" | "/version") {
-        return Ok(None);
+        return Ok((None, Arc::default()));
     }
     match edge.token() {
         Some(token) if !token.admits(offered(request)) => {
@@ -85,7 +89,8 @@ fn admit(edge: &Edge, request: &Request) -> Result<Option<impl Sized + use<>>, R
             Refusal::too_often(format!("too many requests come from {from}"), wait)
         })?;
     }
-    edge.room().map(Some)
+    let reading = Reading::of(edge, request.headers())?;
+    Ok((Some(edge.room()?), reading))
 }
 
 fn offered(request: &Request) -> &[u8] {

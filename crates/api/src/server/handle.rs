@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use unisono_core::ensemble::ChannelReport;
-use unisono_core::node::{Answer, Ask, Input, Promise, Question, Submit, Ticket, Work};
+use unisono_core::node::{Answer, Ask, Input, Promise, Question, Reader, Submit, Ticket, Work};
 use unisono_core::replication::Cursor;
 use unisono_core::timekeeper;
 use unisono_model::{ClusterId, Content, Digest, NodeId, OrchestraId, Rejection, Stamp};
@@ -44,6 +44,8 @@ pub enum Asked {
         min_cursor: Option<Cursor>,
         /// How long to wait for that at most (ms).
         deadline_ms: u64,
+        /// On whose behalf.
+        reader: Reader,
     },
 }
 
@@ -63,6 +65,7 @@ impl Call {
                 as_of,
                 min_cursor,
                 deadline_ms,
+                reader,
             } => Input::Ask(Ask {
                 ticket,
                 orchestra,
@@ -70,6 +73,7 @@ impl Call {
                 as_of,
                 min_cursor,
                 deadline_ms,
+                reader,
             }),
         };
         (input, self.answer)

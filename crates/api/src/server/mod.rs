@@ -26,6 +26,7 @@ mod metrics;
 mod page;
 mod probes;
 mod rates;
+mod readers;
 mod reads;
 mod refusal;
 mod resonance;

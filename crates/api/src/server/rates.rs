@@ -29,7 +29,7 @@ pub struct Pace {
 /// How often each source may ask.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Rates {
-    /// Records that one key signs.
+    /// Records that one key signs, and as many reads under its sessions.
     pub key: Pace,
     /// Other requests from one address.
     pub address: Pace,
@@ -63,6 +63,8 @@ pub(crate) struct Caller(pub(crate) IpAddr);
 pub(crate) struct Limiter {
     rates: Rates,
     keys: Table<AgentId>,
+    /// Counted apart: whoever has a copy of a session does not keep its agent from acting.
+    readers: Table<AgentId>,
     addresses: Table<IpAddr>,
 }
 
@@ -71,6 +73,7 @@ impl Limiter {
         Self {
             rates,
             keys: Table::new(rates.key),
+            readers: Table::new(rates.key),
             addresses: Table::new(rates.address),
         }
     }
@@ -81,6 +84,11 @@ impl Limiter {
             Some(source) => self.addresses.take(source, Instant::now()),
             None => Ok(()),
         }
+    }
+
+    /// Counts a read under a key's session. How long it has to wait, if it has.
+    pub(crate) fn read_by(&self, key: AgentId) -> Result<(), Duration> {
+        self.readers.take(key, Instant::now())
     }
 
     /// How long a key has to wait, if it has.

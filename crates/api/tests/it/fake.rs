@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -11,7 +14,7 @@ use unisono_api::server::{
     Asked, BearerToken, Call, Check, Inspector, NodeHandle, Rates, Readiness, router_at, serve,
 };
 use unisono_core::ensemble::TempoMap;
-use unisono_core::node::{Answer, AnswerBody, Promise, Question, Recorded, Work};
+use unisono_core::node::{Answer, AnswerBody, Promise, Question, Reader, Recorded, Work};
 use unisono_core::orchestra::view::{
     ClaimStatus, ClaimView, ClaimsWanted, Counters, DamageView, Phase, RecordView, RecordsView,
     SessionView, StateView, StatusView, TaskView, TempoView, Verdict, View,
@@ -59,6 +62,10 @@ pub(crate) struct Fake {
     /// Every promise of every write that arrived.
     pub(crate) promises: Arc<Mutex<Vec<Promise>>>,
     pub(crate) questions: Arc<Mutex<Vec<Asking>>>,
+    /// On whose behalf each was asked.
+    pub(crate) readers: Arc<Mutex<Vec<Reader>>>,
+    /// Whether who reads has to say who they are.
+    pub(crate) closed: Arc<AtomicBool>,
     pub(crate) published: broadcast::Sender<OrchestraId>,
     pub(crate) readiness: watch::Sender<Readiness>,
     pub(crate) stop: watch::Sender<bool>,
@@ -155,6 +162,8 @@ impl Fake {
             script: Arc::default(),
             promises: Arc::default(),
             questions: Arc::default(),
+            readers: Arc::default(),
+            closed: Arc::default(),
             published,
             readiness,
             stop,
@@ -180,6 +189,7 @@ impl Fake {
         let (world, script, log) = (self.world.clone(), self.script.clone(), self.log);
         let (promises, questions) = (self.promises.clone(), self.questions.clone());
         let (published, stuck) = (self.published.clone(), self.stuck.clone());
+        let (readers, closed) = (self.readers.clone(), self.closed.clone());
         tokio::spawn(async move {
             while let Some(Call {
                 orchestra,
@@ -206,8 +216,16 @@ impl Fake {
                         question,
                         as_of,
                         min_cursor,
+                        reader,
                         ..
                     } => {
+                        readers.lock().unwrap().push(reader.clone());
+                        if closed.load(Relaxed)
+                            && let Err(rejection) = admitted(&reader, orchestra)
+                        {
+                            let _ = answer.send(Err(rejection));
+                            continue;
+                        }
                         questions
                             .lock()
                             .unwrap()
@@ -218,6 +236,19 @@ impl Fake {
                 }
             }
         });
+    }
+}
+
+/// Whether somebody is told, by what they say of themselves alone.
+fn admitted(reader: &Reader, orchestra: OrchestraId) -> Result<(), Rejection> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    match reader {
+        Reader::Own | Reader::Held(_) => Ok(()),
+        Reader::Stranger => {
+            Err(Rejection::new(Code::SessionNeeded, "who reads?").hint("send a session"))
+        }
+        Reader::Refused(rejection) => Err(rejection.clone()),
+        Reader::Session(examined) => examined.counts(orchestra, now.as_millis() as u64),
     }
 }
 

@@ -8,5 +8,6 @@ mod fake;
 mod foretold;
 mod rates;
 mod refusals;
+mod sessions;
 mod streams;
 mod web;

@@ -112,6 +112,34 @@ pub fn allows(
     }
 }
 
+/// Whether rights allow looking at an orchestra. A project is the orchestra of its name.
+///
+/// # Errors
+/// What was asked, and what is allowed.
+pub fn allows_read(
+    rights: &Rights,
+    cluster: ClusterId,
+    orchestra: OrchestraId,
+) -> Result<(), Denied> {
+    let denied = |asked: &str, allowed: String| Denied {
+        code: Code::NotAllowed,
+        asked: String::from(asked),
+        allowed,
+    };
+    if !rights.operations.contains(Operations::READ) {
+        return Err(denied("read", words(rights.operations)));
+    }
+    match &rights.read {
+        Scope::Global => Ok(()),
+        Scope::Project(name) if OrchestraId::of(cluster, name) == orchestra => Ok(()),
+        Scope::Project(name) => Err(denied(
+            "to read in this orchestra",
+            format!("to read in {name}"),
+        )),
+        Scope::Nowhere => Err(denied("to read", String::from("to read nowhere"))),
+    }
+}
+
 /// Whether rights allow a write, beyond the kind of deed: its files, its phase, its measure. What is
 /// asked of a file that nobody can measure is asked of the plan.
 ///

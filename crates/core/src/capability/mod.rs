@@ -20,7 +20,7 @@ mod tiers;
 
 pub use chain::{Anchor, Renewed, Verified, examine, verify};
 pub(crate) use chain::{Strictness, examine_loosely};
-pub use deeds::{Denied, Need, allows, allows_write, limits_functions, need};
+pub use deeds::{Denied, Need, allows, allows_read, allows_write, limits_functions, need};
 pub use lattice::{Comparison, Field, compare, exceeds, grant_exceeds, meet};
 pub use tiers::{Ceiling, ceiling, offends};
 

@@ -50,6 +50,10 @@ impl Node {
             self.waiters.push(Waiter::Ask(ask, deadline_ms));
             return;
         }
+        // Only now: the enrolment, or the token, may have been what was waited for.
+        if let Err(rejection) = self.check_reader(context, &ask) {
+            return Self::reject(Some(ask.ticket), rejection, out);
+        }
         self.follow_cursor(context, ask.orchestra, ask.min_cursor.as_ref());
         let now = self.now(context);
         let at = ask.as_of.unwrap_or(now);

@@ -214,6 +214,8 @@ pub struct Ask {
     pub min_cursor: Option<Cursor>,
     /// How long to wait for that at most (ms).
     pub deadline_ms: u64,
+    /// On whose behalf.
+    pub reader: super::Reader,
 }
 
 /// What can be asked.

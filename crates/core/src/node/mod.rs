@@ -34,6 +34,7 @@ mod places;
 mod precondition;
 mod prune;
 mod pursuit;
+mod readers;
 mod renewing;
 mod repair;
 pub mod revival;
@@ -64,6 +65,7 @@ pub use input::{
     Ask, BatchId, DiskFailure, Input, LivingEdit, LoadId, Promise, Question, Submit, Ticket, Work,
 };
 pub use output::{Answer, AnswerBody, Class, EDITS_CUT_OFF, Note, Output, Recorded};
+pub use readers::Reader;
 
 use crate::context::Context;
 use crate::journal::{Damage, Stretch};

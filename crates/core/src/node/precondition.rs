@@ -250,6 +250,12 @@ fn settings_precondition(changes: Vec<(Setting, u64)>) -> Result<Action, Rejecti
         return Err(Rejection::new(Code::Malformed, words)
             .hint("0 is nothing, 1 what blocks, 2 every interference"));
     }
+    let mut changed = changes.iter();
+    if changed.any(|(one, value)| *one == Setting::Reading && *value > 1) {
+        let words = "what reading needs is 0 or 1; nothing changed";
+        return Err(Rejection::new(Code::Malformed, words)
+            .hint("0 is nothing (open), 1 a session of an agent that may read (sessions)"));
+    }
     Ok(Action::Settings(changes))
 }
 

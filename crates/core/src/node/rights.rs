@@ -151,7 +151,7 @@ impl Node {
         Some(Rejection::new(Code::NotHeld, words).hint(hint))
     }
 
-    fn tokens_of(&self, orchestra: OrchestraId, agent: &AgentId) -> Vec<Option<Digest>> {
+    pub(super) fn tokens_of(&self, orchestra: OrchestraId, agent: &AgentId) -> Vec<Option<Digest>> {
         let space = self.spaces.get(&orchestra);
         let own = space.map(|space| space.folds.trust.tokens_of(agent));
         let own = own.into_iter().flatten();
@@ -229,6 +229,19 @@ impl Node {
         body: &RecordBody,
         rejection: &Rejection,
     ) {
+        let deed = body.action.name().to_string();
+        self.note_refusal(context, orchestra, (agent, body.token), deed, rejection);
+    }
+
+    /// The same, of whatever was asked.
+    pub(super) fn note_refusal(
+        &mut self,
+        context: &Context<'_>,
+        orchestra: OrchestraId,
+        (agent, token): (AgentId, Option<Digest>),
+        deed: String,
+        rejection: &Rejection,
+    ) {
         // What has not been shown yet is no misdeed: whoever asks lays it down and asks again.
         if rejection.code == Code::TokenUnknown {
             return;
@@ -243,8 +256,8 @@ impl Node {
         let mut key = (orchestra, agent, rejection.code);
         let mut incident = Incident {
             agent,
-            token: body.token,
-            deed: body.action.name().to_string(),
+            token,
+            deed,
             rule: rejection.code.as_str().to_string(),
             detail: shortened(&rejection.detail),
             times: 1,

@@ -201,7 +201,7 @@ impl Course {
     }
 }
 
-const ALL: [Setting; 21] = [
+const ALL: [Setting; 22] = [
     Setting::PresenceStaleMs,
     Setting::IntentLifetimeMs,
     Setting::NeedLifetimeMs,
@@ -223,6 +223,7 @@ const ALL: [Setting; 21] = [
     Setting::ContextStaleMs,
     Setting::Run,
     Setting::DesignEnds,
+    Setting::Reading,
 ];
 
 fn default(setting: Setting) -> u64 {
@@ -246,6 +247,7 @@ fn default(setting: Setting) -> u64 {
         | Setting::LabelsConflict
         | Setting::LinkConflict
         | Setting::AdvanceNeedsResolved
-        | Setting::Run => 0,
+        | Setting::Run
+        | Setting::Reading => 0,
     }
 }

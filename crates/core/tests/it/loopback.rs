@@ -8,8 +8,8 @@ use rand_core::SeedableRng as _;
 use unisono_core::context::{Context, StrictVerifier};
 use unisono_core::journal::{Damage, Entry, Ranges, Stretch};
 use unisono_core::node::{
-    Answer, AnswerBody, Ask, Config, Input, Node, Output, Promise, Question, Storage, Submit,
-    Ticket, Work,
+    Answer, AnswerBody, Ask, Config, Input, Node, Output, Promise, Question, Reader, Storage,
+    Submit, Ticket, Work,
 };
 use unisono_core::orchestra::view::View;
 use unisono_core::replication::Frame;
@@ -507,6 +507,7 @@ impl Loop {
                 as_of: None,
                 min_cursor: None,
                 deadline_ms,
+                reader: Reader::Own,
             }),
         );
         ticket

@@ -39,6 +39,7 @@ mod rollback;
 mod roots;
 mod rotation;
 mod sense;
+mod sessions;
 mod stamping;
 mod successor;
 mod timekeeper;

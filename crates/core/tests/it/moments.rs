@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use unisono_core::node::{AnswerBody, Ask, Input, Question, Ticket};
+use unisono_core::node::{AnswerBody, Ask, Input, Question, Reader, Ticket};
 use unisono_core::orchestra::claims::Rules;
 use unisono_core::orchestra::horizon::Horizon;
 use unisono_core::orchestra::view::{ClaimsWanted, DecisionsWanted, SignalsWanted, View};
@@ -173,6 +173,7 @@ fn asked(
         as_of,
         min_cursor: None,
         deadline_ms: 1_000,
+        reader: Reader::Own,
     };
     world.feed(0, Input::Ask(ask));
     world.run_ms(20);

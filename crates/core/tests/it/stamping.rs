@@ -2,7 +2,7 @@
 //! test: one bad clock that drags all, one bad reading that outlasts its repair, a reader that is
 //! behind.
 
-use unisono_core::node::{Answer, AnswerBody, Ask, Input, Promise, Question, Ticket};
+use unisono_core::node::{Answer, AnswerBody, Ask, Input, Promise, Question, Reader, Ticket};
 use unisono_core::orchestra::view::View;
 use unisono_core::replication::Cursor;
 use unisono_model::{Action, Code, OrchestraId, Stamp};
@@ -261,6 +261,7 @@ fn state(world: &mut Loop, index: usize, as_of: Option<Stamp>) -> Answer {
         as_of,
         min_cursor: None,
         deadline_ms: 1_000,
+        reader: Reader::Own,
     };
     world.feed(index, Input::Ask(ask));
     world.run_ms(2);

@@ -1,7 +1,7 @@
 //! Between agents and nodes: letters go in, answers come out, and the judges read along.
 
 use unisono_core::context::Verifier;
-use unisono_core::node::{Answer, AnswerBody, Ask, Input, Submit, Ticket};
+use unisono_core::node::{Answer, AnswerBody, Ask, Input, Reader, Submit, Ticket};
 use unisono_core::orchestra::view::{ClaimStatus, View};
 use unisono_model::{Code, Rejection};
 
@@ -158,6 +158,7 @@ impl World {
                     as_of,
                     min_cursor,
                     deadline_ms,
+                    reader: Reader::Own,
                 })
             }
             Request::Do(work) => Input::Submit(Submit {

@@ -11,7 +11,7 @@ use unisono_api::dto::{
     RemedyBody,
 };
 use unisono_core::orchestra::lessons::error::ErrorForm;
-use unisono_model::Digest;
+use unisono_model::{Code, Digest};
 
 use super::session::Session;
 use super::word::{said, word};
@@ -170,6 +170,7 @@ async fn fix_everywhere(
                 found.extend(fixes.map(|fix| (one.name.clone(), fix)));
             }
             Err(ClientError::Refused(problem)) if problem.status == 403 => {}
+            Err(error) if error.is_code(Code::AgentUnknown) => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -32,6 +32,7 @@ pub(crate) mod note;
 pub(crate) mod perform;
 pub(crate) mod plan;
 pub(crate) mod plot;
+pub(crate) mod reading;
 pub(crate) mod record;
 mod recover;
 mod recovered;
@@ -207,6 +208,7 @@ async fn ask(command: Command, session: Session) -> Result<(), Failure> {
         Command::Note(args) => note::run(args, &session).await,
         Command::Conf(args) => note::conf(args, &session).await,
         Command::Settings(args) => note::settings(args, &session).await,
+        Command::Session(args) => reading::run(args, &session).await,
         Command::Iteration(args) => state::iteration(args, &session).await,
         Command::State(args) => state::state(args, &session).await,
         Command::Log(args) => record::log(args, &session).await,

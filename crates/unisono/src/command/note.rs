@@ -103,7 +103,8 @@ enum SettingsCommand {
     /// Sets some
     #[command(after_help = "Example:\n  unisono settings set claim_lease_ms=600000 --as ada")]
     Set {
-        /// NAME=NUMBER; of what several write at once also NAME=ask, first, last or merge
+        /// NAME=NUMBER; of what several write at once also NAME=ask, first, last or merge; who may read is
+        /// reading=open or reading=sessions
         #[arg(required = true, value_parser = setting)]
         settings: Vec<(SettingWord, u64)>,
     },
@@ -258,6 +259,13 @@ fn setting(text: &str) -> Result<(SettingWord, u64), String> {
             return Ok((name, number as u64));
         }
         wanted = "ask, first, last or merge";
+    }
+    if name == SettingWord::Reading {
+        let named = ["open", "sessions"].iter().position(|one| *one == value);
+        if let Some(number) = named {
+            return Ok((name, number as u64));
+        }
+        wanted = "open or sessions";
     }
     let number = value.parse();
     let number = number.map_err(|_| format!("{value:?} is not {wanted}"))?;

@@ -84,6 +84,10 @@ impl Session {
             client.seen(&orchestra, &cursor);
         }
         let agent = config.text("as").map(str::to_owned);
+        let client = match super::reading::reader(agent.as_deref(), &global) {
+            Some(reader) => client.reading_as(reader),
+            None => client,
+        };
         Ok(Self {
             client,
             orchestra,
@@ -258,8 +262,11 @@ impl Session {
     ) -> Result<Reply<T>, Failure> {
         let query = self.on_terms(query);
         let query: Vec<(&str, &str)> = query.iter().map(|(k, v)| (*k, v.as_str())).collect();
-        let read = self.client.read_whole(&self.orchestra, what, &query);
-        Ok(read.await?)
+        let read = || self.client.read_whole(&self.orchestra, what, &query);
+        match read().await {
+            Err(refused) if self.lays_down(&self.orchestra, &refused).await? => Ok(read().await?),
+            read => Ok(read?),
+        }
     }
 
     /// Reads something of any orchestra, on the terms that stand on the command line.
@@ -271,7 +278,26 @@ impl Session {
     ) -> Result<Reply<T>, ClientError> {
         let query = self.on_terms(query);
         let query: Vec<(&str, &str)> = query.iter().map(|(k, v)| (*k, v.as_str())).collect();
-        self.client.read(orchestra, what, &query).await
+        let read = || self.client.read(orchestra, what, &query);
+        match read().await {
+            Err(refused) if self.lays_down(orchestra, &refused).await? => read().await,
+            read => read,
+        }
+    }
+
+    /// Lays the agent's token before an orchestra that asks who reads and has not seen it: with the first
+    /// thing that it does there, as ever.
+    async fn lays_down(&self, orchestra: &str, refused: &ClientError) -> Result<bool, ClientError> {
+        if !refused.is_code(unisono_model::Code::TokenUnknown) {
+            return Ok(false);
+        }
+        let name = self.agent.as_deref().unwrap_or_default();
+        let agent = self.signing_in(orchestra, name, "", AgentKindWord::Ai, None);
+        let agent = agent.map_err(|failure| ClientError::Usage(failure.report().error.clone()))?;
+        match agent {
+            Some(agent) => agent.lay_down().await,
+            None => Ok(false),
+        }
     }
 
     fn on_terms<'a>(&self, query: &[(&'a str, &str)]) -> Vec<(&'a str, String)> {

@@ -35,6 +35,7 @@ mod plans;
 mod playing;
 mod probing;
 mod process;
+mod reading;
 mod reference;
 mod reference_agent;
 mod removing;

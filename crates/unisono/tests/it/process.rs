@@ -181,6 +181,11 @@ impl Process {
         self.request(&format!("GET {path}"), "\r\n")
     }
 
+    /// The same, with a header line.
+    pub(crate) fn get_as(&self, path: &str, header: &str) -> (u16, String) {
+        self.request(&format!("GET {path}"), &format!("{header}\r\n\r\n"))
+    }
+
     /// A request as short as can be.
     fn request(&self, what: &str, rest: &str) -> (u16, String) {
         let address = self.url.trim_start_matches("http://");

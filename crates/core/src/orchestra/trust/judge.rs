@@ -22,6 +22,7 @@ use crate::context::{StrictVerifier, Verifier};
 use crate::orchestra::FoldRules;
 use crate::orchestra::fact::Fact;
 
+mod reading;
 mod refusal;
 mod reign;
 
