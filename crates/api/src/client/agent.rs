@@ -6,19 +6,19 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 use unisono_model::{
-    Action, AgentId, Code, Digest, Enrol, Field, Held, IdempotencyKey, RECORD_VERSION, RecordBody,
+    Action, AgentId, Code, Digest, Enrol, Held, IdempotencyKey, RECORD_VERSION, RecordBody,
     RecordPlace, SignedRecord, Stamp, wire,
 };
 
 use super::calls::drawn_key;
+use super::filling::content_of;
 use super::held::{HeldToken, wall_ms};
 use super::key::AgentKey;
-use super::reader::{ReadAs, ReadKey};
+use super::reader::read_as;
 use super::{Client, ClientError, Reply, WriteOptions};
 use crate::dto::{
-    ActionBody, AdvanceBody, Claim, ClaimBody, ClaimStatusWord, EnrolBody, MarkBody, MeasureBody,
-    PresenceBody, Recorded, ReleaseBody, RenewBody, RollbackBody, RollbackShown, Session,
-    SignalBody, TaskBody,
+    ActionBody, AdvanceBody, ClaimBody, ClaimStatusWord, EnrolBody, MarkBody, PresenceBody,
+    Recorded, ReleaseBody, RenewBody, RollbackBody, RollbackShown, Session, SignalBody, TaskBody,
 };
 
 /// An agent that signs for itself. Cheap to clone; its actions happen one after the other, because
@@ -32,7 +32,7 @@ pub struct SigningAgent {
 pub(super) struct Inner {
     pub(super) client: Client,
     pub(super) orchestra: String,
-    key: AgentKey,
+    pub(super) key: AgentKey,
     introduction: EnrolBody,
     /// The capability token under which it acts.
     pub(super) token: std::sync::Mutex<Option<HeldToken>>,
@@ -51,9 +51,9 @@ struct State {
 
 /// The agent's chain on the node that it speaks to.
 #[derive(Debug)]
-struct Chain {
+pub(super) struct Chain {
     node: String,
-    session: Session,
+    pub(super) session: Session,
 }
 
 /// What became of one attempt.
@@ -289,17 +289,11 @@ impl SigningAgent {
             // Filled in once: the same key must bear the same action wherever it is repeated.
             let action = match filled.take() {
                 Some(action) => action,
-                None => match self.fill(&body, &state.claims, &chain.session).await {
-                    Ok(action) => action,
-                    // What is left out is read, under the same token.
-                    Err(refused) if refused.is_code(Code::TokenUnknown) && !presented => {
-                        presented = self.present(&mut chain).await?.is_none();
-                        last = refused;
-                        state.chain = presented.then_some(chain);
-                        continue;
-                    }
-                    Err(refused) => return Err(refused),
-                },
+                None => {
+                    let claims = &state.claims;
+                    self.filled(&body, claims, &mut chain, &mut presented)
+                        .await?
+                }
             };
             let named = (Some(key), content.as_deref());
             match self.submit(&mut chain, &action, named, &options).await {
@@ -389,7 +383,10 @@ impl SigningAgent {
     }
 
     /// Lays its token before the orchestra.
-    async fn present(&self, chain: &mut Chain) -> Result<Option<ClientError>, ClientError> {
+    pub(super) async fn present(
+        &self,
+        chain: &mut Chain,
+    ) -> Result<Option<ClientError>, ClientError> {
         let token = self.token().as_ref().map(|token| token.bytes.clone());
         let Some(token) = token else {
             return Ok(None);
@@ -469,110 +466,6 @@ impl SigningAgent {
         let record = SignedRecord::sign(self.inner.key.signing(), &place, &body);
         let digest = place.digest(&record.body.0);
         Ok((wire::encode(&record), digest))
-    }
-
-    /// The action with what was left out: durations, the claim, the heads that a change replaces.
-    async fn fill(
-        &self,
-        body: &ActionBody,
-        claims: &BTreeMap<String, Digest>,
-        session: &Session,
-    ) -> Result<Action, ClientError> {
-        let Inner {
-            client, orchestra, ..
-        } = &*self.inner;
-        let filling = match body.missing() {
-            Some(setting) => {
-                let settings = client.settings(orchestra).await?.body.settings;
-                settings
-                    .get(&setting)
-                    .copied()
-                    .unwrap_or_else(|| setting.default_value())
-            }
-            None => 0,
-        };
-        let mut action = body.clone().into_action(filling);
-        match &mut action {
-            Action::Renew { topic, claim, .. } | Action::Release { topic, claim }
-                if *claim == Digest::default() =>
-            {
-                *claim = match claims.get(topic) {
-                    Some(known) => *known,
-                    None => self.find_claim(topic, session).await?,
-                };
-            }
-            // What its content measures is for a node to say, and which plan stands.
-            Action::Write(write) => {
-                let Some(content) = content_of(body)? else {
-                    write.plan = client
-                        .plan(orchestra)
-                        .await?
-                        .body
-                        .record
-                        .unwrap_or_default();
-                    return Ok(action);
-                };
-                let body = MeasureBody::new(&write.path, &content);
-                let measured = client.measure_content(orchestra, &body).await?.body;
-                write.plan = measured.plan.unwrap_or_default();
-                write.content = Some(measured.content.into());
-            }
-            Action::Task(change) => {
-                let heads = match client.task(orchestra, &change.task).await {
-                    Ok(task) => task.body.heads,
-                    Err(error) if error.is_code(Code::TaskUnknown) => Vec::new(),
-                    Err(error) => return Err(error),
-                };
-                for field in &mut change.fields {
-                    let wanted = field.value.field();
-                    // Remarks are never replaced.
-                    let heads = heads.iter().filter(|heads| {
-                        wanted != Field::Remark && heads.field().as_ref() == Some(&wanted)
-                    });
-                    field.replaces = heads.flat_map(|heads| heads.records.clone()).collect();
-                }
-            }
-            _ => {}
-        }
-        Ok(action)
-    }
-
-    async fn find_claim(&self, topic: &str, session: &Session) -> Result<Digest, ClientError> {
-        let Inner {
-            client, orchestra, ..
-        } = &*self.inner;
-        let claims: Reply<crate::dto::Claims> = client
-            .read(orchestra, "claims", &[("topic", topic)])
-            .await?;
-        let held = claims.body.claims.iter().find_map(|claim: &Claim| {
-            let lost = claim.losers.iter().find(|lost| session.is_own(lost.agent));
-            let mine = session.is_own(claim.agent).then_some(claim.claim);
-            mine.or(lost.map(|lost| lost.claim))
-        });
-        held.ok_or_else(|| {
-            ClientError::Usage(format!(
-                "this agent has no claim on {topic:?} that could be changed"
-            ))
-        })
-    }
-}
-
-/// Who reads for an agent: itself, under the token that it acts under.
-fn read_as(key: &AgentKey, token: Option<&HeldToken>) -> ReadAs {
-    let key = ReadKey {
-        key: key.clone(),
-        token: token.map(|token| token.id),
-        cluster: token.map(|token| token.cluster),
-    };
-    ReadAs::signing(move || Ok(key.clone()))
-}
-
-fn content_of(body: &ActionBody) -> Result<Option<Vec<u8>>, ClientError> {
-    match body {
-        ActionBody::Write(write) => write
-            .content()
-            .map_err(|words| ClientError::Usage(words.to_owned())),
-        _ => Ok(None),
     }
 }
 

@@ -12,6 +12,7 @@ mod cues;
 mod drift;
 mod ensemble;
 mod error;
+mod filling;
 pub mod flow;
 mod foretell;
 mod guard;

@@ -11,7 +11,7 @@ use unisono_model::{
     AgentId, ClusterId, Code, Digest, OrchestraId, ReadSession, SESSION_VERSION, limits,
 };
 
-use super::held::wall_ms;
+use super::held::{HeldToken, wall_ms};
 use super::http::Wanted;
 use super::key::random;
 use super::{AgentKey, Client, ClientError, put};
@@ -263,6 +263,16 @@ impl Client {
         self.reader()
             .is_some_and(|reader| reader.ended(path, problem))
     }
+}
+
+/// Who reads for an agent: itself, under the token that it acts under.
+pub(super) fn read_as(key: &AgentKey, token: Option<&HeldToken>) -> ReadAs {
+    let key = ReadKey {
+        key: key.clone(),
+        token: token.map(|token| token.id),
+        cluster: token.map(|token| token.cluster),
+    };
+    ReadAs::signing(move || Ok(key.clone()))
 }
 
 /// The orchestra in a path, as it is written there.

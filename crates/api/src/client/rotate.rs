@@ -1,7 +1,8 @@
 //! An agent that goes on with another key: both keys sign, and the next one is on disk before.
 
-use unisono_model::{AgentId, Code, Rotation};
+use unisono_model::{Code, Rotation};
 
+use super::reader::read_as;
 use super::{AgentKey, ClientError, Reply, SigningAgent, WriteOptions};
 use crate::dto::{ActionBody, Recorded, Session};
 
@@ -57,11 +58,11 @@ impl SigningAgent {
         next: &AgentKey,
         options: &WriteOptions,
     ) -> Result<Rotated, ClientError> {
-        let session = self.look(next.agent()).await?;
+        let session = self.look(next).await?;
         if session.succeeds.first() == Some(&self.agent()) {
             return Ok(Rotated::Before);
         }
-        let session = self.look(self.agent()).await?;
+        let session = self.look(&self.inner.key).await?;
         if !session.enrolled {
             // Its first action would enrol it, and a slip of the file's name make a new agent.
             return Err(ClientError::Usage(format!(
@@ -82,7 +83,7 @@ impl SigningAgent {
             Ok(reply) => Ok(Rotated::Now(Box::new(reply))),
             // Of a try whose answer was lost the record may have come before this one.
             Err(error) if error.is_code(Code::KeyRotated) || error.is_code(Code::KeyTaken) => {
-                let session = self.look(next.agent()).await?;
+                let session = self.look(next).await?;
                 let done = session.succeeds.first() == Some(&self.agent());
                 if done {
                     Ok(Rotated::Before)
@@ -94,10 +95,12 @@ impl SigningAgent {
         }
     }
 
-    /// What a node knows of a key.
-    async fn look(&self, key: AgentId) -> Result<Session, ClientError> {
-        let what = format!("session/{key}");
-        let session: Reply<Session> = self.client().read(self.orchestra(), &what, &[]).await?;
+    /// What a node knows of a key; where it asks who reads, to that key: each sees its own place, also one
+    /// that was given up by now.
+    async fn look(&self, key: &AgentKey) -> Result<Session, ClientError> {
+        let what = format!("session/{}", key.agent());
+        let client = self.client().reading_as(read_as(key, None));
+        let session: Reply<Session> = client.read(self.orchestra(), &what, &[]).await?;
         Ok(session.body)
     }
 }

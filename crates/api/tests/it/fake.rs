@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -221,7 +220,7 @@ impl Fake {
                     } => {
                         readers.lock().unwrap().push(reader.clone());
                         if closed.load(Relaxed)
-                            && let Err(rejection) = admitted(&reader, orchestra)
+                            && let Err(rejection) = crate::sessions::admitted(&reader, orchestra)
                         {
                             let _ = answer.send(Err(rejection));
                             continue;
@@ -236,19 +235,6 @@ impl Fake {
                 }
             }
         });
-    }
-}
-
-/// Whether somebody is told, by what they say of themselves alone.
-fn admitted(reader: &Reader, orchestra: OrchestraId) -> Result<(), Rejection> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    match reader {
-        Reader::Own | Reader::Held(_) => Ok(()),
-        Reader::Stranger => {
-            Err(Rejection::new(Code::SessionNeeded, "who reads?").hint("send a session"))
-        }
-        Reader::Refused(rejection) => Err(rejection.clone()),
-        Reader::Session(examined) => examined.counts(orchestra, now.as_millis() as u64),
     }
 }
 

@@ -8,12 +8,24 @@ use tokio::time::timeout;
 use unisono_api::client::{AgentKey, Client, Config, ReadAs, ReadKey};
 use unisono_api::server::{Pace, Rates};
 use unisono_core::node::Reader;
-use unisono_model::{Action, AgentId, ClusterId, Digest};
+use unisono_model::{Action, AgentId, ClusterId, Code, Digest, OrchestraId, Rejection};
 
 use crate::fake::{CLUSTER, Fake, World, body_of, orchestra};
 use crate::web::{Seen, request};
 
 const STATE: &str = "/v1/orchestras/opus/state";
+
+/// Whether somebody is told, by what they say of themselves alone.
+pub(crate) fn admitted(reader: &Reader, orchestra: OrchestraId) -> Result<(), Rejection> {
+    match reader {
+        Reader::Own | Reader::Held(_) => Ok(()),
+        Reader::Stranger => {
+            Err(Rejection::new(Code::SessionNeeded, "who reads?").hint("send a session"))
+        }
+        Reader::Refused(rejection) => Err(rejection.clone()),
+        Reader::Session(examined) => examined.counts(orchestra, now_ms()),
+    }
+}
 
 async fn closed() -> Fake {
     let node = Fake::start(1, &World::shared()).await;

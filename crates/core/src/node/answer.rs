@@ -5,15 +5,15 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use unisono_model::wire::encode;
-use unisono_model::{AgentId, Code, Digest, OrchestraId, Rejection};
+use unisono_model::{AgentId, Code, Digest, OrchestraId, Rejection, Stamp};
 
 use super::input::{Ask, Question};
 use super::lessons::learned;
-use super::output::{AnswerBody, Output};
+use super::output::{Answer, AnswerBody, Output};
 use super::rollback::going_back;
 use super::together::played;
 use super::wait::Waiter;
-use super::{Node, Space};
+use super::{Node, Reader, Space};
 use crate::context::Context;
 use crate::orchestra::Reading;
 use crate::orchestra::view::{HashView, OrchestraView, SessionView, StateView, View};
@@ -29,6 +29,11 @@ impl Node {
         let present = is_of_now(&ask.question);
         if ask.as_of.is_some() && (anywhere || living || present) {
             return Self::reject(Some(ask.ticket), only_now(), out);
+        }
+        // Who says nothing of themselves is not even told what has been seen here.
+        let nobody = matches!(ask.reader, Reader::Stranger | Reader::Refused(_));
+        if nobody && let Err(rejection) = self.check_reader(context, &ask) {
+            return Self::reject(Some(ask.ticket), rejection, out);
         }
         let now = self.now(context);
         let Some(space) = self.spaces.get_mut(&ask.orchestra) else {
@@ -71,23 +76,30 @@ impl Node {
         if readable.is_some_and(|from| at < from) {
             return self.begin_past(context, ask, at, out);
         }
-        let horizon = self.horizon(ask.orchestra);
-        let view = match self.reading(ask.orchestra, at, &horizon) {
-            Some(reading) => self.view(context, &ask, &reading),
-            None => Err(unknown_orchestra()),
-        };
-        let result = view.map(|view| {
-            let answer = self.answer(ask.orchestra, at, &horizon, AnswerBody::View(view));
-            if living {
-                // These show whatever is held.
-                return answer;
-            }
-            self.as_shown(ask.orchestra, answer, ask.min_cursor.as_ref())
-        });
+        let result = self.told(context, &ask, at, living);
         out.push(Output::Reply {
             ticket: ask.ticket,
             result,
         });
+    }
+
+    fn told(
+        &mut self,
+        context: &Context<'_>,
+        ask: &Ask,
+        at: Stamp,
+        living: bool,
+    ) -> Result<Answer, Rejection> {
+        let horizon = self.horizon(ask.orchestra);
+        let reading = self.reading(ask.orchestra, at, &horizon);
+        let reading = reading.ok_or_else(unknown_orchestra)?;
+        let view = self.view(context, ask, &reading)?;
+        let answer = self.answer(ask.orchestra, at, &horizon, AnswerBody::View(view));
+        if living {
+            // These show whatever is held.
+            return Ok(answer);
+        }
+        Ok(self.as_shown(ask.orchestra, answer, ask.min_cursor.as_ref()))
     }
 
     fn ask_anywhere(&mut self, context: &mut Context<'_>, ask: Ask, out: &mut Vec<Output>) {

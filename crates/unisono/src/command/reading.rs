@@ -16,7 +16,7 @@ use crate::output::{self, Format};
 use crate::sealed;
 
 /// Minutes that a session is good for, at most.
-const MINUTES_MAX: i64 = (limits::SESSION_LIFE_MS_MAX / 60_000) as i64;
+const MINUTES_MAX: u64 = limits::SESSION_LIFE_MS_MAX / 60_000;
 
 /// `session`.
 #[derive(Clone, Debug, Args)]
@@ -34,7 +34,7 @@ enum SessionCommand {
     Open {
         /// How many minutes it is good for, 1 to 15
         #[arg(long, value_name = "N", default_value_t = 10,
-            value_parser = clap::value_parser!(u64).range(1..=MINUTES_MAX as u64))]
+            value_parser = clap::value_parser!(u64).range(1..=MINUTES_MAX))]
         minutes: u64,
         /// For every orchestra of the cluster, not for this one alone
         #[arg(long)]

@@ -95,9 +95,9 @@ fn a_stranger_reads_nothing_by_any_route_where_an_orchestra_asks_who_reads() {
         .to_owned();
     for words in [
         &["agent", "enrol", "ada"][..],
-        &["task", "new", SECRET, "--as", "ada"],
+        &["task", "create", SECRET, "--as", "ada", "--title", SECRET],
         &["claim", SECRET, "--as", "ada"],
-        &["note", "put", SECRET, SECRET, "--as", "ada"],
+        &["note", "edit", SECRET, "--as", "ada", "--position", "0", SECRET],
     ] {
         node.json(&place, words);
     }
@@ -106,6 +106,8 @@ fn a_stranger_reads_nothing_by_any_route_where_an_orchestra_asks_who_reads() {
     let open = node.get("/v1/orchestras/main/tasks");
     assert!(open.0 == 200 && open.1.contains(SECRET), "{}", open.1);
 
+    let before = node.json(&place, &["state"])["as_of"].clone();
+    let before = before.as_str().unwrap();
     node.json(
         &place,
         &["settings", "set", "reading=sessions", "--as", "ada"],
@@ -126,6 +128,18 @@ fn a_stranger_reads_nothing_by_any_route_where_an_orchestra_asks_who_reads() {
                 "{path}"
             );
         }
+    }
+    // Neither as of a time before, nor with a cursor that nobody has seen yet.
+    for asked in [
+        format!("?as_of={before}"),
+        "?min_cursor=AQEBAQEBAQEJ".to_owned(),
+    ] {
+        let (status, told) = node.get(&format!("/v1/orchestras/main/tasks{asked}"));
+        assert_eq!(
+            (status, code(&told)),
+            (403, "session_needed".into()),
+            "{told}"
+        );
     }
     // What is measured is held against what is recorded.
     let measured = json!({ "path": "a.rs", "content": "" });
@@ -293,7 +307,7 @@ fn under_a_guard_those_read_whose_tokens_let_them_at_any_node_until_a_fence_ends
     for one in [&watched, &other, &beats] {
         read_until(one, "HTTP/1.1 200");
     }
-    let link = place.json(&["token", "inspect", "ivy.token"])["links"][0]["id"].clone();
+    let link = place.json(&["token", "inspect", "ivy.token"])["links"][0]["link"].clone();
     let link = link.as_str().unwrap();
     boss.does(
         n1,
