@@ -290,8 +290,7 @@ impl SigningAgent {
             let action = match filled.take() {
                 Some(action) => action,
                 None => {
-                    let claims = &state.claims;
-                    self.filled(&body, claims, &mut chain, &mut presented)
+                    self.filled(&body, &state.claims, &mut chain, &mut presented)
                         .await?
                 }
             };

@@ -10,9 +10,8 @@ use std::path::PathBuf;
 use ed25519_dalek::{Signer, SigningKey};
 use serde::{Deserialize, Serialize};
 use unisono_core::context::StrictVerifier;
-use unisono_core::orchestra::Folds;
 use unisono_core::orchestra::fact::Fact;
-use unisono_core::orchestra::trust::Verdict;
+use unisono_core::orchestra::trust::{Trust, Verdict};
 use unisono_core::session::examine;
 use unisono_model::wire::{self, Blob, Signature};
 use unisono_model::{
@@ -200,9 +199,12 @@ fn reading_in(
     at_ms: u64,
     orchestra: OrchestraId,
 ) -> String {
-    let mut folds = Folds::new(orchestra);
+    let mut trust = Trust::default();
     for fact in &history.facts {
-        folds.insert(fact.clone(), &rules());
+        trust.witness(orchestra, fact, &rules());
+        if let Verdict::Counts(lesson) = trust.judge(orchestra, fact, &rules()) {
+            trust.learn(fact, lesson);
+        }
     }
     let mut fact: Fact = history.facts.last().expect("records").clone();
     fact.agent = agent;
@@ -214,7 +216,7 @@ fn reading_in(
         topic: String::new(),
         claim: Digest::default(),
     };
-    match folds.trust.may_read(orchestra, &fact, &rules()) {
+    match trust.may_read(orchestra, &fact, &rules()) {
         Verdict::Counts(_) => "ok".to_owned(),
         Verdict::Awaits(awaited) => awaited.rejection().code.as_str().to_owned(),
         Verdict::Void(void) => void.code.as_str().to_owned(),

@@ -97,7 +97,16 @@ fn a_stranger_reads_nothing_by_any_route_where_an_orchestra_asks_who_reads() {
         &["agent", "enrol", "ada"][..],
         &["task", "create", SECRET, "--as", "ada", "--title", SECRET],
         &["claim", SECRET, "--as", "ada"],
-        &["note", "edit", SECRET, "--as", "ada", "--position", "0", SECRET],
+        &[
+            "note",
+            "edit",
+            SECRET,
+            "--as",
+            "ada",
+            "--position",
+            "0",
+            SECRET,
+        ],
     ] {
         node.json(&place, words);
     }
