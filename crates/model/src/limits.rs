@@ -82,7 +82,7 @@ pub const PATH_BYTES_MAX: usize = 4096;
 pub const PATH_NAME_BYTES_MAX: usize = 255;
 /// The longest life of a link (ms): no token outlives its usefulness unseen.
 pub const TOKEN_LIFE_MS_MAX: u64 = 400 * 24 * 3_600_000;
-/// Most bytes of a session: one has some 230.
+/// Most bytes of a session: one has less than 200.
 pub const SESSION_BYTES_MAX: usize = 512;
 /// The longest life of a session (ms): a copy of one is good for no longer.
 pub const SESSION_LIFE_MS_MAX: u64 = 15 * 60_000;

@@ -119,13 +119,15 @@ fn vectors() -> Vec<Vector> {
             one.orchestra = Some(OrchestraId::of(CLUSTER, "beta"));
         }),
         changed("another agent's", |one| one.agent = name(&key(2))),
-        // With the identity as its key any signature would be good, but for the strict rules.
-        changed("a key of small order", |one| {
-            let mut identity = [0; 32];
-            identity[0] = 1;
-            one.agent = AgentId(identity);
-        }),
     ];
+    // Of the identity as a key this is a signature over whatever one likes, but for the strict rules.
+    let mut identity = [0; 64];
+    identity[0] = 1;
+    let mut weak = session();
+    weak.agent.0.copy_from_slice(&identity[..32]);
+    let mut weak = weak.sign(&key(3));
+    weak.signature = Signature::from_bytes(identity);
+    all.push(vector("a key of small order", &weak.encode(), NOW_MS));
     let of = |label: &'static str| move |body: &[u8]| Digest::of(label, &[body]).0.to_vec();
     all.push(signed_over(
         "signed as a link of a token",
