@@ -202,7 +202,8 @@ async fn a_stream_ends_with_its_session_and_the_client_goes_on_where_it_was() {
             .unwrap(),
     );
     let path = "/v1/orchestras/opus/events";
-    let raw = get_as(&node, path, &[&own]);
+    let own = [own.as_str()];
+    let raw = get_as(&node, path, &own);
     let followed = async {
         let mut events = client(&node, Duration::from_secs(2)).follow("opus", None);
         let mut records: Vec<Digest> = vec![events.next().await.unwrap().record.record];

@@ -151,7 +151,7 @@ fn a_stranger_reads_nothing_by_any_route_where_an_orchestra_asks_who_reads() {
         );
     }
     // What is measured is held against what is recorded.
-    let measured = json!({ "path": "a.rs", "content": "" });
+    let measured = json!({ "path": "a.rs", "text": "fn a() {}" });
     let (status, told) = node.post("/v1/orchestras/main/measure", &measured);
     assert_eq!(
         (status, told["code"].as_str()),
