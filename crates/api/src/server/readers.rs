@@ -120,10 +120,13 @@ impl Reading {
                 Ok(name) => Reader::Held(name),
                 Err(rejection) => Reader::Refused(rejection),
             },
-            (Some(_), Some(_)) => Reader::Refused(Rejection::new(
-                Code::SessionInvalid,
-                "a request bears Unisono-Session or Unisono-As, not both",
-            )),
+            (Some(_), Some(_)) => Reader::Refused(
+                Rejection::new(
+                    Code::SessionInvalid,
+                    "a request bears Unisono-Session or Unisono-As, not both",
+                )
+                .hint("leave one of the two headers out"),
+            ),
         };
         Ok(Arc::new(Self {
             reader,
