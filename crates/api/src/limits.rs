@@ -80,7 +80,7 @@ pub const LAST_WORDS: Duration = Duration::from_millis(100);
 /// How often an idle event stream looks by itself, should a wake-up have been missed.
 pub const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long the sessions are good for that the client signs: it signs the next one when a quarter is left.
-pub const SESSION_LIFE: Duration = Duration::from_mins(10);
+pub const SESSION_LIFE: Duration = Duration::from_secs(600);
 /// Longest words of an `Idempotency-Key` (bytes).
 pub const KEY_BYTES_MAX: usize = 256;
 /// Shortest bearer token (bytes): less can be guessed.

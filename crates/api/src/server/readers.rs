@@ -111,7 +111,7 @@ impl Reading {
                         edge.limiter()
                             .read_by(key)
                             .map_err(|wait| Refusal::too_often("this key reads too often", wait))?;
-                        Reader::Session(examined)
+                        Reader::Session(Box::new(examined))
                     }
                     Err(rejection) => Reader::Refused(rejection),
                 }

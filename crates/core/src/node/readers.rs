@@ -1,6 +1,7 @@
 //! Who reads: where an orchestra says so, only agents that may. Asked with each question anew, so what
 //! ends a right ends the reading, too.
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -26,7 +27,7 @@ pub enum Reader {
     /// Somebody who has shown what is no session, and why it is none.
     Refused(Rejection),
     /// An agent that has signed for it.
-    Session(Examined),
+    Session(Box<Examined>),
     /// An agent whose key this node holds, by its name.
     Held(String),
 }

@@ -110,7 +110,7 @@ fn vectors() -> Vec<Vector> {
         }),
         changed("ends as it begins", |one| one.ends_ms = one.issued_ms),
         changed("ends before it begins", |one| {
-            one.ends_ms = one.issued_ms - 1
+            one.ends_ms = one.issued_ms - 1;
         }),
         changed("to the end of time", |one| one.ends_ms = u64::MAX),
         changed("another version", |one| one.version = SESSION_VERSION + 1),

@@ -93,7 +93,7 @@ pub(crate) async fn run(args: SessionArgs, session: &Session) -> Result<(), Fail
     let orchestra = (!everywhere).then(|| id_of(session, cluster)).transpose()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now_ms = u64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
-    let life = Duration::from_mins(minutes);
+    let life = Duration::from_secs(60 * minutes);
     let text = key.session(cluster, orchestra, now_ms, life)?;
     if session.global.output == Format::Table {
         return output::raw(&format!("{text}\n"));

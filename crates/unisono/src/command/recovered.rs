@@ -54,7 +54,7 @@ pub(super) fn from(
             .hint("--orchestra NAME, as it was called"));
     }
     let guarded = |fact: &Fact| fact.body.token.is_some();
-    let awaits = reading.pending > 0 || reading.facts.iter().any(guarded);
+    let awaits = !reading.waiting.is_empty() || reading.facts.iter().any(guarded);
     if root.is_none() && awaits {
         let words = format!(
             "{}: its rights rest on a root that it does not name",

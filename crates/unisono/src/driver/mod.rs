@@ -164,7 +164,7 @@ enum Restart {
 /// Something that happened outside.
 enum Arrived {
     Disk(Done),
-    Call(Call),
+    Call(Box<Call>),
     Event(Event),
     Order(Order),
     Alarm,
@@ -259,7 +259,7 @@ impl Driver {
             Some(done) = self.done.recv() => Arrived::Disk(done),
             Some(order) = doors.orders.recv() => Arrived::Order(order),
             Some(event) = doors.events.recv() => Arrived::Event(event),
-            Some(call) = doors.calls.recv() => Arrived::Call(call),
+            Some(call) = doors.calls.recv() => Arrived::Call(Box::new(call)),
             () = tokio::time::sleep_until(due.into()) => Arrived::Alarm,
             _ = doors.finish.wait_for(|&finish| finish) => Arrived::Finish,
         }
@@ -272,7 +272,7 @@ impl Driver {
             biased;
             Some(done) = self.done.recv() => Some(Arrived::Disk(done)),
             Some(event) = doors.events.recv() => Some(Arrived::Event(event)),
-            Some(call) = doors.calls.recv() => Some(Arrived::Call(call)),
+            Some(call) = doors.calls.recv() => Some(Arrived::Call(Box::new(call))),
             () = std::future::ready(()) => None,
         }
     }
@@ -287,7 +287,7 @@ impl Driver {
                 }
             },
             Arrived::Disk(_) => {}
-            Arrived::Call(call) => self.call(call),
+            Arrived::Call(call) => self.call(*call),
             Arrived::Event(event) => self.event(event),
             Arrived::Order(Order::Sabotage(sabotage)) => {
                 self.sabotage = sabotage;
