@@ -24,6 +24,7 @@ fn query(path: &str) -> &'static str {
         "approvals" => "?task=vault7",
         "fixes" => "?error=vault7",
         "rollback" => "?to=2026-01-01T00:00:00Z",
+        "foretold" | "foretold/stream" => "?agent=ada",
         _ => "",
     }
 }
