@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use unisono_core::context::Verifier;
 use unisono_core::journal::Entry;
 use unisono_core::orchestra::claims::Claims;
+use unisono_model::capability::Token;
 use unisono_model::wire::{Signature, decode};
 use unisono_model::{
-    Action, AgentId, BundleBody, BundleHeader, Digest, ForkProof, LogId, Place, RecordBody,
-    RootWord, SignedBundle, Stamp,
+    Action, AgentId, BundleBody, BundleHeader, Digest, FenceTarget, ForkProof, LogId, Place,
+    RecordBody, RootWord, SignedBundle, Stamp,
 };
 
 use super::rights::{self, Ground};
@@ -268,10 +269,52 @@ fn judge(found: Vec<Fact>, ground: &Ground, reading: &mut Reading) {
             reading.set_aside(topic.to_owned(), fact.place.stamp);
         }
     }
+    for (topic, stamp) in restored(&valid, &others) {
+        reading.set_aside(topic, stamp);
+    }
     // One agent, whichever of its keys has signed.
     for fact in &mut valid {
         fact.agent = first.get(&fact.agent).copied().unwrap_or(fact.agent);
     }
     reading.facts = valid;
     reading.facts.sort_by_key(|fact| fact.place);
+}
+
+/// The topics of claims that count, and did not for a while: a fence that is void in the end had set them
+/// aside, until whoever gave it was fenced below it (seed 1776). Others may have been told meanwhile that
+/// the topic is theirs.
+fn restored(valid: &[Fact], others: &[Fact]) -> Vec<(String, Stamp)> {
+    let fences = others.iter().filter_map(|fact| match &fact.body.action {
+        Action::Fence(fence) => Some(&fence.target),
+        _ => None,
+    });
+    let presented = || {
+        valid.iter().filter_map(|fact| match &fact.body.action {
+            Action::Present(bytes) => Some(Token::decode(&bytes.0).ok()?.0),
+            _ => None,
+        })
+    };
+    let mut topics = Vec::new();
+    for target in fences {
+        let through: BTreeSet<Digest> = presented()
+            .filter(|token| match target {
+                FenceTarget::Link(link) => token.links.iter().any(|signed| signed.id() == *link),
+                FenceTarget::Epoch(_) => true,
+                FenceTarget::Key(_) => false,
+            })
+            .map(|token| token.id())
+            .collect();
+        let concerned = valid.iter().filter(|fact| match target {
+            FenceTarget::Key(key) => fact.agent == *key,
+            FenceTarget::Link(_) | FenceTarget::Epoch(_) => fact
+                .body
+                .token
+                .is_some_and(|token| through.contains(&token)),
+        });
+        topics.extend(concerned.filter_map(|fact| {
+            let topic = Claims::topic_of(&fact.body.action)?;
+            Some((topic.to_owned(), fact.place.stamp))
+        }));
+    }
+    topics
 }
