@@ -16,7 +16,7 @@ use unisono_quic::{
 };
 
 use crate::world::{
-    Node, eventually, founder, loopback, member, now_ms, raw_connection, region, within,
+    Node, eventually, founder, loopback, member, now_ms, raw_connection, region, shown, within,
 };
 
 /// Lets everybody in, and renews for everybody: what is refused is refused before it is asked.
@@ -204,34 +204,6 @@ fn certificate_by_a_member(
     Certificate::from_der(made.der().to_vec())
 }
 
-/// A connection on which this chain is shown.
-async fn shown(
-    root: &Credentials,
-    target: &Node,
-    chain: Vec<CertificateDer<'static>>,
-    secret: PrivatePkcs8KeyDer<'static>,
-    protocol: &[u8],
-) -> Result<(quinn::Endpoint, quinn::Connection), quinn::ConnectionError> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(der(root.authority_certificate())).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain, secret.into())
-        .unwrap();
-    config.alpn_protocols = vec![protocol.to_vec()];
-    let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(config).unwrap();
-    let endpoint = quinn::Endpoint::client(loopback()).unwrap();
-    let id = target.id().to_string();
-    let name = format!("{}.{}.node.unisono.internal", &id[..32], &id[32..]);
-    let client = quinn::ClientConfig::new(Arc::new(crypto));
-    let connecting = endpoint.connect_with(client, target.addr(), &name);
-    let connection = connecting.unwrap().await?;
-    Ok((endpoint, connection))
-}
-
 #[derive(Serialize)]
 struct Request {
     version: u16,
@@ -303,6 +275,42 @@ impl Joining {
     }
 }
 
+/// A join as somebody else sees it who is in between: what was said, and what binds it to its place.
+struct Overheard {
+    _endpoint: quinn::Endpoint,
+    connection: quinn::Connection,
+    node: NodeId,
+    key: SigningKey,
+    exported: [u8; 32],
+    request: Vec<u8>,
+}
+
+impl Overheard {
+    async fn of(joining: &Joining) -> Self {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let node = NodeId(key.verifying_key().to_bytes());
+        let (endpoint, connection) = joining.connect().await;
+        let request = joining.request(&connection, node, &key);
+        let mut exported = [0; 32];
+        connection
+            .export_keying_material(&mut exported, b"EXPORTER-unisono-join", b"")
+            .unwrap();
+        Self {
+            _endpoint: endpoint,
+            connection,
+            node,
+            key,
+            exported,
+            request,
+        }
+    }
+}
+
+/// What a member says who passes a join on.
+fn passed_on(exported: &[u8; 32], request: &[u8]) -> Vec<u8> {
+    [b"join".as_slice(), exported, request].concat()
+}
+
 async fn answered(connection: &quinn::Connection, request: &[u8]) -> Vec<u8> {
     let (mut send, mut receive) = connection.open_bi().await.unwrap();
     send.write_all(request).await.unwrap();
@@ -318,14 +326,11 @@ const BAD_PROOF: [u8; 2] = [1, 3];
 #[tokio::test]
 async fn m15_a_join_that_was_overheard_is_worth_nothing_on_another_connection() {
     let joining = Joining::new();
-    let key = SigningKey::from_bytes(&[7; 32]);
-    let node = NodeId(key.verifying_key().to_bytes());
-    let (_first, overheard) = joining.connect().await;
-    let request = joining.request(&overheard, node, &key);
-    let (_second, other) = joining.connect().await;
-    assert_eq!(answered(&other, &request).await[..2], BAD_PROOF);
+    let heard = Overheard::of(&joining).await;
+    let (_endpoint, other) = joining.connect().await;
+    assert_eq!(answered(&other, &heard.request).await[..2], BAD_PROOF);
     // The very bytes are good where they were made.
-    assert_eq!(answered(&overheard, &request).await[0], 0);
+    assert_eq!(answered(&heard.connection, &heard.request).await[0], 0);
 }
 
 #[tokio::test]
@@ -350,50 +355,38 @@ async fn m16_an_invite_gives_no_certificate_for_a_key_that_its_holder_does_not_h
 #[tokio::test]
 async fn m18_a_member_passes_on_no_join_but_the_one_that_was_made() {
     let joining = Joining::new();
-    let key = SigningKey::from_bytes(&[7; 32]);
-    let node = NodeId(key.verifying_key().to_bytes());
-    let (_endpoint, seen) = joining.connect().await;
-    let request = joining.request(&seen, node, &key);
-    let mut exported = [0; 32];
-    seen.export_keying_material(&mut exported, b"EXPORTER-unisono-join", b"")
-        .unwrap();
+    let heard = Overheard::of(&joining).await;
+    let (exported, request) = (&heard.exported, &heard.request);
     let lies = member(&joining.root, "south");
     let trusted = joining.root.authority_certificate();
     let passed = async |exported: &[u8; 32], request: &[u8]| {
         let raw = raw_connection(Some(&lies), trusted, &joining.host, b"unisono/1").await;
         let (_endpoint, connection) = raw.unwrap();
-        let bytes = [b"join".as_slice(), exported, request].concat();
-        answered(&connection, &bytes).await
+        answered(&connection, &passed_on(exported, request)).await
     };
     // As if it had been made elsewhere, for its own key, or with an invite that it has not.
-    assert_eq!(passed(&[0; 32], &request).await[..2], BAD_PROOF);
-    let own = joining.request(&seen, lies.node(), &key);
-    assert_eq!(passed(&exported, &own).await[..2], BAD_PROOF);
+    assert_eq!(passed(&[0; 32], request).await[..2], BAD_PROOF);
+    let own = joining.request(&heard.connection, lies.node(), &heard.key);
+    assert_eq!(passed(exported, &own).await[..2], BAD_PROOF);
     let mut forged = request.clone();
     let invite_proof = forged.len() - 129;
     forged[invite_proof] ^= 1;
-    assert_eq!(passed(&exported, &forged).await[..2], BAD_PROOF);
-    assert_eq!(passed(&exported, &[]).await[..2], [1, 8], "malformed");
+    assert_eq!(passed(exported, &forged).await[..2], BAD_PROOF);
+    assert_eq!(passed(exported, &[]).await[..2], [1, 8], "malformed");
     // What it was given is the joiner's, whose key it has not.
-    let answer = passed(&exported, &request).await;
+    let answer = passed(exported, request).await;
     assert_eq!(answer[0], 0);
     let (certificate, _): (Vec<u8>, Vec<u8>) = postcard::from_bytes(&answer[1..]).unwrap();
     let certificate = Certificate::from_der(certificate);
-    assert_eq!(certificate.identity().unwrap().node, node);
+    assert_eq!(certificate.identity().unwrap().node, heard.node);
 }
 
 /// A stranger, and whoever has a certificate that has ended, pass nothing on.
 #[tokio::test]
 async fn m19_nobody_but_a_member_passes_a_join_on() {
     let joining = Joining::new();
-    let key = SigningKey::from_bytes(&[7; 32]);
-    let node = NodeId(key.verifying_key().to_bytes());
-    let (_endpoint, seen) = joining.connect().await;
-    let request = joining.request(&seen, node, &key);
-    let mut exported = [0; 32];
-    seen.export_keying_material(&mut exported, b"EXPORTER-unisono-join", b"")
-        .unwrap();
-    let bytes = [b"join".as_slice(), &exported, &request].concat();
+    let heard = Overheard::of(&joining).await;
+    let bytes = passed_on(&heard.exported, &heard.request);
     let trusted = joining.root.authority_certificate();
     let (_endpoint, stranger) = joining.connect().await;
     assert_eq!(answered(&stranger, &bytes).await[..2], [1, 8], "malformed");

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use unisono_model::{ClusterId, NodeId};
 use unisono_quic::{
     Class, Config, Endpoint, Event, Events, Transport,
@@ -249,5 +250,34 @@ pub(crate) async fn raw_connection(
         .connect_with(client, target.addr(), &name)
         .unwrap()
         .await?;
+    Ok((endpoint, connection))
+}
+
+/// A connection on which this chain is shown.
+pub(crate) async fn shown(
+    root: &Credentials,
+    target: &Node,
+    chain: Vec<CertificateDer<'static>>,
+    secret: PrivatePkcs8KeyDer<'static>,
+    protocol: &[u8],
+) -> Result<(quinn::Endpoint, quinn::Connection), quinn::ConnectionError> {
+    let mut roots = rustls::RootCertStore::empty();
+    let authority = root.authority_certificate().der().to_vec();
+    roots.add(CertificateDer::from(authority)).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, secret.into())
+        .unwrap();
+    config.alpn_protocols = vec![protocol.to_vec()];
+    let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(config).unwrap();
+    let endpoint = quinn::Endpoint::client(loopback()).unwrap();
+    let id = target.id().to_string();
+    let name = format!("{}.{}.node.unisono.internal", &id[..32], &id[32..]);
+    let client = quinn::ClientConfig::new(Arc::new(crypto));
+    let connecting = endpoint.connect_with(client, target.addr(), &name);
+    let connection = connecting.unwrap().await?;
     Ok((endpoint, connection))
 }
