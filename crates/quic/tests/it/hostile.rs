@@ -1,10 +1,11 @@
 //! Members that break the protocol: closed, counted, and nothing worse.
 
-use std::time::Duration;
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
+use tokio::net::UdpSocket;
 use unisono_quic::{Class, Config, Event, Loss, limits};
 
-use crate::world::{Node, eventually, founder, member, raw_connection, within};
+use crate::world::{Node, eventually, founder, loopback, member, raw_connection, within};
 
 /// Sends these bytes on a stream as a member would, and expects the connection to be closed for it.
 async fn is_refused(what: &str, bytes: Vec<u8>) {
@@ -184,4 +185,104 @@ async fn a_flood_of_datagrams_is_bounded_and_counted() {
         taken <= limits::EVENTS_MAX + 1000,
         "{taken} datagrams were kept"
     );
+}
+
+/// A client's configuration that calls whoever answers; it never comes to the certificates.
+#[cfg(target_os = "linux")]
+fn strangers() -> quinn::ClientConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"unisono/1".to_vec()];
+    let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(config).unwrap();
+    quinn::ClientConfig::new(Arc::new(crypto))
+}
+
+/// What comes next from this address.
+#[cfg(target_os = "linux")]
+async fn heard_from(socket: &UdpSocket, addr: std::net::SocketAddr) -> Vec<u8> {
+    let mut packet = [0; 2048];
+    loop {
+        let received = within("a packet", socket.recv_from(&mut packet)).await;
+        let (length, from) = received.unwrap();
+        if from == addr {
+            return packet[..length].to_vec();
+        }
+    }
+}
+
+/// Callers who each speak from an address of their own and hear nothing that is said to them:
+/// their first packets are passed on, and what the node answers is counted, Retry and anything else.
+#[cfg(target_os = "linux")]
+async fn spoofed(node: &Node, callers: u8) -> (usize, usize) {
+    let endpoint = quinn::Endpoint::client(loopback()).unwrap();
+    let (mut retries, mut others) = (0, 0);
+    let mut pending = Vec::new();
+    for caller in 1..=callers {
+        let own = Ipv4Addr::new(127, 0, 1, caller);
+        let socket = UdpSocket::bind((own, 0)).await.unwrap();
+        let through = socket.local_addr().unwrap();
+        pending.push(
+            endpoint
+                .connect_with(strangers(), through, "x.node")
+                .unwrap(),
+        );
+        let first = heard_from(&socket, endpoint.local_addr().unwrap()).await;
+        socket.send_to(&first, node.addr()).await.unwrap();
+        let answer = heard_from(&socket, node.addr()).await;
+        // The type of a long header (RFC 9000, section 17.2): 3 is Retry.
+        if (answer[0] >> 4) & 3 == 3 {
+            retries += 1;
+        } else {
+            others += 1;
+        }
+    }
+    (retries, others)
+}
+
+/// Half of the handshakes are for whoever comes; from then on an address has to be proved, which costs
+/// the node nothing to ask for (RFC 9000, section 8.1.2). Who has a certificate still gets in.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a57_first_packets_from_addresses_that_are_made_up_take_half_of_the_handshakes() {
+    let root = founder(1);
+    let mut node = Node::start(&root, Config::default());
+    let (retries, others) = spoofed(&node, 200).await;
+    let half = limits::HANDSHAKES_MAX / 2;
+    // A handshake that comes to nothing ends after a while and makes room for another.
+    assert!(others >= half, "{others}");
+    assert!(retries >= 1, "{retries} of {}", retries + others);
+    let south = Node::start(&member(&root, "south"), Config::default());
+    south.knows(&node);
+    south.send(&node, Class::Push, b"in");
+    node.frame(Class::Push, b"in").await;
+    let refused = node.transport.endpoint_counters().overload_refused;
+    assert!(refused >= retries as u64, "{refused} of {retries}");
+}
+
+/// A version that nobody speaks is answered with those that are (RFC 9000, section 6.1), and with
+/// nothing where a packet is too short to be a first one.
+#[tokio::test]
+async fn a53_an_unknown_version_is_told_which_there_are() {
+    let node = Node::start(&founder(1), Config::default());
+    let socket = UdpSocket::bind(loopback()).await.unwrap();
+    let mut packet = vec![0; 1200];
+    packet[..7].copy_from_slice(&[0xc0, 0xba, 0xba, 0xba, 0xba, 8, 1]);
+    packet[14] = 8;
+    socket.send_to(&packet[..300], node.addr()).await.unwrap();
+    let mut answer = [0; 2048];
+    let silence = Duration::from_millis(200);
+    let short = tokio::time::timeout(silence, socket.recv_from(&mut answer)).await;
+    assert!(short.is_err(), "{short:?}");
+    socket.send_to(&packet, node.addr()).await.unwrap();
+    let (length, _) = within("an answer", socket.recv_from(&mut answer))
+        .await
+        .unwrap();
+    assert_eq!(answer[1..5], [0; 4], "it is about versions");
+    let known: Vec<&[u8]> = answer[23..length].chunks(4).collect();
+    assert!(known.contains(&[0, 0, 0, 1].as_slice()), "{known:?}");
+    assert_eq!(node.transport.endpoint_counters().handshakes_failed, 0);
 }
