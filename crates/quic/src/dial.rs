@@ -9,7 +9,7 @@ use unisono_model::NodeId;
 use crate::{
     Loss,
     connection::code,
-    endpoint::{ENDED_WORDS, Shared, identity},
+    endpoint::{ENDED_WORDS, Shared},
     frame::WELCOME_TAG,
     identity::{Region, server_name, unix_now_ms},
     limits,
@@ -69,12 +69,11 @@ async fn call(
         .map_err(|error| failed(&error))?
         .await
         .map_err(|error| turned_away(&error).unwrap_or_else(|| failed(&error)))?;
-    let identity = identity(&connection)
-        .filter(|identity| identity.node == node && identity.cluster == shared.cluster)
+    let called = shared
+        .standing(&connection)
+        .filter(|called| called.identity.node == node)
         .ok_or_else(|| failed(&"its certificate names another node"))?;
-    let now_ms = unix_now_ms();
-    let standing = shared.standing(&connection);
-    if !standing.is_some_and(|standing| shared.shown.takes(&standing, now_ms)) {
+    if !shared.shown.takes(&called, unix_now_ms()) {
         // Only now: it has learned who calls and from where, and can ask there for the next one.
         connection.close(code::ENDED, ENDED_WORDS);
         return Err(failed(&"its certificate has ended, and it has to renew it"));
@@ -82,7 +81,7 @@ async fn call(
     welcomed(&connection)
         .await
         .map_err(|error| turned_away(&error).unwrap_or_else(|| failed(&error)))?;
-    Ok((connection, identity.region))
+    Ok((connection, called.identity.region))
 }
 
 /// In TLS 1.3 the dialling side is done before the other has judged its certificate, let alone chosen

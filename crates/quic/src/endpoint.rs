@@ -288,11 +288,11 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner) = Some(admission);
     }
 
-    /// For how long the certificate counts that the other end showed.
+    /// Who is at the other end by the certificate that TLS has verified, and for how long that counts.
     pub(crate) fn standing(&self, connection: &quinn::Connection) -> Option<Standing> {
         let chain = certificates(connection)?;
         let certificate = Certificate::from_der(chain.first()?.to_vec());
-        self.shown.standing(&certificate)
+        self.shown.standing(&certificate).ok()
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -358,26 +358,25 @@ async fn receive(shared: Arc<Shared>, incoming: quinn::Incoming, permit: OwnedSe
 /// The one place that decides what a caller may speak: a node of the cluster `unisono/1`, one whose
 /// certificate has ended only `unisono-renew/1`, a stranger only `unisono-join/1`.
 async fn admit(shared: &Arc<Shared>, connection: quinn::Connection, permit: OwnedSemaphorePermit) {
-    match (protocol(&connection).as_deref(), identity(&connection)) {
+    match (
+        protocol(&connection).as_deref(),
+        shared.standing(&connection),
+    ) {
         (Some(tls::JOIN_ALPN), _) => {
             drop(permit);
             join::serve(shared, connection).await;
         }
-        (Some(tls::RENEW_ALPN), Some(identity)) if identity.cluster == shared.cluster => {
+        (Some(tls::RENEW_ALPN), Some(caller)) => {
             drop(permit);
-            renew::serve(shared, connection, identity).await;
+            renew::serve(shared, connection, caller.identity).await;
         }
-        (Some(tls::ALPN), Some(identity)) if identity.cluster == shared.cluster => {
+        (Some(tls::ALPN), Some(caller)) => {
             let now_ms = unix_now_ms();
-            let standing = shared.standing(&connection);
-            let takes = |standing: &Standing| {
-                // The key of an authority that has ended may be a thief's, who makes up nodes with it.
-                let may_be_made_up = shared.shown.is_of_ended(standing, now_ms);
-                let is_known = || shared.peer(identity.node).is_some();
-                shared.shown.takes(standing, now_ms) && (!may_be_made_up || is_known())
-            };
-            if standing.as_ref().is_some_and(takes) {
-                admit_node(shared, connection, identity);
+            // The key of an authority that has ended may be a thief's, who makes up nodes with it.
+            let may_be_made_up = shared.shown.is_of_ended(&caller, now_ms);
+            let is_known = || shared.peer(caller.identity.node).is_some();
+            if shared.shown.takes(&caller, now_ms) && (!may_be_made_up || is_known()) {
+                admit_node(shared, connection, caller.identity);
             } else {
                 shared.counters.ended_refused.add(1);
                 connection.close(code::ENDED, ENDED_WORDS);
@@ -432,14 +431,6 @@ fn admit_node(shared: &Arc<Shared>, connection: quinn::Connection, identity: Pee
     };
     peer.called_from(addr);
     peer.notify(Notice::Called(connection, identity.region));
-}
-
-/// Who is at the other end, by the certificate that TLS has verified.
-pub(crate) fn identity(connection: &quinn::Connection) -> Option<PeerIdentity> {
-    let chain = certificates(connection)?;
-    Certificate::from_der(chain.first()?.to_vec())
-        .identity()
-        .ok()
 }
 
 /// The certificates that the other end showed.

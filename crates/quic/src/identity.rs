@@ -119,6 +119,9 @@ pub enum CertificateError {
     /// Its URI name is not that of a node, or does not match its key.
     #[error("it does not name a node by the node's own key")]
     Name,
+    /// It is another node's than the one that was called.
+    #[error("it is not of the node that was called")]
+    OtherNode,
     /// It belongs to another cluster.
     #[error("it belongs to cluster {0}")]
     OtherCluster(ClusterId),

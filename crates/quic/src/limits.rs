@@ -158,6 +158,8 @@ pub const DELAY_MAX: Duration = Duration::from_secs(10);
 pub const AUTHORITIES_MAX: usize = 16;
 /// Most certificates that a peer shows which are looked at.
 pub const CHAIN_MAX: usize = 4;
+/// Certificates of other nodes of which is remembered who has signed them.
+pub const STANDINGS_MAX: usize = PEERS_MAX;
 /// Over how long nodes spread their first certificate of a new authority, and the connections that
 /// they make anew with it: it is a matter of minutes, not of days, and a signer has others to serve.
 pub const MOVE_SPREAD: Duration = Duration::from_secs(5);

@@ -359,12 +359,12 @@ impl Keeper {
         self.look_at = None;
         let Some(live) = &self.live else { return };
         let now_ms = unix_now_ms();
-        let Some(standing) = live.link.standing else {
+        let Some(standing) = &live.link.standing else {
             return;
         };
         let shown = &self.shared.shown;
-        if shown.takes(&standing, now_ms) {
-            self.look_at = Some(next_look(shown.validity(&standing), now_ms));
+        if shown.takes(standing, now_ms) {
+            self.look_at = Some(next_look(shown.validity(standing), now_ms));
         } else {
             self.shared.counters.ended_refused.add(1);
             live.link.connection.close(code::ENDED, ENDED_WORDS);
@@ -465,10 +465,9 @@ impl Keeper {
         let link = Arc::new(Link::new(&self.shared, connection, region.clone()));
         let now_ms = unix_now_ms();
         let shown = &self.shared.shown;
-        self.look_at = link
-            .standing
-            .map(|one| next_look(shown.validity(&one), now_ms));
-        *lock(&self.peer.signer) = link.standing.map(|one| one.signer);
+        let standing = link.standing.as_ref();
+        self.look_at = standing.map(|one| next_look(shown.validity(one), now_ms));
+        *lock(&self.peer.signer) = standing.map(|one| one.signer);
         *lock(&self.peer.link) = Some(Arc::clone(&link));
         if news {
             self.tell(Event::Connected {

@@ -1,13 +1,13 @@
 //! TLS 1.3 for both roles: which certificates are shown, and which are believed.
 
-mod ended;
+mod believed;
 mod shown;
 
 use std::sync::{Arc, OnceLock};
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::{
-    DigitallySignedStruct, DistinguishedName, SignatureScheme,
+    CipherSuite, DigitallySignedStruct, DistinguishedName, SignatureScheme,
     client::{Resumption, danger},
     crypto::{CryptoProvider, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
@@ -17,7 +17,7 @@ use rustls::{
 use unisono_model::ClusterId;
 
 use crate::identity::{Certificate, Fingerprint};
-use ended::{LateNodes, LateServers};
+use believed::{Callers, Wanted};
 pub(crate) use shown::{Shown, Standing};
 
 /// The protocol between nodes.
@@ -27,12 +27,19 @@ pub(crate) const JOIN_ALPN: &[u8] = b"unisono-join/1";
 /// The protocol between a node whose certificate may have ended and one that may sign the next.
 pub(crate) const RENEW_ALPN: &[u8] = b"unisono-renew/1";
 
-/// *ring*, stated once so that no process-wide default can change it.
+/// *ring*, stated once so that no process-wide default can change it. AES-128 comes first: with X25519
+/// and Ed25519 more bits protect nothing more, and processors hash its SHA-256 faster than SHA-384.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
-    PROVIDER
-        .get_or_init(|| Arc::new(rustls::crypto::ring::default_provider()))
-        .clone()
+    let make = || {
+        let mut provider = rustls::crypto::ring::default_provider();
+        let first = CipherSuite::TLS13_AES_128_GCM_SHA256;
+        provider
+            .cipher_suites
+            .sort_by_key(|suite| suite.suite() != first);
+        Arc::new(provider)
+    };
+    PROVIDER.get_or_init(make).clone()
 }
 
 /// A node that answers. A certificate is asked for and, if shown, must be the cluster's; a peer that
@@ -42,7 +49,7 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 pub(crate) fn server(shown: &Arc<Shown>) -> Result<QuicServerConfig, rustls::Error> {
     let mut config = rustls::ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_client_cert_verifier(Arc::new(LateNodes::new(shown)?))
+        .with_client_cert_verifier(Arc::new(Callers(Arc::clone(shown))))
         .with_cert_resolver(Arc::clone(shown) as _);
     config.alpn_protocols = vec![ALPN.to_vec(), JOIN_ALPN.to_vec(), RENEW_ALPN.to_vec()];
     // A resumed session would carry an identity past a change of trust; a full handshake is cheap here.
@@ -67,7 +74,10 @@ fn dialling(
     protocol: &[u8],
     may_be_late: bool,
 ) -> Result<QuicClientConfig, rustls::Error> {
-    let verifier = LateServers::new(shown, may_be_late)?;
+    let verifier = Wanted {
+        shown: Arc::clone(shown),
+        may_be_late,
+    };
     let mut config = rustls::ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
@@ -147,9 +157,7 @@ impl danger::ServerCertVerifier for PinnedAuthority {
         _certificate: &CertificateDer<'_>,
         _signature: &DigitallySignedStruct,
     ) -> Result<danger::HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::PeerIncompatible(
-            rustls::PeerIncompatible::Tls12NotOffered,
-        ))
+        not_tls12()
     }
 
     fn verify_tls13_signature(
@@ -158,15 +166,34 @@ impl danger::ServerCertVerifier for PinnedAuthority {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<danger::HandshakeSignatureValid, rustls::Error> {
-        let algorithms = provider().signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, &algorithms)
+        signed_with(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
+        vec![SCHEME]
     }
 
     fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
         None
     }
+}
+
+/// What everybody here signs with, and nothing else is taken.
+const SCHEME: SignatureScheme = SignatureScheme::ED25519;
+
+/// Whether whoever shows a certificate has its key.
+fn signed_with(
+    message: &[u8],
+    certificate: &CertificateDer<'_>,
+    signature: &DigitallySignedStruct,
+) -> Result<danger::HandshakeSignatureValid, rustls::Error> {
+    let algorithms = provider().signature_verification_algorithms;
+    verify_tls13_signature(message, certificate, signature, &algorithms)
+}
+
+/// QUIC has TLS 1.3 and nothing before it (RFC 9001, section 4.2).
+fn not_tls12() -> Result<danger::HandshakeSignatureValid, rustls::Error> {
+    Err(rustls::Error::PeerIncompatible(
+        rustls::PeerIncompatible::Tls12NotOffered,
+    ))
 }

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use data_encoding::HEXLOWER;
 use ed25519_dalek::VerifyingKey;
-use rustls::pki_types::{CertificateDer, UnixTime, pem::PemObject as _};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _};
 use unisono_model::{
     AgentId, AuthorityId, ClusterId, NodeId, RootWord, SuccessionWord, from_hex, wire::Signature,
 };
@@ -144,6 +144,13 @@ impl Certificate {
             return Err(CertificateError::OtherCluster(identity.cluster));
         }
         Ok(identity)
+    }
+
+    /// Whether this is the certificate of the node with this TLS name.
+    pub(crate) fn is_for(&self, name: &ServerName<'_>) -> Result<(), CertificateError> {
+        let der = self.rustls();
+        let named = parse(&der)?.verify_is_valid_for_subject_name(name);
+        named.map_err(|_| CertificateError::OtherNode)
     }
 
     /// From when to when it counts, as it says itself: nothing else is checked here.

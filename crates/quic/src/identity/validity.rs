@@ -1,5 +1,6 @@
 //! From when to when a certificate counts, and when it is time for the next one.
 
+use super::CertificateError;
 use crate::limits;
 
 /// The time of a certificate, in milliseconds since the Unix epoch, both ends included.
@@ -33,6 +34,23 @@ impl Validity {
     /// Whether it has ended at `now_ms`. Certificates count in whole seconds.
     pub fn has_ended(&self, now_ms: u64) -> bool {
         now_ms / 1000 > self.until_ms / 1000
+    }
+
+    /// Whether a certificate counts at `now_ms`, in whole seconds.
+    ///
+    /// # Errors
+    /// [`CertificateError::Ended`] or [`CertificateError::NotYet`], with how far off it is.
+    pub fn counts(&self, now_ms: u64) -> Result<(), CertificateError> {
+        let (from_s, now_s, until_s) = (self.from_ms / 1000, now_ms / 1000, self.until_ms / 1000);
+        if now_s > until_s {
+            let ago_ms = (now_s - until_s) * 1000;
+            return Err(CertificateError::Ended { ago_ms });
+        }
+        if now_s < from_s {
+            let in_ms = (from_s - now_s) * 1000;
+            return Err(CertificateError::NotYet { in_ms });
+        }
+        Ok(())
     }
 
     /// Over how long the nodes of a cluster spread what they would otherwise do at one time (ms): a

@@ -1,12 +1,13 @@
 //! The certificate that this node shows, from one handshake to the next: exchanged without a restart.
 
 use std::{
+    collections::HashMap,
     path::Path,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use rustls::{
-    RootCertStore, SignatureScheme,
+    SignatureScheme,
     client::ResolvesClientCert,
     pki_types::{CertificateDer, PrivateKeyDer},
     server::{ClientHello, ResolvesServerCert},
@@ -17,7 +18,10 @@ use tokio::sync::watch;
 use unisono_model::{AuthorityId, RootWord};
 
 use crate::{
-    identity::{Certificate, CertificateError, Credentials, IdentityError, Validity, Vouched},
+    identity::{
+        Certificate, CertificateError, Credentials, Fingerprint, IdentityError, PeerIdentity,
+        Validity, Vouched,
+    },
     limits,
 };
 
@@ -35,12 +39,17 @@ pub(crate) struct Shown {
 struct Now {
     key: Arc<CertifiedKey>,
     credentials: Arc<Credentials>,
+    /// What was found of certificates under these credentials: a handshake and what follows it ask
+    /// several times, and a signature is most of what asking costs.
+    found: Arc<Mutex<HashMap<Fingerprint, Standing>>>,
 }
 
-/// For how long the certificate of another node counts here.
-#[derive(Clone, Copy, Debug)]
+/// Whom the certificate of another node speaks of, and for how long it counts here.
+#[derive(Clone, Debug)]
 pub(crate) struct Standing {
-    validity: Validity,
+    pub(crate) identity: PeerIdentity,
+    /// As the certificate says itself.
+    pub(super) validity: Validity,
     /// The authority that has signed it.
     pub(crate) signer: AuthorityId,
 }
@@ -148,23 +157,31 @@ impl Shown {
             .map_err(|error: rustls::Error| IdentityError::Unmakeable(error.to_string()))
     }
 
-    /// The authorities that nodes are believed by.
-    pub(crate) fn roots(&self) -> Result<Arc<RootCertStore>, rustls::Error> {
-        let mut roots = RootCertStore::empty();
-        for known in self.credentials().authorities().all() {
-            roots.add(known.certificate.rustls().into_owned())?;
+    /// Whose certificate this is and for how long it counts, whether its time is over or not.
+    ///
+    /// # Errors
+    /// Why nobody who is known here vouches for it.
+    pub(crate) fn standing(&self, certificate: &Certificate) -> Result<Standing, CertificateError> {
+        let Now {
+            credentials, found, ..
+        } = self.now();
+        let fingerprint = certificate.fingerprint();
+        let known = lock(&found).get(&fingerprint).cloned();
+        if let Some(standing) = known {
+            return Ok(standing);
         }
-        Ok(Arc::new(roots))
-    }
-
-    /// For how long a node's certificate counts; `None` if nobody has signed it who is known here.
-    pub(crate) fn standing(&self, certificate: &Certificate) -> Option<Standing> {
-        let credentials = self.credentials();
-        let (signer, _) = credentials.authorities().signer_of(certificate).ok()?;
-        Some(Standing {
-            validity: certificate.validity().ok()?,
+        let (signer, identity) = credentials.authorities().signer_of(certificate)?;
+        let standing = Standing {
+            identity,
+            validity: certificate.validity()?,
             signer: signer.id,
-        })
+        };
+        let mut found = lock(&found);
+        if found.len() >= limits::STANDINGS_MAX {
+            found.clear();
+        }
+        found.insert(fingerprint, standing.clone());
+        Ok(standing)
     }
 
     /// From when to when such a certificate counts: what an authority has signed ends with it.
@@ -209,8 +226,13 @@ impl Now {
         Ok(Self {
             key: Arc::new(key),
             credentials: Arc::new(credentials),
+            found: Arc::default(),
         })
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The authority's certificate goes along, though a TLS server may leave out the root: joiners know

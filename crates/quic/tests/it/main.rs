@@ -4,6 +4,7 @@
 
 mod abuse;
 mod authorities;
+mod certificates;
 mod faults;
 mod hostile;
 mod identity;
