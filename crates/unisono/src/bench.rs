@@ -223,7 +223,7 @@ async fn judged_rights(scratch: &std::path::Path, figures: &mut Figures) -> Resu
     let judged =
         judged.map_err(|error| Failure::new(Exit::Failed, "internal", error.to_string()))?;
     figures.figures.extend(judged?.figures);
-    rights::handshakes(figures).await?;
+    rights::handshakes(figures)?;
     rights::violations(scratch, figures).await
 }
 
