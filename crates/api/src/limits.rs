@@ -89,6 +89,8 @@ pub const TOKEN_BYTES_MIN: usize = 16;
 pub const TOKEN_BYTES_MAX: usize = 4096;
 /// How long open connections may finish when the node stops.
 pub const STOP_WITHIN: Duration = Duration::from_secs(3);
+/// Most records that the client names as built on one void record; the others are counted.
+pub const BUILT_ON_TOLD_MAX: usize = 64;
 /// Largest answer that the client reads at once (bytes).
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Longest line of a stream that the client reads (bytes).

@@ -25,6 +25,7 @@ pub mod perform;
 mod prepare;
 mod reader;
 pub mod recovery;
+pub mod review;
 mod rotate;
 pub mod rounds;
 mod source;

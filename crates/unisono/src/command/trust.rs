@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 use unisono_api::client::Reply;
+use unisono_api::client::review::{Reviewed, Voided};
 use unisono_api::dto::{ActionBody, Chains, FenceBody, GuardBody, TargetBody};
 use unisono_model::{AgentId, Digest, limits};
 
@@ -145,7 +146,8 @@ pub(crate) async fn trust(session: &Session) -> Result<(), Failure> {
         .await
 }
 
-/// The records that do not count.
+/// The records that do not count, and what was built on them. Of an earlier moment the records alone:
+/// what was built by then may be void itself by now.
 pub(crate) async fn voided(session: &Session) -> Result<(), Failure> {
     let columns = &[
         ("WHEN", "stamp.time"),
@@ -153,12 +155,44 @@ pub(crate) async fn voided(session: &Session) -> Result<(), Failure> {
         ("DEED", "deed"),
         ("RULE", "rule"),
         ("WHY", "detail"),
+        ("REVIEW", "review"),
         ("RECORD", "record"),
     ];
     let list = "voided";
-    session
-        .show_read("trust", &[], Some(Table { list, columns }))
-        .await
+    let table = Some(Table { list, columns });
+    if session.as_of().is_some() {
+        return session.show_read("trust", &[], table).await;
+    }
+    let mut reply = session.client.reviewed(&session.orchestra).await?;
+    session.show(&reply, table)?;
+    if session.global.output != Format::Table {
+        return Ok(());
+    }
+    reply.body.voided.retain(|void| void.review);
+    output::raw(&to_review(&reply.body))
+}
+
+/// What somebody has to look at, a sentence for each.
+fn to_review(voided: &Voided) -> String {
+    let mut text = String::new();
+    for Reviewed {
+        void,
+        built_on,
+        more,
+        ..
+    } in &voided.voided
+    {
+        for one in built_on {
+            text += &format!(
+                "{} ({} of {}) was built on {} ({} of {}), which does not count.\n",
+                one.record, one.deed, one.name, void.record, void.deed, void.name
+            );
+        }
+        if *more > 0 {
+            text += &format!("{more} more were built on {}.\n", void.record);
+        }
+    }
+    text
 }
 
 /// The tiers.

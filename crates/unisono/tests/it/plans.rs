@@ -170,7 +170,11 @@ impl Stage {
 
     /// What a file holds.
     fn holds(&self, path: &str) -> String {
-        let files = self.nodes[0].json(&self.place, &["files", path]);
+        self.holds_at(0, path)
+    }
+
+    fn holds_at(&self, node: usize, path: &str) -> String {
+        let files = self.nodes[node].json(&self.place, &["files", path]);
         let holds = &files["files"][0]["holds"]["content"];
         holds.as_str().unwrap_or_default().to_owned()
     }
@@ -258,6 +262,17 @@ fn an_implementer_keeps_to_the_plan_and_an_approval_to_what_it_was_about() {
     let link = link["links"][1]["link"].as_str().unwrap().to_owned();
     stage.does("boss", &["fence", "--link", &link, "--reason", "enough"]);
     stage.at(1, "ivy", &stage.file("src/b.rs", GOOD, &[]));
+    // Meanwhile others build on it.
+    let written = stage.holds_at(1, "src/b.rs");
+    let about = [
+        "approve",
+        "src/b.rs",
+        "--content",
+        &written,
+        "--reason",
+        "it is",
+    ];
+    stage.at(1, "vera", &about);
     assert_eq!(inject(&stage.nodes[1], &json!({ "unblock": [near] })), 200);
     assert_eq!(inject(&stage.nodes[0], &json!({ "unblock": [far] })), 200);
     for node in &stage.nodes {
@@ -271,6 +286,18 @@ fn an_implementer_keeps_to_the_plan_and_an_approval_to_what_it_was_about() {
         );
         let gone = node.json(&stage.place, &["files", "src/b.rs"]);
         assert_eq!(gone["files"], json!([]));
+        let voided = node.json(&stage.place, &["voided"]);
+        let voided = voided["voided"].as_array().unwrap().clone();
+        let to_review: Vec<_> = voided.iter().filter(|one| one["review"] == true).collect();
+        assert_eq!(to_review.len(), 1, "{voided:?}");
+        assert_eq!(to_review[0]["deed"], "write");
+        assert_eq!(to_review[0]["built_on"][0]["name"], "vera");
+        assert_eq!(to_review[0]["built_on"][0]["through"], written);
+        let told = stage
+            .place
+            .run(&["--node", node.url.as_str(), "voided"])
+            .out;
+        assert!(told.contains("(approve of vera) was built on"), "{told}");
     }
     agree(&stage.place, &stage.nodes);
     let unsanctioned = stage.nodes[0].fails(&stage.place, 8, &["plan", "check", "ws"]);
