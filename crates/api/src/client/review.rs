@@ -148,7 +148,7 @@ fn built_on(record: &RecordEvent, through: Digest) -> BuiltOn {
     let action = serde_json::to_value(&record.action).unwrap_or_default();
     BuiltOn {
         record: record.record,
-        stamp: record.stamp.clone(),
+        stamp: record.stamp,
         name: record.name.clone(),
         deed: action["do"].as_str().unwrap_or_default().to_owned(),
         through,
