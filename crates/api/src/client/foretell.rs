@@ -172,7 +172,7 @@ impl Attending {
         self.due.as_ref().map(|(at, _)| *at)
     }
 
-    /// What to prepare for now, if its time has come. Once.
+    /// The event to prepare for, when its time has come; each is given out once.
     pub fn prepare(&mut self) -> Option<Due> {
         let (_, next) = self.due.take_if(|(at, _)| *at <= Instant::now())?;
         self.prepared = Some((next.clone(), false));

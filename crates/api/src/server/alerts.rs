@@ -6,7 +6,6 @@ use std::collections::{BTreeSet, VecDeque};
 use axum::extract::State;
 use axum::response::Response;
 use axum::response::sse::Event;
-use futures_util::stream;
 use tokio::sync::OwnedSemaphorePermit;
 use unisono_core::node::Question;
 use unisono_core::orchestra::view::{AlertsView, View};
@@ -14,7 +13,7 @@ use unisono_model::{Digest, OrchestraId};
 
 use super::edge::{Edge, Told};
 use super::refusal::Refusal;
-use super::streams::{Wakes, as_events, last_words};
+use super::streams::{Following, Wakes, last_words};
 use super::terms::{Names, ReadTerms, Terms};
 use crate::dto::{Beyond, IncidentTold};
 use crate::limits::{LOOK_EVERY, WAIT_MS};
@@ -35,11 +34,7 @@ pub(crate) async fn alerts(
     terms: Terms,
 ) -> Result<Response, Refusal> {
     let (alerting, told) = Alerting::start(edge, &o, terms).await?;
-    let items = stream::unfold(alerting, |mut alerting| async {
-        let event = alerting.next().await?;
-        Some((event, alerting))
-    });
-    Ok(as_events(&told, items))
+    Ok(alerting.into_response(&told))
 }
 
 struct Alerting {
@@ -117,7 +112,9 @@ impl Alerting {
             self.ready.push_back(event.data(data));
         }
     }
+}
 
+impl Following for Alerting {
     async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.ready.pop_front() {

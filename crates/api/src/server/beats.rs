@@ -6,7 +6,6 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::Response;
 use axum::response::sse::Event;
-use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use unisono_core::ensemble::TempoMap;
 use unisono_core::node::Question;
@@ -15,7 +14,7 @@ use unisono_model::{Digest, OrchestraId};
 
 use super::edge::{Edge, Told};
 use super::refusal::Refusal;
-use super::streams::as_events;
+use super::streams::Following;
 use super::terms::{Names, ReadTerms, Terms};
 use crate::dto;
 use crate::limits::{BEAT_AHEAD_MS, BEAT_AHEAD_MS_MAX, TEMPO_LOOK_EVERY, WAIT_MS};
@@ -34,11 +33,7 @@ pub(crate) async fn beats(
     terms: Terms,
 ) -> Result<Response, Refusal> {
     let (beating, told) = Beating::start(edge, &o, terms).await?;
-    let items = stream::unfold(beating, |mut beating| async {
-        let event = beating.next().await?;
-        Some((event, beating))
-    });
-    Ok(as_events(&told, items))
+    Ok(beating.into_response(&told))
 }
 
 struct Beating {
@@ -78,6 +73,13 @@ impl Beating {
         Ok((beating, told))
     }
 
+    fn now_ns(&self) -> Option<u64> {
+        let shown = (self.edge.handle().clock)();
+        shown.status.reading.map(|reading| reading.estimate_ns)
+    }
+}
+
+impl Following for Beating {
     async fn next(&mut self) -> Option<Event> {
         loop {
             if *self.stop.borrow() {
@@ -105,11 +107,6 @@ impl Beating {
                 _ = self.stop.wait_for(|&stopping| stopping) => {}
             }
         }
-    }
-
-    fn now_ns(&self) -> Option<u64> {
-        let shown = (self.edge.handle().clock)();
-        shown.status.reading.map(|reading| reading.estimate_ns)
     }
 }
 

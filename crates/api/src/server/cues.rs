@@ -6,7 +6,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::response::sse::Event;
-use futures_util::stream;
 use tokio::sync::OwnedSemaphorePermit;
 use unisono_core::node::Question;
 use unisono_core::orchestra::view::{CueStage, CueView, LeadsOf, PartyView, View};
@@ -16,7 +15,7 @@ use unisono_model::{Digest, OrchestraId};
 use super::edge::{Edge, Told, checked_name};
 use super::reads::asking;
 use super::refusal::Refusal;
-use super::streams::{Wakes, as_events};
+use super::streams::{Following, Wakes};
 use super::terms::{Names, ReadParams, ReadTerms, Terms};
 use crate::dto;
 use crate::limits::{CUES_LOOK_EVERY, WAIT_MS};
@@ -101,11 +100,7 @@ pub(crate) async fn stream(
     terms: Terms,
 ) -> Result<Response, Refusal> {
     let (cueing, told) = Cueing::start(edge, &o, terms).await?;
-    let items = stream::unfold(cueing, |mut cueing| async {
-        let event = cueing.next().await?;
-        Some((event, cueing))
-    });
-    Ok(as_events(&told, items))
+    Ok(cueing.into_response(&told))
 }
 
 struct Cueing {
@@ -140,23 +135,6 @@ impl Cueing {
         Ok((cueing, told))
     }
 
-    async fn next(&mut self) -> Option<Event> {
-        loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Some(event);
-            }
-            tokio::select! {
-                () = self.wakes.woken() => {}
-                () = tokio::time::sleep(CUES_LOOK_EVERY) => {}
-            }
-            if self.wakes.stopping() {
-                return None;
-            }
-            // Where the node cannot be asked just now, it is asked again.
-            let _ = self.look().await;
-        }
-    }
-
     async fn look(&mut self) -> Result<Told, Refusal> {
         let terms = ReadTerms {
             deadline_ms: WAIT_MS,
@@ -184,6 +162,25 @@ impl Cueing {
         }
         self.told = standing;
         Ok(told)
+    }
+}
+
+impl Following for Cueing {
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            tokio::select! {
+                () = self.wakes.woken() => {}
+                () = tokio::time::sleep(CUES_LOOK_EVERY) => {}
+            }
+            if self.wakes.stopping() {
+                return None;
+            }
+            // Where the node cannot be asked just now, it is asked again.
+            let _ = self.look().await;
+        }
     }
 }
 

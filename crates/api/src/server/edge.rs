@@ -16,14 +16,15 @@ use unisono_model::{Code, OrchestraId, Rejection, Stamp, check};
 
 use super::bind::BearerToken;
 use super::bodies::{Bodies, Share};
-use super::drift::Looks;
-use super::ensemble::Judgements;
+use super::ensemble::Findings;
 use super::handle::{Asked, Call, NodeHandle};
+use super::looks::Looks;
 use super::metrics::HttpCounters;
 use super::rates::{Limiter, Rates};
 use super::readers::{self, Sessions};
 use super::refusal::Refusal;
 use super::terms::ReadTerms;
+use crate::dto::Coherence;
 use crate::limits::{
     MEASURE_WITHIN, MEASURES_MAX, REQUESTS_MAX, STREAMS_MAX, WAIT_MARGIN, WAIT_MS,
 };
@@ -42,8 +43,8 @@ struct Inner {
     measures: Arc<Semaphore>,
     bodies: Bodies,
     counters: HttpCounters,
-    looks: Looks,
-    judgements: Judgements,
+    coherence: Looks<Coherence>,
+    findings: Looks<Findings>,
     limiter: Limiter,
     sessions: Sessions,
 }
@@ -67,8 +68,8 @@ impl Edge {
                 measures: Arc::new(Semaphore::new(MEASURES_MAX)),
                 bodies: Bodies::default(),
                 counters: HttpCounters::default(),
-                looks: Looks::default(),
-                judgements: Judgements::default(),
+                coherence: Looks::default(),
+                findings: Looks::default(),
                 limiter: Limiter::new(rates),
                 sessions: Sessions::default(),
             }),
@@ -147,14 +148,14 @@ impl Edge {
         done.await.map_err(|_| Refusal::stopping())
     }
 
-    /// The latest judgements of orchestras whose playing together somebody follows.
-    pub(crate) fn judgements(&self) -> &Judgements {
-        &self.inner.judgements
+    /// What went wrong lately in orchestras whose playing together somebody follows.
+    pub(crate) fn findings(&self) -> &Looks<Findings> {
+        &self.inner.findings
     }
 
     /// The latest looks at the coherence of orchestras that somebody follows.
-    pub(crate) fn looks(&self) -> &Looks {
-        &self.inner.looks
+    pub(crate) fn coherence(&self) -> &Looks<Coherence> {
+        &self.inner.coherence
     }
 
     /// The orchestra of a name, or of `id:` and its id.

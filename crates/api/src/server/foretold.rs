@@ -8,7 +8,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::response::sse::Event;
-use futures_util::stream;
 use tokio::sync::OwnedSemaphorePermit;
 use unisono_core::ensemble::{Came, EventSource, Plan};
 use unisono_core::node::Question;
@@ -19,7 +18,7 @@ use unisono_model::{Action, AgentId, Digest, OrchestraId, Stamp};
 use super::backwards::Backwards;
 use super::edge::{Edge, Told, checked_name};
 use super::refusal::Refusal;
-use super::streams::{Pages, Wakes, as_events, last_words};
+use super::streams::{Following, Numbered, Pages, Wakes, last_words};
 use super::terms::{Names, NowParams, ReadTerms, Terms};
 use crate::dto::{
     CameShown, Digits, EventKindWord, ForetoldShown, NextShown, PlanWord, ReliabilityShown, to_ms,
@@ -87,11 +86,7 @@ pub(crate) async fn stream(
     terms: Terms,
 ) -> Result<Response, Refusal> {
     let (follower, told) = Follower::start(edge, &o, terms).await?;
-    let items = stream::unfold(follower, |mut follower| async {
-        let event = follower.next().await?;
-        Some((event, follower))
-    });
-    Ok(as_events(&told, items))
+    Ok(follower.into_response(&told))
 }
 
 /// Which source, and what is asked of it.
@@ -360,24 +355,6 @@ impl Follower {
         Ok((follower, told))
     }
 
-    async fn next(&mut self) -> Option<Event> {
-        loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Some(event);
-            }
-            if self.ended || self.wakes.stopping() {
-                return None;
-            }
-            if !self.more {
-                self.wait().await;
-                if self.wakes.stopping() {
-                    return None;
-                }
-            }
-            self.look().await;
-        }
-    }
-
     /// Waits until something is new, or what is foretold is overdue.
     async fn wait(&mut self) {
         let due = self.learner.source.next().filter(|_| !self.overdue);
@@ -394,7 +371,7 @@ impl Follower {
 
     /// Looks at the next page.
     async fn look(&mut self) {
-        let mut cursor = self.pages.after.clone().unwrap_or_default();
+        let cursor = self.pages.after.clone().unwrap_or_default();
         let (told, page) = match self.pages.next().await {
             Ok(told) => told,
             Err(refusal) if refusal.problem().retry_after_ms.is_some() => {
@@ -406,26 +383,16 @@ impl Follower {
             }
         };
         (self.now, self.more) = (told.as_of, page.more);
-        let mut records = page.records.into_iter().peekable();
+        let mut records = Numbered::new(cursor, page);
         while let Some(record) = records.next() {
-            let place = |record: &RecordView| (record.log, record.bundle);
-            // A cursor counts bundles: within one it is that before it, and an event may come twice.
-            match records.peek() {
-                Some(next) if place(next) == place(&record) => {}
-                Some(_) => {
-                    let seen = cursor.0.entry(LogTag::of(&record.log)).or_default();
-                    *seen = (*seen).max(record.bundle);
-                }
-                None => cursor = page.next.clone(),
-            }
             let heard = self.learner.asked.event(record);
             if let Some(came) = heard.and_then(|heard| self.learner.hear(heard)) {
-                self.tell(&cursor.to_text(), Some(came));
+                self.tell(&records.cursor().to_text(), Some(came));
             }
         }
         let is_overdue = self.learner.source.is_overdue(self.now.as_ns());
         if is_overdue && !self.overdue && !self.more {
-            self.tell(&cursor.to_text(), None);
+            self.tell(&records.cursor().to_text(), None);
         }
         self.overdue = is_overdue;
     }
@@ -435,5 +402,25 @@ impl Follower {
         let data = serde_json::to_string(&shown).expect("texts and numbers");
         self.ready
             .push_back(Event::default().event("foretold").id(id).data(data));
+    }
+}
+
+impl Following for Follower {
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            if self.ended || self.wakes.stopping() {
+                return None;
+            }
+            if !self.more {
+                self.wait().await;
+                if self.wakes.stopping() {
+                    return None;
+                }
+            }
+            self.look().await;
+        }
     }
 }

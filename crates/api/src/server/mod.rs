@@ -22,6 +22,7 @@ mod gate;
 mod handle;
 mod leave;
 mod lessons;
+mod looks;
 mod metrics;
 mod page;
 mod probes;

@@ -3,14 +3,17 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::future::Future;
 use std::io;
+use std::iter::Peekable;
+use std::vec;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream::{self, Stream, StreamExt as _};
+use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 use unisono_core::node::Question;
 use unisono_core::orchestra::view::{RecordView, RecordsView, View};
@@ -41,23 +44,25 @@ pub(crate) async fn events(
 ) -> Result<Response, Refusal> {
     let follower = Follower::start(edge, &o, terms).await?;
     let told = follower.told.clone();
-    let items = stream::unfold(follower, |mut follower| async {
-        let event = follower.next().await?;
-        Some((event, follower))
-    });
-    Ok(as_events(&told, items))
+    Ok(follower.into_response(&told))
 }
 
-/// Events that go on as server-sent events, with a sign of life between them.
-pub(super) fn as_events(
-    told: &Told,
-    events: impl Stream<Item = Event> + Send + 'static,
-) -> Response {
-    let keep_alive = KeepAlive::new().interval(HEARTBEAT_EVERY).text("alive");
-    let events = events.map(Ok::<_, Infallible>);
-    let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
-    told.mark(&mut response);
-    response
+/// Whoever is told of something as it happens, over one connection.
+pub(super) trait Following: Sized + Send + 'static {
+    /// The next event, once there is one; none: the connection ends.
+    fn next(&mut self) -> impl Future<Output = Option<Event>> + Send;
+
+    /// The events as they come, with a sign of life between them.
+    fn into_response(self, told: &Told) -> Response {
+        let events = stream::unfold(self, |mut following| async {
+            let event = following.next().await?;
+            Some((Ok::<_, Infallible>(event), following))
+        });
+        let keep_alive = KeepAlive::new().interval(HEARTBEAT_EVERY).text("alive");
+        let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
+        told.mark(&mut response);
+        response
+    }
 }
 
 /// Every record after a cursor, one JSON object a line. A dump that breaks off says why in a last
@@ -257,7 +262,9 @@ impl Follower {
             _room: room,
         })
     }
+}
 
+impl Following for Follower {
     async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.ready.pop_front() {
@@ -276,7 +283,7 @@ impl Follower {
             match self.pages.next().await {
                 Ok((_, page)) => {
                     self.more = page.more;
-                    self.ready = numbered(before, page);
+                    self.ready = events_of(before, page);
                     if !self.more
                         && let Some(way) = &mut self.way
                     {
@@ -339,29 +346,56 @@ impl Wakes {
     }
 }
 
-/// The page's events, each with the cursor after it. Inside a bundle that is the cursor before the
+/// The records of a page, each with the cursor after it. Inside a bundle that is the cursor before the
 /// bundle: a cursor counts bundles, and half of one seen again is better than half of one missed.
-fn numbered(mut cursor: Cursor, page: RecordsView) -> VecDeque<Event> {
-    let mut events = VecDeque::with_capacity(page.records.len());
-    let mut records = page.records.into_iter().peekable();
-    while let Some(record) = records.next() {
+pub(super) struct Numbered {
+    records: Peekable<vec::IntoIter<RecordView>>,
+    cursor: Cursor,
+    /// After the last of them.
+    next: Cursor,
+}
+
+impl Numbered {
+    pub(super) fn new(after: Cursor, page: RecordsView) -> Self {
+        Self {
+            records: page.records.into_iter().peekable(),
+            cursor: after,
+            next: page.next,
+        }
+    }
+
+    /// After the record that was taken last.
+    pub(super) fn cursor(&self) -> &Cursor {
+        &self.cursor
+    }
+}
+
+impl Iterator for Numbered {
+    type Item = RecordView;
+
+    fn next(&mut self) -> Option<RecordView> {
+        let record = self.records.next()?;
         let place = |record: &RecordView| (record.log, record.bundle);
-        match records.peek() {
+        match self.records.peek() {
             Some(next) if place(next) == place(&record) => {}
             Some(_) => {
-                let seen = cursor.0.entry(LogTag::of(&record.log)).or_default();
+                let seen = self.cursor.0.entry(LogTag::of(&record.log)).or_default();
                 *seen = (*seen).max(record.bundle);
             }
-            None => cursor = page.next.clone(),
+            None => self.cursor.clone_from(&self.next),
         }
+        Some(record)
+    }
+}
+
+fn events_of(after: Cursor, page: RecordsView) -> VecDeque<Event> {
+    let mut records = Numbered::new(after, page);
+    let mut events = VecDeque::new();
+    while let Some(record) = records.next() {
         let data = serde_json::to_string(&RecordEvent::from(record))
             .expect("the maps of a record have words as keys");
-        events.push_back(
-            Event::default()
-                .event("record")
-                .id(cursor.to_text())
-                .data(data),
-        );
+        let id = records.cursor().to_text();
+        events.push_back(Event::default().event("record").id(id).data(data));
     }
     events
 }
