@@ -59,8 +59,18 @@ pub enum IdentityError {
         /// What the system said.
         source: io::Error,
     },
-    /// Others may read a secret.
-    #[error("{} may be read by others (mode {mode:o}): run `chmod {wanted:o} {}`", path.display(), path.display())]
+    /// A secret is somebody else's, who can change it.
+    #[error("{} belongs to user {owner}, and this is user {user}: run `chown {user} {}`, or as that user", path.display(), path.display())]
+    OthersOwn {
+        /// Which.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// As whom this process runs.
+        user: u32,
+    },
+    /// Others may read a secret, or put another in its place.
+    #[error("{} may be read or changed by others (mode {mode:o}): run `chmod {wanted:o} {}`", path.display(), path.display())]
     TooOpen {
         /// Which.
         path: PathBuf,

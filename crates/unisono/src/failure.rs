@@ -196,6 +196,7 @@ impl From<IdentityError> for Failure {
             IdentityError::Missing { .. } => (Exit::NotFound, "no_identity"),
             IdentityError::Exists { .. } => (Exit::Conflict, "identity_exists"),
             IdentityError::TooOpen { .. } => (Exit::Denied, "secrets_readable"),
+            IdentityError::OthersOwn { .. } => (Exit::Denied, "secrets_of_others"),
             IdentityError::OtherCluster { .. } => (Exit::Verification, "other_cluster"),
             IdentityError::Malformed { .. }
             | IdentityError::Mismatch { .. }

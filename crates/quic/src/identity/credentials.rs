@@ -113,6 +113,7 @@ impl Credentials {
     /// certificate that has ended is read all the same: with it a node can ask for the next one, and
     /// for nothing else while others have theirs.
     pub fn load(directory: &Path, cluster: Option<ClusterId>) -> Result<Self, IdentityError> {
+        files::check_directory(directory)?;
         let key = Self::load_key(directory)?;
         let certificate = load_certificate(directory, NODE_CERTIFICATE_FILE)?;
         let authorities = load_authorities(directory)?;

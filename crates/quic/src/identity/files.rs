@@ -10,6 +10,7 @@ use std::{
 };
 
 use data_encoding::BASE64;
+use rustix::{fs::OFlags, process::geteuid};
 
 use super::{IdentityError, key::random};
 use crate::limits;
@@ -17,14 +18,17 @@ use crate::limits;
 const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
 
-/// Makes the directory, or tightens nothing and only checks it if it is there.
+/// Makes the directory, or tightens nothing and only checks it if it is there: nobody else reads in it.
 pub(super) fn make_directory(path: &Path) -> Result<(), IdentityError> {
     let unwritable = |source| IdentityError::Unwritable {
         path: path.to_owned(),
         source,
     };
     match fs::metadata(path) {
-        Ok(_) => check_mode(path, DIRECTORY_MODE),
+        Ok(metadata) => {
+            check_owner(path, &metadata)?;
+            check_mode(path, &metadata, 0o077, DIRECTORY_MODE)
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => fs::DirBuilder::new()
             .recursive(true)
             .mode(DIRECTORY_MODE)
@@ -104,7 +108,8 @@ fn write_aside(
     fs::File::open(directory)?.sync_all()
 }
 
-/// Reads a secret file: a plain file, of bounded size, closed to others.
+/// Reads a secret file: a plain file, of bounded size, this user's own and closed to others. What is
+/// looked at is the file that was opened, whatever takes its name meanwhile.
 pub(super) fn read(path: &Path) -> Result<String, IdentityError> {
     let unreadable = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => IdentityError::Missing {
@@ -115,36 +120,83 @@ pub(super) fn read(path: &Path) -> Result<String, IdentityError> {
             source,
         },
     };
-    let kind = fs::symlink_metadata(path).map_err(unreadable)?;
-    if !kind.is_file() || kind.len() > limits::CREDENTIAL_FILE_BYTES_MAX {
-        return Err(IdentityError::Malformed {
-            path: path.to_owned(),
-            what: "a plain PEM file",
-        });
+    let not_plain = || IdentityError::Malformed {
+        path: path.to_owned(),
+        what: "a plain PEM file",
+    };
+    // No link is followed, and nobody waits for the other end of a pipe.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let opened = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if fs::symlink_metadata(path).is_ok_and(|kind| kind.is_symlink()) => {
+            drop(error);
+            return Err(not_plain());
+        }
+        Err(error) => return Err(unreadable(error)),
+    };
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() || metadata.len() > limits::CREDENTIAL_FILE_BYTES_MAX {
+        return Err(not_plain());
     }
-    check_mode(path, FILE_MODE)?;
+    check_owner(path, &metadata)?;
+    check_mode(path, &metadata, 0o077, FILE_MODE)?;
     let mut text = String::new();
-    let file = fs::File::open(path).map_err(unreadable)?;
     file.take(limits::CREDENTIAL_FILE_BYTES_MAX)
         .read_to_string(&mut text)
         .map_err(unreadable)?;
     Ok(text)
 }
 
-fn check_mode(path: &Path, wanted: u32) -> Result<(), IdentityError> {
-    let metadata = fs::metadata(path).map_err(|source| IdentityError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
-    let mode = metadata.mode() & 0o777;
-    if metadata.permissions().mode() & 0o077 != 0 {
-        return Err(IdentityError::TooOpen {
-            path: path.to_owned(),
-            mode,
-            wanted,
-        });
+/// Whoever can write in a directory can put other keys in the place of those that lie there.
+pub(super) fn check_directory(path: &Path) -> Result<(), IdentityError> {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        // Its files say it better.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => {
+            return Err(IdentityError::Unreadable {
+                path: path.to_owned(),
+                source,
+            });
+        }
+    };
+    check_owner(path, &metadata)?;
+    check_mode(path, &metadata, 0o022, DIRECTORY_MODE)
+}
+
+/// What belongs to somebody else can be changed by them, whatever its mode; what is the
+/// administrator's only by those who can change everything.
+fn check_owner(path: &Path, metadata: &fs::Metadata) -> Result<(), IdentityError> {
+    let (owner, user) = (metadata.uid(), geteuid().as_raw());
+    if owner == user || owner == 0 {
+        return Ok(());
     }
-    Ok(())
+    Err(IdentityError::OthersOwn {
+        path: path.to_owned(),
+        owner,
+        user,
+    })
+}
+
+fn check_mode(
+    path: &Path,
+    metadata: &fs::Metadata,
+    closed: u32,
+    wanted: u32,
+) -> Result<(), IdentityError> {
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & closed == 0 {
+        return Ok(());
+    }
+    Err(IdentityError::TooOpen {
+        path: path.to_owned(),
+        mode,
+        wanted,
+    })
 }
 
 /// PEM as RFC 7468 wants it: lines of 64.

@@ -1,6 +1,10 @@
 //! Keys and certificates, in memory and on disk.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::Path,
+};
 
 use unisono_model::{ClusterId, NodeId};
 use unisono_quic::identity::{
@@ -181,6 +185,24 @@ fn what_is_wrong_with_credentials_is_said() {
     );
     assert!(error.to_string().contains("chmod 600"), "{error}");
 
+    let error = change(&fresh("writable"), |path| {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o770)).unwrap();
+    });
+    assert!(
+        matches!(error, IdentityError::TooOpen { mode: 0o770, .. }),
+        "{error}"
+    );
+    assert!(error.to_string().contains("chmod 700"), "{error}");
+
+    let error = change(&fresh("pipe"), |path| {
+        fs::remove_file(path.join("node.key")).unwrap();
+        let made = std::process::Command::new("mkfifo")
+            .arg(path.join("node.key"))
+            .status();
+        assert!(made.unwrap().success());
+    });
+    assert!(matches!(error, IdentityError::Malformed { .. }), "{error}");
+
     let error = change(&fresh("link"), |path| {
         fs::rename(path.join("node.key"), path.join("elsewhere")).unwrap();
         std::os::unix::fs::symlink("elsewhere", path.join("node.key")).unwrap();
@@ -216,6 +238,31 @@ fn what_is_wrong_with_credentials_is_said() {
         matches!(error, IdentityError::OtherCluster { .. }),
         "{error}"
     );
+}
+
+/// Only the administrator can give a file away, so that this runs for nobody else.
+#[test]
+fn a_key_that_belongs_to_somebody_else_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    for gives in ["node.key", "ca.key", "."] {
+        let path = directory.path().join(format!("of-{gives}"));
+        founder(1).save(&path).unwrap();
+        let given = std::os::unix::fs::chown(path.join(gives), Some(65_534), None);
+        if let Err(error) = given {
+            println!("SKIPPED: no file can be given away: {error}");
+            return;
+        }
+        if fs::metadata(directory.path()).unwrap().uid() == 65_534 {
+            println!("SKIPPED: this is the user whom it was given to");
+            return;
+        }
+        let error = Credentials::load(&path, None).unwrap_err();
+        let IdentityError::OthersOwn { owner, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(owner, 65_534);
+        assert!(error.to_string().contains("chown"), "{error}");
+    }
 }
 
 #[test]
