@@ -29,7 +29,7 @@ pub use invite::{Invite, InviteError, InviteId};
 pub(crate) use passing::{answer as answer_passed, is_passed, read as read_request};
 pub(crate) use proofs::ProofLimiter;
 pub(crate) use server::serve;
-pub use wire::is_request;
+pub use wire::{is_answer, is_passed_request, is_request};
 
 use crate::{identity::Region, renew::RenewalRefusal};
 

@@ -153,6 +153,11 @@ pub fn is_request(bytes: &[u8]) -> bool {
     decode::<Request>(bytes).is_some()
 }
 
+/// Whether these bytes are a whole answer in its one form, whatever it says.
+pub fn is_answer(bytes: &[u8]) -> bool {
+    decode::<Answer>(bytes).is_some()
+}
+
 fn encode(value: &impl Serialize) -> Vec<u8> {
     postcard::to_allocvec(value).expect("plain fields have a postcard form")
 }

@@ -35,7 +35,9 @@ pub struct Target {
     pub seeds: fn() -> Vec<Seed>,
 }
 
-/// Every decoder that sees bytes from a peer, a client or a disk.
+/// Every decoder that sees bytes from a peer, a client or a node's disk. What the command line alone
+/// reads, of its user's own files, is not among them: plans, tiers and layouts, and key files that a
+/// passphrase protects.
 pub const TARGETS: &[Target] = &[
     Target {
         name: "record_body",
@@ -124,6 +126,18 @@ pub const TARGETS: &[Target] = &[
         feed: http::action,
         seeds: http::actions,
     },
+    #[cfg(feature = "http")]
+    Target {
+        name: "http_body",
+        feed: http::body,
+        seeds: http::bodies,
+    },
+    #[cfg(feature = "http")]
+    Target {
+        name: "dump_line",
+        feed: http::dump_line,
+        seeds: http::dump_lines,
+    },
     #[cfg(feature = "measure")]
     Target {
         name: "measure",
@@ -141,6 +155,30 @@ pub const TARGETS: &[Target] = &[
         name: "join_request",
         feed: unisono_quic::join::is_request,
         seeds: transport::join_requests,
+    },
+    #[cfg(feature = "quic")]
+    Target {
+        name: "join_passed",
+        feed: unisono_quic::join::is_passed_request,
+        seeds: transport::joins_passed,
+    },
+    #[cfg(feature = "quic")]
+    Target {
+        name: "join_answer",
+        feed: unisono_quic::join::is_answer,
+        seeds: transport::join_answers,
+    },
+    #[cfg(feature = "quic")]
+    Target {
+        name: "renewal_answer",
+        feed: unisono_quic::renew::is_answer,
+        seeds: transport::renewal_answers,
+    },
+    #[cfg(feature = "quic")]
+    Target {
+        name: "authority",
+        feed: transport::authority,
+        seeds: transport::authorities,
     },
     #[cfg(feature = "quic")]
     Target {

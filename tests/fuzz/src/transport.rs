@@ -1,8 +1,11 @@
 //! What the transport reads: keys and certificates from the disk, invites and joins before anybody is
 //! authenticated, renewals and frames after.
 
-use unisono_model::{ClusterId, NodeId, wire};
-use unisono_quic::identity::{Certificate, Credentials, Fingerprint, NodeKey};
+use ed25519_dalek::SigningKey;
+use unisono_model::{AgentId, AuthorityId, ClusterId, NodeId, RootWord, SuccessionWord, wire};
+use unisono_quic::identity::{
+    Authorities, Certificate, ClusterAuthority, Credentials, Fingerprint, NodeKey, Vouched,
+};
 use unisono_quic::join::Invite;
 
 use crate::Seed;
@@ -57,6 +60,74 @@ pub(crate) fn join_requests() -> Vec<Seed> {
 pub(crate) fn renewal_requests() -> Vec<Seed> {
     let request = (1_u16, ClusterId([1; 16]), NodeId([2; 32]));
     vec![("request", wire::encode(&request))]
+}
+
+/// The same as a member passes it on that cannot sign.
+pub(crate) fn joins_passed() -> Vec<Seed> {
+    let requests = join_requests().into_iter();
+    let passed = |(name, bytes): Seed| (name, [b"join".as_slice(), &[6; 32], &bytes].concat());
+    requests.map(passed).collect()
+}
+
+/// Somebody is let in, and somebody is not: the first of two, and the third of many.
+pub(crate) fn join_answers() -> Vec<Seed> {
+    let admitted = (0_u8, b"a certificate".to_vec(), b"members".to_vec());
+    vec![
+        ("admitted", wire::encode(&admitted)),
+        ("refused", vec![1, 3]),
+    ]
+}
+
+/// A certificate, and why there is none.
+pub(crate) fn renewal_answers() -> Vec<Seed> {
+    let signed = (0_u8, b"a certificate".to_vec(), 1_800_000_000_000_u64);
+    vec![("signed", wire::encode(&signed))]
+}
+
+/// An authority as a peer shows it beside its own certificate, with the root's words in it.
+pub(crate) fn authority(bytes: &[u8]) -> bool {
+    let shown = Certificate::from_der(bytes.to_vec());
+    let Ok(cluster) = shown.authority_cluster() else {
+        return false;
+    };
+    let (word, named) = (shown.succession(), shown.root_word());
+    assert!(word.is_ok() && named.is_ok(), "they stand in one text");
+    let founder = Authorities::of(founder(cluster).authority_certificate().clone());
+    let Ok(mut known) = founder else {
+        return false;
+    };
+    let taken = known.take(shown.clone(), Vouched::Recorded);
+    assert_eq!(
+        taken.is_ok_and(|is_news| is_news),
+        known.all().len() == 2,
+        "it is one more, or none"
+    );
+    word.is_ok_and(|word| word.is_some())
+}
+
+fn founder(cluster: ClusterId) -> Credentials {
+    let region = "north".parse().expect("a region");
+    let key = NodeKey::from_seed([7; 32]);
+    Credentials::found(cluster, key, &region, 1_800_000_000_000).expect("a good key")
+}
+
+/// One that the first root names, and one that a root names which was named itself.
+pub(crate) fn authorities() -> Vec<Seed> {
+    let (cluster, now_ms) = (ClusterId([1; 16]), 1_800_000_000_000);
+    let key = NodeKey::from_seed([8; 32]);
+    let [root, recovery, next] = [9, 10, 11].map(|seed| SigningKey::from_bytes(&[seed; 32]));
+    let first = AgentId(root.verifying_key().to_bytes());
+    let named = RootWord::sign((&recovery, &next), cluster, 1, first, now_ms);
+    let made = |by: &SigningKey, named: Option<&RootWord>| {
+        let (own, former) = (AuthorityId(key.id().0), AuthorityId([4; 32]));
+        let word = SuccessionWord::sign(by, cluster, 1, own, former, now_ms);
+        let made = ClusterAuthority::succeeding(cluster, key.clone(), (&word, named), now_ms);
+        made.expect("a good word").certificate().der().to_vec()
+    };
+    vec![
+        ("first", made(&root, None)),
+        ("named", made(&next, Some(&named))),
+    ]
 }
 
 /// How a private key's text begins and ends, and how it does in the corpus: no file of the repository

@@ -219,6 +219,7 @@ impl ReliabilityShown {
 }
 
 /// Nanoseconds as milliseconds, to a microsecond.
+#[cfg(feature = "server")]
 pub(crate) fn to_ms(ns: f64) -> f64 {
     (ns / 1e3).round() / 1e3
 }

@@ -63,6 +63,7 @@ pub use file::{
 };
 pub use finding::{Finding, FindingChange};
 pub use flow::{FlowShown, FlowWord, NamedByWord, Yielded};
+#[cfg(feature = "server")]
 pub(crate) use foretold::to_ms;
 pub use foretold::{
     CameShown, EventKindWord, ForetoldShown, NextShown, PlanWord, ReliabilityShown,

@@ -77,6 +77,16 @@ pub fn is_request(bytes: &[u8]) -> bool {
     envelope.is_some_and(|envelope| decode::<Request>(&envelope.request).is_some())
 }
 
+/// Whether these bytes are a whole answer in its one form, whatever it says.
+pub fn is_answer(bytes: &[u8]) -> bool {
+    decode::<Answer>(bytes).is_some()
+}
+
+/// Whether these bytes are a whole request as a member passes it on.
+pub fn is_passed_request(bytes: &[u8]) -> bool {
+    unpassed(bytes).is_some_and(|(_, envelope)| is_request(envelope))
+}
+
 pub(super) fn encode(value: &impl Serialize) -> Vec<u8> {
     postcard::to_allocvec(value).expect("plain fields have a postcard form")
 }
