@@ -36,7 +36,9 @@ pub(crate) fn body(bytes: &[u8]) -> bool {
         survives::<NoteTextBody>,
     ]
     .into_iter()
-    .fold(false, |taken, takes| takes(bytes) || taken)
+    .filter(|takes| takes(bytes))
+    .count()
+        > 0
 }
 
 fn survives<T>(bytes: &[u8]) -> bool
