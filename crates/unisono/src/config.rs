@@ -341,7 +341,10 @@ fn wrong(shape: Shape, value: &str) -> Option<String> {
         Shape::Urls => !value.is_empty() && !value.starts_with("https://"),
         Shape::Region => value.parse::<unisono_quic::identity::Region>().is_ok(),
         Shape::Webhook => {
-            let rest = value.strip_prefix("http://").unwrap_or_default();
+            let rest = ["http://", "https://"]
+                .into_iter()
+                .find_map(|scheme| value.strip_prefix(scheme))
+                .unwrap_or_default();
             !rest.is_empty() && !rest.starts_with('/') && rest.chars().all(|c| c.is_ascii_graphic())
         }
         Shape::Milliseconds => value.parse::<u32>().is_ok(),
@@ -356,7 +359,7 @@ fn wanted(shape: Shape) -> &'static str {
         Shape::Addresses => "host:port, or a list of these",
         Shape::Urls => "http://host:port, or a list of these",
         Shape::Region => "a region: 1 to 63 of a-z, 0-9 and -",
-        Shape::Webhook => "http://host[:port][/path]",
+        Shape::Webhook => "http://host[:port][/path], or https://",
         Shape::Milliseconds => "a number of milliseconds, such as \"30000\"",
     }
 }

@@ -1,5 +1,7 @@
 //! One request to one node: sent or not sent, answered or not answered.
 
+#[cfg(feature = "https")]
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,8 +9,10 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+#[cfg(feature = "https")]
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::error::ClientError;
@@ -16,8 +20,8 @@ use crate::limits::ANSWER_BYTES_MAX;
 
 /// Connections to nodes, kept open.
 #[derive(Clone, Debug)]
-pub(crate) struct Http {
-    pool: Pool<HttpConnector, Full<Bytes>>,
+pub(crate) struct Http<C = HttpConnector> {
+    pool: Pool<C, Full<Bytes>>,
     token: Option<HeaderValue>,
 }
 
@@ -66,14 +70,22 @@ pub(crate) enum Failure {
     Unanswered(String),
 }
 
+fn connector(within: Duration) -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(within));
+    connector
+}
+
+fn pool<C: Connect + Clone>(connector: C) -> Pool<C, Full<Bytes>> {
+    let mut pool = Pool::builder(TokioExecutor::new());
+    pool.pool_timer(TokioTimer::new())
+        .pool_idle_timeout(Duration::from_secs(20));
+    pool.build(connector)
+}
+
 impl Http {
     pub(crate) fn new(token: Option<&str>, connect_within: Duration) -> Result<Self, ClientError> {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(connect_within));
-        let mut pool = Pool::builder(TokioExecutor::new());
-        pool.pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(20));
         let bearer = |token: &str| -> Result<HeaderValue, ClientError> {
             let mut value = HeaderValue::try_from(format!("Bearer {token}"))
                 .map_err(|_| ClientError::Usage("the token is not one word".to_owned()))?;
@@ -81,11 +93,33 @@ impl Http {
             Ok(value)
         };
         Ok(Self {
-            pool: pool.build(connector),
+            pool: pool(connector(connect_within)),
             token: token.map(bearer).transpose()?,
         })
     }
+}
 
+#[cfg(feature = "https")]
+impl Http<HttpsConnector<HttpConnector>> {
+    /// Over TLS, to whomever the machine's store of authorities believes (`SSL_CERT_FILE` names
+    /// another one).
+    fn sealed(connect_within: Duration) -> io::Result<Self> {
+        let mut tcp = connector(connect_within);
+        tcp.enforce_http(false);
+        let provider = rustls::crypto::ring::default_provider();
+        let sealed = HttpsConnectorBuilder::new()
+            .with_provider_and_native_roots(provider)?
+            .https_only()
+            .enable_http1()
+            .wrap_connector(tcp);
+        Ok(Self {
+            pool: pool(sealed),
+            token: None,
+        })
+    }
+}
+
+impl<C: Connect + Clone + Send + Sync + 'static> Http<C> {
     /// Asks one node, and reads the whole answer.
     pub(crate) async fn send(&self, base: &str, wanted: &Wanted) -> Result<Got, Failure> {
         let exchange = async {
@@ -157,12 +191,24 @@ pub async fn post_json(url: &str, body: Vec<u8>, within: Duration) -> Result<u16
         Some(("application/json", body.into())),
         within,
     );
+    #[cfg(feature = "https")]
+    if url.starts_with("https://") {
+        let http = Http::sealed(within).map_err(|error| error.to_string())?;
+        return post(&http, url, &wanted).await;
+    }
     let http = Http::new(None, within).map_err(|error| error.to_string())?;
+    post(&http, url, &wanted).await
+}
+
+async fn post<C>(http: &Http<C>, url: &str, wanted: &Wanted) -> Result<u16, String>
+where
+    C: Connect + Clone + Send + Sync + 'static,
+{
     let without = |words: String| match words.strip_prefix(&format!("{url}: ")) {
         Some(words) => words.to_owned(),
         None => words,
     };
-    match tokio::time::timeout(within, http.open(url, &wanted)).await {
+    match tokio::time::timeout(wanted.within, http.open(url, wanted)).await {
         Ok(Ok(response)) => Ok(response.status().as_u16()),
         Ok(Err(Failure::NotSent(words) | Failure::Unanswered(words))) => Err(without(words)),
         Err(_) => Err("no answer in time".to_owned()),

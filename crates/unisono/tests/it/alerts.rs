@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -137,34 +138,54 @@ fn a_thousand_refusals_are_a_handful_of_alerts() {
 
 /// An address that answers with these, and tells what was posted.
 fn listener(answers: &'static [&'static str]) -> (String, Receiver<Value>) {
+    let (port, told) = listening(answers, Some);
+    (format!("http://127.0.0.1:{port}/hook?key=1"), told)
+}
+
+/// The same behind whatever lies over a connection. One for which nothing does is none.
+fn listening<S: Read + Write>(
+    answers: &'static [&'static str],
+    over: impl Fn(TcpStream) -> Option<S> + Send + 'static,
+) -> (u16, Receiver<Value>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}/hook?key=1", listener.local_addr().unwrap());
+    let port = listener.local_addr().unwrap().port();
     let (tell, told) = channel();
     std::thread::spawn(move || {
-        let answers = answers.iter().chain(std::iter::repeat(&"204 No Content"));
-        for (stream, answer) in listener.incoming().zip(answers) {
-            let mut stream = BufReader::new(stream.unwrap());
-            let mut length = 0;
-            loop {
-                let mut line = String::new();
-                stream.read_line(&mut line).unwrap();
-                let line = line.trim_end().to_ascii_lowercase();
-                if let Some(text) = line.strip_prefix("content-length: ") {
-                    length = text.parse().unwrap();
-                }
-                if line.is_empty() {
-                    break;
-                }
+        let mut answers = answers.iter().chain(std::iter::repeat(&"204 No Content"));
+        let connections = listener.incoming().map_while(Result::ok);
+        for stream in connections.filter_map(over) {
+            let answer = answers.next().unwrap();
+            // Whoever does not believe the listener goes before it has said anything.
+            if let Ok(posted) = taken(BufReader::new(stream), answer) {
+                let _ = tell.send(posted);
             }
-            let mut body = vec![0; length];
-            stream.read_exact(&mut body).unwrap();
-            let head =
-                format!("HTTP/1.1 {answer}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
-            stream.get_mut().write_all(head.as_bytes()).unwrap();
-            let _ = tell.send(serde_json::from_slice(&body).unwrap());
         }
     });
-    (address, told)
+    (port, told)
+}
+
+/// What one posts, which is answered.
+fn taken<S: Read + Write>(mut stream: BufReader<S>, answer: &str) -> std::io::Result<Value> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line)? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        let line = line.trim_end().to_ascii_lowercase();
+        if let Some(text) = line.strip_prefix("content-length: ") {
+            length = text.parse().unwrap();
+        }
+        if line.is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    let head = format!("HTTP/1.1 {answer}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    stream.get_mut().write_all(head.as_bytes())?;
+    stream.get_mut().flush()?;
+    Ok(serde_json::from_slice(&body)?)
 }
 
 #[test]
@@ -208,4 +229,55 @@ fn what_no_executive_acknowledges_is_posted_once_also_over_a_restart() {
     let node = place.serve("n1", &[]);
     let last = violation(&node, "dan");
     assert_eq!(next(), last, "what was posted is not posted again");
+}
+
+type Sealed = rustls::StreamOwned<rustls::ServerConnection, TcpStream>;
+
+/// A listener with a certificate of its own, and the authority behind it in PEM.
+fn sealed_listener() -> (String, Receiver<Value>, String) {
+    let mut authority = rcgen::CertificateParams::default();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority_key = rcgen::KeyPair::generate().unwrap();
+    let root = authority.self_signed(&authority_key).unwrap();
+    let issuer = rcgen::Issuer::new(authority, authority_key);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let named = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let certificate = named.signed_by(&key, &issuer).unwrap();
+    let secret = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], secret.into())
+        .unwrap();
+    let config = Arc::new(config);
+    let over = move |stream| -> Option<Sealed> {
+        let connection = rustls::ServerConnection::new(Arc::clone(&config)).ok()?;
+        Some(rustls::StreamOwned::new(connection, stream))
+    };
+    let (port, told) = listening(&[], over);
+    (format!("https://localhost:{port}/hook"), told, root.pem())
+}
+
+#[test]
+fn a_webhook_over_tls_is_told_if_the_machine_believes_it_and_nobody_else_is() {
+    let place = Place::new();
+    let (url, posted, authority) = sealed_listener();
+    let settings = format!("incident_webhook = \"{url}\"\nincident_webhook_after_ms = \"100\"\n");
+    std::fs::write(place.path("unisono.toml"), settings).unwrap();
+    let believed = place.path("authority.pem");
+    std::fs::write(&believed, authority).unwrap();
+    place.found("n1");
+    let node = place.serve("n1", &[]);
+    node.json(&place, &["state", "--create"]);
+    node.json(&place, &["agent", "enrol", "ada"]);
+    node.fails(&place, 4, &["guard", "--as", "ada"]);
+    let nothing = posted.recv_timeout(Duration::from_secs(3));
+    assert!(nothing.is_err(), "whom nobody vouches for is told nothing");
+    assert_eq!(node.stop(), 0);
+    let believed = believed.to_str().unwrap();
+    let _node = place.serve_in("n1", &[("SSL_CERT_FILE", believed)]);
+    let told = posted.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(told["incident"]["rule"], "not_allowed");
 }

@@ -93,6 +93,13 @@ impl Place {
             .unwrap()
     }
 
+    /// The same, with these in its environment.
+    pub(crate) fn serve_in(&self, name: &str, environment: &[(&str, &str)]) -> Process {
+        let anywhere = "127.0.0.1:0";
+        self.start_in("serve", name, anywhere, anywhere, &[], environment)
+            .unwrap()
+    }
+
     /// Begins a cluster of one node in `lab`, as whoever tries the program does.
     pub(crate) fn up(&self) -> Process {
         self.start("up", "lab", "127.0.0.1:0", "127.0.0.1:0", &[])
@@ -109,6 +116,18 @@ impl Place {
         peer: &str,
         more: &[&str],
     ) -> Result<Process, Said> {
+        self.start_in(how, name, http, peer, more, &[])
+    }
+
+    fn start_in(
+        &self,
+        how: &str,
+        name: &str,
+        http: &str,
+        peer: &str,
+        more: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Process, Said> {
         let log = std::fs::File::create(self.path(&format!("{name}.log"))).unwrap();
         let mut child = self
             .command()
@@ -116,6 +135,7 @@ impl Place {
                 how, "--data", name, "--http", http, "--peer", peer, "-o", "json",
             ])
             .args(more)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
