@@ -3,7 +3,10 @@
 use clap::Args;
 use serde_json::{Value, json};
 use unisono_api::client::Reply;
-use unisono_api::dto::{Coherence, RecordEvent, State, TermWord, TokenShown, Trust};
+use unisono_api::dto::{
+    ActionShown, Coherence, IncidentShown, RecordEvent, State, TermWord, TokenShown, Trust,
+};
+use unisono_model::{Digest, Stamp};
 
 use super::resonance::explain_coherence;
 use super::scene;
@@ -121,7 +124,10 @@ fn sentences(record: &RecordEvent, trust: &Trust) -> Result<Vec<String>, Failure
         "agent" => "It signed by itself.".to_owned(),
         _ => "Its node signed for it.".to_owned(),
     });
-    told.push(grants(record, trust));
+    told.push(grants(record.token, record.stamp.stamp, trust));
+    if let ActionShown::Incident(refused) = &record.action {
+        told.push(refusal(refused, record.stamp.stamp, trust));
+    }
     let void = trust
         .voided
         .iter()
@@ -140,11 +146,33 @@ fn sentences(record: &RecordEvent, trust: &Trust) -> Result<Vec<String>, Failure
     Ok(told)
 }
 
+/// What a node tells of having refused, with the rights of whoever asked.
+fn refusal(refused: &IncidentShown, at: Stamp, trust: &Trust) -> String {
+    let IncidentShown {
+        agent,
+        token,
+        deed,
+        rule,
+        detail,
+        times,
+        ..
+    } = refused;
+    let often = if *times > 1 {
+        format!(", {times} times")
+    } else {
+        String::new()
+    };
+    let rights = grants(*token, at, trust);
+    format!(
+        "It tells that {agent} was refused {deed}{often}: {detail} ({rule}). Of what was asked: {rights}"
+    )
+}
+
 /// The chain of grants as one sentence.
-fn grants(record: &RecordEvent, trust: &Trust) -> String {
-    let Some(id) = record.token else {
+fn grants(token: Option<Digest>, at: Stamp, trust: &Trust) -> String {
+    let Some(id) = token else {
         return match &trust.guarded_since {
-            Some(since) if since.stamp < record.stamp.stamp => {
+            Some(since) if since.stamp < at => {
                 "It names no token; since the guard only what needs none counts so.".to_owned()
             }
             _ => "It names no token; the orchestra was open.".to_owned(),

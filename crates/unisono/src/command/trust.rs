@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 use unisono_api::client::Reply;
-use unisono_api::client::review::{Reviewed, Voided};
+use unisono_api::client::review::Voided;
 use unisono_api::dto::{ActionBody, Chains, FenceBody, GuardBody, TargetBody};
 use unisono_model::{AgentId, Digest, limits};
 
@@ -163,36 +163,29 @@ pub(crate) async fn voided(session: &Session) -> Result<(), Failure> {
     if session.as_of().is_some() {
         return session.show_read("trust", &[], table).await;
     }
-    let mut reply = session.client.reviewed(&session.orchestra).await?;
+    let reply = session.client.reviewed(&session.orchestra).await?;
     session.show(&reply, table)?;
     if session.global.output != Format::Table {
         return Ok(());
     }
-    reply.body.voided.retain(|void| void.review);
     output::raw(&to_review(&reply.body))
 }
 
 /// What somebody has to look at, a sentence for each.
 fn to_review(voided: &Voided) -> String {
-    let mut text = String::new();
-    for Reviewed {
-        void,
-        built_on,
-        more,
-        ..
-    } in &voided.voided
-    {
-        for one in built_on {
-            text += &format!(
+    let sentences = voided.voided.iter().flat_map(|reviewed| {
+        let void = &reviewed.void;
+        let built_on = reviewed.built_on.iter().map(move |one| {
+            format!(
                 "{} ({} of {}) was built on {} ({} of {}), which does not count.\n",
                 one.record, one.deed, one.name, void.record, void.deed, void.name
-            );
-        }
-        if *more > 0 {
-            text += &format!("{more} more were built on {}.\n", void.record);
-        }
-    }
-    text
+            )
+        });
+        let more = (reviewed.more > 0)
+            .then(|| format!("{} more were built on {}.\n", reviewed.more, void.record));
+        built_on.chain(more)
+    });
+    sentences.collect()
 }
 
 /// The tiers.

@@ -120,7 +120,19 @@ fn an_orchestra_that_is_guarded_holds_everybody_to_their_tokens_on_every_node() 
     let back = ["rollback", "--to", before.as_str().unwrap()];
     let refused = n1.fails(&place, 5, &boss.words(&back, "boss.key"));
     assert_eq!(refused["code"], "rollback_barred");
-    ivy.does(n2, &["claim", "door"]);
+    let claimed = ivy.does(n2, &["claim", "door"]);
+    let record = claimed["record"].as_str().unwrap();
+    let told = n2.json(&place, &["explain", record])["explained"].to_string();
+    let chain = format!("to {executive} to {implementer} (ivy)");
+    for words in [
+        "did claim",
+        "signed by itself",
+        "went from the root",
+        &chain,
+        "It counts.",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
     assert_eq!(ivy.fails(n2, &["iteration", "advance"]), "not_allowed");
     let bare = Agent::new(&place, "ivy");
     assert_eq!(bare.fails(n2, &["claim", "other"]), "token_missing");
@@ -153,6 +165,20 @@ fn an_orchestra_that_is_guarded_holds_everybody_to_their_tokens_on_every_node() 
         let told = rules(&n1.json(&place, &["trust"]), "incidents");
         told == ["not_allowed", "token_fenced", "token_missing"]
     });
+    let trust = n1.json(&place, &["trust"]);
+    let incidents = trust["incidents"].as_array().unwrap();
+    let refused = incidents.iter().find(|one| one["rule"] == "not_allowed");
+    let record = refused.unwrap()["record"].as_str().unwrap();
+    let told = n3.json(&place, &["explain", record])["explained"].to_string();
+    let asked = format!("It tells that {implementer} was refused advance");
+    for words in [
+        &asked,
+        "(not_allowed)",
+        &chain,
+        "it has been fenced off since",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
     agree(&place, &nodes);
 }
 
