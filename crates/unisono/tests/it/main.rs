@@ -17,6 +17,7 @@ mod crash;
 mod damage;
 mod demo;
 mod directory;
+mod doctoring;
 mod ensemble;
 mod excess;
 mod faults;
