@@ -1,22 +1,21 @@
 //! Executives are told of incidents as they come: what somebody has not acknowledged, again with each
 //! connection, until it is.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use axum::extract::State;
 use axum::response::Response;
 use axum::response::sse::Event;
-use tokio::sync::OwnedSemaphorePermit;
 use unisono_core::node::Question;
 use unisono_core::orchestra::view::{AlertsView, View};
 use unisono_model::{Digest, OrchestraId};
 
 use super::edge::{Edge, Told};
+use super::following::{Following as _, Looking, Outgoing};
 use super::refusal::Refusal;
-use super::streams::{Following, Wakes, last_words};
 use super::terms::{Names, ReadTerms, Terms};
 use crate::dto::{Beyond, IncidentTold};
-use crate::limits::{LOOK_EVERY, WAIT_MS};
+use crate::limits::WAIT_MS;
 
 /// Tells an executive of incidents that it has not acknowledged, the oldest first, and of new ones as
 /// they come. What it does not acknowledge is told again when it connects again, at any node. It
@@ -43,15 +42,11 @@ struct Alerting {
     agent: String,
     /// What was told over this connection and is not acknowledged yet.
     told: BTreeSet<Digest>,
-    ready: VecDeque<Event>,
-    ended: bool,
-    wakes: Wakes,
-    _room: OwnedSemaphorePermit,
+    outgoing: Outgoing,
 }
 
 impl Alerting {
     async fn start(edge: Edge, o: &str, mut terms: Terms) -> Result<(Self, Told), Refusal> {
-        let room = edge.stream_room()?;
         let orchestra = edge.orchestra(o)?;
         let Some(agent) = super::reads::asking(&mut terms)? else {
             return Err(Refusal::malformed("`as` says which executive is told"));
@@ -61,25 +56,22 @@ impl Alerting {
             let words = "`as_of`: what is not acknowledged is told as it is now";
             return Err(Refusal::malformed(words));
         }
-        // Subscribed before the first look, so that nothing falls between.
-        let wakes = Wakes::new(&edge, orchestra);
+        let outgoing = Outgoing::new(&edge, orchestra)?;
         let mut alerting = Self {
             edge,
             orchestra,
             agent,
             told: BTreeSet::new(),
-            ready: VecDeque::new(),
-            ended: false,
-            wakes,
-            _room: room,
+            outgoing,
         };
-        let (told, view) = alerting.look(terms).await?;
+        let (told, view) = alerting.alerts(terms).await?;
         if let Some(beyond) = view.beyond {
             let data = serde_json::to_string(&Beyond {
                 beyond: beyond.into(),
             });
             let data = data.expect("a moment is a number and a text");
             alerting
+                .outgoing
                 .ready
                 .push_back(Event::default().event("beyond").data(data));
         }
@@ -87,7 +79,7 @@ impl Alerting {
         Ok((alerting, told))
     }
 
-    async fn look(&self, terms: ReadTerms) -> Result<(Told, AlertsView), Refusal> {
+    async fn alerts(&self, terms: ReadTerms) -> Result<(Told, AlertsView), Refusal> {
         let question = Question::Alerts {
             agent: Some(self.agent.clone()),
         };
@@ -109,38 +101,23 @@ impl Alerting {
             let data = serde_json::to_string(&IncidentTold::from(incident))
                 .expect("an incident holds texts and numbers");
             let event = Event::default().event("incident").id(record.to_string());
-            self.ready.push_back(event.data(data));
+            self.outgoing.ready.push_back(event.data(data));
         }
     }
 }
 
-impl Following for Alerting {
-    async fn next(&mut self) -> Option<Event> {
-        loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Some(event);
-            }
-            if self.ended || self.wakes.stopping() {
-                return None;
-            }
-            self.wakes.woken().await;
-            if self.wakes.stopping() {
-                return None;
-            }
-            let terms = ReadTerms {
-                deadline_ms: WAIT_MS,
-                ..ReadTerms::default()
-            };
-            match self.look(terms).await {
-                Ok((_, view)) => self.take(view),
-                Err(refusal) if refusal.problem().retry_after_ms.is_some() => {
-                    tokio::time::sleep(LOOK_EVERY / 5).await;
-                }
-                Err(refusal) => {
-                    self.ended = true;
-                    return Some(last_words(&refusal));
-                }
-            }
-        }
+impl Looking for Alerting {
+    fn outgoing(&mut self) -> &mut Outgoing {
+        &mut self.outgoing
+    }
+
+    async fn look(&mut self) -> Result<(), Refusal> {
+        let terms = ReadTerms {
+            deadline_ms: WAIT_MS,
+            ..ReadTerms::default()
+        };
+        let (_, view) = self.alerts(terms).await?;
+        self.take(view);
+        Ok(())
     }
 }

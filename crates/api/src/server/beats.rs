@@ -13,8 +13,8 @@ use unisono_core::orchestra::view::View;
 use unisono_model::{Digest, OrchestraId};
 
 use super::edge::{Edge, Told};
+use super::following::Following;
 use super::refusal::Refusal;
-use super::streams::Following;
 use super::terms::{Names, ReadTerms, Terms};
 use crate::dto;
 use crate::limits::{BEAT_AHEAD_MS, BEAT_AHEAD_MS_MAX, TEMPO_LOOK_EVERY, WAIT_MS};

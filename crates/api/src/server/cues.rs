@@ -1,21 +1,20 @@
 //! Cues as they go on, as server-sent events, and how much notice agents need.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::response::sse::Event;
-use tokio::sync::OwnedSemaphorePermit;
 use unisono_core::node::Question;
 use unisono_core::orchestra::view::{CueStage, CueView, LeadsOf, PartyView, View};
 use unisono_model::limits::CUE_PARTIES_MAX;
 use unisono_model::{Digest, OrchestraId};
 
 use super::edge::{Edge, Told, checked_name};
+use super::following::{Following as _, Looking, Outgoing};
 use super::reads::asking;
 use super::refusal::Refusal;
-use super::streams::{Following, Wakes};
 use super::terms::{Names, ReadParams, ReadTerms, Terms};
 use crate::dto;
 use crate::limits::{CUES_LOOK_EVERY, WAIT_MS};
@@ -109,33 +108,27 @@ struct Cueing {
     agent: Option<String>,
     /// How each cue was told last.
     told: BTreeMap<Digest, (CueStage, Vec<PartyView>)>,
-    ready: VecDeque<Event>,
-    wakes: Wakes,
-    _room: OwnedSemaphorePermit,
+    outgoing: Outgoing,
 }
 
 impl Cueing {
     async fn start(edge: Edge, o: &str, mut terms: Terms) -> Result<(Self, Told), Refusal> {
-        let room = edge.stream_room()?;
         let orchestra = edge.orchestra(o)?;
         let agent = asking(&mut terms)?;
         terms.end()?;
-        // Subscribed before the first look, so that nothing falls between.
-        let wakes = Wakes::new(&edge, orchestra);
+        let outgoing = Outgoing::new(&edge, orchestra)?;
         let mut cueing = Self {
             edge,
             orchestra,
             agent,
             told: BTreeMap::new(),
-            ready: VecDeque::new(),
-            wakes,
-            _room: room,
+            outgoing,
         };
-        let told = cueing.look().await?;
+        let told = cueing.cues().await?;
         Ok((cueing, told))
     }
 
-    async fn look(&mut self) -> Result<Told, Refusal> {
+    async fn cues(&mut self) -> Result<Told, Refusal> {
         let terms = ReadTerms {
             deadline_ms: WAIT_MS,
             ..ReadTerms::default()
@@ -156,7 +149,7 @@ impl Cueing {
             let now = (view.stage, view.parties.clone());
             let record = view.place.record;
             if self.told.get(&record) != Some(&now) {
-                self.ready.push_back(shown(view));
+                self.outgoing.ready.push_back(shown(view));
             }
             standing.insert(record, now);
         }
@@ -165,22 +158,20 @@ impl Cueing {
     }
 }
 
-impl Following for Cueing {
-    async fn next(&mut self) -> Option<Event> {
-        loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Some(event);
-            }
-            tokio::select! {
-                () = self.wakes.woken() => {}
-                () = tokio::time::sleep(CUES_LOOK_EVERY) => {}
-            }
-            if self.wakes.stopping() {
-                return None;
-            }
-            // Where the node cannot be asked just now, it is asked again.
-            let _ = self.look().await;
+impl Looking for Cueing {
+    fn outgoing(&mut self) -> &mut Outgoing {
+        &mut self.outgoing
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            () = self.outgoing.wakes.woken() => {}
+            () = tokio::time::sleep(CUES_LOOK_EVERY) => {}
         }
+    }
+
+    async fn look(&mut self) -> Result<(), Refusal> {
+        self.cues().await.map(drop)
     }
 }
 

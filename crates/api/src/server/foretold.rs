@@ -1,14 +1,12 @@
 //! What comes next of a source of events: learnt from the latest records that the node holds, told once, or
 //! anew after each event, as server-sent events (`docs/decisions/033-what-comes-next-is-read-from-stamps.md`).
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::response::sse::Event;
-use tokio::sync::OwnedSemaphorePermit;
 use unisono_core::ensemble::{Came, EventSource, Plan};
 use unisono_core::node::Question;
 use unisono_core::orchestra::view::{RecordView, Verdict};
@@ -17,15 +15,16 @@ use unisono_model::{Action, AgentId, Digest, OrchestraId, Stamp};
 
 use super::backwards::Backwards;
 use super::edge::{Edge, Told, checked_name};
+use super::following::{Following as _, Looking, Outgoing};
 use super::refusal::Refusal;
-use super::streams::{Following, Numbered, Pages, Wakes, last_words};
+use super::streams::{Numbered, Pages};
 use super::terms::{Names, NowParams, ReadTerms, Terms};
 use crate::dto::{
     CameShown, Digits, EventKindWord, ForetoldShown, NextShown, PlanWord, ReliabilityShown, to_ms,
 };
 use crate::limits::{
     FORETOLD_EVENTS_MAX, FORETOLD_FROM, FORETOLD_FROM_MAX, FORETOLD_LOOK_EVERY,
-    FORETOLD_PREPARE_MS_MAX, FORETOLD_WITHIN_MS, FORETOLD_WITHIN_MS_RANGE, LOOK_EVERY, WAIT_MS,
+    FORETOLD_PREPARE_MS_MAX, FORETOLD_WITHIN_MS, FORETOLD_WITHIN_MS_RANGE, WAIT_MS,
 };
 
 /// Which records are events of the source, and what is asked of it.
@@ -301,26 +300,20 @@ impl Learner {
 struct Follower {
     learner: Learner,
     pages: Pages,
-    ready: VecDeque<Event>,
+    outgoing: Outgoing,
     /// The latest moment that the node has told.
     now: Stamp,
-    more: bool,
     /// Whether it was told that what is foretold is overdue.
     overdue: bool,
-    ended: bool,
-    wakes: Wakes,
-    _room: OwnedSemaphorePermit,
 }
 
 impl Follower {
     async fn start(edge: Edge, o: &str, mut terms: Terms) -> Result<(Self, Told), Refusal> {
-        let room = edge.stream_room()?;
         let orchestra = edge.orchestra(o)?;
         let seen = terms.last_event()?;
         let asked = AskedOf::read(&mut terms)?;
         terms.end()?;
-        // Subscribed before the first look, so that nothing falls between.
-        let wakes = Wakes::new(&edge, orchestra);
+        let outgoing = Outgoing::new(&edge, orchestra)?;
         let terms = ReadTerms {
             deadline_ms: WAIT_MS,
             ..ReadTerms::default()
@@ -337,12 +330,8 @@ impl Follower {
                 after: Some(told.cursor.clone()),
                 as_of: None,
             },
-            ready: VecDeque::new(),
+            outgoing,
             now: told.as_of,
-            more: false,
-            ended: false,
-            wakes,
-            _room: room,
         };
         let id = told.cursor.to_text();
         // What has come since is told with what is foretold now: what was in between is over.
@@ -355,34 +344,39 @@ impl Follower {
         Ok((follower, told))
     }
 
+    fn tell(&mut self, id: &str, came: Option<CameShown>) {
+        let shown = self.learner.shown(self.now, came);
+        let data = serde_json::to_string(&shown).expect("texts and numbers");
+        self.outgoing
+            .ready
+            .push_back(Event::default().event("foretold").id(id).data(data));
+    }
+}
+
+impl Looking for Follower {
+    fn outgoing(&mut self) -> &mut Outgoing {
+        &mut self.outgoing
+    }
+
     /// Waits until something is new, or what is foretold is overdue.
     async fn wait(&mut self) {
         let due = self.learner.source.next().filter(|_| !self.overdue);
         let Some(due) = due else {
-            return self.wakes.woken().await;
+            return self.outgoing.wakes.woken().await;
         };
         let over_ns = due.at_ns.saturating_add(self.learner.asked.within_ns());
         let left = Duration::from_nanos(over_ns.saturating_sub(self.now.as_ns()));
         tokio::select! {
-            () = self.wakes.woken() => {}
+            () = self.outgoing.wakes.woken() => {}
             () = tokio::time::sleep(left.max(FORETOLD_LOOK_EVERY)) => {}
         }
     }
 
     /// Looks at the next page.
-    async fn look(&mut self) {
+    async fn look(&mut self) -> Result<(), Refusal> {
         let cursor = self.pages.after.clone().unwrap_or_default();
-        let (told, page) = match self.pages.next().await {
-            Ok(told) => told,
-            Err(refusal) if refusal.problem().retry_after_ms.is_some() => {
-                return tokio::time::sleep(LOOK_EVERY / 5).await;
-            }
-            Err(refusal) => {
-                self.ended = true;
-                return self.ready.push_back(last_words(&refusal));
-            }
-        };
-        (self.now, self.more) = (told.as_of, page.more);
+        let (told, page) = self.pages.next().await?;
+        (self.now, self.outgoing.more) = (told.as_of, page.more);
         let mut records = Numbered::new(cursor, page);
         while let Some(record) = records.next() {
             let heard = self.learner.asked.event(record);
@@ -391,36 +385,10 @@ impl Follower {
             }
         }
         let is_overdue = self.learner.source.is_overdue(self.now.as_ns());
-        if is_overdue && !self.overdue && !self.more {
+        if is_overdue && !self.overdue && !self.outgoing.more {
             self.tell(&records.cursor().to_text(), None);
         }
         self.overdue = is_overdue;
-    }
-
-    fn tell(&mut self, id: &str, came: Option<CameShown>) {
-        let shown = self.learner.shown(self.now, came);
-        let data = serde_json::to_string(&shown).expect("texts and numbers");
-        self.ready
-            .push_back(Event::default().event("foretold").id(id).data(data));
-    }
-}
-
-impl Following for Follower {
-    async fn next(&mut self) -> Option<Event> {
-        loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Some(event);
-            }
-            if self.ended || self.wakes.stopping() {
-                return None;
-            }
-            if !self.more {
-                self.wait().await;
-                if self.wakes.stopping() {
-                    return None;
-                }
-            }
-            self.look().await;
-        }
+        Ok(())
     }
 }

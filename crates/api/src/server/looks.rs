@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use axum::response::Response;
 use axum::response::sse::Event;
-use tokio::sync::{Mutex, OwnedSemaphorePermit};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use unisono_core::node::Question;
 use unisono_core::orchestra::view::View;
 use unisono_model::{OrchestraId, Stamp};
 
 use super::edge::{Edge, Told};
+use super::following::{Following as _, Looking, Outgoing};
 use super::refusal::Refusal;
-use super::streams::{Following, Wakes};
 use super::terms::{ReadTerms, Terms};
 use crate::limits::WAIT_MS;
 
@@ -93,21 +93,18 @@ pub(super) async fn follow<T: Watched>(
     o: &str,
     terms: Terms,
 ) -> Result<Response, Refusal> {
-    let room = edge.stream_room()?;
     let orchestra = edge.orchestra(o)?;
     terms.end()?;
-    // Subscribed before the first look, so that nothing falls between.
-    let wakes = Wakes::new(&edge, orchestra);
+    let outgoing = Outgoing::new(&edge, orchestra)?;
     let first = T::looks(&edge).at(&edge, orchestra).await?;
     let told = first.told.clone();
-    let follower = Follower::<T> {
+    let mut follower = Follower::<T> {
         edge,
         orchestra,
         told: None,
-        first: Some(first),
-        wakes,
-        _room: room,
+        outgoing,
     };
+    follower.take(first);
     Ok(follower.into_response(&told))
 }
 
@@ -116,37 +113,31 @@ struct Follower<T> {
     orchestra: OrchestraId,
     /// What was told last.
     told: Option<Arc<T>>,
-    first: Option<Look<T>>,
-    wakes: Wakes,
-    _room: OwnedSemaphorePermit,
+    outgoing: Outgoing,
 }
 
 impl<T: Watched> Follower<T> {
-    fn change(&mut self, look: &Look<T>) -> Option<Event> {
+    fn take(&mut self, look: Look<T>) {
         let before = self.told.replace(Arc::clone(&look.seen));
-        look.seen.change(before.as_deref(), look.told.as_of)
+        let change = look.seen.change(before.as_deref(), look.told.as_of);
+        self.outgoing.ready.extend(change);
     }
 }
 
-impl<T: Watched> Following for Follower<T> {
-    async fn next(&mut self) -> Option<Event> {
-        if let Some(first) = self.first.take() {
-            return self.change(&first);
-        }
-        loop {
-            // What comes meanwhile is told together.
-            tokio::time::sleep(T::EVERY).await;
-            self.wakes.woken().await;
-            if self.wakes.stopping() {
-                return None;
-            }
-            // Where the node cannot be asked just now, it is asked again.
-            let Ok(look) = T::looks(&self.edge).at(&self.edge, self.orchestra).await else {
-                continue;
-            };
-            if let Some(event) = self.change(&look) {
-                return Some(event);
-            }
-        }
+impl<T: Watched> Looking for Follower<T> {
+    fn outgoing(&mut self) -> &mut Outgoing {
+        &mut self.outgoing
+    }
+
+    /// What comes meanwhile is told together.
+    async fn wait(&mut self) {
+        tokio::time::sleep(T::EVERY).await;
+        self.outgoing.wakes.woken().await;
+    }
+
+    async fn look(&mut self) -> Result<(), Refusal> {
+        let look = T::looks(&self.edge).at(&self.edge, self.orchestra).await?;
+        self.take(look);
+        Ok(())
     }
 }

@@ -17,6 +17,7 @@ mod edge;
 mod ensemble;
 mod files;
 mod flow;
+mod following;
 mod foretold;
 mod gate;
 mod handle;

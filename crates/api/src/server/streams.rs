@@ -2,8 +2,6 @@
 //! page is asked for when the reader has taken the last, so that a slow reader costs one page.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::future::Future;
 use std::io;
 use std::iter::Peekable;
 use std::vec;
@@ -11,21 +9,22 @@ use std::vec;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
+use tokio::sync::OwnedSemaphorePermit;
 use unisono_core::node::Question;
 use unisono_core::orchestra::view::{RecordView, RecordsView, View};
 use unisono_core::replication::{Cursor, LogTag};
 use unisono_model::{OrchestraId, Rejection, Stamp};
 
 use super::edge::{Edge, Told};
+use super::following::{Following as _, Looking, Outgoing};
 use super::refusal::Refusal;
 use super::terms::{Names, ReadTerms, Terms};
 use super::way::Way;
 use crate::dto::{Problem, RecordEvent};
-use crate::limits::{HEARTBEAT_EVERY, LAST_WORDS, LOOK_EVERY, RECORDS_PAGE, WAIT_MS};
+use crate::limits::{LAST_WORDS, RECORDS_PAGE, WAIT_MS};
 
 /// Follows an orchestra's records, from a cursor on, as server-sent events. Each event's id is the
 /// cursor after it, valid on any node; a record may come twice after a resumption, never be missed.
@@ -45,24 +44,6 @@ pub(crate) async fn events(
     let follower = Follower::start(edge, &o, terms).await?;
     let told = follower.told.clone();
     Ok(follower.into_response(&told))
-}
-
-/// Whoever is told of something as it happens, over one connection.
-pub(super) trait Following: Sized + Send + 'static {
-    /// The next event, once there is one; none: the connection ends.
-    fn next(&mut self) -> impl Future<Output = Option<Event>> + Send;
-
-    /// The events as they come, with a sign of life between them.
-    fn into_response(self, told: &Told) -> Response {
-        let events = stream::unfold(self, |mut following| async {
-            let event = following.next().await?;
-            Some((Ok::<_, Infallible>(event), following))
-        });
-        let keep_alive = KeepAlive::new().interval(HEARTBEAT_EVERY).text("alive");
-        let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
-        told.mark(&mut response);
-        response
-    }
 }
 
 /// Every record after a cursor, one JSON object a line. A dump that breaks off says why in a last
@@ -213,18 +194,13 @@ impl Pages {
 struct Follower {
     pages: Pages,
     told: Told,
-    ready: VecDeque<Event>,
-    more: bool,
-    ended: bool,
-    wakes: Wakes,
+    outgoing: Outgoing,
     /// What the agent that follows was told stands in its way.
     way: Option<Way>,
-    _room: OwnedSemaphorePermit,
 }
 
 impl Follower {
     async fn start(edge: Edge, o: &str, mut terms: Terms) -> Result<Self, Refusal> {
-        let room = edge.stream_room()?;
         let orchestra = edge.orchestra(o)?;
         // What a browser sends by itself when it comes back is newer than the address it opened.
         let resumed = terms.last_event()?;
@@ -236,8 +212,8 @@ impl Follower {
         };
         let agent = super::reads::asking(&mut terms)?;
         terms.end()?;
-        // Subscribed before the first look, so that nothing falls between.
-        let wakes = Wakes::new(&edge, orchestra);
+        let mut outgoing = Outgoing::new(&edge, orchestra)?;
+        outgoing.more = true;
         let terms = ReadTerms {
             deadline_ms: WAIT_MS,
             ..ReadTerms::default()
@@ -254,95 +230,29 @@ impl Follower {
                 as_of: None,
             },
             told,
-            ready: VecDeque::new(),
-            more: true,
-            ended: false,
-            wakes,
+            outgoing,
             way: agent.map(Way::new),
-            _room: room,
         })
     }
 }
 
-impl Following for Follower {
-    async fn next(&mut self) -> Option<Event> {
-        loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Some(event);
-            }
-            if self.ended || self.wakes.stopping() {
-                return None;
-            }
-            if !self.more {
-                self.wakes.woken().await;
-                if self.wakes.stopping() {
-                    return None;
-                }
-            }
-            let before = self.pages.after.clone().unwrap_or_default();
-            match self.pages.next().await {
-                Ok((_, page)) => {
-                    self.more = page.more;
-                    self.ready = events_of(before, page);
-                    if !self.more
-                        && let Some(way) = &mut self.way
-                    {
-                        let (edge, orchestra) = (&self.pages.edge, self.pages.orchestra);
-                        self.ready.extend(way.look(edge, orchestra).await);
-                    }
-                }
-                Err(refusal) if refusal.problem().retry_after_ms.is_some() => {
-                    tokio::time::sleep(LOOK_EVERY / 5).await;
-                }
-                Err(refusal) => {
-                    self.ended = true;
-                    return Some(last_words(&refusal));
-                }
-            }
-        }
-    }
-}
-
-/// When a stream looks again.
-pub(super) struct Wakes {
-    orchestra: OrchestraId,
-    published: broadcast::Receiver<OrchestraId>,
-    stop: watch::Receiver<bool>,
-}
-
-impl Wakes {
-    /// Counts from here on: what is new from now on wakes.
-    pub(super) fn new(edge: &Edge, orchestra: OrchestraId) -> Self {
-        Self {
-            orchestra,
-            published: edge.handle().published.subscribe(),
-            stop: edge.handle().stop.clone(),
-        }
+impl Looking for Follower {
+    fn outgoing(&mut self) -> &mut Outgoing {
+        &mut self.outgoing
     }
 
-    /// Whether the process stops.
-    pub(super) fn stopping(&self) -> bool {
-        *self.stop.borrow()
-    }
-
-    /// Waits until something is new, the process stops, or it is time to look all the same.
-    pub(super) async fn woken(&mut self) {
-        let ours = self.orchestra;
-        let published = async {
-            loop {
-                match self.published.recv().await {
-                    Ok(orchestra) if orchestra != ours => {}
-                    // Lagging means that something was published: look.
-                    Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
-                    Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
-                }
-            }
-        };
-        tokio::select! {
-            () = published => {}
-            _ = self.stop.wait_for(|&stopping| stopping) => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+    async fn look(&mut self) -> Result<(), Refusal> {
+        let before = self.pages.after.clone().unwrap_or_default();
+        let (_, page) = self.pages.next().await?;
+        self.outgoing.more = page.more;
+        self.outgoing.ready = events_of(before, page);
+        if !self.outgoing.more
+            && let Some(way) = &mut self.way
+        {
+            let (edge, orchestra) = (&self.pages.edge, self.pages.orchestra);
+            self.outgoing.ready.extend(way.look(edge, orchestra).await);
         }
+        Ok(())
     }
 }
 
@@ -398,9 +308,4 @@ fn events_of(after: Cursor, page: RecordsView) -> VecDeque<Event> {
         events.push_back(Event::default().event("record").id(id).data(data));
     }
     events
-}
-
-pub(super) fn last_words(refusal: &Refusal) -> Event {
-    let data = serde_json::to_string(refusal.problem()).expect("a problem holds texts and numbers");
-    Event::default().event("problem").data(data)
 }
