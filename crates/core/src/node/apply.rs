@@ -22,7 +22,7 @@ impl Node {
                 if cut.is_none_or(|cut| state.seq < cut) {
                     // It was copied before the cut was known.
                     state.cut = state.cut.into_iter().chain(cut).min();
-                    space.logs.restore(log, Some(state));
+                    space.logs.replace(log, state);
                 } else {
                     // What its bundles in this batch put into the views has to come out (seed 391).
                     space.folds.upset();

@@ -198,7 +198,7 @@ impl Node {
                         }
                     }
                 }
-                if space.logs.get(&log) != Some(&state) {
+                if space.logs.get(&log).map(|known| known.seq) != Some(state.seq) {
                     batch.states.insert((space.id, log), state);
                 }
             }

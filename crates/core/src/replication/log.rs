@@ -10,10 +10,11 @@ use unisono_model::{
 };
 
 use super::cursor::LogTag;
+use super::layered::Layered;
 use crate::context::Verifier;
 
 /// How far a log is held, without gaps.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct LogState {
     /// The last bundle; 0 is none.
     pub seq: u64,
@@ -24,9 +25,9 @@ pub struct LogState {
     /// The lowest stamp in its first bundle, and so in all of it.
     pub first: Stamp,
     /// Where the agents' chains on this log stand.
-    pub chains: BTreeMap<AgentId, ChainTip>,
+    pub chains: Layered<AgentId, ChainTip>,
     /// How many changes the log has made to each document.
-    pub changes: BTreeMap<DocumentName, u64>,
+    pub changes: Layered<DocumentName, u64>,
     /// Earlier logs of the same node, to be held before this one's head counts.
     pub closes: Vec<LogEnd>,
     /// From this bundle on nothing counts: the log forked.
@@ -131,7 +132,7 @@ impl LogState {
             self.first = lowest.unwrap_or(header.stamp);
         }
         for append in &body.appends {
-            *self.changes.entry(append.document).or_default() += 1;
+            *self.changes.entry(append.document) += 1;
         }
         self.seq = header.seq;
         self.head = digest;
@@ -147,7 +148,7 @@ impl LogState {
         record: &unisono_model::Carried,
         verifier: &mut dyn Verifier,
     ) -> Placed {
-        let tip = self.chains.entry(chain.agent).or_default();
+        let tip = self.chains.entry(chain.agent);
         let digest = record.place(header, chain.agent).digest(&record.body.0);
         let body = RecordBody::decode(&record.body.0).ok();
         // What does not continue its chain is inert, whoever signed it: the first record at a place

@@ -55,12 +55,13 @@ impl Logs {
         self.states.iter()
     }
 
-    /// Puts back the state of a log, after a write that failed.
-    pub fn restore(&mut self, log: LogId, state: Option<LogState>) {
-        match state {
-            Some(state) => drop(self.states.insert(log, state)),
-            None => drop(self.states.remove(&log)),
-        }
+    /// Takes in the state of a log, advanced from a copy of the one that is here.
+    pub fn replace(&mut self, log: LogId, mut state: LogState) {
+        // The former one goes first: what the two share belongs to the new one then.
+        self.states.remove(&log);
+        state.chains.settle();
+        state.changes.settle();
+        self.states.insert(log, state);
     }
 
     /// The vector.

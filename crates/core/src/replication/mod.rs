@@ -2,6 +2,7 @@
 
 mod cursor;
 mod frame;
+mod layered;
 mod log;
 mod logs;
 
