@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ed25519_dalek::SigningKey;
 use serde_json::json;
 use unisono_api::client::{Alert, Client, Config as ClientConfig};
 use unisono_core::node::{Promise, Work};
@@ -16,13 +15,17 @@ use unisono_quic::{Class, Config, Endpoint, Event};
 
 use super::figures::{Figures, permille};
 use super::processes::{self, Process};
-use super::ring::{Agent, ORCHESTRA, Ring, START_NS, cpu_ns};
-use super::trust::{name, token};
+use super::ring::{Agent, ORCHESTRA, Ring, START_NS, Spent, cpu_ns};
+use super::trust::{CROWD, fenced, key, name, numbered, token, token_for};
 use crate::failure::{Exit, Failure};
 use crate::replay::http::Request;
 
 /// Requests of one agent.
-const REQUESTS: u64 = 2_000;
+const REQUESTS: u64 = 4_000;
+/// So many of them before it is the turn of the other node.
+const TURN: u64 = 200;
+/// Time between two of a crowd (ms).
+const PACE_MS: u64 = 10;
 /// Pairs of nodes that meet.
 const HANDSHAKES: u32 = 200;
 /// Agents that are refused once each, for every follower.
@@ -31,49 +34,121 @@ const VIOLATIONS: usize = 40;
 const WITHIN: Duration = Duration::from_secs(15);
 
 /// What a self-signed request costs the node that takes it, once it knows the token: processor time
-/// in this thread until it is in a batch.
+/// in this thread until it is in a batch. The same where the orchestra holds many agents with a token
+/// each, and many fences: by turns, so that a busier minute falls on both.
 pub(crate) fn requests(figures: &mut Figures) -> Result<(), Failure> {
-    let mut ring = Ring::rooted(1, Some(name(1)))?;
-    let token = token(3, ORCHESTRA, START_NS / 1_000_000);
-    let key = SigningKey::from_bytes(&[4; 32]);
-    let mut agent = Agent::with_key("ivy", key, ring.place(0));
-    let enrol = Action::Enrol(Enrol {
-        name: "ivy".into(),
-        role: String::new(),
-        kind: AgentKind::Ai,
-        tier: Some(Tier::Named("bench".into())),
-    });
-    for action in [enrol, Action::Present(Blob(token.encode()))] {
-        let record = agent.sign(&action);
-        ring.submit(0, Work::Record(record), Promise::default());
+    let mut alone = Edge::new()?;
+    let mut among = Edge::new()?;
+    among.crowd(CROWD)?;
+    for _ in 0..REQUESTS / TURN {
+        alone.ask(TURN)?;
+        among.ask(TURN)?;
     }
-    ring.all_answered()?;
-    agent.token = Some(token.id());
-    ring.forget();
-    for n in 0..REQUESTS {
-        let mark = Action::Mark(Mark {
-            about: "index".to_owned(),
-            text: format!("step {n}"),
-            reasoning: String::new(),
-            tags: Vec::new(),
-            evidence: Vec::new(),
-        });
-        let record = agent.sign(&mark);
-        ring.submit(0, Work::Record(record), Promise::default());
-    }
-    ring.all_answered()?;
-    let spent = &ring.spent[0];
+    let (alone, among) = (&alone.ring.spent[0], &among.ring.spent[0]);
     let each_us = |ns: u64| ns as f64 / 1e3 / REQUESTS as f64;
     figures.at_most(
         "trust_request_with_known_token_us",
-        each_us(spent.edge_ns),
+        each_us(alone.edge_ns),
         100.0,
     );
     figures.tell(
         "trust_request_of_that_signatures_us",
-        each_us(spent.verify_ns),
+        each_us(alone.verify_ns),
+    );
+    figures.at_most(
+        "trust_request_among_10000_agents_tokens_and_fences_ratio",
+        among.edge_ns as f64 / alone.edge_ns as f64,
+        1.1,
+    );
+    // Once it is on disk, views and checkpoints are made of more.
+    let whole_ns = |spent: &Spent| spent.edge_ns + spent.persisted_ns + spent.other_ns;
+    figures.tell("trust_request_to_the_end_us", each_us(whole_ns(alone)));
+    figures.tell(
+        "trust_request_to_the_end_among_10000_us",
+        each_us(whole_ns(among)),
     );
     Ok(())
+}
+
+/// A node, and an agent that asks it under a token of three links.
+struct Edge {
+    ring: Ring,
+    agent: Agent,
+    asked: u64,
+}
+
+impl Edge {
+    fn new() -> Result<Self, Failure> {
+        let mut ring = Ring::rooted(1, Some(name(1)))?;
+        let token = token(3, ORCHESTRA, START_NS / 1_000_000);
+        let mut agent = Agent::with_key("ivy", key(4), ring.place(0));
+        for action in [enrolled("ivy"), Action::Present(Blob(token.encode()))] {
+            let record = agent.sign(&action);
+            ring.submit(0, Work::Record(record), Promise::default());
+        }
+        ring.all_answered()?;
+        agent.token = Some(token.id());
+        ring.forget();
+        Ok(Self {
+            ring,
+            agent,
+            asked: 0,
+        })
+    }
+
+    /// So many others come with a token each, and so many links are fenced that nobody uses.
+    fn crowd(&mut self, count: u64) -> Result<(), Failure> {
+        let place = self.ring.place(0);
+        let mut root = Agent::with_key("root", key(1), place);
+        let enrol = root.sign(&enrolled("root"));
+        self.ring.submit(0, Work::Record(enrol), Promise::default());
+        for n in 0..count {
+            let own = numbered(n);
+            let token = token_for(&own, ORCHESTRA, START_NS / 1_000_000);
+            let name = format!("a{n}");
+            let mut other = Agent::with_key(&name, own, place);
+            let said = [
+                other.sign(&enrolled(&name)),
+                other.sign(&Action::Present(Blob(token.encode()))),
+                root.sign(&fenced(n)),
+            ];
+            for record in said {
+                self.ring
+                    .submit(0, Work::Record(record), Promise::default());
+            }
+            // Time passes, as each key may say so much a minute alone.
+            self.ring.run_ms(PACE_MS);
+        }
+        self.ring.all_answered()?;
+        self.ring.forget();
+        Ok(())
+    }
+
+    fn ask(&mut self, count: u64) -> Result<(), Failure> {
+        for _ in 0..count {
+            self.asked += 1;
+            let mark = Action::Mark(Mark {
+                about: "index".to_owned(),
+                text: format!("step {}", self.asked),
+                reasoning: String::new(),
+                tags: Vec::new(),
+                evidence: Vec::new(),
+            });
+            let record = self.agent.sign(&mark);
+            self.ring
+                .submit(0, Work::Record(record), Promise::default());
+        }
+        self.ring.all_answered()
+    }
+}
+
+fn enrolled(name: &str) -> Action {
+    Action::Enrol(Enrol {
+        name: name.into(),
+        role: String::new(),
+        kind: AgentKind::Ai,
+        tier: Some(Tier::Named("bench".into())),
+    })
 }
 
 /// What it costs two nodes to meet: processor time of both ends, from a frame for somebody who is not

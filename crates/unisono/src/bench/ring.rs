@@ -359,7 +359,9 @@ impl Ring {
             Output::Reply { ticket, result } => {
                 self.unanswered.remove(&ticket);
                 if let Err(rejection) = result {
-                    self.refused = Some(rejection.to_string());
+                    // What is refused later follows from the first.
+                    let why = || rejection.to_string();
+                    self.refused.get_or_insert_with(why);
                 }
             }
             Output::Restart { reason } => self.refused = Some(reason.to_owned()),
