@@ -122,6 +122,10 @@ pub(crate) struct Listen {
     /// several times
     #[arg(long, value_name = "REGION=MS", allow_hyphen_values = true)]
     pub(crate) path_asymmetry_ms: Vec<String>,
+    /// The ways to a region and back differ by so many ms at the most, beyond what is stated of them; an
+    /// eighth of the round trip is feared if nobody says. May stand several times
+    #[arg(long, value_name = "REGION=MS", allow_hyphen_values = true)]
+    pub(crate) asymmetry_bound_ms: Vec<String>,
     /// For tests: certificates live so long
     #[arg(long, hide = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(2..))]
     pub(crate) certificate_seconds: Option<u64>,

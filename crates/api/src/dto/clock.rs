@@ -53,12 +53,12 @@ pub struct Clock {
     pub estimate_ns: Option<Nanoseconds>,
     /// The cluster's time is not after this (ns since the Unix epoch).
     pub latest_ns: Option<Nanoseconds>,
-    /// From three sigma before the estimate (ns since the Unix epoch).
+    /// Where the likely interval begins (ns since the Unix epoch).
     pub likely_earliest_ns: Option<Nanoseconds>,
-    /// To three sigma after it (ns since the Unix epoch).
+    /// Where it ends (ns since the Unix epoch).
     pub likely_latest_ns: Option<Nanoseconds>,
-    /// How far the likely interval reaches from the estimate, ns: three sigma, and what is still being
-    /// put right.
+    /// How far the likely interval reaches from the estimate, ns: three sigma, what unequal ways may hide,
+    /// and what is still being put right.
     pub three_sigma_ns: Option<f64>,
     /// The number of the epoch on whose leader this stands. Two parts of a cut cluster may count the
     /// same number: an epoch is its number and its node.

@@ -40,6 +40,8 @@ impl Timekeeper {
         } else {
             told.direct_ns
         };
+        // Three sigma of whoever has its time from here hold what three sigma do not show here.
+        let hidden_ns = told.feared_ns.min(told.upstream.hard_ns) as f64;
         let answer = Answer {
             nonce,
             received_ns: sent_ns.saturating_sub(held_ns),
@@ -49,7 +51,7 @@ impl Timekeeper {
             source: self.followed.filter(|_| !self.clock.is_leading()),
             epoch: self.election.epoch(),
             hard_ns: told.upstream.hard_ns,
-            deviation_ns: super::whole(told.upstream.deviation_ns),
+            deviation_ns: super::whole(told.upstream.deviation_ns + hidden_ns / 3.0),
             correction_ns: told.correction_ns(),
         };
         self.counters.answered += 1;

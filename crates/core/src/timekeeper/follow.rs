@@ -65,7 +65,7 @@ impl Timekeeper {
             let begins_ns =
                 remembered.map_or(wall_ns, |known| known.begins_ns(wall_ns, self.alone));
             self.clock = ClusterClock::founding(self.turn, now_ns, begins_ns);
-            self.clock.set_asymmetry_ns(limits::WAKE_UP_NS);
+            self.clock.set_wake_up_ns(limits::WAKE_UP_NS);
             self.inherited = Upstream::default();
         }
     }

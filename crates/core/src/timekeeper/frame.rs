@@ -72,7 +72,7 @@ pub struct Answer {
     pub epoch: Epoch,
     /// Half its hard interval, ns.
     pub hard_ns: u64,
-    /// Its deviation, ns.
+    /// Its deviation, with a third of what unequal ways may hide beside it, ns.
     pub deviation_ns: u64,
     /// What the answering node adds to these times when it tells them, ns: what all leaders'
     /// measurements of one another say beside.

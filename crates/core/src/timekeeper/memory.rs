@@ -61,10 +61,7 @@ impl Timekeeper {
             .filter(|best| best.estimate_ns.abs_diff(reading.estimate_ns) > limits::TOLD_FAR_NS);
         let (time_ns, unsure_ns) = far.map_or((reading.estimate_ns, reading.reach_ns()), |best| {
             let reach_ns = super::whole(3.0 * best.upstream.deviation_ns);
-            (
-                best.estimate_ns,
-                reach_ns.saturating_add(limits::WAKE_UP_NS),
-            )
+            (best.estimate_ns, reach_ns.saturating_add(best.feared_ns))
         });
         // Whoever has slept is that much behind until somebody was asked.
         (time_ns, Some(unsure_ns.saturating_add(self.slept_ns)))

@@ -72,9 +72,19 @@ impl Timekeeper {
             (0, 0.0)
         };
         Shift {
-            path_ns: self.path_to(&node),
             correction_ns: told_ns.saturating_add(own_ns),
             deviation_ns,
+            ..self.way_to(&node)
+        }
+    }
+
+    /// What somebody has stated of the way to a node.
+    fn way_to(&self, node: &NodeId) -> Shift {
+        let region = self.peers.get(node).map(|known| known.peer.region);
+        Shift {
+            path_ns: self.path_to(node),
+            bound_ns: region.and_then(|region| self.bounds.get(&region).copied()),
+            ..Shift::default()
         }
     }
 

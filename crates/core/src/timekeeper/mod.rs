@@ -148,6 +148,8 @@ pub struct Timekeeper {
     mesh: Mesh,
     /// By how much the way to a region takes longer than the way back, ns, where that is known.
     asymmetries: BTreeMap<u64, i64>,
+    /// By how much the two ways differ beyond that at the most, ns, where that is known.
+    bounds: BTreeMap<u64, u64>,
 }
 
 impl Timekeeper {
@@ -165,7 +167,7 @@ impl Timekeeper {
             _ => None,
         };
         let mut clock = ClusterClock::default();
-        clock.set_asymmetry_ns(limits::WAKE_UP_NS);
+        clock.set_wake_up_ns(limits::WAKE_UP_NS);
         Self {
             config,
             clock,
@@ -189,6 +191,7 @@ impl Timekeeper {
             remembered: None,
             mesh: Mesh::default(),
             asymmetries: BTreeMap::new(),
+            bounds: BTreeMap::new(),
         }
     }
 
@@ -222,6 +225,15 @@ impl Timekeeper {
         self.asymmetries = stated
             .filter(|(_, by_ns)| by_ns.unsigned_abs() <= most_ns)
             .collect();
+    }
+
+    /// States by how much the ways to a region and back differ at the most beyond what was stated of
+    /// them, ns: in the place of [`crate::timing::limits::ASYMMETRY_SHARE`] of the round trip. What is beyond
+    /// [`limits::ASYMMETRY_NS_MAX`] is not believed.
+    pub fn set_asymmetry_bounds(&mut self, bounds: impl IntoIterator<Item = (u64, u64)>) {
+        let most_ns = limits::ASYMMETRY_NS_MAX.unsigned_abs();
+        let stated = bounds.into_iter();
+        self.bounds = stated.filter(|(_, by_ns)| *by_ns <= most_ns).collect();
     }
 
     /// Lets time pass. To be called every [`limits::TICK_NS`], and [`Self::ask`] after it.

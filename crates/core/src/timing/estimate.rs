@@ -14,6 +14,9 @@ pub struct Estimate {
     /// The shortest way there and back, ns. If all of it lay in one direction the offset would be off
     /// by half of this: nobody can tell from one path alone.
     pub floor_ns: f64,
+    /// What a queue may hide that seems to stand on one of the ways, ns: what the shortest round trip takes
+    /// longer than an earlier process remembers.
+    pub standing_ns: u64,
     /// The offset was proven to be at least this, ns.
     pub least_ns: i64,
     /// The offset was proven to be at the most this, ns.

@@ -8,6 +8,7 @@ use thiserror::Error;
 use super::calibration::Calibration;
 use super::envelope::{Edge, Envelope, Innovation, Side};
 use super::estimate::Estimate;
+use super::floor::RememberedFloor;
 use super::gaussian::{DRIFT, FLOOR, Gaussian, OFFSET, RATE};
 use super::hard::Hard;
 use super::holdover::RateHistory;
@@ -27,6 +28,8 @@ pub enum Fault {
     AnswersIgnored,
     /// The deviation stays what it was at the last probe.
     HoldoverFrozen,
+    /// What is certain stays what it was at the last probe, however the clocks drift.
+    CertaintyKept,
 }
 
 /// What a probe brought besides a better estimate.
@@ -79,6 +82,7 @@ struct Running {
     anchor_ns: i64,
     hypotheses: Vec<Hypothesis>,
     path: Path,
+    floor: Option<RememberedFloor>,
     hard: Hard,
     history: RateHistory,
     received_ns: i64,
@@ -261,6 +265,7 @@ impl Running {
             anchor_ns: middle(probe),
             hypotheses: LAWS.iter().map(hypothesis).collect(),
             path: Path::new(question_ns, answer_ns, probes),
+            floor: path.map(|path| RememberedFloor::new(&path, probe)),
             hard: Hard::new(probe),
             history: RateHistory::default(),
             received_ns: probe.received_ns(),
@@ -273,6 +278,9 @@ impl Running {
         self.received_ns = self.received_ns.max(probe.received_ns());
         self.taken += 1;
         self.hard.narrow(probe);
+        if let Some(floor) = &mut self.floor {
+            floor.saw(probe);
+        }
         if self.sent_ns.len() >= limits::PROBES_PENDING_MAX {
             self.sent_ns.pop_front();
         }
@@ -414,7 +422,10 @@ impl Running {
             + astray_ns * astray_ns
             + limits::ASYMMETRY_NS_MIN * limits::ASYMMETRY_NS_MIN;
         let rate_variance = wary.variance_around(&beliefs, RATE, even.mean[RATE]);
-        let (least_ns, most_ns) = self.hard.at(local_ns);
+        let kept = fault == Some(Fault::CertaintyKept);
+        let (least_ns, most_ns) = self.hard.at(if kept { self.received_ns } else { local_ns });
+        let floor = self.floor.as_ref();
+        let standing_ns = floor.map_or(0, |floor| floor.hidden_ns(local_ns));
         let offset_ns = self.anchor_ns.saturating_add(even.mean[OFFSET] as i64);
         Estimate {
             offset_ns: offset_ns.clamp(least_ns, most_ns.max(least_ns)),
@@ -422,6 +433,7 @@ impl Running {
             deviation_ns: factor * libm::sqrt(variance),
             rate_deviation_ppb: factor * libm::sqrt(rate_variance),
             floor_ns: 2.0 * even.mean[FLOOR].max(0.0),
+            standing_ns: standing_ns.unsigned_abs(),
             least_ns,
             most_ns,
         }

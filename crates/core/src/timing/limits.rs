@@ -67,6 +67,14 @@ pub const ROUTE_SILENCE_NATS: f64 = 25.0;
 /// What nobody can see in the delays, ns: the wake-up of a process in user space.
 pub const ASYMMETRY_NS_MIN: f64 = 150.0;
 
+/// By how much the ways there and back are feared to differ where nobody has stated it, as a share of
+/// the shortest round trip: half of that is what a clock may be off unseen. An eighth is 45 ms there and
+/// 35 back. No share is right everywhere, since no delay shows it; whoever knows better states it.
+pub const ASYMMETRY_SHARE: f64 = 0.125;
+
+/// A floor is remembered for so long, ns: what stands longer is no queue but another path.
+pub const FLOOR_REMEMBERED_NS: i64 = 600_000_000_000;
+
 /// How long evidence about the wander counts, s: longer than a turn of the temperature, at whose
 /// turning points every clock seems calm.
 pub const EVIDENCE_MEMORY_S: f64 = 1_000.0;

@@ -13,6 +13,7 @@ mod calibration;
 mod envelope;
 mod estimate;
 mod filter;
+mod floor;
 mod gaussian;
 mod hard;
 mod holdover;

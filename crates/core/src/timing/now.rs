@@ -43,9 +43,10 @@ pub struct Reading {
     pub estimate_ns: u64,
     /// Contains the cluster's time whatever the paths do, as long as clocks drift within the limit.
     pub hard: Interval,
-    /// Three sigma and the stated asymmetry to both sides; contains it in at least 99.7 of 100 cases.
+    /// Three sigma to both sides, what unequal ways are feared to hide, and what other sources say;
+    /// contains it in at least 99.7 of 100 cases, unless the ways differ by more than was feared.
     pub likely: Interval,
-    /// One sigma, ns.
+    /// One sigma (ns), under ways that are as long there as back.
     pub deviation_ns: f64,
     /// Under which leadership.
     pub epoch: u64,
@@ -54,8 +55,8 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// How far the likely interval reaches from the estimate (ns): three sigma, the stated asymmetry,
-    /// and what is still being put right.
+    /// How far the likely interval reaches from the estimate (ns): three sigma, what unequal ways may
+    /// hide, and what is still being put right.
     pub fn reach_ns(&self) -> u64 {
         let before_ns = self.estimate_ns.saturating_sub(self.likely.earliest_ns);
         before_ns.max(self.likely.latest_ns.saturating_sub(self.estimate_ns))
@@ -72,6 +73,23 @@ pub struct Shift {
     pub correction_ns: i64,
     /// One sigma of that, ns.
     pub deviation_ns: f64,
+    /// By how much the two ways may differ beyond what is added, ns, where somebody has stated it;
+    /// else [`limits::ASYMMETRY_SHARE`] of the shortest round trip.
+    pub bound_ns: Option<u64>,
+    /// By how much the likely interval reaches further, to each side, to hold what others tell, ns.
+    pub apart_ns: u64,
+}
+
+impl Shift {
+    /// By how much unequal ways may have moved what a filter believes, unseen, ns. Nobody's ways can
+    /// differ by more than the whole round trip.
+    pub(crate) fn feared_ns(&self, estimate: &Estimate) -> u64 {
+        let trip_ns = estimate.floor_ns.max(0.0);
+        let stated_ns = self.bound_ns.map(|bound_ns| bound_ns as f64);
+        let differ_ns = stated_ns.unwrap_or(limits::ASYMMETRY_SHARE * trip_ns);
+        let hidden_ns = libm::ceil(differ_ns.min(trip_ns) / 2.0) as u64;
+        hidden_ns.saturating_add(estimate.standing_ns)
+    }
 }
 
 /// What a node answers to whoever asks it the time.
@@ -84,6 +102,8 @@ pub struct Known {
     pub direct_ns: u64,
     /// How well both are known.
     pub upstream: Upstream,
+    /// What unequal ways may hide beside that, ns.
+    pub feared_ns: u64,
 }
 
 impl Known {
@@ -100,6 +120,19 @@ pub struct Upstream {
     pub hard_ns: u64,
     /// Its deviation, ns.
     pub deviation_ns: f64,
+}
+
+/// What a clock goes by at a moment.
+#[derive(Clone, Copy, Debug)]
+struct Believed {
+    /// With what is to be added, inside what is certain.
+    estimate: Estimate,
+    /// The offset without the correction, ns.
+    direct_ns: i64,
+    /// One sigma of all that, ns.
+    deviation_ns: f64,
+    /// What may be hidden beside it, ns: by unequal ways, or if others are right.
+    feared_ns: u64,
 }
 
 /// Where the told time stood, and how it goes on from there.
@@ -125,7 +158,7 @@ pub struct ClusterClock {
     leading: bool,
     may_leap: bool,
     epoch: u64,
-    asymmetry_ns: u64,
+    wake_up_ns: u64,
     upstream_ns: f64,
     told_ns: u64,
     told_local_ns: u64,
@@ -173,10 +206,10 @@ impl ClusterClock {
         self
     }
 
-    /// States by how much the ways to the leader may differ, halved (ns): known from the mesh or by
-    /// configuration. It is added to the likely interval.
-    pub fn set_asymmetry_ns(&mut self, asymmetry_ns: u64) {
-        self.asymmetry_ns = asymmetry_ns;
+    /// States by how much questions and answers may wait unequally before the clock is read, halved
+    /// (ns). It is added to the likely interval, beside what the ways themselves may hide.
+    pub fn set_wake_up_ns(&mut self, wake_up_ns: u64) {
+        self.wake_up_ns = wake_up_ns;
     }
 
     /// States what is to be added to what the probes say, from now on: the told time goes there by
@@ -298,10 +331,16 @@ impl ClusterClock {
                 estimate_ns: told,
                 direct_ns: told,
                 upstream: Upstream::default(),
+                feared_ns: 0,
             });
         }
         self.segment?;
-        let (estimate, direct_ns, deviation_ns) = self.believed(local_ns)?;
+        let Believed {
+            estimate,
+            direct_ns,
+            deviation_ns,
+            feared_ns,
+        } = self.believed(local_ns)?;
         let reach = |from_ns: i64, to_ns: i64| from_ns.saturating_sub(to_ns).unsigned_abs();
         // Around either guess: whoever measures this node looks at the direct one.
         let half_ns = [estimate.offset_ns, direct_ns].map(|guess_ns| {
@@ -314,12 +353,12 @@ impl ClusterClock {
                 hard_ns: half_ns[0].max(half_ns[1]),
                 deviation_ns,
             },
+            feared_ns,
         })
     }
 
-    /// What is believed at a local time (ns), with what is to be added, inside what is certain; the
-    /// offset without the correction; the deviation of all that.
-    fn believed(&self, local_ns: u64) -> Option<(Estimate, i64, f64)> {
+    /// What is believed at a local time (ns).
+    fn believed(&self, local_ns: u64) -> Option<Believed> {
         let now = (&self.filter, self.shift);
         let (filter, shift) = self.former.as_ref().map_or(now, |(one, by)| (one, *by));
         let mut estimate = filter.estimate(local_ns)?;
@@ -327,7 +366,14 @@ impl ClusterClock {
         estimate.offset_ns = estimate.inside(direct_ns.saturating_add(shift.correction_ns));
         let own_ns = libm::hypot(estimate.deviation_ns, shift.deviation_ns);
         let deviation_ns = libm::hypot(own_ns, self.upstream_ns);
-        Some((estimate, direct_ns, deviation_ns))
+        let beside_ns = self.wake_up_ns.saturating_add(shift.apart_ns);
+        let feared_ns = shift.feared_ns(&estimate).saturating_add(beside_ns);
+        Some(Believed {
+            estimate,
+            direct_ns,
+            deviation_ns,
+            feared_ns,
+        })
     }
 
     /// By how much cluster time runs faster than the local clock, as it is told now, ppb; what is
@@ -360,8 +406,8 @@ impl ClusterClock {
         // A probe may be handed over late: what was told since then is told.
         let local_ns = local_ns.max(self.told_local_ns);
         // Until it is settled what was believed before carries the time on.
-        if let Some((estimate, ..)) = self.believed(local_ns).filter(|_| settled) {
-            self.steer(signed(local_ns), &estimate);
+        if let Some(believed) = self.believed(local_ns).filter(|_| settled) {
+            self.steer(signed(local_ns), &believed.estimate);
         }
         Ok(news)
     }
@@ -386,13 +432,14 @@ impl ClusterClock {
         if self.leading {
             return Some(self.own_reading(estimate_ns, 0, Sync::Synchronised));
         }
-        let Some((estimate, _, deviation_ns)) = self.believed(local_ns) else {
+        let Some(believed) = self.believed(local_ns) else {
             // It led, and has not heard its successor yet.
             let apart_ns = limits::DEVIATION_NS_MAX as u64;
             return Some(self.own_reading(estimate_ns, apart_ns, Sync::FreeRunning));
         };
+        let (estimate, deviation_ns) = (believed.estimate, believed.deviation_ns);
         let target = unsigned(local.saturating_add(estimate.offset_ns));
-        let reach_ns = (libm::ceil(3.0 * deviation_ns) as u64).saturating_add(self.asymmetry_ns);
+        let reach_ns = (libm::ceil(3.0 * deviation_ns) as u64).saturating_add(believed.feared_ns);
         // While an error is put right the told time lies beside the best guess: both are inside.
         let likely = Interval {
             earliest_ns: target.saturating_sub(reach_ns).min(estimate_ns),

@@ -1,6 +1,6 @@
 //! One world, one seed: everybody sees the same probes and is asked ten times a second.
 
-use unisono_core::timing::{ClusterClock, Fault, Memory, OffsetFilter, PathMemory, Probe};
+use unisono_core::timing::{ClusterClock, Fault, Memory, OffsetFilter, Probe, Shift};
 
 use super::draw::Draw;
 use super::local::{LocalClock, cluster_ns};
@@ -64,26 +64,42 @@ pub(crate) struct Look {
     pub(crate) error_ns: f64,
     /// One sigma, ns; NaN for a rival.
     pub(crate) deviation_ns: f64,
-    /// Whether the truth lay inside: hard, likely.
-    pub(crate) inside: (bool, bool),
+    /// Whether the truth lay inside: the hard interval, the likely one, three sigma alone.
+    pub(crate) inside: [bool; 3],
 }
 
-/// The probes of a world, in the order of their arrival, with the true time of it.
+/// The probes of a world, in the order of their arrival, with the true time of it (ns).
 pub(super) fn probes(
     world: &World,
     seed: u64,
     owner: u64,
     clock: &LocalClock,
 ) -> Vec<(i64, Sample)> {
+    probes_from(world, seed, owner, clock, 0)
+}
+
+/// The same of a world that begins at a true time (ns).
+fn probes_from(
+    world: &World,
+    seed: u64,
+    owner: u64,
+    clock: &LocalClock,
+    begins_ns: i64,
+) -> Vec<(i64, Sample)> {
     let mut path = DelayPath::new(seed, owner, world);
-    let start = clock.local_ns(0);
-    let anchor = cluster_ns(0).cast_signed() - start.cast_signed();
+    let start = clock.local_ns(begins_ns);
+    let anchor = cluster_ns(begins_ns).cast_signed() - start.cast_signed();
     let mut arrived: Vec<(i64, Sample)> = world
         .schedule()
         .into_iter()
         .filter_map(|sent_s| {
-            let sent = (sent_s * 1e9) as i64;
+            let sent = begins_ns + (sent_s * 1e9) as i64;
             let (question_ns, answer_ns) = path.delays_ns(sent_s);
+            let (question_ns, answer_ns) = if world.turned {
+                (answer_ns, question_ns)
+            } else {
+                (question_ns, answer_ns)
+            };
             let reached = sent + question_ns;
             let back = reached + answer_ns;
             let (sent_local, back_local) = (clock.local_ns(sent), clock.local_ns(back));
@@ -114,18 +130,20 @@ pub(crate) fn drive(
     contestant: Contestant,
     mut look: impl FnMut(Look),
 ) -> Vec<&'static str> {
-    let clock = LocalClock::new(seed, 0, &world.clock, world.seconds);
-    let mut samples = probes(world, seed, 0, &clock);
+    let clock = LocalClock::new(seed, 0, &world.clock, world.earlier_s + world.seconds);
+    let begins_ns = (world.earlier_s * 1e9) as i64;
+    let mut samples = probes_from(world, seed, 0, &clock, begins_ns);
     if contestant == Contestant::Shuffled {
         shuffle(&mut samples, seed);
     }
-    let mut judged: Vec<Judged> = judged(world, contestant);
-    let start = clock.local_ns(0);
-    let anchor = cluster_ns(0).cast_signed() - start.cast_signed();
+    let memory = remembered(world, seed, &clock);
+    let mut judged: Vec<Judged> = judged(world, contestant, memory);
+    let start = clock.local_ns(begins_ns);
+    let anchor = cluster_ns(begins_ns).cast_signed() - start.cast_signed();
     let mut arriving = samples.iter().peekable();
     let mut heard = false;
-    let mut now = 0;
-    while (now as f64) < (world.seconds - 1.0) * 1e9 {
+    let mut now = begins_ns;
+    while ((now - begins_ns) as f64) < (world.seconds - 1.0) * 1e9 {
         while let Some((_, sample)) = arriving.next_if(|(at_ns, _)| *at_ns <= now) {
             for one in &mut judged {
                 one.push(sample);
@@ -138,7 +156,7 @@ pub(crate) fn drive(
             if let Some((error_ns, deviation_ns, inside)) = one.judge(local, truth, start, anchor) {
                 look(Look {
                     who,
-                    at_s: now as f64 / 1e9,
+                    at_s: (now - begins_ns) as f64 / 1e9,
                     error_ns,
                     deviation_ns,
                     inside,
@@ -170,11 +188,15 @@ enum Judged {
     Rival(Box<dyn Rival>),
 }
 
-fn judged(world: &World, contestant: Contestant) -> Vec<Judged> {
+fn judged(world: &World, contestant: Contestant, memory: Memory) -> Vec<Judged> {
     let ours = |fault: Option<Fault>, name: &'static str| {
-        let filter = remembering(world).with_fault(fault);
-        let mut clock = ClusterClock::default().with_filter(filter);
-        clock.set_asymmetry_ns(world.asymmetry_ns);
+        // What a filter hands out it takes; one that knows nothing is the worst case.
+        let filter = OffsetFilter::remembering(memory).unwrap_or_default();
+        let mut clock = ClusterClock::default().with_filter(filter.with_fault(fault));
+        clock.set_shift(Shift {
+            bound_ns: world.bound_ms.map(|ms| (ms * 1e6) as u64),
+            ..Shift::default()
+        });
         vec![Judged::Ours(Box::new(clock), name)]
     };
     match contestant {
@@ -185,6 +207,7 @@ fn judged(world: &World, contestant: Contestant) -> Vec<Judged> {
                 Fault::SlopeIgnored => "unisono without slope",
                 Fault::AnswersIgnored => "unisono without answers",
                 Fault::HoldoverFrozen => "unisono, frozen deviation",
+                Fault::CertaintyKept => "unisono, kept certainty",
             };
             ours(Some(fault), name)
         }
@@ -192,20 +215,19 @@ fn judged(world: &World, contestant: Contestant) -> Vec<Judged> {
     }
 }
 
-/// A filter that knows the path, if the world says so.
-fn remembering(world: &World) -> OffsetFilter {
-    let half_ns = (world.question_ms + world.answer_ms) * 0.5e6;
-    let path = PathMemory {
-        floor_ns: half_ns,
-        floor_deviation_ns: 0.002 * half_ns,
-        question_ns: 10e6,
-        answer_ns: 10e6,
+/// What an earlier process's own filter remembers, where there was one: of the same clock, and of
+/// other probes over the same path.
+fn remembered(world: &World, seed: u64, clock: &LocalClock) -> Memory {
+    let earlier = World {
+        seconds: world.earlier_s,
+        turned: false,
+        ..world.clone()
     };
-    let memory = Memory {
-        rate: None,
-        path: Some(path).filter(|_| world.remembers),
-    };
-    OffsetFilter::remembering(memory).unwrap_or_default()
+    let mut filter = OffsetFilter::new();
+    for (_, sample) in probes_from(&earlier, seed, 1, clock, 0) {
+        let _ = filter.push(&sample.probe);
+    }
+    filter.memory()
 }
 
 impl Judged {
@@ -232,19 +254,23 @@ impl Judged {
         truth: u64,
         start: u64,
         anchor: i64,
-    ) -> Option<(f64, f64, (bool, bool))> {
+    ) -> Option<(f64, f64, [bool; 3])> {
         match self {
             Self::Ours(clock, _) => {
                 let reading = clock.now(local)?;
-                let error = reading.estimate_ns.cast_signed() - truth.cast_signed();
-                let inside = (reading.hard.contains(truth), reading.likely.contains(truth));
-                Some((error as f64, reading.deviation_ns, inside))
+                let error = (reading.estimate_ns.cast_signed() - truth.cast_signed()) as f64;
+                let inside = [
+                    reading.hard.contains(truth),
+                    reading.likely.contains(truth),
+                    error.abs() <= 3.0 * reading.deviation_ns,
+                ];
+                Some((error, reading.deviation_ns, inside))
             }
             Self::Rival(rival) => {
                 let since_s = (local - start) as f64 / 1e9;
                 let truth = truth.cast_signed() - local.cast_signed() - anchor;
                 let error = rival.offset_ns(since_s) - truth as f64;
-                Some((error, f64::NAN, (false, false)))
+                Some((error, f64::NAN, [false; 3]))
             }
         }
     }

@@ -109,10 +109,14 @@ pub struct World {
     pub seconds: f64,
     /// A partition.
     pub silence: Option<Silence>,
-    /// The asymmetry that the node is told, halved, ns.
-    pub asymmetry_ns: u64,
-    /// Whether the node remembers the path from an earlier life.
-    pub remembers: bool,
+    /// By how much the two ways are stated to differ at the most, ms; where nobody states it the product
+    /// fears what it always does.
+    pub bound_ms: Option<f64>,
+    /// How long an earlier process of the node measured the same clock over the same path, s: what its
+    /// filter remembered is all that the new one is handed.
+    pub earlier_s: f64,
+    /// Whether there and back changed places at the restart.
+    pub turned: bool,
     /// When errors are looked at.
     pub windows: Vec<Window>,
 }
@@ -160,14 +164,9 @@ impl World {
                     };
                 },
             ),
-            a.but(
-                "G",
-                "45 ms there, 35 ms back, and the node is told of 5 ms",
-                |w| {
-                    (w.question_ms, w.answer_ms) = (45.0, 35.0);
-                    w.asymmetry_ns = 5_000_000;
-                },
-            ),
+            a.but("G", "45 ms there, 35 ms back", |w| {
+                (w.question_ms, w.answer_ms) = (45.0, 35.0);
+            }),
             a.but("H", "5 probes a second", |w| w.probes_hz = 5.0),
             a.but("I", "20 ms each way, 32 probes at 20 a second first", |w| {
                 w.law = b_law;
@@ -209,13 +208,28 @@ impl World {
                     shape: 2.5,
                 };
             }),
-            a.but("P", "F, and the path is remembered", |w| {
+            a.but("P", "F after ten minutes of F and a restart", |w| {
                 w.law = Law::Congested {
                     queue: 10.0,
                     standing: 30.0,
                 };
-                w.remembers = true;
+                w.earlier_s = 600.0;
             }),
+            a.but("Pback", "P, but the queue stands the other way now", |w| {
+                w.law = Law::Congested {
+                    queue: 10.0,
+                    standing: 30.0,
+                };
+                (w.earlier_s, w.turned) = (600.0, true);
+            }),
+            a.but(
+                "Q",
+                "60 ms there, 20 ms back, a bound of 40 ms stated",
+                |w| {
+                    (w.question_ms, w.answer_ms) = (60.0, 20.0);
+                    w.bound_ms = Some(40.0);
+                },
+            ),
         ]
     }
 
@@ -283,8 +297,9 @@ impl World {
             burst: 0,
             seconds: 600.0,
             silence: None,
-            asymmetry_ns: 0,
-            remembers: false,
+            bound_ms: None,
+            earlier_s: 0.0,
+            turned: false,
             windows: vec![
                 window("2 s", 2.0, 2.2),
                 window("10 s", 9.8, 10.2),

@@ -23,7 +23,36 @@ fn holds(row: &Row, mean_ms: f64, p99_ms: f64) -> bool {
 }
 
 fn covers(row: &Row) -> bool {
-    row.hard == Some(1.0) && row.likely.is_some_and(|share| share >= 0.99)
+    row.violation().is_none()
+}
+
+/// What a congested start does is known to nobody: before it is over an interval may miss the truth.
+const UNSEEN: [(&str, &str); 3] = [("F", "2 s"), ("F", "10 s"), ("F", "60 s")];
+
+/// The hard interval holds the truth whatever the paths do, and the likely one but for a few looks, in
+/// every world at every time.
+#[test]
+fn intervals_hold_the_truth_in_every_world() {
+    for world in World::all() {
+        for row in bench_world(500..502, &world, Contestant::Unisono) {
+            assert!(row.looks > 0 && row.hard == Some(1.0), "{row:?}");
+            let unseen = UNSEEN.contains(&(row.world.as_str(), row.window.as_str()));
+            assert!(unseen || covers(&row), "{:?}", row.violation());
+        }
+    }
+}
+
+/// Whose planted fault makes an interval lie is reported as that: I6.
+#[test]
+fn intervals_that_do_not_widen_are_reported_as_what_they_break() {
+    for (fault, kind) in [
+        (Fault::HoldoverFrozen, "I6: the likely interval"),
+        (Fault::CertaintyKept, "I6: the hard interval"),
+    ] {
+        let found = rows("LAN/", Contestant::Faulty(fault));
+        let mut told = found.iter().filter_map(Row::violation);
+        assert!(told.any(|one| one.starts_with(kind)), "{fault:?}");
+    }
 }
 
 #[test]
@@ -74,15 +103,46 @@ fn a_partition_of_ten_minutes_is_bridged_honestly() {
     let after = row(&ours, "hold +600 s");
     assert!(holds(&after, 0.4, 0.6) && covers(&after), "{after:?}");
     assert!(holds(&row(&ours, "heal +2 s"), 0.05, 0.05), "{ours:?}");
-    let frozen = rows("LAN/", Contestant::Faulty(Fault::HoldoverFrozen));
-    let found = row(&frozen, "hold +600 s");
-    assert!(!covers(&found), "{found:?}");
 }
 
+/// Nobody sees that ways are unequal. What is feared of every way holds ten of eighty ms, what is stated
+/// forty; three sigma alone hold neither.
 #[test]
-fn asymmetry_that_is_told_is_inside_the_interval() {
-    let found = row(&rows("G", Contestant::Unisono), "sustained");
-    assert!(covers(&found) && holds(&found, 5.3, 6.0), "{found:?}");
+fn unequal_ways_are_inside_the_interval_and_not_in_three_sigma() {
+    for (world, mean_ms) in [("G", 5.3), ("Q", 20.3)] {
+        let found = row(&rows(world, Contestant::Unisono), "sustained");
+        let likely = found.likely.is_some_and(|share| share >= 0.99);
+        assert!(likely && holds(&found, mean_ms, mean_ms + 0.7), "{found:?}");
+        assert!(
+            found.three_sigma.is_some_and(|share| share < 0.1),
+            "{found:?}"
+        );
+    }
+    let mut unstated = World::named("Q").unwrap();
+    unstated.bound_ms = None;
+    let found = row(
+        &bench_world(SEEDS, &unstated, Contestant::Unisono),
+        "sustained",
+    );
+    assert!(
+        !covers(&found),
+        "twenty ms are more than is feared: {found:?}"
+    );
+}
+
+/// What a filter itself remembers of the path shows a queue that stands at the start: on the way on which
+/// it mostly stood before. Where it stands on the other the error is all of it, and the interval says so.
+#[test]
+fn what_an_earlier_process_measured_helps_and_its_interval_holds() {
+    let worst_ms = |name: &str| {
+        let rows = rows(name, Contestant::Unisono);
+        (row(&rows, "10 s"), row(&rows, "60 s"))
+    };
+    let ((fresh, _), (known, later), (turned, _)) =
+        (worst_ms("F"), worst_ms("P"), worst_ms("Pback"));
+    assert!(known.mean_ms * 2.0 < fresh.mean_ms, "{known:?} {fresh:?}");
+    assert!(covers(&known) && covers(&later) && covers(&turned));
+    assert!(!covers(&fresh), "nobody remembers: {fresh:?}");
 }
 
 #[test]

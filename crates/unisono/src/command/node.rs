@@ -145,6 +145,7 @@ fn wishes(listen: &Listen) -> Result<Wishes, Failure> {
             drift_ppm: listen.clock_drift_ppm,
             wander_ppb: listen.clock_wander_ppb,
             asymmetries: timing::asymmetries(&listen.path_asymmetry_ms)?,
+            bounds: timing::asymmetry_bounds(&listen.asymmetry_bound_ms)?,
         },
     })
 }

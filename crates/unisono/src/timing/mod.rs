@@ -19,7 +19,7 @@ use unisono_model::NodeId;
 use unisono_quic::identity::Region;
 use unisono_quic::{TimingDatagram, TimingDatagrams, Transport};
 
-pub(crate) use asymmetry::asymmetries;
+pub(crate) use asymmetry::{asymmetries, asymmetry_bounds};
 use channels::Watched;
 use local::arrival;
 pub(crate) use local::{LocalClock, boot, monotonic_ns, raw_ns};
@@ -50,6 +50,8 @@ pub(crate) struct Wishes {
     pub(crate) wander_ppb: i64,
     /// By how much the way to a region takes longer than the way back, ns.
     pub(crate) asymmetries: Vec<(Region, i64)>,
+    /// By how much the two ways differ beyond that at the most, ns.
+    pub(crate) bounds: Vec<(Region, u64)>,
 }
 
 /// The plane, shared by its service and whoever asks for the time.
@@ -84,6 +86,9 @@ impl Timing {
         let stated = wishes.asymmetries.iter();
         let stated = stated.map(|(region, by_ns)| (shown::region_number(region), *by_ns));
         plane.set_asymmetries(stated);
+        let bounds = wishes.bounds.iter();
+        let bounds = bounds.map(|(region, by_ns)| (shown::region_number(region), *by_ns));
+        plane.set_asymmetry_bounds(bounds);
         if let Some(known) = home.timing_memory() {
             plane.remember(known);
         }

@@ -232,3 +232,34 @@ fn a_time_that_is_far_from_the_best_guess_is_not_called_synchronised() {
     assert_eq!(reading.sync, Sync::FreeRunning);
     assert!(reading.reach_ns() >= off_ns, "{reading:?}");
 }
+
+/// The ways there and back differ by ten of eighty ms: no delay shows it, three sigma miss the truth, and
+/// what is feared of every way holds it. Whoever states that they are equal takes that away, and whoever
+/// states more gets more.
+#[test]
+fn what_unequal_ways_may_hide_is_in_the_likely_interval() {
+    let machine = Machine::new(20_000);
+    let mut clock = ClusterClock::default();
+    for number in 0..1_000 {
+        let (question, answer) = (number * 7 % 20, number * 13 % 20);
+        let at_ns = number * 200 * MS;
+        let probe = machine.probe(at_ns, (45 + question) * MS, (35 + answer) * MS);
+        clock.push(&probe).expect("a probe like any other");
+    }
+    let at_ns = 200 * SECOND;
+    let mut reading = |bound_ns| {
+        clock.set_shift(Shift {
+            bound_ns,
+            ..Shift::default()
+        });
+        clock.now(machine.local_ns(at_ns)).expect("synced")
+    };
+    let truth = cluster_ns(at_ns);
+    let (feared, equal, stated) = (reading(None), reading(Some(0)), reading(Some(40 * MS)));
+    let error_ns = feared.estimate_ns.abs_diff(truth) as f64;
+    assert!(error_ns > 3.0 * feared.deviation_ns, "{feared:?}");
+    assert!(feared.likely.contains(truth), "{feared:?}");
+    assert!(!equal.likely.contains(truth), "{equal:?}");
+    assert!(stated.reach_ns() > feared.reach_ns() + 10 * MS);
+    assert!(stated.likely.contains(truth));
+}
