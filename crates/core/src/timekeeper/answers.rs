@@ -106,6 +106,7 @@ impl Timekeeper {
         }
         source.round_trip_ns = Some(probe.round_trip_ns().unsigned_abs());
         source.of = Some(answer.of);
+        source.from = answer.source;
         let before = source.line.replace(answer.line);
         // By its line and not by its name: whoever led, followed meanwhile and leads again has been
         // put right in between.

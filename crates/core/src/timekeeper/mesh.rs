@@ -18,8 +18,12 @@ use crate::timing::{Difference, Estimate, Interval, Shift, intersect, reconcile}
 pub(super) struct Mesh {
     told: BTreeMap<NodeId, (Differences, u64)>,
     /// What is added to this node's direct time, ns, and one sigma of that.
-    correction_ns: i64,
-    deviation_ns: f64,
+    pub(super) correction_ns: i64,
+    pub(super) deviation_ns: f64,
+    /// It was found by a majority, and not by a fit of all ways.
+    pub(super) voted: bool,
+    /// By how much the likely interval reaches further, to each side, to hold what others say, ns.
+    pub(super) apart_ns: u64,
     solves_at_ns: u64,
     tells_at_ns: u64,
 }
@@ -38,6 +42,16 @@ impl Mesh {
     pub(super) fn forget(&mut self) {
         self.correction_ns = 0;
         self.deviation_ns = 0.0;
+        self.voted = false;
+        self.apart_ns = 0;
+    }
+
+    /// Lets the correction go towards what is wanted (ns), by one step.
+    pub(super) fn approach(&mut self, wanted_ns: i64) {
+        let most_ns = limits::CORRECTION_NS_MAX;
+        let step_ns = wanted_ns.clamp(-most_ns, most_ns) - self.correction_ns;
+        self.correction_ns += step_ns.clamp(-limits::MESH_STEP_NS, limits::MESH_STEP_NS);
+        self.voted &= self.correction_ns != 0;
     }
 }
 
@@ -66,20 +80,16 @@ impl Timekeeper {
         let told_ns = told.map_or(0, |source| source.correction_ns);
         // Only whoever follows the cluster's leader itself has measured it by a way of its own.
         let own = self.role() == Role::RegionLeader;
-        let (own_ns, deviation_ns) = if own {
-            (self.mesh.correction_ns, self.mesh.deviation_ns)
-        } else {
-            (0, 0.0)
-        };
         Shift {
-            correction_ns: told_ns.saturating_add(own_ns),
-            deviation_ns,
+            correction_ns: told_ns.saturating_add(self.own_correction_ns()),
+            deviation_ns: if own { self.mesh.deviation_ns } else { 0.0 },
+            apart_ns: self.mesh.apart_ns,
             ..self.way_to(&node)
         }
     }
 
     /// What somebody has stated of the way to a node.
-    fn way_to(&self, node: &NodeId) -> Shift {
+    pub(super) fn way_to(&self, node: &NodeId) -> Shift {
         let region = self.peers.get(node).map(|known| known.peer.region);
         Shift {
             path_ns: self.path_to(node),
@@ -125,32 +135,38 @@ impl Timekeeper {
             return;
         }
         self.mesh.solves_at_ns = now_ns.saturating_add(limits::MESH_SOLVE_NS);
+        if !self.fit(now_ns) {
+            self.hold_against_others(now_ns);
+        }
+    }
+
+    /// Fits all ways, and corrects what this node's own says; not with too few leaders.
+    fn fit(&mut self, now_ns: u64) -> bool {
         let follows = self.role() == Role::RegionLeader && !self.clock.is_leading();
         let followed = self.followed.filter(|_| follows && self.clock.is_settled());
         let (Some(leader), Some(line)) = (followed, self.told_line) else {
-            return;
+            return false;
         };
-        if self.config.fault == Some(Fault::MeshIgnored) {
-            return;
-        }
         let Some((off_ns, deviation_ns)) = self.off(now_ns, leader, line) else {
             // What was found stays: the ways are as they were, even if fewer leaders say so.
-            return;
+            return false;
         };
-        let most_ns = limits::CORRECTION_NS_MAX;
+        if self.config.fault == Some(Fault::MeshIgnored) {
+            return true;
+        }
         let (begins_ns, ends_ns) = limits::MESH_OFF_NS;
         let corrects = self.mesh.correction_ns != 0;
         let from_ns = if corrects { ends_ns } else { begins_ns };
         let is_off = off_ns.unsigned_abs() > from_ns;
         let wanted_ns = if is_off { off_ns.saturating_neg() } else { 0 };
-        let wanted_ns = wanted_ns.clamp(-most_ns, most_ns);
-        let step_ns = (wanted_ns - self.mesh.correction_ns)
-            .clamp(-limits::MESH_STEP_NS, limits::MESH_STEP_NS);
-        self.mesh.correction_ns += step_ns;
+        self.mesh.approach(wanted_ns);
+        self.mesh.voted = false;
+        self.mesh.apart_ns = 0;
         let corrects = self.mesh.correction_ns != 0;
         self.mesh.deviation_ns = if corrects { deviation_ns } else { 0.0 };
         let shift = self.shift_to(leader);
         self.clock.set_shift(shift);
+        true
     }
 
     /// By how much this node's direct time is off the cluster's, by all ways together, and one sigma of

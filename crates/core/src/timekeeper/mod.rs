@@ -16,6 +16,7 @@
 //!
 //! **Invariant:** time comes in with every call; the machine's clock is neither read nor touched.
 
+mod agreement;
 mod answers;
 mod follow;
 mod frame;
@@ -63,8 +64,10 @@ pub enum Fault {
     TimelineRestarted,
     /// A leader is believed whatever the others say.
     LiarsBelieved,
-    /// What leaders have measured of one another is not put together.
+    /// What leaders have measured of one another is not put together, and held against nothing.
     MeshIgnored,
+    /// The node's own way is held against nobody else's.
+    MajorityIgnored,
     /// Times are told corrected already, and their correction beside: whoever follows corrects twice.
     CorrectionTwice,
 }

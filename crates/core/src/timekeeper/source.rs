@@ -1,5 +1,7 @@
 //! One node whose clock is measured: what was asked, what came back, when to ask again.
 
+use unisono_model::NodeId;
+
 use super::{Answer, limits};
 use crate::election::Epoch;
 use crate::timing::{Estimate, Memory, News, OffsetFilter, Probe, ProbeError, ProbeLedger};
@@ -21,6 +23,8 @@ pub(super) struct Source {
     /// Whose time it told last, and on which line that lies.
     pub(super) of: Option<Epoch>,
     pub(super) line: Option<Epoch>,
+    /// From whom it has it.
+    pub(super) from: Option<NodeId>,
     /// When its time and this node's were last found to agree, local ns.
     pub(super) agreed_ns: Option<u64>,
     /// Since when its answers are odd, and how many there were in a row.
@@ -54,6 +58,7 @@ impl Source {
             hurried_ns: None,
             of: None,
             line: None,
+            from: None,
             agreed_ns: None,
             odd_since_ns: None,
             odd: 0,

@@ -42,8 +42,8 @@ pub struct Status {
     pub epoch: Epoch,
     /// The epoch on whose leader the told time stands.
     pub told_epoch: Option<Epoch>,
-    /// What leaders' measurements of one another add to what this node's own way to the leader says,
-    /// ns; its leader's, if it follows one in its region.
+    /// What leaders' measurements of one another, or most of those measured, add to what this node's own
+    /// way to the leader says, ns; its leader's as well, if it follows one in its region.
     pub correction_ns: i64,
     /// Who leads the cluster, and who would after it.
     pub cluster: Option<Claim>,
@@ -97,6 +97,8 @@ counters! {
     contradictions,
     /// Nodes found to lie by a majority of those measured.
     liars,
+    /// Looks, one a second, at which this node's own way did not agree with what others tell.
+    disagreements,
     /// Times that the machine's own clock jumped or slept.
     jumps,
     /// Announcements heard.

@@ -90,6 +90,61 @@ fn a_way_that_is_known_to_be_uneven_is_put_right() {
     assert!(found.behind_ms.iter().all(|ms| *ms < 1.0));
 }
 
+/// Of three regions each has its own way to the leader, and one other's: nobody can tell which is wrong,
+/// and the interval holds what both say.
+#[test]
+fn of_two_that_differ_the_interval_holds_both() {
+    let three = Regions {
+        regions: 3,
+        ..Regions::FIVE
+    };
+    let found = judge_regions(20_000, three);
+    assert!(found.violation().is_none(), "{:?}", found.violation());
+    let alone = Regions {
+        fault: Some(Fault::MajorityIgnored),
+        ..three
+    };
+    let told = judge_regions(20_000, alone).violation();
+    assert!(told.is_some_and(|one| one.starts_with("I6: the likely")));
+}
+
+/// From three on most agree, and whoever is behind the bad way goes where they are.
+#[test]
+fn of_three_the_one_that_is_off_is_outvoted() {
+    let four = Regions {
+        regions: 4,
+        ..Regions::FIVE
+    };
+    let found = judge_regions(20_001, four);
+    assert!(found.violation().is_none(), "{:?}", found.violation());
+    assert!(found.behind_ms.iter().sum::<f64>() < 5.0 * found.behind_ms.len() as f64);
+    assert!(found.others_ms.iter().all(|ms| *ms < 1.0));
+    let lied_to = Regions {
+        bad_ms: 0.0,
+        lie_ms: 50.0,
+        ..four
+    };
+    for regions in [
+        lied_to,
+        Regions {
+            regions: 3,
+            ..lied_to
+        },
+    ] {
+        let found = judge_regions(20_001, regions);
+        assert!(found.violation().is_none(), "{:?}", found.violation());
+        let mut all_ms = found.behind_ms.iter().chain(&found.others_ms);
+        assert!(all_ms.all(|ms| *ms < 1.0), "a lie of 50 ms moved somebody");
+    }
+    let alone = Regions {
+        fault: Some(Fault::MajorityIgnored),
+        ..four
+    };
+    let found = judge_regions(20_001, alone);
+    assert!(found.violation().is_some());
+    assert!(found.behind_ms.iter().all(|ms| *ms > 15.0));
+}
+
 #[test]
 fn leaders_that_correct_nothing_or_twice_are_found() {
     for fault in [Fault::MeshIgnored, Fault::CorrectionTwice] {
@@ -99,6 +154,8 @@ fn leaders_that_correct_nothing_or_twice_are_found() {
         };
         let found = judge_regions(1, regions);
         assert!(found.behind_ms.iter().any(|ms| *ms > 5.0), "{fault:?}");
+        let told = found.violation();
+        assert!(told.is_some_and(|one| one.starts_with("I6")), "{fault:?}");
     }
 }
 

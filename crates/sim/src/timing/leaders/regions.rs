@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use unisono_core::election::{Class, limits as election};
-use unisono_core::timekeeper::{Config, Fault, Outgoing, Peer, Timekeeper, limits};
+use unisono_core::timekeeper::{Config, Fault, Frame, Outgoing, Peer, Timekeeper, limits};
 use unisono_model::NodeId;
 
 use super::super::draw::Draw;
@@ -18,6 +18,8 @@ const SETTLED_NS: i64 = 60 * SECOND_NS;
 const LOOK_NS: i64 = 100_000_000;
 /// What a way between regions takes at least, ms: 80 there and back.
 const FAR_MS: f64 = 40.0;
+/// Which region lies, if one does.
+const LIARS: usize = 2;
 /// What a datagram costs around its bytes: IP, UDP, the packet of QUIC with its seal, the frame's head.
 const AROUND_BYTES: u64 = 28 + 1 + 8 + 2 + 16 + 3;
 
@@ -34,6 +36,8 @@ pub struct Regions {
     pub uneven_ms: f64,
     /// Whether the nodes of these two regions were told.
     pub told: bool,
+    /// By how much the third region's nodes lie to other regions about the time, ms.
+    pub lie_ms: f64,
     /// The mean of what queues on each way, ms.
     pub jitter_ms: f64,
     /// How long it lasts, s.
@@ -50,6 +54,7 @@ impl Regions {
         bad_ms: 40.0,
         uneven_ms: 0.0,
         told: false,
+        lie_ms: 0.0,
         jitter_ms: 20.0,
         seconds: 120,
         fault: None,
@@ -72,6 +77,27 @@ pub struct RegionsFound {
     pub sent: [Vec<f64>; 3],
     /// Datagrams a second, in the same order.
     pub datagrams: [Vec<f64>; 3],
+}
+
+/// At what share of looks the likely interval has to hold the truth: less than is aimed at, since a few
+/// seeds are few.
+const LIKELY_PERMILLE_MIN: usize = 990;
+
+impl RegionsFound {
+    /// What breaks I6 here, in words: an interval that does not hold the truth.
+    pub fn violation(&self) -> Option<String> {
+        let looks = self.behind_ms.len() + self.others_ms.len();
+        let (kind, held) = if self.hard < looks {
+            ("hard", self.hard)
+        } else if self.likely * 1_000 < looks * LIKELY_PERMILLE_MIN {
+            ("likely", self.likely)
+        } else {
+            return None;
+        };
+        Some(format!(
+            "I6: the {kind} interval held the truth at {held} of {looks} looks"
+        ))
+    }
 }
 
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -252,12 +278,27 @@ impl World {
                 (FAR_MS + uneven_ms / 2.0, self.regions.jitter_ms)
             };
             let delay_ms = base_ms + queue_ms * self.paths.exponential();
-            let event = Event::Arrive {
-                to,
-                from,
-                bytes: outgoing.bytes,
+            let lies = here == LIARS && there != LIARS;
+            let bytes = if lies {
+                self.twisted(outgoing.bytes)
+            } else {
+                outgoing.bytes
             };
+            let event = Event::Arrive { to, from, bytes };
             self.push(now_ns + (delay_ms * 1e6) as i64, event);
+        }
+    }
+
+    /// An answer as a liar gives it.
+    fn twisted(&self, bytes: Vec<u8>) -> Vec<u8> {
+        let lie_ns = (self.regions.lie_ms * 1e6) as i64;
+        match Frame::decode(&bytes) {
+            Ok(Frame::Answer(mut answer)) if lie_ns != 0 => {
+                answer.received_ns = answer.received_ns.saturating_add_signed(lie_ns);
+                answer.sent_ns = answer.sent_ns.saturating_add_signed(lie_ns);
+                Frame::Answer(answer).encode()
+            }
+            _ => bytes,
         }
     }
 
