@@ -28,6 +28,7 @@ fn main() -> std::process::ExitCode {
         .into_iter()
         .find(|one| words.get(2) == Some(&format!("{one:?}")));
     let mut broken = 0;
+    let (mut looks, mut likely) = (0, 0);
     let mut after: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     let mut phases: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for seed in first..first + count {
@@ -42,6 +43,8 @@ fn main() -> std::process::ExitCode {
                 println!("{}", found.story.join("\n"));
             }
         }
+        looks += found.looks;
+        likely += found.likely;
         for failover in found.failovers {
             after
                 .entry(found.trouble.clone())
@@ -55,22 +58,28 @@ fn main() -> std::process::ExitCode {
         }
     }
     println!("{broken} of {count} seeds broken");
-    for (name, rows) in [("new leader after ms", after), ("phase us", phases)] {
-        for (trouble, mut values) in rows {
-            values.sort_by(f64::total_cmp);
-            let at = |share: f64| values[((values.len() - 1) as f64 * share) as usize];
-            println!(
-                "{name}, {trouble}: n {}, median {:.1}, p99 {:.1}, worst {:.1}",
-                values.len(),
-                at(0.5),
-                at(0.99),
-                at(1.0)
-            );
-        }
-    }
+    let share = likely as f64 / looks.max(1) as f64;
+    println!("the likely interval held the leader's time at {share:.5} of {looks} looks");
+    tell("new leader after ms", after);
+    tell("phase us", phases);
     if broken == 0 {
         std::process::ExitCode::SUCCESS
     } else {
         std::process::ExitCode::FAILURE
+    }
+}
+
+/// What was found of each trouble.
+fn tell(name: &str, rows: BTreeMap<String, Vec<f64>>) {
+    for (trouble, mut values) in rows {
+        values.sort_by(f64::total_cmp);
+        let at = |share: f64| values[((values.len() - 1) as f64 * share) as usize];
+        println!(
+            "{name}, {trouble}: n {}, median {:.1}, p99 {:.1}, worst {:.1}",
+            values.len(),
+            at(0.5),
+            at(0.99),
+            at(1.0)
+        );
     }
 }

@@ -9,7 +9,7 @@ use unisono_core::election::{Epoch, Role};
 use unisono_core::timing::Reading;
 use unisono_model::NodeId;
 
-use super::plan::Plan;
+use super::plan::{Plan, Trouble};
 use super::world::by_side;
 
 /// After the last trouble everything is decided within this, ns: listening, losing a leader, and the
@@ -37,6 +37,14 @@ const FIRST_LOOK_NS: i64 = 100_000_000;
 /// Epochs in which a node that flaps may lead others meanwhile, of the seven times that it comes
 /// back: the one in which it led before, and those in which nodes that had lost everybody follow it.
 const FLAPS_MAX: usize = 4;
+/// A leader that is gone for good, or stands still, has a successor within this, ms: silence, the backup,
+/// and a second for whoever waits because the lost one had named somebody else.
+const FAILOVER_MS_MAX: f64 = 2_000.0;
+/// A change of leader is no step: by how much the told time jumps at the most, ns.
+const PHASE_NS_MAX: u64 = 1_000_000;
+/// Looks of a seed at which the likely interval should hold what the leader tells, in a thousand. Less than
+/// over many seeds: a leader's clock that jumped may be most of a seed's misses.
+const LIKELY_PERMILLE_MIN: usize = 950;
 /// Violations of one kind that are told.
 const TOLD_MAX: usize = 3;
 
@@ -74,6 +82,10 @@ pub struct Found {
     pub violations: Vec<String>,
     /// The leaders that were lost.
     pub failovers: Vec<Failover>,
+    /// Looks at followers, and those at which the likely interval held what the leader told.
+    pub looks: usize,
+    /// See above.
+    pub likely: usize,
     /// Leaders of the cluster that there were, over all parts.
     pub leaderships: usize,
     /// Who led when, in words.
@@ -83,6 +95,7 @@ pub struct Found {
 pub(super) struct Judge {
     found: Found,
     regions: Vec<u64>,
+    trouble: Trouble,
     disturbed_ns: i64,
     before: Vec<Option<u64>>,
     /// In which epochs the cluster and the regions were led.
@@ -121,10 +134,13 @@ impl Judge {
                 trouble: format!("{:?}", plan.trouble),
                 violations: Vec::new(),
                 failovers: Vec::new(),
+                looks: 0,
+                likely: 0,
                 leaderships: 0,
                 story: Vec::new(),
             },
             regions: plan.regions.clone(),
+            trouble: plan.trouble,
             disturbed_ns: STARTED_NS,
             before: vec![None; nodes],
             epochs: BTreeSet::new(),
@@ -149,6 +165,15 @@ impl Judge {
         if let Some(worst) = self.moved.values().copied().max_by_key(|by_ns| by_ns.abs()) {
             let nodes: Vec<&usize> = self.moved.keys().collect();
             let words = format!("I6: a lie moved nodes {nodes:?}, by {worst} ns at the worst");
+            self.found.violations.push(words);
+        }
+        let (looks, likely) = (self.found.looks, self.found.likely);
+        // A queue that stands from the first probe on is a longer path to whoever remembers none.
+        let known = self.trouble != Trouble::Congestion;
+        if known && likely * 1_000 < looks * LIKELY_PERMILLE_MIN {
+            let words = format!(
+                "I6: the likely interval held the leader's time at {likely} of {looks} looks"
+            );
             self.found.violations.push(words);
         }
         let clusters = self.epochs.iter().filter(|(scope, _)| *scope == u64::MAX);
@@ -284,6 +309,10 @@ impl Judge {
             let leader = shown.iter().enumerate().find(leads);
             let told = leader.and_then(|(_, other)| other.as_ref()?.reading);
             let Some(told) = told else { continue };
+            if one.role != Role::ClusterLeader {
+                self.found.looks += 1;
+                self.found.likely += usize::from(reading.likely.contains(told.estimate_ns));
+            }
             if !reading.hard.contains(told.estimate_ns) {
                 let off = told.estimate_ns.cast_signed() - reading.estimate_ns.cast_signed();
                 let half = reading.hard.latest_ns - reading.hard.earliest_ns;
@@ -427,11 +456,16 @@ impl Judge {
             && leader.id != lost
         {
             let expected = told_ns.cast_signed() + (now_ns - at_ns);
-            self.found.failovers.push(Failover {
-                after_ms: (now_ns - since_ns) as f64 / 1e6,
-                phase_ns: reading.estimate_ns.cast_signed() - expected,
-            });
+            let phase_ns = reading.estimate_ns.cast_signed() - expected;
+            let after_ms = (now_ns - since_ns) as f64 / 1e6;
             self.lost = None;
+            self.found.failovers.push(Failover { after_ms, phase_ns });
+            if after_ms > FAILOVER_MS_MAX {
+                self.violated("I4", format!("a new leader after {after_ms} ms"));
+            }
+            if phase_ns.unsigned_abs() > PHASE_NS_MAX {
+                self.violated("I6", format!("the new leader's time is {phase_ns} ns off"));
+            }
         }
         if self.lost.is_none() {
             self.leading = Some((leader.id, now_ns, reading.estimate_ns));

@@ -21,11 +21,14 @@ pub enum Trouble {
     FollowerJump,
     /// Nodes end and begin again, the leader among them.
     Restarts,
+    /// From the first probe on a queue stands on the ways from one region to those before it, and goes
+    /// after a while: the floor is learnt in congestion.
+    Congestion,
 }
 
 impl Trouble {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Crash,
         Self::Pause,
         Self::Flapping,
@@ -34,6 +37,7 @@ impl Trouble {
         Self::Jump,
         Self::FollowerJump,
         Self::Restarts,
+        Self::Congestion,
     ];
 }
 
@@ -52,6 +56,8 @@ pub(super) struct Plan {
     pub(super) trouble: Trouble,
     /// How long the trouble lasts where it does, ns.
     pub(super) lasts_ns: i64,
+    /// What stands in a queue where there is congestion, ms.
+    pub(super) standing_ms: f64,
 }
 
 impl Plan {
@@ -60,7 +66,16 @@ impl Plan {
         let regions = chance.between(2, 3);
         // At least four nodes: of two or three clocks nobody can tell which one lies.
         let nodes = chance.between(regions.max(4), 7);
-        let trouble = Trouble::ALL[chance.below(Trouble::ALL.len() as u64) as usize];
+        // Drawn beside the others, so that the seeds of those are what they were.
+        let mut queue = Chance::new(seed, "timing leaders congestion", 0);
+        let others = Trouble::ALL.len() as u64 - 1;
+        let drawn = Trouble::ALL[chance.below(others) as usize];
+        let congested = queue.below(others + 1) == 0;
+        let trouble = if congested {
+            Trouble::Congestion
+        } else {
+            drawn
+        };
         Self {
             seed,
             regions: (0..nodes).map(|node| node % regions).collect(),
@@ -69,6 +84,7 @@ impl Plan {
             lost_ppm: chance.below(20_000),
             trouble,
             lasts_ns: chance.between(2_000, 6_000).cast_signed() * 1_000_000,
+            standing_ms: queue.between(15, 45) as f64,
         }
     }
 }

@@ -200,7 +200,11 @@ impl World {
             let near = self.plan.regions[to] == self.plan.regions[from];
             let base_ms = if near { 0.15 } else { self.plan.far_ms };
             let queue_ms = if near { 0.05 } else { self.plan.jitter_ms };
-            let delay_ms = base_ms + queue_ms * self.paths.exponential();
+            let stands = self.plan.trouble == Trouble::Congestion
+                && now_ns < TROUBLE_AT_NS
+                && self.plan.regions[to] < self.plan.regions[from];
+            let standing_ms = if stands { self.plan.standing_ms } else { 0.0 };
+            let delay_ms = base_ms + standing_ms + queue_ms * self.paths.exponential();
             let event = Event::Arrive {
                 to,
                 from,
