@@ -54,6 +54,14 @@ impl Figures {
         self.push(figure.into(), measured, Some(budget), measured <= budget);
     }
 
+    /// The same where there is an aim; else a figure that nothing is held against.
+    pub(crate) fn within(&mut self, figure: String, measured: f64, budget: Option<f64>) {
+        match budget {
+            Some(budget) => self.at_most(figure, measured, budget),
+            None => self.tell(figure, measured),
+        }
+    }
+
     /// A figure that should not be lower.
     pub(crate) fn at_least(&mut self, figure: impl Into<String>, measured: f64, budget: f64) {
         self.push(figure.into(), measured, Some(budget), measured >= budget);
