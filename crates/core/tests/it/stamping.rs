@@ -190,6 +190,21 @@ fn causes_come_before_effects_also_over_a_clock_that_is_behind() {
     assert_eq!(tasks(&mut world, 0), ["cause", "effect"]);
 }
 
+/// A reader that was 600 ms behind refused every correct peer: what it was sent was lost to it.
+#[test]
+fn who_is_600_ms_behind_refuses_nobody() {
+    let mut world = cluster(3);
+    world.ahead_ms = vec![600, 600, 0];
+    let answer = world.act(0, AGENTS[0], task("cause"));
+    answer.expect("recorded");
+    world.run_ms(20);
+    assert_eq!(tasks(&mut world, 1), ["cause"]);
+    assert!(tasks(&mut world, 2).is_empty(), "its time has not come");
+    // It is there as soon as that has, and nobody had to send it again.
+    world.run_ms(700);
+    assert_eq!(tasks(&mut world, 2), ["cause"]);
+}
+
 /// A cursor named what its bearer's view had not shown yet, so that another node made its clock follow
 /// one that nobody had followed.
 #[test]
