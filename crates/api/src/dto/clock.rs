@@ -107,7 +107,8 @@ pub struct ChannelsShown {
     pub primary: ChannelShown,
     /// Advance notice of what is to be done.
     pub secondary: ChannelShown,
-    /// By how much windows are to be wider to each side (ms).
+    /// By how much windows are to be wider to each side (ms): by what the time may be off, where that is
+    /// more than 10 or the time is known badly.
     pub widen_ms: f64,
     /// How many times as much notice is to be given.
     pub notice_factor: f64,
@@ -132,8 +133,8 @@ pub enum ChannelModeWord {
 pub struct ChannelShown {
     /// Which share arrives: of answers to questions about the time; of notices and those they are for.
     pub delivery: f64,
-    /// How exact it is (ms): three sigma of the time; the longest way of a notice there and back. Nothing
-    /// where it is not known.
+    /// How exact it is (ms): by how much the time may be off; the longest way of a notice there and back.
+    /// Nothing where it is not known.
     pub precision_ms: Option<f64>,
     /// In which share of looks, one a second, it served.
     pub availability: f64,

@@ -8,14 +8,18 @@ use super::limits::{
     NOTICE_MORE, NOTICE_WAY_NS_MAX, PROBES_DELIVERED_MIN, UNSURE_NS_DEGRADED, WIDEN_NS_UNKNOWN,
 };
 use crate::timing::Sync;
+use crate::timing::limits::ASYMMETRY_SHARE;
 
 /// How both channels are at one moment. Counts are since the start of the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ChannelLook {
     /// How far the told time can be trusted; nothing where none is told.
     pub sync: Option<Sync>,
-    /// By how much it may be off, three sigma (ns).
+    /// By how much it may be off (ns): three sigma, and what unequal ways may hide.
     pub unsure_ns: Option<f64>,
+    /// The way to whoever leads the cluster's time and back (ns); nothing for itself, or where it is not
+    /// known.
+    pub leader_way_ns: Option<f64>,
     /// Questions asked of other clocks.
     pub asked: u64,
     /// Answers to them that were taken.
@@ -38,8 +42,8 @@ pub struct ChannelHealth {
     /// Which share arrives: of answers to questions, of notices and those they are for. One where nothing
     /// was to arrive.
     pub delivery: f64,
-    /// How exact it is (ns): three sigma of the time, the longest way of a notice; nothing where it is not
-    /// known.
+    /// How exact it is (ns): by how much the time may be off, the longest way of a notice; nothing where it
+    /// is not known.
     pub precision_ns: Option<f64>,
     /// In which share of looks it served.
     pub availability: f64,
@@ -110,7 +114,9 @@ impl Channels {
             (true, true) => ChannelMode::BothDegraded,
         };
         let known_ns = primary.precision_ns.unwrap_or(WIDEN_NS_UNKNOWN);
-        let widen_ns = if primary.degraded { known_ns } else { 0.0 };
+        // Whatever the reason that the time may be off by as much, a window has to hold it.
+        let widens = primary.degraded || known_ns > UNSURE_NS_DEGRADED;
+        let widen_ns = if widens { known_ns } else { 0.0 };
         let (widen_ns, notice_factor) = match mode {
             ChannelMode::Whole | ChannelMode::PrimaryDegraded => (widen_ns, 1.0),
             ChannelMode::SecondaryDegraded => (widen_ns, NOTICE_MORE),
@@ -133,7 +139,12 @@ impl Channels {
         let delivery = share(taken, asked);
         let availability = self.share_of(serves);
         let precision_ns = last.unsure_ns.filter(|unsure| unsure.is_finite());
-        let exact = precision_ns.is_some_and(|unsure| unsure <= UNSURE_NS_DEGRADED);
+        // What is feared of a long way does not pass, and nobody could mend it: to tell it as trouble would
+        // hide the trouble that comes.
+        let way_ns = last.leader_way_ns.filter(|way| way.is_finite());
+        let way_ns = way_ns.unwrap_or_default().clamp(0.0, NOTICE_WAY_NS_MAX);
+        let feared_ns = ASYMMETRY_SHARE / 2.0 * way_ns;
+        let exact = precision_ns.is_some_and(|unsure| unsure <= UNSURE_NS_DEGRADED + feared_ns);
         let sound = serves(last)
             && exact
             && delivery >= PROBES_DELIVERED_MIN

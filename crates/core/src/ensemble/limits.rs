@@ -134,8 +134,9 @@ pub const CHANNEL_AVAILABLE_MIN: f64 = 0.9;
 pub const PROBES_DELIVERED_MIN: f64 = 0.7;
 /// The same for notices and those they are for.
 pub const NOTICE_DELIVERED_MIN: f64 = 0.9;
-/// A time that is known no better (three sigma, ns) uses up a third of what a healthy mean asynchrony may
-/// be ([`MEAN_MS`]).
+/// A time that is known no better (ns) uses up a third of what a healthy mean asynchrony may be
+/// ([`MEAN_MS`]): windows have to be wider. It is no trouble as long as what is feared of the way to whoever
+/// leads (half of `ASYMMETRY_SHARE` of it) makes up for the rest.
 pub const UNSURE_NS_DEGRADED: f64 = 10e6;
 /// A way that takes longer (ns) uses up the shortest lead of an agent that nobody knows, twice over.
 pub const NOTICE_WAY_NS_MAX: f64 = 1e9;

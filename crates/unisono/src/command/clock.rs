@@ -98,13 +98,17 @@ pub(crate) fn channels_words(channels: &ChannelsShown) -> String {
         )
     };
     let advice = match channels.mode {
-        ChannelModeWord::Whole => String::new(),
-        ChannelModeWord::PrimaryDegraded => {
+        ChannelModeWord::Whole if channels.widen_ms <= 0.0 => String::new(),
+        ChannelModeWord::Whole | ChannelModeWord::PrimaryDegraded => {
             format!("; windows are to be wider by {:.1} ms", channels.widen_ms)
         }
-        ChannelModeWord::SecondaryDegraded => {
+        ChannelModeWord::SecondaryDegraded if channels.widen_ms <= 0.0 => {
             format!("; give {:.0} times as much notice", channels.notice_factor)
         }
+        ChannelModeWord::SecondaryDegraded => format!(
+            "; windows wider by {:.1} ms, {:.0} times as much notice",
+            channels.widen_ms, channels.notice_factor
+        ),
         ChannelModeWord::BothDegraded => format!(
             "; do less together: windows wider by {:.1} ms, {:.0} times as much notice",
             channels.widen_ms, channels.notice_factor

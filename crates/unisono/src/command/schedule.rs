@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use unisono_api::client::Reply;
 use unisono_api::dto::{
-    ActionBody, AnswerBody, ChannelModeWord, CueAnswerWord, CueBody, CueList, CueOutcomeWord,
-    CueRuleWord, CueShown, CueStageWord, CueTurn, Digits, LeadsShown, PartyShown,
+    ActionBody, AnswerBody, ChannelModeWord, ChannelsShown, CueAnswerWord, CueBody, CueList,
+    CueOutcomeWord, CueRuleWord, CueShown, CueStageWord, CueTurn, Digits, LeadsShown, PartyShown,
 };
 use unisono_model::{AgentId, Digest};
 
@@ -291,7 +291,8 @@ async fn cue(mut args: CueArgs, session: &Session) -> Result<(), Failure> {
 pub(super) async fn window_ms(session: &Session) -> u32 {
     let clock = session.client.clock().await.ok();
     let channels = clock.and_then(|reply| reply.body.channels);
-    let Some(channels) = channels.filter(|one| one.mode != ChannelModeWord::Whole) else {
+    let weak = |one: &ChannelsShown| one.mode != ChannelModeWord::Whole || one.widen_ms > 0.0;
+    let Some(channels) = channels.filter(weak) else {
         return WINDOW_MS;
     };
     if session.global.output == Format::Table {

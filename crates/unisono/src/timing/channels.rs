@@ -33,6 +33,7 @@ impl Watched {
                 .reading
                 .as_ref()
                 .map(|reading| reading.reach_ns() as f64),
+            leader_way_ns: leader_way_ns(status),
             asked: status.counters.asked,
             taken: status.counters.probes,
             ..ChannelLook::default()
@@ -56,4 +57,13 @@ impl Watched {
         look.known = u32::try_from(self.reached.len()).unwrap_or(u32::MAX);
         self.channels.look(look);
     }
+}
+
+/// The shortest way to whoever leads the cluster's time and back (ns), where it was measured.
+fn leader_way_ns(status: &Status) -> Option<f64> {
+    let leader = status.cluster.as_ref()?.leader;
+    let source = status.sources.iter().find(|one| one.node == leader)?;
+    source
+        .asymmetry_bound_ns
+        .map(|half_ns| 2.0 * half_ns as f64)
 }

@@ -10,6 +10,7 @@ fn minute(mut told: impl FnMut(u64, &mut ChannelLook)) -> ChannelReport {
         let mut look = ChannelLook {
             sync: Some(Sync::Synchronised),
             unsure_ns: Some(200e3),
+            leader_way_ns: Some(80e6),
             asked: 5 * second,
             taken: 5 * second,
             known: 4,
@@ -74,10 +75,10 @@ fn time_that_is_known_badly_widens_windows_by_what_it_may_be_off() {
     assert_eq!(report.mode, ChannelMode::PrimaryDegraded);
     assert_eq!((report.widen_ns, report.notice_factor), (3e6, 1.0));
     assert!((report.primary.availability - 40.0 / 60.0).abs() < 1e-9);
-    let report = minute(|_, look| look.unsure_ns = Some(12e6));
+    let report = minute(|_, look| look.unsure_ns = Some(17e6));
     assert_eq!(
         (report.mode, report.widen_ns),
-        (ChannelMode::PrimaryDegraded, 12e6)
+        (ChannelMode::PrimaryDegraded, 17e6)
     );
     let lossy = minute(|second, look| look.taken = 3 * second);
     assert_eq!(lossy.mode, ChannelMode::PrimaryDegraded);
@@ -89,6 +90,30 @@ fn time_that_is_known_badly_widens_windows_by_what_it_may_be_off() {
     );
     let nonsense = minute(|_, look| look.unsure_ns = Some(f64::NAN));
     assert!((nonsense.widen_ns - 50e6).abs() < 1.0, "{nonsense:?}");
+}
+
+/// A node 240 ms from whoever leads has to fear 15 ms for good: its windows are wider, and it is told as
+/// trouble only when something is worse than the way.
+#[test]
+fn what_is_feared_of_a_long_way_widens_windows_and_is_no_trouble() {
+    let over = |way_ns: Option<f64>, unsure_ns: f64| {
+        minute(|_, look| (look.leader_way_ns, look.unsure_ns) = (way_ns, Some(unsure_ns)))
+    };
+    let told = |report: ChannelReport| (report.mode, report.widen_ns);
+    let far = Some(240e6);
+    assert_eq!(told(over(far, 9e6)), (ChannelMode::Whole, 0.0));
+    assert_eq!(told(over(far, 16e6)), (ChannelMode::Whole, 16e6));
+    assert_eq!(told(over(far, 26e6)), (ChannelMode::PrimaryDegraded, 26e6));
+    // Whoever leads is near, nobody knows, or the way is said to take hours.
+    for (way_ns, unsure_ns) in [
+        (Some(0.2e6), 16e6),
+        (None, 16e6),
+        (Some(f64::NAN), 16e6),
+        (Some(1e13), 80e6),
+    ] {
+        let report = over(way_ns, unsure_ns);
+        assert_eq!(told(report), (ChannelMode::PrimaryDegraded, unsure_ns));
+    }
 }
 
 #[test]
