@@ -73,53 +73,47 @@ pub(super) fn metrics(status: &Status) -> String {
     out
 }
 
-/// How the two channels are, as Prometheus text.
+/// How the two channels are, as Prometheus text; what is not known yet has a name and no figure.
 pub(super) fn channels(report: Option<&ChannelReport>) -> String {
     let mut out = String::new();
-    let Some(report) = report else {
-        return out;
-    };
-    for (name, health) in [
-        ("primary", &report.primary),
-        ("secondary", &report.secondary),
+    for (name, what, health) in [
+        ("primary", "exact time", report.map(|one| &one.primary)),
+        (
+            "secondary",
+            "advance notice",
+            report.map(|one| &one.secondary),
+        ),
     ] {
+        let precision_ns = health.and_then(|one| one.precision_ns);
         let figures = [
             (
                 "delivery_ratio",
                 "Which share arrives",
-                Some(health.delivery),
+                health.map(|one| one.delivery),
             ),
             (
                 "availability_ratio",
                 "In which share of looks it served",
-                Some(health.availability),
+                health.map(|one| one.availability),
             ),
             (
                 "precision_seconds",
                 "How exact it is",
-                health.precision_ns.map(|ns| ns / 1e9),
+                precision_ns.map(|ns| ns / 1e9),
             ),
             (
                 "degraded",
                 "Whether it is to be relied on less",
-                Some(f64::from(u8::from(health.degraded))),
+                health.map(|one| f64::from(u8::from(one.degraded))),
             ),
         ];
-        let what = if name == "primary" {
-            "exact time"
-        } else {
-            "advance notice"
-        };
         for (figure, help, value) in figures {
+            let name = format!("timing_{name}_{figure}");
+            let help = format!("{help}: {what}, over a minute.");
+            head(&mut out, &name, "gauge", &help);
             if let Some(value) = value {
-                let name = format!("timing_{name}_{figure}");
-                line(
-                    &mut out,
-                    &name,
-                    "gauge",
-                    &format!("{help}: {what}, over a minute."),
-                    value,
-                );
+                // A string takes everything.
+                let _ = writeln!(out, "unisono_{name} {value}");
             }
         }
     }
@@ -127,9 +121,14 @@ pub(super) fn channels(report: Option<&ChannelReport>) -> String {
 }
 
 fn line(out: &mut String, name: &str, kind: &str, help: &str, value: f64) {
+    head(out, name, kind, help);
     // A string takes everything.
+    let _ = writeln!(out, "unisono_{name} {value}");
+}
+
+fn head(out: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(
         out,
-        "# HELP unisono_{name} {help}\n# TYPE unisono_{name} {kind}\nunisono_{name} {value}"
+        "# HELP unisono_{name} {help}\n# TYPE unisono_{name} {kind}"
     );
 }
