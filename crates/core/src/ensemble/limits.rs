@@ -1,6 +1,6 @@
 //! Every limit and every tuned figure of the ensemble, in one place.
 //!
-//! `docs/timing.md` says in which worlds they were found, and in which they were judged.
+//! `docs/ensemble.md` says in which worlds they were found, and in which they were judged.
 
 use unisono_model::PARTS_PER_BEAT;
 

@@ -3,7 +3,7 @@
 //! wrong ([`Watch`], and of what nodes hold [`judge`](judge())), how punctual everybody is ([`Punctuality`]), and what can be relied on ([`Channels`]).
 //!
 //! All of it is arithmetic over what it is handed: the beat in integers, the rest in floats from
-//! `libm`. `docs/timing.md` says how well it does, and why the seed's gains are not the default.
+//! `libm`. `docs/ensemble.md` says how well it does, and why the seed's gains are not the default.
 //!
 //! **Invariant:** nothing here reads a clock; no input makes it panic or loop without end.
 
