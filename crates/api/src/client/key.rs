@@ -74,20 +74,22 @@ impl AgentKey {
         Ok(())
     }
 
-    /// The key in a file: 64 hexadecimal characters.
+    /// The key in a file: 64 hexadecimal characters. A link to it is followed, as secrets that are
+    /// mounted are links; what is opened has to be a plain file of this user's own, or the
+    /// administrator's, that nobody else can read.
     pub fn load(path: &Path) -> io::Result<Self> {
-        let mut text = String::new();
-        let file = OpenOptions::new().read(true).open(path)?;
+        let mut options = OpenOptions::new();
+        options.read(true);
+        // Nobody waits for the other end of a pipe.
         #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let mode = file.metadata()?.permissions().mode();
-            if mode & 0o077 != 0 {
-                let words =
-                    "others can read or change this key: `chmod 600` it, and think of it as known";
-                return Err(io::Error::new(io::ErrorKind::PermissionDenied, words));
-            }
-        }
+        std::os::unix::fs::OpenOptionsExt::custom_flags(
+            &mut options,
+            rustix::fs::OFlags::NONBLOCK.bits().cast_signed(),
+        );
+        let file = options.open(path)?;
+        #[cfg(unix)]
+        check(&file.metadata()?)?;
+        let mut text = String::new();
         file.take(256).read_to_string(&mut text)?;
         let mut seed = [0; 32];
         from_hex(text.trim(), &mut seed).ok_or_else(|| {
@@ -112,6 +114,27 @@ impl fmt::Debug for AgentKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "AgentKey({:?})", self.agent())
     }
+}
+
+/// Whether an open file may hold a key.
+#[cfg(unix)]
+fn check(metadata: &std::fs::Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let denied = |words: &str| Err(io::Error::new(io::ErrorKind::PermissionDenied, words));
+    if !metadata.is_file() {
+        let words = "an agent's key is a plain file";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
+    }
+    let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if owner != user && owner != 0 {
+        return denied("this key belongs to another user, who can change it: `chown` it");
+    }
+    if metadata.permissions().mode() & 0o077 != 0 {
+        return denied(
+            "others can read or change this key: `chmod 600` it, and think of it as known",
+        );
+    }
+    Ok(())
 }
 
 /// Bytes that nobody can guess.

@@ -333,3 +333,36 @@ fn a_key_file_is_written_once_and_read_by_its_owner_alone() {
         "a damaged key is never replaced"
     );
 }
+
+/// A pipe would have kept whoever reads a key waiting for good, and who owns a file can change it,
+/// whatever its mode.
+#[cfg(unix)]
+#[test]
+fn a_key_is_read_behind_a_link_but_from_no_pipe_and_of_nobody_else() {
+    use std::os::unix::fs::{chown, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let agent = AgentKey::load_or_create(&file("ada.key")).unwrap().agent();
+    symlink("ada.key", file("link.key")).unwrap();
+    assert_eq!(AgentKey::load(&file("link.key")).unwrap().agent(), agent);
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    let fifo = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, file("pipe.key"), fifo, mode, 0).unwrap();
+    for name in ["pipe.key", "."] {
+        let refused = AgentKey::load(&file(name)).unwrap_err();
+        assert_eq!(
+            refused.kind(),
+            std::io::ErrorKind::InvalidInput,
+            "{refused}"
+        );
+    }
+    // Giving a file away takes an administrator.
+    if chown(file("ada.key"), Some(4_242), None).is_ok() {
+        let refused = AgentKey::load(&file("ada.key")).unwrap_err();
+        assert_eq!(
+            refused.kind(),
+            std::io::ErrorKind::PermissionDenied,
+            "{refused}"
+        );
+    }
+}
