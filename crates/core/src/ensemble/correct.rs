@@ -3,9 +3,10 @@
 
 use alloc::collections::VecDeque;
 
+use super::belief::Belief;
 use super::gain::{GainError, Gains, Loop};
 use super::limits::{
-    DRIFT_GAIN_MORE, EPOCH_ACTIONS, KALMAN_WANDER_SHARE, LARGE_ERROR_SIGMAS, LARGE_GAIN_MORE,
+    DRIFT_GAIN_MORE, EPOCH_ACTIONS, LARGE_ERROR_SIGMAS, LARGE_GAIN_MORE, LATE_NS_MAX,
     OSCILLATION_GAIN_LESS, OSCILLATION_SHARE, PENDING_ACTIONS_MAX, SPREAD_ACTIONS,
 };
 
@@ -18,7 +19,8 @@ pub enum Rule {
     Best,
     /// What was late is taken apart into what stays and what was chance, and what stays is
     /// corrected. Each error is held against the correction that its action was played with, so a
-    /// late feedback does no harm.
+    /// late feedback does no harm. Where gains adapt, what stays may step, drift and swing, and one
+    /// error that is far off alone moves nothing.
     Kalman,
 }
 
@@ -29,6 +31,20 @@ pub enum CorrectionFault {
     GainNotShared,
     /// An error that comes late is taken for that of the latest action.
     StaleTakenForFresh,
+    /// What has changed is taken for chance.
+    DeafToSteps,
+    /// One error that is far off is taken for a change.
+    FollowsSingles,
+}
+
+/// An action whose error is not known yet.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    action: u64,
+    /// The how manieth that was asked for.
+    number: u64,
+    /// The correction that it was played with (ns).
+    played_ns: f64,
 }
 
 /// Corrects one player.
@@ -41,19 +57,20 @@ pub struct Corrector {
     fault: Option<CorrectionFault>,
     offset_ns: f64,
     rate_ns: f64,
-    /// Actions whose error is not known yet: number, and the correction that they were played with.
-    pending: VecDeque<(u64, f64)>,
+    pending: VecDeque<Asked>,
+    /// How many corrections were asked for, and which of them is the latest whose error is known.
+    asked: u64,
+    known: u64,
     last: Option<f64>,
     epoch: (u32, f64),
     /// Variance of one error, running, and how many were seen.
     variance: f64,
     count: u32,
-    /// Running product of neighbouring errors: less than nothing where they swing.
+    /// Running product of neighbouring errors, less than nothing where they swing, and of each with itself.
     swing: f64,
-    /// What stays: mean and variance of the belief.
-    belief: (f64, f64),
-    /// Which share of the latest error was taken for what stays.
-    taken: f64,
+    power: f64,
+    /// What stays.
+    belief: Belief,
 }
 
 impl Corrector {
@@ -75,25 +92,30 @@ impl Corrector {
             offset_ns: 0.0,
             rate_ns: 0.0,
             pending: VecDeque::new(),
+            asked: 0,
+            known: 0,
             last: None,
             epoch: (0, 0.0),
             variance: 0.0,
             count: 0,
             swing: 0.0,
-            belief: (0.0, f64::INFINITY),
-            taken: 1.0,
+            power: 0.0,
+            belief: Belief::new(false, None),
         })
     }
 
-    /// The same with gains that adapt to what is seen (TIME-6), never beyond their bounds.
+    /// The same with gains that adapt to what is seen (TIME-6), never beyond their bounds. Nothing may have
+    /// been seen yet.
     pub fn adaptive(mut self) -> Self {
         self.adaptive = true;
+        self.belief = Belief::new(true, self.fault);
         self
     }
 
-    /// The same with a fault planted: for simulators.
+    /// The same with a fault planted: for simulators. Nothing may have been seen yet.
     pub fn with_fault(mut self, fault: Option<CorrectionFault>) -> Self {
         self.fault = fault;
+        self.belief = Belief::new(self.adaptive, fault);
         if fault == Some(CorrectionFault::GainNotShared) {
             self.gains.phase *= f64::from(self.around.players);
         }
@@ -106,7 +128,7 @@ impl Corrector {
         match self.rule {
             Rule::Seed | Rule::Best => self.gains,
             Rule::Kalman => Gains {
-                phase: self.taken,
+                phase: self.belief.gain(),
                 period: 0.0,
             },
         }
@@ -115,30 +137,55 @@ impl Corrector {
     /// By how much an action is to be moved (ns; less than nothing: earlier). Asked once for each
     /// action, in order.
     pub fn correction_ns(&mut self, action: u64) -> f64 {
-        self.offset_ns += self.rate_ns;
+        self.asked += 1;
+        self.offset_ns = match self.rule {
+            Rule::Seed | Rule::Best => self.offset_ns + self.rate_ns,
+            Rule::Kalman => -self.belief.ahead_ns(self.unknown()),
+        };
         if self.pending.len() == PENDING_ACTIONS_MAX {
             self.pending.pop_front();
         }
-        self.pending.push_back((action, self.offset_ns));
+        self.pending.push_back(Asked {
+            action,
+            number: self.asked,
+            played_ns: self.offset_ns,
+        });
         self.offset_ns
     }
 
     /// An action was late by so much (ns), played with the correction that was told for it. Errors of
-    /// actions that nobody asked about, or that are no numbers, say nothing.
+    /// actions that nobody asked about, that are no numbers, or of more than a day say nothing.
     pub fn was_late(&mut self, action: u64, late_ns: f64) {
-        if !late_ns.is_finite() {
+        // What is no number is not within a day either.
+        if late_ns.is_nan() || late_ns.abs() > LATE_NS_MAX {
             return;
         }
-        let Some(place) = self.pending.iter().position(|(known, _)| *known == action) else {
+        let place = self.pending.iter().position(|one| one.action == action);
+        let Some(asked) = place.and_then(|place| self.pending.remove(place)) else {
             return;
         };
-        let played_ns = self.pending.remove(place).map_or(0.0, |(_, played)| played);
-        self.pending.retain(|(known, _)| *known > action);
+        self.pending.retain(|one| one.number > asked.number);
         self.learn(late_ns);
         match self.rule {
-            Rule::Kalman => self.filter(late_ns, played_ns),
+            Rule::Kalman => {
+                let stale = self.fault == Some(CorrectionFault::StaleTakenForFresh);
+                let against_ns = if stale {
+                    self.offset_ns
+                } else {
+                    asked.played_ns
+                };
+                self.known = asked.number;
+                self.belief.saw(late_ns - against_ns);
+            }
             Rule::Seed | Rule::Best => self.steer(late_ns),
         }
+    }
+
+    /// How many actions there are from the latest whose error is known to the latest that was asked for: what
+    /// is learnt of a drift is not believed for longer than feedback takes.
+    fn unknown(&self) -> u32 {
+        let most = u64::from(self.around.delay) + 1;
+        (self.asked - self.known).min(most) as u32
     }
 
     /// Partners move by so much of each error towards this one: gains come to be alike, and all
@@ -174,6 +221,7 @@ impl Corrector {
         if let Some(last) = self.last {
             self.swing += weight * (late_ns * last - self.swing);
         }
+        self.power += weight * (late_ns * late_ns - self.power);
         self.last = Some(late_ns);
     }
 
@@ -203,7 +251,7 @@ impl Corrector {
         if late_ns.abs() > LARGE_ERROR_SIGMAS * sigma_ns && self.count > EPOCH_ACTIONS {
             gains.phase *= LARGE_GAIN_MORE;
         }
-        if epoch_ends && self.swing < -OSCILLATION_SHARE * self.variance {
+        if epoch_ends && self.swing < -OSCILLATION_SHARE * self.power {
             gains.phase *= OSCILLATION_GAIN_LESS;
             gains.period *= OSCILLATION_GAIN_LESS;
         } else if epoch_ends {
@@ -212,7 +260,9 @@ impl Corrector {
                 gains.period *= DRIFT_GAIN_MORE;
             }
         }
-        self.hold(gains);
+        if gains != self.gains {
+            self.hold(gains);
+        }
     }
 
     /// Takes gains over where they hold, with some room to the bound.
@@ -222,28 +272,5 @@ impl Corrector {
         if let Ok(gains) = self.around.check(held) {
             self.gains = gains;
         }
-    }
-
-    /// What stays wanders little; what is chance is as wide as neighbours differ.
-    fn filter(&mut self, late_ns: f64, played_ns: f64) {
-        let against_ns = match self.fault {
-            Some(CorrectionFault::StaleTakenForFresh) => self.offset_ns,
-            _ => played_ns,
-        };
-        let seen_ns = late_ns - against_ns;
-        let (mean, variance) = self.belief;
-        if variance.is_infinite() {
-            // The first error is all that is known.
-            self.belief = (seen_ns, late_ns * late_ns);
-        } else {
-            let chance = self.variance.max(1.0);
-            let wider = variance + KALMAN_WANDER_SHARE * chance;
-            // How wide chance is has to be learnt first: until then what stays is the plain mean.
-            let mean_of_all = 1.0 / f64::from(self.count);
-            let gain = (wider / (wider + chance)).max(mean_of_all);
-            self.taken = gain;
-            self.belief = (mean + gain * (seen_ns - mean), (1.0 - gain) * wider);
-        }
-        self.offset_ns = -self.belief.0;
     }
 }

@@ -46,17 +46,48 @@ pub const STABLE_EPOCHS: usize = 400;
 pub const PENDING_ACTIONS_MAX: usize = 256;
 /// Over how many actions the spread of errors is learnt.
 pub const SPREAD_ACTIONS: u32 = 64;
-/// How far what stays wanders from action to action, as a share of the variance of chance: a latency
-/// that is learnt over some hundred actions.
+/// How far what stays wanders from action to action in calm times, as a share of the variance of chance: a
+/// latency that is learnt over some hundred actions.
 pub const KALMAN_WANDER_SHARE: f64 = 1e-5;
+/// How far its rate does, in the same: what drifts by a hundredth of a sigma an action is followed.
+pub const BELIEF_RATE_WANDER: f64 = 4e-10;
+/// How far from nothing that rate may be in the beginning, sigmas an action.
+pub const BELIEF_RATE_SPREAD: f64 = 2e-3;
+/// How far it may be after something has changed, sigmas an action.
+pub const BELIEF_RATE_OPEN: f64 = 0.1;
+/// From how many actions chance is learnt before anything is told apart from it.
+pub const BELIEF_LEARNS: u32 = 8;
+/// The least that is taken for one sigma of chance (ns): a thread that wakes up is late by as much.
+pub const BELIEF_CHANCE_NS_MIN: f64 = 1e5;
+/// Differences of neighbours beyond so many sigmas count as so many.
+pub const BELIEF_CHANCE_CLIP: f64 = 3.0;
+/// Beyond so many sigmas one is no chance of the usual kind: 1 of 16,000.
+pub const BELIEF_GATE: f64 = 4.0;
+/// What a sum lets pass at each action, sigmas: half the shift that is to be found.
+pub const BELIEF_SLACK: f64 = 0.5;
+/// Where the sum opens the belief again, sigmas: by chance alone once in some four thousand actions, which
+/// costs what five actions vary by.
+pub const BELIEF_ALARM: f64 = 8.0;
+/// Of so many actions at most it is learnt anew: what takes longer to add up is half a sigma.
+pub const BELIEF_KEPT_MAX: usize = 32;
+/// After each change it is believed to move so many times as much, up to so many times; of which so much is
+/// left after each action.
+pub const BELIEF_UNREST_MORE: f64 = 8.0;
+/// See above.
+pub const BELIEF_UNREST_MAX: f64 = 1e4;
+/// See above.
+pub const BELIEF_UNREST_KEEPS: f64 = 0.98;
+/// An error beyond this (ns) is none: a day.
+pub const LATE_NS_MAX: f64 = 86_400e9;
 /// How gains change on swinging, drift and single large errors (TIME-6).
 pub const OSCILLATION_GAIN_LESS: f64 = 0.9;
 /// See above.
 pub const DRIFT_GAIN_MORE: f64 = 1.1;
 /// See above.
 pub const LARGE_GAIN_MORE: f64 = 1.05;
-/// Neighbouring errors whose product is below this share of the variance, with the other sign, swing.
-pub const OSCILLATION_SHARE: f64 = 0.5;
+/// Errors swing where each is the one before by so much, with the other sign: at a gain of one that is a half
+/// by chance alone, at 0.25 an eighth.
+pub const OSCILLATION_SHARE: f64 = 0.4;
 /// Beyond so many sigmas a single error is large.
 pub const LARGE_ERROR_SIGMAS: f64 = 3.0;
 

@@ -7,6 +7,7 @@
 //!
 //! **Invariant:** nothing here reads a clock; no input makes it panic or loop without end.
 
+mod belief;
 mod channels;
 mod correct;
 mod gain;

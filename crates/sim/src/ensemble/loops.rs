@@ -44,7 +44,8 @@ pub fn fed_back(
     let around = Loop { players: 1, delay };
     let stays_ns = STAYS_NS * draw.normal();
     let mut ours = by.ok().and_then(|rule| Corrector::new(rule, around).ok());
-    ours = ours.map(|corrector| corrector.with_fault(fault));
+    // As whoever performs corrects: with gains that adapt.
+    ours = ours.map(|corrector| corrector.adaptive().with_fault(fault));
     let gains = by.err().unwrap_or(Gains::SEED);
     let mut plain = Plain::default();
     let mut errors = Vec::with_capacity(ACTIONS);
@@ -81,7 +82,7 @@ pub fn coupled(
     let around = Loop { players, delay: 0 };
     let count = players as usize;
     let mut at: Vec<f64> = (0..count).map(|_| STAYS_NS * draw.normal()).collect();
-    let ours = |_| Corrector::new(Rule::Best, around).map(|one| one.with_fault(fault));
+    let ours = |_| Corrector::new(Rule::Best, around).map(|one| one.adaptive().with_fault(fault));
     let mut correctors: Vec<Corrector> = (0..count).filter_map(|place| ours(place).ok()).collect();
     let (mut off, mut chance) = (0.0, 0.0);
     for action in 0..ACTIONS {

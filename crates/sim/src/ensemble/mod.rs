@@ -3,7 +3,7 @@
 //!
 //! The nodes' clocks are the product's own, driven by simulated probes (`crate::timing`); tempo maps,
 //! profiles, leads, corrections, models and watches are the product's. An action's error is its true
-//! time minus the true time at which the cluster's clock shows the target. `docs/timing.md` has the
+//! time minus the true time at which the cluster's clock shows the target. `docs/ensemble.md` has the
 //! results.
 //!
 //! **Invariant:** an agent knows what its node's clock tells it, how long it took itself, and how late it
@@ -13,6 +13,7 @@ mod clocks;
 mod heard;
 mod judged;
 mod loops;
+mod moving;
 mod report;
 mod stage;
 mod watched;
@@ -21,6 +22,7 @@ pub use clocks::Path;
 pub use heard::{Heard, hear};
 pub use judged::{Heeded, PLAYERS, Weather, heed};
 pub use loops::{Judged, Spread, coupled, fed_back, judge_correction};
+pub use moving::{Followed, Moves, follow, judge_following};
 pub use report::{Row, Table, bench};
 pub use stage::{Music, Noise, Scheme, Setup, play};
 pub use watched::{Provoked, Watched, watch};

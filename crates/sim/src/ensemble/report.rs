@@ -8,6 +8,7 @@ use unisono_core::ensemble::{Gains, Loop, Pattern, Rule};
 use super::clocks::{Clocks, Path};
 use super::heard::{Heard, hear};
 use super::loops::{coupled, fed_back};
+use super::moving::{Moves, follow};
 use super::stage::{Music, Noise, Played, Scheme, Setup, play_by};
 use super::watched::{Provoked, watch};
 
@@ -161,6 +162,7 @@ pub fn bench(seeds: Range<u64>) -> Table {
         stages(&seeds, path, &mut table);
     }
     loops(&seeds, &mut table);
+    moving(&seeds, &mut table);
     watches(&seeds, &mut table);
     sources(&seeds, &mut table);
     table
@@ -270,6 +272,31 @@ fn loops(seeds: &Range<u64>, table: &mut Table) {
         );
         let ours = |seed| coupled(seed, players, None, None).above_chance;
         tell(format!("{players} players best over chance ratio"), &ours);
+    }
+}
+
+fn moving(seeds: &Range<u64>, table: &mut Table) {
+    let rules = [
+        ("kalman", Rule::Kalman, true),
+        ("kalman fixed", Rule::Kalman, false),
+        ("best", Rule::Best, true),
+        ("best fixed", Rule::Best, false),
+        ("seed", Rule::Seed, true),
+        ("seed fixed", Rule::Seed, false),
+    ];
+    for (moves_name, moves) in Moves::ALL {
+        for (rule_name, rule, adaptive) in rules {
+            let followed = seeds.clone();
+            let followed = followed.map(|seed| follow(seed, moves, 0, (rule, adaptive), None));
+            let (mut first, mut after, mut count) = (0.0, 0.0, 0.0);
+            for one in followed {
+                (first, after, count) = (first + one.first, after + one.after, count + 1.0);
+            }
+            for (span, sum) in [("first twenty", first), ("settled", after)] {
+                let name = format!("{moves_name} {rule_name} {span} over chance ratio");
+                table.figures.push((name, sum / f64::max(count, 1.0)));
+            }
+        }
     }
 }
 

@@ -166,7 +166,11 @@ impl Agent {
             response_ns,
             after_ns,
             profile: Profile::default(),
-            corrector: setup.rule.and_then(|rule| Corrector::new(rule, alone).ok()),
+            // As whoever performs corrects: with gains that adapt.
+            corrector: setup
+                .rule
+                .and_then(|rule| Corrector::new(rule, alone).ok())
+                .map(Corrector::adaptive),
             follower: Follower::default(),
         }
     }

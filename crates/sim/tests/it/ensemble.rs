@@ -3,8 +3,8 @@
 
 use unisono_core::ensemble::{CorrectionFault, Gains, Pattern, Rule};
 use unisono_sim::ensemble::{
-    Heard, Music, Noise, Path, Provoked, Scheme, Setup, Weather, coupled, fed_back, hear, heed,
-    judge_correction, play, watch,
+    Heard, Moves, Music, Noise, Path, Provoked, Scheme, Setup, Weather, coupled, fed_back, follow,
+    hear, heed, judge_correction, judge_following, play, watch,
 };
 
 /// How many seeds a fault may take to be found.
@@ -82,10 +82,59 @@ fn corrections_hold_what_they_promise_and_planted_faults_are_found() {
         assert_eq!(judged.violation, None, "seed {seed}");
     }
     // Stale errors taken for fresh ones overshoot on the way and settle all the same, which this judge
-    // does not look at: a test of the core does.
+    // does not look at: that of what moves does.
     let fault = Some(CorrectionFault::GainNotShared);
     let found = (0..SEEDS).find(|seed| judge_correction(*seed, fault).violation.is_some());
     assert!(found.is_some(), "it was not found in {SEEDS} seeds");
+}
+
+#[test]
+fn what_moves_is_followed_and_what_is_far_off_alone_is_not_and_faults_are_found() {
+    for seed in 0..100 {
+        let judged = judge_following(seed, None);
+        assert_eq!(judged.violation, None, "seed {seed}");
+    }
+    for fault in [
+        CorrectionFault::DeafToSteps,
+        CorrectionFault::FollowsSingles,
+        CorrectionFault::StaleTakenForFresh,
+    ] {
+        let found = (0..SEEDS).find(|seed| judge_following(*seed, Some(fault)).violation.is_some());
+        assert!(found.is_some(), "{fault:?} was not found in {SEEDS} seeds");
+    }
+}
+
+#[test]
+fn each_rule_adapts_where_it_says_so() {
+    let mean = |moves, rule, adaptive, of: &dyn Fn(unisono_sim::ensemble::Followed) -> f64| {
+        let each = (0..20).map(|seed| of(follow(seed, moves, 0, (rule, adaptive), None)));
+        each.sum::<f64>() / 20.0
+    };
+    let after = |moves, rule, adaptive| mean(moves, rule, adaptive, &|one| one.after);
+    // A step of thirty sigmas: two actions late, eighteen as before.
+    let first = mean(Moves::Step(30.0), Rule::Kalman, true, &|one| one.first);
+    assert!(first < 6.0, "{first}");
+    let calm = after(Moves::Still, Rule::Kalman, true);
+    assert!(calm < 1.02, "{calm}");
+    for (moves, most) in [
+        (Moves::Step(30.0), 1.1),
+        (Moves::Drift(0.1), 1.1),
+        (Moves::Drift(1.0), 1.1),
+        (Moves::Swing(10.0, 100.0), 1.7),
+        (Moves::Singles, 1.05),
+    ] {
+        let (adapts, stands) = (
+            after(moves, Rule::Kalman, true),
+            after(moves, Rule::Kalman, false),
+        );
+        assert!(adapts < most, "{moves:?}: {adapts}");
+        assert!(stands > 1.4, "{moves:?} with gains that stand: {stands}");
+    }
+    // A gain of one swings by chance alone, and comes down; the seed's period follows a drift sooner.
+    let best = [true, false].map(|adaptive| after(Moves::Still, Rule::Best, adaptive));
+    assert!(best[0] < 0.92 * best[1], "{best:?}");
+    let seed = [true, false].map(|adaptive| after(Moves::Drift(1.0), Rule::Seed, adaptive));
+    assert!(seed[0] < 0.75 * seed[1], "{seed:?}");
 }
 
 #[test]

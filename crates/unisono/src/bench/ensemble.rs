@@ -1,5 +1,5 @@
 //! Fifty agents who act together in worlds with a known truth, beside other ways to do it
-//! (`docs/timing.md`).
+//! (`docs/ensemble.md`).
 
 use unisono_sim::ensemble::{Row, bench};
 
@@ -14,9 +14,21 @@ const AIMS: [(&str, &str, f64, f64); 4] = [
 ];
 
 /// Figures by the words that they end with, and what they should be: at most, or at least.
-const SHOULD: [(&str, bool, f64); 9] = [
+const SHOULD: [(&str, bool, f64); 13] = [
     ("noise kalman over the floor ratio", true, 1.02),
     ("over steady ratio", true, 1.05),
+    ("still kalman settled over chance ratio", true, 1.02),
+    ("step 30 sigma kalman settled over chance ratio", true, 1.1),
+    (
+        "drift 0.1 sigma kalman settled over chance ratio",
+        true,
+        1.1,
+    ),
+    (
+        "singles 30 sigma kalman settled over chance ratio",
+        true,
+        1.02,
+    ),
     ("foretold inside the window share", false, 0.999),
     ("confidence off from truth share", true, 0.1),
     ("dragging 2 sigma found share", false, 1.0),

@@ -324,6 +324,24 @@ mod tests {
     }
 
     #[test]
+    fn a_command_that_becomes_slower_is_followed_unless_its_gains_are_fixed() {
+        let slower = |beat| sixty(beat) + if beat < 200 { 0 } else { 60_000_000 };
+        let late = |adaptive| {
+            let mut part = part(Performance {
+                adaptive,
+                ..Performance::default()
+            });
+            let told = played(&mut part, 240, slower);
+            let late = told[202..].iter().map(|one| one.late_ns.abs());
+            (late.clone().max(), late.min())
+        };
+        let (worst, _) = late(true);
+        assert!(worst < Some(5_000_000), "two beats after it: {worst:?}");
+        let (_, least) = late(false);
+        assert!(least > Some(30_000_000), "the mean of all: {least:?}");
+    }
+
+    #[test]
     fn a_release_is_moved_by_half_an_interval_at_the_most_and_comes_back_at_once_from_there() {
         for rule in [Rule::Kalman, Rule::Best, Rule::Seed] {
             let mut part = part(Performance {

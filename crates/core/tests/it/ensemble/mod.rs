@@ -1,5 +1,6 @@
 //! Playing together: the beat, corrections, notice, models, and what is refused.
 
+mod adapting;
 mod barriers;
 mod channels;
 mod correction;
