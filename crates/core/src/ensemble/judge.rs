@@ -43,10 +43,18 @@ struct Habit {
     sigma: f64,
 }
 
-/// Errors one after the other, each with the time that it was meant for (ns) and in sigmas, and by how much
-/// it is off (ns).
+/// By how much an action is off a rule (ns). Late counts from the rule or the beat, whichever is later, and early
+/// from whichever is earlier: nobody fails by coming nearer to the beat. Otherwise whoever was off for so long
+/// that it became the rule would be told to go back there as soon as it recovers.
+#[derive(Clone, Copy, Debug, Default)]
+struct Off {
+    late_ns: f64,
+    early_ns: f64,
+}
+
+/// By how much somebody is off, action after action: the time that it was meant for (ns), and one sigma (ns).
 #[derive(Clone, Debug, Default)]
-struct Course(Vec<(u64, f64, f64)>);
+struct Course(Vec<(u64, Off, f64)>);
 
 /// What a course has told last.
 struct Alarmed {
@@ -64,12 +72,12 @@ struct Alarmed {
 /// thousand actions is told of; figures stand in `docs/ensemble.md`.
 pub fn judge(players: &[Vec<(u64, i64)>]) -> Vec<Judged> {
     let habits: Vec<Option<Habit>> = players.iter().map(|latest| Habit::of(latest)).collect();
-    let mut rows: BTreeMap<u64, Vec<(usize, f64)>> = BTreeMap::new();
+    let mut rows: BTreeMap<u64, Vec<(usize, Off)>> = BTreeMap::new();
     for (player, (latest, habit)) in players.iter().zip(&habits).enumerate() {
         let Some(habit) = habit else { continue };
         for (target_ns, late_ns) in latest.iter().skip(JUDGE_LEARNS) {
-            let off_ns = *late_ns as f64 - habit.mean;
-            rows.entry(*target_ns).or_default().push((player, off_ns));
+            let off = habit.off(*late_ns as f64);
+            rows.entry(*target_ns).or_default().push((player, off));
         }
     }
     let sigma = |player: usize| habits[player].map_or(JUDGE_SIGMA_NS_MIN, |habit| habit.sigma);
@@ -79,18 +87,23 @@ pub fn judge(players: &[Vec<(u64, i64)>]) -> Vec<Judged> {
         let common_ns = if row.len() < JUDGE_TOGETHER_MIN {
             0.0
         } else {
-            let common_ns = median(row.iter().map(|(_, off_ns)| *off_ns)).unwrap_or_default();
+            let common_ns = median(row.iter().map(|(_, off)| off.beyond_ns())).unwrap_or_default();
             let spread = median(row.iter().map(|(player, _)| sigma(*player))).unwrap_or_default();
             let error = MEDIAN_OVER_MEAN * spread / libm::sqrt(row.len() as f64);
-            let sigmas = common_ns / error.max(JUDGE_SIGMA_NS_MIN);
-            all.0.push((*target_ns, sigmas, common_ns));
+            let common = Off {
+                late_ns: common_ns,
+                early_ns: common_ns,
+            };
+            all.0
+                .push((*target_ns, common, error.max(JUDGE_SIGMA_NS_MIN)));
             common_ns
         };
-        for (player, off_ns) in row {
-            let off_ns = off_ns - common_ns;
-            own[*player]
-                .0
-                .push((*target_ns, off_ns / sigma(*player), off_ns));
+        for (player, off) in row {
+            let off = Off {
+                late_ns: off.late_ns - common_ns,
+                early_ns: off.early_ns - common_ns,
+            };
+            own[*player].0.push((*target_ns, off, sigma(*player)));
         }
     }
     let mut found: Vec<Judged> = split(players, &habits).into_iter().collect();
@@ -134,6 +147,20 @@ impl Habit {
         let sigma = libm::sqrt(squares / (count - 1.0)).max(JUDGE_SIGMA_NS_MIN);
         Some(Self { mean, sigma })
     }
+
+    fn off(self, late_ns: f64) -> Off {
+        Off {
+            late_ns: late_ns - self.mean.max(0.0),
+            early_ns: late_ns - self.mean.min(0.0),
+        }
+    }
+}
+
+impl Off {
+    /// By how much it lies beyond what is between the rule and the beat.
+    fn beyond_ns(&self) -> f64 {
+        self.late_ns.max(0.0) + self.early_ns.min(0.0)
+    }
 }
 
 impl Course {
@@ -142,11 +169,13 @@ impl Course {
         let mut cusum = Cusum::new(JUDGE_SLACK, JUDGE_ALARM);
         let mut since = 0;
         let mut latest = None;
-        for (index, (target_ns, sigmas, _)) in self.0.iter().enumerate() {
+        for (index, (target_ns, off, sigma_ns)) in self.0.iter().enumerate() {
             if cusum.is_calm() {
                 since = index;
             }
-            if let Some(alarm) = cusum.push(sigmas.clamp(-JUDGE_CLIP, JUDGE_CLIP)) {
+            let clipped = |off_ns: f64| (off_ns / sigma_ns).clamp(-JUDGE_CLIP, JUDGE_CLIP);
+            let alarm = cusum.push_each(clipped(off.late_ns), clipped(off.early_ns));
+            if let Some(alarm) = alarm {
                 latest = Some((alarm, since, index, *target_ns));
             }
         }
@@ -157,7 +186,10 @@ impl Course {
         let lately = self.0.iter().rev().take(JUDGE_OFF_ACTIONS);
         Some(Alarmed {
             alarm,
-            off_ns: median(lately.map(|(.., off_ns)| *off_ns))?,
+            off_ns: median(lately.map(|(_, off, _)| match alarm {
+                Alarm::Late => off.late_ns,
+                Alarm::Early => off.early_ns,
+            }))?,
             since_ns: self.0[since].0,
             told_ns,
             actions: (index - since + 1) as u32,

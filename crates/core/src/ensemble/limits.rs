@@ -183,7 +183,7 @@ pub const NOTICE_MORE: f64 = 2.0;
 pub const JUDGE_LEARNS: usize = 48;
 /// What a sum lets pass at each action there, sigmas: more than [`CUSUM_SLACK`], since a level that was
 /// learnt is off itself (0.14 sigma), and a node looks at every agent all day.
-pub const JUDGE_SLACK: f64 = 0.75;
+pub const JUDGE_SLACK: f64 = 0.6;
 /// Where it tells, sigmas.
 pub const JUDGE_ALARM: f64 = 10.0;
 /// More than so many sigmas count as so many: threads wake up late now and then, and one action is no

@@ -123,11 +123,16 @@ impl Cusum {
     /// An error in sigmas. By chance alone there is one alarm in 65,000 errors about a known level; a
     /// shift by one sigma is found after 20, by two after 7.
     pub fn push(&mut self, sigmas: f64) -> Option<Alarm> {
-        if !sigmas.is_finite() {
+        self.push_each(sigmas, sigmas)
+    }
+
+    /// The same where late is more than another level than early is less than.
+    pub(super) fn push_each(&mut self, late_sigmas: f64, early_sigmas: f64) -> Option<Alarm> {
+        if !late_sigmas.is_finite() || !early_sigmas.is_finite() {
             return None;
         }
-        self.late = (self.late + sigmas - self.slack).max(0.0);
-        self.early = (self.early - sigmas - self.slack).max(0.0);
+        self.late = (self.late + late_sigmas - self.slack).max(0.0);
+        self.early = (self.early - early_sigmas - self.slack).max(0.0);
         let alarm = if self.late > self.alarm {
             Some(Alarm::Late)
         } else if self.early > self.alarm {
