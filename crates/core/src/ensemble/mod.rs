@@ -10,6 +10,7 @@
 mod belief;
 mod channels;
 mod correct;
+mod cure;
 mod gain;
 mod health;
 mod judge;
@@ -22,6 +23,7 @@ mod watch;
 
 pub use channels::{ChannelHealth, ChannelLook, ChannelMode, ChannelReport, Channels};
 pub use correct::{CorrectionFault, Corrector, Rule};
+pub use cure::{Asks, Cure, Due};
 pub use gain::{GainError, Gains, Loop};
 pub use health::{Health, Punctuality};
 pub use judge::{Judged, judge};

@@ -15,9 +15,9 @@ const ONE: usize = 7;
 /// Who is astray in a split: the first so many.
 const ASTRAY: usize = 4;
 /// One sigma of an action, ns.
-const SIGMA_NS: f64 = 10e6;
+pub(super) const SIGMA_NS: f64 = 10e6;
 /// How many actions of each agent a node holds.
-const HELD: usize = 128;
+pub(super) const HELD: usize = 128;
 /// From beat to beat, ns.
 const BEAT_NS: u64 = 500_000_000;
 
@@ -68,8 +68,7 @@ pub fn heed(
             if latest.len() == HELD {
                 latest.remove(0);
             }
-            let target_ns = 1_000_000_000 + beat as u64 * BEAT_NS;
-            latest.push((target_ns, (late_ns + SIGMA_NS * off) as i64));
+            latest.push((beat_ns(beat), (late_ns + SIGMA_NS * off) as i64));
         }
         let mut now = BTreeSet::new();
         let mut wrong = false;
@@ -96,6 +95,11 @@ pub fn heed(
     heeded
 }
 
+/// When a beat comes, ns.
+pub(super) fn beat_ns(beat: usize) -> u64 {
+    1_000_000_000 + beat as u64 * BEAT_NS
+}
+
 fn wakes_late(draw: &mut Draw) -> f64 {
     let wakes_ns = 0.13e6 * libm::exp(0.25 * draw.normal());
     if draw.uniform() < 0.05 {
@@ -104,7 +108,8 @@ fn wakes_late(draw: &mut Draw) -> f64 {
     wakes_ns
 }
 
-fn off(provoked: Provoked, player: usize, since: usize) -> f64 {
+/// By how many sigmas a player is off, so many beats after it began.
+pub(super) fn off(provoked: Provoked, player: usize, since: usize) -> f64 {
     match provoked {
         Provoked::Rushing(sigmas) if player == ONE => -sigmas,
         Provoked::Dragging(sigmas) if player == ONE => sigmas,
@@ -114,6 +119,7 @@ fn off(provoked: Provoked, player: usize, since: usize) -> f64 {
     }
 }
 
+/// Whether a failure is what was provoked.
 fn is(provoked: Provoked, failure: &Failure) -> bool {
     match (provoked, failure) {
         (Provoked::Rushing(_), Failure::Rushing { player })

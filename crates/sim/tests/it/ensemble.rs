@@ -3,8 +3,8 @@
 
 use unisono_core::ensemble::{CorrectionFault, Gains, Pattern, Rule};
 use unisono_sim::ensemble::{
-    Heard, Moves, Music, Noise, Path, Provoked, Scheme, Setup, Weather, coupled, fed_back, follow,
-    hear, heed, judge_correction, judge_following, play, watch,
+    Heard, Heeds, Moves, Music, Noise, Path, Provoked, Scheme, Setup, Weather, coupled, fed_back,
+    follow, hear, heed, judge_correction, judge_following, play, recover, watch,
 };
 
 /// How many seeds a fault may take to be found.
@@ -135,6 +135,27 @@ fn each_rule_adapts_where_it_says_so() {
     assert!(best[0] < 0.92 * best[1], "{best:?}");
     let seed = [true, false].map(|adaptive| after(Moves::Drift(1.0), Rule::Seed, adaptive));
     assert!(seed[0] < 0.75 * seed[1], "{seed:?}");
+}
+
+#[test]
+fn what_is_told_and_asked_for_recovers_and_nothing_does_that_is_not_heeded() {
+    for (provoked, within) in [
+        (Provoked::Rushing(2.0), 140),
+        (Provoked::Dragging(2.0), 140),
+        (Provoked::Drift(0.1), 200),
+        (Provoked::Split(3.0), 140),
+    ] {
+        for seed in 0..10 {
+            let one = recover(seed, provoked, Heeds::Does);
+            assert!(
+                one.over_after.is_some_and(|beats| beats <= within),
+                "{provoked:?} {seed}: {one:?}"
+            );
+            let ignored = recover(seed, provoked, Heeds::Ignores);
+            assert!(ignored.cues > 0, "{provoked:?} {seed}: {ignored:?}");
+            assert_eq!(ignored.kept_after, None, "{provoked:?} {seed}");
+        }
+    }
 }
 
 #[test]

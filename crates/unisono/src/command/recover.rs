@@ -9,9 +9,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use unisono_api::client::{ClientError, Reply};
 use unisono_api::dto::{
-    ActionBody, CueBody, CueRuleWord, Digits, Ensemble, FailureWord, Finding, FindingChange,
-    Recorded,
+    ActionBody, CueBody, CueRuleWord, Digits, Ensemble, Finding, FindingChange, Recorded,
 };
+use unisono_core::ensemble::{Asks, Cure, Due, Recovery};
 use unisono_model::limits::CUE_PARTIES_MAX;
 use unisono_model::{AgentId, Code};
 
@@ -25,6 +25,9 @@ use crate::output::{self, Format};
 const STEPS_MAX: u32 = 3;
 /// So soon a cue that could not be given is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// What begins again within so many times the patience goes on where it was: it was not over, or what was asked
+/// for did not help.
+const REMEMBERED: u32 = 4;
 /// How often it is looked whether a step has had its time.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// So long before its time everybody has to have answered a cue (ms).
@@ -43,6 +46,8 @@ struct Course {
     due: Instant,
     /// Whether people were asked.
     told: bool,
+    /// Since when it is over, if it is.
+    over: Option<Instant>,
 }
 
 /// What is asked for, when, and of whom.
@@ -66,20 +71,22 @@ pub(super) async fn recover(session: &Session, patience: Duration) -> Result<(),
                 let Some(change) = change else { return Ok(()) };
                 let change = change?;
                 for finding in &change.over {
-                    if courses.remove(&trouble(finding)).is_some() {
+                    if let Some(course) = courses.get_mut(&trouble(finding)) {
+                        course.over = Some(Instant::now());
                         tell_over(session, finding)?;
                     }
                 }
                 for finding in change.begun {
-                    let course = Course { finding, steps: 0, due: Instant::now(), told: false };
-                    let known = courses.entry(trouble(&course.finding)).or_insert(course);
-                    tell(session, &known.finding)?;
+                    tell(session, &finding)?;
+                    begins(&mut courses, finding);
                 }
             }
             _ = look.tick() => {}
         }
+        let remembered = patience * REMEMBERED;
+        courses.retain(|_, course| course.over.is_none_or(|over| over.elapsed() < remembered));
         for course in courses.values_mut() {
-            if Instant::now() >= course.due {
+            if course.over.is_none() && Instant::now() >= course.due {
                 go_on(session, course, patience).await?;
             }
         }
@@ -104,6 +111,18 @@ fn changes(session: &Session) -> mpsc::Receiver<Result<FindingChange, ClientErro
 
 fn trouble(finding: &Finding) -> Trouble {
     (named(finding).0.to_owned(), finding.keys.clone())
+}
+
+/// What begins, or goes on after it seemed to be over.
+fn begins(courses: &mut BTreeMap<Trouble, Course>, finding: Finding) {
+    let known = courses.entry(trouble(&finding)).or_insert_with(|| Course {
+        finding: finding.clone(),
+        steps: 0,
+        due: Instant::now(),
+        told: false,
+        over: None,
+    });
+    (known.finding, known.over) = (finding, None);
 }
 
 /// The next step, or people.
@@ -144,11 +163,13 @@ async fn go_on(session: &Session, course: &mut Course, patience: Duration) -> Re
 }
 
 async fn give(session: &Session, course: &Course) -> Result<(Step, Reply<Recorded>), Failure> {
-    let step = step(
-        &course.finding,
-        course.steps,
-        players(session, course).await?,
-    );
+    let cure = Recovery::from(course.finding.recovery).cure(course.steps);
+    let all = if cure.all {
+        players(session).await?
+    } else {
+        Vec::new()
+    };
+    let step = step(&course.finding, cure, all);
     let target_ns = match &step.at {
         Some(text) => {
             let clock = fire::ask(session, false).await?;
@@ -177,60 +198,49 @@ async fn give(session: &Session, course: &Course) -> Result<(Step, Reply<Recorde
     Ok((step, reply))
 }
 
-/// Everybody who plays, where a step is for all.
-async fn players(session: &Session, course: &Course) -> Result<Vec<AgentId>, Failure> {
-    let alone = matches!(
-        course.finding.failure,
-        FailureWord::Rushing | FailureWord::Drift
-    );
-    if course.steps == 0 || alone {
-        return Ok(Vec::new());
-    }
+/// Everybody who plays.
+async fn players(session: &Session) -> Result<Vec<AgentId>, Failure> {
     let reply: Reply<Ensemble> = session.read("ensemble", &[]).await?;
     Ok(reply.body.players.iter().map(|one| one.agent).collect())
 }
 
-/// What part VII asks for: first those concerned alone, then, if it stands, what is more explicit.
-fn step(finding: &Finding, steps: u32, all: Vec<AgentId>) -> Step {
+/// What part VII asks for, in words.
+fn step(finding: &Finding, cure: Cure, all: Vec<AgentId>) -> Step {
     let (off_ms, lead_ms) = (finding.off_ms.abs(), finding.lead_ms);
-    let notice = Some(format!("+{lead_ms}ms"));
-    let next_major = Some("next-major".to_owned());
-    let theirs = || finding.keys.clone();
-    let (name, preparation, at, parties) = match (finding.failure, steps) {
-        (FailureWord::Rushing, 0) => {
-            let words = format!("hold the rate: {off_ms:.0} ms early");
-            ("hold", words, None, theirs())
-        }
-        (FailureWord::Rushing, _) => {
-            let words = format!("act {off_ms:.0} ms later");
-            ("rate-down", words, None, theirs())
-        }
-        (FailureWord::Dragging, 0) => {
-            let words = format!("{off_ms:.0} ms late: prepare earlier");
-            ("resync", words, notice, theirs())
-        }
-        (FailureWord::Drift, _) => {
-            let (late, words) = (finding.off_ms >= 0.0, "correct the period");
+    let (name, preparation) = match cure.asks {
+        Asks::HoldRate => ("hold", format!("hold the rate: {off_ms:.0} ms early")),
+        Asks::ActLater => ("rate-down", format!("act {off_ms:.0} ms later")),
+        Asks::PrepareEarlier => ("resync", format!("{off_ms:.0} ms late: prepare earlier")),
+        Asks::CorrectPeriod => {
+            let side = if finding.off_ms >= 0.0 {
+                "late"
+            } else {
+                "early"
+            };
             let words = format!(
-                "{words}: {off_ms:.0} ms {}",
-                if late { "late" } else { "early" }
+                "correct the period and begin anew at the beat: {off_ms:.0} ms {side} so far"
             );
-            ("resync", words, next_major, theirs())
+            ("resync", words)
         }
-        (FailureWord::Split, 0) => {
+        Asks::KeepToOthers => {
             let words = format!("keep to the beat of the others: {off_ms:.0} ms away");
-            ("resync", words, notice, theirs())
+            ("resync", words)
         }
-        (FailureWord::Dragging | FailureWord::Split, _) => {
+        Asks::MeetAnew => {
             let of = finding.players;
             let words = format!("all meet anew: unisono barrier resync --of {of}");
-            ("resync", words, next_major, all)
+            ("resync", words)
         }
     };
+    let parties = if cure.all { all } else { finding.keys.clone() };
     Step {
         name,
         preparation,
-        at,
+        at: match cure.due {
+            Due::Soon => None,
+            Due::Notice => Some(format!("+{lead_ms}ms")),
+            Due::NextMajor => Some("next-major".to_owned()),
+        },
         // A cue to more than can be named is for whoever wants to.
         parties: if parties.len() > CUE_PARTIES_MAX {
             Vec::new()
