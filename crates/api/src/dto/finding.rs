@@ -22,7 +22,8 @@ pub struct Finding {
     /// How many agents played together.
     pub players: u32,
     /// By how much lately (ms): how late somebody is beyond its own rule and what all have in common, how late
-    /// all are, how far two groups are apart. Less than nothing: early.
+    /// all are, how far two groups are apart; of what is critical the figure that is so: the mean, the spread, or
+    /// the drift in a minute. Less than nothing: early.
     pub off_ms: f64,
     /// Since when, by the time that an action was meant for (ns since the Unix epoch).
     #[schema(value_type = String)]
@@ -30,7 +31,7 @@ pub struct Finding {
     /// When it was told last, by the same.
     #[schema(value_type = String)]
     pub told_ns: Digits,
-    /// How many actions it took from the one to the other.
+    /// How many actions it took from the one to the other; of what is critical, how many it is the figure of.
     pub actions: u32,
     /// What probably lies behind it.
     pub cause: CauseWord,
@@ -80,6 +81,19 @@ impl From<FindingView> for Finding {
 }
 
 impl Finding {
+    /// Whether it is a threshold that was crossed: what lies behind that, nobody can tell from it.
+    pub fn is_critical(&self) -> bool {
+        match self.failure {
+            FailureWord::MeanCritical
+            | FailureWord::SpreadCritical
+            | FailureWord::DriftCritical => true,
+            FailureWord::Rushing
+            | FailureWord::Dragging
+            | FailureWord::Drift
+            | FailureWord::Split => false,
+        }
+    }
+
     /// The commands that part VII of the seed asks for: a signal that steadies, more notice, an explicit point
     /// of synchronisation, a barrier. By keys: several agents may bear one name.
     fn recovers(&self) -> Vec<String> {
@@ -98,9 +112,13 @@ impl Finding {
         match self.recovery {
             RecoveryWord::HoldRate => {
                 let early_ms = -self.off_ms;
+                let side = match self.failure {
+                    FailureWord::DriftCritical => "earlier with every minute",
+                    _ => "early",
+                };
                 vec![cue(
                     "hold",
-                    &format!(" --prepare \"hold the rate: {early_ms:.0} ms early\""),
+                    &format!(" --prepare \"hold the rate: {early_ms:.0} ms {side}\""),
                 )]
             }
             RecoveryWord::MoreNotice => vec![cue(

@@ -83,8 +83,10 @@ words! {
         You, Decisions, DeadEnds, Task, Held, Blockers, Interferences, Together, Asked, Over,
         Lately, Done, Files, Near, Next,
     }
-    /// What goes wrong among those who play together.
-    FailureWord = core::FailureKind { Rushing, Dragging, Drift, Split }
+    /// What goes wrong among those who play together, and which threshold an agent's actions have crossed.
+    FailureWord = core::FailureKind {
+        Rushing, Dragging, Drift, Split, MeanCritical, SpreadCritical, DriftCritical,
+    }
     /// What probably lies behind that: one agent's own clock, load or corrections; the beat or its period;
     /// two sources of time, or a cut between two groups.
     CauseWord = ensemble::Cause { Player, Beat, TwoReferences }

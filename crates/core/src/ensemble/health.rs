@@ -13,6 +13,17 @@ pub enum Health {
     Critical,
 }
 
+/// What thresholds are about (TIME-15).
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Measure {
+    /// The mean of what actions were late by.
+    Mean,
+    /// One standard deviation of it.
+    Spread,
+    /// By how much later they become in a minute.
+    Drift,
+}
+
 /// Some actions in figures.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Punctuality {
@@ -30,6 +41,8 @@ pub struct Punctuality {
     pub drift_ns_per_minute: f64,
     /// The worst of the three thresholds.
     pub health: Health,
+    /// Which measure is furthest beyond where somebody has to look, if one is.
+    pub critical: Option<Measure>,
 }
 
 impl Punctuality {
@@ -47,9 +60,21 @@ impl Punctuality {
         let (drift_ns_per_minute, drift_error) = sums.slope();
         // What chance alone would bring about is no drift.
         let sure = (drift_ns_per_minute.abs() - DRIFT_SIGMAS * drift_error).max(0.0);
-        let health = judged(mean_ns / 1e6, MEAN_MS)
-            .max(judged(spread_ns / 1e6, SPREAD_MS))
-            .max(judged(sure / 1e6, DRIFT_MS_PER_MINUTE));
+        let measures = [
+            (Measure::Mean, mean_ns.abs() / 1e6, MEAN_MS),
+            (Measure::Spread, spread_ns / 1e6, SPREAD_MS),
+            (Measure::Drift, sure / 1e6, DRIFT_MS_PER_MINUTE),
+        ];
+        let each = measures.map(|(_, value, bounds)| judged(value, bounds));
+        let health = each.into_iter().max().unwrap_or(Health::Healthy);
+        // By how many times each is beyond.
+        let share = |(_, value, (_, critical)): &(Measure, f64, (f64, f64))| value / critical;
+        let worst = measures
+            .into_iter()
+            .max_by(|one, other| share(one).total_cmp(&share(other)));
+        let critical = worst
+            .filter(|_| health == Health::Critical)
+            .map(|(measure, ..)| measure);
         Self {
             actions: sums.count,
             mean_ns,
@@ -58,6 +83,7 @@ impl Punctuality {
             worst_ns: sums.worst,
             drift_ns_per_minute,
             health,
+            critical,
         }
     }
 }
@@ -102,9 +128,9 @@ impl Sums {
 }
 
 fn judged(value: f64, (warning, critical): (f64, f64)) -> Health {
-    if value.abs() < warning {
+    if value < warning {
         Health::Healthy
-    } else if value.abs() < critical {
+    } else if value < critical {
         Health::Warning
     } else {
         Health::Critical

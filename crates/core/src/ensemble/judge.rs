@@ -7,9 +7,11 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use super::health::{Measure, Punctuality};
 use super::limits::{
-    JUDGE_ALARM, JUDGE_CLIP, JUDGE_LEARNS, JUDGE_OFF_ACTIONS, JUDGE_SIGMA_NS_MIN, JUDGE_SLACK,
-    JUDGE_STANDS, JUDGE_TOGETHER_MIN, SPLIT_BEATS, SPLIT_PLAYERS_MIN,
+    BEYOND_ACTIONS, BEYOND_ACTIONS_MIN, BEYOND_EVERY, JUDGE_ALARM, JUDGE_CLIP, JUDGE_LEARNS,
+    JUDGE_OFF_ACTIONS, JUDGE_SIGMA_NS_MIN, JUDGE_SLACK, JUDGE_STANDS, JUDGE_TOGETHER_MIN,
+    SPLIT_BEATS, SPLIT_PLAYERS_MIN,
 };
 use super::watch::{Alarm, Cusum, Failure, median, split_of};
 
@@ -34,6 +36,19 @@ pub struct Judged {
     pub told_ns: u64,
     /// How many actions it took from the one to the other.
     pub actions: u32,
+}
+
+/// What of somebody's actions is critical (TIME-15).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Beyond {
+    /// Which measure.
+    pub measure: Measure,
+    /// The actions' figures.
+    pub punctuality: Punctuality,
+    /// What the first of them was meant for (ns since the Unix epoch).
+    pub since_ns: u64,
+    /// What the last of them was meant for.
+    pub told_ns: u64,
 }
 
 /// How late somebody is as a rule, and how that spreads (ns).
@@ -125,6 +140,24 @@ pub fn judge(players: &[Vec<(u64, i64)>]) -> Vec<Judged> {
         found.push(told.judged(failure, sigma(player)));
     }
     found
+}
+
+/// Whether the mean, the spread or the drift of somebody's latest 64 actions (as for [`judge`]) is critical, or
+/// was so within the latest two dozen: whoever is about the threshold is told of once.
+pub fn beyond(latest: &[(u64, i64)]) -> Option<Beyond> {
+    let before = (0..JUDGE_STANDS).step_by(BEYOND_EVERY);
+    let ends = before.filter_map(|before| latest.len().checked_sub(before));
+    ends.take_while(|end| *end >= BEYOND_ACTIONS_MIN)
+        .find_map(|end| {
+            let window = &latest[end.saturating_sub(BEYOND_ACTIONS)..end];
+            let punctuality = Punctuality::of(window.iter().copied());
+            Some(Beyond {
+                measure: punctuality.critical?,
+                punctuality,
+                since_ns: window.first()?.0,
+                told_ns: window.last()?.0,
+            })
+        })
 }
 
 impl Habit {

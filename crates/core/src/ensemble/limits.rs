@@ -202,3 +202,10 @@ pub const JUDGE_OFF_ACTIONS: usize = 8;
 pub const JUDGE_PLAYERS_MAX: usize = 256;
 /// What was meant for longer ago (ns) is not judged: an hour.
 pub const JUDGE_WITHIN_NS: u64 = 3_600_000_000_000;
+/// Over how many of somebody's latest actions it is told whether one of the thresholds is crossed: as many as
+/// are shown.
+pub const BEYOND_ACTIONS: usize = 64;
+/// With fewer nothing is told: one that is late by two seconds is no mean.
+pub const BEYOND_ACTIONS_MIN: usize = 24;
+/// What was told stands for [`JUDGE_STANDS`] actions more; every so many-th of them is looked at.
+pub const BEYOND_EVERY: usize = 4;

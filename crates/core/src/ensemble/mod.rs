@@ -25,8 +25,8 @@ pub use channels::{ChannelHealth, ChannelLook, ChannelMode, ChannelReport, Chann
 pub use correct::{CorrectionFault, Corrector, Rule};
 pub use cure::{Asks, Cure, Due};
 pub use gain::{GainError, Gains, Loop};
-pub use health::{Health, Punctuality};
-pub use judge::{Judged, judge};
+pub use health::{Health, Measure, Punctuality};
+pub use judge::{Beyond, Judged, beyond, judge};
 pub use lead::{Lead, Notice, Together, share_of_each, window_ns};
 pub use profile::Profile;
 pub use source::{Came, EventSource, Foretold, Intervals, Pattern, Plan, Reliability};

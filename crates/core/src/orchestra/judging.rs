@@ -1,5 +1,6 @@
 //! What goes wrong among those who play together, as people and the agents concerned are told it: rushing,
-//! dragging, drift, split, each with its likely cause and what helps (part VII of the seed).
+//! dragging, drift, split, and thresholds that are crossed (TIME-15), each with its likely cause and what
+//! helps (part VII of the seed).
 //!
 //! It is read from the actions that are held, as of a stamp: replicas that hold the same say the same, so
 //! nobody has to announce it, and nobody has to be chosen who does.
@@ -15,14 +16,14 @@ use super::brief::{BriefPart, Lines};
 use super::read::Reading;
 use super::score::PlayerView;
 use crate::ensemble::limits::{JUDGE_PLAYERS_MAX, JUDGE_WITHIN_NS, NOTICE_MORE};
-use crate::ensemble::{Cause, Failure, Judged, Recovery, judge};
+use crate::ensemble::{Beyond, Cause, Failure, Judged, Measure, Recovery, beyond, judge};
 
 /// How punctual everybody is, and what goes wrong.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PlayersView {
     /// By key.
     pub players: Vec<PlayerView>,
-    /// What goes wrong: groups first, then all, then single agents.
+    /// What goes wrong: groups first, then all, then single agents, then thresholds that are crossed.
     pub findings: Vec<FindingView>,
 }
 
@@ -37,6 +38,12 @@ pub enum FailureKind {
     Drift,
     /// Two groups keep to two beats.
     Split,
+    /// The mean of what an agent is late by is critical (TIME-15).
+    MeanCritical,
+    /// How an agent's actions spread is critical.
+    SpreadCritical,
+    /// An agent becomes later or earlier by a critical amount in a minute.
+    DriftCritical,
 }
 
 /// Something that goes wrong.
@@ -48,7 +55,8 @@ pub struct FindingView {
     pub agents: Vec<(AgentId, String)>,
     /// How many agents played together.
     pub players: u32,
-    /// By how much lately (ns); early where less than nothing.
+    /// By how much lately (ns); early where less than nothing. Of what is critical the figure that is so: the
+    /// mean, the spread, or the drift in a minute.
     pub off_ns: i64,
     /// Since when, by the time that an action was meant for (ns since the Unix epoch).
     pub since_ns: u64,
@@ -96,7 +104,48 @@ impl Reading<'_> {
         latest.truncate(JUDGE_PLAYERS_MAX);
         let (agents, told): (Vec<AgentId>, Vec<_>) = latest.into_iter().unzip();
         let found = judge(&told).into_iter();
-        found.map(|judged| self.finding(judged, &agents)).collect()
+        let mut findings: Vec<FindingView> =
+            found.map(|judged| self.finding(judged, &agents)).collect();
+        // Of whom it is told already how it fails, it is not told again that it does.
+        let named = |agent: &AgentId, findings: &[FindingView]| {
+            let mut each = findings.iter().flat_map(|finding| &finding.agents);
+            each.any(|(known, _)| known == agent)
+        };
+        for (agent, latest) in agents.iter().zip(&told) {
+            if let Some(beyond) = beyond(latest).filter(|_| !named(agent, &findings)) {
+                findings.push(self.critical(beyond, *agent));
+            }
+        }
+        findings
+    }
+
+    /// An alert on one of the thresholds.
+    fn critical(&self, beyond: Beyond, agent: AgentId) -> FindingView {
+        let figures = beyond.punctuality;
+        let (kind, off_ns) = match beyond.measure {
+            Measure::Mean => (FailureKind::MeanCritical, figures.mean_ns),
+            Measure::Spread => (FailureKind::SpreadCritical, figures.spread_ns),
+            Measure::Drift => (FailureKind::DriftCritical, figures.drift_ns_per_minute),
+        };
+        let recovery = if off_ns < 0.0 {
+            Recovery::HoldRate
+        } else {
+            Recovery::MoreNotice
+        };
+        let lead_ns = NOTICE_MORE * self.leads(&[agent], None).together_ns as f64;
+        FindingView {
+            kind,
+            agents: Vec::from([(agent, self.name_of(&agent))]),
+            players: 1,
+            off_ns: off_ns as i64,
+            since_ns: beyond.since_ns,
+            told_ns: beyond.told_ns,
+            actions: figures.actions,
+            cause: Cause::Player,
+            recovery,
+            lead_ns: lead_ns as u64,
+            window_ns: (figures.mean_ns.abs() + 3.0 * figures.spread_ns) as u64,
+        }
     }
 
     fn finding(&self, judged: Judged, players: &[AgentId]) -> FindingView {
@@ -175,6 +224,26 @@ impl FindingView {
                 self.agents.len().saturating_sub(1),
                 self.players
             ),
+            FailureKind::MeanCritical => {
+                let side = if off_ms < 0.0 { "early" } else { "late" };
+                format!(
+                    "you are {:.1} ms {side} in the mean of {} actions, which is critical: let what corrects you run, or ask for {} ms of notice",
+                    off_ms.abs(),
+                    self.actions,
+                    self.lead_ns.div_ceil(1_000_000)
+                )
+            }
+            FailureKind::SpreadCritical => format!(
+                "your actions spread by {off_ms:.1} ms, which is critical: do less at once, or say that you need a window of {} ms",
+                self.window_ns.div_ceil(1_000_000)
+            ),
+            FailureKind::DriftCritical => {
+                let side = if off_ms < 0.0 { "earlier" } else { "later" };
+                format!(
+                    "you become {:.1} ms {side} with every minute, which is critical: look at your load and at what corrects you",
+                    off_ms.abs()
+                )
+            }
         }
     }
 }

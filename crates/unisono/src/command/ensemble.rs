@@ -128,6 +128,9 @@ pub(super) fn named(finding: &Finding) -> (&'static str, String) {
         FailureWord::Dragging => "dragging",
         FailureWord::Drift => "drift",
         FailureWord::Split => "split",
+        FailureWord::MeanCritical => "critical mean",
+        FailureWord::SpreadCritical => "critical spread",
+        FailureWord::DriftCritical => "critical drift",
     };
     (what, in_a_line(&finding.agents.join(", ")))
 }
@@ -138,6 +141,11 @@ pub(super) fn words(finding: &Finding) -> String {
     let off_ms = finding.off_ms;
     let figures = match finding.failure {
         FailureWord::Split => format!("{off_ms:.1} ms from the others of {}", finding.players),
+        FailureWord::SpreadCritical => format!("one sigma of {off_ms:.1} ms"),
+        FailureWord::DriftCritical if off_ms < 0.0 => {
+            format!("{:.1} ms earlier with every minute", -off_ms)
+        }
+        FailureWord::DriftCritical => format!("{off_ms:.1} ms later with every minute"),
         _ if off_ms < 0.0 => format!("{:.1} ms early", -off_ms),
         _ => format!("{off_ms:.1} ms late"),
     };

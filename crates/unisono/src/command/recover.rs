@@ -128,6 +128,14 @@ fn begins(courses: &mut BTreeMap<Trouble, Course>, finding: Finding) {
 /// The next step, or people.
 async fn go_on(session: &Session, course: &mut Course, patience: Duration) -> Result<(), Failure> {
     let (what, who) = named(&course.finding);
+    if course.finding.is_critical() {
+        // It says that something is wrong, not what: part VII has nothing to ask for there.
+        if !course.told {
+            course.told = true;
+            output::say(&format!("{what} ({who}): somebody has to look"));
+        }
+        return Ok(());
+    }
     if course.steps == STEPS_MAX {
         if !course.told {
             course.told = true;

@@ -224,3 +224,81 @@ fn whoever_goes_on_is_told_what_goes_wrong_with_it_and_nobody_else_is() {
     );
     assert_eq!(told("a5"), None);
 }
+
+/// What is told of agent 2 alone, whose actions are late by so much (ms) beside chance from the first on.
+fn thresholds(beats: u64, late_ms: impl Fn(u64) -> f64) -> Vec<FindingView> {
+    let wrong = |agent: u8, beat: u64| {
+        let late_ns = late_ms(beat) * 1e6;
+        if agent == 2 { late_ns as i64 } else { 0 }
+    };
+    findings(&played(beats, wrong), beats)
+}
+
+#[test]
+fn each_threshold_that_is_crossed_is_told_with_its_figure_and_no_other_is() {
+    // Late by the same from the first on: its rule, so that no sum finds it.
+    let mean = thresholds(70, |_| 130.0);
+    assert_eq!(mean.len(), 1, "{mean:?}");
+    let told = &mean[0];
+    assert_eq!(
+        (told.kind, of(told)),
+        (FailureKind::MeanCritical, vec![AgentId([2; 32])])
+    );
+    assert!(
+        (130_000_000..132_000_000).contains(&told.off_ns),
+        "{told:?}"
+    );
+    assert_eq!((told.actions, told.players), (64, 1));
+    assert_eq!(
+        (told.cause, told.recovery),
+        (Cause::Player, Recovery::MoreNotice)
+    );
+    assert_eq!(told.since_ns, beat_ms(6) * 1_000_000);
+    let early = thresholds(70, |_| -130.0);
+    assert_eq!(
+        (early[0].kind, early[0].recovery),
+        (FailureKind::MeanCritical, Recovery::HoldRate)
+    );
+    // In the middle on the beat, and far from it each time.
+    let wide = |beat: u64| if beat.is_multiple_of(2) { 70.0 } else { -70.0 };
+    let spread = thresholds(70, wide);
+    assert_eq!(spread.len(), 1, "{spread:?}");
+    assert_eq!(spread[0].kind, FailureKind::SpreadCritical);
+    assert!((69_000_000..72_000_000).contains(&spread[0].off_ns));
+    // Two ms later with every beat of two seconds, from before anything is known: 60 ms a minute.
+    let drift = thresholds(40, |beat| beat as f64 * 2.0 - 40.0);
+    assert_eq!(drift.len(), 1, "{drift:?}");
+    assert_eq!(drift[0].kind, FailureKind::DriftCritical);
+    assert!(
+        (58_000_000..62_000_000).contains(&drift[0].off_ns),
+        "{drift:?}"
+    );
+    // What is only to be watched is shown, and no alert.
+    assert_eq!(thresholds(70, |_| 90.0), []);
+    assert_eq!(
+        thresholds(70, |beat| if beat.is_multiple_of(2) { 45.0 } else { -45.0 }),
+        []
+    );
+    assert_eq!(thresholds(40, |beat| beat as f64 * 0.8 - 16.0), []);
+    // Few actions are no mean.
+    assert_eq!(thresholds(20, |_| 500.0), []);
+}
+
+#[test]
+fn who_is_about_a_threshold_is_told_of_once_and_who_is_told_to_fail_is_not_told_of_twice() {
+    // The mean crosses 100 ms again and again, by a millisecond.
+    let about = |beat: u64| 100.0 + if beat % 20 < 10 { 4.0 } else { -4.0 };
+    let facts: Vec<Fact> = played(128, |agent, beat| {
+        let late_ns = about(beat) * 1e6;
+        if agent == 2 { late_ns as i64 } else { 0 }
+    });
+    let told = (40..=128).map(|beats| findings(&facts, beats).len());
+    let told: Vec<usize> = told.collect();
+    let changes = told.windows(2).filter(|two| two[0] != two[1]).count();
+    assert!(changes <= 1, "{told:?}");
+    // Who drags by so much that its mean is critical, drags.
+    let wrong = |agent, beat: u64| i64::from(agent == 3 && beat >= CALM) * 400_000_000;
+    let told = findings(&played(CALM + 40, wrong), CALM + 40);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].kind, FailureKind::Dragging);
+}
