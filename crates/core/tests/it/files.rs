@@ -74,6 +74,23 @@ impl Stage {
         Self(world)
     }
 
+    /// The same with a plan that lets everybody write everything.
+    fn planned() -> Self {
+        let mut stage = Self::new();
+        let plan = plan(PhaseState::Active, &["**"]);
+        stage.does("bob", plan).expect("planned");
+        stage
+    }
+
+    /// What somebody has just written there.
+    fn has_written(&mut self, path: &str) -> Content {
+        let content = content("one", 1);
+        let seen = Some(content.clone());
+        self.writes(write(path, None, seen.clone()), seen)
+            .expect("written");
+        content
+    }
+
     fn does(&mut self, agent: &str, action: Action) -> Result<(), Rejection> {
         let work = Work::Act {
             agent: agent.into(),
@@ -167,10 +184,7 @@ fn a_write_needs_a_plan_an_active_phase_a_scope_and_what_it_replaces() {
 
 #[test]
 fn what_a_record_says_of_its_content_is_what_the_edge_has_seen() {
-    let mut stage = Stage::new();
-    stage
-        .does("bob", plan(PhaseState::Active, &["**"]))
-        .expect("planned");
+    let mut stage = Stage::planned();
     let said = content("one", 3);
     let claim = write("a.rs", None, Some(said.clone()));
     let bare = stage.does("ada", Action::Write(Box::new(claim.clone())));
@@ -191,10 +205,7 @@ fn what_a_record_says_of_its_content_is_what_the_edge_has_seen() {
 /// disks fold case passed side by side.
 #[test]
 fn of_two_names_that_differ_in_case_alone_one_passes_though_they_come_at_once() {
-    let mut stage = Stage::new();
-    stage
-        .does("bob", plan(PhaseState::Active, &["**"]))
-        .expect("planned");
+    let mut stage = Stage::planned();
     stage.0.disks_hang = true;
     let one = stage.begins("ada", "src/größe.rs");
     let other = stage.begins("bob", "SRC/GRÖSSE.rs");
@@ -328,15 +339,9 @@ fn what_an_edge_could_not_know_is_shown_by_every_replica() {
 
 #[test]
 fn an_approval_is_about_what_is_there_until_that_changes_and_never_ones_own() {
-    let mut stage = Stage::new();
-    stage
-        .does("bob", plan(PhaseState::Active, &["**"]))
-        .expect("planned");
-    let first = content("one", 1);
+    let mut stage = Stage::planned();
+    let first = stage.has_written("a.rs");
     let seen = Some(first.clone());
-    stage
-        .writes(write("a.rs", None, seen.clone()), seen.clone())
-        .expect("written");
     let approve = |content: Digest| {
         Action::Approve(Approve {
             about: Reviewed::Path("a.rs".into()),
@@ -374,15 +379,9 @@ fn an_approval_is_about_what_is_there_until_that_changes_and_never_ones_own() {
 /// who had let it write, approved it there. Who wrote goes along, over as many moves as there are.
 #[test]
 fn a_file_that_was_moved_brings_its_authors_along() {
-    let mut stage = Stage::new();
-    stage
-        .does("bob", plan(PhaseState::Active, &["**"]))
-        .expect("planned");
-    let first = content("one", 1);
+    let mut stage = Stage::planned();
+    let first = stage.has_written("a.rs");
     let seen = Some(first.clone());
-    stage
-        .writes(write("a.rs", None, seen.clone()), seen.clone())
-        .expect("written");
     for (from, to) in [("a.rs", "b.rs"), ("b.rs", "c.rs")] {
         let moved = Write {
             moved_from: Some(Moved {
@@ -412,10 +411,7 @@ fn a_file_that_was_moved_brings_its_authors_along() {
 /// stands in everybody's memory until the content changes.
 #[test]
 fn one_agent_says_eight_times_at_the_most_what_it_thinks_of_one_content() {
-    let mut stage = Stage::new();
-    stage
-        .does("bob", plan(PhaseState::Active, &["**"]))
-        .expect("planned");
+    let mut stage = Stage::planned();
     let (first, second) = (content("one", 1), content("two", 1));
     let writes = |stage: &mut Stage, base: Option<Digest>, content: &Content| {
         let write = write("a.rs", base, Some(content.clone()));
