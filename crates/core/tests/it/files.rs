@@ -4,9 +4,11 @@
 use unisono_core::node::{Promise, Question, Ticket, Work, limits};
 use unisono_core::orchestra::approvals::Worth;
 use unisono_core::orchestra::view::{View, WriteView};
+use unisono_model::wire::{self, Malformed};
 use unisono_model::{
-    Action, Approve, Code, Content, Digest, FileScope, Judgement, Measure, Measured, Moved,
-    PhaseState, Plan, PlanPhase, Project, Rejection, Reviewed, Who, Write,
+    Action, Approve, Code, Content, Digest, FileScope, Held, Judgement, Measure, Measured, Moved,
+    PhaseState, Plan, PlanPhase, Project, RECORD_VERSION, RecordBody, Rejection, Reviewed, Who,
+    Write,
 };
 
 use crate::capability::NOW_MS;
@@ -216,6 +218,46 @@ fn of_two_names_that_differ_in_case_alone_one_passes_though_they_come_at_once() 
     stage.answer(other).expect("another name");
     let refused = stage.answer(twin).expect_err("the same but for the case");
     assert_eq!(refused.code, Code::PathNotPlain);
+}
+
+/// A node that lies can carry what its edge would have refused; to every replica that is no record.
+#[test]
+fn no_replica_reads_a_record_with_another_spelling_of_a_path() {
+    let body = |path: &str| RecordBody {
+        version: RECORD_VERSION,
+        held: Held::Agent,
+        agent_ms: NOW_MS,
+        iteration: 1,
+        key: None,
+        predecessors: Vec::new(),
+        token: None,
+        action: Action::Write(Box::new(write(path, None, Some(content("one", 1))))),
+    };
+    let read = |path: &str| RecordBody::decode(&wire::encode(&body(path)));
+    assert_eq!(read("src/größe.rs"), Ok(body("src/größe.rs")));
+    let long = format!("src/{}", "a/".repeat(2_048));
+    for path in [
+        "src/../secret",
+        "./src/a.rs",
+        "src//a.rs",
+        "/etc/passwd",
+        "C:\\x",
+        "src\\a.rs",
+        "src/",
+        "src/.",
+        "src/a.rs.",
+        "src/a\0.rs",
+        "src/a\n.rs",
+        &long,
+        "src/gro\u{308}ße.rs",
+        "src/\u{202e}sr.a",
+        "src/\u{200b}a.rs",
+        "src/CON",
+        "src/nul.rs",
+    ] {
+        let refused = read(path).expect_err(path);
+        assert!(matches!(refused, Malformed::Path(_)), "{path:?}: {refused}");
+    }
 }
 
 /// The incident: a write passed by the plan that stood, while the one that takes its place was on its

@@ -154,7 +154,10 @@ fn the_story_s_token_counts_for_what_it_says() {
 
 #[test]
 fn each_flipped_bit_is_refused() {
-    let bytes = chain(links(), &[1, 2]).encode();
+    let mut three = links();
+    vectors::further(&mut three, 4);
+    let bytes = chain(three, &[1, 2, 3]).encode();
+    assert!(judge(&bytes, NOW_MS, None).is_ok());
     for bit in 0..bytes.len() * 8 {
         let mut bad = bytes.clone();
         bad[bit / 8] ^= 1 << (bit % 8);
