@@ -83,7 +83,7 @@ struct Alarmed {
 /// Judges the latest actions of some agents: of each the times that they were meant for (ns since the Unix
 /// epoch), rising, and by how much they were late (ns).
 ///
-/// Of one agent nothing is told before it has acted 48 times. By chance alone one agent in some ten
+/// Of one agent nothing is told before it has acted 48 times. By chance alone one agent in some twenty
 /// thousand actions is told of; figures stand in `docs/ensemble.md`.
 pub fn judge(players: &[Vec<(u64, i64)>]) -> Vec<Judged> {
     let habits: Vec<Option<Habit>> = players.iter().map(|latest| Habit::of(latest)).collect();

@@ -65,7 +65,7 @@ pub const BELIEF_CHANCE_CLIP: f64 = 3.0;
 pub const BELIEF_GATE: f64 = 4.0;
 /// What a sum lets pass at each action, sigmas: half the shift that is to be found.
 pub const BELIEF_SLACK: f64 = 0.5;
-/// Where the sum opens the belief again, sigmas: by chance alone once in some four thousand actions, which
+/// Where the sum opens the belief again, sigmas: by chance alone once in some six thousand actions, which
 /// costs what five actions vary by.
 pub const BELIEF_ALARM: f64 = 8.0;
 /// Of so many actions at most it is learnt anew: what takes longer to add up is half a sigma.
