@@ -25,6 +25,26 @@ pub struct Spread {
     pub above_chance: f64,
 }
 
+/// What players who correct towards one another take to be their number.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Counts {
+    /// A fourth of it: the ensemble has grown since.
+    Fourth,
+    /// Each something else, from 0.6 of it to twice as many.
+    Guess,
+}
+
+/// What came of players who do not know how many they are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Met {
+    /// Their errors.
+    pub left: Spread,
+    /// How much of an error all correct together in the end.
+    pub all: f64,
+    /// How many times as much whoever corrects most does as whoever corrects least.
+    pub apart: f64,
+}
+
 /// What a judge said of one seed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judged {
@@ -79,24 +99,61 @@ pub fn coupled(
     fault: Option<CorrectionFault>,
 ) -> Spread {
     let mut draw = Draw::new(seed, "ensemble coupled", u64::from(players));
+    let at = (0..players).map(|_| STAYS_NS * draw.normal()).collect();
     let around = Loop { players, delay: 0 };
-    let count = players as usize;
-    let mut at: Vec<f64> = (0..count).map(|_| STAYS_NS * draw.normal()).collect();
     let ours = |_| Corrector::new(Rule::Best, around).map(|one| one.adaptive().with_fault(fault));
-    let mut correctors: Vec<Corrector> = (0..count).filter_map(|place| ours(place).ok()).collect();
+    let mut correctors: Vec<Corrector> = (0..players).filter_map(|one| ours(one).ok()).collect();
+    together(&mut draw, at, gain, &mut correctors, false)
+}
+
+/// Players who correct towards one another and do not know how many they are. Where they meet, each hears with
+/// every action by how much the others correct.
+pub fn meeting(seed: u64, players: u32, counts: Counts, meets: bool) -> Met {
+    let mut draw = Draw::new(seed, "ensemble meeting", u64::from(players));
+    let at = (0..players).map(|_| STAYS_NS * draw.normal()).collect();
+    let ours = |_| {
+        let players = match counts {
+            Counts::Fourth => players / 4,
+            Counts::Guess => libm::round(f64::from(players) * (0.6 + 1.4 * draw.uniform())) as u32,
+        };
+        let around = Loop {
+            players: players.max(1),
+            delay: 0,
+        };
+        Corrector::new(Rule::Best, around).map(Corrector::adaptive)
+    };
+    let mut correctors: Vec<Corrector> = (0..players).map(ours).filter_map(Result::ok).collect();
+    let left = together(&mut draw, at, None, &mut correctors, meets);
+    let gains = correctors.iter().map(|one| one.gains().phase);
+    Met {
+        left,
+        all: gains.clone().sum(),
+        apart: gains.clone().fold(0.0, f64::max) / gains.fold(f64::INFINITY, f64::min),
+    }
+}
+
+/// A run of players who are off by so much in the beginning (ns).
+fn together(
+    draw: &mut Draw,
+    mut at: Vec<f64>,
+    gain: Option<f64>,
+    correctors: &mut [Corrector],
+    meets: bool,
+) -> Spread {
+    let players = at.len() as f64;
     let (mut off, mut chance) = (0.0, 0.0);
     for action in 0..ACTIONS {
-        let noise: Vec<f64> = (0..count).map(|_| CHANCE_NS * draw.normal()).collect();
+        let noise: Vec<f64> = at.iter().map(|_| CHANCE_NS * draw.normal()).collect();
         let shown: Vec<f64> = at
             .iter()
             .zip(&noise)
             .map(|(at, noise)| at + noise)
             .collect();
         let sum: f64 = shown.iter().sum();
-        let noise_mean = noise.iter().sum::<f64>() / f64::from(players);
+        let noise_mean = noise.iter().sum::<f64>() / players;
         for (place, at) in at.iter_mut().enumerate() {
             // How late it was against each of the others, all together.
-            let against = f64::from(players) * shown[place] - sum;
+            let against = players * shown[place] - sum;
             match (gain, correctors.get_mut(place)) {
                 (None, Some(corrector)) => {
                     let before = corrector.correction_ns(action as u64);
@@ -107,12 +164,25 @@ pub fn coupled(
                 _ => *at -= gain.unwrap_or_default() * against,
             }
             if action >= SETTLED {
-                off += (against / f64::from(players)).abs();
+                off += (against / players).abs();
                 chance += (noise[place] - noise_mean).abs();
             }
         }
+        if meets {
+            meet(correctors);
+        }
     }
     Spread::of(off, chance)
+}
+
+/// Each hears the gains of all others as they are before anybody changes its own.
+fn meet(correctors: &mut [Corrector]) {
+    let told: Vec<f64> = correctors.iter().map(|one| one.gains().phase).collect();
+    for (place, corrector) in correctors.iter_mut().enumerate() {
+        let mut partners = told.clone();
+        partners.remove(place);
+        corrector.meet(&partners);
+    }
 }
 
 /// Whether corrections hold what they promise on one seed: little more than chance is left, however

@@ -3,8 +3,8 @@
 
 use unisono_core::ensemble::{CorrectionFault, Gains, Pattern, Rule};
 use unisono_sim::ensemble::{
-    Heard, Heeds, Moves, Music, Noise, Path, Provoked, Scheme, Setup, Weather, coupled, fed_back,
-    follow, hear, heed, judge_correction, judge_following, play, recover, watch,
+    Counts, Heard, Heeds, Moves, Music, Noise, Path, Provoked, Scheme, Setup, Weather, coupled,
+    fed_back, follow, hear, heed, judge_correction, judge_following, meeting, play, recover, watch,
 };
 
 /// How many seeds a fault may take to be found.
@@ -73,6 +73,31 @@ fn the_quarter_falls_apart_where_the_product_does_not() {
     assert!(fed_back(4, 6, Ok(Rule::Best), None).above_chance < 1.2);
     assert!(fed_back(4, 6, Ok(Rule::Kalman), None).above_chance < 1.2);
     assert!(coupled(4, 50, None, None).above_chance < 1.5);
+}
+
+#[test]
+fn who_hears_by_how_much_the_others_correct_holds_though_nobody_knows_how_many_they_are() {
+    for players in [8, 16] {
+        for seed in 0..3 {
+            // An ensemble that has grown fourfold corrects four times as much as it has to.
+            let alone = meeting(seed, players, Counts::Fourth, false);
+            let met = meeting(seed, players, Counts::Fourth, true);
+            let left = [alone, met].map(|one| one.left.above_chance);
+            assert!(
+                left[0] > 100.0 && left[1] < 1.7,
+                "{players} {seed}: {left:?}"
+            );
+            // Where each guesses, gains come to be alike.
+            let alone = meeting(seed, players, Counts::Guess, false);
+            let met = meeting(seed, players, Counts::Guess, true);
+            let apart = [alone, met].map(|one| one.apart);
+            assert!(
+                apart[1] < 1.6 && apart[1] < apart[0],
+                "{players} {seed}: {apart:?}"
+            );
+            assert!((met.all - 1.0).abs() < 0.2, "{players} {seed}: {}", met.all);
+        }
+    }
 }
 
 #[test]
