@@ -86,8 +86,8 @@ pub use resonance::{
 pub use rollback::{RollbackBody, RollbackShown, SeenLog, SetAside};
 pub use root::{RootBody, RootShown};
 pub use score::{
-    BarrierList, BarrierShown, Beat, Ensemble, GainsShown, HealthWord, Minute, OpeningShown,
-    Player, StressWord, TempoShown,
+    BarrierList, BarrierShown, Beat, ChangeShown, ChangeStageWord, Ensemble, FollowerShown,
+    FollowsWord, GainsShown, HealthWord, Minute, OpeningShown, Player, StressWord, TempoShown,
 };
 pub use task::{
     FieldHeads, LinkBody, LinkChange, Task, TaskBody, TaskNewBody, TaskPatchBody, Tasks,

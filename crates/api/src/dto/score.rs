@@ -2,16 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 use unisono_core::ensemble::{Beat as CoreBeat, Gains, Health, Loop, Punctuality, Stress};
-use unisono_core::orchestra::view::{BarrierView, OpeningView, PlayerView, PlayersView, TempoView};
+use unisono_core::orchestra::view::{
+    BarrierView, ChangeStage, ChangeView, FollowerView, Follows, OpeningView, PlayerView,
+    PlayersView, TempoView,
+};
 use unisono_model::{AgentId, Digest};
 use utoipa::ToSchema;
 
-use super::ensemble::{Digits, TempoBody};
+use super::ensemble::{Bpm, Digits, TempoBody};
 use super::finding::Finding;
 use super::moment::Moment;
 
 /// The tempo that stands.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TempoShown {
     /// The map.
     pub tempo: TempoBody,
@@ -22,6 +25,80 @@ pub struct TempoShown {
     pub set: Option<Moment>,
     /// By whom.
     pub by: Option<String>,
+    /// Its last change, until ten minutes after its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<ChangeShown>,
+}
+
+/// A change of the tempo, and who follows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ChangeShown {
+    /// When it begins by the cluster's clock (ns since the Unix epoch).
+    #[schema(value_type = String)]
+    pub from_ns: Digits,
+    /// When the new rate is reached; for a step that is when it begins.
+    #[schema(value_type = String)]
+    pub until_ns: Digits,
+    /// By when it has to show who follows.
+    #[schema(value_type = String)]
+    pub decided_ns: Digits,
+    /// The rate before it, beats a minute.
+    #[schema(value_type = f64)]
+    pub from_bpm: Bpm,
+    /// The rate after it.
+    #[schema(value_type = f64)]
+    pub to_bpm: Bpm,
+    /// Where it stands.
+    pub stage: ChangeStageWord,
+    /// Who played the beat in the minute before it, or plays it since; nobody before its end.
+    pub players: Vec<FollowerShown>,
+}
+
+/// Where a change of the tempo stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeStageWord {
+    /// It has not begun.
+    Announced,
+    /// The rate changes.
+    UnderWay,
+    /// It is over, and somebody has not told of enough actions yet.
+    Awaited,
+    /// All players follow.
+    Confirmed,
+    /// Not all do.
+    Unconfirmed,
+    /// Nobody has told of the beat, neither in the minute before nor since.
+    Unheard,
+}
+
+/// A player, and whether it follows a change of the tempo.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FollowerShown {
+    /// Its key.
+    #[schema(value_type = String)]
+    pub agent: AgentId,
+    /// Its name.
+    pub name: String,
+    /// Whether it does.
+    pub follows: FollowsWord,
+    /// By how much later it is than before the change, for `later` (ns); less than nothing: earlier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub later_ns: Option<i64>,
+}
+
+/// Whether a player follows a change of the tempo, by its first eight actions since.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FollowsWord {
+    /// It plays the new beat, as punctually as the old one.
+    Yes,
+    /// It has told of fewer than two actions.
+    Silent,
+    /// More than one in four of its actions were meant for no beat of the new tempo.
+    OffBeat,
+    /// It plays the new beat, 30 ms or more later or earlier than the old one.
+    Later,
 }
 
 /// A beat, told before it comes.
@@ -191,6 +268,47 @@ impl From<TempoView> for TempoShown {
             record: place.map(|place| place.record),
             set: place.map(|place| place.stamp.into()),
             by: view.set.map(|(_, _, name)| name),
+            change: view.change.map(Into::into),
+        }
+    }
+}
+
+impl From<ChangeView> for ChangeShown {
+    fn from(view: ChangeView) -> Self {
+        Self {
+            from_ns: Digits(view.from_ns),
+            until_ns: Digits(view.until_ns),
+            decided_ns: Digits(view.decided_ns),
+            from_bpm: Bpm {
+                ubpm: view.from_ubpm,
+            },
+            to_bpm: Bpm { ubpm: view.to_ubpm },
+            stage: match view.stage {
+                ChangeStage::Announced => ChangeStageWord::Announced,
+                ChangeStage::UnderWay => ChangeStageWord::UnderWay,
+                ChangeStage::Awaited => ChangeStageWord::Awaited,
+                ChangeStage::Confirmed => ChangeStageWord::Confirmed,
+                ChangeStage::Unconfirmed => ChangeStageWord::Unconfirmed,
+                ChangeStage::Unheard => ChangeStageWord::Unheard,
+            },
+            players: view.players.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<FollowerView> for FollowerShown {
+    fn from(view: FollowerView) -> Self {
+        let (follows, later_ns) = match view.follows {
+            Follows::Yes => (FollowsWord::Yes, None),
+            Follows::Silent => (FollowsWord::Silent, None),
+            Follows::OffBeat => (FollowsWord::OffBeat, None),
+            Follows::Later(ns) => (FollowsWord::Later, Some(ns)),
+        };
+        Self {
+            agent: view.agent,
+            name: view.name,
+            follows,
+            later_ns,
         }
     }
 }

@@ -448,6 +448,7 @@ impl World {
             Question::Orchestras => View::Orchestras(Vec::new()),
             Question::Tempo => View::Tempo(TempoView {
                 tempo: TempoMap::default().tempo().clone(),
+                change: None,
                 set: None,
             }),
             _ => View::Notes(Vec::new()),

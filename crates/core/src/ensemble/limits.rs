@@ -16,6 +16,22 @@ pub const CURVE_HALVINGS: u32 = 6;
 /// Two maps that are a millionth of a beat apart are one: programs that speak JSON may round.
 pub const BEATS_APART_PARTS: u64 = PARTS_PER_BEAT / 1_000_000;
 
+/// Who follows a change of the tempo shows in so many beats after its end (TIME-10): four coordination points.
+pub const CHANGE_BEATS: i64 = 16;
+/// And in so long at the least (ns): who tells of every tenth beat has told of two.
+pub const CHANGE_NS_MIN: u64 = 10_000_000_000;
+/// Whoever played the beat within so long before a change (ns) is one of those who have to follow it.
+pub const CHANGE_BEFORE_NS: u64 = 60_000_000_000;
+/// For so long after its end it is told what became of a change (ns).
+pub const CHANGE_SHOWN_NS: u64 = 600_000_000_000;
+/// By so many actions after it, at least and at most, it is told whether somebody follows: one is chance.
+pub const FOLLOWS_ACTIONS_MIN: usize = 2;
+/// See above.
+pub const FOLLOWS_ACTIONS_MAX: usize = 8;
+/// An action that is meant for a time so near to a beat (ns) is meant for that beat: programs that speak JSON
+/// may round, and the shortest beat is ten times as long.
+pub const ON_BEAT_NS: u64 = 1_000_000;
+
 /// From which mean asynchrony on somebody is to be watched, and looked after, ms (TIME-15).
 pub const MEAN_MS: (f64, f64) = (30.0, 100.0);
 /// The same for one standard deviation, ms.

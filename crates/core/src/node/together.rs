@@ -264,7 +264,7 @@ pub(super) fn played(question: &Question, reading: &Reading<'_>) -> Result<View,
             View::Leads(leads(reading, of, *share_ppm, most)?)
         }
         Question::Players => View::Players(reading.ensemble()),
-        Question::Tempo => View::Tempo(reading.tempo()),
+        Question::Tempo => View::Tempo(reading.tempo_told()),
         _ => {
             return Err(Rejection::new(
                 Code::Malformed,

@@ -9,6 +9,7 @@ pub mod authorities;
 pub mod brief;
 pub mod claims;
 pub mod coherence;
+mod confirming;
 pub mod conflict;
 pub mod course;
 mod cueing;

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use unisono_model::{AgentId, Place, Tempo};
 
+use super::confirming::ChangeView;
 use super::cueing::CueView;
 use super::read::{Hash, Reading};
 use super::together::Play;
@@ -20,6 +21,8 @@ pub struct TempoView {
     pub tempo: Tempo,
     /// Where it was set and by whom; nobody: it is what is played where nobody has.
     pub set: Option<(Place, AgentId, String)>,
+    /// Its last change, where that is asked for and the change is not long over.
+    pub change: Option<ChangeView>,
 }
 
 /// A barrier at which somebody waits, or that opened not long ago.
@@ -71,10 +74,12 @@ impl Reading<'_> {
             Some((place, agent, tempo)) => TempoView {
                 tempo: tempo.clone(),
                 set: Some((place, agent, self.name_of(&agent))),
+                change: None,
             },
             None => TempoView {
                 tempo: TempoMap::default().tempo().clone(),
                 set: None,
+                change: None,
             },
         }
     }

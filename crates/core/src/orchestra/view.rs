@@ -15,6 +15,7 @@ use unisono_model::{
 
 pub use super::brief::{BriefLine, BriefPart, BriefView};
 pub use super::coherence::*;
+pub use super::confirming::{ChangeStage, ChangeView, FollowerView, Follows};
 pub use super::conflict::Strategy;
 pub use super::cueing::{CueNotice, CueOutcome, CueStage, CueView, PartyView};
 pub use super::explain::{ExplainedView, LoweredBy, TermExplained};

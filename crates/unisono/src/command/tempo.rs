@@ -3,13 +3,15 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use unisono_api::client::Reply;
-use unisono_api::dto::{ActionBody, Bpm, Clock, TempoShown};
+use unisono_api::dto::{
+    ActionBody, Bpm, ChangeShown, ChangeStageWord, Clock, FollowsWord, TempoShown,
+};
 use unisono_core::ensemble::{Change, TempoError, TempoMap};
 
 use super::session::Session;
 use super::{at, fire};
 use crate::failure::{Exit, Failure};
-use crate::output::{self, Format, Table};
+use crate::output::{self, Format, Table, in_a_line};
 
 /// A change begins at the first coordination point that is so far ahead, if nobody says when, ns: time
 /// for every node to hear of it.
@@ -99,6 +101,9 @@ async fn show(session: &Session) -> Result<(), Failure> {
     output::raw(&format!(
         "tempo     {bpm} beats a minute, {by}\npoints    every {point}, major every {major}\nnow       beat {beat}\n"
     ))?;
+    if let Some(change) = &reply.body.change {
+        output::raw(&format!("change    {}\n", change_words(change)))?;
+    }
     let next = [("beat", 1), ("point", point), ("major", major)];
     let rows = next.into_iter().filter_map(|(kind, every)| {
         let beat = map.next(now_ns, every)?;
@@ -116,6 +121,42 @@ async fn show(session: &Session) -> Result<(), Failure> {
     };
     let rows: Vec<Value> = rows.collect();
     output::answer(Format::Table, &json!({ "next": rows }), Some(table))
+}
+
+/// What became of a change, and by whom not.
+fn change_words(change: &ChangeShown) -> String {
+    let (from, to) = (
+        change.from_bpm.ubpm as f64 / 1e6,
+        change.to_bpm.ubpm as f64 / 1e6,
+    );
+    let names = |wanted: &dyn Fn(FollowsWord) -> bool| {
+        let players = change.players.iter().filter(|one| wanted(one.follows));
+        let named = players.map(|one| {
+            let name = in_a_line(&one.name);
+            match one.follows {
+                FollowsWord::Yes => name,
+                FollowsWord::Silent => format!("{name} (silent)"),
+                FollowsWord::OffBeat => format!("{name} (not on the new beat)"),
+                FollowsWord::Later => {
+                    let later_ms = one.later_ns.unwrap_or_default() as f64 / 1e6;
+                    format!("{name} ({later_ms:+.1} ms)")
+                }
+            }
+        });
+        named.collect::<Vec<_>>().join(", ")
+    };
+    let not = || names(&|follows| follows != FollowsWord::Yes);
+    let stage = match change.stage {
+        ChangeStageWord::Announced => "announced".to_owned(),
+        ChangeStageWord::UnderWay => "under way".to_owned(),
+        ChangeStageWord::Awaited => format!("over, not confirmed yet by: {}", not()),
+        ChangeStageWord::Confirmed => {
+            format!("confirmed by all: {}", names(&|_| true))
+        }
+        ChangeStageWord::Unconfirmed => format!("not confirmed by: {}", not()),
+        ChangeStageWord::Unheard => "over; nobody tells of the beat".to_owned(),
+    };
+    format!("from {from} to {to} beats a minute, {stage}")
 }
 
 async fn set(args: SetArgs, session: &Session) -> Result<(), Failure> {

@@ -83,6 +83,20 @@ fn the_tempo_changes_along_a_curve_for_everybody_and_nonsense_changes_nothing() 
         "{told}"
     );
     assert_eq!(tempo()["record"], set["record"], "nothing was changed");
+    let change = &set["change"];
+    assert_eq!(
+        (&change["from_bpm"], &change["to_bpm"]),
+        (&json!(120.0), &json!(90.0))
+    );
+    // Half a minute goes by before it is over, and nobody plays.
+    let stage = change["stage"].as_str().unwrap();
+    assert!(["announced", "under_way"].contains(&stage), "{change}");
+    let shown = place.run(&["--node", &node.url, "tempo"]);
+    assert!(
+        shown.out.contains("from 120 to 90 beats a minute"),
+        "{}",
+        shown.out
+    );
 }
 
 #[test]

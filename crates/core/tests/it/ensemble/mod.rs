@@ -4,6 +4,7 @@ mod adapting;
 mod barriers;
 mod channels;
 mod correction;
+mod confirming;
 mod judging;
 mod leads;
 mod models;
