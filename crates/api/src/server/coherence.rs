@@ -8,7 +8,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use unisono_core::node::Question;
-use unisono_core::orchestra::view::{CoherenceView, DriftKind, Severity, TermKind, View};
+use unisono_core::orchestra::view::{
+    CoherenceView, DriftKind, PlayersView, Severity, TermKind, View,
+};
 use unisono_model::OrchestraId;
 
 use super::edge::Edge;
@@ -57,6 +59,7 @@ struct Measured {
     name: String,
     coherence: CoherenceView,
     open: u64,
+    players: PlayersView,
 }
 
 /// Gauges of the first orchestras by name. What cannot be told in time is left out and counted.
@@ -78,6 +81,8 @@ pub(super) async fn write_gauges(edge: &Edge, out: &mut String) {
         measured.extend(measure(edge, &name).await);
     }
     write_measured(&measured, all - measured.len(), out);
+    let each = measured.iter().map(|one| (one.name.as_str(), &one.players));
+    super::playing::write_gauges(&each.collect::<Vec<_>>(), out);
 }
 
 fn terms() -> ReadTerms {
@@ -100,10 +105,14 @@ async fn measure(edge: &Edge, name: &str) -> Option<Measured> {
     let Ok((_, View::Interference(found))) = edge.ask(id, question, terms()).await else {
         return None;
     };
+    let Ok((_, View::Players(players))) = edge.ask(id, Question::Players, terms()).await else {
+        return None;
+    };
     Some(Measured {
         name: name.replace('\\', "\\\\").replace('"', "\\\""),
         coherence,
         open: found.open,
+        players,
     })
 }
 

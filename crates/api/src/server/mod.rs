@@ -26,6 +26,7 @@ mod lessons;
 mod looks;
 mod metrics;
 mod page;
+mod playing;
 mod probes;
 mod rates;
 mod readers;

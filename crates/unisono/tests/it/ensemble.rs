@@ -127,6 +127,28 @@ fn a_barrier_opens_for_all_at_one_time_and_everybody_is_asked_how_punctual_it_wa
             .iter()
             .all(|one| one["actions"] == 1 && one["off_ms"].as_f64().unwrap() >= 0.0)
     );
+    let (_, figures) = node.get("/metrics");
+    let figure = |name: &str, labels: &str| -> f64 {
+        let name = format!("unisono_ensemble_{name}{{orchestra=\"main\"{labels}}} ");
+        let value = figures.lines().find_map(|line| line.strip_prefix(&name));
+        value
+            .unwrap_or_else(|| panic!("no {name}: {figures}"))
+            .parse()
+            .unwrap()
+    };
+    assert_eq!((figure("players", ""), figure("actions", "")), (3.0, 3.0));
+    let off_ms: f64 = players
+        .iter()
+        .map(|one| one["off_ms"].as_f64().unwrap())
+        .sum();
+    let told_ms = figure("asynchrony_seconds", "") * 1e3;
+    assert!((told_ms - off_ms / 3.0).abs() < 0.01, "{told_ms}");
+    for health in ["warning", "critical"] {
+        let unwell = players.iter().filter(|one| one["health"] == health).count();
+        let labels = format!(",health=\"{health}\"");
+        assert!((figure("unwell_players", &labels) - unwell as f64).abs() < 0.5);
+    }
+    assert!(figure("findings", ",failure=\"split\"") >= 0.0);
     let code = refused(
         &node,
         &place,
