@@ -7,7 +7,7 @@ use unisono_model::{Action, Code, Digest, Field};
 
 use super::agent::{Chain, Inner};
 use super::{ClientError, Reply, SigningAgent};
-use crate::dto::{ActionBody, Claim, MeasureBody, Session};
+use crate::dto::{ActionBody, Claim, LeadsShown, MeasureBody, Session};
 
 impl SigningAgent {
     /// The action with what was left out. Its token is laid down before where that may be read under it
@@ -73,6 +73,17 @@ impl SigningAgent {
                 let measured = client.measure_content(orchestra, &body).await?.body;
                 write.plan = measured.plan.unwrap_or_default();
                 write.content = Some(measured.content.into());
+            }
+            Action::Cue(cue) if cue.window_ms == 0 => {
+                let agents: Vec<String> = cue.parties.iter().map(ToString::to_string).collect();
+                let agents = agents.join(",");
+                let of: &[(&str, &str)] = if cue.parties.is_empty() {
+                    &[("limit", "1")]
+                } else {
+                    &[("agents", &agents), ("limit", "1")]
+                };
+                let leads: Reply<LeadsShown> = client.read(orchestra, "leads", of).await?;
+                cue.window_ms = u32::try_from(leads.body.window_ms).unwrap_or(u32::MAX);
             }
             Action::Task(change) => {
                 let heads = match client.task(orchestra, &change.task).await {

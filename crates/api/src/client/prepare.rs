@@ -26,8 +26,9 @@ pub enum Played<T> {
 
 impl Actor {
     /// Asks others to prepare for something that is done together: gives a cue. With a target of 0 the node
-    /// names the time, by how much notice those need who are meant; `cue` of the answer says when it is, and
-    /// for whom that is too soon. [`Client::cues`](super::Client::cues) tells what becomes of it.
+    /// names the time, by how much notice those need who are meant, and with a window of 0 how wide that is;
+    /// `cue` of the answer says when it is, for whom that is too soon, and who is known to miss cues.
+    /// [`Client::cues`](super::Client::cues) tells what becomes of it.
     ///
     /// # Errors
     /// What every write may fail with; whoever signs by itself has to name a time.

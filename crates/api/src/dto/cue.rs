@@ -4,12 +4,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use unisono_core::orchestra::view::{
-    CueNotice, CueOutcome, CueStage, CueView, LeadView, LeadsView, PartyView,
+    CueNotice, CueOutcome, CuePlan, CueStage, CueView, LeadView, LeadsView, PartyView,
+    UnreliableView,
 };
 use unisono_model::{AgentId, Digest};
 use utoipa::ToSchema;
 
 use super::ensemble::{CueAnswerWord, CueBody, CueRuleWord, Digits};
+use super::foretold::PlanWord;
 use super::moment::Moment;
 
 /// What is to be done together.
@@ -55,8 +57,28 @@ pub struct CueShown {
     /// By when all have to have answered: then it is decided whether it is on.
     #[schema(value_type = String)]
     pub answer_by_ns: Digits,
-    /// Whether those who are meant have notice enough; none: nobody is meant, or its time has come.
+    /// Whether those who are meant have notice enough; none: nobody is meant, its time has come, or nobody is
+    /// to prepare for it.
     pub notice: Option<CueNoticeShown>,
+    /// How true the times were of the cues that whoever gave it had given before, in millionths: the share of
+    /// those that were acted on at their time. Sure of whom nothing is known.
+    #[serde(default = "sure_ppm")]
+    pub quality_ppm: u32,
+    /// How sure the target is by that, in millionths: the cue's confidence times this quality.
+    #[serde(default = "sure_ppm")]
+    pub sure_ppm: u32,
+    /// `prepare`, or `react` where that is below 600000: whoever is meant acts when the time comes, nobody is
+    /// asked again, and nobody needs notice.
+    #[serde(default = "prepare")]
+    pub plan: PlanWord,
+}
+
+fn sure_ppm() -> u32 {
+    1_000_000
+}
+
+fn prepare() -> PlanWord {
+    PlanWord::Prepare
 }
 
 /// What a cue is to an agent that wants to act on it.
@@ -198,6 +220,21 @@ pub struct CueNoticeShown {
     pub assumed: bool,
     /// Who needs longer, and is not ready yet.
     pub short: Vec<ShortNotice>,
+    /// Who is not ready yet and known to miss cues.
+    #[serde(default)]
+    pub unreliable: Vec<UnreliableShown>,
+}
+
+/// Somebody who is known to miss cues: asked twice as often, and told of as soon as it is asked again for the
+/// second time.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct UnreliableShown {
+    /// Its name.
+    pub name: String,
+    /// In which share of its latest cues it was ready in time, millionths.
+    pub reliability_ppm: u32,
+    /// The names of those in the same role who could do it instead; the most reliable first, two at the most.
+    pub stand_ins: Vec<String>,
 }
 
 /// For whom a notice is too short.
@@ -222,12 +259,20 @@ pub struct LeadsShown {
     pub assumed: u64,
     /// What the group needs to act together (ms): what its slowest needs.
     pub together_ms: u64,
+    /// By how much an action of theirs may miss a time and still be in time (ms), where nobody says: what
+    /// holds all of them in 999 of 1000 cases by how their actions spread and how sure their clocks are, and
+    /// by how much the node knows the time badly.
+    #[serde(default)]
+    pub window_ms: u64,
+    /// Whether that is at least 50 ms, since fewer than eight actions of somebody are known.
+    #[serde(default)]
+    pub window_assumed: bool,
     /// Each with what it needs: the slowest first. In a cascade each acts after its own lead.
     pub agents: Vec<LeadShown>,
 }
 
 /// How much notice an agent needs.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LeadShown {
     /// Its key.
     #[schema(value_type = String)]
@@ -246,7 +291,23 @@ pub struct LeadShown {
     pub floor_ms: u64,
     /// Within how long it is ready in `share_each` of all cases (ms).
     pub quantile_ms: u64,
-    /// What it needs (ms): the greater of these two, at most an hour.
+    /// How much more it needs where it has something to prepare (ms): nothing as long as fewer than eight
+    /// cues with, or without, are known.
+    #[serde(default)]
+    pub preparation_ms: u64,
+    /// Within how long it is back after it has missed a cue, in half of all cases (ms).
+    #[serde(default)]
+    pub recovery_ms: Option<u64>,
+    /// In which share of its latest cues it was ready in time, the older weighing less; 0.5 where nothing is
+    /// known.
+    #[serde(default)]
+    pub reliability: f64,
+    /// Whether that is below 0.75 over four cues or more: it is asked twice as often then.
+    #[serde(default)]
+    pub unreliable: bool,
+    /// What it needs (ms), with something to prepare: the greater of floor and quantile, and what preparing
+    /// needs; longer where it has just missed a cue, and where notice comes late or not to all. At most an
+    /// hour.
     pub lead_ms: u64,
     /// Whether there are fewer than eight samples: then that is at least what is assumed of whom nobody
     /// knows, two seconds.
@@ -274,6 +335,12 @@ impl From<CueView> for CueShown {
             escalates_ns: Digits(view.times.escalates_ns),
             answer_by_ns: Digits(view.times.answer_by_ns),
             notice: view.notice.map(Into::into),
+            quality_ppm: view.quality_ppm,
+            sure_ppm: view.sure_ppm,
+            plan: match view.plan {
+                CuePlan::Prepare => PlanWord::Prepare,
+                CuePlan::React => PlanWord::React,
+            },
             cue: view.cue.into(),
             parties: view.parties.into_iter().map(Into::into).collect(),
         }
@@ -318,19 +385,28 @@ impl From<PartyView> for PartyShown {
 
 impl From<CueNotice> for CueNoticeShown {
     fn from(notice: CueNotice) -> Self {
-        let short = notice
-            .short
-            .into_iter()
-            .map(|(_, name, short_ns)| ShortNotice {
-                name,
-                short_ms: to_ms(short_ns),
-            });
+        let short = notice.short().map(|(_, name, short_ns)| ShortNotice {
+            name: name.to_owned(),
+            short_ms: to_ms(short_ns),
+        });
         Self {
+            short: short.collect(),
+            unreliable: notice.unreliable.into_iter().map(Into::into).collect(),
             given_ms: notice.given_ns / 1_000_000,
             needed_ms: to_ms(notice.needed_ns),
             by: notice.by.1,
             assumed: notice.assumed,
-            short: short.collect(),
+        }
+    }
+}
+
+impl From<UnreliableView> for UnreliableShown {
+    fn from(view: UnreliableView) -> Self {
+        let stand_ins = view.stand_ins.into_iter();
+        Self {
+            name: view.name,
+            reliability_ppm: view.reliability_ppm,
+            stand_ins: stand_ins.map(|(_, name)| name).collect(),
         }
     }
 }
@@ -343,6 +419,8 @@ impl From<LeadsView> for LeadsShown {
             total: view.total,
             assumed: view.assumed,
             together_ms: to_ms(view.together_ns),
+            window_ms: to_ms(view.window_ns),
+            window_assumed: view.window_assumed,
             agents: view.agents.into_iter().map(Into::into).collect(),
         }
     }
@@ -359,6 +437,10 @@ impl From<LeadView> for LeadShown {
             spread_ms: to_ms(view.spread_ns),
             floor_ms: to_ms(view.floor_ns),
             quantile_ms: to_ms(view.quantile_ns),
+            preparation_ms: to_ms(view.preparation_ns),
+            recovery_ms: view.recovery_ns.map(to_ms),
+            reliability: (view.reliability * 1e4).round() / 1e4,
+            unreliable: view.unreliable,
             lead_ms: to_ms(view.lead_ns),
             assumed: view.assumed,
         }

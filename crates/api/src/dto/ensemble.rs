@@ -161,7 +161,8 @@ pub struct CueBody {
     #[serde(default)]
     #[schema(value_type = String)]
     pub target_ns: Digits,
-    /// By how much an action may miss that and still be in time (ms).
+    /// By how much an action may miss that and still be in time (ms); left out or 0: what those who are meant
+    /// need by how their actions spread and how sure their clocks are, and by how badly the time is known.
     #[serde(default)]
     pub window_ms: u32,
     /// How sure the target is, in millionths; sure if left out.

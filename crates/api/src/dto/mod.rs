@@ -49,7 +49,7 @@ pub use cluster::{
 };
 pub use cue::{
     CueList, CueNoticeShown, CueOutcomeWord, CueShown, CueStageWord, CueTurn, Ended, LeadShown,
-    LeadsShown, PartyShown, ShortNotice,
+    LeadsShown, PartyShown, ShortNotice, UnreliableShown,
 };
 pub use ensemble::{
     AnswerBody, ArriveBody, Bpm, CueAnswerWord, CueBody, CueRuleWord, CurveBody, Digits,

@@ -14,6 +14,8 @@ pub struct Lead {
     pub floor_ns: f64,
     /// Within which the wanted share acts (ns).
     pub quantile_ns: f64,
+    /// Of what is needed, what is for preparing something (ns).
+    pub preparation_ns: f64,
 }
 
 /// Whether a notice is long enough.
@@ -49,11 +51,12 @@ impl Lead {
             .unwrap_or((f64::INFINITY, 4.0));
         let floor_ns = factor * median_ns;
         let quantile_ns = profile.quantile_ns(share, now_ns);
-        let other_ns = profile.preparation_ns as f64 + way_ns;
+        let preparation_ns = profile.preparation_ns(share, now_ns);
         Self {
-            needed_ns: floor_ns.max(quantile_ns) + other_ns,
+            needed_ns: floor_ns.max(quantile_ns) + preparation_ns + way_ns,
             floor_ns,
             quantile_ns,
+            preparation_ns,
         }
     }
 

@@ -115,6 +115,12 @@ pub const PROFILE_HALF_LIFE_NS: f64 = 3_600e9;
 pub const RESPONSE_NS_PRIOR: f64 = 500e6;
 /// In which share of cues everybody is to be punctual.
 pub const SHARE_PUNCTUAL: f64 = 0.999;
+/// From so many outcomes on it is judged whether an agent is to be relied on: one of three is chance.
+pub const OUTCOMES_FEW: usize = 4;
+/// Who acts in a smaller share of cases is unreliable: from one miss in four on.
+pub const RELIABLE_SHARE_MIN: f64 = 0.75;
+/// So many who could stand in for each unreliable agent are named.
+pub const STAND_INS_MAX: usize = 2;
 /// Responses of each agent to cues that are kept: enough for a spread, and for what became of it lately.
 pub const RESPONSES_KEPT_MAX: usize = 64;
 /// Below so many responses an agent gets at least the lead of one whom nobody knows: one quick answer
@@ -125,10 +131,17 @@ pub const RESPONSES_FEW: usize = 8;
 pub const SHARE_READY_PPM: u32 = 950_000;
 /// The longest lead that is proposed (ns): an hour. Whoever takes longer is not to be waited for.
 pub const LEAD_PROPOSED_NS_MAX: f64 = 3_600e9;
+/// Half the window around a target where too little is known of whoever is meant (ns): the seed's threshold
+/// of a spread that somebody has to look after ([`SPREAD_MS`]).
+pub const WINDOW_NS_ASSUMED: f64 = 50e6;
+/// The widest that is proposed (ns): whoever spreads by more does not act together with anybody.
+pub const WINDOW_NS_MAX: f64 = 1e9;
 /// Targets that nobody has named are whole multiples of so much (ns): people read them.
 pub const TARGET_STEP_NS: u64 = 100_000_000;
 /// How often whoever is silent is asked again, each time after half of what is left.
 pub const ASKED_AGAIN_MAX: usize = 2;
+/// The same for whoever is known to be unreliable: each of those times, and half-way before each.
+pub const ASKED_AGAIN_UNRELIABLE: usize = 2 * ASKED_AGAIN_MAX;
 /// Responses below so much (ns) need so many times as much notice (TIME-8).
 pub const LEAD_FACTORS: [(f64, f64); 4] = [
     (100e6, 2.0),
@@ -169,6 +182,12 @@ pub const CALIBRATION_BINS: usize = 10;
 pub const CALIBRATION_PRIOR: f64 = 8.0;
 /// Below this confidence nobody prepares (TIME-4).
 pub const CONFIDENCE_MIN: f64 = 0.6;
+
+/// Over how many of the latest cues of an agent it is told how true their times were (TIME-8).
+pub const QUALITY_CUES_MAX: usize = 64;
+/// So many cues that came true are believed in before any was: six in a row that do not come true make a sure
+/// cue one that nobody prepares for.
+pub const QUALITY_PRIOR: u32 = 8;
 
 /// Over how many looks, one a second, a channel is judged (TIME-7).
 pub const CHANNEL_LOOKS_MAX: usize = 60;

@@ -285,7 +285,11 @@ impl Node {
         self.check_enrolled(orchestra, record.agent, &body.action)?;
         self.check_rights(context, orchestra, record.agent, &body)?;
         self.check_iteration(context, orchestra, body.iteration)?;
-        let action = self.prepare(context, orchestra, agent, &body, seen)?;
+        let mut action = self.prepare(context, orchestra, agent, &body, seen)?;
+        // Who signs for no window at all means that very moment.
+        if let (Action::Cue(filled), Action::Cue(cue)) = (&mut action, &body.action) {
+            filled.window_ms = cue.window_ms;
+        }
         // A head that came between the agent's look and now is no reason to refuse: the change then
         // stands beside it, and both are shown.
         if action != body.action && !matches!(action, Action::Task(_)) {

@@ -129,8 +129,14 @@ impl Node {
                 return Err(lead_short(what, cue.answer_ms.into(), slowest_ms));
             }
         }
-        if cue.target_ns == 0 {
-            cue.target_ns = self.proposed_ns(context, orchestra, &cue, slowest_ms);
+        if cue.target_ns == 0 || cue.window_ms == 0 {
+            let leads = self.leads_for_cue(context, orchestra, &cue);
+            if cue.target_ns == 0 {
+                cue.target_ns = self.proposed_ns(context, &cue, leads.together_ns, slowest_ms);
+            }
+            if cue.window_ms == 0 {
+                cue.window_ms = leads.window_ms();
+            }
         }
         cue.check()?;
         if cue.target_ns <= context.wall_ns {
@@ -199,25 +205,25 @@ impl Node {
             .retry_after(wait_ms))
     }
 
-    /// When those who are meant can be ready (ns since the Unix epoch): everybody, where nobody is.
-    fn proposed_ns(
-        &self,
-        context: &Context<'_>,
-        orchestra: OrchestraId,
-        cue: &Cue,
-        slowest_ms: u32,
-    ) -> u64 {
-        let at = self.now(context);
+    /// What those who are meant need: everybody, where nobody is.
+    fn leads_for_cue(&self, context: &Context<'_>, orchestra: OrchestraId, cue: &Cue) -> LeadsView {
         let horizon = Horizon::default();
-        let lead_ns = self.reading(orchestra, at, &horizon).map_or(0, |reading| {
-            let everybody = reading.group(&LeadsOf::Everybody).unwrap_or_default();
-            let group = if cue.parties.is_empty() {
-                &everybody
-            } else {
-                &cue.parties
-            };
-            reading.leads(group, None).together_ns
-        });
+        let reading = self.reading(orchestra, self.now(context), &horizon);
+        let Some(reading) = reading else {
+            return LeadsView::default();
+        };
+        let everybody = reading.group(&LeadsOf::Everybody).unwrap_or_default();
+        let group = if cue.parties.is_empty() {
+            &everybody
+        } else {
+            &cue.parties
+        };
+        reading.leads_for(group, None, !cue.preparation.is_empty())
+    }
+
+    /// When they can be ready who need so much notice (ns): by the cluster's clock (ns since the Unix epoch).
+    fn proposed_ns(&self, context: &Context<'_>, cue: &Cue, lead_ns: u64, slowest_ms: u32) -> u64 {
+        let at = self.now(context);
         // A response has the way in it; of whom nobody knows it has not.
         let lead_ns = lead_ns.saturating_add(u64::from(slowest_ms) * 1_000_000);
         let answer_ns = u64::from(cue.answer_ms) * 1_000_000;

@@ -5,12 +5,16 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::OnceCell;
 
 use serde::{Deserialize, Serialize};
 use unisono_model::{Action, AgentId, Cue, CueRule, CueWord, Digest, Place};
 
+use super::profiles::{Spare, UnreliableView, profile_of};
 use super::read::Reading;
 use super::together::{CueTimes, Given, Heard, Play, Responses};
+use crate::ensemble::Profile;
+use crate::ensemble::limits::{CONFIDENCE_MIN, MEAN_MS, QUALITY_CUES_MAX, QUALITY_PRIOR};
 
 /// Something that is to be done together.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -29,8 +33,25 @@ pub struct CueView {
     pub stage: CueStage,
     /// When what happens to it.
     pub times: CueTimes,
-    /// Whether those who are meant have notice enough, until the target; nobody is meant, or it has come.
+    /// Whether those who are meant have notice enough, until the target; nobody is meant, it has come, or
+    /// nobody is to prepare.
     pub notice: Option<CueNotice>,
+    /// In which share of cues that whoever gave it had given before, and that were acted on, the action came
+    /// within the window, millionths: what is known of how true its times are (TIME-8).
+    pub quality_ppm: u32,
+    /// How sure the time is by that: the confidence that the cue states, times the quality of its source.
+    pub sure_ppm: u32,
+    /// Whether it is worth preparing for.
+    pub plan: CuePlan,
+}
+
+/// What a cue is to be taken for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum CuePlan {
+    /// Its time is sure enough to prepare for it.
+    Prepare,
+    /// It is not: whoever is meant acts when it comes. Nobody is asked again, and nobody needs notice.
+    React,
 }
 
 /// Where a cue stands.
@@ -94,32 +115,72 @@ pub struct CueNotice {
     pub by: (AgentId, String),
     /// Whether that lead is assumed, since too little is known.
     pub assumed: bool,
-    /// Who needs longer and is not ready yet: agent, name, by how much it is too short (ns).
-    pub short: Vec<(AgentId, String, u64)>,
+    /// Who is not ready yet, with what it needs (ns).
+    pub unready: Vec<(AgentId, String, u64)>,
+    /// Who of them is known to miss cues, and who could stand in.
+    pub unreliable: Vec<UnreliableView>,
 }
+
+impl CueNotice {
+    /// Who needs longer and is not ready yet: agent, name, by how much it is too short (ns).
+    pub fn short(&self) -> impl Iterator<Item = (AgentId, &str, u64)> {
+        let short = self
+            .unready
+            .iter()
+            .filter(|(.., lead_ns)| *lead_ns > self.given_ns);
+        short.map(|(agent, name, lead_ns)| (*agent, name.as_str(), lead_ns - self.given_ns))
+    }
+
+    /// So many times as much notice is needed, since it comes late or not to all (TIME-7).
+    pub fn lengthen(&mut self, factor: f64) {
+        let longer = |ns: &mut u64| *ns = (*ns as f64 * factor) as u64;
+        longer(&mut self.needed_ns);
+        self.unready
+            .iter_mut()
+            .for_each(|(.., lead_ns)| longer(lead_ns));
+    }
+}
+
+/// Who misses a time by less is no sign that the time was wrong, however narrow the window (ns): what is
+/// critical of a mean asynchrony.
+const OFF_NS: u64 = (MEAN_MS.1 * 1e6) as u64;
+
+/// A cue that is shown, and what was answered to it.
+type Shown<'a> = (Place, &'a Given, BTreeMap<AgentId, Heard<'a>>);
 
 /// What cues are read with.
 struct Known<'a> {
     plays: BTreeMap<AgentId, Vec<Play>>,
     responses: &'a BTreeMap<AgentId, Responses>,
+    /// Of whoever gave cues: when the window of each was over that was acted on (ns), and whether that came
+    /// within it; in order.
+    hits: BTreeMap<AgentId, Vec<(u64, bool)>>,
+    /// Who could stand in for somebody, once it is asked.
+    spare: OnceCell<Vec<Spare<'a>>>,
 }
 
 impl Reading<'_> {
     /// What is to be done together, the next first.
     pub fn cues(&self) -> Vec<CueView> {
         let cues = &self.folds.together.cues;
-        let meant: BTreeSet<AgentId> = cues
-            .read(self.at)
-            .filter(|(_, given, _)| self.at.as_ns() < given.cue.target_ns)
-            .flat_map(|(_, given, _)| given.cue.parties.iter().copied())
-            .collect();
+        let now_ns = self.at.as_ns();
+        let shown: Vec<Shown<'_>> = cues.read(self.at).collect();
+        let mut of_interest: BTreeSet<AgentId> = BTreeSet::new();
+        for (_, given, heard) in &shown {
+            let open = now_ns < given.cue.target_ns;
+            let parties = given.cue.parties.iter();
+            of_interest.extend(parties.filter(|agent| open || !heard.contains_key(*agent)));
+        }
+        let plays = self.folds.together.plays.read(self.at);
         let known = Known {
-            plays: self.folds.together.plays.read(self.at),
-            responses: &cues.responses(self.at, Some(&meant)),
+            hits: hits(&shown, &plays, now_ns),
+            plays,
+            responses: &cues.responses(self.at, Some(&of_interest)),
+            spare: OnceCell::new(),
         };
-        let shown = cues.read(self.at);
         let mut views: Vec<CueView> = shown
-            .map(|(place, given, heard)| self.cue(place, given, &heard, &known))
+            .iter()
+            .map(|(place, given, heard)| self.cue(*place, given, heard, &known))
             .collect();
         views.sort_by_key(|view| (view.cue.target_ns, view.place));
         views
@@ -132,24 +193,38 @@ impl Reading<'_> {
         found.map(Box::new)
     }
 
-    fn cue(
-        &self,
+    fn cue<'a>(
+        &'a self,
         place: Place,
         given: &Given,
         heard: &BTreeMap<AgentId, Heard<'_>>,
-        known: &Known<'_>,
+        known: &Known<'a>,
     ) -> CueView {
         let now_ns = self.at.as_ns();
         let times = given.times(&place);
+        let given_ns = place.stamp.as_ns();
         let decided = now_ns >= times.answer_by_ns;
-        let stage = stage(given, heard, &times, now_ns);
+        let quality_ppm = known.quality_ppm(&given.agent, given_ns);
+        let sure = u64::from(given.cue.confidence_ppm) * u64::from(quality_ppm);
+        let sure_ppm = (sure / 1_000_000) as u32;
+        let plan = if f64::from(sure_ppm) < CONFIDENCE_MIN * 1e6 {
+            CuePlan::React
+        } else {
+            CuePlan::Prepare
+        };
+        let asking = Asking {
+            times: &times,
+            given_ns,
+            now_ns,
+            plan,
+            profiles: known.profiles(given, given_ns),
+        };
+        let stage = stage(given, heard, &asking);
         let mut agents: BTreeSet<AgentId> = given.cue.parties.iter().copied().collect();
         agents.extend(heard.keys());
         let party = |agent: AgentId| {
             let meant = given.cue.parties.binary_search(&agent).is_ok();
             let said = heard.get(&agent);
-            let again = times.again_ns.iter();
-            let again = again.filter(|again_ns| now_ns >= **again_ns).count() as u8;
             let late_ns = known.late_ns(&agent, &place.record);
             let lacking = meant && !is_ready(said, decided);
             let expected = stage != CueStage::Off && (late_ns.is_some() || (meant && !lacking));
@@ -162,7 +237,7 @@ impl Reading<'_> {
                 }),
                 late_ns,
                 asked: if meant && said.is_none() {
-                    1 + again
+                    asking.asked(&agent)
                 } else {
                     0
                 },
@@ -172,7 +247,7 @@ impl Reading<'_> {
         };
         let parties = agents.into_iter().map(party).collect();
         let open = now_ns < given.cue.target_ns && !given.cue.parties.is_empty();
-        let given_ns = times.answer_by_ns - place.stamp.as_ns();
+        let prepares = open && plan == CuePlan::Prepare;
         CueView {
             place,
             agent: given.agent,
@@ -181,34 +256,75 @@ impl Reading<'_> {
             parties,
             stage,
             times,
-            notice: open
-                .then(|| self.notice(given, given_ns, heard, known.responses))
+            notice: prepares
+                .then(|| self.notice(given, &asking, heard, known))
                 .flatten(),
+            quality_ppm,
+            sure_ppm,
+            plan,
         }
     }
 
-    fn notice(
-        &self,
+    fn notice<'a>(
+        &'a self,
         given: &Given,
-        given_ns: u64,
+        asking: &Asking<'_>,
         heard: &BTreeMap<AgentId, Heard<'_>>,
-        responses: &BTreeMap<AgentId, Responses>,
+        known: &Known<'a>,
     ) -> Option<CueNotice> {
-        let leads = self.leads_of(&given.cue.parties, responses, None);
+        let meant = &given.cue.parties;
+        let prepares = !given.cue.preparation.is_empty();
+        let leads = self.leads_of(meant, known.responses, None, prepares);
         let longest = leads.agents.first()?;
-        let short = leads.agents.iter().filter(|one| {
-            let ready = is_ready(heard.get(&one.agent), false);
-            one.lead_ns > given_ns && !ready
+        let unready = leads.agents.iter();
+        let unready = unready.filter(|one| !is_ready(heard.get(&one.agent), false));
+        let unready: Vec<_> = unready
+            .map(|one| (one.agent, one.name.clone(), one.lead_ns))
+            .collect();
+        let unreliable = unready.iter().filter_map(|(agent, ..)| {
+            let profile = asking.profiles.get(agent)?;
+            let spare = || known.spare.get_or_init(|| self.spare());
+            let is = profile.is_unreliable();
+            is.then(|| self.unreliable(*agent, profile, meant, spare()))
         });
         Some(CueNotice {
-            given_ns,
+            given_ns: asking.times.answer_by_ns - asking.given_ns,
             needed_ns: longest.lead_ns,
             by: (longest.agent, longest.name.clone()),
             assumed: longest.assumed,
-            short: short
-                .map(|one| (one.agent, one.name.clone(), one.lead_ns - given_ns))
-                .collect(),
+            unreliable: unreliable.collect(),
+            unready,
         })
+    }
+}
+
+/// Who is asked how often for a cue.
+struct Asking<'a> {
+    times: &'a CueTimes,
+    given_ns: u64,
+    now_ns: u64,
+    plan: CuePlan,
+    /// What was known of whoever is meant when the cue was given.
+    profiles: BTreeMap<AgentId, Profile>,
+}
+
+impl Asking<'_> {
+    /// How often somebody who is silent has been asked: once, and again. Whoever is known to miss cues twice
+    /// as often; nobody again for what nobody is to prepare for.
+    fn asked(&self, agent: &AgentId) -> u8 {
+        let come = |times: &[u64]| times.iter().filter(|at_ns| self.now_ns >= **at_ns).count();
+        let again = match self.plan {
+            CuePlan::React => 0,
+            CuePlan::Prepare if self.is_unreliable(agent) => {
+                come(&self.times.again_unreliable_ns(self.given_ns))
+            }
+            CuePlan::Prepare => come(&self.times.again_ns),
+        };
+        1 + again as u8
+    }
+
+    fn is_unreliable(&self, agent: &AgentId) -> bool {
+        self.profiles.get(agent).is_some_and(Profile::is_unreliable)
     }
 }
 
@@ -218,6 +334,68 @@ impl Known<'_> {
         let mut of_cue = told.filter(|play| play.played.cue == Some(*cue));
         of_cue.next().map(|play| play.played.late_ns)
     }
+
+    /// How true the times of an agent's cues were that were over by a time (ns): sure of whom nothing is known.
+    fn quality_ppm(&self, agent: &AgentId, by_ns: u64) -> u32 {
+        let over = self.hits.get(agent).map_or(&[][..], Vec::as_slice);
+        let before = over.iter().rev().filter(|(over_ns, _)| *over_ns <= by_ns);
+        let (mut hit, mut all) = (QUALITY_PRIOR, QUALITY_PRIOR);
+        for (_, within) in before.take(QUALITY_CUES_MAX) {
+            all += 1;
+            hit += u32::from(*within);
+        }
+        (u64::from(hit) * 1_000_000 / u64::from(all)) as u32
+    }
+
+    /// What was known of whoever is meant by a cue, and is looked after, when it was given.
+    fn profiles(&self, given: &Given, given_ns: u64) -> BTreeMap<AgentId, Profile> {
+        let meant = given.cue.parties.iter();
+        let known = meant.filter_map(|agent| Some((agent, self.responses.get(agent)?)));
+        known
+            .map(|(agent, responses)| (*agent, profile_of(responses, given_ns)))
+            .collect()
+    }
+}
+
+/// Which cues were acted on within their windows by now: by more than half of those who told, of those who
+/// were meant. Nobody else's word counts: it would be a way to have somebody's cues not believed.
+fn hits(
+    shown: &[Shown<'_>],
+    plays: &BTreeMap<AgentId, Vec<Play>>,
+    now_ns: u64,
+) -> BTreeMap<AgentId, Vec<(u64, bool)>> {
+    let mut told: BTreeMap<Digest, Vec<(AgentId, u64)>> = BTreeMap::new();
+    for (agent, plays) in plays {
+        for played in plays.iter().map(|play| &play.played) {
+            if let Some(cue) = played.cue {
+                let off_ns = played.late_ns.unsigned_abs();
+                told.entry(cue).or_default().push((*agent, off_ns));
+            }
+        }
+    }
+    let mut hits: BTreeMap<AgentId, Vec<(u64, bool)>> = BTreeMap::new();
+    for (place, given, _) in shown {
+        let window_ns = window_ns(&given.cue);
+        let over_ns = given.cue.target_ns.saturating_add(window_ns);
+        let Some(told) = told.get(&place.record).filter(|_| over_ns < now_ns) else {
+            continue;
+        };
+        let parties = &given.cue.parties;
+        let of_meant = told
+            .iter()
+            .filter(|(agent, _)| parties.is_empty() || parties.binary_search(agent).is_ok());
+        let off: Vec<u64> = of_meant.map(|(_, off_ns)| *off_ns).collect();
+        let near = |off_ns: &&u64| **off_ns <= window_ns.max(OFF_NS);
+        let within = off.iter().filter(near).count();
+        if !off.is_empty() {
+            let of_giver = hits.entry(given.agent).or_default();
+            of_giver.push((over_ns, 2 * within > off.len()));
+        }
+    }
+    for of_giver in hits.values_mut() {
+        of_giver.sort_unstable();
+    }
+    hits
 }
 
 /// Whether somebody is ready: as it says now, or as it said in time.
@@ -234,12 +412,8 @@ fn said_last(said: Option<&Heard<'_>>, decided: bool) -> Option<CueWord> {
     }
 }
 
-fn stage(
-    given: &Given,
-    heard: &BTreeMap<AgentId, Heard<'_>>,
-    times: &CueTimes,
-    now_ns: u64,
-) -> CueStage {
+fn stage(given: &Given, heard: &BTreeMap<AgentId, Heard<'_>>, asking: &Asking<'_>) -> CueStage {
+    let (times, now_ns) = (asking.times, asking.now_ns);
     let decided = now_ns >= times.answer_by_ns;
     let words = given.cue.parties.iter();
     let words = words.map(|agent| said_last(heard.get(agent), decided));
@@ -264,7 +438,18 @@ fn stage(
     if open.is_empty() {
         return CueStage::Answered;
     }
-    if now_ns >= times.escalates_ns || open.contains(&Some(CueWord::Declined)) {
+    if open.contains(&Some(CueWord::Declined)) {
+        return CueStage::Escalated;
+    }
+    if asking.plan == CuePlan::React {
+        return CueStage::Asked;
+    }
+    // Of whoever is known to miss cues it is told as soon as it is asked again: there is time then to ask
+    // somebody else.
+    let unreliable = given.cue.parties.iter();
+    let mut unreliable = unreliable.filter(|agent| asking.is_unreliable(agent));
+    let doubtful = unreliable.any(|agent| !heard.contains_key(agent));
+    if now_ns >= times.escalates_ns || (doubtful && now_ns >= times.again_ns[0]) {
         return CueStage::Escalated;
     }
     if times.again_ns.iter().any(|again_ns| now_ns >= *again_ns) {
@@ -275,7 +460,7 @@ fn stage(
 
 /// How an action lies in the window around the target, once that is over.
 fn outcome(cue: &Cue, late_ns: Option<i64>, now_ns: u64) -> Option<CueOutcome> {
-    let window_ns = u64::from(cue.window_ms) * 1_000_000;
+    let window_ns = window_ns(cue);
     match late_ns {
         Some(late_ns) if late_ns.unsigned_abs() <= window_ns => Some(CueOutcome::Punctual),
         Some(late_ns) if late_ns < 0 => Some(CueOutcome::Early(late_ns.unsigned_abs())),
@@ -283,4 +468,8 @@ fn outcome(cue: &Cue, late_ns: Option<i64>, now_ns: u64) -> Option<CueOutcome> {
         None if now_ns > cue.target_ns.saturating_add(window_ns) => Some(CueOutcome::Untold),
         None => None,
     }
+}
+
+fn window_ns(cue: &Cue) -> u64 {
+    u64::from(cue.window_ms) * 1_000_000
 }

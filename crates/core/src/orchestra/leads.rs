@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use unisono_model::{AgentId, AgentKind};
 
+use super::profiles::profile_of;
 use super::read::Reading;
 use super::together::Responses;
 use crate::ensemble::limits::{LEAD_PROPOSED_NS_MAX, RESPONSES_FEW, SHARE_READY_PPM};
@@ -24,7 +25,7 @@ pub enum LeadsOf {
 }
 
 /// How much notice a group needs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LeadsView {
     /// In which share of cues all of them are to be ready in time, millionths.
     pub share_ppm: u32,
@@ -36,6 +37,11 @@ pub struct LeadsView {
     pub assumed: u64,
     /// What the group needs to act together (ns): what its slowest needs.
     pub together_ns: u64,
+    /// How wide the window of a cue has to be to each side (ns) that they are to act within together, by how
+    /// their actions spread and by how sure their clocks are.
+    pub window_ns: u64,
+    /// Whether that is no less than where nobody knows, since too few of somebody's actions are known.
+    pub window_assumed: bool,
     /// Each with what it needs: the slowest first. As many as were asked for.
     pub agents: Vec<LeadView>,
 }
@@ -61,11 +67,38 @@ pub struct LeadView {
     pub floor_ns: u64,
     /// Within how long it is ready in the share that is wanted of it (ns).
     pub quantile_ns: u64,
-    /// What it needs (ns): the greater of these two, at most an hour.
+    /// How much more it needs (ns) where it has something to prepare, by how much longer it took then.
+    pub preparation_ns: u64,
+    /// Within how long it is back after it has missed a cue, in half of all cases (ns); not known before it
+    /// has missed one and been ready for another.
+    pub recovery_ns: Option<u64>,
+    /// In which share of its latest cues it was ready in time; one in two where nothing is known.
+    pub reliability: f64,
+    /// Whether it is known to miss so many that it is asked more often, and whoever gives a cue is told who
+    /// could stand in for it.
+    pub unreliable: bool,
+    /// What it needs (ns): the greater of floor and quantile, and what preparation needs; no less than what
+    /// is left of its recovery, where it has just missed a cue. At most an hour.
     pub lead_ns: u64,
     /// Whether that is no less than what is assumed of whom nobody knows, since there are fewer than
     /// eight samples.
     pub assumed: bool,
+}
+
+impl LeadsView {
+    /// So many times as much notice is needed, since it comes late or not to all (TIME-7).
+    pub fn lengthen(&mut self, factor: f64) {
+        let longer = |ns: &mut u64| *ns = (*ns as f64 * factor).min(LEAD_PROPOSED_NS_MAX) as u64;
+        longer(&mut self.together_ns);
+        for one in &mut self.agents {
+            longer(&mut one.lead_ns);
+        }
+    }
+
+    /// The window in whole milliseconds, rounded up.
+    pub fn window_ms(&self) -> u32 {
+        u32::try_from(self.window_ns.div_ceil(1_000_000)).unwrap_or(u32::MAX)
+    }
 }
 
 impl Reading<'_> {
@@ -100,25 +133,43 @@ impl Reading<'_> {
         }
     }
 
-    /// What a group needs so that all of it is ready in a share of cues (millionths).
+    /// What a group needs so that all of it is ready in a share of cues (millionths), with something to
+    /// prepare.
     pub fn leads(&self, group: &[AgentId], share_ppm: Option<u32>) -> LeadsView {
-        let of = group.iter().copied().collect();
-        let responses = self.folds.together.cues.responses(self.at, Some(&of));
-        self.leads_of(group, &responses, share_ppm)
+        self.leads_for(group, share_ppm, true)
     }
 
+    /// The same for a cue for which there is something to prepare, or nothing.
+    pub fn leads_for(
+        &self,
+        group: &[AgentId],
+        share_ppm: Option<u32>,
+        prepares: bool,
+    ) -> LeadsView {
+        let of = group.iter().copied().collect();
+        let responses = self.folds.together.cues.responses(self.at, Some(&of));
+        let (window_ns, window_assumed) = self.window_of(group);
+        LeadsView {
+            window_ns,
+            window_assumed,
+            ..self.leads_of(group, &responses, share_ppm, prepares)
+        }
+    }
+
+    /// Without the window, which nobody needs who looks at a cue.
     pub(super) fn leads_of(
         &self,
         group: &[AgentId],
         responses: &BTreeMap<AgentId, Responses>,
         share_ppm: Option<u32>,
+        prepares: bool,
     ) -> LeadsView {
         let share_ppm = share_ppm.unwrap_or(SHARE_READY_PPM);
         let share_each = share_of_each(f64::from(share_ppm) / 1e6, group.len());
         let none = Responses::new();
         let each = group.iter().map(|agent| {
             let known = responses.get(agent).unwrap_or(&none);
-            self.lead(*agent, known, share_each)
+            self.lead(*agent, known, share_each, prepares)
         });
         let mut agents: Vec<LeadView> = each.collect();
         agents.sort_by(|one, next| {
@@ -131,21 +182,16 @@ impl Reading<'_> {
             total: agents.len() as u64,
             assumed: agents.iter().filter(|one| one.assumed).count() as u64,
             together_ns: agents.first().map_or(0, |slowest| slowest.lead_ns),
+            window_ns: 0,
+            window_assumed: false,
             agents,
         }
     }
 
-    fn lead(&self, agent: AgentId, known: &Responses, share: f64) -> LeadView {
+    fn lead(&self, agent: AgentId, known: &Responses, share: f64, prepares: bool) -> LeadView {
         let now_ns = self.at.as_ns();
-        let mut profile = Profile::default();
-        let mut took = Vec::new();
-        for (cue, response) in known {
-            if let Some(took_ns) = response.took_ns {
-                let ready_ns = cue.stamp.as_ns().saturating_add(took_ns);
-                profile.responded(ready_ns, took_ns);
-                took.push(took_ns);
-            }
-        }
+        let profile = profile_of(known, now_ns);
+        let took: Vec<u64> = known.values().filter_map(|one| one.took_ns).collect();
         let samples = took.len();
         let told = Lead::of(&profile, share, 0.0, now_ns);
         let assumed = samples < RESPONSES_FEW;
@@ -154,7 +200,11 @@ impl Reading<'_> {
         } else {
             0.0
         };
-        let needed_ns = told.needed_ns.max(least_ns).min(LEAD_PROPOSED_NS_MAX);
+        let spared_ns = if prepares { 0.0 } else { told.preparation_ns };
+        let needed_ns = (told.needed_ns - spared_ns)
+            .max(least_ns)
+            .max(profile.back_in_ns(now_ns))
+            .min(LEAD_PROPOSED_NS_MAX);
         LeadView {
             agent,
             name: self.name_of(&agent),
@@ -169,6 +219,10 @@ impl Reading<'_> {
             },
             floor_ns: told.floor_ns as u64,
             quantile_ns: told.quantile_ns as u64,
+            preparation_ns: told.preparation_ns as u64,
+            recovery_ns: profile.recovery_ns(now_ns).map(|ns| ns as u64),
+            reliability: profile.reliability(),
+            unreliable: profile.is_unreliable(),
             lead_ns: libm::ceil(needed_ns) as u64,
             assumed,
         }

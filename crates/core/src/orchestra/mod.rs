@@ -28,6 +28,7 @@ pub mod limits;
 pub mod members;
 pub mod once;
 pub mod plans;
+mod profiles;
 mod read;
 pub mod rollbacks;
 mod rules;

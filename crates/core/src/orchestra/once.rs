@@ -223,7 +223,7 @@ fn digest(action: &Action) -> Digest {
         Action::Write(write) => write.plan = Digest::default(),
         Action::Rollback(rollback) => rollback.seen.clear(),
         Action::Arrive(arrival) => (arrival.lead_ms, arrival.patience_ms) = (0, 0),
-        Action::Cue(cue) => (cue.target_ns, cue.answer_ms) = (0, 0),
+        Action::Cue(cue) => (cue.target_ns, cue.answer_ms, cue.window_ms) = (0, 0, 0),
         Action::Task(change) => {
             for field in &mut change.fields {
                 field.replaces.clear();

@@ -17,7 +17,7 @@ pub use super::brief::{BriefLine, BriefPart, BriefView};
 pub use super::coherence::*;
 pub use super::confirming::{ChangeStage, ChangeView, FollowerView, Follows};
 pub use super::conflict::Strategy;
-pub use super::cueing::{CueNotice, CueOutcome, CueStage, CueView, PartyView};
+pub use super::cueing::{CueNotice, CueOutcome, CuePlan, CueStage, CueView, PartyView};
 pub use super::explain::{ExplainedView, LoweredBy, TermExplained};
 use super::fact::Fact;
 pub use super::interference::view::{
@@ -26,6 +26,7 @@ pub use super::interference::view::{
 pub use super::judging::{FailureKind, FindingView, PlayersView};
 pub use super::leads::{LeadView, LeadsOf, LeadsView};
 pub use super::lessons::view::*;
+pub use super::profiles::UnreliableView;
 pub use super::read::{ClaimsWanted, SenseAfter, SignalsWanted};
 pub use super::rollbacks::GoingBack;
 pub use super::score::{BarrierView, OpeningView, PlayerView, TempoView};

@@ -59,8 +59,8 @@ pub(super) struct ElsewhereArgs {
     /// rule `wait` three round trips on top]
     #[arg(long, value_name = "MS", requires = "on", conflicts_with = "command")]
     answer_ms: Option<u32>,
-    /// By how much each may miss the time and still be in time (ms) [default: 50, and by how much the time
-    /// may be off where the node knows it badly]
+    /// By how much each may miss the time and still be in time (ms) [default: by how their actions spread, 50
+    /// at least where too few are known, and more where the node knows the time badly]
     #[arg(long, value_name = "MS", requires = "on", conflicts_with = "command")]
     window_ms: Option<u32>,
     /// How long after the time it is waited for word of everybody, with the end of the commands (ms)
@@ -167,14 +167,11 @@ async fn body(args: ElsewhereArgs, target_ns: u64, meant: &[Meant], session: &Se
     // What a node fills in stands in no record that an agent signs by itself.
     let filled_in = args.rule == Rule::Wait && session.global.key_file.is_none();
     let answer_ms = if filled_in { 0 } else { ANSWER_MS };
-    let window_ms = match args.window_ms {
-        Some(window_ms) => window_ms,
-        None => schedule::window_ms(session).await,
-    };
+    schedule::say_channels(session).await;
     CueBody {
         name: args.word.unwrap_or_default(),
         target_ns: Digits(target_ns),
-        window_ms,
+        window_ms: args.window_ms.unwrap_or_default(),
         confidence_ppm: 1_000_000,
         answer_ms: args.answer_ms.unwrap_or(answer_ms),
         preparation: args.prepare,
@@ -188,6 +185,7 @@ fn say_notice(shown: &CueShown) {
     let Some(notice) = &shown.notice else {
         return;
     };
+    schedule::say_unreliable(notice);
     for one in &notice.short {
         output::say(&format!(
             "short notice: {} ms too short for {}; +{} ms would be enough{}",

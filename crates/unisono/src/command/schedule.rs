@@ -5,8 +5,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use unisono_api::client::Reply;
 use unisono_api::dto::{
-    ActionBody, AnswerBody, ChannelModeWord, ChannelsShown, CueAnswerWord, CueBody, CueList,
+    ActionBody, AnswerBody, ChannelModeWord, ChannelsShown, CueAnswerWord, CueBody, CueList, CueNoticeShown,
     CueOutcomeWord, CueRuleWord, CueShown, CueStageWord, CueTurn, Digits, LeadsShown, PartyShown,
+    PlanWord,
 };
 use unisono_model::{AgentId, Digest};
 
@@ -18,8 +19,6 @@ use super::session::Session;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format, Table, in_a_line};
 
-/// By how much an action may miss the time where nobody says (ms).
-const WINDOW_MS: u32 = 50;
 /// How soon a cue that was to be decided just now is looked at again.
 const DECIDED_LOOK_EVERY: Duration = Duration::from_millis(20);
 /// And at the latest: clocks are put right meanwhile.
@@ -84,8 +83,9 @@ struct CueArgs {
     /// What is to be prepared
     #[arg(long, value_name = "WORDS", default_value = "")]
     prepare: String,
-    /// By how much an action may miss the time and still be in time (ms) [default: 50, and by how much
-    /// the time may be off where the node knows it badly]
+    /// By how much an action may miss the time and still be in time (ms) [default: by how the actions of
+    /// those who are meant spread, 50 at least where too few are known, and more where the node knows the
+    /// time badly]
     #[arg(long, value_name = "MS")]
     window_ms: Option<u32>,
     /// So long before it everybody has to have answered (ms)
@@ -187,8 +187,11 @@ async fn leads(args: LeadsArgs, session: &Session) -> Result<(), Failure> {
         ("SPREAD MS", "spread_ms"),
         ("FLOOR MS", "floor_ms"),
         ("QUANTILE MS", "quantile_ms"),
+        ("PREPARING MS", "preparation_ms"),
         ("LEAD MS", "lead_ms"),
         ("ASSUMED", "assumed"),
+        ("RELIABILITY", "reliability"),
+        ("BACK AFTER MS", "recovery_ms"),
     ];
     let agents = args.agents.join(",");
     let limit = args.limit.map(|limit| limit.to_string());
@@ -214,6 +217,7 @@ async fn leads(args: LeadsArgs, session: &Session) -> Result<(), Failure> {
             "together: {} ms, so that all {} are ready in {} of cues (each in {:.6}); assumed of {}: fewer than 8 samples",
             told.together_ms, told.total, told.share, told.share_each, told.assumed
         ));
+        output::say(&format!("their window: {} ms to each side", told.window_ms));
     }
     Ok(())
 }
@@ -268,10 +272,8 @@ fn line_of(shown: &CueShown) -> String {
     in_a_line(&format!("{line}  {}", shown.record))
 }
 
-async fn cue(mut args: CueArgs, session: &Session) -> Result<(), Failure> {
-    if args.window_ms.is_none() {
-        args.window_ms = Some(window_ms(session).await);
-    }
+async fn cue(args: CueArgs, session: &Session) -> Result<(), Failure> {
+    say_channels(session).await;
     let parties = keys(&args.parties, session).await?;
     if args.cascade {
         return cascade(&args, &parties, session).await;
@@ -287,18 +289,18 @@ async fn cue(mut args: CueArgs, session: &Session) -> Result<(), Failure> {
     give(body(&args, target_ns, parties), session).await
 }
 
-/// The window that nobody has named: wider where the node knows the time badly, which it says.
-pub(super) async fn window_ms(session: &Session) -> u32 {
+/// Says to people where a channel is weak, and what the node does about it: windows that nobody names are
+/// wider, more notice is needed, and cues are sent twice.
+pub(super) async fn say_channels(session: &Session) {
+    if session.global.output != Format::Table {
+        return;
+    }
     let clock = session.client.clock().await.ok();
     let channels = clock.and_then(|reply| reply.body.channels);
     let weak = |one: &ChannelsShown| one.mode != ChannelModeWord::Whole || one.widen_ms > 0.0;
-    let Some(channels) = channels.filter(weak) else {
-        return WINDOW_MS;
-    };
-    if session.global.output == Format::Table {
+    if let Some(channels) = channels.filter(weak) {
         output::say(&super::clock::channels_words(&channels));
     }
-    WINDOW_MS.saturating_add(channels.widen_ms.ceil() as u32)
 }
 
 /// One cue for each, each after its own lead.
@@ -316,7 +318,7 @@ fn body(args: &CueArgs, target_ns: u64, parties: Vec<AgentId>) -> CueBody {
     CueBody {
         name: args.name.clone(),
         target_ns: Digits(target_ns),
-        window_ms: args.window_ms.unwrap_or(WINDOW_MS),
+        window_ms: args.window_ms.unwrap_or_default(),
         confidence_ppm: args.confidence * 10_000,
         answer_ms: args.answer_ms,
         preparation: args.prepare.clone(),
@@ -343,12 +345,18 @@ async fn give(body: CueBody, session: &Session) -> Result<(), Failure> {
     let Some(shown) = &reply.body.cue else {
         return Ok(());
     };
-    let Some(notice) = &shown.notice else {
-        return Ok(());
-    };
     if session.global.output != Format::Table {
         return Ok(());
     }
+    if shown.plan == PlanWord::React {
+        output::say(&format!(
+            "only {:.2} sure, by its confidence and by how true earlier cues were: nobody is to prepare for it",
+            f64::from(shown.sure_ppm) / 1e6
+        ));
+    }
+    let Some(notice) = &shown.notice else {
+        return Ok(());
+    };
     let target_ns = shown.cue.target_ns.0;
     let by = in_a_line(&notice.by);
     let basis = if notice.assumed {
@@ -367,7 +375,24 @@ async fn give(body: CueBody, session: &Session) -> Result<(), Failure> {
             one.short_ms
         ));
     }
+    say_unreliable(notice);
     Ok(())
+}
+
+/// Says to people who is known to miss cues, and who could do it instead.
+pub(super) fn say_unreliable(notice: &CueNoticeShown) {
+    for one in &notice.unreliable {
+        let name = in_a_line(&one.name);
+        let share = f64::from(one.reliability_ppm) / 1e6;
+        let instead = if one.stand_ins.is_empty() {
+            "nobody in its role is known to be more reliable".to_owned()
+        } else {
+            format!("could stand in: {}", in_a_line(&one.stand_ins.join(", ")))
+        };
+        output::say(&format!(
+            "{name} is ready in time in {share:.2} of its cues, so it is asked twice as often; {instead}"
+        ));
+    }
 }
 
 /// The first keys of agents, by names or keys.

@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use unisono_api::client::{ClientError, Reply};
-use unisono_api::dto::{ActionBody, AnswerBody, CueAnswerWord, CueList, CueShown, CueTurn, Ended};
+use unisono_api::dto::{
+    ActionBody, AnswerBody, CueAnswerWord, CueList, CueShown, CueTurn, Ended, PlanWord,
+};
 use unisono_model::{AgentId, Digest};
 
 use super::armed::{Act, startable};
@@ -38,6 +40,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 const COMMITS_NS: u64 = 250_000_000;
 /// How long that may take.
 const LOOK_WITHIN: Duration = Duration::from_millis(80);
+/// So long before a target that is not sure the command is made ready, ns: a process begins within that.
+const REACTS_NS: u64 = 4 * COMMITS_NS;
 /// Between two looks at a cue that is not decided yet.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// The longest sleep: clocks are put right meanwhile.
@@ -216,6 +220,10 @@ impl StandBy {
         full: bool,
     ) -> Result<Option<Came>, Failure> {
         let shown = known.borrow_and_update().clone();
+        let reacts = shown.plan == PlanWord::React;
+        if reacts && !self.waits_unprepared(&shown, full).await? {
+            return Ok(None);
+        }
         let mut arming = match self.makes_ready(&shown, full).await {
             Ok(Some(arming)) => arming,
             // Its time was past when this agent heard of it.
@@ -226,7 +234,9 @@ impl StandBy {
                 return Ok(Some(Came::Unready(why)));
             }
         };
-        self.answer(record, CueAnswerWord::Ready, "").await?;
+        if !reacts {
+            self.answer(record, CueAnswerWord::Ready, "").await?;
+        }
         let left_ms = arming.left_ns() as f64 / 1e6;
         self.say(
             &json!({ "event": "ready", "cue": record, "by": shown.by, "left_ms": left_ms }),
@@ -269,6 +279,42 @@ impl StandBy {
         Ok(Some(Came::Played(Box::new(fired))))
     }
 
+    /// Says that it will act on a cue whose time is not sure, and waits until that is near: nothing is made
+    /// ready for what may not come then. Returns whether there is anything to do.
+    async fn waits_unprepared(&self, shown: &CueShown, full: bool) -> Result<bool, Failure> {
+        let target_ns = shown.cue.target_ns.0;
+        let mut said = false;
+        loop {
+            let clock = fire::ask(&self.session, false).await?;
+            let now_ns = clock.estimate().unwrap_or_default();
+            if now_ns >= target_ns {
+                return Ok(false);
+            }
+            // What it may not or cannot do is declined where it is made ready: at once.
+            if self.may(shown, full).is_err() {
+                return Ok(true);
+            }
+            if !said {
+                self.answer(shown.record, CueAnswerWord::Ready, "reacts")
+                    .await?;
+                let sure = f64::from(shown.sure_ppm) / 1e6;
+                self.say(
+                    &json!({ "event": "reacts", "cue": shown.record, "sure": sure }),
+                    &format!(
+                        "{} of {} is {sure:.2} sure: nothing is made ready before its time",
+                        self.word,
+                        in_a_line(&shown.by)
+                    ),
+                );
+                said = true;
+            }
+            let Some(left_ns) = (target_ns - now_ns).checked_sub(REACTS_NS) else {
+                return Ok(true);
+            };
+            tokio::time::sleep(Duration::from_nanos(left_ns.clamp(1, SLEEP_NS_MAX))).await;
+        }
+    }
+
     /// Makes the command ready for a cue; nothing where its time is past.
     async fn makes_ready(&self, shown: &CueShown, full: bool) -> Result<Option<Arming>, Failure> {
         let clock = fire::ask(&self.session, false).await?;
@@ -278,6 +324,14 @@ impl StandBy {
         {
             return Ok(None);
         }
+        self.may(shown, full)?;
+        let mut arming = Arming::new(clock, shown.cue.target_ns.0, self.act.clone())?;
+        arming.ready().await?;
+        Ok(Some(arming))
+    }
+
+    /// Whether it may and can act on a cue.
+    fn may(&self, shown: &CueShown, full: bool) -> Result<(), Failure> {
         let cannot = |why: String| Failure::new(Exit::Conflict, "not_ready", why);
         if !self.from.is_empty() && !self.from.contains(&shown.agent) {
             let words = format!("it acts on no cues of {}", in_a_line(&shown.by));
@@ -289,9 +343,7 @@ impl StandBy {
         if let Act::Run(words) | Act::Release(words) = &self.act {
             startable(words).map_err(|error| cannot(error.to_string()))?;
         }
-        let mut arming = Arming::new(clock, shown.cue.target_ns.0, self.act.clone())?;
-        arming.ready().await?;
-        Ok(Some(arming))
+        Ok(())
     }
 
     /// Waits until shortly before the target, and says how the cue stands then.

@@ -208,6 +208,27 @@ fn a_cue_is_answered_and_played_and_one_in_the_past_is_refused() {
 }
 
 #[test]
+fn a_window_that_nobody_names_is_filled_in_for_whoever_signs_for_itself_too() {
+    let place = Place::new();
+    let node = alone(&place);
+    node.json(&place, &["agent", "enrol", "sue", "--key-file", "sue.key"]);
+    let cue = ["schedule", "cue", "switch", "--at", "+5s", "--for", "eve"];
+    let window = |more: &[&str]| {
+        let given = node.json(&place, &[&cue[..], more].concat());
+        given["cue"]["cue"]["window_ms"].clone()
+    };
+    let signs = ["--as", "sue", "--key-file", "sue.key"];
+    let leads = node.json(&place, &["schedule", "leads", "eve"]);
+    // Of whom nobody knows how her actions spread it is what is assumed, or more where the time is not sure.
+    assert!(leads["window_ms"].as_u64() >= Some(50), "{leads}");
+    assert_eq!(leads["window_assumed"], true);
+    for signs in [&["--as", "ada"][..], &signs] {
+        assert!(window(signs).as_u64() >= Some(50));
+        assert_eq!(window(&[signs, &["--window-ms", "7"]].concat()), 7);
+    }
+}
+
+#[test]
 fn beats_are_told_before_they_come_and_played_when_they_do() {
     let place = Place::new();
     let node = alone(&place);

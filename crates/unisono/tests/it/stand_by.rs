@@ -448,3 +448,39 @@ fn who_may_say_when_can_be_narrowed_and_a_notice_that_is_too_short_says_which_is
     };
     assert!(status.success());
 }
+
+#[test]
+fn what_is_not_sure_to_come_is_reacted_to_and_nothing_is_made_ready_long_before() {
+    let place = Place::new();
+    let node = alone(&place);
+    let mut ada = Standing::new(&place, &node, "ada", &[], &["true"]);
+    let gives = |confidence: &str| {
+        let words = [
+            "schedule",
+            "cue",
+            "switch",
+            "--at",
+            "+6s",
+            "--for",
+            "ada",
+            "--confidence",
+            confidence,
+            "--as",
+            "boss",
+        ];
+        node.json(&place, &words)
+    };
+    let given = gives("100");
+    assert_eq!(given["cue"]["plan"], "prepare");
+    assert_eq!(ada.next()["event"], "ready");
+    assert_eq!(ada.next()["event"], "played");
+    let given = gives("50");
+    assert_eq!(given["cue"]["plan"], "react");
+    assert!(given["cue"]["notice"].is_null(), "{given}");
+    let reacts = ada.next();
+    assert_eq!(reacts["event"], "reacts");
+    assert_eq!(reacts["sure"], 0.5);
+    let ready = ada.next();
+    assert_eq!(ready["event"], "ready");
+    assert!(ready["left_ms"].as_f64() < Some(1_000.0), "{ready}");
+}

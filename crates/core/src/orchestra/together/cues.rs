@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use unisono_model::{AgentId, Cue, CueAnswer, CueWord, Digest, Place, Stamp};
 
-use crate::ensemble::limits::{ASKED_AGAIN_MAX, RESPONSES_KEPT_MAX};
+use crate::ensemble::limits::{ASKED_AGAIN_MAX, ASKED_AGAIN_UNRELIABLE, RESPONSES_KEPT_MAX};
 use crate::orchestra::voices::Voices;
 
 /// How long a cue is shown after its target (ms).
@@ -39,6 +39,10 @@ pub struct Response {
     pub took_ns: Option<u64>,
     /// Whether it was meant and not ready by the target.
     pub missed: bool,
+    /// When the target was (ns since the Unix epoch).
+    pub target_ns: u64,
+    /// Whether there was something to be prepared.
+    pub prepares: bool,
 }
 
 /// A cue with its origin.
@@ -80,6 +84,25 @@ pub struct CueTimes {
     pub escalates_ns: u64,
     /// By when all have to have answered: what is said later does not change what becomes of it.
     pub answer_by_ns: u64,
+}
+
+impl CueTimes {
+    /// When whoever is unreliable is asked again, where the cue was given at a time (ns): at those times, and
+    /// half-way before each.
+    pub fn again_unreliable_ns(&self, given_ns: u64) -> [u64; ASKED_AGAIN_UNRELIABLE] {
+        core::array::from_fn(|index| {
+            let at_ns = self.again_ns[index / 2];
+            let before_ns = match index / 2 {
+                0 => given_ns,
+                earlier => self.again_ns[earlier - 1],
+            };
+            if index % 2 == 1 {
+                at_ns
+            } else {
+                before_ns + at_ns.saturating_sub(before_ns) / 2
+            }
+        })
+    }
 }
 
 impl Given {
@@ -261,19 +284,21 @@ impl Cues {
             return Vec::new();
         }
         let came = target_ns < at.as_ns() && target_ns <= until.as_ns();
+        let response = |took_ns, missed| Response {
+            took_ns,
+            missed,
+            target_ns,
+            prepares: !given.cue.preparation.is_empty(),
+        };
         let heard = self.heard(place, given, at.min(until));
         let meant: BTreeSet<AgentId> = given.cue.parties.iter().copied().collect();
         let mut outcomes = Vec::new();
         for (agent, one) in &heard {
             let Some(ready) = one.ready else { continue };
             let ready_ns = ready.stamp.as_ns();
-            outcomes.push((
-                *agent,
-                Response {
-                    took_ns: Some(ready_ns.saturating_sub(given_ns)),
-                    missed: meant.contains(agent) && ready_ns > target_ns,
-                },
-            ));
+            let took_ns = ready_ns.saturating_sub(given_ns);
+            let missed = meant.contains(agent) && ready_ns > target_ns;
+            outcomes.push((*agent, response(Some(took_ns), missed)));
         }
         let declined =
             |one: &Heard<'_>| one.in_time.is_some_and(|one| one.word == CueWord::Declined);
@@ -281,11 +306,7 @@ impl Cues {
             let one = heard.get(&agent);
             let excused = one.is_some_and(|one| one.ready.is_some() || declined(one));
             if came && !excused {
-                let response = Response {
-                    took_ns: None,
-                    missed: true,
-                };
-                outcomes.push((agent, response));
+                outcomes.push((agent, response(None, true)));
             }
         }
         outcomes

@@ -48,18 +48,17 @@ impl Plays {
         self.latest(at, PLAYED_KEPT_MAX)
     }
 
+    /// The latest actions of one agent as of a stamp, the oldest first: those that are told of.
+    pub fn of(&self, agent: &AgentId, at: Stamp) -> alloc::vec::Vec<Play> {
+        let plays = self.agents.get(agent);
+        plays.map_or_else(alloc::vec::Vec::new, |plays| {
+            latest_of(plays, at, PLAYED_SHOWN_MAX)
+        })
+    }
+
     fn latest(&self, at: Stamp, most: usize) -> BTreeMap<AgentId, alloc::vec::Vec<Play>> {
-        let each = self.agents.iter().map(|(agent, plays)| {
-            let told = plays.range(..=Place::end_of(at)).rev().take(most);
-            let mut latest: alloc::vec::Vec<Play> = told
-                .map(|(place, played)| Play {
-                    place: *place,
-                    played: *played,
-                })
-                .collect();
-            latest.reverse();
-            (*agent, latest)
-        });
+        let each = self.agents.iter();
+        let each = each.map(|(agent, plays)| (*agent, latest_of(plays, at, most)));
         each.filter(|(_, latest)| !latest.is_empty()).collect()
     }
 
@@ -78,4 +77,16 @@ impl Plays {
     pub fn weight(&self) -> usize {
         self.agents.values().map(BTreeMap::len).sum()
     }
+}
+
+fn latest_of(plays: &BTreeMap<Place, Played>, at: Stamp, most: usize) -> alloc::vec::Vec<Play> {
+    let told = plays.range(..=Place::end_of(at)).rev().take(most);
+    let mut latest: alloc::vec::Vec<Play> = told
+        .map(|(place, played)| Play {
+            place: *place,
+            played: *played,
+        })
+        .collect();
+    latest.reverse();
+    latest
 }

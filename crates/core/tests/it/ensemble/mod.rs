@@ -1,10 +1,11 @@
 //! Playing together: the beat, corrections, notice, models, and what is refused.
 
+mod acting;
 mod adapting;
 mod barriers;
 mod channels;
-mod correction;
 mod confirming;
+mod correction;
 mod judging;
 mod leads;
 mod models;
