@@ -285,7 +285,7 @@ macro_rules! counted {
 counted! {
     records_made, records_received, bundles_written, bundles_received, bundles_held_back, clocks_followed,
     bundles_duplicate,
-    bundles_refused, batches, heads_written, frames_sent, frames_received, bytes_sent,
+    bundles_refused, batches, heads_written, bundles_sent_twice, frames_sent, frames_received, bytes_sent,
     bytes_received, repairs_asked, repairs_served, bundles_mended, refolds, forks, rejections,
 }
 

@@ -79,6 +79,39 @@ pub struct ChannelReport {
     pub notice_factor: f64,
 }
 
+/// What is done about weak channels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Compensation {
+    /// By how much windows are wider to each side (ns).
+    pub widen_ns: f64,
+    /// How many times as much notice is needed.
+    pub notice_factor: f64,
+    /// Whether what is to be done together is sent twice.
+    pub twice: bool,
+}
+
+impl Default for Compensation {
+    /// Nothing: both channels can be relied on.
+    fn default() -> Self {
+        Self {
+            widen_ns: 0.0,
+            notice_factor: 1.0,
+            twice: false,
+        }
+    }
+}
+
+impl ChannelReport {
+    /// What is done about it.
+    pub fn compensation(&self) -> Compensation {
+        Compensation {
+            widen_ns: self.widen_ns,
+            notice_factor: self.notice_factor,
+            twice: self.mode != ChannelMode::Whole,
+        }
+    }
+}
+
 /// Looks of the latest minute, one a second.
 #[derive(Clone, Debug, Default)]
 pub struct Channels {

@@ -21,7 +21,9 @@ mod source;
 mod tempo;
 mod watch;
 
-pub use channels::{ChannelHealth, ChannelLook, ChannelMode, ChannelReport, Channels};
+pub use channels::{
+    ChannelHealth, ChannelLook, ChannelMode, ChannelReport, Channels, Compensation,
+};
 pub use correct::{CorrectionFault, Corrector, Rule};
 pub use cure::{Asks, Cure, Due};
 pub use gain::{GainError, Gains, Loop};

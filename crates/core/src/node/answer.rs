@@ -184,7 +184,9 @@ impl Node {
             | Question::Barriers
             | Question::Cues
             | Question::Leads { .. }
-            | Question::Players => return played(&ask.question, reading),
+            | Question::Players => {
+                return Ok(self.compensated(played(&ask.question, reading)?));
+            }
             Question::Decisions(_) | Question::Fixes { .. } | Question::Remedies { .. } => {
                 return learned(&ask.question, reading);
             }

@@ -45,6 +45,7 @@ impl Node {
                 if self.edits_are_in_flight(&staged.orchestra) {
                     self.living_written(context, staged.orchestra, true, out);
                 }
+                self.keep_to_send_again(staged, context.now_ms());
                 own.push(bytes);
             } else {
                 self.counters.bundles_received += 1;
@@ -211,7 +212,7 @@ impl Node {
     }
 
     /// Sends bundles in as many frames as it takes: a batch holds more than a frame may.
-    fn send_pushes(
+    pub(super) fn send_pushes(
         &mut self,
         to: &[NodeId],
         relay: bool,

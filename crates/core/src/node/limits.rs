@@ -87,6 +87,12 @@ pub const MEND_PATIENCE_MS: u64 = 60_000;
 pub const RELAY_DELAY_MS: u64 = 10;
 /// Bytes of gathered bundles that are sent at once.
 pub const RELAY_BYTES_MAX: usize = 64 * 1024;
+/// How long after it was sent first what is to be done together is sent once more, where a channel is weak
+/// (ms): after what has filled a queue or cut a path for a moment, and well before the shortest lead of
+/// whoever is not known.
+pub const TWICE_DELAY_MS: u64 = 250;
+/// Bytes of bundles that are kept for that at the most: a thousand cues.
+pub const TWICE_BYTES_MAX: usize = 512 * 1024;
 /// How long before a full disk is tried again (ms).
 pub const DISK_RETRY_MS: u64 = 1_000;
 /// Entries after which the next part of a document is begun.

@@ -49,6 +49,7 @@ mod submit;
 mod succession;
 mod tick;
 mod together;
+mod twice;
 mod unripe;
 mod views;
 mod wait;
@@ -187,6 +188,7 @@ pub struct Node {
     /// Bundles for other regions, gathered.
     relay: Vec<Vec<u8>>,
     relay_due_ms: Option<u64>,
+    twice: twice::Twice,
     /// Signals per agent in the current minute.
     emitted: BTreeMap<(OrchestraId, AgentId), (u64, u64)>,
     token_minutes: rights::TokenMinutes,

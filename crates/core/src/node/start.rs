@@ -83,6 +83,7 @@ impl Node {
             mend_turn: 0,
             relay: Vec::new(),
             relay_due_ms: None,
+            twice: super::twice::Twice::default(),
             emitted: BTreeMap::new(),
             token_minutes: BTreeMap::new(),
             incidents: BTreeMap::new(),

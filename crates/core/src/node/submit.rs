@@ -429,16 +429,19 @@ impl Node {
         let horizon = self.horizon(orchestra);
         let at = self.clock.now(0).max(kept.place.stamp);
         let reading = self.reading(orchestra, at, &horizon);
+        let reading = reading.as_ref();
+        let mut cue = reading.and_then(|reading| reading.cue_of(action, kept.place));
+        if let Some(cue) = &mut cue {
+            self.lengthen(cue);
+        }
         Ok(Some(Recorded {
             place: kept.place,
             log: kept.log,
             seq: kept.seq,
             durable_on: 1,
             durable_wanted: 1,
-            claim: reading
-                .as_ref()
-                .and_then(|reading| reading.claim_of(action, kept.place, agent)),
-            cue: reading.and_then(|reading| reading.cue_of(action, kept.place)),
+            claim: reading.and_then(|reading| reading.claim_of(action, kept.place, agent)),
+            cue,
             repeated: true,
             key: Some(key),
         }))

@@ -24,6 +24,7 @@ impl Node {
         if self.relay_due_ms.is_some_and(|due| due <= now_ms) {
             self.send_relayed(now_ms, out);
         }
+        self.send_again(now_ms, out);
         let mut advice = Vec::new();
         self.gossip.on_tick(context.monotonic_ns, &mut advice);
         self.heed(advice, out);
@@ -84,6 +85,7 @@ impl Node {
         }
         for at in [
             self.relay_due_ms,
+            self.twice.due_ms,
             self.disk_retry_ms,
             self.waiters_deadline_ms(),
             self.overdue_ms(),

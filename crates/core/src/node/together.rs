@@ -130,7 +130,8 @@ impl Node {
             }
         }
         if cue.target_ns == 0 || cue.window_ms == 0 {
-            let leads = self.leads_for_cue(context, orchestra, &cue);
+            let mut leads = self.leads_for_cue(context, orchestra, &cue);
+            self.lengthen_leads(&mut leads);
             if cue.target_ns == 0 {
                 cue.target_ns = self.proposed_ns(context, &cue, leads.together_ns, slowest_ms);
             }

@@ -166,7 +166,10 @@ impl Node {
             let agent = reading.folds.identity(&record.agent);
             reading.claim_of(&record.action, record.place, agent)
         });
-        let cue = reading.and_then(|reading| reading.cue_of(&record.action, record.place));
+        let mut cue = reading.and_then(|reading| reading.cue_of(&record.action, record.place));
+        if let Some(cue) = &mut cue {
+            self.lengthen(cue);
+        }
         let recorded = Recorded {
             place: record.place,
             log: record.log,

@@ -4,6 +4,8 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use unisono_core::ensemble::Compensation;
+
 use crate::timing::Timing;
 
 /// The time and the steady clock.
@@ -32,6 +34,11 @@ impl Clock {
     pub(crate) fn time(&self) -> (u64, Option<u64>) {
         let (time_ns, unsure_ns) = self.timing.time();
         (self.wronged_ns(time_ns), unsure_ns)
+    }
+
+    /// What is done about weak channels.
+    pub(crate) fn compensation(&self) -> Compensation {
+        self.timing.compensation()
     }
 
     /// Nanoseconds since the Unix epoch: only the time of [`Self::time`].

@@ -353,6 +353,7 @@ impl Driver {
                 rng: &mut self.rng,
                 verifier: &mut self.verifier,
             };
+            self.node.compensate(self.clock.compensation());
             self.node.handle(&mut context, input, &mut self.outputs);
             self.perform_all();
         }

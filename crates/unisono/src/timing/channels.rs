@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use unisono_core::ensemble::{ChannelLook, Channels};
+use unisono_core::ensemble::{ChannelLook, ChannelReport, Channels, Compensation};
 use unisono_core::timekeeper::Status;
 use unisono_model::NodeId;
 use unisono_quic::Transport;
@@ -16,6 +16,7 @@ const MISSED_FOR: Duration = Duration::from_secs(600);
 #[derive(Debug, Default)]
 pub(super) struct Watched {
     channels: Channels,
+    compensation: Compensation,
     reached: HashMap<NodeId, Instant>,
 }
 
@@ -23,6 +24,11 @@ impl Watched {
     /// What was seen of the channels so far.
     pub(super) fn channels(&self) -> &Channels {
         &self.channels
+    }
+
+    /// What is done about them, by the latest look.
+    pub(super) fn compensation(&self) -> Compensation {
+        self.compensation
     }
 
     /// Looks at both.
@@ -56,6 +62,11 @@ impl Watched {
         });
         look.known = u32::try_from(self.reached.len()).unwrap_or(u32::MAX);
         self.channels.look(look);
+        let report = self.channels.report();
+        self.compensation = report
+            .as_ref()
+            .map(ChannelReport::compensation)
+            .unwrap_or_default();
     }
 }
 

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use unisono_api::server::ClockShown;
 use unisono_core::election::{Class, limits as election};
+use unisono_core::ensemble::Compensation;
 use unisono_core::timekeeper::{Config, Outgoing, Peer, Timekeeper, limits};
 use unisono_model::NodeId;
 use unisono_quic::identity::Region;
@@ -125,6 +126,11 @@ impl Timing {
         let clocks = self.clock.read();
         plane.look(clocks);
         plane.time(clocks.local_ns, clocks.wall_ns)
+    }
+
+    /// What is done about weak channels, by the latest look at them.
+    pub(crate) fn compensation(&self) -> Compensation {
+        self.watched().compensation()
     }
 
     /// The plane's figures as Prometheus text.

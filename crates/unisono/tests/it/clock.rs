@@ -97,6 +97,13 @@ fn three_regions_have_one_time_and_keep_it_when_their_leader_is_killed() {
     until("both channels are looked at", || {
         look(&place, &n2).json["channels"]["secondary"]["degraded"] == false
     });
+    n2.json(&place, &["state", "--create"]);
+    n2.json(&place, &["agent", "enrol", "ada"]);
+    let needed_ms = || {
+        let leads = n2.json(&place, &["schedule", "leads", "ada"]);
+        leads["together_ms"].as_u64().unwrap()
+    };
+    assert!(needed_ms() >= 2_000, "assumed of whom nobody knows");
     let before = look(&place, &n1);
     let epoch = before.json["epoch"].as_u64().unwrap();
     n1.kill();
@@ -113,6 +120,8 @@ fn three_regions_have_one_time_and_keep_it_when_their_leader_is_killed() {
                 && channels["notice_factor"].as_f64() >= Some(2.0)
         },
     );
+    // The node itself asks for twice as much notice, of whoever gives a cue over whatever way.
+    until("leads are longer by that", || needed_ms() >= 4_000);
     let said = place.run(&["--node", n2.url.as_str(), "status"]);
     assert!(said.out.contains("notice degraded"), "{}", said.out);
     for (node, told) in [&n2, &n3].into_iter().zip(&mut told) {

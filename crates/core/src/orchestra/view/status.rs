@@ -117,6 +117,8 @@ pub struct Counters {
     pub bundles_refused: u64,
     pub batches: u64,
     pub heads_written: u64,
+    /// Own bundles that were sent once more, since a channel is weak.
+    pub bundles_sent_twice: u64,
     pub frames_sent: u64,
     pub frames_received: u64,
     pub bytes_sent: u64,

@@ -1,20 +1,25 @@
-//! What follows from profiles: who is asked more often, who could stand in, what is prepared for, and how wide
-//! windows are.
+//! What follows from profiles and from weak channels: who is asked more often, who could stand in, what is
+//! prepared for, how wide windows are, and what is sent twice.
 
+use unisono_core::ensemble::{ChannelLook, Channels, Compensation};
+use unisono_core::node::{AnswerBody, Question};
 use unisono_core::orchestra::fact::Fact;
 use unisono_core::orchestra::horizon::Horizon;
-use unisono_core::orchestra::view::{CuePlan, CueStage, CueView, LeadView};
+use unisono_core::orchestra::view::{Counters, CuePlan, CueStage, CueView, LeadView, View};
 use unisono_core::orchestra::{Folds, Reading};
+use unisono_core::timing::Sync;
 use unisono_model::{
     Action, AgentId, AgentKind, Cue, CueAnswer, CueRule, CueWord, Enrol, Played, Stamp,
 };
 
 use crate::folds::{claim_rules, fact, folded};
+use crate::loopback::Loop;
 
 const ADA: AgentId = AgentId([1; 32]);
 const EVE: AgentId = AgentId([2; 32]);
 const BOB: AgentId = AgentId([3; 32]);
 const MINUTE_MS: u64 = 60_000;
+const SECOND_NS: u64 = 1_000_000_000;
 
 /// What is said, in order.
 struct Story {
@@ -293,4 +298,93 @@ fn for_a_time_that_is_not_sure_nobody_prepares_and_whose_times_do_not_come_true_
     assert_eq!(plans[6], (8_000_000 / 14, CuePlan::React), "six in a row");
     assert_eq!(plans[7].1, CuePlan::Prepare, "what comes true counts, too");
     assert_eq!(plans[13], (15_000_000 / 21, CuePlan::Prepare));
+}
+
+fn counters(world: &mut Loop, index: usize) -> Counters {
+    match world.view(index, Question::Status) {
+        Ok(View::Status(status)) => status.counters,
+        other => panic!("no status: {other:?}"),
+    }
+}
+
+fn given(world: &mut Loop, cue: Cue) -> CueView {
+    let told = world.act(0, "ada", Action::Cue(cue)).expect("given");
+    let AnswerBody::Recorded(recorded) = told.body else {
+        panic!("no record");
+    };
+    *recorded.cue.expect("a cue is answered with how it stands")
+}
+
+/// What a node makes of a minute in which time was known so badly (ns), and so many of ten notices arrived.
+fn minute(unsure_ns: f64, arrived: u64) -> Compensation {
+    let mut channels = Channels::default();
+    for index in 0..60 {
+        channels.look(ChannelLook {
+            sync: Some(Sync::Synchronised),
+            unsure_ns: Some(unsure_ns),
+            asked: 5 * index,
+            taken: 5 * index,
+            known: 1,
+            reached: 1,
+            sent: arrived * index,
+            dropped: (10 - arrived) * index,
+            way_ns: Some(1e6),
+        });
+    }
+    channels.report().expect("it has looked").compensation()
+}
+
+#[test]
+fn as_one_channel_after_the_other_weakens_windows_widen_notice_grows_and_cues_are_sent_twice() {
+    let mut world = Loop::in_regions(vec!["here", "here", "there"]);
+    world.open(0);
+    world.run_ms(2_000);
+    world.enrol(0, "ada");
+    world.run_ms(1_000);
+    let View::Agents(agents) = world.view(0, Question::Agents).expect("agents") else {
+        panic!("no agents");
+    };
+    let ada = agents.iter().find(|one| one.kind == AgentKind::Ai);
+    let ada = ada.expect("it is enrolled").agent;
+    // Time, notice, both, none: the window, how much notice is needed (s), what is sent twice.
+    let stages = [
+        (minute(1e6, 10), 50, 2, 0),
+        (minute(20e6, 10), 70, 2, 1),
+        (minute(1e6, 8), 50, 4, 1),
+        (minute(20e6, 8), 90, 8, 1),
+        (minute(1e6, 10), 50, 2, 0),
+    ];
+    for (compensation, window_ms, notice_s, twice) in stages {
+        world.nodes[0].compensate(compensation);
+        let before: Vec<Counters> = (0..3).map(|node| counters(&mut world, node)).collect();
+        let now_ns = world.now_ns;
+        let mut open = cue(0, &[ada], "");
+        open.window_ms = 0;
+        let shown = given(&mut world, open);
+        assert_eq!(shown.cue.window_ms, window_ms);
+        let lead_ns = shown.cue.target_ns - now_ns;
+        let needed_ns = notice_s * SECOND_NS;
+        let span = needed_ns + 200_000_000..needed_ns + 400_000_000;
+        assert!(span.contains(&lead_ns), "{notice_s} s: {lead_ns}");
+        let notice = shown.notice.expect("ada is meant");
+        assert_eq!(notice.needed_ns, needed_ns);
+        assert_eq!(notice.short().count(), 0, "it was counted with");
+        // Three seconds are enough where all is well, and are flagged where notice is weak.
+        let mut soon = cue(world.now_ns / 1_000_000 + 3_200, &[ada], "");
+        soon.window_ms = 5;
+        let soon = given(&mut world, soon);
+        assert_eq!(soon.cue.window_ms, 5, "who names a window gets that");
+        let notice = soon.notice.expect("ada is meant");
+        assert_eq!(notice.short().count(), usize::from(notice_s > 3));
+        world.run_ms(1_000);
+        let after: Vec<Counters> = (0..3).map(|node| counters(&mut world, node)).collect();
+        let sent = after[0].bundles_sent_twice - before[0].bundles_sent_twice;
+        assert_eq!(sent > 0, twice > 0, "{compensation:?}");
+        // Its neighbour gets them twice then, and otherwise once.
+        let doubled = after[1].bundles_duplicate - before[1].bundles_duplicate;
+        assert!(
+            doubled >= sent && (sent > 0 || doubled == 0),
+            "{doubled} of {sent}"
+        );
+    }
 }
