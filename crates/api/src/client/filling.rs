@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use unisono_model::{Action, Code, Digest, Field};
+use unisono_model::{Action, AgentId, Code, Digest, Field};
 
 use super::agent::{Chain, Inner};
 use super::{ClientError, Reply, SigningAgent};
@@ -75,15 +75,7 @@ impl SigningAgent {
                 write.content = Some(measured.content.into());
             }
             Action::Cue(cue) if cue.window_ms == 0 => {
-                let agents: Vec<String> = cue.parties.iter().map(ToString::to_string).collect();
-                let agents = agents.join(",");
-                let of: &[(&str, &str)] = if cue.parties.is_empty() {
-                    &[("limit", "1")]
-                } else {
-                    &[("agents", &agents), ("limit", "1")]
-                };
-                let leads: Reply<LeadsShown> = client.read(orchestra, "leads", of).await?;
-                cue.window_ms = u32::try_from(leads.body.window_ms).unwrap_or(u32::MAX);
+                cue.window_ms = self.find_window_ms(&cue.parties).await?;
             }
             Action::Task(change) => {
                 let heads = match client.task(orchestra, &change.task).await {
@@ -103,6 +95,22 @@ impl SigningAgent {
             _ => {}
         }
         Ok(action)
+    }
+
+    /// The window within which those who are meant act (ms): everybody, where nobody is.
+    async fn find_window_ms(&self, parties: &[AgentId]) -> Result<u32, ClientError> {
+        let Inner {
+            client, orchestra, ..
+        } = &*self.inner;
+        let agents: Vec<String> = parties.iter().map(ToString::to_string).collect();
+        let agents = agents.join(",");
+        let of: &[(&str, &str)] = if parties.is_empty() {
+            &[("limit", "1")]
+        } else {
+            &[("agents", &agents), ("limit", "1")]
+        };
+        let leads: Reply<LeadsShown> = client.read(orchestra, "leads", of).await?;
+        Ok(u32::try_from(leads.body.window_ms).unwrap_or(u32::MAX))
     }
 
     async fn find_claim(&self, topic: &str, session: &Session) -> Result<Digest, ClientError> {

@@ -12,7 +12,6 @@ use tokio::sync::{broadcast, mpsc, watch};
 use unisono_api::server::{
     Asked, BearerToken, Call, Check, Inspector, NodeHandle, Rates, Readiness, router_at, serve,
 };
-use unisono_core::ensemble::TempoMap;
 use unisono_core::node::{Answer, AnswerBody, Promise, Question, Reader, Recorded, Work};
 use unisono_core::orchestra::view::{
     ClaimStatus, ClaimView, ClaimsWanted, Counters, DamageView, Phase, RecordView, RecordsView,
@@ -446,11 +445,7 @@ impl World {
                 counters: Counters::default(),
             }),
             Question::Orchestras => View::Orchestras(Vec::new()),
-            Question::Tempo => View::Tempo(TempoView {
-                tempo: TempoMap::default().tempo().clone(),
-                change: None,
-                set: None,
-            }),
+            Question::Tempo => View::Tempo(TempoView::default()),
             _ => View::Notes(Vec::new()),
         };
         Ok(self.answer(AnswerBody::View(view)))

@@ -54,6 +54,17 @@ pub enum CuePlan {
     React,
 }
 
+impl CuePlan {
+    /// Of a time that is so sure (millionths).
+    fn of(sure_ppm: u32) -> Self {
+        if f64::from(sure_ppm) < CONFIDENCE_MIN * 1e6 {
+            Self::React
+        } else {
+            Self::Prepare
+        }
+    }
+}
+
 /// Where a cue stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum CueStage {
@@ -207,11 +218,7 @@ impl Reading<'_> {
         let quality_ppm = known.quality_ppm(&given.agent, given_ns);
         let sure = u64::from(given.cue.confidence_ppm) * u64::from(quality_ppm);
         let sure_ppm = (sure / 1_000_000) as u32;
-        let plan = if f64::from(sure_ppm) < CONFIDENCE_MIN * 1e6 {
-            CuePlan::React
-        } else {
-            CuePlan::Prepare
-        };
+        let plan = CuePlan::of(sure_ppm);
         let asking = Asking {
             times: &times,
             given_ns,

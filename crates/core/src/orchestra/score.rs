@@ -25,6 +25,17 @@ pub struct TempoView {
     pub change: Option<ChangeView>,
 }
 
+impl Default for TempoView {
+    /// What is played where nobody has set one.
+    fn default() -> Self {
+        Self {
+            tempo: TempoMap::default().tempo().clone(),
+            set: None,
+            change: None,
+        }
+    }
+}
+
 /// A barrier at which somebody waits, or that opened not long ago.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct BarrierView {
@@ -76,11 +87,7 @@ impl Reading<'_> {
                 set: Some((place, agent, self.name_of(&agent))),
                 change: None,
             },
-            None => TempoView {
-                tempo: TempoMap::default().tempo().clone(),
-                set: None,
-                change: None,
-            },
+            None => TempoView::default(),
         }
     }
 
