@@ -83,8 +83,13 @@ impl Story {
         folded(self.facts.iter())
     }
 
+    /// Those that are shown, in the order in which they were given.
     fn cues_at(&self, at_ms: u64) -> Vec<CueView> {
-        read(&self.folds(), at_ms, |reading| reading.cues())
+        read(&self.folds(), at_ms, |reading| {
+            let mut cues = reading.cues();
+            cues.sort_by_key(|cue| cue.place);
+            cues
+        })
     }
 
     fn latest_at(&self, at_ms: u64) -> CueView {
