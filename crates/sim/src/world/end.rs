@@ -266,6 +266,7 @@ impl World {
                 continue;
             }
             self.judge_host(host, &work, &truth, &earlier);
+            self.judge_words(host, at);
             // A last look at all claims, so that whoever lost has been told.
             self.ask(
                 host,

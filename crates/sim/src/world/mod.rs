@@ -12,6 +12,7 @@ mod removal;
 mod talk;
 mod wires;
 mod witness;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -271,6 +272,9 @@ impl World {
         };
         rotation::draw(self.seed, &mut self.agents, count, &workplace, &times);
         self.talks = vec![(0, 0); self.agents.len()];
+        for agent in self.agents.iter().filter(|one| one.held == Held::Agent) {
+            self.checks.invention.signs_itself(agent.id);
+        }
     }
 
     /// The agents act under tokens, and one more guards the orchestra.

@@ -204,6 +204,7 @@ impl World {
         };
         self.hand_in(letter, Who::Nobody);
         let name = place.digest(&record.body.0);
+        self.checks.invention.signs_itself(agent);
         self.checks.invention.signed(name);
         self.root_at.insert((agent, log), (seq, name));
     }

@@ -44,6 +44,7 @@ impl World {
                     by,
                     signature,
                 } => {
+                    self.checks.invention.signs_itself(by);
                     self.checks.invention.signed(record);
                     self.memo.signed(&by.0, &record, &signature);
                 }
