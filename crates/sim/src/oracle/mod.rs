@@ -5,17 +5,20 @@ mod claims;
 mod coherence;
 mod conflict;
 mod course;
+mod deeds;
 mod files;
 mod interference;
 mod lately;
 mod lessons;
 mod logs;
 mod members;
+mod narrowing;
 mod rights;
 mod rollbacks;
 mod roots;
 mod tasks;
 mod together;
+mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,17 +4,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use unisono_core::capability::{Need, Verified, examine, need};
 use unisono_core::context::{StrictVerifier, Verifier};
-use unisono_core::orchestra::trust::TOKEN_KEPT_MS;
 use unisono_model::capability::{Operations, Scope, Tier, Token};
 use unisono_model::{
     Action, AgentId, ClusterId, Digest, Fence, FenceTarget, Held, Incarnation, Measure, NodeId,
     OrchestraId, Place, Rotation, SuccessionWord,
 };
 
+use super::deeds::{Need, need};
 use super::logs::Fact;
 use super::roots::Reigns;
+use super::tokens::Chain;
+
+/// A fence of a link or an epoch says nothing of tokens that ended so long before it (ms): seven days.
+const TOKEN_KEPT_MS: u64 = 7 * 24 * 3_600_000;
 
 /// What verdicts rest on beside the records.
 #[derive(Clone, Debug)]
@@ -127,30 +130,36 @@ pub(super) fn verdicts(
     (not, first)
 }
 
-/// Whether a token lets a file be written: one of its files, in one of its phases, with functions
-/// as simple as it asks for.
-fn within(token: &Verified, action: &Action) -> bool {
+/// Whether a token lets a file be written: its files, its phases, and functions and contents that are
+/// as small as it asks for.
+fn within(token: &Chain, action: &Action) -> bool {
     let Action::Write(write) = action else {
         return true;
     };
     let may = &token.leaf().may;
     let files = may.files.as_ref();
-    let listed = files.is_none_or(|files| files.contains(&write.path));
+    let moved_from = write.moved_from.as_ref().map(|moved| &moved.path);
+    let mut paths = moved_from.into_iter().chain([&write.path]);
+    let listed = files.is_none_or(|files| paths.all(|path| files.contains(path)));
     let phases = may.phases.as_ref();
     let in_phase = phases.is_none_or(|phases| phases.contains(&write.phase));
-    let simple = write.content.as_ref().is_none_or(|content| {
-        let Measure::Known(measured) = &content.measure else {
-            return false;
+    let (complexity, lines) = (may.complexity_max, may.function_lines_max);
+    let small = write.content.as_ref().is_none_or(|content| {
+        let simple = match &content.measure {
+            Measure::Known(measured) => {
+                measured.complexity_max <= u32::from(complexity)
+                    && measured.lines_max <= u32::from(lines)
+            }
+            Measure::UnknownLanguage => true,
+            Measure::Unmeasurable(_) => complexity == u16::MAX && lines == u16::MAX,
         };
-        measured.complexity_max <= u32::from(may.complexity_max)
-            && measured.lines_max <= u32::from(may.function_lines_max)
-            && content.bytes <= may.file_bytes_max
+        simple && content.bytes <= may.file_bytes_max
     });
-    listed && in_phase && simple
+    listed && in_phase && small
 }
 
 /// What roots have signed of a token: its first link, and that of what renews it.
-fn signed_by_roots(token: &Verified) -> impl Iterator<Item = (Digest, AgentId)> {
+fn signed_by_roots(token: &Chain) -> impl Iterator<Item = (Digest, AgentId)> {
     let first = token.links().first().map(|(id, link)| (*id, link.issuer));
     let renewed = token.renewed();
     let delegated = renewed.and_then(|renewed| renewed.delegation.first().copied());
@@ -168,7 +177,7 @@ struct Court<'a> {
     from: BTreeMap<AgentId, &'a Fact>,
     /// Rotations of keys that were nobody's below them.
     waiting: BTreeSet<Place>,
-    tokens: BTreeMap<Digest, Verified>,
+    tokens: BTreeMap<Digest, Chain>,
     tiers: BTreeMap<AgentId, BTreeSet<Tier>>,
     enrolled: BTreeSet<AgentId>,
     guard: Option<Place>,
@@ -300,19 +309,19 @@ impl<'a> Court<'a> {
         let before = self
             .before_it_was_renewed(fact)
             .filter(|_| token.renewed().is_some());
-        let before = before.iter().flat_map(Verified::beginnings);
+        let before = before.iter().flat_map(Chain::beginnings);
         for token in token.beginnings().into_iter().chain(before) {
             self.tokens.insert(token.id(), token);
         }
     }
 
     /// The token that a record lays down for its own agent.
-    fn laid_down(&self, fact: &Fact) -> Option<Verified> {
+    fn laid_down(&self, fact: &Fact) -> Option<Chain> {
         let Action::Present(bytes) = &fact.body.action else {
             return None;
         };
         let (cluster, roots) = (self.ground.cluster, self.reigns.keys());
-        let token = examine(&bytes.0, cluster, &roots, &mut StrictVerifier).ok()?;
+        let token = Chain::read(&bytes.0, cluster, &roots)?;
         let now = self.reigns.at(fact.place.stamp.as_ms());
         let in_time = |(link, issuer)| issuer == now || self.rooted.contains(&link);
         let in_time = signed_by_roots(&token).all(in_time);
@@ -321,7 +330,7 @@ impl<'a> Court<'a> {
     }
 
     /// Whether a token is for who lays it down, and issued with no key that was given up below.
-    fn is_own_and_in_time(&self, fact: &Fact, token: &Verified) -> bool {
+    fn is_own_and_in_time(&self, fact: &Fact, token: &Chain) -> bool {
         let late = token.issuers().any(|issuer| {
             let away = self.away.get(&issuer);
             away.is_some_and(|away| fact.place > *away)
@@ -336,21 +345,21 @@ impl<'a> Court<'a> {
             return false;
         };
         let (cluster, roots) = (self.ground.cluster, self.reigns.keys());
-        let Ok(token) = examine(&bytes.0, cluster, &roots, &mut StrictVerifier) else {
+        let Some(token) = Chain::read(&bytes.0, cluster, &roots) else {
             return false;
         };
         let missing = |(link, issuer)| issuer != now && !self.rooted.contains(&link);
         self.is_own_and_in_time(fact, &token) && signed_by_roots(&token).any(missing)
     }
 
-    fn before_it_was_renewed(&self, fact: &Fact) -> Option<Verified> {
+    fn before_it_was_renewed(&self, fact: &Fact) -> Option<Chain> {
         let Action::Present(bytes) = &fact.body.action else {
             return None;
         };
         let (token, _) = Token::decode(&bytes.0).ok()?;
         let (cluster, roots) = (self.ground.cluster, self.reigns.keys());
         let bytes = token.unrenewed().encode();
-        examine(&bytes, cluster, &roots, &mut StrictVerifier).ok()
+        Chain::read(&bytes, cluster, &roots)
     }
 
     fn is_enrolled(&self, fact: &Fact) -> bool {
@@ -359,24 +368,24 @@ impl<'a> Court<'a> {
     }
 
     /// Whether one of the fences that are looked at cuts a record off.
-    fn cut(&self, fact: &Fact, token: Option<&Verified>) -> bool {
+    fn cut(&self, fact: &Fact, token: Option<&Chain>) -> bool {
         // Nothing stands above a root, and nodes are judged by membership for what they say as nodes.
         if self.is_of_itself(fact) {
             return false;
         }
         self.fences.iter().any(|(at, fence)| {
-            let links = || token.into_iter().flat_map(Verified::links);
+            let links = || token.into_iter().flat_map(Chain::links);
             let kept = token.is_some_and(|token| {
                 let end_ms = token.leaf().expires_ms.saturating_add(TOKEN_KEPT_MS);
                 at.stamp.as_ms() < end_ms
             });
             let about = match fence.target {
                 FenceTarget::Key(key) => {
-                    let renewed = token.and_then(Verified::renewed);
+                    let renewed = token.and_then(Chain::renewed);
                     key == fact.agent || renewed.is_some_and(|renewed| renewed.renewer == key)
                 }
                 FenceTarget::Link(link) => {
-                    let mut named = token.into_iter().flat_map(Verified::named);
+                    let mut named = token.into_iter().flat_map(Chain::named);
                     kept && named.any(|id| id == link)
                 }
                 FenceTarget::Epoch(epoch) => kept && links().any(|(_, link)| link.epoch < epoch),
@@ -452,7 +461,7 @@ impl<'a> Court<'a> {
         clippy::option_option,
         reason = "not here, here and bad, here and good are three things"
     )]
-    fn own_token(&self, fact: &Fact, id: Digest) -> Option<Option<&Verified>> {
+    fn own_token(&self, fact: &Fact, id: Digest) -> Option<Option<&Chain>> {
         let token = self.tokens.get(&id)?;
         let keys = self.keys(fact.agent);
         if !keys.contains(&token.leaf().audience) {
@@ -472,7 +481,7 @@ impl<'a> Court<'a> {
         Some(Some(token).filter(|_| lives && bound))
     }
 
-    fn allows(&self, token: &Verified, operation: Operations) -> bool {
+    fn allows(&self, token: &Chain, operation: Operations) -> bool {
         let may = &token.leaf().may;
         let here = match &may.write {
             Scope::Global => true,
