@@ -41,6 +41,8 @@ switches! {
     gaps_not_repaired,
     fences_ignored,
     fences_at_the_edge_alone,
+    signatures_at_the_edge_alone,
+    unknown_chains_kept,
     rotation_by_arrival,
     authority_by_arrival,
     old_key_accepted,

@@ -8,9 +8,13 @@ use crate::network::cuts::{self, Directions};
 use crate::network::{Weather, matrix};
 use crate::scenario::Scenario;
 
+mod apart;
+mod deceit;
 mod trust;
 
-use trust::{name_roots, succeed};
+pub use deceit::Collusion;
+
+use apart::drawn_apart;
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MS;
@@ -144,6 +148,18 @@ pub enum Fault {
     /// The lying node writes in orchestras that nobody has opened, asks about others, and proves that
     /// logs of nodes have forked that it made up.
     Flood,
+    /// The lying node writes in the name of agents that sign for themselves, and of another node.
+    Forge,
+    /// The lying node keeps back what one agent says from everybody, and what one node has written
+    /// from half of its peers.
+    Withhold {
+        /// For how long (ns).
+        for_ns: u64,
+    },
+    /// The lying node sends again what it sent before, to others, in an order of its own.
+    Replay,
+    /// The lying node and an agent whose key it has write together what that agent's fence cuts off.
+    Collude,
 }
 
 impl Fault {
@@ -175,6 +191,8 @@ pub struct Plan {
     pub clocks: Vec<(i64, i64)>,
     /// The node that lies, if there is one.
     pub liar: Option<usize>,
+    /// How it works together with an agent, if it does.
+    pub collusion: Option<Collusion>,
     /// Whether some agents lie.
     pub dishonest: bool,
     /// Whether agents act under tokens, and the orchestra is guarded.
@@ -210,6 +228,8 @@ impl Plan {
         let clocks = clocks(scenario, &mut chance, nodes);
         let liar = (nodes >= 4 && chance.percent(mix.byzantine))
             .then(|| chance.between(1, nodes as u64 - 1) as usize);
+        let rights = Chance::new(seed, "guarded", 0).percent(mix.rights);
+        let liar = liar.or_else(|| deceit::liar_under_rights(scenario, seed, rights));
         let dishonest = chance.percent(mix.dishonest);
         let removal = chance.percent(mix.removal);
         let remove_after_ms = if removal {
@@ -229,6 +249,14 @@ impl Plan {
         draw.everything(liar, remove_after_ms);
         let mut faults = draw.faults;
         faults.extend(drawn_apart(scenario, seed, liar));
+        let deceives = liar.is_some() && Chance::new(seed, "deceives", 0).percent(mix.deceits);
+        let colludes = deceives && rights;
+        let collusion = colludes
+            .then(|| deceit::collude(scenario, seed, &faults))
+            .flatten();
+        if deceives {
+            faults.extend(deceit::deceive(scenario, seed, collusion.as_ref()));
+        }
         // A run may have to go on for longer: what is broken by then is mended as planned.
         faults.retain(|(at, fault)| *at < end || fault.mends());
         // The order of equal times must not depend on the sorting algorithm: it is stable.
@@ -243,8 +271,9 @@ impl Plan {
             sites,
             clocks,
             liar,
+            collusion,
             dishonest,
-            rights: Chance::new(seed, "guarded", 0).percent(mix.rights),
+            rights,
             remove_after_ms,
             // The judges look a few seconds back, and want an answer at once.
             readable_ms: folding.log_between(5_000, 32_000),
@@ -287,112 +316,6 @@ fn clocks(scenario: &Scenario, chance: &mut Chance, nodes: usize) -> Vec<(i64, i
         clocks[off].0 += if chance.percent(50) { hour } else { -hour };
     }
     clocks
-}
-
-/// A newcomer is cut off when it knocks, for so long that nobody answers its calls and what it kept
-/// for them is dropped.
-fn cut_newcomer(chance: &mut Chance, nodes: usize) -> [(u64, Fault); 2] {
-    let host = chance.between(1, nodes as u64 - 1) as usize;
-    let until = chance.between(8_000, 20_000) * MS;
-    let others = (0..nodes).filter(|other| *other != host);
-    let cut: Directions = others
-        .flat_map(|other| [(host, other), (other, host)])
-        .collect();
-    [(0, Fault::Cut(cut.clone())), (until, Fault::Mend(cut))]
-}
-
-/// Faults that are drawn apart: one more kind of them shifts no other.
-fn drawn_apart(scenario: &Scenario, seed: u64, liar: Option<usize>) -> Vec<(u64, Fault)> {
-    let (mix, nodes) = (&scenario.faults, scenario.nodes);
-    let end = scenario.safety_s * SECOND;
-    let mut faults = Vec::new();
-    if nodes <= 2 {
-        return faults;
-    }
-    let mut knocking = Chance::new(seed, "knocking", 0);
-    if knocking.percent(mix.cut_newcomers) {
-        faults.extend(cut_newcomer(&mut knocking, nodes));
-    }
-    let mut setting = Chance::new(seed, "clock set", 0);
-    if setting.percent(mix.hour_steps) {
-        faults.extend(hour_step(&mut setting, nodes, end));
-    }
-    if liar.is_some() {
-        let mut outsiders = Chance::new(seed, "outsiders", 0);
-        for fault in [Fault::Ghost, Fault::Flood, Fault::Ghost, Fault::Flood] {
-            let at = outsiders.between(CALM_NS, end.saturating_sub(20 * SECOND).max(CALM_NS));
-            faults.push((at, fault));
-        }
-    }
-    let mut removing = Chance::new(seed, "removing", 0);
-    if nodes >= 4 && liar.is_none() && removing.percent(mix.byzantine) {
-        faults.extend(remove(&mut removing, nodes, end));
-    }
-    let carriers: Vec<usize> = (0..nodes)
-        .filter(|host| Some(*host) != liar && !has_to_do_with_removal(&faults, *host))
-        .collect();
-    let mut succeeding = Chance::new(seed, "authorities", 0);
-    if !carriers.is_empty() && succeeding.percent(mix.rights) {
-        faults.extend(succeed(&mut succeeding, &carriers, end));
-    }
-    let mut naming = Chance::new(seed, "roots", 0);
-    if !carriers.is_empty() && naming.percent(mix.rights / 3) {
-        faults.extend(name_roots(&mut naming, &carriers, end));
-    }
-    let mut leaving = Chance::new(seed, "leaving", 0);
-    if leaving.percent(mix.leaves) {
-        let (host, at, leave) = leave(&mut leaving, nodes, end);
-        if liar != Some(host) {
-            faults.push((at, leave));
-        }
-    }
-    faults
-}
-
-/// Whether the root says at this member, or of it, that somebody goes: what it says there has a place
-/// in a chain that another word would take.
-fn has_to_do_with_removal(faults: &[(u64, Fault)], host: usize) -> bool {
-    let mut faults = faults.iter();
-    faults.any(|(_, fault)| match fault {
-        Fault::Remove { host: gone, by } => host == *gone || host == *by,
-        _ => false,
-    })
-}
-
-/// A member is removed, and comes back as a new life with the disk of the day before.
-fn remove(chance: &mut Chance, nodes: usize, end: u64) -> [(u64, Fault); 3] {
-    let host = chance.below(nodes as u64) as usize;
-    let by = (host + chance.between(1, nodes as u64 - 1) as usize) % nodes;
-    let until = end.saturating_sub(80 * SECOND).max(CALM_NS + SECOND);
-    let at = chance.between(CALM_NS + SECOND, until);
-    let image = chance.between(CALM_NS, at);
-    let back = at + chance.log_between(2_000, 60_000) * MS;
-    let down_ns = chance.log_between(1_000, 20_000) * MS;
-    [
-        (image, Fault::Image { host }),
-        (at, Fault::Remove { host, by }),
-        (back, Fault::Rollback { host, down_ns }),
-    ]
-}
-
-fn leave(chance: &mut Chance, nodes: usize, end: u64) -> (usize, u64, Fault) {
-    let host = chance.below(nodes as u64) as usize;
-    let until = end.saturating_sub(60 * SECOND).max(CALM_NS);
-    let at = chance.between(CALM_NS, until);
-    let away_ns = chance.log_between(1_000, 60_000) * MS;
-    let away_ns = chance.percent(50).then_some(away_ns);
-    (host, at, Fault::Leave { host, away_ns })
-}
-
-/// Somebody sets a wall clock by an hour or more, and back before long.
-fn hour_step(chance: &mut Chance, nodes: usize, end: u64) -> [(u64, Fault); 2] {
-    let host = chance.below(nodes as u64) as usize;
-    let at = chance.between(CALM_NS, end.saturating_sub(60 * SECOND).max(CALM_NS));
-    let size = chance.log_between(3_600_000, 48 * 3_600_000).cast_signed() * SIGNED_MS;
-    let by_ns = if chance.percent(70) { size } else { -size };
-    let back = at + chance.log_between(50, 40_000) * MS;
-    let step = |by_ns| Fault::Step { host, by_ns };
-    [(at, step(by_ns)), (back, step(-by_ns))]
 }
 
 impl Draw<'_> {

@@ -82,6 +82,10 @@ pub struct Mix {
     pub rights: u64,
     /// One node that lies.
     pub byzantine: u64,
+    /// One node that lies, where agents act under tokens and none does already.
+    pub byzantine_under_rights: u64,
+    /// Where a node lies: whether it forges, keeps back, says again and colludes as well.
+    pub deceits: u64,
     /// Members that are silent for long are voted out.
     pub removal: u64,
     /// A machine that is cut off when it knocks for the first time, for longer than the transport
@@ -134,6 +138,8 @@ impl Default for Mix {
             dishonest: 50,
             rights: 40,
             byzantine: 10,
+            byzantine_under_rights: 25,
+            deceits: 100,
             removal: 30,
             cut_newcomers: 10,
             leaves: 25,
@@ -164,6 +170,8 @@ impl Mix {
             dishonest: 0,
             rights: 0,
             byzantine: 0,
+            byzantine_under_rights: 0,
+            deceits: 0,
             removal: 0,
             cut_newcomers: 0,
             leaves: 0,
@@ -381,6 +389,14 @@ impl Planted {
             name: "former-root-issues",
             breaks: &["I7"],
         },
+        Self {
+            name: "signatures-at-the-edge-alone",
+            breaks: &["I3"],
+        },
+        Self {
+            name: "unknown-chains-kept",
+            breaks: &["I7"],
+        },
     ];
 
     /// The one of this name.
@@ -442,6 +458,8 @@ impl Scenario {
             root_above_its_end: name == "root-above-its-end",
             root_by_arrival: name == "root-by-arrival",
             former_root_issues: name == "former-root-issues",
+            signatures_at_the_edge_alone: name == "signatures-at-the-edge-alone",
+            unknown_chains_kept: name == "unknown-chains-kept",
             renewal_survives_fence: name == "renewal-survives-fence",
             heads_witnessed_unheld: name == "heads-witnessed-unheld",
             local_ms: 0,

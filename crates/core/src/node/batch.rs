@@ -12,12 +12,13 @@ use unisono_model::{
     RecordBody, Rejection, SignedRecord, Stamp,
 };
 
+use super::bundle::Trusted;
 use super::documents::Need;
 use super::input::{BatchId, DiskFailure, LoadId, Promise, Ticket};
 use super::output::{Note, Output};
 use super::{Node, limits, space};
 use crate::carriage::Carried;
-use crate::context::Context;
+use crate::context::{Context, Verifier};
 use crate::journal::{Entry, EntryKey, Proof};
 use crate::replication::{LogState, NotNext, Placed};
 
@@ -153,6 +154,7 @@ impl Node {
         out: &mut Vec<Output>,
     ) {
         let mut bytes = 0;
+        let trusts = self.config.sabotage.signatures_at_the_edge_alone;
         for space in self.spaces.values_mut().filter(|space| !space.refolding) {
             let logs: Vec<LogId> = space.incoming.firsts().map(|(log, _)| log).collect();
             for log in logs {
@@ -185,8 +187,13 @@ impl Node {
                                 break;
                             };
                             let (header, digest) = (*carried.header(), carried.digest());
-                            let placed =
-                                state.advance(&header, digest, carried.body(), context.verifier);
+                            // Planted: whatever another node passes on its agents have signed.
+                            let verifier: &mut dyn Verifier = if trusts {
+                                &mut Trusted
+                            } else {
+                                &mut *context.verifier
+                            };
+                            let placed = state.advance(&header, digest, carried.body(), verifier);
                             bytes += carried.bytes().len();
                             batch.bundles.push(Staged {
                                 orchestra: space.id,

@@ -262,7 +262,7 @@ impl Agent {
     }
 
     /// Whether it does what it says.
-    fn is_plain(&self) -> bool {
+    pub fn is_plain(&self) -> bool {
         self.character == Character::Honest
     }
 

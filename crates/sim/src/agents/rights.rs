@@ -13,6 +13,7 @@ use unisono_model::{Action, AgentId, ChainCut, ClusterId, Digest, Fence, FenceTa
 use super::{Agent, Wish, files};
 use crate::chance::Chance;
 use crate::clock::EPOCH_NS;
+use crate::plan::Collusion;
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MS;
@@ -207,6 +208,22 @@ pub fn outlive(all: &mut [Rights], seed: u64, cluster: ClusterId, named: &[u64])
         }
         root.guard_at = root.guard_at.map(|_| at + 2 * SECOND);
     }
+}
+
+/// Which agent works together with a lying node, where one does: an implementer with a token of its own.
+pub fn accomplice(agents: usize) -> usize {
+    agents.saturating_sub(2)
+}
+
+/// The executive ends what the accomplice of a lying node may do.
+pub fn expose(all: &mut [Rights], seed: u64, collusion: &Collusion) -> FenceTarget {
+    let number = accomplice(all.len() - 1);
+    let name = AgentId(key(seed, number as u64).verifying_key().to_bytes());
+    let link = all[number].token.as_ref().map(|(link, _)| *link);
+    let link = link.filter(|_| collusion.by_link).map(FenceTarget::Link);
+    let target = link.unwrap_or(FenceTarget::Key(name));
+    all[0].fences.insert(0, (collusion.fenced_at, target));
+    target
 }
 
 /// Whoever may renew and do nothing else, by the root's leave.
@@ -496,7 +513,7 @@ impl Agent {
 }
 
 /// A key by the seed and the agent's number.
-pub(super) fn key(seed: u64, number: u64) -> SigningKey {
+pub fn key(seed: u64, number: u64) -> SigningKey {
     let secret = Digest::of(
         "unisono/sim-agent-secret/v1",
         &[&seed.to_le_bytes(), &number.to_le_bytes()],

@@ -261,12 +261,14 @@ impl World {
             .add_many("task conflicts by the logs", split as u64);
         self.compare(self.workplace, at);
         self.compare(self.home, at);
+        self.count_forged(&work);
+        let cut_off = self.judge_collusion(&work);
         for host in 0..self.scenario.nodes {
             if self.lies(host) || self.hosts[host].gone {
                 continue;
             }
             self.judge_host(host, &work, &truth, &earlier);
-            self.judge_words(host, at);
+            self.judge_words(host, at, &cut_off);
             // A last look at all claims, so that whoever lost has been told.
             self.ask(
                 host,

@@ -67,6 +67,10 @@ impl World {
             }
             Fault::Ghost => self.send_ghost(),
             Fault::Flood => self.send_flood(),
+            Fault::Forge => self.forge(),
+            Fault::Withhold { for_ns } => self.withhold(for_ns),
+            Fault::Replay => self.replay(),
+            Fault::Collude => self.collude(),
         }
     }
 

@@ -1,16 +1,20 @@
 //! The world of one seed: machines, links, agents, and one queue of everything that will happen,
 //! in the order of virtual time.
 
+mod collusion;
 mod end;
 mod faults;
+mod forged;
 mod forgery;
 mod ghosts;
 mod judge;
 mod perform;
 mod power;
 mod removal;
+mod shadow;
 mod talk;
 mod wires;
+mod withheld;
 mod witness;
 mod words;
 
@@ -99,6 +103,24 @@ enum Read {
     Blob(LoadId, Option<Vec<u8>>),
 }
 
+/// What the lying node has in hand beside its node.
+#[derive(Debug, Default)]
+struct Deceit {
+    /// Logs in which it has forged.
+    forged: BTreeSet<LogId>,
+    /// What it keeps back.
+    withheld: Option<withheld::Withheld>,
+    /// Some of the frames that it has sent, and how many it has.
+    said: Vec<Vec<u8>>,
+    said_count: u64,
+    /// The log that it has begun together with an agent before that one's fence.
+    before: Option<shadow::Shadow>,
+    /// What the executive ends because of it.
+    exposed: Option<unisono_model::FenceTarget>,
+    /// What the two have written.
+    colluded: Vec<collusion::Colluded>,
+}
+
 /// A simulated cluster with everything around it.
 pub struct World {
     /// The virtual time (ns).
@@ -138,6 +160,7 @@ pub struct World {
     /// last record there, and its name.
     root_at: BTreeMap<(AgentId, LogId), (u64, Digest)>,
     twin: Option<usize>,
+    deceit: Deceit,
     /// Which machine has told an agent that something is made, and at which stamp.
     made_by: Vec<(usize, unisono_model::Stamp)>,
     cuts: usize,
@@ -201,6 +224,7 @@ impl World {
             backlog: BTreeMap::new(),
             heard_by_judge: None,
             twin: None,
+            deceit: Deceit::default(),
             made_by: Vec::new(),
             cuts: 0,
             healed: false,
@@ -264,16 +288,21 @@ impl World {
             operator.retired = true;
             self.agents.push(operator);
         }
-        let cuts = self.plan.faults.iter();
-        let cuts = cuts.filter(|(_, fault)| matches!(fault, Fault::Cut(_)));
-        let times = rotation::Times {
-            cuts: cuts.map(|(at, _)| *at).collect(),
-            end: self.scenario.safety_s * SECOND,
-        };
+        let times = self.times();
         rotation::draw(self.seed, &mut self.agents, count, &workplace, &times);
         self.talks = vec![(0, 0); self.agents.len()];
         for agent in self.agents.iter().filter(|one| one.held == Held::Agent) {
             self.checks.invention.signs_itself(agent.id);
+        }
+    }
+
+    /// When agents may do what crosses a cut.
+    fn times(&self) -> rotation::Times {
+        let cuts = self.plan.faults.iter();
+        let cuts = cuts.filter(|(_, fault)| matches!(fault, Fault::Cut(_)));
+        rotation::Times {
+            cuts: cuts.map(|(at, _)| *at).collect(),
+            end: self.scenario.safety_s * SECOND,
         }
     }
 
@@ -292,6 +321,9 @@ impl World {
             names.then_some(*at)
         });
         let named: Vec<u64> = named.collect();
+        if let Some(collusion) = &self.plan.collusion {
+            self.deceit.exposed = Some(rights::expose(&mut all, self.seed, collusion));
+        }
         if count > 1 {
             rights::outlive(&mut all, self.seed, self.common.cluster, &named);
         }

@@ -44,6 +44,9 @@ impl World {
         let Some(peer) = self.machine_of(to, from).filter(|peer| *peer != from) else {
             return;
         };
+        let Some(bytes) = self.as_the_liar_sends(from, peer, bytes) else {
+            return;
+        };
         self.trace.event(self.now, "send", from, &bytes);
         self.counters.add("frames sent");
         self.hand_over((from, peer), class, bytes);

@@ -1,4 +1,4 @@
-//! Whose words a node shows: nobody's that were not theirs.
+//! Whose words a node shows: nobody's that were not theirs, and none that a fence has cut off.
 
 use unisono_core::node::Question;
 use unisono_core::orchestra::view::{ClaimsWanted, SignalsWanted, View};
@@ -10,14 +10,20 @@ use super::World;
 const MARKS: usize = 256;
 
 impl World {
-    /// I3 of what a node shows under agents' names, whatever the logs say.
-    pub(super) fn judge_words(&mut self, host: usize, at: Stamp) {
+    /// I3 and I7 of what a node shows under agents' names, whatever the logs say.
+    pub(super) fn judge_words(&mut self, host: usize, at: Stamp, cut_off: &[Digest]) {
         for place in [self.workplace, self.home] {
             let shown = self.words_of(host, place, at);
             self.counters.add_many("words judged", shown.len() as u64);
             let verdict = self.checks.invention.shown(&shown);
             let verdict = verdict.map_err(|why| format!("machine {host}: {why}"));
             self.checks.say(self.now, "I3", verdict);
+            let mut shown = shown.iter();
+            if let Some((agent, record)) = shown.find(|(_, record)| cut_off.contains(record)) {
+                let why =
+                    format!("machine {host} shows {record} of {agent}, which a fence cut off");
+                self.checks.violated(self.now, "I7", why);
+            }
         }
     }
 

@@ -90,4 +90,6 @@ planted! {
     planted_root_above_its_end "root-above-its-end",
     planted_root_by_arrival "root-by-arrival",
     planted_former_root_issues "former-root-issues",
+    planted_signatures_at_the_edge_alone "signatures-at-the-edge-alone",
+    planted_unknown_chains_kept "unknown-chains-kept",
 }

@@ -470,6 +470,8 @@ impl Court<'_> {
             token.filter(|token| token.renewed().is_none() || !sabotage.renewal_survives_fence);
         match self.laws().cut(&chain, seq, token, by_root_alone) {
             None => Ok(()),
+            // Planted: what a fence does not name, it has not meant.
+            Some(fencing) if sabotage.unknown_chains_kept && !fencing.names(&chain) => Ok(()),
             Some(fencing) => Err(fenced(fencing.fence.target, &fencing.fence.reason)),
         }
     }

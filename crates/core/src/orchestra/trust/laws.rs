@@ -42,6 +42,13 @@ pub struct Fencing {
     pub fence: Fence,
 }
 
+impl Fencing {
+    /// Whether it says how much of a chain stays.
+    pub(super) fn names(&self, chain: &ChainId) -> bool {
+        self.fence.keep.iter().any(|cut| cut.chain == *chain)
+    }
+}
+
 static CONTRADICTED: Binding = Binding::Contradicted;
 
 /// What an enrolled key is enrolled for.
