@@ -43,6 +43,7 @@ switches! {
     fences_at_the_edge_alone,
     signatures_at_the_edge_alone,
     unknown_chains_kept,
+    fences_of_ended_by_arrival,
     rotation_by_arrival,
     authority_by_arrival,
     old_key_accepted,

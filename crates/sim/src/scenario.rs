@@ -86,6 +86,10 @@ pub struct Mix {
     pub byzantine_under_rights: u64,
     /// Where a node lies: whether it forges, keeps back, says again and colludes as well.
     pub deceits: u64,
+    /// Where agents act under tokens: a second executive, and the two end each other.
+    pub second_executives: u64,
+    /// Where agents act under tokens: some name none until they are told of the guard.
+    pub bare: u64,
     /// Members that are silent for long are voted out.
     pub removal: u64,
     /// A machine that is cut off when it knocks for the first time, for longer than the transport
@@ -140,6 +144,8 @@ impl Default for Mix {
             byzantine: 10,
             byzantine_under_rights: 25,
             deceits: 100,
+            second_executives: 50,
+            bare: 33,
             removal: 30,
             cut_newcomers: 10,
             leaves: 25,
@@ -172,6 +178,8 @@ impl Mix {
             byzantine: 0,
             byzantine_under_rights: 0,
             deceits: 0,
+            second_executives: 0,
+            bare: 0,
             removal: 0,
             cut_newcomers: 0,
             leaves: 0,
@@ -397,6 +405,10 @@ impl Planted {
             name: "unknown-chains-kept",
             breaks: &["I7"],
         },
+        Self {
+            name: "fences-of-ended-by-arrival",
+            breaks: &["I7", "I1"],
+        },
     ];
 
     /// The one of this name.
@@ -460,6 +472,7 @@ impl Scenario {
             former_root_issues: name == "former-root-issues",
             signatures_at_the_edge_alone: name == "signatures-at-the-edge-alone",
             unknown_chains_kept: name == "unknown-chains-kept",
+            fences_of_ended_by_arrival: name == "fences-of-ended-by-arrival",
             renewal_survives_fence: name == "renewal-survives-fence",
             heads_witnessed_unheld: name == "heads-witnessed-unheld",
             local_ms: 0,

@@ -203,6 +203,9 @@ impl Agent {
             (Code::ChainOrder | Code::WrongLog | Code::AgentUnknown | Code::NotHeld, _) => {
                 return self.begin_again(now, rejection);
             }
+            (Code::TokenMissing, _) if self.heeds_the_guard() => {
+                return self.begin_again(now, rejection);
+            }
             (Code::TokenInvalid | Code::RootRotated, _)
                 if talk == Talk::Presenting && self.goes_back_to_its_token() =>
             {

@@ -2,9 +2,11 @@
 //! what it sends and how long it sleeps; it knows no world.
 
 mod answers;
+pub mod bare;
 mod character;
 mod choice;
 mod errand;
+pub mod executives;
 mod files;
 mod lessons;
 mod resonance;

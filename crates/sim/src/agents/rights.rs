@@ -25,6 +25,8 @@ pub struct Rights {
     pub tier: Option<Tier>,
     /// Its token with its name, or somebody else's that it has stolen.
     pub token: Option<(Digest, Vec<u8>)>,
+    /// Whether it names no token as long as nobody asks for one.
+    pub is_bare: bool,
     /// When it guards the orchestra (virtual ns): the root alone.
     pub guard_at: Option<u64>,
     /// What it fences, and when (virtual ns).
@@ -38,6 +40,21 @@ pub struct Rights {
 }
 
 impl Rights {
+    /// What an executive has by a root's link.
+    pub(super) fn executive(link: &SignedLink) -> Self {
+        Self {
+            tier: Some(Tier::Executive),
+            token: Some(token(vec![link.clone()])),
+            ..Self::default()
+        }
+    }
+
+    /// It gets another token than it was to have, which nobody renews.
+    pub(super) fn hand(&mut self, links: Vec<SignedLink>) {
+        self.token = Some(token(links));
+        self.renewals.clear();
+    }
+
     /// What somebody else has who has the agent's key: its token, and none of its duties.
     pub fn of_another(&self) -> Self {
         Self {
@@ -83,11 +100,7 @@ pub fn draw(seed: u64, cluster: ClusterId, agents: usize, end: u64) -> Vec<Right
     let name = |number: usize| AgentId(key(seed, number as u64).verifying_key().to_bytes());
     let (root, boss) = (key(seed, agents as u64), key(seed, 0));
     let first = executive(cluster, name(agents), name(0)).sign(&root);
-    let mut all = vec![Rights {
-        tier: Some(Tier::Executive),
-        token: Some(token(vec![first.clone()])),
-        ..Rights::default()
-    }];
+    let mut all = vec![Rights::executive(&first)];
     let mut links: Vec<Digest> = Vec::new();
     for number in 1..agents {
         // Some tokens end while work goes on, and nobody renews them.
@@ -182,7 +195,9 @@ pub fn outlive(all: &mut [Rights], seed: u64, cluster: ClusterId, named: &[u64])
     let agents = all.len() - 1;
     let name = |number: usize| AgentId(key(seed, number as u64).verifying_key().to_bytes());
     for (index, at) in named.iter().enumerate() {
-        let one = 1 + index % (agents - 1);
+        let mut one = 1 + index % (agents - 1);
+        // A second executive keeps what it has.
+        one += usize::from(all[one].tier == Some(Tier::Executive));
         let handed = Handed {
             cluster,
             life_ns: 100_000 * SECOND,
@@ -332,7 +347,7 @@ fn token(links: Vec<SignedLink>) -> (Digest, Vec<u8>) {
     (token.id(), token.encode())
 }
 
-fn executive(cluster: ClusterId, root: AgentId, boss: AgentId) -> Link {
+pub(super) fn executive(cluster: ClusterId, root: AgentId, boss: AgentId) -> Link {
     let may = Allowed {
         operations: Operations::READ
             .and(Operations::COORDINATE)
@@ -377,14 +392,14 @@ fn executive(cluster: ClusterId, root: AgentId, boss: AgentId) -> Link {
 }
 
 /// What a token for an agent needs.
-struct Handed<'a> {
-    cluster: ClusterId,
-    life_ns: u64,
-    number: usize,
-    name: &'a dyn Fn(usize) -> AgentId,
+pub(super) struct Handed<'a> {
+    pub(super) cluster: ClusterId,
+    pub(super) life_ns: u64,
+    pub(super) number: usize,
+    pub(super) name: &'a dyn Fn(usize) -> AgentId,
 }
 
-fn worker(handed: &Handed<'_>, issuer: usize, parent: Digest) -> Link {
+pub(super) fn worker(handed: &Handed<'_>, issuer: usize, parent: Digest) -> Link {
     let now_ms = EPOCH_NS / MS;
     let name = handed.name;
     let first = executive(handed.cluster, name(issuer), name(handed.number));
@@ -503,7 +518,8 @@ impl Agent {
 
     /// The token that a record of an action names.
     pub(super) fn names_token(&self, action: &Action) -> Option<Digest> {
-        let (id, _) = self.rights.as_ref()?.token.as_ref()?;
+        let rights = self.rights.as_ref().filter(|rights| !rights.is_bare)?;
+        let (id, _) = rights.token.as_ref()?;
         let free = matches!(
             action,
             Action::Enrol(_) | Action::Present(_) | Action::Guard | Action::Rotate(_)

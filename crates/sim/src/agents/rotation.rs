@@ -28,6 +28,8 @@ pub struct Turns {
 pub struct Times {
     /// When links are cut.
     pub cuts: Vec<u64>,
+    /// When the longest of these cuts begins.
+    pub longest: Option<u64>,
     /// When agents begin nothing more.
     pub end: u64,
 }

@@ -261,7 +261,7 @@ impl World {
             .add_many("task conflicts by the logs", split as u64);
         self.compare(self.workplace, at);
         self.compare(self.home, at);
-        self.count_forged(&work);
+        self.count_rights(&work, at);
         let cut_off = self.judge_collusion(&work);
         for host in 0..self.scenario.nodes {
             if self.lies(host) || self.hosts[host].gone {

@@ -13,6 +13,7 @@ mod power;
 mod removal;
 mod shadow;
 mod talk;
+mod tally;
 mod wires;
 mod withheld;
 mod witness;
@@ -27,7 +28,7 @@ use unisono_model::{
     Action, AgentId, ClusterId, Digest, Held, LogId, NodeId, OrchestraId, Setting,
 };
 
-use crate::agents::{Agent, Character, Heard, Letter, Place, rights, rotation};
+use crate::agents::{Agent, Character, Heard, Letter, Place, bare, executives, rights, rotation};
 use crate::chance::Chance;
 use crate::checks::Checks;
 use crate::clock::Clock;
@@ -298,11 +299,23 @@ impl World {
 
     /// When agents may do what crosses a cut.
     fn times(&self) -> rotation::Times {
-        let cuts = self.plan.faults.iter();
-        let cuts = cuts.filter(|(_, fault)| matches!(fault, Fault::Cut(_)));
+        let end = self.scenario.safety_s * SECOND;
+        let cuts = self.plan.faults.iter().filter_map(|(at, fault)| {
+            let Fault::Cut(cut) = fault else { return None };
+            let mends = |(later, fault): &&(u64, Fault)| {
+                *later > *at && matches!(fault, Fault::Mend(mended) if mended == cut)
+            };
+            let mended = self.plan.faults.iter().find(mends);
+            Some((*at, mended.map_or(end, |(later, _)| *later)))
+        });
+        let cuts: Vec<(u64, u64)> = cuts.collect();
+        let longest = cuts
+            .iter()
+            .max_by_key(|(at, mended)| mended.saturating_sub(*at));
         rotation::Times {
-            cuts: cuts.map(|(at, _)| *at).collect(),
-            end: self.scenario.safety_s * SECOND,
+            cuts: cuts.iter().map(|(at, _)| *at).collect(),
+            longest: longest.map(|(at, _)| *at),
+            end,
         }
     }
 
@@ -311,6 +324,12 @@ impl World {
         let count = self.scenario.agents;
         let end = self.scenario.safety_s * SECOND;
         let mut all = rights::draw(self.seed, self.common.cluster, count, end);
+        let (mix, seed, times) = (&self.scenario.faults, self.seed, self.times());
+        let two = mix.second_executives;
+        if executives::draw(two, seed, self.common.cluster, &mut all, &times) {
+            self.counters.add("second executive");
+        }
+        bare::draw(mix.bare, seed, &mut all, &times);
         for (number, agent) in self.agents.iter().enumerate() {
             if agent.character == Character::Liar {
                 rights::steal(&mut all, number);

@@ -92,4 +92,5 @@ planted! {
     planted_former_root_issues "former-root-issues",
     planted_signatures_at_the_edge_alone "signatures-at-the-edge-alone",
     planted_unknown_chains_kept "unknown-chains-kept",
+    planted_fences_of_ended_by_arrival "fences-of-ended-by-arrival",
 }

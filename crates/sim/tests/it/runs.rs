@@ -100,6 +100,23 @@ fn an_ordinary_seed_is_as_large_as_it_says_and_holds() {
     assert!(outcome.counters.of("partition") >= 1 && outcome.counters.of("crash") >= 1);
 }
 
+/// Rarely does anybody act without a token beyond a cut behind which the orchestra has been guarded.
+#[test]
+fn what_was_done_without_a_token_above_an_unheard_guard_is_void_on_all_nodes() {
+    let scenario = Scenario {
+        faults: Mix {
+            rights: 100,
+            bare: 100,
+            second_executives: 0,
+            ..Mix::default()
+        },
+        ..Scenario::default()
+    };
+    let outcome = run(&scenario, 2);
+    assert!(outcome.is_ok(), "{:?}", outcome.verdicts);
+    assert!(outcome.counters.of("void by a guard") > 0);
+}
+
 #[test]
 fn a_scenario_is_data() {
     let scenario = Scenario {
@@ -115,13 +132,15 @@ fn a_scenario_is_data() {
     assert!(serde_json::from_str::<Scenario>(r#"{ "nodez": 3 }"#).is_err());
 }
 
-/// An ordinary seed as it was before liars forged: what a seed has found
+/// An ordinary seed as it was before liars forged and executives ended each other: what a seed has found
 /// goes by its story.
 fn as_it_was(seed: u64) -> unisono_sim::Outcome {
     let scenario = Scenario {
         faults: Mix {
             byzantine_under_rights: 0,
             deceits: 0,
+            second_executives: 0,
+            bare: 0,
             ..Mix::default()
         },
         ..Scenario::default()

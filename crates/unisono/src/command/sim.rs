@@ -11,6 +11,10 @@ use crate::cli::Global;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
 
+/// So many seeds are a campaign, which has to show everything that ought to happen sometimes: fewer may
+/// miss what is rare.
+const CAMPAIGN_SEEDS_MIN: u64 = 100;
+
 /// `sim`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SimArgs {
@@ -138,7 +142,7 @@ fn tell(
         return Err(Failure::new(Exit::Verification, "violation", words));
     }
     // One seed cannot show everything; a campaign has to.
-    if !short && result.seeds >= 20 && !never.is_empty() {
+    if !short && result.seeds >= CAMPAIGN_SEEDS_MIN && !never.is_empty() {
         let words = format!("never seen in {} seeds: {}", result.seeds, never.join(", "));
         return Err(Failure::new(Exit::Verification, "never_seen", words));
     }

@@ -350,7 +350,11 @@ impl Court<'_> {
     /// verdicts rest on, enrolments and tokens: of two others that end each other both stand, and
     /// neither could be judged first.
     fn key_not_fenced(&self) -> Result<(), Short> {
-        self.not_fenced(None, is_ground(&self.fact.body.action))
+        let action = &self.fact.body.action;
+        // Planted: who is ended first ends nobody any more.
+        let ended = self.rules.sabotage.fences_of_ended_by_arrival;
+        let first_stands = ended && matches!(action, Action::Fence(_));
+        self.not_fenced(None, is_ground(action) && !first_stands)
     }
 
     /// Whether the key still was its agent's: a rotation takes what it signs from there on, wherever
