@@ -5,9 +5,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use unisono_api::client::Reply;
 use unisono_api::dto::{
-    ActionBody, AnswerBody, ChannelModeWord, ChannelsShown, CueAnswerWord, CueBody, CueList, CueNoticeShown,
-    CueOutcomeWord, CueRuleWord, CueShown, CueStageWord, CueTurn, Digits, LeadsShown, PartyShown,
-    PlanWord,
+    ActionBody, AnswerBody, ChannelModeWord, ChannelsShown, CueAnswerWord, CueBody, CueList,
+    CueNoticeShown, CueOutcomeWord, CueRuleWord, CueShown, CueStageWord, CueTurn, Digits,
+    LeadsShown, PartyShown, PlanWord,
 };
 use unisono_model::{AgentId, Digest};
 

@@ -326,6 +326,7 @@ fn minute(unsure_ns: f64, arrived: u64) -> Compensation {
     for index in 0..60 {
         channels.look(ChannelLook {
             sync: Some(Sync::Synchronised),
+            leader_way_ns: None,
             unsure_ns: Some(unsure_ns),
             asked: 5 * index,
             taken: 5 * index,
