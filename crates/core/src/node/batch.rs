@@ -466,7 +466,8 @@ fn broken() -> Rejection {
     .retry_after(limits::DISK_RETRY_MS)
 }
 
-pub(super) fn held_key(secret: &[u8; 32], orchestra: OrchestraId, name: &str) -> SigningKey {
+/// The key of an agent that a node holds: it follows from the node's secret, the orchestra and the name.
+pub fn held_key(secret: &[u8; 32], orchestra: OrchestraId, name: &str) -> SigningKey {
     let parts: [&[u8]; 3] = [secret, &orchestra.0, name.as_bytes()];
     SigningKey::from_bytes(&Digest::of("unisono/held-key/v1", &parts).0)
 }

@@ -62,6 +62,7 @@ use alloc::vec::Vec;
 use ed25519_dalek::SigningKey;
 use unisono_model::{AgentId, ClusterId, Incarnation, LogId, NodeId, OrchestraId, Stamp};
 
+pub use batch::held_key;
 pub use input::{
     Ask, BatchId, DiskFailure, Input, LivingEdit, LoadId, Promise, Question, Submit, Ticket, Work,
 };
@@ -287,7 +288,7 @@ impl Node {
     }
 
     fn held_key(&self, orchestra: OrchestraId, name: &str) -> SigningKey {
-        batch::held_key(&self.config.secret, orchestra, name)
+        held_key(&self.config.secret, orchestra, name)
     }
 
     fn fold_rules(&self) -> FoldRules {

@@ -286,12 +286,13 @@ impl Node {
                 let Some(source) = source.filter(|_| in_time) else {
                     continue;
                 };
-                let state = space.folds.agents.read(&leaf.audience, now);
+                let agent = space.folds.identity(&leaf.audience);
+                let state = space.folds.agents.read(&agent, now);
                 let Some(state) = state.filter(|state| state.held == Held::Node) else {
                     continue;
                 };
                 let name = state.enrol.name.clone();
-                if self.held_agent(space.id, &name) != leaf.audience {
+                if space.folds.identity(&self.held_agent(space.id, &name)) != agent {
                     continue;
                 }
                 due.push(Due {

@@ -325,12 +325,14 @@ impl Node {
             let words = format!("{name} has no key of its own here; nothing changed");
             return Err(Rejection::new(Code::NotHeld, words).hint(
                 "who holds a key rotates it: sign with it (`--key-file`). A key that a node holds \
-                 follows from the node's own and from the name, and has no next one: enrol an agent \
-                 with a key of its own",
+                 follows from the node's own and from the name, and changes with that: \
+                 `unisono node rotate`",
             ));
         }
         let held = self.remembered_key(orchestra, name);
-        let agent = AgentId(held.verifying_key().to_bytes());
+        let signer = AgentId(held.verifying_key().to_bytes());
+        // Rights and chains are the key's, everything else is the agent's.
+        let agent = self.identity(orchestra, signer);
         let subjects = subjects(orchestra, agent, action);
         if self.is_blocked(&subjects) || self.is_premature(orchestra, action) {
             return Ok(Verdict::Later);
@@ -343,7 +345,7 @@ impl Node {
                 "an agent enrols under its own name",
             ));
         }
-        self.check_enrolled(orchestra, agent, action)
+        self.check_enrolled(orchestra, signer, action)
             .map_err(|refused| match refused.code {
                 Code::AgentUnknown => self.held_elsewhere(orchestra, name).unwrap_or(refused),
                 _ => refused,
@@ -352,8 +354,8 @@ impl Node {
             return Ok(Verdict::Repeated(Box::new(recorded)));
         }
         let asked = body(context, Held::Node, 1, key, action.clone());
-        self.check_form(context, orchestra, agent, &asked)?;
-        let token = self.check_rights(context, orchestra, agent, &asked)?;
+        self.check_form(context, orchestra, signer, &asked)?;
+        let token = self.check_rights(context, orchestra, signer, &asked)?;
         let asked = RecordBody { token, ..asked };
         let action = self.prepare(context, orchestra, agent, &asked, seen)?;
         check::action(&action)?;

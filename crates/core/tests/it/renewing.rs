@@ -2,7 +2,7 @@
 //! in any order of arrival; what ends a link ends it; and a node renews for whoever may have it.
 
 use unisono_core::node::{Promise, Question, Work};
-use unisono_core::orchestra::view::{RenewedView, TrustView, View};
+use unisono_core::orchestra::view::{RenewedView, TokenView, TrustView, View};
 use unisono_model::capability::{LINK_VERSION, Link, Operations, Rights, Scope, Tier, Token};
 use unisono_model::wire::{Blob, encode};
 use unisono_model::{
@@ -13,6 +13,7 @@ use unisono_model::{
 use crate::capability::renewed::{RENEWER, by_root, delegation, renewal, renewed};
 use crate::capability::{CLUSTER, HOUR_MS, NOW_MS, chain, key, links, name};
 use crate::loopback::{CLUSTER as LOOP_CLUSTER, Loop, root_key};
+use crate::successor::hand_over;
 use crate::trust::{
     History, Shown, enrol, executive, folded, id_of, implementer, orchestra, present, root,
     rules_of,
@@ -400,4 +401,33 @@ fn agents_whose_keys_a_node_holds_have_their_tokens_renewed_without_asking() {
         tokens.iter().map(|token| token.expires_ms).max(),
         Some(last_ms)
     );
+}
+
+/// The token is for the key that the agent had before, and for those that took its place.
+#[test]
+fn an_agent_that_another_node_held_has_its_token_renewed_by_the_one_that_holds_its_next_key() {
+    let mut world = Loop::new(2);
+    world.open(0);
+    world.run_ms(2_000);
+    let delegation = given(&world, AgentId(world.nodes[1].id().0), Tier::renewer());
+    let taken = world.nodes[1].entrust(delegation.encode());
+    taken.expect("a delegation for this node");
+    let tier = Some(Tier::Implementation);
+    world.act(0, "kim", enrol("kim", tier)).expect("enrolled");
+    let kim = world.nodes[0].held_agent(main(), "kim");
+    let token = given(&world, kim, Tier::Implementation);
+    let present = Action::Present(Blob(token.encode()));
+    world.act(0, "kim", present).expect("laid down");
+    world.run_ms(LIFE_MS);
+    let by_nobody = |one: &TokenView| one.renewed_by.is_none();
+    assert!(trust(&mut world, 0).tokens.iter().all(by_nobody));
+    let token = given(&world, kim, Tier::Implementation);
+    let present = Action::Present(Blob(token.encode()));
+    world.act(0, "kim", present).expect("laid down");
+    hand_over(&mut world, "kim");
+    world.run_ms(2 * LIFE_MS);
+    for at in [0, 1] {
+        let tokens = trust(&mut world, at).tokens;
+        assert!(!tokens.iter().all(by_nobody), "{tokens:?}");
+    }
 }

@@ -2,14 +2,14 @@
 //! another node makes of the same records.
 
 use ed25519_dalek::SigningKey;
-use unisono_core::node::{Answer, Promise, Question, Work};
+use unisono_core::node::{Answer, Promise, Question, Work, held_key};
 use unisono_core::orchestra::trust::limits;
 use unisono_core::orchestra::view::{
     AgentView, ClaimView, ClaimsWanted, SessionView, TrustView, View,
 };
 use unisono_model::wire::encode;
 use unisono_model::{
-    Action, AgentId, AgentKind, Code, Enrol, Held, IdempotencyKey, OrchestraId, Presence,
+    Action, AgentId, AgentKind, Code, Digest, Enrol, Held, IdempotencyKey, OrchestraId, Presence,
     RECORD_VERSION, RecordBody, RecordPlace, Rejection, Rotation, Setting, Signal, SignalKind,
     SignedRecord, Status, Urgency,
 };
@@ -28,8 +28,16 @@ fn main() -> OrchestraId {
     OrchestraId::of(CLUSTER, "main")
 }
 
+fn agent_of(key: &SigningKey) -> AgentId {
+    AgentId(key.verifying_key().to_bytes())
+}
+
 fn session(world: &mut Loop, at: usize, number: u8) -> SessionView {
-    match world.view(at, Question::Session(name(number))) {
+    session_of(world, at, name(number))
+}
+
+fn session_of(world: &mut Loop, at: usize, key: AgentId) -> SessionView {
+    match world.view(at, Question::Session(key)) {
         Ok(View::Session(session)) => session,
         other => panic!("no session: {other:?}"),
     }
@@ -42,7 +50,16 @@ fn keyed(
     action: Action,
     request: Option<IdempotencyKey>,
 ) -> Result<Answer, Rejection> {
-    let session = session(world, at, number);
+    signed(world, (at, &key(number)), action, request)
+}
+
+fn signed(
+    world: &mut Loop,
+    (at, key): (usize, &SigningKey),
+    action: Action,
+    request: Option<IdempotencyKey>,
+) -> Result<Answer, Rejection> {
+    let session = session_of(world, at, agent_of(key));
     let body = RecordBody {
         version: RECORD_VERSION,
         held: Held::Agent,
@@ -60,7 +77,7 @@ fn keyed(
         seq: session.next_seq,
         prev: session.prev,
     };
-    let record = SignedRecord::sign(&key(number), &place, &body);
+    let record = SignedRecord::sign(key, &place, &body);
     let work = Work::Record(encode(&record));
     let ticket = world.submit(at, "main", work, Promise::default());
     world.run_ms(5);
@@ -183,6 +200,46 @@ fn an_agent_is_the_same_one_with_its_next_key_wherever_it_goes_on() {
         claim: held.claim.record,
     };
     does(&mut world, (0, 53), release).expect("given back with the third");
+}
+
+/// Takes an agent whose key the first node holds to the one that follows from the second node's key, as
+/// whoever has both nodes' keys can.
+pub(crate) fn hand_over(world: &mut Loop, agent: &str) {
+    let [former, next] = [1, 2].map(|secret| held_key(&[secret; 32], main(), agent));
+    assert_eq!(agent_of(&former), world.nodes[0].held_agent(main(), agent));
+    let rotation = Rotation::sign(&next, CLUSTER, main(), agent_of(&former), agent);
+    let rotate = Action::Rotate(rotation.into());
+    signed(world, (0, &former), rotate, None).expect("rotated");
+    world.run_ms(2_000);
+}
+
+#[test]
+fn an_agent_whose_key_a_node_held_goes_on_where_its_next_key_follows_from() {
+    let mut world = two();
+    let kim = world.nodes[0].held_agent(main(), "kim");
+    world.enrol(0, "kim");
+    world.act(0, "kim", claim()).expect("claimed");
+    hand_over(&mut world, "kim");
+    let stays = world.act(0, "kim", presence("stays"));
+    assert_eq!(stays.expect_err("refused").code, Code::KeyRotated);
+    // By its name, as ever: the claim is the agent's, whichever key it was made with.
+    let renew = Action::Renew {
+        topic: "door".into(),
+        claim: Digest::default(),
+        lease_ms: 60_000,
+    };
+    world.act(1, "kim", renew).expect("its own claim");
+    let again = world.act(1, "kim", claim()).expect_err("refused");
+    assert!(again.hint.contains("yours already"), "{again}");
+    let settings = Action::Settings(vec![(Setting::EmitPerMinuteMax, 1)]);
+    world.act(1, "kim", settings).expect("set");
+    world.act(1, "kim", need()).expect("emitted");
+    let more = world.act(1, "kim", need()).expect_err("refused");
+    assert_eq!(more.code, Code::RateLimited);
+    world.run_ms(2_000);
+    for at in [0, 1] {
+        assert_eq!(holder(&mut world, at).agent, kim, "under its first key");
+    }
 }
 
 #[test]
