@@ -200,7 +200,7 @@ pub(crate) enum Command {
     /// Has this machine's node leave the cluster: nothing is lost, and nobody waits for it any more
     #[command(after_help = "Example:\n  unisono leave --data ./lab2")]
     Leave(command::leave::LeaveArgs),
-    /// Other members: remove one for good
+    /// Nodes: remove a member for good, give this one another key
     #[command(
         after_help = "Example:\n  unisono node remove lab-3 --as root --key-file ./lab/root.key"
     )]

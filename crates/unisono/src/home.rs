@@ -12,6 +12,7 @@
 //! invites/                            invites made here: their public halves, and who used them
 //! journal/                            everything else; locked by the process that serves
 //! caches/                             what saves time at the start; may be removed
+//! [next/ rotation.* former.N/]         another identity of this node: see `rotation`
 //! run.json                            where the running process listens; a convenience, not state
 //! ```
 
@@ -45,7 +46,9 @@ pub(crate) const RECOVERY_KEY_FILE: &str = "recovery.key";
 /// The root that is to be, while it is changed.
 pub(crate) const ROOT_NEXT_KEY_FILE: &str = "root.next.key";
 /// The words that name other roots.
-const ROOTS_FILE: &str = "roots.json";
+pub(crate) const ROOTS_FILE: &str = "roots.json";
+/// There while the node's key changes: see [`crate::rotation`].
+pub(crate) const ROTATION_FILE: &str = "rotation.json";
 /// Longest file of such words (bytes): all that there can be.
 const ROOTS_BYTES_MAX: u64 = 256 << 10;
 /// How long the founder's node may renew tokens before a root has to let it again (ms): a year.
@@ -145,7 +148,12 @@ impl Home {
 
     /// Whether it belongs to a node of a cluster.
     pub(crate) fn is_member(&self) -> bool {
-        self.cluster_file().exists()
+        self.cluster_file().exists() || self.is_moving()
+    }
+
+    /// Whether files of its node and of the one that is to be change places.
+    pub(crate) fn is_moving(&self) -> bool {
+        self.directory.join(ROTATION_FILE).exists()
     }
 
     /// Founds a cluster with this node as its first member.

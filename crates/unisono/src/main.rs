@@ -21,6 +21,7 @@ mod output;
 mod prompt;
 mod renewal;
 mod replay;
+mod rotation;
 mod sealed;
 mod serve;
 mod small_file;

@@ -27,6 +27,7 @@ use crate::home::{Home, Membership, Running, Seed};
 use crate::notify::Supervisor;
 use crate::output::{self, Format};
 use crate::renewal::Renewing;
+use crate::rotation;
 use crate::timing::{self, Timing};
 use crate::webhook::{Watch, Webhook};
 use crate::workspace::Workspace;
@@ -78,6 +79,7 @@ pub(crate) async fn run(
     format: Format,
 ) -> Result<(), Failure> {
     start_log(config);
+    rotation::settled(home).await?;
     let (membership, credentials) = home.load_to_serve()?;
     let bound = bind(config, &wishes, &credentials).await?;
     let advertised = advertised(config, bound.endpoint.transport.local_addr());

@@ -139,7 +139,7 @@ async fn rotate(session: &Session, name: &str, out: Option<PathBuf>) -> Result<(
         )
         .hint(
             "name the file with the key that the agent has. A key that a node holds follows from the \
-             node's own and from the name, and has no next one: enrol an agent with a key of its own",
+             node's own and from the name, and changes with that: `unisono node rotate`",
         ));
     };
     // One that was not there would be drawn here, and be nobody's.

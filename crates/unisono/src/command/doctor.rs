@@ -20,6 +20,7 @@ use crate::failure::{Exit, Failure};
 use crate::home::{self, Home, Membership, ROOT_KEY_FILE};
 use crate::output::{self, Table};
 use crate::renewal::APART_MS;
+use crate::rotation;
 use crate::sealed;
 
 /// Less room than this is worth a word (bytes): a busy node writes about as much in a day.
@@ -154,6 +155,12 @@ fn whose(home: &Home, status: &Status, findings: &mut Findings) {
 }
 
 fn directory(home: &Home, findings: &mut Findings) {
+    if rotation::is_begun(home) {
+        let hint = "give `unisono node rotate` again, and do not remove `next`: agents may have \
+            their keys from there";
+        let words = "the node's next key is drawn, and not in its place yet";
+        findings.add("rotation", State::Poor, words, hint);
+    }
     let membership = match home.membership() {
         Ok(membership) => membership,
         Err(failure) => return findings.failed("directory", &failure),

@@ -4,17 +4,19 @@
 use clap::Args;
 use data_encoding::BASE64;
 use ed25519_dalek::{Signer, SigningKey};
-use unisono_api::dto::LeaveBody;
+use unisono_api::client::Client;
+use unisono_api::dto::{LeaveBody, Left};
+use unisono_quic::identity::Credentials;
 
 use super::session;
 use crate::cli::Global;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
-use crate::home::{self, Home};
+use crate::home::{self, Home, Running};
 use crate::output::{self, Format};
 
 /// How long it may take to hand everything on, where nobody says (ms).
-const WAIT_MS: u64 = 30_000;
+pub(super) const WAIT_MS: u64 = 30_000;
 
 /// `leave`.
 #[derive(Clone, Debug, Args)]
@@ -32,12 +34,7 @@ pub(crate) struct LeaveArgs {
 pub(crate) async fn leave(args: LeaveArgs, config: Config, global: Global) -> Result<(), Failure> {
     let home = Home::new(config.data());
     let (membership, credentials) = home.load()?;
-    let running = home.running().ok_or_else(|| {
-        let data = home.directory().display();
-        let words = format!("no node runs on {data}: only one that runs can hand on what it holds");
-        Failure::new(Exit::Unavailable, "not_running", words)
-            .next(format!("unisono serve --data {data}"))
-    })?;
+    let running = running(&home)?;
     let keys: Vec<&str> = home.only_keys().collect();
     if !keys.is_empty() && !args.keys_are_kept {
         let words = format!(
@@ -49,18 +46,10 @@ pub(crate) async fn leave(args: LeaveArgs, config: Config, global: Global) -> Re
             "copy it into another member's directory, or keep this one, and say --keys-are-kept",
         ));
     }
-    let mut body = LeaveBody {
-        at_ms: home::now_ms(),
-        hand_to: args.hand_to.unwrap_or(0),
-        signature: String::new(),
-    };
-    let key = SigningKey::from_bytes(&credentials.key().seed());
-    let signature = key.sign(&body.digest(credentials.node()).0);
-    body.signature = BASE64.encode(&signature.to_bytes());
     let client = session::connect(&config).await?;
-    let node = format!("http://{}", running.http);
     let wait_ms = global.wait_ms.unwrap_or(WAIT_MS);
-    let left = client.leave(&node, &body, wait_ms).await?.body;
+    let (hand_to, node) = (args.hand_to.unwrap_or(0), (&running, &credentials));
+    let left = sent_away(&client, node, hand_to, wait_ms).await?;
     let (name, count, wanted) = (&membership.name, left.held_by.len(), left.wanted);
     if !left.ends {
         // Whoever switches the machine off when this succeeds must not do it now.
@@ -76,4 +65,33 @@ pub(crate) async fn leave(args: LeaveArgs, config: Config, global: Global) -> Re
         "{name} has left; others hold all that it held ({count}), and its process ends\n\
          whoever serves its directory again makes it a member again\n"
     ))
+}
+
+/// Where the node of a directory listens.
+pub(super) fn running(home: &Home) -> Result<Running, Failure> {
+    home.running().ok_or_else(|| {
+        let data = home.directory().display();
+        let words = format!("no node runs on {data}: only one that runs can hand on what it holds");
+        Failure::new(Exit::Unavailable, "not_running", words)
+            .next(format!("unisono serve --data {data}"))
+    })
+}
+
+/// Has the node leave, by the word of its own key.
+pub(super) async fn sent_away(
+    client: &Client,
+    (running, credentials): (&Running, &Credentials),
+    hand_to: u16,
+    wait_ms: u64,
+) -> Result<Left, Failure> {
+    let mut body = LeaveBody {
+        at_ms: home::now_ms(),
+        hand_to,
+        signature: String::new(),
+    };
+    let key = SigningKey::from_bytes(&credentials.key().seed());
+    let signature = key.sign(&body.digest(credentials.node()).0);
+    body.signature = BASE64.encode(&signature.to_bytes());
+    let node = format!("http://{}", running.http);
+    Ok(client.leave(&node, &body, wait_ms).await?.body)
 }

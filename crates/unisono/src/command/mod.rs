@@ -41,6 +41,7 @@ pub(crate) mod remove;
 pub(crate) mod resonance;
 pub(crate) mod rollback;
 pub(crate) mod root;
+mod rotate;
 mod scene;
 pub(crate) mod schedule;
 pub(crate) mod session;

@@ -16,6 +16,7 @@ use crate::failure::{Exit, Failure};
 use crate::faults;
 use crate::home::{self, Home, Welcome};
 use crate::output::{self, Format};
+use crate::rotation;
 use crate::serve::{self, Wishes};
 use crate::timing;
 
@@ -111,6 +112,7 @@ fn named(name: Option<&str>, region: Option<&str>) -> Flags {
 /// Serves a node alone, founding its cluster if need be.
 pub(crate) async fn up(args: UpArgs, config: Config, global: Global) -> Result<(), Failure> {
     let home = Home::new(config.data());
+    rotation::settled(&home).await?;
     if !home.is_member() {
         home.found(
             config.text("name"),

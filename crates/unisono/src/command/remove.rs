@@ -1,9 +1,10 @@
-//! Removing a node from the cluster, by the word of its root.
+//! Removing a node from the cluster, by the word of its root; and where another key is asked for.
 
 use clap::{Args, Subcommand};
 use unisono_api::client::Reply;
 use unisono_api::dto::{ActionBody, Ends, Member, Members, RemoveBody};
 
+use super::rotate::{self, RotateArgs};
 use super::session::Session;
 use crate::cli::Global;
 use crate::config::Config;
@@ -35,15 +36,22 @@ enum NodeCommand {
         #[arg(long)]
         nothing_stays: bool,
     },
+    /// Gives this machine's node another key: it leaves, and is a member anew under the same name, and
+    /// agents whose keys it holds stay who they are
+    #[command(after_help = "Example:\n  unisono node rotate --data ./lab2 --invite unisono1.abc…")]
+    Rotate(RotateArgs),
 }
 
 /// Does what is asked about a node.
 pub(crate) async fn run(args: NodeArgs, config: Config, global: Global) -> Result<(), Failure> {
-    let NodeCommand::Remove {
-        member: wanted,
-        reason,
-        nothing_stays,
-    } = args.command;
+    let (wanted, reason, nothing_stays) = match args.command {
+        NodeCommand::Rotate(args) => return rotate::run(args, config, global).await,
+        NodeCommand::Remove {
+            member,
+            reason,
+            nothing_stays,
+        } => (member, reason, nothing_stays),
+    };
     let mut session = Session::new(config, global).await?;
     // Whoever belongs to the cluster stands in its own orchestra, whichever one is worked in.
     session.orchestra = "cluster".into();

@@ -48,6 +48,7 @@ mod rights;
 mod rollback;
 mod roots;
 mod rotation;
+mod rotation_of_nodes;
 mod run_023;
 mod secrets;
 mod service;

@@ -1,0 +1,336 @@
+//! Another key for the node of a data directory, as files: the next identity is made ready beside the
+//! one that serves, and takes its place when that one has left. Nothing is overwritten or removed but
+//! what says how far that has come.
+//!
+//! ```text
+//! next/           the identity that is to be: a data directory without a journal
+//! rotation.lock   held by the command that is at it; whoever serves waits for it
+//! rotation.json   there while files change places: who was, who is to be, how far it has come
+//! former.N/       the identity before it with its journal: a data directory by itself
+//! ```
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use unisono_model::NodeId;
+use unisono_quic::identity::{
+    CA_CERTIFICATE_FILE, CA_KEY_FILE, Credentials, NODE_CERTIFICATE_FILE, NODE_KEY_FILE,
+};
+
+use crate::failure::{Exit, Failure};
+use crate::home::{self, Home, RENEWER_TOKEN_FILE, ROOTS_FILE, ROTATION_FILE};
+use crate::small_file;
+
+/// Where the identity that is to be is made ready.
+const NEXT: &str = "next";
+/// The lock of the command that is at it.
+const LOCK_FILE: &str = "rotation.lock";
+/// What is one identity's, and goes aside with it.
+const OF_ONE_IDENTITY: [&str; 10] = [
+    "cluster.toml",
+    NODE_KEY_FILE,
+    NODE_CERTIFICATE_FILE,
+    CA_CERTIFICATE_FILE,
+    ROOTS_FILE,
+    RENEWER_TOKEN_FILE,
+    "run.json",
+    "webhook.json",
+    "journal",
+    "caches",
+];
+/// What a join has written. The last one says that a directory is a node's, so it comes last.
+const OF_A_JOIN: [&str; 5] = [
+    NODE_KEY_FILE,
+    NODE_CERTIFICATE_FILE,
+    CA_CERTIFICATE_FILE,
+    ROOTS_FILE,
+    "cluster.toml",
+];
+/// Most identities that are kept aside in one directory: whoever has so many may take some away.
+const FORMER_MAX: u32 = 1000;
+/// How long a process that is to serve waits for a command that changes its key: longer than such a
+/// command takes to have the node leave and move a few files.
+const SETTLED_WITHIN: Duration = Duration::from_secs(600);
+/// How often it looks meanwhile.
+const LOOKED_EVERY: Duration = Duration::from_millis(100);
+
+/// What stands in `rotation.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Moving {
+    /// Who the node was.
+    pub(crate) former: NodeId,
+    /// Who it is to be.
+    pub(crate) next: NodeId,
+    /// The name of the directory that holds the former identity.
+    pub(crate) aside: String,
+    /// Whether the authority's key goes aside as well: the next identity knows no such authority.
+    authority_aside: bool,
+    step: Step,
+}
+
+/// How far the files have come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Step {
+    /// The former identity goes aside.
+    Aside,
+    /// It is aside, and the next one takes its place.
+    In,
+}
+
+/// The right to change the key of a directory's node: one command at a time has it, and no process
+/// begins to serve meanwhile. It ends with the process, however that ends.
+#[derive(Debug)]
+pub(crate) struct Rotation {
+    home: Home,
+    _lock: File,
+}
+
+impl Rotation {
+    /// Takes it.
+    pub(crate) fn begin(home: &Home) -> Result<Self, Failure> {
+        // A slip of the path must not make a directory.
+        if !home.is_member() {
+            home.membership()?;
+        }
+        let lock = locked(home)?.ok_or_else(|| {
+            let data = home.directory().display();
+            let words = format!("another command changes the key of {data}; nothing changed");
+            Failure::new(Exit::Conflict, "rotation_under_way", words).hint("wait for its end")
+        })?;
+        let home = home.clone();
+        Ok(Self { home, _lock: lock })
+    }
+
+    /// The directory of the identity that is to be.
+    pub(crate) fn next(&self) -> Home {
+        Home::new(self.home.directory().join(NEXT))
+    }
+
+    /// The identity that is to be, if it has joined and its certificate counts.
+    pub(crate) fn ready(&self) -> Result<Option<Credentials>, Failure> {
+        let next = self.next();
+        if !next.is_member() {
+            return Ok(None);
+        }
+        let (_, credentials) = next.load()?;
+        let counts = credentials.validity().until_ms > home::now_ms();
+        Ok(counts.then_some(credentials))
+    }
+
+    /// Removes what a join has left that did not come to its end, or whose certificate has ended. The
+    /// key stays: agents may have been taken to those that follow from it.
+    pub(crate) fn forget_join(&self) -> Result<(), Failure> {
+        let next = self.next();
+        for name in OF_A_JOIN
+            .iter()
+            .rev()
+            .filter(|name| **name != NODE_KEY_FILE)
+        {
+            let path = next.directory().join(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Failure::system(&path.display().to_string(), &error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all that has to be moved can be: what is mounted there by itself cannot.
+    pub(crate) fn can_move(&self) -> Result<(), Failure> {
+        let directory = self.home.directory();
+        let failed =
+            |path: &Path, error: io::Error| Failure::system(&path.display().to_string(), &error);
+        let own = fs::metadata(directory).map_err(|error| failed(directory, error))?;
+        for name in OF_ONE_IDENTITY {
+            let path = directory.join(name);
+            let device = match path.symlink_metadata() {
+                Ok(found) => found.dev(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(failed(&path, error)),
+            };
+            if device != own.dev() {
+                let words = format!(
+                    "{} lies on another disk than {}, and could not be put aside; nothing changed",
+                    path.display(),
+                    directory.display()
+                );
+                return Err(Failure::new(Exit::Denied, "not_movable", words).hint(
+                    "mount the whole data directory instead, or let the node leave and join with a new one",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a command before this one has begun to move.
+    pub(crate) fn moving(&self) -> Result<Option<Moving>, Failure> {
+        moving(&self.home).map_err(|error| unmoved(&self.home, &error))
+    }
+
+    /// Puts the next identity in the place of the former one, whose process has ended.
+    pub(crate) fn put_in_place(
+        &self,
+        former: &Credentials,
+        next: &Credentials,
+    ) -> Result<Moving, Failure> {
+        let is_free = |name: &String| {
+            let path = self.home.directory().join(name);
+            path.symlink_metadata().is_err()
+        };
+        let mut names = (1..=FORMER_MAX).map(|number| format!("former.{number}"));
+        let aside = names.find(is_free).ok_or_else(|| {
+            let words = format!("there are {FORMER_MAX} former identities in the data directory");
+            Failure::new(Exit::Conflict, "former_limit", words)
+                .hint("take some away, and give the same command again")
+        })?;
+        let moving = Moving {
+            former: former.node(),
+            next: next.node(),
+            aside,
+            authority_aside: !knows_authority(former, next),
+            step: Step::Aside,
+        };
+        let done = write(&self.home, &moving).and_then(|()| finish(&self.home));
+        done.map_err(|error| unmoved(&self.home, &error))?;
+        Ok(moving)
+    }
+
+    /// Goes on with what a command before this one has begun to move.
+    pub(crate) fn finish(&self) -> Result<(), Failure> {
+        finish(&self.home).map_err(|error| unmoved(&self.home, &error))
+    }
+
+    /// Where a former identity lies.
+    pub(crate) fn aside(&self, moving: &Moving) -> PathBuf {
+        self.home.directory().join(&moving.aside)
+    }
+}
+
+/// Whether a next key lies in the directory that is not in its place.
+pub(crate) fn is_begun(home: &Home) -> bool {
+    home.directory().join(NEXT).exists() || home.is_moving()
+}
+
+/// Waits for a command that is about to change the key of a directory's node, and finishes what one
+/// has begun to move that was broken off: called before anything of an identity is read.
+pub(crate) async fn settled(home: &Home) -> Result<(), Failure> {
+    if !is_begun(home) {
+        return Ok(());
+    }
+    let looks = SETTLED_WITHIN.as_millis() / LOOKED_EVERY.as_millis();
+    for _ in 0..looks {
+        if let Some(_lock) = locked(home)? {
+            return finish(home).map_err(|error| unmoved(home, &error));
+        }
+        tokio::time::sleep(LOOKED_EVERY).await;
+    }
+    let data = home.directory().display();
+    let words = format!("a command changes the key of {data} and does not end; nothing is served");
+    Err(Failure::new(Exit::TimedOut, "rotation_under_way", words)
+        .hint("look for `unisono node rotate` on this machine; it can be given again"))
+}
+
+/// The lock, unless another process has it.
+fn locked(home: &Home) -> Result<Option<File>, Failure> {
+    let path = home.directory().join(LOCK_FILE);
+    let failed = |error: io::Error| Failure::system(&path.display().to_string(), &error);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let lock = options.open(&path).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// Whether the authority's key that lies here is one of those that the next identity knows; where a
+/// passphrase hides which one it is, whether it knows all of them.
+fn knows_authority(former: &Credentials, next: &Credentials) -> bool {
+    let known = next.authorities();
+    if let Some(held) = former.held() {
+        return known.find(&held.id()).is_some();
+    }
+    let mut all = former.authorities().all().iter();
+    all.all(|one| known.find(&one.id).is_some())
+}
+
+fn moving(home: &Home) -> io::Result<Option<Moving>> {
+    let path = home.directory().join(ROTATION_FILE);
+    match small_file::text(&path, small_file::BYTES_MAX) {
+        Ok(text) => serde_json::from_str(&text)
+            .map(Some)
+            .map_err(io::Error::other),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn write(home: &Home, moving: &Moving) -> io::Result<()> {
+    let text = serde_json::to_string(moving).map_err(io::Error::other)?;
+    home::replace(&home.directory().join(ROTATION_FILE), &(text + "\n"))
+}
+
+/// Moves what is left to be moved. To be called again wherever it was broken off.
+fn finish(home: &Home) -> io::Result<()> {
+    let Some(mut moving) = moving(home)? else {
+        return Ok(());
+    };
+    let directory = home.directory();
+    let next = directory.join(NEXT);
+    if moving.step == Step::Aside {
+        let aside = directory.join(&moving.aside);
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&aside);
+        made?;
+        let authority = moving.authority_aside.then_some(CA_KEY_FILE);
+        // In this step the directory holds nothing of the next identity yet.
+        for name in OF_ONE_IDENTITY.into_iter().chain(authority) {
+            moved(&directory.join(name), &aside.join(name))?;
+        }
+        synced(&aside)?;
+        synced(directory)?;
+        moving.step = Step::In;
+        write(home, &moving)?;
+    }
+    for name in OF_A_JOIN {
+        moved(&next.join(name), &directory.join(name))?;
+    }
+    synced(directory)?;
+    match fs::remove_dir_all(&next) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::remove_file(directory.join(ROTATION_FILE))?;
+    synced(directory)
+}
+
+/// Moves what is there.
+fn moved(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+fn synced(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+fn unmoved(home: &Home, error: &io::Error) -> Failure {
+    let data = home.directory().display();
+    let words = format!("the next identity of {data} is not in place yet: {error}");
+    Failure::new(Exit::Failed, "system", words)
+        .changed()
+        .hint("nothing is lost: see to the disk, and give the same command again")
+}
+
+#[cfg(test)]
+mod tests;
