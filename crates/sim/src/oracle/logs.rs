@@ -56,6 +56,9 @@ pub struct Reading {
     pub waiting: BTreeSet<Place>,
     /// Records that their tokens did not allow.
     pub void: BTreeSet<Place>,
+    /// Records that count, and may not have for a while: a fence that is void in the end had set them
+    /// aside.
+    pub restored: BTreeSet<Place>,
     /// The words that name roots, whether or not the records count that carry them.
     pub roots: Vec<RootWord>,
     /// The last bundle of each log.
@@ -269,8 +272,11 @@ fn judge(found: Vec<Fact>, ground: &Ground, reading: &mut Reading) {
             reading.set_aside(topic.to_owned(), fact.place.stamp);
         }
     }
-    for (topic, stamp) in restored(&valid, &others) {
-        reading.set_aside(topic, stamp);
+    for fact in restored(&valid, &others) {
+        reading.restored.insert(fact.place);
+        if let Some(topic) = Claims::topic_of(&fact.body.action) {
+            reading.set_aside(topic.to_owned(), fact.place.stamp);
+        }
     }
     // One agent, whichever of its keys has signed.
     for fact in &mut valid {
@@ -280,10 +286,10 @@ fn judge(found: Vec<Fact>, ground: &Ground, reading: &mut Reading) {
     reading.facts.sort_by_key(|fact| fact.place);
 }
 
-/// The topics of claims that count, and did not for a while: a fence that is void in the end had set them
-/// aside, until whoever gave it was fenced below it (seed 1776). Others may have been told meanwhile that
-/// the topic is theirs.
-fn restored(valid: &[Fact], others: &[Fact]) -> Vec<(String, Stamp)> {
+/// Records that count, and may not have for a while: a fence that is void in the end had set them aside,
+/// until whoever gave it was fenced below it. Others may have been told meanwhile that a topic is theirs
+/// (seed 1776), or that nothing of that name is there (seed 726).
+fn restored<'a>(valid: &'a [Fact], others: &[Fact]) -> Vec<&'a Fact> {
     let fences = others.iter().filter_map(|fact| match &fact.body.action {
         Action::Fence(fence) => Some(&fence.target),
         _ => None,
@@ -294,7 +300,7 @@ fn restored(valid: &[Fact], others: &[Fact]) -> Vec<(String, Stamp)> {
             _ => None,
         })
     };
-    let mut topics = Vec::new();
+    let mut all = Vec::new();
     for target in fences {
         let through: BTreeSet<Digest> = presented()
             .filter(|token| match target {
@@ -311,10 +317,7 @@ fn restored(valid: &[Fact], others: &[Fact]) -> Vec<(String, Stamp)> {
                 .token
                 .is_some_and(|token| through.contains(&token)),
         });
-        topics.extend(concerned.filter_map(|fact| {
-            let topic = Claims::topic_of(&fact.body.action)?;
-            Some((topic.to_owned(), fact.place.stamp))
-        }));
+        all.extend(concerned);
     }
-    topics
+    all
 }

@@ -448,8 +448,9 @@ impl World {
     /// Whoever was told that something is made finds it on every node that has seen as much, unless
     /// a fence or a rollback has taken it back.
     fn judge_sessions(&mut self, work: &Reading) {
-        // What a record rests on may have been taken back, and it waits then (seed 1246).
-        let not = work.void.iter().chain(&work.waiting);
+        // What a record rests on may have been taken back, and it waits then (seed 1246); or it was, and is
+        // given back (seed 726).
+        let not = work.void.iter().chain(&work.waiting).chain(&work.restored);
         let mut void: BTreeSet<Stamp> = not.map(|place| place.stamp).collect();
         let aside = oracle::ever_set_aside(&oracle::made(work, Stamp::MAX));
         void.extend(aside.iter().map(|place| place.stamp));

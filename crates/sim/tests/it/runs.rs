@@ -170,3 +170,14 @@ fn seeds_that_failed_hold() {
         assert!(outcome.is_ok(), "seed {seed}: {:?}", outcome.verdicts);
     }
 }
+
+/// A task that a fence had set aside was unknown to who had made it, until the fence was void itself (726:
+/// the judge knew claims of that kind alone); and hardly anybody could work once two executives had ended
+/// each other (1222: the judge wanted as much as ever).
+#[test]
+fn what_came_with_two_executives_holds() {
+    for seed in [726, 1222] {
+        let outcome = run(&Scenario::default(), seed);
+        assert!(outcome.is_ok(), "seed {seed}: {:?}", outcome.verdicts);
+    }
+}
