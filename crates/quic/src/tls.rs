@@ -7,9 +7,9 @@ use std::sync::{Arc, OnceLock};
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::{
-    CipherSuite, DigitallySignedStruct, DistinguishedName, SignatureScheme,
+    CipherSuite, DistinguishedName,
     client::{Resumption, danger},
-    crypto::{CryptoProvider, verify_tls13_signature},
+    crypto::CryptoProvider,
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::NoServerSessionStorage,
 };
@@ -19,6 +19,37 @@ use unisono_model::ClusterId;
 use crate::identity::{Certificate, Fingerprint};
 use believed::{Callers, Wanted};
 pub(crate) use shown::{Shown, Standing};
+
+/// What everybody asks of a signature in a handshake, whomever they believe: TLS 1.3, as QUIC has nothing
+/// before it (RFC 9001, section 4.2), and Ed25519, as everybody here signs with that.
+macro_rules! signed_with_ed25519 {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            _message: &[u8],
+            _certificate: &rustls::pki_types::CertificateDer<'_>,
+            _signature: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+            let why = rustls::PeerIncompatible::Tls12NotOffered;
+            Err(rustls::Error::PeerIncompatible(why))
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &rustls::pki_types::CertificateDer<'_>,
+            signature: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+            let algorithms = $crate::tls::provider().signature_verification_algorithms;
+            rustls::crypto::verify_tls13_signature(message, certificate, signature, &algorithms)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+            vec![rustls::SignatureScheme::ED25519]
+        }
+    };
+}
+use signed_with_ed25519;
 
 /// The protocol between nodes.
 pub(crate) const ALPN: &[u8] = b"unisono/1";
@@ -151,49 +182,9 @@ impl danger::ServerCertVerifier for PinnedAuthority {
         Ok(danger::ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<danger::HandshakeSignatureValid, rustls::Error> {
-        not_tls12()
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<danger::HandshakeSignatureValid, rustls::Error> {
-        signed_with(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SCHEME]
-    }
+    signed_with_ed25519!();
 
     fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
         None
     }
-}
-
-/// What everybody here signs with, and nothing else is taken.
-const SCHEME: SignatureScheme = SignatureScheme::ED25519;
-
-/// Whether whoever shows a certificate has its key.
-fn signed_with(
-    message: &[u8],
-    certificate: &CertificateDer<'_>,
-    signature: &DigitallySignedStruct,
-) -> Result<danger::HandshakeSignatureValid, rustls::Error> {
-    let algorithms = provider().signature_verification_algorithms;
-    verify_tls13_signature(message, certificate, signature, &algorithms)
-}
-
-/// QUIC has TLS 1.3 and nothing before it (RFC 9001, section 4.2).
-fn not_tls12() -> Result<danger::HandshakeSignatureValid, rustls::Error> {
-    Err(rustls::Error::PeerIncompatible(
-        rustls::PeerIncompatible::Tls12NotOffered,
-    ))
 }

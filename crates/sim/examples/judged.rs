@@ -8,17 +8,7 @@ fn main() {
     let seeds = std::env::args().nth(1).and_then(|text| text.parse().ok());
     let seeds: u64 = seeds.unwrap_or(20);
     for weather in [Weather::Even, Weather::Busy] {
-        for provoked in [
-            Provoked::Rushing(1.0),
-            Provoked::Dragging(1.0),
-            Provoked::Rushing(2.0),
-            Provoked::Dragging(2.0),
-            Provoked::Drift(0.1),
-            Provoked::Drift(0.5),
-            Provoked::Split(2.0),
-            Provoked::Split(3.0),
-            Provoked::Split(5.0),
-        ] {
+        for provoked in Provoked::EACH {
             let found = (0..seeds).map(|seed| heed(seed, weather, provoked, 128, 60).found_after);
             let mut found: Vec<usize> = found.flatten().collect();
             found.sort_unstable();

@@ -42,7 +42,7 @@ pub(super) trait Looking: Sized + Send + 'static {
         async { self.outgoing().wakes.woken().await }
     }
 
-    /// Looks, and puts what it finds with what goes out. What is refused for now is looked at again;
+    /// Looks, and puts what it finds with what goes out. Where a refusal says when to come back, it looks again;
     /// any other refusal is the last event.
     fn look(&mut self) -> impl Future<Output = Result<(), Refusal>> + Send;
 }

@@ -29,6 +29,21 @@ pub enum Provoked {
     Split(f64),
 }
 
+impl Provoked {
+    /// What tables are made of: from the least that should be found to what nobody can overlook.
+    pub const EACH: [Self; 9] = [
+        Self::Rushing(1.0),
+        Self::Dragging(1.0),
+        Self::Rushing(2.0),
+        Self::Dragging(2.0),
+        Self::Drift(0.1),
+        Self::Drift(0.5),
+        Self::Split(2.0),
+        Self::Split(3.0),
+        Self::Split(5.0),
+    ];
+}
+
 /// What the watch said of one seed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Watched {
