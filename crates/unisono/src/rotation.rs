@@ -15,11 +15,14 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use unisono_model::NodeId;
 use unisono_quic::identity::{
     CA_CERTIFICATE_FILE, CA_KEY_FILE, Credentials, NODE_CERTIFICATE_FILE, NODE_KEY_FILE,
 };
+use unisono_store::{FileDisk, OpenDiskError};
 
 use crate::failure::{Exit, Failure};
 use crate::home::{self, Home, RENEWER_TOKEN_FILE, ROOTS_FILE, ROTATION_FILE};
@@ -143,31 +146,49 @@ impl Rotation {
         Ok(())
     }
 
-    /// Whether all that has to be moved can be: what is mounted there by itself cannot.
+    /// Whether all that has to be moved can be: what is mounted there by itself cannot, nor a link that
+    /// leads elsewhere from where it is moved to.
     pub(crate) fn can_move(&self) -> Result<(), Failure> {
-        let directory = self.home.directory();
-        let failed =
-            |path: &Path, error: io::Error| Failure::system(&path.display().to_string(), &error);
-        let own = fs::metadata(directory).map_err(|error| failed(directory, error))?;
-        for name in OF_ONE_IDENTITY {
-            let path = directory.join(name);
-            let device = match path.symlink_metadata() {
-                Ok(found) => found.dev(),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(failed(&path, error)),
-            };
-            if device != own.dev() {
-                let words = format!(
-                    "{} lies on another disk than {}, and could not be put aside; nothing changed",
-                    path.display(),
-                    directory.display()
-                );
-                return Err(Failure::new(Exit::Denied, "not_movable", words).hint(
-                    "mount the whole data directory instead, or let the node leave and join with a new one",
-                ));
-            }
+        OF_ONE_IDENTITY
+            .iter()
+            .try_for_each(|name| self.can_move_one(name))
+    }
+
+    /// The same of the authority's key, where the next identity knows no such authority.
+    pub(crate) fn can_move_authority(
+        &self,
+        former: &Credentials,
+        next: &Credentials,
+    ) -> Result<(), Failure> {
+        if knows_authority(former, next) {
+            return Ok(());
         }
-        Ok(())
+        self.can_move_one(CA_KEY_FILE)
+    }
+
+    fn can_move_one(&self, name: &str) -> Result<(), Failure> {
+        let directory = self.home.directory();
+        let path = directory.join(name);
+        let failed = |error: io::Error| Failure::system(&path.display().to_string(), &error);
+        let found = match path.symlink_metadata() {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failed(error)),
+        };
+        let is_near = found.is_symlink() && fs::read_link(&path).map_err(failed)?.is_relative();
+        let (there, here) = (mount_id(&path), mount_id(directory));
+        let why = if there.map_err(failed)? != here.map_err(failed)? {
+            "is mounted by itself"
+        } else if is_near {
+            "is a link that would lead elsewhere from there"
+        } else {
+            return Ok(());
+        };
+        let path = path.display();
+        let words = format!("{path} {why}, and could not be put aside; no file was moved");
+        Err(Failure::new(Exit::Denied, "not_movable", words).hint(
+            "mount the whole data directory instead, or let the node leave and join with a new one",
+        ))
     }
 
     /// What a command before this one has begun to move.
@@ -175,8 +196,9 @@ impl Rotation {
         moving(&self.home).map_err(|error| unmoved(&self.home, &error))
     }
 
-    /// Puts the next identity in the place of the former one, whose process has ended.
-    pub(crate) fn put_in_place(
+    /// Says that the next identity takes the place of the former one, which has left: whoever serves the
+    /// directory from now on does that first, and nobody brings the former one back.
+    pub(crate) fn decide(
         &self,
         former: &Credentials,
         next: &Credentials,
@@ -198,12 +220,12 @@ impl Rotation {
             authority_aside: !knows_authority(former, next),
             step: Step::Aside,
         };
-        let done = write(&self.home, &moving).and_then(|()| finish(&self.home));
-        done.map_err(|error| unmoved(&self.home, &error))?;
+        write(&self.home, &moving).map_err(|error| unmoved(&self.home, &error))?;
         Ok(moving)
     }
 
-    /// Goes on with what a command before this one has begun to move.
+    /// Moves what has to be moved, or what a command before this one has left of it, once the process of
+    /// the former identity has ended.
     pub(crate) fn finish(&self) -> Result<(), Failure> {
         finish(&self.home).map_err(|error| unmoved(&self.home, &error))
     }
@@ -228,7 +250,14 @@ pub(crate) async fn settled(home: &Home) -> Result<(), Failure> {
     let looks = SETTLED_WITHIN.as_millis() / LOOKED_EVERY.as_millis();
     for _ in 0..looks {
         if let Some(_lock) = locked(home)? {
-            return finish(home).map_err(|error| unmoved(home, &error));
+            let begun = moving(home).map_err(|error| unmoved(home, &error))?;
+            if begun.is_none() {
+                return Ok(());
+            }
+            // A process that ends may still write there: it is waited for as well.
+            if let Some(_journal) = released(home)? {
+                return finish(home).map_err(|error| unmoved(home, &error));
+            }
         }
         tokio::time::sleep(LOOKED_EVERY).await;
     }
@@ -249,6 +278,38 @@ fn locked(home: &Home) -> Result<Option<File>, Failure> {
         Ok(()) => Ok(Some(lock)),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// A journal that is kept from every other process.
+#[derive(Debug)]
+pub(crate) enum Released {
+    /// It is held.
+    Held(#[expect(dead_code, reason = "held for its lock")] FileDisk),
+    /// There is none (any more).
+    Aside,
+}
+
+/// Keeps other processes from the journal; nothing while one has it.
+pub(crate) fn released(home: &Home) -> Result<Option<Released>, Failure> {
+    if home.journal().symlink_metadata().is_err() {
+        return Ok(Some(Released::Aside));
+    }
+    match FileDisk::open(home.journal()) {
+        Ok(journal) => Ok(Some(Released::Held(journal))),
+        Err(OpenDiskError::InUse(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Which mount a path lies on: one that is mounted from the same disk is another one.
+fn mount_id(path: &Path) -> io::Result<u64> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    match statx(CWD, path, flags, StatxFlags::MNT_ID) {
+        Ok(found) => Ok(found.stx_mnt_id),
+        // A kernel before 5.8 or a sandbox that knows it not: then disks have to do.
+        Err(Errno::NOSYS | Errno::INVAL) => Ok(path.symlink_metadata()?.dev()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -46,8 +46,11 @@ impl SigningAgent {
             Ok(rotated) => return Ok(rotated),
             Err(error) => error,
         };
+        // What says when to come back is no word about the key.
         let refused = error.problem().is_some_and(|problem| {
-            (400..500).contains(&problem.status) && problem.changed == Some(false)
+            (400..500).contains(&problem.status)
+                && problem.changed == Some(false)
+                && problem.retry_after_ms.is_none()
         });
         let is_definite = refused && !self.was_unanswered().await;
         Err(NotRotated { error, is_definite })

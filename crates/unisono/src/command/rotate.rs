@@ -14,7 +14,6 @@ use unisono_core::node::held_key;
 use unisono_model::Code;
 use unisono_quic::identity::Credentials;
 use unisono_quic::join::{Invite, InviteError, JoinError, Joiner};
-use unisono_store::{FileDisk, OpenDiskError};
 
 use super::leave::{self, WAIT_MS};
 use super::session::Session;
@@ -23,7 +22,7 @@ use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::home::{self, Home, Membership, RENEWER_TOKEN_FILE, Running, Welcome};
 use crate::output::{self, Format};
-use crate::rotation::{Moving, Rotation};
+use crate::rotation::{self, Moving, Released, Rotation};
 
 /// How many others must hold what the node wrote, where nobody says and so many are there.
 const HAND_TO: usize = 2;
@@ -92,6 +91,7 @@ pub(super) async fn run(args: RotateArgs, config: Config, global: Global) -> Res
     let rotation = Rotation::begin(&home)?;
     if let Some(moving) = rotation.moving()? {
         // All was done but the moving of files.
+        let _journal = ended(&home).await.map_err(Failure::changed)?;
         rotation.finish()?;
         return tell(&home, &rotation, &moving, None, &global);
     }
@@ -111,6 +111,7 @@ pub(super) async fn run(args: RotateArgs, config: Config, global: Global) -> Res
     };
     turn.may_begin().await?;
     let next = turn.made_ready().await?;
+    turn.rotation.can_move_authority(&turn.former, &next)?;
     let agreed = turn.agents_go_on(&next).await?;
     let changed = |failure: Failure| {
         let words = "agents whose keys it holds sign with the next one already, and wait for it: \
@@ -118,8 +119,9 @@ pub(super) async fn run(args: RotateArgs, config: Config, global: Global) -> Res
         failure.changed().hint(words)
     };
     turn.leaves().await.map_err(changed)?;
+    let moving = turn.rotation.decide(&turn.former, &next)?;
     let _journal = ended(&turn.home).await.map_err(changed)?;
-    let moving = turn.rotation.put_in_place(&turn.former, &next)?;
+    turn.rotation.finish()?;
     let (home, global) = (&turn.home, &turn.session.global);
     tell(home, &turn.rotation, &moving, Some(&agreed), global)
 }
@@ -215,8 +217,10 @@ impl Turn {
         let former = self.former.node();
         welcome.members.retain(|seed| seed.node != former);
         if welcome.members.is_empty() {
-            let words = "whoever let the next key in knows no other member; nothing changed";
+            let words = "whoever let the next key in knows no other member: the invite is used up, and this \
+                         node is as it was";
             return Err(Failure::new(Exit::Unavailable, "last_member", words)
+                .changed()
                 .hint("have another node serve, and give the same command with a new invite"));
         }
         let name = Some(self.membership.name.as_str());
@@ -360,17 +364,14 @@ async fn rotated(
 }
 
 /// Waits until the node's process has ended, and keeps another one from its journal.
-async fn ended(home: &Home) -> Result<FileDisk, Failure> {
+async fn ended(home: &Home) -> Result<Released, Failure> {
     let looks = ENDED_WITHIN.as_millis() / LOOKED_EVERY.as_millis();
     for _ in 0..looks {
-        match FileDisk::open(home.journal()) {
-            Ok(journal) => {
-                said_goodbye(home).await;
-                return Ok(journal);
-            }
-            Err(OpenDiskError::InUse(_)) => tokio::time::sleep(LOOKED_EVERY).await,
-            Err(error) => return Err(error.into()),
+        if let Some(journal) = rotation::released(home)? {
+            said_goodbye(home).await;
+            return Ok(journal);
         }
+        tokio::time::sleep(LOOKED_EVERY).await;
     }
     let words = "the node has left, and its process does not end";
     Err(Failure::new(Exit::TimedOut, "not_ended", words))

@@ -107,3 +107,33 @@ async fn whoever_serves_waits_for_the_command_and_finishes_what_it_left() {
     settled(&home).await.expect("finished");
     is_in_place(&home);
 }
+
+#[tokio::test]
+async fn nothing_is_moved_while_the_former_process_may_write() {
+    let (_kept, home) = place();
+    fs::remove_dir_all(home.journal()).expect("removed");
+    let process = FileDisk::open(home.journal()).expect("free");
+    let waited = tokio::time::timeout(3 * LOOKED_EVERY, settled(&home)).await;
+    assert!(waited.is_err(), "it waits");
+    assert!(
+        moving(&home).expect("read").is_some(),
+        "it is still decided"
+    );
+    drop(process);
+    settled(&home).await.expect("finished");
+    assert!(home.directory().join("former.1/journal").is_dir());
+}
+
+#[test]
+fn a_link_that_would_lead_elsewhere_is_found_before_anything_changes() {
+    let (kept, home) = place();
+    let rotation = Rotation::begin(&home).expect("nobody else is at it");
+    rotation.can_move().expect("all lies here");
+    fs::rename(home.journal(), kept.path().join("elsewhere")).expect("moved");
+    std::os::unix::fs::symlink("elsewhere", home.journal()).expect("linked");
+    let refused = rotation.can_move().expect_err("it would dangle");
+    assert_eq!(refused.report().code, "not_movable");
+    fs::remove_file(home.journal()).expect("removed");
+    std::os::unix::fs::symlink(kept.path().join("elsewhere"), home.journal()).expect("linked");
+    rotation.can_move().expect("it leads to the same place");
+}
