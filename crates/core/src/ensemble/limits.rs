@@ -188,6 +188,9 @@ pub const QUALITY_CUES_MAX: usize = 64;
 /// So many cues that came true are believed in before any was: six in a row that do not come true make a sure
 /// cue one that nobody prepares for.
 pub const QUALITY_PRIOR: u32 = 8;
+/// Whoever acted on a cue has its say on how true the time was up to so long after the window (ns): by then
+/// it stands.
+pub const QUALITY_TOLD_WITHIN_NS: u64 = 10_000_000_000;
 
 /// Over how many looks, one a second, a channel is judged (TIME-7).
 pub const CHANNEL_LOOKS_MAX: usize = 60;

@@ -213,13 +213,12 @@ impl Node {
         let Some(reading) = reading else {
             return LeadsView::default();
         };
+        let prepares = !cue.preparation.is_empty();
+        if !cue.parties.is_empty() {
+            return reading.leads_for(&cue.parties, None, prepares);
+        }
         let everybody = reading.group(&LeadsOf::Everybody).unwrap_or_default();
-        let group = if cue.parties.is_empty() {
-            &everybody
-        } else {
-            &cue.parties
-        };
-        reading.leads_for(group, None, !cue.preparation.is_empty())
+        reading.leads_for(&everybody, None, prepares)
     }
 
     /// When they can be ready who need so much notice (ns): by the cluster's clock (ns since the Unix epoch).

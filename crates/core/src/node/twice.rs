@@ -1,5 +1,5 @@
 //! What is done about weak channels (TIME-7): windows are wider, more notice is needed, and what is to be done
-//! together is sent once more, to more nodes.
+//! together is sent once more, to other nodes where there are more.
 
 use alloc::vec::Vec;
 

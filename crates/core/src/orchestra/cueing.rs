@@ -14,7 +14,10 @@ use super::profiles::{Spare, UnreliableView, profile_of};
 use super::read::Reading;
 use super::together::{CueTimes, Given, Heard, Play, Responses};
 use crate::ensemble::Profile;
-use crate::ensemble::limits::{CONFIDENCE_MIN, MEAN_MS, QUALITY_CUES_MAX, QUALITY_PRIOR};
+use crate::ensemble::limits::{
+    CONFIDENCE_MIN, JUDGE_TOGETHER_MIN, MEAN_MS, QUALITY_CUES_MAX, QUALITY_PRIOR,
+    QUALITY_TOLD_WITHIN_NS,
+};
 
 /// Something that is to be done together.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -156,6 +159,9 @@ impl CueNotice {
 /// critical of a mean asynchrony.
 const OFF_NS: u64 = (MEAN_MS.1 * 1e6) as u64;
 
+/// So many have to tell of a cue that is for nobody in particular before their word counts.
+const VOICES_MIN: usize = JUDGE_TOGETHER_MIN;
+
 /// A cue that is shown, and what was answered to it.
 type Shown<'a> = (Place, &'a Given, BTreeMap<AgentId, Heard<'a>>);
 
@@ -163,8 +169,8 @@ type Shown<'a> = (Place, &'a Given, BTreeMap<AgentId, Heard<'a>>);
 struct Known<'a> {
     plays: BTreeMap<AgentId, Vec<Play>>,
     responses: &'a BTreeMap<AgentId, Responses>,
-    /// Of whoever gave cues: when the window of each was over that was acted on (ns), and whether that came
-    /// within it; in order.
+    /// Of whoever gave cues: from when on what was told of each counts that was acted on (ns), and whether
+    /// that came within its window; in order.
     hits: BTreeMap<AgentId, Vec<(u64, bool)>>,
     /// Who could stand in for somebody, once it is asked.
     spare: OnceCell<Vec<Spare<'a>>>,
@@ -173,11 +179,16 @@ struct Known<'a> {
 impl Reading<'_> {
     /// What is to be done together, the next first.
     pub fn cues(&self) -> Vec<CueView> {
+        self.cues_where(|_| true)
+    }
+
+    fn cues_where(&self, is_wanted: impl Fn(&Place) -> bool) -> Vec<CueView> {
         let cues = &self.folds.together.cues;
         let now_ns = self.at.as_ns();
         let shown: Vec<Shown<'_>> = cues.read(self.at).collect();
         let mut of_interest: BTreeSet<AgentId> = BTreeSet::new();
-        for (_, given, heard) in &shown {
+        let wanted = || shown.iter().filter(|(place, ..)| is_wanted(place));
+        for (_, given, heard) in wanted() {
             let open = now_ns < given.cue.target_ns;
             let parties = given.cue.parties.iter();
             of_interest.extend(parties.filter(|agent| open || !heard.contains_key(*agent)));
@@ -189,8 +200,7 @@ impl Reading<'_> {
             responses: &cues.responses(self.at, Some(&of_interest)),
             spare: OnceCell::new(),
         };
-        let mut views: Vec<CueView> = shown
-            .iter()
+        let mut views: Vec<CueView> = wanted()
             .map(|(place, given, heard)| self.cue(*place, given, heard, &known))
             .collect();
         views.sort_by_key(|view| (view.cue.target_ns, view.place));
@@ -200,8 +210,7 @@ impl Reading<'_> {
     /// For a cue: as it stands.
     pub fn cue_of(&self, action: &Action, place: Place) -> Option<Box<CueView>> {
         let Action::Cue(_) = action else { return None };
-        let found = self.cues().into_iter().find(|view| view.place == place);
-        found.map(Box::new)
+        self.cues_where(|one| *one == place).pop().map(Box::new)
     }
 
     fn cue<'a>(
@@ -224,7 +233,7 @@ impl Reading<'_> {
             given_ns,
             now_ns,
             plan,
-            profiles: known.profiles(given, given_ns),
+            profiles: known.profiles(given, heard, &place, now_ns),
         };
         let stage = stage(given, heard, &asking);
         let mut agents: BTreeSet<AgentId> = given.cue.parties.iter().copied().collect();
@@ -342,10 +351,13 @@ impl Known<'_> {
         of_cue.next().map(|play| play.played.late_ns)
     }
 
-    /// How true the times of an agent's cues were that were over by a time (ns): sure of whom nothing is known.
+    /// How true the times of an agent's cues were, as was known at a time (ns): sure of whom nothing is known.
     fn quality_ppm(&self, agent: &AgentId, by_ns: u64) -> u32 {
-        let over = self.hits.get(agent).map_or(&[][..], Vec::as_slice);
-        let before = over.iter().rev().filter(|(over_ns, _)| *over_ns <= by_ns);
+        let counted = self.hits.get(agent).map_or(&[][..], Vec::as_slice);
+        let before = counted
+            .iter()
+            .rev()
+            .filter(|(counted_ns, _)| *counted_ns <= by_ns);
         let (mut hit, mut all) = (QUALITY_PRIOR, QUALITY_PRIOR);
         for (_, within) in before.take(QUALITY_CUES_MAX) {
             all += 1;
@@ -354,55 +366,77 @@ impl Known<'_> {
         (u64::from(hit) * 1_000_000 / u64::from(all)) as u32
     }
 
-    /// What was known of whoever is meant by a cue, and is looked after, when it was given.
-    fn profiles(&self, given: &Given, given_ns: u64) -> BTreeMap<AgentId, Profile> {
+    /// What was known when a cue was given of whoever is meant by it and matters still: all while it is
+    /// open, and then those who were silent.
+    fn profiles(
+        &self,
+        given: &Given,
+        heard: &BTreeMap<AgentId, Heard<'_>>,
+        place: &Place,
+        now_ns: u64,
+    ) -> BTreeMap<AgentId, Profile> {
+        let is_open = now_ns < given.cue.target_ns;
         let meant = given.cue.parties.iter();
+        let meant = meant.filter(|agent| is_open || !heard.contains_key(*agent));
         let known = meant.filter_map(|agent| Some((agent, self.responses.get(agent)?)));
+        let given_ns = place.stamp.as_ns();
         known
             .map(|(agent, responses)| (*agent, profile_of(responses, given_ns)))
             .collect()
     }
 }
 
-/// Which cues were acted on within their windows by now: by more than half of those who told, of those who
-/// were meant. Nobody else's word counts: it would be a way to have somebody's cues not believed.
+/// Which cues were acted on within their windows: by more than half of those who told in time, of those who
+/// were meant, with one vote each. Nobody else's word counts, nor a word that comes late: it would be a way
+/// to have somebody's cues not believed, and what was believed would change afterwards. Where nobody is
+/// meant anybody may tell, so that several have to.
 fn hits(
     shown: &[Shown<'_>],
     plays: &BTreeMap<AgentId, Vec<Play>>,
     now_ns: u64,
 ) -> BTreeMap<AgentId, Vec<(u64, bool)>> {
-    let mut told: BTreeMap<Digest, Vec<(AgentId, u64)>> = BTreeMap::new();
-    for (agent, plays) in plays {
-        for played in plays.iter().map(|play| &play.played) {
-            if let Some(cue) = played.cue {
-                let off_ns = played.late_ns.unsigned_abs();
-                told.entry(cue).or_default().push((*agent, off_ns));
-            }
-        }
-    }
+    let told = told(plays);
     let mut hits: BTreeMap<AgentId, Vec<(u64, bool)>> = BTreeMap::new();
     for (place, given, _) in shown {
         let window_ns = window_ns(&given.cue);
         let over_ns = given.cue.target_ns.saturating_add(window_ns);
-        let Some(told) = told.get(&place.record).filter(|_| over_ns < now_ns) else {
+        let counted_ns = over_ns.saturating_add(QUALITY_TOLD_WITHIN_NS);
+        let Some(told) = told.get(&place.record).filter(|_| counted_ns < now_ns) else {
             continue;
         };
         let parties = &given.cue.parties;
-        let of_meant = told
+        let is_meant = |agent: &AgentId| parties.is_empty() || parties.binary_search(agent).is_ok();
+        // The last word of each that came in time.
+        let votes: BTreeMap<AgentId, u64> = told
             .iter()
-            .filter(|(agent, _)| parties.is_empty() || parties.binary_search(agent).is_ok());
-        let off: Vec<u64> = of_meant.map(|(_, off_ns)| *off_ns).collect();
+            .filter(|(agent, play)| is_meant(agent) && play.place.stamp.as_ns() <= counted_ns)
+            .map(|(agent, play)| (*agent, play.played.late_ns.unsigned_abs()))
+            .collect();
         let near = |off_ns: &&u64| **off_ns <= window_ns.max(OFF_NS);
-        let within = off.iter().filter(near).count();
-        if !off.is_empty() {
+        let within = votes.values().filter(near).count();
+        let least = if parties.is_empty() { VOICES_MIN } else { 1 };
+        if votes.len() >= least {
             let of_giver = hits.entry(given.agent).or_default();
-            of_giver.push((over_ns, 2 * within > off.len()));
+            of_giver.push((counted_ns, 2 * within > votes.len()));
         }
     }
     for of_giver in hits.values_mut() {
         of_giver.sort_unstable();
     }
     hits
+}
+
+/// What was told of each cue, each agent's words in their order.
+fn told(plays: &BTreeMap<AgentId, Vec<Play>>) -> BTreeMap<Digest, Vec<(AgentId, &Play)>> {
+    let mut told: BTreeMap<Digest, Vec<(AgentId, &Play)>> = BTreeMap::new();
+    for (agent, plays) in plays {
+        for play in plays {
+            if let Some(cue) = play.played.cue {
+                told.entry(cue).or_default().push((*agent, play));
+            }
+        }
+    }
+    told
 }
 
 /// Whether somebody is ready: as it says now, or as it said in time.

@@ -305,6 +305,45 @@ fn for_a_time_that_is_not_sure_nobody_prepares_and_whose_times_do_not_come_true_
     assert_eq!(plans[13], (15_000_000 / 21, CuePlan::Prepare));
 }
 
+#[test]
+fn whether_a_time_was_true_is_told_with_one_voice_each_in_time_and_by_several_where_anybody_may() {
+    // What became of ten cues, of which each is told by `tells`.
+    let quality = |parties: &[AgentId], tells: &dyn Fn(&mut Story, u64, &Fact)| {
+        let mut story = Story::new();
+        for index in 1..=10 {
+            let at_ms = index * MINUTE_MS;
+            let given = story.cue(at_ms, parties, "");
+            tells(&mut story, at_ms + 10_000, &given);
+        }
+        story.cue(11 * MINUTE_MS, parties, "");
+        story.latest_at(11 * MINUTE_MS + 1).quality_ppm
+    };
+    let late = 1_000_000;
+    let crowd = |story: &mut Story, at_ms: u64, given: &Fact| {
+        story.played(1, Some(given), at_ms + 100, 100);
+        story.played(3, Some(given), at_ms + 100, 100);
+        for again in 0..4 {
+            story.played(2, Some(given), at_ms + 200 + again, late);
+        }
+    };
+    let all = [ADA, EVE, BOB];
+    assert_eq!(quality(&all, &crowd), 1_000_000, "one of three");
+    let after = |story: &mut Story, at_ms: u64, given: &Fact| {
+        story.played(1, Some(given), at_ms + 11_000, late);
+    };
+    assert_eq!(quality(&[ADA], &after), 1_000_000, "it stands by then");
+    let stranger = |story: &mut Story, at_ms: u64, given: &Fact| {
+        story.played(3, Some(given), at_ms + 1_100, late);
+    };
+    assert_eq!(quality(&[], &stranger), 1_000_000, "one is not enough");
+    let many = |story: &mut Story, at_ms: u64, given: &Fact| {
+        for agent in [1, 2, 3] {
+            story.played(agent, Some(given), at_ms + 1_100, late);
+        }
+    };
+    assert_eq!(quality(&[], &many), 8_000_000 / 18);
+}
+
 fn counters(world: &mut Loop, index: usize) -> Counters {
     match world.view(index, Question::Status) {
         Ok(View::Status(status)) => status.counters,
