@@ -13,7 +13,7 @@ use unisono_api::dto::{
 };
 use unisono_core::ensemble::{Asks, Cure, Due, Recovery};
 use unisono_model::limits::CUE_PARTIES_MAX;
-use unisono_model::{AgentId, Code};
+use unisono_model::{AgentId, Code, Digest};
 
 use super::ensemble::{named, words};
 use super::session::Session;
@@ -199,8 +199,12 @@ async fn give(session: &Session, course: &Course) -> Result<(Step, Reply<Recorde
     let mut options = session.options();
     // Whoever recovers under one name in two places, or begins anew, gives each cue once.
     let (what, _) = named(finding);
-    let keys: Vec<String> = finding.keys.iter().map(AgentId::to_string).collect();
-    let (keys, since_ns) = (keys.join(","), finding.since_ns.0);
+    let keys: Vec<&[u8]> = finding.keys.iter().map(|key| &key.0[..]).collect();
+    // A trouble of all names any number of them, and a key has a bound.
+    let (keys, since_ns) = (
+        Digest::of("unisono/recovered/v1", &keys),
+        finding.since_ns.0,
+    );
     options.key = Some(format!("recover {what} {since_ns} {} {keys}", course.steps));
     let reply = session.act(ActionBody::Cue(body), options).await?;
     Ok((step, reply))
