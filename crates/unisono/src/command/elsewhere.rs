@@ -1,7 +1,7 @@
 //! Has commands run on other machines at one time: a cue that says when, to agents that stand by with
 //! commands of their own, and what came of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clap::Args;
@@ -267,9 +267,18 @@ async fn meant(args: &ElsewhereArgs, session: &Session) -> Result<Vec<Meant>, Fa
             let failure = Failure::new(Exit::NotFound, "agent_unknown", words);
             return Err(failure.next("unisono agent list").next("unisono members"));
         };
-        let node = member.node;
+        // A node that has another key now is the same machine: agents stay at home there.
+        let keys: BTreeSet<_> = members
+            .iter()
+            .filter(|one| one.name == member.name)
+            .map(|one| one.node)
+            .collect();
         let there = agents.iter().filter(|one| of_role(one));
-        let there = there.filter(|one| homes.get(&one.agent) == Some(&node));
+        let there = there.filter(|one| {
+            homes
+                .get(&one.agent)
+                .is_some_and(|home| keys.contains(home))
+        });
         let mut any = false;
         for agent in there.map(|one| one.agent) {
             any = true;

@@ -106,13 +106,28 @@ fn one_of<'a>(members: &'a [Member], text: &str) -> Result<&'a Member, Failure> 
         member.name == text || (text.len() >= 4 && member.node.to_string().starts_with(text))
     };
     let found: Vec<&Member> = members.iter().filter(named).collect();
+    // Who has left keeps its name, and another node may have it since.
+    let staying: Vec<&Member> = found.iter().copied().filter(|one| one.stays()).collect();
+    if let [one] = staying[..] {
+        return Ok(one);
+    }
     match found[..] {
         [one] => Ok(one),
         [] => Err(Failure::usage(format!("no member is called {text}")).next("unisono members")),
         _ => Err(Failure::usage(format!(
-            "{} members are called {text}: say more of the id",
-            found.len()
+            "{} members are called {text}, {}: say which by its id",
+            found.len(),
+            named_of(&found)
         ))
         .next("unisono members")),
     }
+}
+
+/// Their ids, each with whether it has left.
+fn named_of(members: &[&Member]) -> String {
+    let each = members.iter().map(|one| {
+        let left = if one.stays() { "" } else { " (left)" };
+        format!("{}{left}", one.node)
+    });
+    each.collect::<Vec<_>>().join(" and ")
 }
