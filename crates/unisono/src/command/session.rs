@@ -214,10 +214,25 @@ impl Session {
 
     /// Shows what came of an action: to people in a line, to programs in full.
     pub(crate) fn show_recorded(&self, reply: &Reply<Recorded>) -> Result<(), Failure> {
-        if self.global.output != Format::Table {
-            return self.show(reply, None);
-        }
         let recorded = &reply.body;
+        if self.global.output == Format::Table {
+            Self::show_line(recorded)?;
+        } else {
+            self.show(reply, None)?;
+        }
+        let (on, wanted) = (recorded.durable_on, recorded.durable_wanted);
+        // Who asked for so many takes a zero for all of them.
+        if self.global.durable_on.is_some() && on < wanted {
+            let words = format!("it is recorded, on {on} of {wanted} disks");
+            return Err(Failure::new(Exit::TimedOut, "not_durable", words)
+                .changed()
+                .hint("it spreads by itself once others are heard; --wait-ms waits longer")
+                .next("unisono members"));
+        }
+        Ok(())
+    }
+
+    fn show_line(recorded: &Recorded) -> Result<(), Failure> {
         let claim = recorded.claim.as_ref().map(line_of).unwrap_or_default();
         let again = if recorded.repeated {
             ", as answered before"
