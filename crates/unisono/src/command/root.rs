@@ -72,6 +72,14 @@ pub(crate) async fn run(args: RootArgs, config: Config, mut global: Global) -> R
         return Err(Failure::new(Exit::Denied, "no_root", words)
             .hint("found a new cluster with this version, and let the nodes join it"));
     };
+    if args
+        .since
+        .is_some_and(|since| since.as_ms() > home::now_ms())
+    {
+        let words =
+            "--since lies ahead: a root ends now, or from when its key had leaked; nothing changed";
+        return Err(Failure::usage(words).hint("leave it out where the key has not leaked"));
+    }
     let names = naming_key(&args, &home, &membership)?;
     // On disk before anything is said: the same command again takes it.
     let next_file = home.directory().join(ROOT_NEXT_KEY_FILE);

@@ -132,6 +132,10 @@ fn the_same_command_again_takes_the_key_that_was_drawn_wherever_it_broke_off() {
     let place = Place::new();
     place.found("n1");
     let rotate = ["root", "rotate", "--data", "n1"];
+    // A root that ends in the future would be neither the one that is nor the next.
+    let ahead = place.run(&[&rotate[..], &["--since", "2099-01-01T00:00:00Z"]].concat());
+    assert_eq!(ahead.code, 2, "{}", ahead.err);
+    assert!(!place.path("n1").join("root.next.key").exists());
     // Nobody answers: nothing was said.
     let said = place.run(&rotate);
     assert_ne!(said.code, 0, "{}", said.out);
