@@ -122,6 +122,12 @@ pub const CUE_PARTIES_MAX: usize = 256;
 pub const LEAD_MS_MAX: u32 = 3_600_000;
 /// Longest that an agent waits at a barrier (ms).
 pub const PATIENCE_MS_MAX: u64 = 24 * 3_600_000;
+/// The furthest from its target that an action may be on purpose (ms): a minute.
+pub const VARY_TIMING_MS_MAX: u64 = 60_000;
+/// The most that agents may be faster or slower on purpose, millionths of the tempo's rate: half of it.
+pub const VARY_RATE_PPM_MAX: u64 = 500_000;
+/// For how many beats at the most agents may vary: what lasts longer is the rule.
+pub const VARY_BEATS_MAX: u64 = 64;
 /// Longest text of a decision or of a remedy (bytes): what is read again and again is short.
 pub const LESSON_BYTES_MAX: usize = 4 * 1024;
 /// Most alternatives that one decision rejects.

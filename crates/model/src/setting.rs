@@ -1,6 +1,10 @@
 //! The numbers of an orchestra that folds read.
 
+use core::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
+
+use crate::limits;
 
 /// A number that folds read. Milliseconds where the name says so.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -54,6 +58,15 @@ pub enum Setting {
     DesignEnds,
     /// What reading over HTTP needs: 0 nothing (the default), 1 a session of an agent that may read.
     Reading,
+    /// How far from its target (ms) an action may be on purpose (default 0: not at all).
+    VaryTimingMs,
+    /// By how much of the tempo's rate (millionths) agents may act faster or slower on purpose (default 0).
+    VaryRatePpm,
+    /// Where they may: 0 from any beat on (the default), 1 from coordination points on, 2 from major
+    /// synchronisations on.
+    VaryAt,
+    /// For how many beats from there on (default 1).
+    VaryBeats,
 }
 
 impl Setting {
@@ -69,5 +82,16 @@ impl Setting {
                 | Self::LabelsConflict
                 | Self::LinkConflict
         )
+    }
+
+    /// Which values it may have, if it is one that says how agents may vary on purpose.
+    pub fn varies_within(self) -> Option<RangeInclusive<u64>> {
+        match self {
+            Self::VaryTimingMs => Some(0..=limits::VARY_TIMING_MS_MAX),
+            Self::VaryRatePpm => Some(0..=limits::VARY_RATE_PPM_MAX),
+            Self::VaryAt => Some(0..=2),
+            Self::VaryBeats => Some(1..=limits::VARY_BEATS_MAX),
+            _ => None,
+        }
     }
 }

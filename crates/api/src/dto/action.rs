@@ -19,6 +19,7 @@ use super::rollback::RollbackBody;
 use super::root::RootBody;
 use super::task::TaskBody;
 use super::trust::{FenceBody, GuardBody, PresentBody, RotateBody};
+use super::vary::VariationBody;
 use super::words::{AgentKindWord, SettingWord, SignalKindWord, StatusWord, UrgencyWord};
 
 /// An action by an agent whose key the node holds: `{"agent": "ada", "do": "claim", …}`.
@@ -71,6 +72,8 @@ pub enum ActionBody {
     Resolve(ResolveBody),
     /// Sets the tempo map.
     Tempo(TempoBody),
+    /// Says how agents may vary on purpose: the settings of that name, all at once.
+    Vary(VariationBody),
     /// Waits at a barrier.
     Arrive(ArriveBody),
     /// Something is to be done together at a time.
@@ -348,12 +351,7 @@ impl ActionBody {
             }),
             Self::Task(body) => Action::Task(body.into_change()),
             Self::Advance(body) => Action::Advance { from: body.from },
-            Self::Settings(body) => Action::Settings(
-                body.settings
-                    .into_iter()
-                    .map(|(name, value)| (name.into(), value))
-                    .collect(),
-            ),
+            Self::Settings(body) => body.into_action(),
             Self::Present(body) => Action::Present(body.token),
             Self::Guard(_) => Action::Guard,
             Self::Fence(body) => Action::Fence(body.into()),
@@ -364,6 +362,7 @@ impl ActionBody {
             Self::Approve(body) => Action::Approve(body.into()),
             Self::Resolve(body) => Action::Resolve(body.into()),
             Self::Tempo(body) => Action::Tempo(body.into()),
+            Self::Vary(body) => SettingsBody::from(body).into_action(),
             Self::Arrive(body) => Action::Arrive(body.into()),
             Self::Cue(body) => Action::Cue(body.into()),
             Self::Answer(body) => Action::Answer(body.into()),
@@ -377,6 +376,13 @@ impl ActionBody {
             Self::Succeed(body) => Action::Succeed(Box::new(body.into())),
             Self::Root(body) => Action::Root(Box::new(body.into())),
         }
+    }
+}
+
+impl SettingsBody {
+    fn into_action(self) -> Action {
+        let settings = self.settings.into_iter();
+        Action::Settings(settings.map(|(name, value)| (name.into(), value)).collect())
     }
 }
 

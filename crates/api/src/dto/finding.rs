@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::ensemble::Digits;
 use super::moment::Moment;
-use super::words::{CauseWord, FailureWord, RecoveryWord};
+use super::words::{CauseWord, FailureWord, RecoveryWord, VariationWord};
 
 /// Something that goes wrong among those who play together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -41,6 +41,10 @@ pub struct Finding {
     pub lead_ms: u64,
     /// Within which window they are in time as they are (ms).
     pub window_ms: u64,
+    /// Why it is no variation that is meant: beyond the bounds, no return from it, or where none is likely. Left out
+    /// where nothing may vary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<VariationWord>,
     /// Commands that recover, in order. `NAME` stands for whoever gives them, or for each that is meant.
     pub next: Vec<String>,
 }
@@ -73,6 +77,7 @@ impl From<FindingView> for Finding {
             recovery: view.recovery.into(),
             lead_ms: view.lead_ns.div_ceil(1_000_000),
             window_ms: view.window_ns.div_ceil(1_000_000),
+            reason: view.reason.map(Into::into),
             next: Vec::new(),
         };
         finding.next = finding.recovers();

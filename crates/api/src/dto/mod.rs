@@ -26,6 +26,7 @@ mod root;
 mod score;
 mod task;
 mod trust;
+mod vary;
 mod view;
 mod words;
 
@@ -88,6 +89,7 @@ pub use root::{RootBody, RootShown};
 pub use score::{
     BarrierList, BarrierShown, Beat, ChangeShown, ChangeStageWord, Ensemble, FollowerShown,
     FollowsWord, GainsShown, HealthWord, Minute, OpeningShown, Player, StressWord, TempoShown,
+    VariationShown,
 };
 pub use task::{
     FieldHeads, LinkBody, LinkChange, Task, TaskBody, TaskNewBody, TaskPatchBody, Tasks,
@@ -97,6 +99,7 @@ pub use trust::{
     PresentBody, RenewalBody, RotateBody, RotationShown, TargetBody, TokenRenewed, TokenShown,
     Trust, VoidedShown, parse_token, token_text,
 };
+pub use vary::{OneTo, VariationBody};
 pub use view::{
     Agent, Agents, Claim, Claims, ConfigValue, ConfigValues, ConfigWriter, Conflict, Hashes,
     Iteration, Lost, MarkList, MarkShown, Note, Notes, Paged, Presence, Presences, Settings,
@@ -106,5 +109,5 @@ pub use words::{
     AgentKindWord, BriefPartWord, CauseWord, ClaimStatusWord, DecideWord, DriftWord, FailureWord,
     FixMatchWord, HeldWord, ImportanceWord, InterferenceWord, PatternWord, PhaseWord, RecoveryWord,
     RelationWord, ResolutionWord, SettingWord, SeverityWord, SignalKindWord, StatusWord,
-    StrategyWord, TaskStatusWord, TermWord, UrgencyWord, VerdictWord,
+    StrategyWord, TaskStatusWord, TermWord, UrgencyWord, VariationWord, VerdictWord,
 };

@@ -12,6 +12,8 @@ use utoipa::ToSchema;
 use super::ensemble::{Bpm, Digits, TempoBody};
 use super::finding::Finding;
 use super::moment::Moment;
+use super::vary::VariationBody;
+use super::words::VariationWord;
 
 /// The tempo that stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -28,6 +30,9 @@ pub struct TempoShown {
     /// Its last change, until ten minutes after its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<ChangeShown>,
+    /// How agents may vary on purpose; left out where they may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variation: Option<VariationBody>,
 }
 
 /// A change of the tempo, and who follows it.
@@ -115,6 +120,9 @@ pub struct Beat {
     /// its place.
     #[schema(value_type = Option<String>)]
     pub tempo: Option<Digest>,
+    /// Whether agents may vary on purpose at it.
+    #[serde(default)]
+    pub may_vary: bool,
 }
 
 /// What kind of beat it is.
@@ -226,6 +234,21 @@ pub struct Player {
     /// The latest ten minutes in which it acted, the oldest first.
     #[serde(default)]
     pub minutes: Vec<Minute>,
+    /// How it varies on purpose; left out where nothing may vary, and for whoever has not played for an hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variation: Option<VariationShown>,
+}
+
+/// How an agent varies on purpose.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct VariationShown {
+    /// Whether it does; and if it is off otherwise, why that is no variation that is meant.
+    pub variation: VariationWord,
+    /// How many of its latest 64 actions were off as is expected: nothing is told of them, and they do not count
+    /// for its health.
+    pub actions: u32,
+    /// The furthest that one of these was from its target (ms); early where less than nothing.
+    pub most_ms: f64,
 }
 
 /// How punctual an agent was in one minute, of its latest actions.
@@ -269,6 +292,7 @@ impl From<TempoView> for TempoShown {
             set: place.map(|place| place.stamp.into()),
             by: view.set.map(|(_, _, name)| name),
             change: view.change.map(Into::into),
+            variation: view.bounds.map(Into::into),
         }
     }
 }
@@ -315,7 +339,7 @@ impl From<FollowerView> for FollowerShown {
 
 impl Beat {
     /// A beat of a map that a record has set.
-    pub fn of(beat: &CoreBeat, tempo: Option<Digest>) -> Self {
+    pub fn of(beat: &CoreBeat, tempo: Option<Digest>, may_vary: bool) -> Self {
         Self {
             beat: beat.number,
             at_ns: Digits(beat.at_ns),
@@ -325,6 +349,7 @@ impl Beat {
                 Stress::Major => StressWord::Major,
             },
             tempo,
+            may_vary,
         }
     }
 }
@@ -398,6 +423,11 @@ impl From<PlayerView> for Player {
             unsure_ms: ms(view.unsure_ns as f64),
             health: punctuality.health.into(),
             minutes: view.minutes.into_iter().map(Into::into).collect(),
+            variation: view.variation.map(|one| VariationShown {
+                variation: one.variation.into(),
+                actions: one.actions,
+                most_ms: ms(one.most_ns as f64),
+            }),
         }
     }
 }

@@ -56,7 +56,7 @@ words! {
         ExecutionEnds, IterationLast, RemoveSilentAfterMs, NeedPatienceMs, CollisionPermille,
         TitleConflict, DescriptionConflict, StatusConflict, PriorityConflict, AssigneeConflict,
         LabelsConflict, LinkConflict, AdvanceNeedsResolved, ContextStaleMs, Run, DesignEnds,
-        Reading,
+        Reading, VaryTimingMs, VaryRatePpm, VaryAt, VaryBeats,
     }
     /// What is done about values that were written at once.
     StrategyWord = core::Strategy { Ask, First, Last, Merge }
@@ -92,6 +92,9 @@ words! {
     CauseWord = ensemble::Cause { Player, Beat, TwoReferences }
     /// How a source of events behaves: one interval; two in turn; short ones, and after some of them a long one.
     PatternWord = ensemble::Pattern { Periodic, Alternating, Bursty }
+    /// Whether what an agent is off by is meant: it is not off; it varies within the bounds, where that is
+    /// likely, and comes back; it is beyond the bounds; it does not come back; it is off where that is not likely.
+    VariationWord = ensemble::Variation { Steady, Varying, OutOfBounds, NotReturning, NoPattern }
     /// What helps against it.
     RecoveryWord = ensemble::Recovery { HoldRate, MoreNotice, CorrectPeriod, Barrier }
 }
@@ -105,7 +108,7 @@ impl SettingWord {
             Self::NeedLifetimeMs => 24 * 3_600_000,
             Self::ClaimLeaseMs => 30 * 60_000,
             Self::EmitPerMinuteMax => 600,
-            Self::DesignEnds => 1,
+            Self::DesignEnds | Self::VaryBeats => 1,
             Self::ExecutionEnds => 8,
             Self::IterationLast => 10,
             Self::RemoveSilentAfterMs => 0,
@@ -120,7 +123,10 @@ impl SettingWord {
             | Self::LinkConflict
             | Self::AdvanceNeedsResolved
             | Self::Run
-            | Self::Reading => 0,
+            | Self::Reading
+            | Self::VaryTimingMs
+            | Self::VaryRatePpm
+            | Self::VaryAt => 0,
         }
     }
 }

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::response::sse::Event;
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use unisono_core::ensemble::TempoMap;
+use unisono_core::ensemble::{Bounds, TempoMap};
 use unisono_core::node::Question;
 use unisono_core::orchestra::view::View;
 use unisono_model::{Digest, OrchestraId};
@@ -42,6 +42,8 @@ struct Beating {
     map: TempoMap,
     /// The record that set the map.
     record: Option<Digest>,
+    /// How agents may vary on purpose, if they may.
+    bounds: Option<Bounds>,
     every: u16,
     ahead_ns: u64,
     /// The last beat that was told came at this time.
@@ -57,13 +59,14 @@ impl Beating {
         let every = terms.number("every", 1..=u16::MAX)?.unwrap_or(1);
         let ahead_ms = terms.number("ahead_ms", 0..=BEAT_AHEAD_MS_MAX)?;
         terms.end()?;
-        let (told, map, record) = tempo(&edge, orchestra).await?;
+        let (told, map, record, bounds) = tempo(&edge, orchestra).await?;
         let stop = edge.handle().stop.clone();
         let beating = Self {
             edge,
             orchestra,
             map,
             record,
+            bounds,
             every,
             ahead_ns: ahead_ms.unwrap_or(BEAT_AHEAD_MS) * 1_000_000,
             told_ns: 0,
@@ -86,11 +89,12 @@ impl Following for Beating {
                 return None;
             }
             // Without a time nothing can be told; nor where the node cannot be asked just now.
-            if let Ok((_, map, record)) = tempo(&self.edge, self.orchestra).await
-                && record != self.record
-            {
-                (self.map, self.record) = (map, record);
-                self.told_ns = 0;
+            if let Ok((_, map, record, bounds)) = tempo(&self.edge, self.orchestra).await {
+                self.bounds = bounds;
+                if record != self.record {
+                    (self.map, self.record) = (map, record);
+                    self.told_ns = 0;
+                }
             }
             let mut wait = TEMPO_LOOK_EVERY;
             if let Some(now_ns) = self.now_ns() {
@@ -98,7 +102,10 @@ impl Following for Beating {
                 let due_ns = beat.at_ns.saturating_sub(self.ahead_ns);
                 if due_ns <= now_ns {
                     self.told_ns = beat.at_ns;
-                    return Some(shown(&dto::Beat::of(&beat, self.record)));
+                    let bounds = self.bounds;
+                    let may_vary =
+                        bounds.is_some_and(|bounds| bounds.is_likely(&self.map, beat.number));
+                    return Some(shown(&dto::Beat::of(&beat, self.record, may_vary)));
                 }
                 wait = wait.min(Duration::from_nanos(due_ns - now_ns));
             }
@@ -118,7 +125,7 @@ fn shown(beat: &dto::Beat) -> Event {
 async fn tempo(
     edge: &Edge,
     orchestra: OrchestraId,
-) -> Result<(Told, TempoMap, Option<Digest>), Refusal> {
+) -> Result<(Told, TempoMap, Option<Digest>, Option<Bounds>), Refusal> {
     let terms = ReadTerms {
         deadline_ms: WAIT_MS,
         ..ReadTerms::default()
@@ -129,5 +136,5 @@ async fn tempo(
     };
     let record = view.set.map(|(place, ..)| place.record);
     let map = TempoMap::new(view.tempo).map_err(|_| Refusal::mismatch())?;
-    Ok((told, map, record))
+    Ok((told, map, record, view.bounds))
 }

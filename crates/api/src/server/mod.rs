@@ -144,6 +144,7 @@ fn described() -> OpenApiRouter<Edge> {
 fn together(router: OpenApiRouter<Edge>) -> OpenApiRouter<Edge> {
     router
         .routes(routes!(reads::tempo, writes::set_tempo))
+        .routes(routes!(writes::set_variation))
         .routes(routes!(reads::barriers, writes::arrive))
         .routes(routes!(reads::cues, writes::cue))
         .routes(routes!(writes::answer))

@@ -150,6 +150,8 @@ actions! {
     resolve post "/v1/orchestras/{o}/interference" ResolveBody Resolve;
     /// Sets the tempo map.
     set_tempo put "/v1/orchestras/{o}/tempo" TempoBody Tempo;
+    /// Says how agents may vary on purpose, as a whole; what is left out may not vary. It is told with the tempo.
+    set_variation put "/v1/orchestras/{o}/tempo/variation" VariationBody Vary;
     /// Waits at a barrier until so many wait there; when it opens is read at the same address.
     arrive post "/v1/orchestras/{o}/barriers" ArriveBody Arrive;
     /// Something is to be done together at a time.

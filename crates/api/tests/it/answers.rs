@@ -5,7 +5,7 @@ use unisono_api::{idempotency_key, server};
 use unisono_core::node::Question;
 use unisono_core::orchestra::view::{DamageView, SignalsWanted};
 use unisono_core::replication::Cursor;
-use unisono_model::{Action, Stamp};
+use unisono_model::{Action, Setting, Stamp};
 
 use crate::fake::{Fake, World, orchestra};
 use crate::web::{get, request, send};
@@ -193,7 +193,9 @@ async fn every_action_has_its_friendly_route() {
     let node = Fake::start(1, &World::shared()).await;
     let to = json!({"agent": "ada", "to": "67eb1f2a00000000"});
     let back = ("POST", "rollback", to);
-    for (method, path, body) in friendly().iter().chain([&back]) {
+    let bounds = json!({"agent": "ada", "timing_ms": 60, "at": "major", "beats": 4});
+    let varies = ("PUT", "tempo/variation", bounds);
+    for (method, path, body) in friendly().iter().chain([&back, &varies]) {
         let seen = send(node.address, method, &format!("{OPUS}/{path}"), body).await;
         assert_eq!(seen.status, 201, "{path}: {}", seen.body);
     }
@@ -208,7 +210,7 @@ async fn every_action_has_its_friendly_route() {
     let expected = [
         "enrol", "presence", "signal", "claim", "renew", "release", "mark", "task", "task",
         "advance", "settings", "plan", "write", "approve", "tempo", "arrive", "cue", "answer",
-        "played", "decide", "remedy", "outcome", "rollback",
+        "played", "decide", "remedy", "outcome", "rollback", "settings",
     ];
     assert_eq!(names, expected);
     let world = node.world.lock().unwrap();
@@ -225,6 +227,16 @@ async fn every_action_has_its_friendly_route() {
     };
     assert_eq!(tempo.segments[0].rate_ubpm, 99_500_000);
     assert_eq!((tempo.point_every, tempo.major_every), (4, 64));
+    let Action::Settings(varies) = &world.records[23].action else {
+        panic!("how agents may vary is set")
+    };
+    let expected = [
+        (Setting::VaryTimingMs, 60),
+        (Setting::VaryRatePpm, 0),
+        (Setting::VaryAt, 2),
+        (Setting::VaryBeats, 4),
+    ];
+    assert_eq!(varies, &expected, "as a whole");
 }
 
 #[tokio::test]
@@ -370,7 +382,7 @@ async fn the_description_names_every_route() {
         .sum();
     assert_eq!(
         (paths.len(), operations),
-        (68, 92),
+        (69, 93),
         "{:?}",
         paths.keys().collect::<Vec<_>>()
     );

@@ -129,6 +129,26 @@ async fn a_tempo_of_nothing_and_no_number_is_refused_and_nothing_is_disturbed() 
         let seen = send(to, "POST", "/v1/orchestras/opus/ensemble", &body).await;
         assert_problem(&seen, 400, "malformed", "");
     }
+    for (field, value, words) in [
+        ("timing_ms", "0", "from 1 to 60000"),
+        ("timing_ms", "-5", "from 1 to 60000"),
+        ("timing_ms", "60001", "from 1 to 60000"),
+        ("timing_ms", "NaN", "expected"),
+        ("timing_ms", "1.5", "from 1 to 60000"),
+        ("timing_ms", "\"60\"", "from 1 to 60000"),
+        ("rate_ppm", "0", "from 1 to 500000"),
+        ("rate_ppm", "500001", "from 1 to 500000"),
+        ("rate_ppm", "1e999", "out of range"),
+        ("beats", "0", "from 1 to 64"),
+        ("beats", "65", "from 1 to 64"),
+        ("at", "\"bar\"", "unknown variant"),
+        ("resources_ppm", "5", "unknown field"),
+    ] {
+        let body = format!("{{\"agent\": \"ada\", \"{field}\": {value}}}");
+        let to_vary = "/v1/orchestras/opus/tempo/variation";
+        let seen = request(to, "PUT", to_vary, json_type, body.as_bytes()).await;
+        assert_problem(&seen, 400, "malformed", words);
+    }
     let seen = get(to, "/v1/orchestras/opus/beats?every=0").await;
     assert_problem(&seen, 400, "malformed", "from 1 to 65535");
     let seen = get(to, "/v1/orchestras/opus/beats?ahead_ms=60001").await;

@@ -7,16 +7,16 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use super::habit::{Habit, Off};
 use super::health::{Measure, Punctuality};
 use super::limits::{
     BEYOND_ACTIONS, BEYOND_ACTIONS_MIN, BEYOND_EVERY, JUDGE_ALARM, JUDGE_CLIP, JUDGE_LEARNS,
     JUDGE_OFF_ACTIONS, JUDGE_SIGMA_NS_MIN, JUDGE_SLACK, JUDGE_STANDS, JUDGE_TOGETHER_MIN,
     SPLIT_BEATS, SPLIT_PLAYERS_MIN,
 };
+use super::vary::{Counts, Course as VariedCourse, Expected, Variation, Varied, reason};
 use super::watch::{Alarm, Cusum, Failure, median, split_of};
 
-/// Half of what is normal lies within so many sigmas.
-const SIGMAS_OF_HALF: f64 = 0.6745;
 /// The standard error of a median over that of a mean.
 const MEDIAN_OVER_MEAN: f64 = 1.2533;
 
@@ -36,6 +36,8 @@ pub struct Judged {
     pub told_ns: u64,
     /// How many actions it took from the one to the other.
     pub actions: u32,
+    /// Why it is no variation that is meant; nothing where nothing may vary.
+    pub reason: Option<Variation>,
 }
 
 /// What of somebody's actions is critical (TIME-15).
@@ -49,27 +51,16 @@ pub struct Beyond {
     pub since_ns: u64,
     /// What the last of them was meant for.
     pub told_ns: u64,
-}
-
-/// How late somebody is as a rule, and how that spreads (ns).
-#[derive(Clone, Copy, Debug)]
-struct Habit {
-    mean: f64,
-    sigma: f64,
-}
-
-/// By how much an action is off a rule (ns). Late counts from the rule or the beat, whichever is later, and early
-/// from whichever is earlier: nobody fails by coming nearer to the beat. Otherwise whoever was off for so long
-/// that it became the rule would be told to go back there as soon as it recovers.
-#[derive(Clone, Copy, Debug, Default)]
-struct Off {
-    late_ns: f64,
-    early_ns: f64,
+    /// Why it is no variation that is meant, if that can be said.
+    pub reason: Option<Variation>,
 }
 
 /// By how much somebody is off, action after action: the time that it was meant for (ns), and one sigma (ns).
 #[derive(Clone, Debug, Default)]
 struct Course(Vec<(u64, Off, f64)>);
+
+/// Who was off by how much, by the time that it was meant for (ns); nothing: it was as expected.
+type Rows = BTreeMap<u64, Vec<(usize, Option<Off>)>>;
 
 /// What a course has told last.
 struct Alarmed {
@@ -80,49 +71,119 @@ struct Alarmed {
     actions: u32,
 }
 
+/// What is said of some agents.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Judgement {
+    /// What goes wrong.
+    pub found: Vec<Judged>,
+    /// Of each agent what is critical.
+    pub beyond: Vec<Option<Beyond>>,
+    /// Of each agent how it has varied; nothing where nothing may vary.
+    pub varied: Vec<Varied>,
+}
+
 /// Judges the latest actions of some agents: of each the times that they were meant for (ns since the Unix
 /// epoch), rising, and by how much they were late (ns).
 ///
 /// Of one agent nothing is told before it has acted 48 times. By chance alone one agent in some twenty
 /// thousand actions is told of; figures stand in `docs/ensemble.md`.
 pub fn judge(players: &[Vec<(u64, i64)>]) -> Vec<Judged> {
-    let habits: Vec<Option<Habit>> = players.iter().map(|latest| Habit::of(latest)).collect();
-    let mut rows: BTreeMap<u64, Vec<(usize, Off)>> = BTreeMap::new();
-    for (player, (latest, habit)) in players.iter().zip(&habits).enumerate() {
+    judge_within(players, None).found
+}
+
+/// The same where agents may vary: what is expected counts neither as late nor as early, and what is found bears
+/// why it is no variation.
+pub fn judge_within(players: &[Vec<(u64, i64)>], expected: Option<&Expected<'_>>) -> Judgement {
+    let all = || players.iter();
+    let habit = |latest: &Vec<(u64, i64)>| match expected {
+        Some(expected) => expected.habit(latest),
+        None => habit_of(latest),
+    };
+    let habits: Vec<Option<Habit>> = all().map(habit).collect();
+    let courses: Vec<VariedCourse> = expected.map_or(Vec::new(), |expected| {
+        let each = all().zip(&habits);
+        each.map(|(latest, habit)| expected.course(latest, *habit))
+            .collect()
+    });
+    let rows = rows(players, &courses, &habits);
+    let mut kept: Vec<Vec<(u64, i64)>> = players.to_vec();
+    for (latest, course) in kept.iter_mut().zip(&courses) {
+        let mut counts = course.counts();
+        latest.retain(|_| counts.next() != Some(Counts::Nothing));
+    }
+    let mut judgement = Judgement {
+        found: found(&rows, &kept, &habits),
+        beyond: kept.iter().map(|latest| beyond(latest)).collect(),
+        varied: courses.iter().map(VariedCourse::varied).collect(),
+    };
+    if expected.is_some() {
+        judgement.reason(&courses);
+    }
+    judgement
+}
+
+impl Judgement {
+    /// Says why what was found is no variation that is meant.
+    fn reason(&mut self, courses: &[VariedCourse]) {
+        for (player, beyond) in self.beyond.iter_mut().enumerate() {
+            let Some(beyond) = beyond else { continue };
+            // Whoever is far off as a rule has no action that is off its rule.
+            beyond.reason = reason(courses[player].reasons(beyond.since_ns));
+            self.varied[player].variation = beyond.reason.unwrap_or_default();
+        }
+        for judged in &mut self.found {
+            let concerned = judged.failure.concerned(courses.len());
+            let reasons = concerned.iter().copied();
+            let reasons = reasons.flat_map(|player| courses[player].reasons(judged.since_ns));
+            // What adds up out of little has none either.
+            let said = reason(reasons).unwrap_or(Variation::NoPattern);
+            judged.reason = Some(said);
+            for player in concerned {
+                self.varied[player].variation = said;
+            }
+        }
+    }
+}
+
+/// How late somebody is as a rule, by its first actions; nothing where there are too few.
+fn habit_of(latest: &[(u64, i64)]) -> Option<Habit> {
+    let first = latest.get(..JUDGE_LEARNS)?.iter();
+    let first: Vec<f64> = first.map(|(_, late_ns)| *late_ns as f64).collect();
+    Habit::of(&first)
+}
+
+/// Who was off by how much, by the times that they played at. From the first actions rules are learnt: these are
+/// not held against themselves.
+fn rows(players: &[Vec<(u64, i64)>], courses: &[VariedCourse], habits: &[Option<Habit>]) -> Rows {
+    let mut rows = Rows::new();
+    for (player, (latest, habit)) in players.iter().zip(habits).enumerate() {
         let Some(habit) = habit else { continue };
-        for (target_ns, late_ns) in latest.iter().skip(JUDGE_LEARNS) {
-            let off = habit.off(*late_ns as f64);
+        let mut counts = courses.get(player).map(VariedCourse::counts);
+        for (place, (target_ns, late_ns)) in latest.iter().enumerate() {
+            let counts = counts.as_mut().and_then(Iterator::next);
+            if place < JUDGE_LEARNS {
+                continue;
+            }
+            let off = match counts.unwrap_or(Counts::Whole) {
+                Counts::Whole => Some(habit.off(*late_ns as f64)),
+                Counts::Beyond(off_ns) => Some(Off {
+                    late_ns: off_ns as f64,
+                    early_ns: off_ns as f64,
+                }),
+                Counts::Nothing => None,
+            };
             rows.entry(*target_ns).or_default().push((player, off));
         }
     }
+    rows
+}
+
+/// What goes wrong by the actions that count.
+fn found(rows: &Rows, kept: &[Vec<(u64, i64)>], habits: &[Option<Habit>]) -> Vec<Judged> {
     let sigma = |player: usize| habits[player].map_or(JUDGE_SIGMA_NS_MIN, |habit| habit.sigma);
-    let mut all = Course::default();
-    let mut own: Vec<Course> = alloc::vec![Course::default(); players.len()];
-    for (target_ns, row) in &rows {
-        let common_ns = if row.len() < JUDGE_TOGETHER_MIN {
-            0.0
-        } else {
-            let common_ns = median(row.iter().map(|(_, off)| off.beyond_ns())).unwrap_or_default();
-            let spread = median(row.iter().map(|(player, _)| sigma(*player))).unwrap_or_default();
-            let error = MEDIAN_OVER_MEAN * spread / libm::sqrt(row.len() as f64);
-            let common = Off {
-                late_ns: common_ns,
-                early_ns: common_ns,
-            };
-            all.0
-                .push((*target_ns, common, error.max(JUDGE_SIGMA_NS_MIN)));
-            common_ns
-        };
-        for (player, off) in row {
-            let off = Off {
-                late_ns: off.late_ns - common_ns,
-                early_ns: off.early_ns - common_ns,
-            };
-            own[*player].0.push((*target_ns, off, sigma(*player)));
-        }
-    }
-    let mut found: Vec<Judged> = split(players, &habits).into_iter().collect();
-    let apart: BTreeSet<usize> = found.iter().flat_map(|_| together(players)).collect();
+    let (all, own) = courses(rows, habits);
+    let mut found: Vec<Judged> = split(kept, habits).into_iter().collect();
+    let apart: BTreeSet<usize> = found.iter().flat_map(|_| together(kept)).collect();
     if let Some(told) = all.told() {
         let sigma_ns = median(habits.iter().flatten().map(|habit| habit.sigma));
         let middle_ns = told.off_ns;
@@ -142,6 +203,43 @@ pub fn judge(players: &[Vec<(u64, i64)>]) -> Vec<Judged> {
     found
 }
 
+/// What all have in common, and each beside it, by the times that they played at.
+fn courses(rows: &Rows, habits: &[Option<Habit>]) -> (Course, Vec<Course>) {
+    let sigma = |player: usize| habits[player].map_or(JUDGE_SIGMA_NS_MIN, |habit| habit.sigma);
+    let mut all = Course::default();
+    let mut own: Vec<Course> = alloc::vec![Course::default(); habits.len()];
+    for (target_ns, row) in rows {
+        let counts = || {
+            row.iter()
+                .filter_map(|(player, off)| Some((*player, (*off)?)))
+        };
+        let count = counts().count();
+        let common_ns = if count < JUDGE_TOGETHER_MIN {
+            0.0
+        } else {
+            let common_ns = median(counts().map(|(_, off)| off.beyond_ns())).unwrap_or_default();
+            let spread = median(counts().map(|(player, _)| sigma(player))).unwrap_or_default();
+            let error = MEDIAN_OVER_MEAN * spread / libm::sqrt(count as f64);
+            let common = Off {
+                late_ns: common_ns,
+                early_ns: common_ns,
+            };
+            all.0
+                .push((*target_ns, common, error.max(JUDGE_SIGMA_NS_MIN)));
+            common_ns
+        };
+        for (player, off) in row {
+            // What is expected adds nothing, and lets what was summed up before shrink as any calm action does.
+            let off = off.map_or_else(Off::default, |off| Off {
+                late_ns: off.late_ns - common_ns,
+                early_ns: off.early_ns - common_ns,
+            });
+            own[*player].0.push((*target_ns, off, sigma(*player)));
+        }
+    }
+    (all, own)
+}
+
 /// Whether the mean, the spread or the drift of somebody's latest 64 actions (as for [`judge`]) is critical, or
 /// was so within the latest two dozen: whoever is about the threshold is told of once.
 pub fn beyond(latest: &[(u64, i64)]) -> Option<Beyond> {
@@ -156,44 +254,9 @@ pub fn beyond(latest: &[(u64, i64)]) -> Option<Beyond> {
                 punctuality,
                 since_ns: window.first()?.0,
                 told_ns: window.last()?.0,
+                reason: None,
             })
         })
-}
-
-impl Habit {
-    /// From the first actions; nothing where there are too few.
-    fn of(latest: &[(u64, i64)]) -> Option<Self> {
-        let first = latest.get(..JUDGE_LEARNS)?.iter();
-        let first: Vec<f64> = first.map(|(_, late_ns)| *late_ns as f64).collect();
-        let middle = median(first.iter().copied())?;
-        let half = median(first.iter().map(|late_ns| (late_ns - middle).abs()))?;
-        // A few that are far off say nothing about the rule.
-        let reach = JUDGE_CLIP * (half / SIGMAS_OF_HALF).max(JUDGE_SIGMA_NS_MIN);
-        let clipped = first
-            .iter()
-            .map(|late_ns| late_ns.clamp(middle - reach, middle + reach));
-        let count = first.len() as f64;
-        let mean = clipped.clone().sum::<f64>() / count;
-        let squares: f64 = clipped
-            .map(|late_ns| (late_ns - mean) * (late_ns - mean))
-            .sum();
-        let sigma = libm::sqrt(squares / (count - 1.0)).max(JUDGE_SIGMA_NS_MIN);
-        Some(Self { mean, sigma })
-    }
-
-    fn off(self, late_ns: f64) -> Off {
-        Off {
-            late_ns: late_ns - self.mean.max(0.0),
-            early_ns: late_ns - self.mean.min(0.0),
-        }
-    }
-}
-
-impl Off {
-    /// By how much it lies beyond what is between the rule and the beat.
-    fn beyond_ns(&self) -> f64 {
-        self.late_ns.max(0.0) + self.early_ns.min(0.0)
-    }
 }
 
 impl Course {
@@ -239,6 +302,7 @@ impl Alarmed {
             since_ns: self.since_ns,
             told_ns: self.told_ns,
             actions: self.actions,
+            reason: None,
         }
     }
 }
@@ -307,6 +371,7 @@ fn split(players: &[Vec<(u64, i64)>], habits: &[Option<Habit>]) -> Option<Judged
             since_ns,
             told_ns,
             actions: lasts.count() as u32,
+            reason: None,
         });
     }
     latest

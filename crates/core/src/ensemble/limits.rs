@@ -247,3 +247,22 @@ pub const BEYOND_ACTIONS: usize = 64;
 pub const BEYOND_ACTIONS_MIN: usize = 24;
 /// What was told stands for [`JUDGE_STANDS`] actions more; every so many-th of them is looked at.
 pub const BEYOND_EVERY: usize = 4;
+
+/// Beyond so many sigmas from its rule somebody is off, where it is asked why (TIME-11).
+pub const VARY_OFF_SIGMAS: f64 = 2.0;
+/// Who varies on purpose shows that in actions beyond so many sigmas: one of 370 by chance.
+pub const VARY_SURE_SIGMAS: f64 = 3.0;
+/// In so many of them.
+pub const VARY_SURE_ACTIONS: u32 = 2;
+/// Over so many of the latest actions where variation is not likely it is looked at whether somebody has come back.
+pub const VARY_REST_ACTIONS: usize = 6;
+/// Back is whoever is off by less than so many sigmas in the middle of these: by chance one look of 500 says
+/// otherwise.
+pub const VARY_BACK_SIGMAS: f64 = 1.5;
+/// A rule is learnt from actions where variation is not likely, if there are so many among the first
+/// [`JUDGE_LEARNS`]; else from all of these.
+pub const VARY_LEARNS_MIN: usize = 12;
+/// A rate is measured over so many intervals between actions: over one, chance is as large as what is looked for.
+pub const VARY_RATE_INTERVALS: usize = 4;
+/// Over how many of the latest actions it is told whether somebody varies: as many as are shown.
+pub const VARY_TOLD_ACTIONS: usize = 64;

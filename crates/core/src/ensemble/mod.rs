@@ -12,6 +12,7 @@ mod channels;
 mod correct;
 mod cure;
 mod gain;
+mod habit;
 mod health;
 mod judge;
 mod lead;
@@ -19,6 +20,7 @@ pub mod limits;
 mod profile;
 mod source;
 mod tempo;
+mod vary;
 mod watch;
 
 pub use channels::{
@@ -28,9 +30,10 @@ pub use correct::{CorrectionFault, Corrector, Rule};
 pub use cure::{Asks, Cure, Due};
 pub use gain::{GainError, Gains, Loop};
 pub use health::{Health, Measure, Punctuality};
-pub use judge::{Beyond, Judged, beyond, judge};
+pub use judge::{Beyond, Judged, Judgement, beyond, judge, judge_within};
 pub use lead::{Lead, Notice, Together, share_of_each, window_ns};
 pub use profile::Profile;
 pub use source::{Came, EventSource, Foretold, Intervals, Pattern, Plan, Reliability};
 pub use tempo::{Beat, Change, Position, Stress, TempoError, TempoMap};
+pub use vary::{Bounds, Expected, Variation, VariationFault, Varied};
 pub use watch::{Alarm, Cause, Cusum, Failure, Recovery, Watch};

@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
 use unisono_model::wire::Malformed;
 use unisono_model::{Curve, PARTS_PER_BEAT, Tempo, TempoSegment};
 
@@ -20,7 +21,7 @@ pub struct Position {
 }
 
 /// What kind of beat it is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Stress {
     /// An ordinary one.
     Beat,

@@ -68,6 +68,15 @@ impl Failure {
         }
     }
 
+    /// The places of those whom it concerns, among so many; of a drift all.
+    pub(super) fn concerned(&self, players: usize) -> Vec<usize> {
+        match self {
+            Self::Rushing { player } | Self::Dragging { player } => Vec::from([*player]),
+            Self::Drift { .. } => (0..players).collect(),
+            Self::Split { astray, .. } => astray.clone(),
+        }
+    }
+
     /// What helps.
     pub fn recovery(&self) -> Recovery {
         match self {

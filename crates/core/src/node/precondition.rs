@@ -256,6 +256,18 @@ fn settings_precondition(changes: Vec<(Setting, u64)>) -> Result<Action, Rejecti
         return Err(Rejection::new(Code::Malformed, words)
             .hint("0 is nothing (open), 1 a session of an agent that may read (sessions)"));
     }
+    for (one, value) in &changes {
+        if let Some(range) = one.varies_within()
+            && !range.contains(value)
+        {
+            let words = format!("{one:?} cannot be {value}; nothing changed");
+            return Err(Rejection::new(Code::Malformed, words).hint(format!(
+                "a whole number from {} to {}",
+                range.start(),
+                range.end()
+            )));
+        }
+    }
     Ok(Action::Settings(changes))
 }
 

@@ -84,6 +84,7 @@ impl Reading<'_> {
     pub fn tempo_told(&self) -> TempoView {
         let mut view = self.tempo();
         view.change = self.change(&view.tempo);
+        view.bounds = self.bounds();
         view
     }
 

@@ -201,7 +201,7 @@ impl Course {
     }
 }
 
-const ALL: [Setting; 22] = [
+const ALL: [Setting; 26] = [
     Setting::PresenceStaleMs,
     Setting::IntentLifetimeMs,
     Setting::NeedLifetimeMs,
@@ -224,6 +224,10 @@ const ALL: [Setting; 22] = [
     Setting::Run,
     Setting::DesignEnds,
     Setting::Reading,
+    Setting::VaryTimingMs,
+    Setting::VaryRatePpm,
+    Setting::VaryAt,
+    Setting::VaryBeats,
 ];
 
 fn default(setting: Setting) -> u64 {
@@ -233,7 +237,7 @@ fn default(setting: Setting) -> u64 {
         Setting::NeedLifetimeMs => 24 * 3_600_000,
         Setting::ClaimLeaseMs => 30 * 60_000,
         Setting::EmitPerMinuteMax => 600,
-        Setting::DesignEnds => 1,
+        Setting::DesignEnds | Setting::VaryBeats => 1,
         Setting::ExecutionEnds => 8,
         Setting::IterationLast => 10,
         Setting::RemoveSilentAfterMs => 0,
@@ -248,6 +252,9 @@ fn default(setting: Setting) -> u64 {
         | Setting::LinkConflict
         | Setting::AdvanceNeedsResolved
         | Setting::Run
-        | Setting::Reading => 0,
+        | Setting::Reading
+        | Setting::VaryTimingMs
+        | Setting::VaryRatePpm
+        | Setting::VaryAt => 0,
     }
 }

@@ -16,7 +16,10 @@ use super::brief::{BriefPart, Lines};
 use super::read::Reading;
 use super::score::PlayerView;
 use crate::ensemble::limits::{JUDGE_PLAYERS_MAX, JUDGE_WITHIN_NS, NOTICE_MORE};
-use crate::ensemble::{Beyond, Cause, Failure, Judged, Measure, Recovery, beyond, judge};
+use crate::ensemble::{
+    Beyond, Bounds, Cause, Expected, Failure, Judged, Judgement, Measure, Recovery, TempoMap,
+    Variation, judge_within,
+};
 
 /// How punctual everybody is, and what goes wrong.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -72,19 +75,60 @@ pub struct FindingView {
     pub lead_ns: u64,
     /// Within which window they are in time as they are (ns).
     pub window_ns: u64,
+    /// Why it is no variation that is meant; nothing where nothing may vary.
+    pub reason: Option<Variation>,
+}
+
+/// How an agent varies on purpose.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct VariationView {
+    /// Whether it does, and if it is off otherwise, why that is no variation that is meant.
+    pub variation: Variation,
+    /// How many of its latest 64 actions were off as is expected: nothing is told of them.
+    pub actions: u32,
+    /// The furthest that one of these was from its target (ns); early where less than nothing.
+    pub most_ns: i64,
+}
+
+/// The latest actions of those who played within the last hour, and what is said of them.
+struct Watched {
+    agents: Vec<AgentId>,
+    judgement: Judgement,
 }
 
 impl Reading<'_> {
     /// How punctual everybody is, and what goes wrong.
     pub fn ensemble(&self) -> PlayersView {
+        let watched = self.watched();
+        let mut players = self.players();
+        for (agent, varied) in watched.agents.iter().zip(&watched.judgement.varied) {
+            let known = players.iter_mut().find(|one| one.agent == *agent);
+            if let Some(player) = known {
+                player.variation = Some(VariationView {
+                    variation: varied.variation,
+                    actions: varied.actions,
+                    most_ns: varied.most_ns,
+                });
+                player.health_without(&varied.expected_ns, &self.told_of(agent));
+            }
+        }
         PlayersView {
-            players: self.players(),
-            findings: self.findings(),
+            players,
+            findings: self.findings_of(watched),
         }
     }
 
     /// What goes wrong among those who played within the last hour.
     pub fn findings(&self) -> Vec<FindingView> {
+        self.findings_of(self.watched())
+    }
+
+    /// How agents may vary on purpose, if they may.
+    pub fn bounds(&self) -> Option<Bounds> {
+        Bounds::of(|setting| self.setting(setting))
+    }
+
+    fn watched(&self) -> Watched {
         let from_ns = self.at.as_ns().saturating_sub(JUDGE_WITHIN_NS);
         let kept = self.folds.together.plays.kept(self.at).into_iter();
         let mut latest: Vec<(AgentId, Vec<(u64, i64)>)> = kept
@@ -103,7 +147,17 @@ impl Reading<'_> {
         latest.sort_by_key(|(agent, told)| (Reverse(told.last().map(|last| last.0)), *agent));
         latest.truncate(JUDGE_PLAYERS_MAX);
         let (agents, told): (Vec<AgentId>, Vec<_>) = latest.into_iter().unzip();
-        let found = judge(&told).into_iter();
+        let bounds = self.bounds();
+        let map = bounds.and_then(|_| TempoMap::new(self.tempo().tempo).ok());
+        let expected = bounds.zip(map.as_ref());
+        let expected = expected.map(|(bounds, map)| Expected::new(bounds, map));
+        let judgement = judge_within(&told, expected.as_ref());
+        Watched { agents, judgement }
+    }
+
+    fn findings_of(&self, watched: Watched) -> Vec<FindingView> {
+        let Watched { agents, judgement } = watched;
+        let found = judgement.found.into_iter();
         let mut findings: Vec<FindingView> =
             found.map(|judged| self.finding(judged, &agents)).collect();
         // Of whom it is told already how it fails, it is not told again that it does.
@@ -111,8 +165,8 @@ impl Reading<'_> {
             let mut each = findings.iter().flat_map(|finding| &finding.agents);
             each.any(|(known, _)| known == agent)
         };
-        for (agent, latest) in agents.iter().zip(&told) {
-            if let Some(beyond) = beyond(latest).filter(|_| !named(agent, &findings)) {
+        for (agent, beyond) in agents.iter().zip(judgement.beyond) {
+            if let Some(beyond) = beyond.filter(|_| !named(agent, &findings)) {
                 findings.push(self.critical(beyond, *agent));
             }
         }
@@ -145,6 +199,7 @@ impl Reading<'_> {
             recovery,
             lead_ns: lead_ns as u64,
             window_ns: (figures.mean_ns.abs() + 3.0 * figures.spread_ns) as u64,
+            reason: beyond.reason,
         }
     }
 
@@ -173,6 +228,7 @@ impl Reading<'_> {
             recovery,
             lead_ns: lead_ns as u64,
             window_ns: (judged.off_ns.abs() + 3.0 * judged.sigma_ns) as u64,
+            reason: judged.reason,
             agents: agents
                 .into_iter()
                 .map(|agent| (agent, self.name_of(&agent)))
@@ -206,6 +262,19 @@ impl Reading<'_> {
 impl FindingView {
     /// What it is, to the agent that it concerns, in one line.
     fn words(&self) -> String {
+        let mut words = self.failing();
+        let why = match self.reason {
+            Some(Variation::OutOfBounds) => "beyond what may vary",
+            Some(Variation::NotReturning) => "you have not come back as whoever varies does",
+            Some(Variation::NoPattern) => "it is not where variation is likely",
+            Some(Variation::Steady | Variation::Varying) | None => return words,
+        };
+        words.push_str("; no variation that is meant: ");
+        words.push_str(why);
+        words
+    }
+
+    fn failing(&self) -> String {
         let off_ms = self.off_ns as f64 / 1e6;
         match self.kind {
             FailureKind::Rushing => format!(

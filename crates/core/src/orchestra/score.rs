@@ -1,6 +1,6 @@
 //! What is played together, as people see it: the tempo, barriers, and how punctual everybody is.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -9,10 +9,11 @@ use unisono_model::{AgentId, Place, Tempo};
 
 use super::confirming::ChangeView;
 use super::cueing::CueView;
+use super::judging::VariationView;
 use super::read::{Hash, Reading};
 use super::together::Play;
 use crate::ensemble::limits::{MINUTE_NS, MINUTES_SHOWN_MAX};
-use crate::ensemble::{Punctuality, TempoMap};
+use crate::ensemble::{Bounds, Punctuality, TempoMap};
 
 /// The tempo that stands.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,10 @@ pub struct TempoView {
     pub set: Option<(Place, AgentId, String)>,
     /// Its last change, where that is asked for and the change is not long over.
     pub change: Option<ChangeView>,
+    /// How agents may vary on purpose, where that is asked for and they may. A setting: no part of the digest by
+    /// which replicas compare.
+    #[serde(skip)]
+    pub bounds: Option<Bounds>,
 }
 
 impl Default for TempoView {
@@ -32,6 +37,7 @@ impl Default for TempoView {
             tempo: TempoMap::default().tempo().clone(),
             set: None,
             change: None,
+            bounds: None,
         }
     }
 }
@@ -76,6 +82,27 @@ pub struct PlayerView {
     /// The same of each of its latest minutes in which it acted: when it began (ns since the Unix epoch),
     /// the oldest first.
     pub minutes: Vec<(u64, Punctuality)>,
+    /// How it varies on purpose; nothing where nothing may vary, or it has not played within the last hour.
+    pub variation: Option<VariationView>,
+}
+
+impl PlayerView {
+    /// Its health by the actions that were not expected to be off.
+    pub(super) fn health_without(&mut self, expected_ns: &BTreeSet<u64>, told: &[(u64, i64)]) {
+        let counts = |from_ns: u64, until_ns: u64| {
+            let some = told
+                .iter()
+                .filter(move |(target_ns, _)| (from_ns..until_ns).contains(target_ns));
+            let some = some.filter(|(target_ns, _)| !expected_ns.contains(target_ns));
+            Punctuality::of(some.copied())
+        };
+        let whole = counts(0, u64::MAX);
+        (self.punctuality.health, self.punctuality.critical) = (whole.health, whole.critical);
+        for (from_ns, minute) in &mut self.minutes {
+            let some = counts(*from_ns, from_ns.saturating_add(MINUTE_NS));
+            (minute.health, minute.critical) = (some.health, some.critical);
+        }
+    }
 }
 
 impl Reading<'_> {
@@ -86,6 +113,7 @@ impl Reading<'_> {
                 tempo: tempo.clone(),
                 set: Some((place, agent, self.name_of(&agent))),
                 change: None,
+                bounds: None,
             },
             None => TempoView::default(),
         }
@@ -125,8 +153,15 @@ impl Reading<'_> {
             punctuality: Punctuality::of(latest.iter().map(error)),
             unsure_ns: latest.last().map_or(0, |play| play.played.unsure_ns),
             minutes: minutes(&latest),
+            variation: None,
         });
         each.collect()
+    }
+
+    /// The actions that it is told of how punctual an agent was.
+    pub(super) fn told_of(&self, agent: &AgentId) -> Vec<(u64, i64)> {
+        let latest = self.folds.together.plays.of(agent, self.at);
+        latest.iter().map(error).collect()
     }
 
     /// All of it, without what depends on how far this node knows.

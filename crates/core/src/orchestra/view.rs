@@ -23,7 +23,7 @@ use super::fact::Fact;
 pub use super::interference::view::{
     InterferenceKind, InterferenceView, InterferencesView, ResolutionView, SideView,
 };
-pub use super::judging::{FailureKind, FindingView, PlayersView};
+pub use super::judging::{FailureKind, FindingView, PlayersView, VariationView};
 pub use super::leads::{LeadView, LeadsOf, LeadsView};
 pub use super::lessons::view::*;
 pub use super::profiles::UnreliableView;

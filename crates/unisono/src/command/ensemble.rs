@@ -5,7 +5,9 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 use unisono_api::client::Reply;
-use unisono_api::dto::{CauseWord, Ensemble, FailureWord, Finding, GainsShown, Player};
+use unisono_api::dto::{
+    CauseWord, Ensemble, FailureWord, Finding, GainsShown, Player, VariationShown, VariationWord,
+};
 
 use super::recover;
 use super::session::Session;
@@ -72,6 +74,9 @@ pub(crate) async fn ensemble(args: &EnsembleArgs, session: &Session) -> Result<(
     if session.global.output == Format::Table {
         if let Some(gains) = &reply.body.gains {
             output::raw(&format!("\n{}\n", correcting(gains)))?;
+        }
+        for line in varying(&reply.body.players) {
+            output::raw(&format!("\n{line}\n"))?;
         }
         for finding in &reply.body.findings {
             output::raw(&format!("\n{}\n", words(finding)))?;
@@ -156,11 +161,44 @@ pub(super) fn words(finding: &Finding) -> String {
     };
     let since_ns = finding.since_ns.0;
     let mut text = format!("{what}: {who}, {figures}, since {since_ns}; likely: {cause}");
+    if let Some(reason) = finding.reason {
+        text.push_str("; no variation that is meant: ");
+        text.push_str(variation(reason));
+    }
     for command in &finding.next {
         text.push_str("\n  next: ");
         text.push_str(command);
     }
     text
+}
+
+/// Whether what somebody is off by is meant.
+fn variation(word: VariationWord) -> &'static str {
+    match word {
+        VariationWord::Steady => "steady",
+        VariationWord::Varying => "varies as it may",
+        VariationWord::OutOfBounds => "further than it may vary",
+        VariationWord::NotReturning => "it has not come back",
+        VariationWord::NoPattern => "not where variation is likely",
+    }
+}
+
+/// Who varies as it may, in a line each.
+fn varying(players: &[Player]) -> Vec<String> {
+    let varies = players.iter().filter_map(|player| {
+        let told = player.variation.as_ref()?;
+        let is = told.variation == VariationWord::Varying;
+        is.then(|| {
+            let name = in_a_line(&player.name);
+            let VariationShown {
+                actions, most_ms, ..
+            } = told;
+            format!(
+                "{name} varies as it may: {actions} of its latest actions, by up to {most_ms:.1} ms"
+            )
+        })
+    });
+    varies.collect()
 }
 
 /// One line for each minute of a player.

@@ -1,12 +1,14 @@
 //! The tempo: show it, and change it along a curve.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use unisono_api::client::Reply;
 use unisono_api::dto::{
-    ActionBody, Bpm, ChangeShown, ChangeStageWord, Clock, FollowsWord, TempoShown,
+    ActionBody, Bpm, ChangeShown, ChangeStageWord, Clock, FollowsWord, OneTo, StressWord,
+    TempoShown, VariationBody,
 };
 use unisono_core::ensemble::{Change, TempoError, TempoMap};
+use unisono_model::limits::{VARY_BEATS_MAX, VARY_RATE_PPM_MAX, VARY_TIMING_MS_MAX};
 
 use super::session::Session;
 use super::{at, fire};
@@ -34,6 +36,12 @@ enum TempoCommand {
     /// Changes the tempo from a coordination point on
     #[command(after_help = "Example:\n  unisono tempo set 90 --over 10s --as ada")]
     Set(SetArgs),
+    /// Says by how much agents may vary on purpose, and when: what they do so is no trouble, and told to nobody as
+    /// such. Takes the place of what was said before
+    #[command(
+        after_help = "Example:\n  unisono tempo vary --timing-ms 60 --at point --beats 2 --as ada"
+    )]
+    Vary(VaryArgs),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -58,11 +66,61 @@ struct SetArgs {
     major_every: Option<u16>,
 }
 
+#[derive(Clone, Debug, Args)]
+#[group(id = "bound", required = true, multiple = true, args = ["timing_ms", "rate_percent", "none"])]
+struct VaryArgs {
+    /// How far from its beat an action may be: 1 to 60000 ms
+    #[arg(long, value_name = "MS", value_parser = whole::<VARY_TIMING_MS_MAX>)]
+    timing_ms: Option<OneTo<VARY_TIMING_MS_MAX>>,
+    /// By how much of the tempo's rate an agent may be faster or slower, over four actions: up to 50 %
+    #[arg(long, value_name = "PERCENT", value_parser = percent::<VARY_RATE_PPM_MAX>)]
+    rate_percent: Option<OneTo<VARY_RATE_PPM_MAX>>,
+    /// From which beats on that is likely: beat, point, or major
+    #[arg(long, value_enum, default_value = "point", hide_possible_values = true)]
+    at: AtWord,
+    /// For how many beats from there on: 1 to 64
+    #[arg(long, value_name = "N", default_value = "1", value_parser = whole::<VARY_BEATS_MAX>)]
+    beats: OneTo<VARY_BEATS_MAX>,
+    /// Nothing may vary
+    #[arg(long, conflicts_with_all = ["timing_ms", "rate_percent", "at", "beats"])]
+    none: bool,
+}
+
+/// From which beats on variation is likely.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum AtWord {
+    /// Any
+    Beat,
+    /// Coordination points
+    Point,
+    /// Major synchronisations
+    Major,
+}
+
+fn whole<const MAX: u64>(text: &str) -> Result<OneTo<MAX>, String> {
+    let number = text.parse().ok().and_then(OneTo::new);
+    number.ok_or_else(|| format!("a whole number from 1 to {MAX}; nothing was set"))
+}
+
+/// A percentage as millionths.
+fn percent<const MAX: u64>(text: &str) -> Result<OneTo<MAX>, String> {
+    let number: Option<f64> = text.parse().ok();
+    let ppm = number.map(|percent| (percent * 1e4).round());
+    let ppm = ppm.filter(|ppm| (1.0..=MAX as f64).contains(ppm));
+    ppm.and_then(|ppm| OneTo::new(ppm as u64)).ok_or_else(|| {
+        format!(
+            "a percentage above 0, at most {}; nothing was set",
+            MAX / 10_000
+        )
+    })
+}
+
 /// Shows or changes the tempo.
 pub(crate) async fn run(args: TempoArgs, session: &Session) -> Result<(), Failure> {
     match args.command {
         None | Some(TempoCommand::Show) => show(session).await,
         Some(TempoCommand::Set(args)) => set(args, session).await,
+        Some(TempoCommand::Vary(args)) => vary(&args, session).await,
     }
 }
 
@@ -104,6 +162,9 @@ async fn show(session: &Session) -> Result<(), Failure> {
     if let Some(change) = &reply.body.change {
         output::raw(&format!("change    {}\n", change_words(change)))?;
     }
+    if let Some(variation) = &reply.body.variation {
+        output::raw(&format!("varies    {}\n", variation_words(variation)))?;
+    }
     let next = [("beat", 1), ("point", point), ("major", major)];
     let rows = next.into_iter().filter_map(|(kind, every)| {
         let beat = map.next(now_ns, every)?;
@@ -121,6 +182,40 @@ async fn show(session: &Session) -> Result<(), Failure> {
     };
     let rows: Vec<Value> = rows.collect();
     output::answer(Format::Table, &json!({ "next": rows }), Some(table))
+}
+
+/// By how much agents may vary on purpose, and when.
+fn variation_words(variation: &VariationBody) -> String {
+    let percent = |ppm: u64| ppm as f64 / 1e4;
+    let timing = variation.timing_ms.map(|most| format!("{} ms", most.get()));
+    let rate = variation
+        .rate_ppm
+        .map(|most| format!("{} % of the rate", percent(most.get())));
+    let bounds: Vec<String> = [timing, rate].into_iter().flatten().collect();
+    let from = match variation.at {
+        StressWord::Beat => "any beat",
+        StressWord::Point => "each point",
+        StressWord::Major => "each major synchronisation",
+    };
+    let beats = match variation.beats.get() {
+        1 => "one beat".to_owned(),
+        beats => format!("{beats} beats"),
+    };
+    format!("by up to {}, for {beats} from {from} on", bounds.join(", "))
+}
+
+async fn vary(args: &VaryArgs, session: &Session) -> Result<(), Failure> {
+    let body = VariationBody {
+        timing_ms: args.timing_ms,
+        rate_ppm: args.rate_percent,
+        at: match args.at {
+            AtWord::Beat => StressWord::Beat,
+            AtWord::Point => StressWord::Point,
+            AtWord::Major => StressWord::Major,
+        },
+        beats: args.beats,
+    };
+    session.show_act(ActionBody::Vary(body)).await
 }
 
 /// What became of a change, and by whom not.

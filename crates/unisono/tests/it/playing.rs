@@ -162,6 +162,84 @@ fn who_rushes_or_drags_is_told_within_eight_actions_and_the_honest_never() {
 }
 
 #[test]
+fn what_may_vary_is_set_by_a_command_and_is_told_as_that_and_not_as_dragging() {
+    let place = Place::new();
+    let node = place.up();
+    let band = Band::new(&node, &place, "varied");
+    band.play(0..CALM, |_, _| 0.0);
+    // For sixteen beats of the tempo (four of these) from each major synchronisation on.
+    let likely = |beat: u64| (band.from_ns + beat * 2_000_000_000) / 500_000_000 % 64 < 16;
+    band.play(CALM..CALM + 24, |index, beat| {
+        if index == 1 && likely(beat) {
+            50.0
+        } else {
+            0.0
+        }
+    });
+    let told = band.findings(&place);
+    assert_eq!(told.len(), 1, "nobody knows that it is meant: {told:?}");
+    assert_eq!(told[0]["failure"], "dragging");
+    let vary = |words: &[&str]| {
+        let mut all = vec!["tempo", "vary"];
+        all.extend(words);
+        all.extend(["--as", "ada", "--orchestra", "varied"]);
+        node.json(&place, &all);
+    };
+    vary(&[
+        "--timing-ms",
+        "60",
+        "--rate-percent",
+        "2.5",
+        "--at",
+        "major",
+        "--beats",
+        "16",
+    ]);
+    let tempo = node.json(&place, &["tempo", "--orchestra", "varied"]);
+    let set = json!({"timing_ms": 60, "rate_ppm": 25_000, "at": "major", "beats": 16});
+    assert_eq!(tempo["variation"], set);
+    assert_eq!(band.findings(&place), Vec::<Value>::new());
+    let said = |what: &str| {
+        let words = ["--node", &node.url, what, "--orchestra", "varied"];
+        place.run(&words).out
+    };
+    let shown = said("ensemble");
+    assert!(shown.contains("eve varies as it may: "), "{shown}");
+    assert!(!shown.contains("bob varies"), "{shown}");
+    let shown = said("tempo");
+    assert!(
+        shown.contains("by up to 60 ms, 2.5 % of the rate, for 16 beats from each major"),
+        "{shown}"
+    );
+    vary(&["--timing-ms", "20", "--at", "major", "--beats", "16"]);
+    let told = band.findings(&place);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(
+        (&told[0]["failure"], &told[0]["reason"]),
+        (&json!("dragging"), &json!("out_of_bounds"))
+    );
+    vary(&["--none"]);
+    assert_eq!(band.findings(&place)[0]["reason"], Value::Null);
+    let mistaken = [
+        vec!["--timing-ms", "0"],
+        vec!["--timing-ms", "NaN"],
+        vec!["--rate-percent", "NaN"],
+        vec!["--rate-percent", "51"],
+        vec!["--timing-ms", "60", "--beats", "65"],
+        vec!["--none", "--timing-ms", "60"],
+        vec![],
+    ];
+    for words in mistaken {
+        let mut all = vec!["--node", &node.url, "tempo", "vary"];
+        all.extend(words);
+        all.extend(["--as", "ada", "--orchestra", "varied"]);
+        assert_eq!(place.run(&all).code, 2, "{all:?}");
+    }
+    let tempo = node.json(&place, &["tempo", "--orchestra", "varied"]);
+    assert!(tempo["variation"].is_null(), "{tempo}");
+}
+
+#[test]
 fn a_drift_of_all_and_a_split_are_told_once_with_a_meeting_that_helps() {
     let place = Place::new();
     let node = place.up();

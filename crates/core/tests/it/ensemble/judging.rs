@@ -26,12 +26,12 @@ fn enrol(agent: u8) -> Fact {
     fact(agent.into(), agent, agent.into(), Action::Enrol(enrol))
 }
 
-fn beat_ms(beat: u64) -> u64 {
+pub(super) fn beat_ms(beat: u64) -> u64 {
     100_000 + beat * BEAT_MS
 }
 
 /// So many beats of all agents, each late by about a millisecond, and by what is wrong.
-fn played(beats: u64, wrong: impl Fn(u8, u64) -> i64) -> Vec<Fact> {
+pub(super) fn played(beats: u64, wrong: impl Fn(u8, u64) -> i64) -> Vec<Fact> {
     let mut facts: Vec<Fact> = (1..=AGENTS).map(enrol).collect();
     for beat in 0..beats {
         for agent in 1..=AGENTS {
@@ -51,7 +51,7 @@ fn played(beats: u64, wrong: impl Fn(u8, u64) -> i64) -> Vec<Fact> {
     facts
 }
 
-fn reading<'a>(folds: &'a Folds, beats: u64, horizon: &'a Horizon) -> Reading<'a> {
+pub(super) fn reading<'a>(folds: &'a Folds, beats: u64, horizon: &'a Horizon) -> Reading<'a> {
     Reading {
         folds,
         at: Stamp::from_ms(beat_ms(beats)),

@@ -11,3 +11,4 @@ mod leads;
 mod models;
 mod nodes;
 mod tempo;
+mod varying;
