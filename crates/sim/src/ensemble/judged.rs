@@ -61,10 +61,7 @@ pub fn heed(
         let since = beat.checked_sub(calm);
         for (player, latest) in held.iter_mut().enumerate() {
             let off = since.map_or(0.0, |since| off(provoked, player, since));
-            let late_ns = match weather {
-                Weather::Even => own[player] + SIGMA_NS * draw.normal(),
-                Weather::Busy => wakes_late(&mut draw),
-            };
+            let late_ns = honest(weather, own[player], &mut draw);
             if latest.len() == HELD {
                 latest.remove(0);
             }
@@ -98,6 +95,14 @@ pub fn heed(
 /// When a beat comes, ns.
 pub(super) fn beat_ns(beat: usize) -> u64 {
     1_000_000_000 + beat as u64 * BEAT_NS
+}
+
+/// How late an honest agent is whose rule is so (ns).
+pub(super) fn honest(weather: Weather, own_ns: f64, draw: &mut Draw) -> f64 {
+    match weather {
+        Weather::Even => own_ns + SIGMA_NS * draw.normal(),
+        Weather::Busy => wakes_late(draw),
+    }
 }
 
 fn wakes_late(draw: &mut Draw) -> f64 {

@@ -17,6 +17,7 @@ mod moving;
 mod recovering;
 mod report;
 mod stage;
+mod varying;
 mod watched;
 
 pub use clocks::Path;
@@ -27,4 +28,5 @@ pub use moving::{Followed, Moves, follow, judge_following};
 pub use recovering::{Heeds, Recovered, recover};
 pub use report::{Row, Table, bench};
 pub use stage::{Music, Noise, Scheme, Setup, play};
+pub use varying::{Does, Plan, Told, judge_variation, vary};
 pub use watched::{Provoked, Watched, watch};

@@ -1,10 +1,11 @@
 //! The ensemble in worlds with a known truth: what is promised, and what gets worse when something is
 //! taken away.
 
-use unisono_core::ensemble::{CorrectionFault, Gains, Pattern, Rule};
+use unisono_core::ensemble::{CorrectionFault, Gains, Pattern, Rule, VariationFault};
 use unisono_sim::ensemble::{
     Counts, Heard, Heeds, Moves, Music, Noise, Path, Provoked, Scheme, Setup, Weather, coupled,
-    fed_back, follow, hear, heed, judge_correction, judge_following, meeting, play, recover, watch,
+    fed_back, follow, hear, heed, judge_correction, judge_following, judge_variation, meeting,
+    play, recover, watch,
 };
 
 /// How many seeds a fault may take to be found.
@@ -125,6 +126,22 @@ fn what_moves_is_followed_and_what_is_far_off_alone_is_not_and_faults_are_found(
         CorrectionFault::StaleTakenForFresh,
     ] {
         let found = (0..SEEDS).find(|seed| judge_following(*seed, Some(fault)).violation.is_some());
+        assert!(found.is_some(), "{fault:?} was not found in {SEEDS} seeds");
+    }
+}
+
+#[test]
+fn what_varies_as_it_may_is_left_in_peace_and_what_does_not_is_told_and_faults_are_found() {
+    for seed in 0..20 {
+        let judged = judge_variation(seed, None);
+        assert_eq!(judged.violation, None, "seed {seed}");
+    }
+    for fault in [
+        VariationFault::BoundsIgnored,
+        VariationFault::LikelyIgnored,
+        VariationFault::ReturnIgnored,
+    ] {
+        let found = (0..SEEDS).find(|seed| judge_variation(*seed, Some(fault)).violation.is_some());
         assert!(found.is_some(), "{fault:?} was not found in {SEEDS} seeds");
     }
 }
