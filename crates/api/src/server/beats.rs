@@ -130,7 +130,7 @@ async fn tempo(
         deadline_ms: WAIT_MS,
         ..ReadTerms::default()
     };
-    let (told, view) = edge.ask(orchestra, Question::Tempo, terms).await?;
+    let (told, view) = edge.ask(orchestra, Question::Beat, terms).await?;
     let View::Tempo(view) = view else {
         return Err(Refusal::mismatch());
     };

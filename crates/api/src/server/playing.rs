@@ -7,13 +7,18 @@ use super::metrics::{head, line};
 
 /// The health that is counted, beside the healthy.
 const UNWELL: [(&str, Health); 2] = [("warning", Health::Warning), ("critical", Health::Critical)];
-/// Everything that may go wrong, by the words of `GET …/ensemble`.
-const FAILURES: [(&str, FailureKind); 4] = [
-    ("rushing", FailureKind::Rushing),
-    ("dragging", FailureKind::Dragging),
-    ("drift", FailureKind::Drift),
-    ("split", FailureKind::Split),
-];
+/// What may go wrong, by the words of `GET …/ensemble`.
+fn word(kind: FailureKind) -> &'static str {
+    match kind {
+        FailureKind::Rushing => "rushing",
+        FailureKind::Dragging => "dragging",
+        FailureKind::Drift => "drift",
+        FailureKind::Split => "split",
+        FailureKind::MeanCritical => "mean_critical",
+        FailureKind::SpreadCritical => "spread_critical",
+        FailureKind::DriftCritical => "drift_critical",
+    }
+}
 
 /// Gauges of orchestras, by names that are fit for a label.
 pub(super) fn write_gauges(measured: &[(&str, &PlayersView)], out: &mut String) {
@@ -74,8 +79,8 @@ pub(super) fn write_gauges(measured: &[(&str, &PlayersView)], out: &mut String) 
             let of = |kind: FailureKind| {
                 view.findings.iter().filter(|one| one.kind == kind).count() as f64
             };
-            let each = FAILURES.iter();
-            each.map(|(word, kind)| (format!(",failure=\"{word}\""), of(*kind)))
+            let each = FailureKind::EACH.into_iter();
+            each.map(|kind| (format!(",failure=\"{}\"", word(kind)), of(kind)))
                 .collect()
         },
     );

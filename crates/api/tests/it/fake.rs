@@ -445,7 +445,7 @@ impl World {
                 counters: Counters::default(),
             }),
             Question::Orchestras => View::Orchestras(Vec::new()),
-            Question::Tempo => View::Tempo(TempoView::default()),
+            Question::Tempo | Question::Beat => View::Tempo(TempoView::default()),
             _ => View::Notes(Vec::new()),
         };
         Ok(self.answer(AnswerBody::View(view)))

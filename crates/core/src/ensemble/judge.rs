@@ -10,9 +10,9 @@ use alloc::vec::Vec;
 use super::habit::{Habit, Off};
 use super::health::{Measure, Punctuality};
 use super::limits::{
-    BEYOND_ACTIONS, BEYOND_ACTIONS_MIN, BEYOND_EVERY, JUDGE_ALARM, JUDGE_CLIP, JUDGE_LEARNS,
-    JUDGE_OFF_ACTIONS, JUDGE_SIGMA_NS_MIN, JUDGE_SLACK, JUDGE_STANDS, JUDGE_TOGETHER_MIN,
-    SPLIT_BEATS, SPLIT_PLAYERS_MIN,
+    BEYOND_ACTIONS, BEYOND_ACTIONS_MIN, BEYOND_DRIFT_NS_MIN, BEYOND_EVERY, JUDGE_ALARM, JUDGE_CLIP,
+    JUDGE_LEARNS, JUDGE_OFF_ACTIONS, JUDGE_SIGMA_NS_MIN, JUDGE_SLACK, JUDGE_STANDS,
+    JUDGE_TOGETHER_MIN, SPLIT_BEATS, SPLIT_PLAYERS_MIN,
 };
 use super::vary::{Counts, Course as VariedCourse, Expected, Variation, Varied, reason};
 use super::watch::{Alarm, Cusum, Failure, median, split_of};
@@ -249,11 +249,14 @@ pub fn beyond(latest: &[(u64, i64)]) -> Option<Beyond> {
         .find_map(|end| {
             let window = &latest[end.saturating_sub(BEYOND_ACTIONS)..end];
             let punctuality = Punctuality::of(window.iter().copied());
-            Some(Beyond {
-                measure: punctuality.critical?,
+            let (since_ns, told_ns) = (window.first()?.0, window.last()?.0);
+            let measure = punctuality.critical?;
+            let is_long = told_ns.saturating_sub(since_ns) >= BEYOND_DRIFT_NS_MIN;
+            (measure != Measure::Drift || is_long).then_some(Beyond {
+                measure,
                 punctuality,
-                since_ns: window.first()?.0,
-                told_ns: window.last()?.0,
+                since_ns,
+                told_ns,
                 reason: None,
             })
         })

@@ -245,6 +245,9 @@ pub const JUDGE_WITHIN_NS: u64 = 3_600_000_000_000;
 pub const BEYOND_ACTIONS: usize = 64;
 /// With fewer nothing is told: one that is late by two seconds is no mean.
 pub const BEYOND_ACTIONS_MIN: usize = 24;
+/// Over less (ns) nobody is told of a drift: a few milliseconds in two seconds are a hundred in a minute, and
+/// chance.
+pub const BEYOND_DRIFT_NS_MIN: u64 = 30_000_000_000;
 /// What was told stands for [`JUDGE_STANDS`] actions more; every so many-th of them is looked at.
 pub const BEYOND_EVERY: usize = 4;
 

@@ -181,6 +181,7 @@ impl Node {
             Question::Orchestras => View::Orchestras(self.orchestras()),
             Question::Records { .. } | Question::Proof { .. } => View::Proof(None),
             Question::Tempo
+            | Question::Beat
             | Question::Barriers
             | Question::Cues
             | Question::Leads { .. }

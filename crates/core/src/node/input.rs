@@ -331,8 +331,10 @@ pub enum Question {
         /// Its digest.
         record: Digest,
     },
-    /// The tempo map.
+    /// The tempo map, with what became of its last change.
     Tempo,
+    /// The tempo map alone, as whoever plays by it asks for it many times a second.
+    Beat,
     /// Who waits at which barrier, and what has opened.
     Barriers,
     /// What is to be done together when, and who has answered.

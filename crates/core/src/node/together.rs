@@ -271,6 +271,7 @@ pub(super) fn played(question: &Question, reading: &Reading<'_>) -> Result<View,
         }
         Question::Players => View::Players(reading.ensemble()),
         Question::Tempo => View::Tempo(reading.tempo_told()),
+        Question::Beat => View::Tempo(reading.beat()),
         _ => {
             return Err(Rejection::new(
                 Code::Malformed,

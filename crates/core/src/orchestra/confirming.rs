@@ -82,8 +82,15 @@ pub enum Follows {
 impl Reading<'_> {
     /// The tempo that stands, with what became of its last change in the ten minutes after it.
     pub fn tempo_told(&self) -> TempoView {
-        let mut view = self.tempo();
+        let mut view = self.beat();
         view.change = self.change(&view.tempo);
+        view
+    }
+
+    /// The tempo that stands, and how far agents may vary from it: without a look at who follows, which
+    /// costs as much as everybody's actions.
+    pub fn beat(&self) -> TempoView {
+        let mut view = self.tempo();
         view.bounds = self.bounds();
         view
     }

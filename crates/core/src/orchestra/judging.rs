@@ -5,6 +5,7 @@
 //! It is read from the actions that are held, as of a stamp: replicas that hold the same say the same, so
 //! nobody has to announce it, and nobody has to be chosen who does.
 
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -47,6 +48,19 @@ pub enum FailureKind {
     SpreadCritical,
     /// An agent becomes later or earlier by a critical amount in a minute.
     DriftCritical,
+}
+
+impl FailureKind {
+    /// All of them.
+    pub const EACH: [Self; 7] = [
+        Self::Rushing,
+        Self::Dragging,
+        Self::Drift,
+        Self::Split,
+        Self::MeanCritical,
+        Self::SpreadCritical,
+        Self::DriftCritical,
+    ];
 }
 
 /// Something that goes wrong.
@@ -160,21 +174,33 @@ impl Reading<'_> {
         let found = judgement.found.into_iter();
         let mut findings: Vec<FindingView> =
             found.map(|judged| self.finding(judged, &agents)).collect();
-        // Of whom it is told already how it fails, it is not told again that it does.
-        let named = |agent: &AgentId, findings: &[FindingView]| {
-            let mut each = findings.iter().flat_map(|finding| &finding.agents);
-            each.any(|(known, _)| known == agent)
-        };
-        for (agent, beyond) in agents.iter().zip(judgement.beyond) {
-            if let Some(beyond) = beyond.filter(|_| !named(agent, &findings)) {
-                findings.push(self.critical(beyond, *agent));
-            }
+        // Of whom it is told already how it fails, it is not told again that it does; a drift names all, and
+        // says of nobody how it plays.
+        let own = findings
+            .iter()
+            .filter(|finding| finding.kind != FailureKind::Drift);
+        let named = own.flat_map(|finding| finding.agents.iter().map(|(agent, _)| *agent));
+        let named: BTreeSet<AgentId> = named.collect();
+        let beyond = agents.iter().zip(judgement.beyond);
+        let beyond: Vec<(AgentId, Beyond)> = beyond
+            .filter(|(agent, _)| !named.contains(*agent))
+            .filter_map(|(agent, beyond)| Some((*agent, beyond?)))
+            .collect();
+        let concerned: BTreeSet<AgentId> = beyond.iter().map(|(agent, _)| *agent).collect();
+        let responses = self
+            .folds
+            .together
+            .cues
+            .responses(self.at, Some(&concerned));
+        for (agent, beyond) in beyond {
+            let leads = self.leads_of(&[agent], &responses, None, false);
+            findings.push(self.critical(beyond, agent, leads.together_ns));
         }
         findings
     }
 
-    /// An alert on one of the thresholds.
-    fn critical(&self, beyond: Beyond, agent: AgentId) -> FindingView {
+    /// An alert on one of the thresholds, of an agent that needs so much notice (ns).
+    fn critical(&self, beyond: Beyond, agent: AgentId, needed_ns: u64) -> FindingView {
         let figures = beyond.punctuality;
         let (kind, off_ns) = match beyond.measure {
             Measure::Mean => (FailureKind::MeanCritical, figures.mean_ns),
@@ -186,7 +212,7 @@ impl Reading<'_> {
         } else {
             Recovery::MoreNotice
         };
-        let lead_ns = NOTICE_MORE * self.leads(&[agent], None).together_ns as f64;
+        let lead_ns = NOTICE_MORE * needed_ns as f64;
         FindingView {
             kind,
             agents: Vec::from([(agent, self.name_of(&agent))]),
@@ -237,11 +263,7 @@ impl Reading<'_> {
     }
 
     /// What goes wrong with the agents of a name, for whoever goes on.
-    pub(super) fn brief_together(
-        &self,
-        agents: &alloc::collections::BTreeSet<AgentId>,
-        lines: &mut Lines,
-    ) {
+    pub(super) fn brief_together(&self, agents: &BTreeSet<AgentId>, lines: &mut Lines) {
         for finding in self.findings() {
             if !finding
                 .agents

@@ -147,6 +147,7 @@ fn questions() -> Vec<Question> {
             task: Some("task-before".into()),
         },
         Question::Tempo,
+        Question::Beat,
         Question::Barriers,
         Question::Cues,
         Question::Players,
