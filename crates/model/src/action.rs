@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::capability::Tier;
 use crate::wire::{self, Blob};
 use crate::{
-    Approve, Arrival, Cue, CueAnswer, Decide, Digest, Fence, Incarnation, Incident, LogEnd, LogId,
-    NodeId, OrchestraId, Outcome, Place, Plan, Played, Remedy, RootWord, Rotation, Seen, Setting,
-    Stamp, Succession, Tempo, Witness, Write,
+    Approve, Arrival, Cue, CueAnswer, Decide, Digest, Fence, Incarnation, Incident, InviteUse,
+    InviteWord, LogEnd, LogId, NodeId, OrchestraId, Outcome, Place, Plan, Played, Remedy, RootWord,
+    Rotation, Seen, Setting, Stamp, Succession, Tempo, Witness, Write,
 };
 
 /// One thing that an agent does.
@@ -126,6 +126,11 @@ pub enum Action {
     /// Another root of rights stands from a time on. The word proves itself: anybody may lay it down,
     /// and nodes do in every orchestra that they hold.
     Root(Box<RootWord>),
+    /// An invite was made: whoever holds the authority's key honours it (cluster orchestra only; nodes
+    /// only).
+    Invite(Box<InviteWord>),
+    /// An invite let a node in, and lets no other in (cluster orchestra only; nodes only).
+    InviteUsed(Box<InviteUse>),
 }
 
 /// Who holds an agent's private key.
@@ -521,6 +526,8 @@ impl Action {
             Self::Succeed(_) => "succeed",
             Self::Witness(_) => "witness",
             Self::Root(_) => "root",
+            Self::Invite(_) => "invite",
+            Self::InviteUsed(_) => "invite-used",
         }
     }
 

@@ -53,12 +53,13 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
         Action::Present(token) => {
             count("bytes of the token", token.0.len(), limits::TOKEN_BYTES_MAX)
         }
-        Action::Guard => Ok(()),
+        Action::Guard | Action::InviteUsed(_) => Ok(()),
         Action::Fence(one) => fence(one),
         Action::Rotate(one) => name("agent name", &one.name),
         Action::Succeed(one) => one.check(),
         Action::Witness(one) => one.check(),
         Action::Root(one) => one.check(),
+        Action::Invite(one) => one.check(),
         Action::Incident(one) => incident(one),
         Action::Tempo(one) => one.check(),
         Action::Arrive(one) => one.check(),

@@ -31,6 +31,10 @@ pub struct AgentId(pub [u8; 32]);
 #[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct AuthorityId(pub [u8; 32]);
 
+/// An invite: the Ed25519 public key that follows from its secret. It admits nobody.
+#[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct InviteKey(pub [u8; 32]);
+
 /// One life of a node's process. Logs, chains and Automerge actors are keyed by it, and nothing
 /// ever continues an old one: that is why a restored backup or a cloned machine cannot fork anybody.
 #[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -161,6 +165,7 @@ hexadecimal!(
     OrchestraId,
     NodeId,
     AuthorityId,
+    InviteKey,
     AgentId,
     IdempotencyKey
 );

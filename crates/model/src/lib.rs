@@ -12,6 +12,7 @@ pub mod check;
 mod ensemble;
 mod file;
 mod ids;
+mod invite;
 mod lesson;
 pub mod limits;
 pub mod path;
@@ -42,9 +43,10 @@ pub use ensemble::{
 };
 pub use file::{Approve, Content, Judgement, Measure, Measured, Moved, Reviewed, Write};
 pub use ids::{
-    AgentId, AuthorityId, ChainId, ClusterId, Digest, IdempotencyKey, Incarnation, LogId, NodeId,
-    NotHexadecimal, OrchestraId, from_hex,
+    AgentId, AuthorityId, ChainId, ClusterId, Digest, IdempotencyKey, Incarnation, InviteKey,
+    LogId, NodeId, NotHexadecimal, OrchestraId, from_hex,
 };
+pub use invite::{InviteUse, InviteWord};
 pub use lesson::{Decide, DecideKind, Importance, Outcome, Rejected, Remedy};
 pub use plan::{FileScope, PhaseState, Plan, PlanFault, PlanPhase, Project, Who};
 pub use record::{ChainHead, RECORD_VERSION, RecordBody, RecordPlace, SignedRecord};

@@ -200,6 +200,7 @@ impl Host {
             founder: Some(common.founder),
             root: Some(common.root),
             recovery: Some(common.recovery),
+            authority: None,
             seeds,
             lease_ms_max: common.lease_ms_max,
             readable_ms: common.readable_ms,

@@ -1,26 +1,37 @@
 //! Who may join: invites made on this node, kept as files beside its keys, so that `invite` works
-//! whether or not the node runs.
+//! whether or not the node runs; and what the cluster's records say of others' invites.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Mutex, mpsc, oneshot};
-use unisono_api::server::{Asked, Call};
-use unisono_core::node::{AnswerBody, Question, Reader};
-use unisono_core::orchestra::view::{MemberView, StatusView, View};
-use unisono_model::{NodeId, OrchestraId};
+use tokio::sync::{Mutex, mpsc, watch};
+use unisono_api::server::Call;
+use unisono_core::node::InviteSaid;
+use unisono_core::orchestra::limits::INVITE_LIFE_MS_MAX;
+use unisono_core::orchestra::view::MemberView;
+use unisono_model::{InviteKey, NodeId};
+use unisono_quic::Transport;
 use unisono_quic::identity::Credentials;
 use unisono_quic::join::{Admission, Answer, Invite, InviteId, JoinRequest, MayRenew, Refusal};
 use unisono_quic::renew::RenewalRefusal;
 
 use crate::failure::{Exit, Failure};
 use crate::home::{Home, Membership, Seed, Welcome, now_ms, replace};
+use records::Records;
 
-/// How long the node may take to say who its members are.
-const MEMBERS_WITHIN: Duration = Duration::from_secs(3);
+mod records;
+
+/// How often the directory is looked through for invites that are to be made known.
+const CARE_EVERY: Duration = Duration::from_secs(1);
+/// What is told of a node whose invite has let in another one.
+const OUTDONE: &str = "the invite by which this node came has let in another one as well, on the other \
+    side of a cut, and that one counts: this node is no member any more";
 
 /// An invite as its maker remembers it: never the secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -66,6 +77,11 @@ pub(crate) fn invite(
         };
         return Err(Failure::new(Exit::Denied, "not_an_issuer", words).hint(hint));
     };
+    if valid_ms > INVITE_LIFE_MS_MAX {
+        let days = INVITE_LIFE_MS_MAX / 86_400_000;
+        let words = format!("an invite lasts {days} days at the most; none was made");
+        return Err(Failure::usage(words));
+    }
     let fingerprint = authority.certificate().fingerprint();
     let expires_ms = now_ms().saturating_add(valid_ms);
     let invite = Invite::new(credentials.cluster(), fingerprint, addresses, expires_ms)
@@ -89,7 +105,10 @@ pub(crate) struct Invited {
     membership: Membership,
     /// This node, which the joiner knocks at first.
     own: Seed,
-    calls: mpsc::Sender<Call>,
+    records: Records,
+    transport: Transport,
+    /// Whether this node's own invite has let in another one.
+    outdone: AtomicBool,
     /// One joiner after the other, so that two cannot use one invite.
     turn: Mutex<()>,
 }
@@ -101,77 +120,179 @@ impl Invited {
         membership: Membership,
         own: Seed,
         calls: mpsc::Sender<Call>,
+        transport: Transport,
     ) -> Self {
         Self {
             home: home.clone(),
             directory: home.invites(),
+            records: Records::new(membership.cluster, calls),
             membership,
             own,
-            calls,
+            transport,
+            outdone: AtomicBool::new(false),
             turn: Mutex::default(),
         }
     }
 
     async fn decide(&self, request: JoinRequest) -> Result<Vec<u8>, Refusal> {
         let _turn = self.turn.lock().await;
-        let path = file_of(&self.directory, request.invite);
-        let text = fs::read_to_string(&path).map_err(|_| Refusal::InviteUnknown)?;
-        let kept: Kept = serde_json::from_str(&text).map_err(|_| Refusal::InviteUnknown)?;
-        match kept.used_by {
+        let (invite, node) = (request.invite, request.node);
+        let path = file_of(&self.directory, invite);
+        let kept = read(&path);
+        let told = self.records.invite(invite).await.ok_or(Refusal::NotReady)?;
+        let mut used_by = kept.iter().filter_map(|kept| kept.used_by);
+        let used_by = told.used_by.or_else(|| used_by.next());
+        let expires_ms = kept
+            .as_ref()
+            .map(|kept| kept.expires_ms)
+            .or(told.expires_ms);
+        match (used_by, expires_ms) {
             // The answer to its first try may have been lost.
-            Some(node) if node == request.node => {}
-            Some(_) => return Err(Refusal::InviteUsed),
-            None if now_ms() >= kept.expires_ms => return Err(Refusal::InviteExpired),
-            None => {}
+            (Some(other), _) if other == node => {}
+            (Some(_), _) => return Err(Refusal::InviteUsed),
+            (None, None) => return Err(Refusal::InviteUnknown),
+            (None, Some(expires_ms)) if now_ms() >= expires_ms => {
+                return Err(Refusal::InviteExpired);
+            }
+            (None, Some(_)) => {}
         }
-        let welcome = self.welcome(request.node).await?;
-        let used = Kept {
-            used_by: Some(request.node),
-            ..kept
-        };
-        // Used before it is answered: a crash in between costs an invite, never lets two in.
-        keep(&path, &used).map_err(|error| {
-            tracing::error!(%error, path = %path.display(), "the invite could not be marked as used");
-            Refusal::NotReady
-        })?;
-        tracing::info!(node = %request.node, from = %request.from, "a node was let in");
+        let welcome = self.welcome(node).await?;
+        // Used before it is answered, in a record and where its maker keeps it: a crash in between
+        // costs an invite, never lets two in.
+        if told.used_by != Some(node) {
+            self.record_use(invite, node).await?;
+        }
+        if let Some(kept) = kept {
+            let used = Kept {
+                used_by: Some(node),
+                ..kept
+            };
+            keep(&path, &used).map_err(|error| {
+                tracing::error!(%error, path = %path.display(), "the invite could not be marked as used");
+                Refusal::NotReady
+            })?;
+        }
+        tracing::info!(%node, from = %request.from, "a node was let in");
         Ok(welcome)
     }
 
-    async fn status(&self) -> Option<StatusView> {
-        let (answer, answered) = oneshot::channel();
-        let deadline_ms = u64::try_from(MEMBERS_WITHIN.as_millis()).unwrap_or(u64::MAX);
-        let asked = Asked::Question {
-            question: Question::Status,
-            as_of: None,
-            min_cursor: None,
-            deadline_ms,
-            reader: Reader::Own,
+    /// Says in the cluster's records whom the invite lets in.
+    async fn record_use(&self, invite: InviteId, node: NodeId) -> Result<(), Refusal> {
+        let credentials = self.transport.credentials();
+        let authority = credentials.authority().ok_or(Refusal::NotReady)?;
+        let word = authority.lets_in(invite.key(), node, self.own.node);
+        let Err(rejection) = self.records.say(InviteSaid::Used(word)).await else {
+            return Ok(());
         };
-        let call = Call {
-            orchestra: OrchestraId::default(),
-            asked,
-            answer,
+        tracing::warn!(why = %rejection, "the use of an invite could not be recorded");
+        let told = self.records.invite(invite).await;
+        let other = told.and_then(|told| told.used_by).filter(|by| *by != node);
+        Err(other.map_or(Refusal::NotReady, |_| Refusal::InviteUsed))
+    }
+
+    /// Makes known what lies in the directory, and sees to it that this node leaves if its own invite
+    /// has let in another one; until the process ends.
+    pub(crate) async fn care(self: Arc<Self>, mut finish: watch::Receiver<bool>) {
+        let mut done = BTreeSet::new();
+        loop {
+            tokio::select! {
+                _ = finish.wait_for(|finish| *finish) => return,
+                () = tokio::time::sleep(CARE_EVERY) => {}
+            }
+            self.make_known(&mut done).await;
+            self.leave_if_outdone().await;
+        }
+    }
+
+    /// Lays down each invite of this directory that no record tells of. `done` are those that need no
+    /// further look.
+    async fn make_known(&self, done: &mut BTreeSet<InviteId>) {
+        let Ok(entries) = fs::read_dir(&self.directory) else {
+            return;
         };
-        self.calls.try_send(call).ok()?;
-        let answered = tokio::time::timeout(MEMBERS_WITHIN, answered).await;
-        let answer = answered.ok()?.ok()?.ok()?;
-        let AnswerBody::View(View::Status(status)) = answer.body else {
-            return None;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let invites =
+            names.filter_map(|name| name.strip_suffix(".json")?.parse::<InviteKey>().ok());
+        let new = invites
+            .map(|key| InviteId(key.0))
+            .filter(|invite| !done.contains(invite));
+        for invite in new.collect::<Vec<_>>() {
+            let _turn = self.turn.lock().await;
+            let kept = read(&file_of(&self.directory, invite));
+            let open = kept.filter(|kept| kept.used_by.is_none() && kept.expires_ms > now_ms());
+            let Some(kept) = open else {
+                done.insert(invite);
+                continue;
+            };
+            let credentials = self.transport.credentials();
+            let Some(authority) = credentials.authority() else {
+                return;
+            };
+            match self.records.invite(invite).await {
+                Some(told) if told.expires_ms.is_some() => {
+                    done.insert(invite);
+                    continue;
+                }
+                Some(_) => {}
+                None => return,
+            }
+            let word = authority.invites(invite.key(), kept.expires_ms, self.own.node);
+            if let Err(rejection) = self.records.say(InviteSaid::Made(word)).await {
+                tracing::debug!(why = %rejection, "an invite is not made known yet");
+                return;
+            }
+        }
+    }
+
+    /// Two issuers that did not reach each other may let two nodes in with one invite. The one that
+    /// does not count hands over what it has and leaves, so that nothing acknowledged is lost.
+    async fn leave_if_outdone(&self) {
+        let Some(status) = self.records.status().await else {
+            return;
         };
-        Some(status)
+        let mut own = status
+            .members
+            .iter()
+            .filter(|one| one.node == self.own.node);
+        let Some(own) = own.find(|one| one.outdone) else {
+            return;
+        };
+        if !self.outdone.swap(true, Ordering::Relaxed) {
+            tracing::error!("{OUTDONE}: it hands over what it holds, and leaves");
+        }
+        if own.stays()
+            && let Err(rejection) = self.records.leave().await
+        {
+            tracing::warn!(why = %rejection, "this node has to leave, and could not yet");
+        }
+    }
+
+    /// Whether the node that has ended was free to stay.
+    pub(crate) fn stays_or_left_by_wish(&self) -> Result<(), Failure> {
+        if !self.outdone.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let hint = "to bring this machine back, join anew with another invite and a directory of its own; \
+            others hold what this node held";
+        Err(Failure::new(Exit::Denied, "invite_outdone", OUTDONE).hint(hint))
     }
 
     /// Whether the cluster still lets a node in. A vote ends a life and not the node, which is meant to
     /// come back with the next one; whom a root has removed, or who has left, is not.
     async fn still_let_in(&self, node: NodeId) -> Result<(), RenewalRefusal> {
-        let status = self.status().await.ok_or(RenewalRefusal::NotReady)?;
+        let status = self
+            .records
+            .status()
+            .await
+            .ok_or(RenewalRefusal::NotReady)?;
         let lives = status.members.iter().filter(|member| member.node == node);
         let lives: Vec<&MemberView> = lives.collect();
         let why = if lives.is_empty() {
             "nobody has admitted it, as far as this node knows"
         } else if lives.iter().any(|life| life.expelled) {
             "a root has removed it, for good"
+        } else if lives.iter().any(|life| life.outdone) {
+            "the invite by which it came has let in another node, which counts"
         } else if lives.iter().all(|life| life.left) {
             "it has left the cluster: a new invite lets it in again"
         } else {
@@ -182,12 +303,16 @@ impl Invited {
     }
 
     async fn welcome(&self, joiner: NodeId) -> Result<Vec<u8>, Refusal> {
-        let status = self.status().await.ok_or(Refusal::NotReady)?;
-        let mut members = status.members.iter();
-        if members.any(|member| member.node == joiner && member.expelled) {
-            return Err(Refusal::Denied {
-                why: "a root has removed this node, for good: join with a new directory".to_owned(),
-            });
+        let status = self.records.status().await.ok_or(Refusal::NotReady)?;
+        let mut lives = status.members.iter().filter(|member| member.node == joiner);
+        if let Some(life) = lives.find(|life| life.expelled || life.outdone) {
+            let why = if life.expelled {
+                "a root has removed this node, for good"
+            } else {
+                "this node came by an invite that has let in another one"
+            };
+            let why = format!("{why}: join with a new directory");
+            return Err(Refusal::Denied { why });
         }
         let others = status.members.into_iter().filter(MemberView::stays);
         let mut members = vec![self.own.clone()];
@@ -238,6 +363,10 @@ impl Admission for Invited {
             .map(|seed| seed.address.clone())
             .collect()
     }
+}
+
+fn read(path: &Path) -> Option<Kept> {
+    serde_json::from_str(&fs::read_to_string(path).ok()?).ok()
 }
 
 fn keep(path: &Path, kept: &Kept) -> io::Result<()> {

@@ -110,6 +110,7 @@ pub(crate) async fn run(
         outcome = wait_for_end(&serving.driving) => outcome,
         () = supervisor.keep_alive(&serving.calls, &serving.readiness) => Ok(()),
     };
+    let outcome = outcome.and_then(|()| serving.invited.stays_or_left_by_wish());
     supervisor.stopping();
     let ended = serving.end().await;
     home.remove_running();
@@ -123,6 +124,7 @@ struct Serving {
     readiness: watch::Receiver<Readiness>,
     driving: Driving,
     edge: tokio::task::JoinHandle<std::io::Result<()>>,
+    invited: Arc<Invited>,
     stop: watch::Sender<bool>,
     finish: watch::Sender<bool>,
 }
@@ -186,7 +188,10 @@ fn begin(
     };
     let faults = wishes.test_faults.then(|| faults::router(reach));
     let router = unisono_api::server::router(handle, token).merge(faults.unwrap_or_default());
-    transport.serve_joins(Arc::new(Invited::new(home, membership, own, calls.clone())));
+    let invited = Invited::new(home, membership, own, calls.clone(), transport.clone());
+    let invited = Arc::new(invited);
+    transport.serve_joins(Arc::clone(&invited) as Arc<dyn unisono_quic::join::Admission>);
+    tokio::spawn(Arc::clone(&invited).care(finish.subscribe()));
     let edge = tokio::spawn(unisono_api::server::serve(listener, router, stopping));
     Ok(Serving {
         calls,
@@ -194,6 +199,7 @@ fn begin(
         readiness: ready,
         driving,
         edge,
+        invited,
         stop,
         finish,
     })
@@ -398,9 +404,17 @@ fn identity(
         founder: membership.founder,
         root: membership.root,
         recovery: membership.recovery,
+        authority: founding(credentials),
         home: Home::new(config.data()),
         lease_ms_max: membership.lease_ms_max,
     }
+}
+
+/// The authority that the founder made: whoever joined under a later one may know it by records alone.
+fn founding(credentials: &Credentials) -> Option<unisono_model::AuthorityId> {
+    let mut known = credentials.authorities().all().iter();
+    let founding = known.find(|known| known.word.is_none());
+    founding.map(|known| known.id)
 }
 
 /// Where peers are told to knock.

@@ -9,11 +9,11 @@ use unisono_model::{
     Across, Action, AgentId, AgentKind, AuthorityId, BUNDLE_VERSION, BundleBody, BundleHeader,
     ChainCut, ChainHead, ChainId, ClusterId, Decide, DecideKind, Digest, DocumentAppend,
     DocumentKind, DocumentName, Enrol, Expulsion, Fence, FenceTarget, FieldChange, FieldValue,
-    ForkProof, Held, IdempotencyKey, Importance, Incarnation, Incident, Leave, LogEnd, LogId, Mark,
-    NodeId, OrchestraEnd, OrchestraId, Outcome, RECORD_VERSION, RecordBody, RecordPlace, Rejected,
-    Relation, Remedy, Rollback, RootWord, Rotation, Seen, Signal, SignalKind, SignedBundle,
-    SignedRecord, Stamp, Succession, SuccessionWord, TaskChange, TaskStatus, Urgency, Witness,
-    limits,
+    ForkProof, Held, IdempotencyKey, Importance, Incarnation, Incident, InviteKey, InviteUse,
+    InviteWord, Leave, LogEnd, LogId, Mark, NodeId, OrchestraEnd, OrchestraId, Outcome,
+    RECORD_VERSION, RecordBody, RecordPlace, Rejected, Relation, Remedy, Rollback, RootWord,
+    Rotation, Seen, Signal, SignalKind, SignedBundle, SignedRecord, Stamp, Succession,
+    SuccessionWord, TaskChange, TaskStatus, Urgency, Witness, limits,
 };
 
 use crate::Seed;
@@ -269,6 +269,21 @@ fn root() -> RootWord {
     RootWord::sign((&key(7), &key(8)), CLUSTER, 1, former, 60_000)
 }
 
+fn invite() -> InviteWord {
+    InviteWord::sign(
+        &key(7),
+        CLUSTER,
+        InviteKey([6; 32]),
+        60_000,
+        NodeId([9; 32]),
+    )
+}
+
+fn invite_use() -> InviteUse {
+    let (node, issuer) = (NodeId([8; 32]), NodeId([9; 32]));
+    InviteUse::sign(&key(7), CLUSTER, InviteKey([6; 32]), node, issuer)
+}
+
 fn remedy() -> Remedy {
     Remedy {
         form: 1,
@@ -358,6 +373,8 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("succeed", Action::Succeed(Box::new(succession()))),
         ("witness", Action::Witness(witness())),
         ("root", Action::Root(Box::new(root()))),
+        ("invite", Action::Invite(Box::new(invite()))),
+        ("invite-used", Action::InviteUsed(Box::new(invite_use()))),
     ]
 }
 

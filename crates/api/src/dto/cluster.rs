@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use unisono_core::orchestra::view::{Counters, DamageView, MemberView, OrchestraView, StatusView};
-use unisono_model::{ClusterId, Digest, Incarnation, LogId, NodeId, OrchestraId, Witness};
+use unisono_model::{
+    AuthorityId, ClusterId, Digest, Incarnation, InviteKey, InviteUse, InviteWord, LogId, NodeId,
+    OrchestraId, Witness,
+};
 use utoipa::ToSchema;
 
 use super::NodeCertificate;
@@ -114,6 +117,61 @@ impl From<Witness> for WitnessShown {
     }
 }
 
+/// An invite was made.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct InviteShown {
+    /// The public half of its secret.
+    #[schema(value_type = String)]
+    pub invite: InviteKey,
+    /// Until when it lets a node in (ms since the Unix epoch).
+    pub expires_ms: u64,
+    /// The node that made it.
+    #[schema(value_type = String)]
+    pub maker: NodeId,
+    /// The authority that signs it.
+    #[schema(value_type = String)]
+    pub authority: AuthorityId,
+}
+
+impl From<InviteWord> for InviteShown {
+    fn from(word: InviteWord) -> Self {
+        Self {
+            invite: word.invite,
+            expires_ms: word.expires_ms,
+            maker: word.maker,
+            authority: word.authority,
+        }
+    }
+}
+
+/// An invite let a node in.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct InviteUseShown {
+    /// Which invite.
+    #[schema(value_type = String)]
+    pub invite: InviteKey,
+    /// Whom it let in.
+    #[schema(value_type = String)]
+    pub node: NodeId,
+    /// The node that signed the certificate.
+    #[schema(value_type = String)]
+    pub issuer: NodeId,
+    /// The authority that signs this.
+    #[schema(value_type = String)]
+    pub authority: AuthorityId,
+}
+
+impl From<InviteUse> for InviteUseShown {
+    fn from(word: InviteUse) -> Self {
+        Self {
+            invite: word.invite,
+            node: word.node,
+            issuer: word.issuer,
+            authority: word.authority,
+        }
+    }
+}
+
 /// How the node is.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
@@ -200,6 +258,9 @@ pub struct Member {
     /// A root has removed it, for good.
     #[serde(default)]
     pub expelled: bool,
+    /// The invite by which it came has let in another node, which counts: it has to leave, or has.
+    #[serde(default)]
+    pub outdone: bool,
 }
 
 impl Member {
@@ -338,6 +399,7 @@ impl From<MemberView> for Member {
             removed: view.removed,
             left: view.left,
             expelled: view.expelled,
+            outdone: view.outdone,
         }
     }
 }

@@ -45,8 +45,8 @@ pub use clock::{
     TimingRole,
 };
 pub use cluster::{
-    Counted, Damage, HeadShown, Incarnated, LogRef, Member, Members, OrchestraSummary, Orchestras,
-    Status, Version, WitnessShown,
+    Counted, Damage, HeadShown, Incarnated, InviteShown, InviteUseShown, LogRef, Member, Members,
+    OrchestraSummary, Orchestras, Status, Version, WitnessShown,
 };
 pub use cue::{
     CueList, CueNoticeShown, CueOutcomeWord, CueShown, CueStageWord, CueTurn, Ended, LeadShown,

@@ -14,7 +14,7 @@ use super::action::{
 };
 use super::answer::OpenBody;
 use super::authority::SucceedBody;
-use super::cluster::{Incarnated, LogRef, WitnessShown};
+use super::cluster::{Incarnated, InviteShown, InviteUseShown, LogRef, WitnessShown};
 use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody};
 use super::expulsion::RemoveBody;
 use super::file::{ApproveBody, WriteShown};
@@ -158,6 +158,10 @@ pub enum ActionShown {
     Witness(WitnessShown),
     /// Another root of rights was named.
     Root(RootBody),
+    /// An invite was made.
+    Invite(InviteShown),
+    /// An invite let a node in.
+    InviteUsed(InviteUseShown),
 }
 
 /// A task's change, with what each value replaced.
@@ -346,6 +350,8 @@ impl From<Action> for ActionShown {
             Action::Succeed(succession) => Self::Succeed((*succession).into()),
             Action::Witness(witness) => Self::Witness(witness.into()),
             Action::Root(word) => Self::Root((*word).into()),
+            Action::Invite(word) => Self::Invite((*word).into()),
+            Action::InviteUsed(word) => Self::InviteUsed((*word).into()),
         }
     }
 }

@@ -325,6 +325,7 @@ impl World {
             Work::File { work, .. } => return self.work(log, *work, promise),
             Work::Open { .. } => return Ok(self.answer(AnswerBody::Opened)),
             Work::Living { .. } => return Ok(self.answer(AnswerBody::Edited)),
+            Work::OfInvite(_) => return Err(Rejection::new(Code::Malformed, "it makes none")),
             Work::Leave { .. } => return Err(Rejection::new(Code::Malformed, "it stays")),
             Work::Act { agent, action, key } => {
                 let body = body_of(action, key);

@@ -58,7 +58,9 @@ pub fn need(action: &Action) -> Need {
         | Action::VoteView(_)
         | Action::Leave(_)
         | Action::Incident(_)
-        | Action::Witness(_) => Need::Node,
+        | Action::Witness(_)
+        | Action::Invite(_)
+        | Action::InviteUsed(_) => Need::Node,
     }
 }
 

@@ -159,6 +159,7 @@ impl Node {
             Question::Trust => View::Trust(reading.trust()),
             Question::Alerts { agent } => self.alerts(reading, agent.as_deref())?,
             Question::Ends(node) => View::Ends(self.ends_of(node)),
+            Question::Invite(invite) => View::Invite(self.invite(invite)),
             Question::Chains(target) => View::Chains(trust.chains_under(target, reading.at)),
             Question::Renewed { .. } => self.renewed(context, ask)?,
             Question::GoingBack(to) => {
@@ -272,6 +273,7 @@ fn is_of_now(question: &Question) -> bool {
             | Question::Chains(_)
             | Question::Renewed { .. }
             | Question::Ends(_)
+            | Question::Invite(_)
             | Question::GoingBack(_)
             | Question::Alerts { .. }
     )

@@ -5,9 +5,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use unisono_model::{
-    Action, AgentId, Content, Digest, IdempotencyKey, LogId, NodeId, OrchestraId, Rejection, Stamp,
+    Action, AgentId, Content, Digest, IdempotencyKey, InviteKey, LogId, NodeId, OrchestraId,
+    Rejection, Stamp,
 };
 
+use super::invites::InviteSaid;
 use crate::journal::Stretch;
 use crate::orchestra::view::{ClaimsWanted, DecisionsWanted, SignalsWanted};
 use crate::replication::Cursor;
@@ -136,6 +138,8 @@ pub enum Work {
         /// fewer.
         hand_to: u16,
     },
+    /// This node lays down what is said of an invite (cluster orchestra only).
+    OfInvite(InviteSaid),
     /// Changes a note or the configuration.
     Living {
         /// The agent on whose behalf (held or not; living values are signed by the node alone).
@@ -301,6 +305,8 @@ pub enum Question {
     },
     /// Up to where a node's logs are held here, in all orchestras: what its removal would keep.
     Ends(NodeId),
+    /// What an invite has come to (cluster orchestra only).
+    Invite(InviteKey),
     /// What going back to a time would do now.
     GoingBack(Stamp),
     /// The notes' names.

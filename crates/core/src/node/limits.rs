@@ -170,3 +170,6 @@ pub const REVIVAL_PAUSE_MS_MIN: u64 = 100;
 pub const REVIVAL_PAUSE_MS_MAX: u64 = 30_000;
 /// A life that lasted so long (ms) is no sign that the next one will be short.
 pub const REVIVED_FOR_GOOD_MS: u64 = 60_000;
+/// How long who was outdone and has left is heard (ms): until others have its last word it asks for
+/// that to be kept.
+pub const FAREWELL_MS: u64 = 30_000;

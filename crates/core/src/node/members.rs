@@ -145,7 +145,8 @@ impl Node {
         };
         let members = &cluster.folds.members;
         let removed = members.removal_of(&from, admit.incarnation).is_some()
-            || members.last_words(&from, admit.incarnation).is_some();
+            || members.last_words(&from, admit.incarnation).is_some()
+            || members.is_shut_out(&from);
         if !removed && !members.is_member(&from, admit.incarnation) {
             self.admit(context, admit);
             self.flush(context, out);
@@ -196,6 +197,7 @@ impl Node {
                     removed: member.removal.is_some(),
                     left: member.left,
                     expelled: member.expelled,
+                    outdone: member.outdone,
                 });
             }
         }

@@ -18,6 +18,7 @@ mod expulsion;
 mod files;
 mod incoming;
 mod input;
+mod invites;
 mod jobs;
 mod leave;
 mod lessons;
@@ -60,12 +61,15 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use ed25519_dalek::SigningKey;
-use unisono_model::{AgentId, ClusterId, Incarnation, LogId, NodeId, OrchestraId, Stamp};
+use unisono_model::{
+    AgentId, AuthorityId, ClusterId, Incarnation, LogId, NodeId, OrchestraId, Stamp,
+};
 
 pub use batch::held_key;
 pub use input::{
     Ask, BatchId, DiskFailure, Input, LivingEdit, LoadId, Promise, Question, Submit, Ticket, Work,
 };
+pub use invites::InviteSaid;
 pub use output::{Answer, AnswerBody, Class, EDITS_CUT_OFF, Note, Output, Recorded};
 pub use readers::Reader;
 
@@ -109,6 +113,8 @@ pub struct Config {
     /// The key that names other roots; none in a cluster that was founded before there was one. The same
     /// on every node.
     pub recovery: Option<AgentId>,
+    /// The authority that the founder made, where this node knows it: its words on invites count.
+    pub authority: Option<AuthorityId>,
     /// Members that it may knock at: identity and address. Empty for the founder.
     pub seeds: Vec<(NodeId, String)>,
     /// The longest lease in this cluster (ms): the same on every node.
@@ -177,6 +183,7 @@ pub struct Node {
     expulsions: expulsion::Expulsions,
     /// What the driver was told of authorities.
     succeeded: succession::Told,
+    shut_out: invites::ShutOut,
     named: roots::Named,
     /// Keys of held agents that were derived lately.
     held_keys: BTreeMap<OrchestraId, BTreeMap<String, SigningKey>>,
@@ -297,6 +304,7 @@ impl Node {
             cluster: self.config.cluster,
             root: self.config.root,
             recovery: self.config.recovery,
+            authority: self.config.authority,
             lease_ms_max: self.config.lease_ms_max,
             sabotage: self.config.sabotage.at(self.clock.now(0).as_ms()),
         }

@@ -41,7 +41,9 @@ impl Node {
             | Action::Leave(_)
             | Action::Open { .. }
             | Action::Incident(_)
-            | Action::Witness(_) => Err(Rejection::new(
+            | Action::Witness(_)
+            | Action::Invite(_)
+            | Action::InviteUsed(_) => Err(Rejection::new(
                 Code::NotMember,
                 "only nodes do this, of themselves",
             )),

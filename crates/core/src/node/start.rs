@@ -74,6 +74,7 @@ impl Node {
             windows: super::door::Windows::default(),
             expulsions: super::expulsion::Expulsions::default(),
             succeeded: super::succession::Told::default(),
+            shut_out: super::invites::ShutOut::default(),
             named: super::roots::Named::default(),
             held_keys: BTreeMap::new(),
             renewing: super::renewing::Renewing::default(),

@@ -99,6 +99,7 @@ pub(super) fn rules_the_cluster(work: &Work) -> bool {
         Work::Record(bytes) => client_record(bytes)
             .and_then(|record| RecordBody::decode(&record.body.0))
             .is_ok_and(|body| allowed(&body.action)),
+        Work::OfInvite(_) => true,
         Work::File { .. } | Work::Open { .. } | Work::Living { .. } | Work::Leave { .. } => false,
     }
 }

@@ -47,7 +47,10 @@ impl Node {
         if let Work::Leave { hand_to } = submit.work {
             return self.leave(context, &submit, hand_to, out);
         }
-        if let Some(rejection) = self.refusal_in_leaving() {
+        if let Some(rejection) = self
+            .refusal_in_leaving()
+            .or_else(|| self.refusal_of_outdone())
+        {
             return Self::reject(Some(submit.ticket), rejection, out);
         }
         if self.waiters.len() + self.deferred.len() + self.queue.len() >= bounds::WAITING_MAX {
@@ -157,6 +160,7 @@ impl Node {
                 Work::File { .. }
                 | Work::Open { .. }
                 | Work::Living { .. }
+                | Work::OfInvite(_)
                 | Work::Leave { .. } => Err(Rejection::new(
                     Code::Malformed,
                     "only a record or an action writes a file",
@@ -172,6 +176,9 @@ impl Node {
                 self.edit_living(context, submit, agent, edit, out)?;
                 Ok(None)
             }
+            Work::OfInvite(said) => self
+                .lay_down(context, submit, said, deadline_ms)
+                .map(|made| Some(Verdict::Make(Box::new(made)))),
             // Dealt with before.
             Work::Open { .. } | Work::Leave { .. } => Ok(None),
         }

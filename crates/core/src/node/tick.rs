@@ -111,6 +111,7 @@ impl Node {
         self.vote(context);
         self.tell_addresses(out);
         self.tell_expelled(out);
+        self.tell_shut_out(context, out);
         self.spread_roots(context, out);
         self.tell_authorities(out);
         self.announce(context, out);

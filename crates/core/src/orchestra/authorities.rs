@@ -83,6 +83,7 @@ mod tests {
         cluster: ClusterId([1; 16]),
         root: None,
         recovery: None,
+        authority: None,
         lease_ms_max: 1,
         sabotage: Sabotage::NONE,
     };

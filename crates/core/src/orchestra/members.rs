@@ -23,6 +23,8 @@ use super::authorities::Authorities;
 use super::claims::Standing;
 use super::expulsions::Expelled;
 use super::fact::Fact;
+pub use super::footing::{Footing, Ground};
+use super::invites::{Invites, Outdone};
 use super::leaves::{LastWords, Leaves, Since, Voted};
 use super::views::Views;
 
@@ -36,6 +38,7 @@ pub struct Members {
     leaves: Leaves,
     expelled: BTreeMap<NodeId, Expelled>,
     authorities: Authorities,
+    invites: Invites,
     /// Whom the first view follows.
     #[serde(skip)]
     founder: Option<NodeId>,
@@ -82,6 +85,8 @@ pub struct Member<'a> {
     pub left: bool,
     /// Whether a root has removed it, for good.
     pub expelled: bool,
+    /// Whether the invite by which it came has let in another node, so that it has to leave.
+    pub outdone: bool,
 }
 
 impl Member<'_> {
@@ -100,37 +105,6 @@ pub struct Term {
     pub until: Option<Stamp>,
 }
 
-/// Something that claims are folded under.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-pub enum Ground {
-    /// A view that holds.
-    View(Digest),
-    /// A life that a view may have left out.
-    Life(LogId),
-}
-
-/// What claims were folded under: from when on each ground counts, and since when it does not.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-pub struct Footing(BTreeMap<Ground, (Stamp, Option<Stamp>)>);
-
-impl Footing {
-    /// From which stamp on two footings come to different ends, if they do.
-    pub fn parts_from(&self, other: &Self) -> Option<Stamp> {
-        let one_sided = |one: &Self, two: &Self| {
-            let new = one
-                .0
-                .iter()
-                .filter(|(ground, span)| two.0.get(ground) != Some(span));
-            new.map(|(_, (since, until))| until.map_or(*since, |until| until.min(*since)))
-                .min()
-        };
-        one_sided(self, other)
-            .into_iter()
-            .chain(one_sided(other, self))
-            .min()
-    }
-}
-
 impl Members {
     /// Takes in a record. Only nodes may speak here, each in a log of its own.
     pub fn insert(&mut self, fact: &Fact, rules: &FoldRules) {
@@ -139,11 +113,12 @@ impl Members {
             if !rules.sabotage.removed_readmitted {
                 self.expel(fact.place, expulsion);
             }
-            return self.derive(rules);
+            return self.derive_views(rules);
         }
         if let Action::Succeed(succession) = &fact.body.action {
             // Nobody but a root says so, as above.
-            return self.authorities.insert(fact.place, succession, rules);
+            self.authorities.insert(fact.place, succession, rules);
+            return self.invites.derive(&self.authorities, rules);
         }
         if fact.agent.0 != fact.log.node.0 {
             return;
@@ -159,9 +134,17 @@ impl Members {
             }
             Action::VoteView(vote) => self.views.insert(fact.log.node, fact.place, vote),
             Action::Leave(leave) => self.leaves.insert(fact.log, fact.place, leave),
+            Action::Invite(word) => {
+                self.invites.insert(fact.log.node, fact.place, word);
+                return self.invites.derive(&self.authorities, rules);
+            }
+            Action::InviteUsed(word) => {
+                self.invites.insert_use(fact.log.node, fact.place, word);
+                return self.invites.derive(&self.authorities, rules);
+            }
             _ => return,
         }
-        self.derive(rules);
+        self.derive_views(rules);
     }
 
     fn expel(&mut self, place: Place, expulsion: &Expulsion) {
@@ -181,6 +164,23 @@ impl Members {
     /// The authorities that a root has put in the place of others.
     pub fn authorities(&self) -> &Authorities {
         &self.authorities
+    }
+
+    /// The invites, and whom they have let in.
+    pub fn invites(&self) -> &Invites {
+        &self.invites
+    }
+
+    /// Why a node is to leave: the invite by which it came has let in another one.
+    pub fn outdone(&self, node: &NodeId) -> Option<&Outdone> {
+        self.invites.outdone().get(node)
+    }
+
+    /// Whether a node that was to leave for that has left: it is for good, in every life.
+    pub fn is_shut_out(&self, node: &NodeId) -> bool {
+        let lives = self.admissions.get(node).into_iter().flatten();
+        let mut lives = lives.map(|(life, _)| self.last_words(node, *life));
+        self.outdone(node).is_some() && lives.any(|words| words.is_some())
     }
 
     /// Takes in the admissions whose authors were admitted, until there are none.
@@ -203,8 +203,14 @@ impl Members {
         }
     }
 
-    /// Derives views and removals again, after loading or after a new record.
+    /// Derives again what is not kept, after loading.
     pub fn derive(&mut self, rules: &FoldRules) {
+        self.derive_views(rules);
+        self.invites.derive(&self.authorities, rules);
+    }
+
+    /// Derives views and removals again, after a new record.
+    fn derive_views(&mut self, rules: &FoldRules) {
         self.founder = Some(rules.founder);
         self.views.derive(rules.founder, &self.leaves);
         self.removals.clear();
@@ -310,6 +316,7 @@ impl Members {
                 removal: self.removal_of(node, *life),
                 left: self.last_words(node, *life).is_some(),
                 expelled: self.expelled.contains_key(node),
+                outdone: self.outdone(node).is_some(),
             });
         }
         members
@@ -402,6 +409,7 @@ impl Members {
             .is_some_and(|lives| lives.contains_key(&incarnation));
         admitted
             && !self.expelled.contains_key(node)
+            && !self.is_shut_out(node)
             && self.removal_of(node, incarnation).is_none()
             && self.last_words(node, incarnation).is_none()
     }

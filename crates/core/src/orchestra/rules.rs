@@ -1,6 +1,6 @@
 //! What folding rests on beside the records: the same on every node.
 
-use unisono_model::{AgentId, ClusterId, NodeId};
+use unisono_model::{AgentId, AuthorityId, ClusterId, NodeId};
 
 use crate::sabotage::Sabotage;
 
@@ -16,6 +16,9 @@ pub struct FoldRules {
     pub root: Option<AgentId>,
     /// The key that names other roots; none in a cluster that was founded before there was one.
     pub recovery: Option<AgentId>,
+    /// The authority that the founder made, where this node knows it: of it and of those that a root
+    /// has put in its place words on invites count.
+    pub authority: Option<AuthorityId>,
     /// The longest lease in this cluster (ms).
     pub lease_ms_max: u64,
     /// Rules to break.

@@ -33,7 +33,9 @@ pub use super::score::{BarrierView, OpeningView, PlayerView, TempoView};
 use crate::replication::Cursor;
 pub use files::{ApprovalView, FileView, PlanView, WriteView};
 pub use signal::SignalView;
-pub use status::{Counters, DamageView, EndsView, MemberView, OrchestraView, StatusView};
+pub use status::{
+    Counters, DamageView, EndsView, InviteView, MemberView, OrchestraView, StatusView,
+};
 pub use tokens::{RenewedView, TokenView};
 
 mod files;
@@ -80,6 +82,8 @@ pub enum View {
     Renewed(RenewedView),
     /// To `Ends`.
     Ends(EndsView),
+    /// What an invite has come to; empty where nothing is known of it.
+    Invite(InviteView),
     /// To `GoingBack`.
     GoingBack(Box<GoingBack>),
     /// To `Settings`.

@@ -31,6 +31,7 @@ pub(crate) const RULES: FoldRules = FoldRules {
     cluster: ClusterId([0; 16]),
     root: None,
     recovery: None,
+    authority: None,
     founder: NodeId([1; 32]),
     lease_ms_max: 60_000,
     sabotage: Sabotage::NONE,

@@ -24,6 +24,7 @@ pub(crate) fn rules() -> FoldRules {
         cluster: ClusterId([0; 16]),
         root: None,
         recovery: None,
+        authority: None,
         founder: NodeId([1; 32]),
         lease_ms_max: 3_600_000,
         sabotage: Sabotage::default(),

@@ -15,7 +15,8 @@ use unisono_core::orchestra::view::View;
 use unisono_core::replication::Frame;
 use unisono_core::sabotage::Sabotage;
 use unisono_model::{
-    Action, AgentId, ClusterId, Incarnation, LogId, NodeId, OrchestraId, Rejection, Succession,
+    Action, AgentId, AuthorityId, ClusterId, Incarnation, LogId, NodeId, OrchestraId, Rejection,
+    Succession,
 };
 
 /// What a node has written.
@@ -121,6 +122,11 @@ pub(crate) fn root_key() -> SigningKey {
     SigningKey::from_bytes(&[0xee; 32])
 }
 
+/// The key of the authority that the founder made.
+pub(crate) fn authority_key() -> SigningKey {
+    SigningKey::from_bytes(&[0xca; 32])
+}
+
 /// The key that names other roots.
 pub(crate) fn recovery_key() -> SigningKey {
     SigningKey::from_bytes(&[0xed; 32])
@@ -196,6 +202,7 @@ impl Loop {
         let config = Config {
             root: self.root,
             recovery: self.recovery,
+            authority: Some(AuthorityId(authority_key().verifying_key().to_bytes())),
             founder: seeds.first().map(|(node, _)| *node),
             cluster: CLUSTER,
             secret: [index as u8 + 1; 32],

@@ -20,6 +20,7 @@ mod folds;
 mod forwarding;
 mod going_back;
 mod interference;
+mod invites;
 mod iterations;
 mod lately;
 mod leaving;

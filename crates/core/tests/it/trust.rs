@@ -27,6 +27,7 @@ pub(crate) fn rules() -> FoldRules {
         cluster: CLUSTER,
         root: Some(root()),
         recovery: None,
+        authority: None,
         lease_ms_max: 60_000,
         sabotage: Sabotage::default(),
     }

@@ -61,6 +61,7 @@ fn rules() -> FoldRules {
         cluster: ClusterId::default(),
         root: None,
         recovery: None,
+        authority: None,
         founder: life(1, 1).node,
         lease_ms_max: LEASE_MS_MAX,
         sabotage: Sabotage::default(),

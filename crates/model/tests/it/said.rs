@@ -2,9 +2,10 @@
 
 use ed25519_dalek::SigningKey;
 use unisono_model::{
-    Across, Action, AgentId, AuthorityId, BundleHeader, ClusterId, Digest, Incarnation, LogId,
-    NodeId, OrchestraId, RootWord, Rotation, Seen, Signal, SignalKind, Stamp, Succession,
-    SuccessionWord, Urgency, Witness, check, limits, wire, wire::Blob, wire::Signature,
+    Across, Action, AgentId, AuthorityId, BundleHeader, ClusterId, Digest, Incarnation, InviteKey,
+    InviteUse, InviteWord, LogId, NodeId, OrchestraId, RootWord, Rotation, Seen, Signal,
+    SignalKind, Stamp, Succession, SuccessionWord, Urgency, Witness, check, limits, wire,
+    wire::Blob, wire::Signature,
 };
 
 use crate::golden::hex;
@@ -223,4 +224,47 @@ fn a_root_in_anothers_place_is_these_bytes_and_both_keys_sign_for_this_cluster_a
     assert!(!with(|one| one.number = 0), "that is the founding's");
     assert!(!with(|one| one.number = limits::ROOT_NUMBER_MAX + 1));
     assert!(!with(|one| one.former = one.root));
+}
+
+#[test]
+fn an_invite_and_its_use_are_these_bytes_and_the_authority_signs_for_this_cluster_alone() {
+    let cluster = ClusterId([1; 16]);
+    let authority = SigningKey::from_bytes(&[7; 32]);
+    let (invite, maker) = (InviteKey([2; 32]), NodeId([3; 32]));
+    let word = InviteWord::sign(&authority, cluster, invite, 300, maker);
+    let key = hex(&authority.verifying_key().to_bytes());
+    let signature = |one: Signature| hex(&one.to_bytes());
+    assert_eq!(hex(&word.proof(cluster).0), "MADE");
+    assert_eq!(
+        hex(&wire::encode(&Action::Invite(Box::new(word)))),
+        format!(
+            "26{}ac02{}{key}{}",
+            "02".repeat(32),
+            "03".repeat(32),
+            signature(word.signature)
+        )
+    );
+    assert!(check::action(&Action::Invite(Box::new(word))).is_ok());
+    let endless = InviteWord {
+        expires_ms: 0,
+        ..word
+    };
+    assert!(check::action(&Action::Invite(Box::new(endless))).is_err());
+
+    let used = InviteUse::sign(&authority, cluster, invite, NodeId([4; 32]), maker);
+    assert_eq!(hex(&used.proof(cluster).0), "USED");
+    assert_eq!(hex(&used.rank(cluster).0), "RANK");
+    assert_eq!(
+        hex(&wire::encode(&Action::InviteUsed(Box::new(used)))),
+        format!(
+            "27{}{}{}{key}{}",
+            "02".repeat(32),
+            "04".repeat(32),
+            "03".repeat(32),
+            signature(used.signature)
+        )
+    );
+    let other = ClusterId([2; 16]);
+    assert_ne!(word.proof(cluster), word.proof(other));
+    assert_ne!(used.proof(cluster), used.proof(other));
 }

@@ -2,11 +2,14 @@
 
 use std::{fmt, time::Duration};
 
+use ed25519_dalek::SigningKey;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyUsagePurpose, SanType, SerialNumber,
 };
-use unisono_model::{AuthorityId, ClusterId, NodeId, RootWord, SuccessionWord};
+use unisono_model::{
+    AuthorityId, ClusterId, InviteKey, InviteUse, InviteWord, NodeId, RootWord, SuccessionWord,
+};
 
 use super::{
     Certificate, IdentityError, NodeKey, Region,
@@ -120,6 +123,19 @@ impl ClusterAuthority {
             .signed_by(&Subject(node), &issuer)
             .map_err(unmakeable)?;
         Ok(Certificate::from_der(made.der().to_vec()))
+    }
+
+    /// What it says of an invite that `maker` has made, for every other holder of this key (ms since the
+    /// Unix epoch).
+    pub fn invites(&self, invite: InviteKey, expires_ms: u64, maker: NodeId) -> InviteWord {
+        let key = SigningKey::from_bytes(&self.key.seed());
+        InviteWord::sign(&key, self.cluster, invite, expires_ms, maker)
+    }
+
+    /// What it says of an invite by which `issuer` lets a node in.
+    pub fn lets_in(&self, invite: InviteKey, node: NodeId, issuer: NodeId) -> InviteUse {
+        let key = SigningKey::from_bytes(&self.key.seed());
+        InviteUse::sign(&key, self.cluster, invite, node, issuer)
     }
 
     /// Which cluster it speaks for.

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
-use unisono_model::ClusterId;
+use unisono_model::{ClusterId, InviteKey};
 
 use crate::{
     identity::{Fingerprint, NodeKey, random},
@@ -210,6 +210,13 @@ impl fmt::Debug for Invite {
             .field("addresses", &self.addresses)
             .field("expires_ms", &self.expires_ms)
             .finish_non_exhaustive()
+    }
+}
+
+impl InviteId {
+    /// Its name in the records of the cluster.
+    pub fn key(self) -> InviteKey {
+        InviteKey(self.0)
     }
 }
 

@@ -48,6 +48,7 @@ pub(super) fn need(action: &Action) -> Need {
         Action::Fence(_) => Need::Authority,
         Action::Open { .. } | Action::Admit(_) | Action::VoteView(_) => Need::Node,
         Action::Incident(_) | Action::Leave(_) | Action::Witness(_) => Need::Node,
+        Action::Invite(_) | Action::InviteUsed(_) => Need::Node,
     }
 }
 

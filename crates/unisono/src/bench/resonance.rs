@@ -65,6 +65,7 @@ pub(super) fn fold_rules() -> FoldRules {
         cluster: ClusterId([7; 16]),
         root: None,
         recovery: None,
+        authority: None,
         lease_ms_max: 24 * 3_600_000,
         sabotage: Sabotage::default(),
     }

@@ -183,6 +183,7 @@ impl Ring {
         let config = Config {
             root: self.root,
             recovery: None,
+            authority: None,
             founder: seeds.first().map(|(node, _)| *node),
             cluster: CLUSTER,
             secret: [index as u8 + 1; 32],

@@ -230,6 +230,7 @@ fn rules() -> FoldRules {
         cluster: CLUSTER,
         root: Some(name(1)),
         recovery: None,
+        authority: None,
         lease_ms_max: 60_000,
         sabotage: Sabotage::default(),
     }

@@ -460,6 +460,17 @@ fn cluster_clock(clock: &Clock, findings: &mut Findings) {
 }
 
 fn members(members: &[Member], findings: &mut Findings) {
+    let outdone = members.iter().filter(|one| one.outdone && !one.expelled);
+    let outdone: Vec<&str> = outdone.map(|one| one.name.as_str()).collect();
+    if !outdone.is_empty() {
+        findings.add(
+            "invites",
+            State::Poor,
+            format!("came by an invite that has let in another node: {}", outdone.join(", ")),
+            "it hands over what it holds and leaves; if it does not, `unisono node remove` ends it. \
+             Was the invite given to two?",
+        );
+    }
     let here: Vec<&Member> = members.iter().filter(|member| member.stays()).collect();
     let away: Vec<&str> = here
         .iter()

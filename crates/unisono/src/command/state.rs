@@ -181,9 +181,13 @@ pub(crate) async fn members(session: &Session) -> Result<(), Failure> {
     }
     let members = &reply.body.members;
     show_members(members)?;
-    for member in members.iter().filter(|one| !one.stays()) {
+    for member in members.iter().filter(|one| !one.stays() || one.outdone) {
         let how = if member.expelled {
             "was removed by the root"
+        } else if member.outdone && member.left {
+            "has left, since its invite has let in another node"
+        } else if member.outdone {
+            "has to leave, since its invite has let in another node"
         } else if member.left {
             "has left"
         } else {

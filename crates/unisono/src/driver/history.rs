@@ -55,6 +55,7 @@ impl History {
                 }
             }
             Work::Act { agent, action, key } => (action.name().to_owned(), agent.clone(), *key),
+            Work::OfInvite(_) => ("invite".to_owned(), String::new(), None),
             Work::Leave { .. } => ("leave".to_owned(), String::new(), None),
             Work::Open { name } => (format!("open {name}"), String::new(), None),
             Work::Living { agent, .. } => ("living".to_owned(), agent.clone(), None),

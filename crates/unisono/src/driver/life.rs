@@ -216,6 +216,7 @@ pub(super) fn make_node(
         founder: Some(identity.founder),
         root: identity.root,
         recovery: identity.recovery,
+        authority: identity.authority,
         seeds,
         lease_ms_max: identity.lease_ms_max,
         readable_ms: READABLE_MS,

@@ -69,6 +69,8 @@ pub(crate) struct Identity {
     pub(crate) root: Option<unisono_model::AgentId>,
     /// The key that names other roots, if the cluster has one.
     pub(crate) recovery: Option<unisono_model::AgentId>,
+    /// The authority that the founder made, if this node knows it.
+    pub(crate) authority: Option<unisono_model::AuthorityId>,
     /// Where the words that name roots are remembered.
     pub(crate) home: Home,
     /// By what it may renew tokens, if it may.

@@ -63,7 +63,7 @@ impl Driver {
             }
             Output::Address { node, address } => self.address(node, &address),
             Output::Exclude { node } => {
-                tracing::warn!(%node, "the cluster's root has removed this node: it is turned away");
+                tracing::warn!(%node, "this node is none of the cluster any more: it is turned away");
                 self.doors.transport.exclude(node);
             }
             Output::Succession(succession) => self.succession(*succession),

@@ -25,6 +25,7 @@ mod first_run;
 mod following;
 mod foretelling;
 mod harass;
+mod invites;
 mod iterations;
 mod keys;
 mod layout;

@@ -225,7 +225,7 @@ impl Court<'_> {
                 Action::Fence(fence) => self.fence(fence),
                 _ => Ok(Lesson::Nothing),
             },
-            Need::Node if self.fact.agent.0 == self.fact.log.node.0 => Ok(Lesson::Nothing),
+            Need::Node if self.fact.agent.0 == self.fact.log.node.0 => self.said_by_node(action),
             Need::Node => Err(void(Code::NotMember, "only nodes do this, of themselves")),
         }
     }
@@ -406,6 +406,22 @@ impl Court<'_> {
             return Ok(Lesson::Nothing);
         }
         let words = "the root has not signed that this authority takes the place of that one, here";
+        Err(void(Code::BadSignature, words))
+    }
+
+    /// What a node may say for itself: words on invites are an authority's besides, which of them is
+    /// for the fold to say.
+    fn said_by_node(&self, action: &Action) -> Result<Lesson, Short> {
+        let cluster = self.rules.cluster;
+        let (authority, proof, signature) = match action {
+            Action::Invite(word) => (word.authority, word.proof(cluster), word.signature),
+            Action::InviteUsed(word) => (word.authority, word.proof(cluster), word.signature),
+            _ => return Ok(Lesson::Nothing),
+        };
+        if StrictVerifier.verify(&authority.0, &proof, &signature) {
+            return Ok(Lesson::Nothing);
+        }
+        let words = "the authority that the word names has not signed it, for this cluster";
         Err(void(Code::BadSignature, words))
     }
 

@@ -92,6 +92,17 @@ pub struct MemberView {
     pub left: bool,
     /// A root has removed it, for good.
     pub expelled: bool,
+    /// The invite by which it came has let in another node: it has to leave, or has.
+    pub outdone: bool,
+}
+
+/// What an invite has come to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct InviteView {
+    /// Until when it lets somebody in (ms since the Unix epoch); none where only its use is known.
+    pub expires_ms: Option<u64>,
+    /// Whom it has let in.
+    pub used_by: Option<NodeId>,
 }
 
 impl MemberView {

@@ -1,0 +1,455 @@
+//! Invites that every holder of the authority's key honours, and what comes of one that has let in two.
+
+use ed25519_dalek::SigningKey;
+use proptest::prelude::*;
+use unisono_core::node::{InviteSaid, Promise, Question, Work};
+use unisono_core::orchestra::fact::Fact;
+use unisono_core::orchestra::members::Members;
+use unisono_core::orchestra::view::{InviteView, MemberView, View};
+use unisono_core::orchestra::{FoldRules, Folds};
+use unisono_model::wire::{Blob, Signature};
+use unisono_model::{
+    Action, Admit, AgentKind, AuthorityId, Code, Digest, Enrol, Incarnation, InviteKey, InviteUse,
+    InviteWord, Leave, LogId, NodeId, OrchestraId, Rejection, Succession, SuccessionWord,
+};
+
+use crate::facts::{fact, settled, shuffled};
+use crate::loopback::{CLUSTER, Loop, authority_key, root_key};
+
+const INVITE: InviteKey = InviteKey([5; 32]);
+/// Later than anything in these stories (ms).
+const LATER_MS: u64 = u64::MAX / 2;
+
+fn id_of(key: &SigningKey) -> AuthorityId {
+    AuthorityId(key.verifying_key().to_bytes())
+}
+
+fn made(key: &SigningKey, invite: InviteKey, expires_ms: u64) -> InviteWord {
+    InviteWord::sign(key, CLUSTER, invite, expires_ms, NodeId([1; 32]))
+}
+
+fn used(key: &SigningKey, invite: InviteKey, node: NodeId, issuer: NodeId) -> InviteUse {
+    InviteUse::sign(key, CLUSTER, invite, node, issuer)
+}
+
+mod folded {
+    use super::*;
+
+    fn rules() -> FoldRules {
+        FoldRules {
+            founder: NodeId([1; 32]),
+            cluster: CLUSTER,
+            authority: Some(id_of(&authority_key())),
+            ..crate::trust::rules()
+        }
+    }
+
+    fn log(node: u8) -> LogId {
+        LogId {
+            node: NodeId([node; 32]),
+            incarnation: Incarnation::default(),
+        }
+    }
+
+    /// What a node says of itself, or of invites.
+    fn said(node: u8, number: u64, at_ms: u64, action: Action) -> Fact {
+        let record = Digest::of("test", &[&[node], &number.to_le_bytes()]);
+        fact(record, (log(node), number), node, at_ms, action)
+    }
+
+    fn invite(word: InviteWord) -> Action {
+        Action::Invite(Box::new(word))
+    }
+
+    fn using(word: InviteUse) -> Action {
+        Action::InviteUsed(Box::new(word))
+    }
+
+    fn enrol(name: &str) -> Action {
+        Action::Enrol(Enrol {
+            name: name.into(),
+            role: "node".into(),
+            kind: AgentKind::Node,
+            tier: None,
+        })
+    }
+
+    fn admit(node: u8) -> Action {
+        Action::Admit(Admit {
+            node: NodeId([node; 32]),
+            incarnation: Incarnation::default(),
+            region: "r".into(),
+            name: "n".into(),
+            address: String::new(),
+        })
+    }
+
+    /// Another authority, in the place of the founder's, which ends at 900 ms.
+    fn next() -> SigningKey {
+        SigningKey::from_bytes(&[0xcb; 32])
+    }
+
+    fn succession() -> Fact {
+        let (next, former) = (id_of(&next()), id_of(&authority_key()));
+        let word = SuccessionWord::sign(&root_key(), CLUSTER, 1, next, former, 900);
+        let succession = Succession {
+            word,
+            certificate: Blob(vec![1]),
+        };
+        let action = Action::Succeed(Box::new(succession));
+        let mut fact = said(1, 90, 50, action);
+        fact.agent = unisono_model::AgentId(root_key().verifying_key().to_bytes());
+        fact
+    }
+
+    fn with_root(mut rules: FoldRules) -> FoldRules {
+        rules.root = Some(unisono_model::AgentId(
+            root_key().verifying_key().to_bytes(),
+        ));
+        rules
+    }
+
+    /// Two issuers (1 and 2), three that came (3, 4 and 5), and a liar (6).
+    fn story() -> Vec<Fact> {
+        let (old, new, stranger) = (authority_key(), next(), SigningKey::from_bytes(&[0x77; 32]));
+        let node = |node: u8| NodeId([node; 32]);
+        let other = InviteKey([6; 32]);
+        let mut facts: Vec<Fact> = (1..=6)
+            .map(|one| said(one, 1, 1, enrol(&format!("n{one}"))))
+            .collect();
+        facts.extend((1..=6).map(|one| said(1, 10 + u64::from(one), 2, admit(one))));
+        let mut root = said(1, 80, 1, enrol("root"));
+        root.agent = unisono_model::AgentId(root_key().verifying_key().to_bytes());
+        facts.extend([root, succession()]);
+        facts.extend([
+            said(1, 20, 100, invite(made(&old, INVITE, 5_000))),
+            said(2, 20, 110, invite(made(&old, INVITE, 4_000))),
+            said(1, 21, 200, using(used(&old, INVITE, node(3), node(1)))),
+            said(2, 21, 210, using(used(&old, INVITE, node(4), node(2)))),
+            // The same node asked again at another one.
+            said(2, 22, 220, using(used(&new, INVITE, node(3), node(2)))),
+            said(1, 22, 300, invite(made(&new, other, 6_000))),
+            said(1, 23, 310, using(used(&new, other, node(5), node(1)))),
+            // The founder is nobody's guest.
+            said(2, 23, 320, using(used(&new, other, node(1), node(2)))),
+            // After the end of that authority, by one that is none, and without its signature.
+            said(1, 24, 950, using(used(&old, other, node(6), node(1)))),
+            said(
+                6,
+                20,
+                100,
+                invite(made(&stranger, InviteKey([7; 32]), 5_000)),
+            ),
+            said(6, 21, 110, using(used(&stranger, INVITE, node(2), node(6)))),
+            forged(),
+        ]);
+        let leave = Leave {
+            ends: Vec::new(),
+            staying: Vec::new(),
+            last: true,
+        };
+        facts.push(said(3, 30, 400, Action::Leave(leave.clone())));
+        facts.push(said(4, 30, 400, Action::Leave(leave)));
+        facts
+    }
+
+    type Seen = (Vec<Option<InviteView>>, Vec<(NodeId, NodeId)>, Vec<NodeId>);
+
+    /// What the members' fold makes of the records that count.
+    fn seen(arrived: &[Fact], rules: &FoldRules) -> Seen {
+        let mut members = Members::default();
+        let counts = |fact: &&Fact| fact.place != forged().place;
+        for fact in arrived.iter().filter(counts) {
+            members.insert(fact, rules);
+        }
+        let invites = (5..=7).map(|key| members.invites().of(&InviteKey([key; 32])).copied());
+        let outdone = members.invites().outdone().iter();
+        let shut_out = (1..=6).map(|node| NodeId([node; 32]));
+        (
+            invites.collect(),
+            outdone.map(|(node, why)| (*node, why.by)).collect(),
+            shut_out.filter(|node| members.is_shut_out(node)).collect(),
+        )
+    }
+
+    /// A use that no authority has signed, in the log of one that lies.
+    fn forged() -> Fact {
+        let word = used(&authority_key(), INVITE, NodeId([1; 32]), NodeId([2; 32]));
+        let mut flipped = word.signature.to_bytes();
+        flipped[3] ^= 1;
+        let signature = Signature::from_bytes(flipped);
+        said(6, 22, 120, using(InviteUse { signature, ..word }))
+    }
+
+    #[test]
+    fn what_no_authority_has_signed_is_void_wherever_it_is_carried() {
+        let rules = with_root(rules());
+        let facts = story();
+        let mut folds = Folds::new(OrchestraId::of(CLUSTER, "cluster"));
+        for fact in &facts {
+            folds.insert(fact.clone(), &rules);
+        }
+        folds.settle();
+        let (shown, _) = settled(folds, &facts, &rules);
+        let rule = Code::BadSignature.as_str().to_owned();
+        assert_eq!(shown.voided, [(forged().place, rule)]);
+    }
+
+    #[test]
+    fn of_the_uses_of_one_invite_the_one_of_the_lowest_rank_counts() {
+        let facts = story();
+        let (invites, outdone, shut_out) = seen(&facts, &with_root(rules()));
+        let (old, new) = (authority_key(), next());
+        let node = |node: u8| NodeId([node; 32]);
+        let ranks = [
+            (used(&old, INVITE, node(3), node(1)), node(3)),
+            (used(&old, INVITE, node(4), node(2)), node(4)),
+            (used(&new, INVITE, node(3), node(2)), node(3)),
+        ];
+        let lowest = ranks.iter().min_by_key(|(word, _)| word.rank(CLUSTER));
+        let by = lowest.expect("there are three").1;
+        let loser = if by == node(3) { node(4) } else { node(3) };
+        let first = invites[0].expect("it was made");
+        assert_eq!(first.used_by, Some(by));
+        assert_eq!(first.expires_ms, Some(4_000), "the earliest end stands");
+        assert!(outdone.contains(&(loser, by)), "{outdone:?}");
+        assert!(
+            !outdone.iter().any(|(node, _)| *node == NodeId([1; 32])),
+            "the founder"
+        );
+        assert!(
+            !outdone
+                .iter()
+                .any(|(one, _)| [node(2), node(6)].contains(one)),
+            "{outdone:?}"
+        );
+        assert_eq!(shut_out, [loser], "who is outdone and has left stays away");
+        assert_eq!(invites[2], None, "no authority of this cluster has said so");
+    }
+
+    #[test]
+    fn who_does_not_know_the_founders_authority_goes_by_the_one_that_took_its_place() {
+        let facts = story();
+        let known = with_root(rules());
+        let joined_later = FoldRules {
+            authority: None,
+            ..known
+        };
+        assert_eq!(seen(&facts, &known), seen(&facts, &joined_later));
+        // Nothing of it counts where neither is known.
+        let none: Vec<Fact> = facts
+            .into_iter()
+            .filter(|fact| !matches!(fact.body.action, Action::Succeed(_)))
+            .collect();
+        let (invites, outdone, _) = seen(&none, &joined_later);
+        assert_eq!((invites, outdone), (vec![None; 3], Vec::new()));
+    }
+
+    #[test]
+    fn one_that_carries_many_words_pushes_out_its_own_alone() {
+        let rules = with_root(rules());
+        let mut facts = story();
+        let before = seen(&facts, &rules);
+        let stranger = SigningKey::from_bytes(&[0x77; 32]);
+        let key = |number: u64| InviteKey(Digest::of("test", &[&number.to_le_bytes()]).0);
+        facts.extend((0..1_100).map(|number| {
+            let word = made(&stranger, key(number), 5_000);
+            said(6, 100 + number, 400 + number, invite(word))
+        }));
+        assert_eq!(seen(&facts, &rules), before);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_order_and_any_repetition_come_to_the_same(order in any::<u64>(), twice in any::<u64>()) {
+            let facts = story();
+            let rules = with_root(rules());
+            let mut arrived = shuffled(&facts, order);
+            let again = shuffled(&facts, twice);
+            arrived.extend_from_slice(&again[..facts.len() / 2]);
+            prop_assert_eq!(seen(&facts, &rules), seen(&arrived, &rules));
+        }
+    }
+}
+
+fn say(world: &mut Loop, index: usize, said: InviteSaid) -> Result<(), Rejection> {
+    let ticket = world.submit(index, "cluster", Work::OfInvite(said), Promise::default());
+    world.run_ms(50);
+    world.reply(ticket).expect("an answer").map(drop)
+}
+
+fn shown(world: &mut Loop, index: usize) -> InviteView {
+    match world.view(index, Question::Invite(INVITE)) {
+        Ok(View::Invite(invite)) => invite,
+        other => panic!("no invite: {other:?}"),
+    }
+}
+
+fn member(world: &mut Loop, index: usize, of: usize) -> MemberView {
+    let of = world.nodes[of].id();
+    match world.view(index, Question::Status) {
+        Ok(View::Status(status)) => status
+            .members
+            .into_iter()
+            .find(|member| member.node == of)
+            .expect("a member"),
+        other => panic!("no status: {other:?}"),
+    }
+}
+
+#[test]
+fn what_an_issuer_says_of_an_invite_every_node_knows_and_nobody_else_says_it() {
+    let mut world = Loop::new(3);
+    world.open(0);
+    let key = authority_key();
+    let ids: Vec<NodeId> = world.nodes.iter().map(|node| node.id()).collect();
+    let stranger = SigningKey::from_bytes(&[0x77; 32]);
+    let forged = say(
+        &mut world,
+        2,
+        InviteSaid::Made(made(&stranger, INVITE, LATER_MS)),
+    );
+    assert_eq!(forged.expect_err("refused").code, Code::NotAllowed);
+    let lent = InviteWord {
+        expires_ms: LATER_MS - 1,
+        ..made(&key, INVITE, LATER_MS)
+    };
+    let forged = say(&mut world, 2, InviteSaid::Made(lent));
+    assert_eq!(forged.expect_err("refused").code, Code::BadSignature);
+
+    say(
+        &mut world,
+        0,
+        InviteSaid::Made(made(&key, INVITE, LATER_MS)),
+    )
+    .expect("said");
+    world.run_ms(10_000);
+    for index in 0..3 {
+        let invite = shown(&mut world, index);
+        assert!(
+            invite.expires_ms.is_some_and(|end| end < LATER_MS),
+            "{invite:?}"
+        );
+        assert_eq!(invite.used_by, None);
+    }
+    say(
+        &mut world,
+        1,
+        InviteSaid::Used(used(&key, INVITE, ids[2], ids[1])),
+    )
+    .expect("said");
+    world.run_ms(10_000);
+    for index in 0..3 {
+        assert_eq!(shown(&mut world, index).used_by, Some(ids[2]));
+    }
+    let other = used(&key, INVITE, ids[1], ids[0]);
+    let refused = say(&mut world, 0, InviteSaid::Used(other)).expect_err("refused");
+    assert_eq!(refused.code, Code::NotAllowed, "it was used");
+    world.save(1);
+    world.restart(1);
+    world.run_ms(2_000);
+    assert_eq!(
+        shown(&mut world, 1).used_by,
+        Some(ids[2]),
+        "after a start, too"
+    );
+}
+
+#[test]
+fn of_two_that_came_by_one_invite_one_leaves_with_all_it_wrote_handed_over() {
+    let mut world = Loop::new(4);
+    world.open(0);
+    world.run_ms(2_000);
+    let key = authority_key();
+    let ids: Vec<NodeId> = world.nodes.iter().map(|node| node.id()).collect();
+    for (index, agent) in ["ada", "lin", "bob", "cyd"].iter().enumerate() {
+        world.enrol(index, agent);
+    }
+    world.run_ms(10_000);
+    let sides = [[0, 2], [1, 3]];
+    let across = sides[0]
+        .iter()
+        .flat_map(|one| sides[1].map(|other| (*one, other)));
+    world.cut = across
+        .flat_map(|(one, other)| [(one, other), (other, one)])
+        .collect();
+    let uses = [
+        used(&key, INVITE, ids[2], ids[0]),
+        used(&key, INVITE, ids[3], ids[1]),
+    ];
+    for (index, word) in uses.iter().enumerate() {
+        say(&mut world, index, InviteSaid::Used(*word)).expect("said");
+    }
+    let (stays, goes) = if uses[0].rank(CLUSTER) < uses[1].rank(CLUSTER) {
+        (2, 3)
+    } else {
+        (3, 2)
+    };
+    world.run_ms(5_000);
+    for index in [2, 3] {
+        let agent = ["bob", "cyd"][index - 2];
+        world.act(index, agent, task(agent)).expect("acknowledged");
+    }
+    world.cut.clear();
+    world.run_ms(20_000);
+    for index in 0..4 {
+        assert!(member(&mut world, index, goes).outdone, "at {index}");
+        assert!(!member(&mut world, index, stays).outdone, "at {index}");
+        assert_eq!(shown(&mut world, index).used_by, Some(ids[stays]));
+    }
+    let agent = ["bob", "cyd"][goes - 2];
+    let refused = world.act(goes, agent, task("more")).expect_err("refused");
+    assert_eq!(refused.code, Code::NotMember);
+    assert!(
+        refused.detail.contains("has let in another node"),
+        "{}",
+        refused.detail
+    );
+    world
+        .act(stays, ["bob", "cyd"][stays - 2], task("on"))
+        .expect("it goes on");
+
+    let promise = Promise {
+        deadline_ms: 20_000,
+        ..Promise::default()
+    };
+    let ticket = world.submit(goes, "cluster", Work::Leave { hand_to: 0 }, promise);
+    world.run_ms(20_000);
+    world.reply(ticket).expect("in time").expect("it has left");
+    assert_eq!(
+        world.excluded,
+        [],
+        "until others have its last word it is heard"
+    );
+    world.run_ms(40_000);
+    let others: Vec<usize> = (0..4).filter(|index| *index != goes).collect();
+    let mut excluded = world.excluded.clone();
+    excluded.sort_unstable();
+    let all: Vec<_> = others.iter().map(|index| (*index, ids[goes])).collect();
+    assert_eq!(excluded, all);
+    for index in others {
+        for name in ["bob", "cyd", "on"] {
+            let task = world.view(index, Question::Task(name.into()));
+            assert!(matches!(task, Ok(View::Task(_))), "{name} at {index}");
+        }
+    }
+    // Its next life stays out as well.
+    world.restart(goes);
+    world.run_ms(20_000);
+    assert!(!member(&mut world, stays, goes).alive || member(&mut world, stays, goes).left);
+    let refused = world.act(goes, agent, task("more")).expect_err("refused");
+    assert_eq!(refused.code, Code::NotMember);
+}
+
+fn task(name: &str) -> Action {
+    Action::Task(unisono_model::TaskChange {
+        task: name.into(),
+        fields: vec![unisono_model::FieldChange {
+            value: unisono_model::FieldValue::Created("feature".into()),
+            replaces: Vec::new(),
+        }],
+        evidence: None,
+    })
+}
