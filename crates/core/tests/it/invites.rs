@@ -304,7 +304,11 @@ fn what_an_issuer_says_of_an_invite_every_node_knows_and_nobody_else_says_it() {
     let mut world = Loop::new(3);
     world.open(0);
     let key = authority_key();
-    let ids: Vec<NodeId> = world.nodes.iter().map(|node| node.id()).collect();
+    let ids: Vec<NodeId> = world
+        .nodes
+        .iter()
+        .map(unisono_core::node::Node::id)
+        .collect();
     let stranger = SigningKey::from_bytes(&[0x77; 32]);
     let forged = say(
         &mut world,
@@ -363,7 +367,11 @@ fn of_two_that_came_by_one_invite_one_leaves_with_all_it_wrote_handed_over() {
     world.open(0);
     world.run_ms(2_000);
     let key = authority_key();
-    let ids: Vec<NodeId> = world.nodes.iter().map(|node| node.id()).collect();
+    let ids: Vec<NodeId> = world
+        .nodes
+        .iter()
+        .map(unisono_core::node::Node::id)
+        .collect();
     for (index, agent) in ["ada", "lin", "bob", "cyd"].iter().enumerate() {
         world.enrol(index, agent);
     }
