@@ -134,6 +134,15 @@ impl Invited {
         }
     }
 
+    /// Lets joiners in, and takes care of invites, until the process ends.
+    pub(crate) fn serve(self, finish: watch::Receiver<bool>) -> Arc<Self> {
+        let invited = Arc::new(self);
+        let admission = Arc::clone(&invited) as Arc<dyn Admission>;
+        invited.transport.serve_joins(admission);
+        tokio::spawn(Arc::clone(&invited).care(finish));
+        invited
+    }
+
     async fn decide(&self, request: JoinRequest) -> Result<Vec<u8>, Refusal> {
         let _turn = self.turn.lock().await;
         let (invite, node) = (request.invite, request.node);
@@ -192,7 +201,7 @@ impl Invited {
 
     /// Makes known what lies in the directory, and sees to it that this node leaves if its own invite
     /// has let in another one; until the process ends.
-    pub(crate) async fn care(self: Arc<Self>, mut finish: watch::Receiver<bool>) {
+    async fn care(self: Arc<Self>, mut finish: watch::Receiver<bool>) {
         let mut done = BTreeSet::new();
         loop {
             tokio::select! {

@@ -186,12 +186,9 @@ fn begin(
         tokens: Arc::new(crate::tokens::Lazily::default()),
         metrics: Arc::new(move || metrics.text(&counted) + &timing.metrics()),
     };
-    let faults = wishes.test_faults.then(|| faults::router(reach));
-    let router = unisono_api::server::router(handle, token).merge(faults.unwrap_or_default());
-    let invited = Invited::new(home, membership, own, calls.clone(), transport.clone());
-    let invited = Arc::new(invited);
-    transport.serve_joins(Arc::clone(&invited) as Arc<dyn unisono_quic::join::Admission>);
-    tokio::spawn(Arc::clone(&invited).care(finish.subscribe()));
+    let router = routed(handle, token, wishes.test_faults.then_some(reach));
+    let invited = Invited::new(home, membership, own, calls.clone(), transport);
+    let invited = invited.serve(finish.subscribe());
     let edge = tokio::spawn(unisono_api::server::serve(listener, router, stopping));
     Ok(Serving {
         calls,
@@ -236,6 +233,12 @@ fn means(
         history: history.transpose()?,
         sabotage: wishes.sabotage,
     })
+}
+
+/// What agents reach, and what tests do where they may.
+fn routed(handle: NodeHandle, token: Option<BearerToken>, reach: Option<Reach>) -> axum::Router {
+    let faults = reach.map(faults::router).unwrap_or_default();
+    unisono_api::server::router(handle, token).merge(faults)
 }
 
 /// What the test endpoint can change.

@@ -304,6 +304,17 @@ fn mark() -> Mark {
     }
 }
 
+fn fence() -> Fence {
+    Fence {
+        target: FenceTarget::Key(chain(4).agent),
+        reason: "lost".into(),
+        keep: vec![ChainCut {
+            chain: chain(4),
+            seq: 7,
+        }],
+    }
+}
+
 /// One action of each shape that matters to a reader: plain, nested, lists, options.
 fn actions() -> Vec<(&'static str, Action)> {
     let enrol = Enrol {
@@ -331,14 +342,6 @@ fn actions() -> Vec<(&'static str, Action)> {
         fields: fields.into(),
         evidence: Some(Digest([8; 32])),
     };
-    let fence = Fence {
-        target: FenceTarget::Key(chain(4).agent),
-        reason: "lost".into(),
-        keep: vec![ChainCut {
-            chain: chain(4),
-            seq: 7,
-        }],
-    };
     let incident = Incident {
         agent: chain(4).agent,
         token: Some(Digest([4; 32])),
@@ -359,7 +362,7 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("mark", Action::Mark(mark())),
         ("task", Action::Task(task)),
         ("advance", Action::Advance { from: 3 }),
-        ("fence", Action::Fence(fence)),
+        ("fence", Action::Fence(fence())),
         ("incident", Action::Incident(incident)),
         ("decide", Action::Decide(Box::new(decide()))),
         ("remedy", Action::Remedy(Box::new(remedy()))),

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use unisono_core::orchestra::view::RecordView;
 use unisono_model::{
-    Across, Action, Admit, AgentId, Digest, FieldChange, FieldValue, IdempotencyKey, Leave, Mark,
-    NodeId, Signal, TaskChange, ViewVote,
+    Across, Action, Admit, AgentId, Digest, Enrol, FieldChange, FieldValue, IdempotencyKey, Leave,
+    Mark, NodeId, Signal, TaskChange, ViewVote,
 };
 use utoipa::ToSchema;
 
@@ -281,15 +281,21 @@ impl From<RecordView> for RecordEvent {
     }
 }
 
+impl From<Enrol> for EnrolBody {
+    fn from(enrol: Enrol) -> Self {
+        Self {
+            name: enrol.name,
+            role: enrol.role,
+            kind: enrol.kind.into(),
+            tier: enrol.tier.map(|tier| tier.word().to_owned()),
+        }
+    }
+}
+
 impl From<Action> for ActionShown {
     fn from(action: Action) -> Self {
         match action {
-            Action::Enrol(enrol) => Self::Enrol(EnrolBody {
-                name: enrol.name,
-                role: enrol.role,
-                kind: enrol.kind.into(),
-                tier: enrol.tier.map(|tier| tier.word().to_owned()),
-            }),
+            Action::Enrol(enrol) => Self::Enrol(enrol.into()),
             Action::Open { name } => Self::Open(OpenBody { name }),
             Action::Settings(changes) => Self::Settings(SettingsBody {
                 settings: changes

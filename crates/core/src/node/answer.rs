@@ -162,11 +162,7 @@ impl Node {
             Question::Invite(invite) => View::Invite(self.invite(invite)),
             Question::Chains(target) => View::Chains(trust.chains_under(target, reading.at)),
             Question::Renewed { .. } => self.renewed(context, ask)?,
-            Question::GoingBack(to) => {
-                let space = self.spaces.get(&ask.orchestra);
-                let would = space.map(|space| going_back(space, reading.at, *to));
-                View::GoingBack(would.ok_or_else(unknown_orchestra)?.into())
-            }
+            Question::GoingBack(to) => self.would_go_back(ask, reading, *to)?,
             Question::Settings => View::Settings(reading.folds.course.settings(reading.at)),
             Question::Plan => View::Plan(reading.plan()),
             Question::Files { after, limit } => {
@@ -193,6 +189,17 @@ impl Node {
                 return learned(&ask.question, reading);
             }
         })
+    }
+
+    fn would_go_back(
+        &self,
+        ask: &Ask,
+        reading: &Reading<'_>,
+        to: Stamp,
+    ) -> Result<View, Rejection> {
+        let space = self.spaces.get(&ask.orchestra);
+        let would = space.map(|space| going_back(space, reading.at, to));
+        Ok(View::GoingBack(would.ok_or_else(unknown_orchestra)?.into()))
     }
 
     fn state(&self, orchestra: OrchestraId, reading: &Reading<'_>) -> StateView {

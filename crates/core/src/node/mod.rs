@@ -29,6 +29,7 @@ mod members;
 mod mend;
 mod output;
 mod overdue;
+mod own;
 mod page;
 mod peers;
 mod places;

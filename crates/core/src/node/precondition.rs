@@ -43,10 +43,7 @@ impl Node {
             | Action::Incident(_)
             | Action::Witness(_)
             | Action::Invite(_)
-            | Action::InviteUsed(_) => Err(Rejection::new(
-                Code::NotMember,
-                "only nodes do this, of themselves",
-            )),
+            | Action::InviteUsed(_) => Err(a_nodes_own()),
             Action::Remove(_) | Action::Succeed(_) => self.root_says(orchestra, agent, action),
             Action::Root(word) => self
                 .may_name_root(orchestra, &word)
@@ -513,4 +510,8 @@ fn not_yours(reading: &Reading<'_>, topic: &str, agent: AgentId) -> Rejection {
         None => Rejection::new(Code::ClaimUnknown, format!("nobody ever claimed {topic}"))
             .hint("claim it first"),
     }
+}
+
+fn a_nodes_own() -> Rejection {
+    Rejection::new(Code::NotMember, "only nodes do this, of themselves")
 }

@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use unisono_model::wire::Malformed;
@@ -16,7 +16,7 @@ use super::files::Seen;
 use super::input::{Submit, Work};
 use super::output::{AnswerBody, Output, Recorded};
 use super::places::check_signature;
-use super::space::{Space, as_agent};
+use super::space::Space;
 use super::subjects::{rules_the_cluster, subjects};
 use super::wait::Waiter;
 use super::{Node, limits as bounds};
@@ -228,23 +228,6 @@ impl Node {
         made.deadline_ms = deadline_ms;
         made.subjects.push(Subject::Iteration(id));
         Ok(Some(Verdict::Make(Box::new(made))))
-    }
-
-    /// A record that this node makes for itself.
-    pub(super) fn own_record(
-        context: &Context<'_>,
-        orchestra: OrchestraId,
-        action: Action,
-    ) -> Made {
-        Made {
-            ticket: None,
-            orchestra,
-            source: Source::Own,
-            body: body(context, Held::Agent, 1, None, action),
-            promise: super::Promise::default(),
-            deadline_ms: context.now_ms(),
-            subjects: Vec::new(),
-        }
     }
 
     fn signed(
@@ -540,29 +523,6 @@ impl Node {
             horizon,
             rules: self.claim_rules()?,
         })
-    }
-
-    /// Makes this node known to an orchestra as the agent that it is when it acts for itself.
-    pub(super) fn enrol_self(&mut self, context: &Context<'_>, orchestra: OrchestraId) {
-        let agent = as_agent(self.me.node);
-        let known = self
-            .spaces
-            .get(&orchestra)
-            .is_some_and(|s| s.folds.agents.is_enrolled(&agent));
-        let subject = Subject::Agent(orchestra, agent);
-        if known || self.blocked.contains_key(&subject) {
-            return;
-        }
-        let enrol = unisono_model::Enrol {
-            name: self.config.name.clone(),
-            role: String::from("node"),
-            kind: unisono_model::AgentKind::Node,
-            tier: None,
-        };
-        let mut made = Self::own_record(context, orchestra, Action::Enrol(enrol));
-        made.subjects.push(subject);
-        self.block(&made.subjects);
-        self.queue.push_back(made);
     }
 }
 
