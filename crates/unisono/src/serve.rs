@@ -138,13 +138,7 @@ fn begin(
     own: Seed,
     membership: Membership,
 ) -> Result<Serving, Failure> {
-    let Bound {
-        listener,
-        endpoint,
-        region,
-        token,
-        ..
-    } = bound;
+    let (endpoint, region) = (bound.endpoint, bound.region);
     let (calls, inbox) = mpsc::channel(CALLS_MAX);
     let (orders, ordered) = mpsc::channel(ORDERS_MAX);
     let (published, _) = broadcast::channel(PUBLISHED_MAX);
@@ -166,10 +160,10 @@ fn begin(
     let timing = Timing::new(home, own.node, &wishes.timing, alone(home, &membership))?;
     let means = means(home, wishes, own.node, membership.cluster, &timing)?;
     let metrics = Arc::clone(&means.metrics);
+    let (counted, told) = (transport.clone(), timing.clone());
     let reach = reach(&transport, &means, orders);
     let driving = drive(Driver::new(identity.clone(), doors, means)?, left)?;
     timing.serve(&transport, endpoint.timing, finish.subscribe(), region);
-    let (counted, told) = (transport.clone(), timing.clone());
     let renewing = Renewing::start(&transport, home, &membership, finish.subscribe());
     let handle = NodeHandle {
         cluster: identity.cluster,
@@ -186,10 +180,10 @@ fn begin(
         tokens: Arc::new(crate::tokens::Lazily::default()),
         metrics: Arc::new(move || metrics.text(&counted) + &timing.metrics()),
     };
-    let router = routed(handle, token, wishes.test_faults.then_some(reach));
+    let router = routed(handle, bound.token, wishes.test_faults.then_some(reach));
     let invited = Invited::new(home, membership, own, calls.clone(), transport);
     let invited = invited.serve(finish.subscribe());
-    let edge = tokio::spawn(unisono_api::server::serve(listener, router, stopping));
+    let edge = tokio::spawn(unisono_api::server::serve(bound.listener, router, stopping));
     Ok(Serving {
         calls,
         published,
