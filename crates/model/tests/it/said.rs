@@ -234,7 +234,10 @@ fn an_invite_and_its_use_are_these_bytes_and_the_authority_signs_for_this_cluste
     let word = InviteWord::sign(&authority, cluster, invite, 300, maker);
     let key = hex(&authority.verifying_key().to_bytes());
     let signature = |one: Signature| hex(&one.to_bytes());
-    assert_eq!(hex(&word.proof(cluster).0), "MADE");
+    assert_eq!(
+        hex(&word.proof(cluster).0),
+        "d86dd724ea6654180973fc21bf082be4b0a2954264b60761d8b3e4b10594a64e"
+    );
     assert_eq!(
         hex(&wire::encode(&Action::Invite(Box::new(word)))),
         format!(
@@ -252,8 +255,14 @@ fn an_invite_and_its_use_are_these_bytes_and_the_authority_signs_for_this_cluste
     assert!(check::action(&Action::Invite(Box::new(endless))).is_err());
 
     let used = InviteUse::sign(&authority, cluster, invite, NodeId([4; 32]), maker);
-    assert_eq!(hex(&used.proof(cluster).0), "USED");
-    assert_eq!(hex(&used.rank(cluster).0), "RANK");
+    assert_eq!(
+        hex(&used.proof(cluster).0),
+        "9a5852a5d0c7d0374fe84850cf9953004564c598e79a2ea3965387493b51bc1d"
+    );
+    assert_eq!(
+        hex(&used.rank(cluster).0),
+        "b220975b11fbe0e75bd6ed4bad6ba9ee4bbb9f4c6b9fd7597f57e57486f23f96"
+    );
     assert_eq!(
         hex(&wire::encode(&Action::InviteUsed(Box::new(used)))),
         format!(

@@ -55,7 +55,8 @@ impl History {
                 }
             }
             Work::Act { agent, action, key } => (action.name().to_owned(), agent.clone(), *key),
-            Work::OfInvite(_) => ("invite".to_owned(), String::new(), None),
+            // The node's own word in the cluster's orchestra: no agent was promised anything.
+            Work::OfInvite(_) => return,
             Work::Leave { .. } => ("leave".to_owned(), String::new(), None),
             Work::Open { name } => (format!("open {name}"), String::new(), None),
             Work::Living { agent, .. } => ("living".to_owned(), agent.clone(), None),
