@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::process::{Place, free_address, root, said};
+use crate::process::{PROGRAM, Place, free_address, root, said};
 
 /// Generous beside the 300 ms that the design asks for: tests share their machine.
 const READY_WITHIN: Duration = Duration::from_secs(3);
@@ -89,7 +89,7 @@ fn the_commands_of_the_readme_work() {
             continue;
         }
         let mut shell = std::process::Command::new("sh");
-        let program = env!("CARGO_BIN_EXE_unisono");
+        let program = PROGRAM;
         let run = place.command();
         for (name, value) in run.get_envs() {
             match value {

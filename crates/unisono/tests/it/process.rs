@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// The program that is tested.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_unisono");
+
 /// Where a test keeps its directories. Commands run here, so that no configuration is found.
 pub(crate) struct Place {
     directory: TempDir,
@@ -41,7 +44,12 @@ impl Place {
     }
 
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_unisono"));
+        self.command_of(Path::new(PROGRAM))
+    }
+
+    /// The same of a copy of the program.
+    pub(crate) fn command_of(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         command.current_dir(self.directory.path());
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("UNISONO_")) {
             command.env_remove(name);
