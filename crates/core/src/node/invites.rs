@@ -2,19 +2,20 @@
 //! follows for a node whose invite has let in another one.
 
 use alloc::format;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use unisono_model::{
     Action, AuthorityId, Code, Digest, InviteKey, InviteUse, InviteWord, Rejection, wire::Signature,
 };
 
-use super::batch::Made;
+use super::batch::{Made, Subject};
 use super::input::Submit;
 use super::output::Output;
 use super::{Node, limits};
 use crate::context::Context;
 use crate::orchestra::invites::speaks;
-use crate::orchestra::limits::INVITES_OPEN_MAX;
+use crate::orchestra::limits::{INVITE_LATE_MS_MAX, INVITES_OPEN_MAX};
 use crate::orchestra::view::InviteView;
 
 /// Something that a holder of the authority's key says of an invite. It proves itself.
@@ -50,14 +51,19 @@ impl Node {
         known.copied().unwrap_or_default()
     }
 
-    /// Makes the record of what is said, if it would count.
+    /// Makes the record of what is said, if it would count; none while something else that is said of
+    /// the invite is on its way to the disk.
     pub(super) fn lay_down(
         &mut self,
         context: &mut Context<'_>,
         submit: &Submit,
         said: &InviteSaid,
         deadline_ms: u64,
-    ) -> Result<Made, Rejection> {
+    ) -> Result<Option<Made>, Rejection> {
+        let subject = Subject::Task(self.cluster, format!("invite {}", said.invite()));
+        if self.blocked.contains_key(&subject) {
+            return Ok(None);
+        }
         self.may_lay_down(context, submit, said)?;
         self.enrol_self(context, self.cluster);
         let action = match *said {
@@ -65,12 +71,13 @@ impl Node {
             InviteSaid::Used(word) => Action::InviteUsed(alloc::boxed::Box::new(word)),
         };
         unisono_model::check::action(&action)?;
-        Ok(Made {
+        Ok(Some(Made {
             ticket: Some(submit.ticket),
             promise: submit.promise.clone(),
             deadline_ms,
+            subjects: vec![subject],
             ..Self::own_record(context, self.cluster, action)
-        })
+        }))
     }
 
     fn may_lay_down(
@@ -113,9 +120,16 @@ impl Node {
                 let hint = "use them, or wait until some have ended";
                 refused(Code::RateLimited, &why, hint)
             }
-            InviteSaid::Used(word) => match self.invite(&said.invite()).used_by {
-                Some(other) if other != word.node => {
+            InviteSaid::Used(word) => match self.invite(&said.invite()) {
+                one if one.used_by.is_some_and(|other| other != word.node) => {
                     let why = "the invite has let in another node";
+                    refused(Code::NotAllowed, why, "make another invite")
+                }
+                one if one.expires_ms.is_some_and(|end_ms| {
+                    at.as_ms() > end_ms.saturating_add(INVITE_LATE_MS_MAX)
+                }) =>
+                {
+                    let why = "the invite has ended";
                     refused(Code::NotAllowed, why, "make another invite")
                 }
                 _ => Ok(()),
@@ -145,7 +159,7 @@ impl Node {
             return;
         };
         let members = &cluster.folds.members;
-        let outdone = members.invites().outdone().keys();
+        let outdone = members.invites().all_outdone();
         let now_ms = context.now_ms();
         for node in outdone.filter(|node| **node != self.me.node && members.is_shut_out(node)) {
             let heard_ms = *self.shut_out.heard_ms.entry(*node).or_insert(now_ms);

@@ -178,7 +178,8 @@ impl Node {
             }
             Work::OfInvite(said) => self
                 .lay_down(context, submit, said, deadline_ms)
-                .map(|made| Some(Verdict::Make(Box::new(made)))),
+                .map(|made| made.map_or(Verdict::Later, |made| Verdict::Make(Box::new(made))))
+                .map(Some),
             // Dealt with before.
             Work::Open { .. } | Work::Leave { .. } => Ok(None),
         }

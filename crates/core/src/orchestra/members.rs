@@ -12,6 +12,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 use unisono_model::{
@@ -24,7 +25,7 @@ use super::claims::Standing;
 use super::expulsions::Expelled;
 use super::fact::Fact;
 pub use super::footing::{Footing, Ground};
-use super::invites::{Invites, Outdone};
+use super::invites::{Around, Invites, Outdone};
 use super::leaves::{LastWords, Leaves, Since, Voted};
 use super::views::Views;
 
@@ -118,7 +119,7 @@ impl Members {
         if let Action::Succeed(succession) = &fact.body.action {
             // Nobody but a root says so, as above.
             self.authorities.insert(fact.place, succession, rules);
-            return self.invites.derive(&self.authorities, rules);
+            return self.ask_of_invites(rules, Invites::derive);
         }
         if fact.agent.0 != fact.log.node.0 {
             return;
@@ -135,12 +136,14 @@ impl Members {
             Action::VoteView(vote) => self.views.insert(fact.log.node, fact.place, vote),
             Action::Leave(leave) => self.leaves.insert(fact.log, fact.place, leave),
             Action::Invite(word) => {
-                self.invites.insert(fact.log.node, fact.place, word);
-                return self.invites.derive(&self.authorities, rules);
+                return self.ask_of_invites(rules, |invites, around| {
+                    invites.insert(fact.log.node, fact.place, word, around);
+                });
             }
             Action::InviteUsed(word) => {
-                self.invites.insert_use(fact.log.node, fact.place, word);
-                return self.invites.derive(&self.authorities, rules);
+                return self.ask_of_invites(rules, |invites, around| {
+                    invites.insert_use(fact.log.node, fact.place, word, around);
+                });
             }
             _ => return,
         }
@@ -172,15 +175,27 @@ impl Members {
     }
 
     /// Why a node is to leave: the invite by which it came has let in another one.
-    pub fn outdone(&self, node: &NodeId) -> Option<&Outdone> {
-        self.invites.outdone().get(node)
+    pub fn outdone(&self, node: &NodeId) -> Option<Outdone> {
+        self.invites.outdone(node)
     }
 
-    /// Whether a node that was to leave for that has left: it is for good, in every life.
+    /// Whether a node that was to leave for that has left. It stays away then, whatever it says itself of
+    /// its next life. One that somebody else has let in since then knew nothing of it: it hands over what
+    /// it holds and leaves once more, as it cannot where it is turned away.
     pub fn is_shut_out(&self, node: &NodeId) -> bool {
-        let lives = self.admissions.get(node).into_iter().flatten();
-        let mut lives = lives.map(|(life, _)| self.last_words(node, *life));
-        self.outdone(node).is_some() && lives.any(|words| words.is_some())
+        let Some(lives) = self.admissions.get(node) else {
+            return false;
+        };
+        if self.outdone(node).is_none() {
+            return false;
+        }
+        let has_left = |life: &&Incarnation| self.last_words(node, **life).is_some();
+        let Some(last) = lives.keys().rev().find(has_left) else {
+            return false;
+        };
+        let later = lives.range((Bound::Excluded(*last), Bound::Unbounded));
+        let mut admissions = later.flat_map(|(_, admissions)| admissions.values());
+        admissions.all(|admission| admission.by.node == *node)
     }
 
     /// Takes in the admissions whose authors were admitted, until there are none.
@@ -196,9 +211,14 @@ impl Members {
                 return;
             };
             if let Some(admission) = self.groundless.remove(&place) {
-                let lives = self.admissions.entry(admission.admit.node).or_default();
+                let node = admission.admit.node;
+                let lives = self.admissions.entry(node).or_default();
+                let is_new = lives.is_empty();
                 let places = lives.entry(admission.admit.incarnation).or_default();
                 places.insert(place, admission);
+                if is_new {
+                    self.ask_of_invites(rules, |invites, around| invites.admitted(&node, around));
+                }
             }
         }
     }
@@ -206,7 +226,18 @@ impl Members {
     /// Derives again what is not kept, after loading.
     pub fn derive(&mut self, rules: &FoldRules) {
         self.derive_views(rules);
-        self.invites.derive(&self.authorities, rules);
+        self.ask_of_invites(rules, Invites::derive);
+    }
+
+    /// Does something to the invites, which are held against what else is known here.
+    fn ask_of_invites(&mut self, rules: &FoldRules, what: impl FnOnce(&mut Invites, Around<'_>)) {
+        let admitted = |node: &NodeId| self.admissions.contains_key(node);
+        let around = Around {
+            authorities: &self.authorities,
+            admitted: &admitted,
+            rules,
+        };
+        what(&mut self.invites, around);
     }
 
     /// Derives views and removals again, after a new record.

@@ -4,6 +4,7 @@ use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
 use unisono_core::node::{InviteSaid, Promise, Question, Work};
 use unisono_core::orchestra::fact::Fact;
+use unisono_core::orchestra::limits::{INVITE_LATE_MS_MAX, INVITE_LIFE_MS_MAX};
 use unisono_core::orchestra::members::Members;
 use unisono_core::orchestra::view::{InviteView, MemberView, View};
 use unisono_core::orchestra::{FoldRules, Folds};
@@ -48,6 +49,13 @@ mod folded {
         LogId {
             node: NodeId([node; 32]),
             incarnation: Incarnation::default(),
+        }
+    }
+
+    fn life(started_ms: u64) -> Incarnation {
+        Incarnation {
+            started_ms,
+            nonce: 0,
         }
     }
 
@@ -163,11 +171,12 @@ mod folded {
             members.insert(fact, rules);
         }
         let invites = (5..=7).map(|key| members.invites().of(&InviteKey([key; 32])).copied());
-        let outdone = members.invites().outdone().iter();
+        let outdone = members.invites().all_outdone();
+        let outdone = outdone.filter_map(|node| Some((*node, members.outdone(node)?.by)));
         let shut_out = (1..=6).map(|node| NodeId([node; 32]));
         (
             invites.collect(),
-            outdone.map(|(node, why)| (*node, why.by)).collect(),
+            outdone.collect(),
             shut_out.filter(|node| members.is_shut_out(node)).collect(),
         )
     }
@@ -259,6 +268,157 @@ mod folded {
         assert_eq!(seen(&facts, &rules), before);
     }
 
+    /// The incident: a joiner's answer was lost, it began anew with an empty directory and another key,
+    /// and the key that never came was the lower one: the only node there was had to leave.
+    #[test]
+    fn who_was_let_in_and_never_came_sends_nobody_away() {
+        let (key, node) = (authority_key(), |node: u8| NodeId([node; 32]));
+        let rank = |one: u8| used(&key, INVITE, node(one), node(1)).rank(CLUSTER);
+        let lost = (20..=255).find(|one| rank(*one) < rank(3));
+        let lost = lost.expect("one of so many is lower");
+        let mut facts = story();
+        facts.retain(|fact| {
+            let action = &fact.body.action;
+            !matches!(action, Action::InviteUsed(_) | Action::Leave(_))
+        });
+        facts.extend([
+            said(1, 21, 200, using(used(&key, INVITE, node(lost), node(1)))),
+            said(2, 21, 210, using(used(&key, INVITE, node(3), node(2)))),
+        ]);
+        let rules = with_root(rules());
+        for order in 0..16 {
+            let (invites, outdone, _) = seen(&shuffled(&facts, order), &rules);
+            assert_eq!(invites[0].expect("it was made").used_by, Some(node(3)));
+            assert_eq!(outdone, [(node(lost), node(3))], "it would be, if it came");
+        }
+        // It comes after all, perhaps long after.
+        facts.push(said(2, 40, 500, admit(lost)));
+        for order in 0..16 {
+            let (invites, outdone, _) = seen(&shuffled(&facts, order), &rules);
+            assert_eq!(invites[0].expect("it was made").used_by, Some(node(lost)));
+            assert_eq!(outdone, [(node(3), node(lost))]);
+        }
+    }
+
+    #[test]
+    fn a_use_that_is_said_after_the_end_of_its_invite_sends_nobody_away() {
+        let (key, node) = (authority_key(), |node: u8| NodeId([node; 32]));
+        let rank = |one: u8| used(&key, INVITE, node(one), node(1)).rank(CLUSTER);
+        let (low, high) = if rank(3) < rank(4) { (3, 4) } else { (4, 3) };
+        let late_ms = 4_000 + INVITE_LATE_MS_MAX;
+        let rules = FoldRules {
+            root: None,
+            ..rules()
+        };
+        for (at_ms, outdone) in [
+            (late_ms, vec![(node(high), node(low))]),
+            (late_ms + 1, vec![]),
+        ] {
+            let mut facts = story();
+            facts.retain(|fact| {
+                !matches!(
+                    fact.body.action,
+                    Action::InviteUsed(_) | Action::Leave(_) | Action::Succeed(_)
+                )
+            });
+            facts.extend([
+                said(1, 21, 200, using(used(&key, INVITE, node(high), node(1)))),
+                said(2, 21, at_ms, using(used(&key, INVITE, node(low), node(2)))),
+            ]);
+            assert_eq!(seen(&facts, &rules).1, outdone, "at {at_ms} ms");
+        }
+        // Of an invite that nobody has made known, four weeks after its first use.
+        for (late_ms, count) in [(0, 1), (1, 0)] {
+            let at_ms = 200 + INVITE_LIFE_MS_MAX + INVITE_LATE_MS_MAX + late_ms;
+            let mut facts = story();
+            facts.retain(|fact| {
+                !matches!(
+                    fact.body.action,
+                    Action::Invite(_)
+                        | Action::InviteUsed(_)
+                        | Action::Leave(_)
+                        | Action::Succeed(_)
+                )
+            });
+            facts.extend([
+                said(1, 21, 200, using(used(&key, INVITE, node(high), node(1)))),
+                said(2, 21, at_ms, using(used(&key, INVITE, node(low), node(2)))),
+            ]);
+            assert_eq!(seen(&facts, &rules).1.len(), count, "{late_ms} ms late");
+        }
+    }
+
+    /// The incident: a life that began before its end was heard was let in by one that had not heard it,
+    /// and could then neither write nor leave, and everybody waited for it.
+    #[test]
+    fn a_next_life_that_another_one_let_in_leaves_once_more_and_its_own_word_lets_it_in_nowhere() {
+        let facts = story();
+        let rules = with_root(rules());
+        let mut members = Members::default();
+        for fact in facts.iter().filter(|fact| fact.place != forged().place) {
+            members.insert(fact, &rules);
+        }
+        let mut gone = (3..=4).map(|one| NodeId([one; 32]));
+        let gone = gone.find(|node| members.is_shut_out(node));
+        let gone = gone.expect("one of them");
+        let next = |incarnation: u64| Admit {
+            node: gone,
+            incarnation: life(incarnation),
+            region: "r".into(),
+            name: "n".into(),
+            address: String::new(),
+        };
+        let own = Fact {
+            log: LogId {
+                node: gone,
+                incarnation: life(5),
+            },
+            ..said(gone.0[0], 50, 600, Action::Admit(next(5)))
+        };
+        members.insert(&own, &rules);
+        assert!(members.is_shut_out(&gone) && !members.is_member(&gone, life(5)));
+        members.insert(&said(2, 50, 610, Action::Admit(next(6))), &rules);
+        assert!(!members.is_shut_out(&gone) && members.is_member(&gone, life(6)));
+        assert!(members.outdone(&gone).is_some(), "it is to leave");
+        let leave = Leave {
+            ends: Vec::new(),
+            staying: Vec::new(),
+            last: true,
+        };
+        let left = Fact {
+            log: LogId {
+                node: gone,
+                incarnation: life(6),
+            },
+            ..said(gone.0[0], 51, 620, Action::Leave(leave))
+        };
+        members.insert(&left, &rules);
+        assert!(members.is_shut_out(&gone) && !members.is_member(&gone, life(6)));
+    }
+
+    #[test]
+    fn one_that_says_the_words_of_others_again_and_again_says_them_once() {
+        let rules = with_root(rules());
+        let facts = story();
+        let size = |again: u64| {
+            let mut members = Members::default();
+            for fact in facts.iter().filter(|fact| fact.place != forged().place) {
+                members.insert(fact, &rules);
+            }
+            let word = used(&authority_key(), INVITE, NodeId([3; 32]), NodeId([1; 32]));
+            for number in 0..again {
+                members.insert(&said(6, 100 + number, 400 + number, using(word)), &rules);
+            }
+            (
+                postcard::to_allocvec(&members).expect("kept").len(),
+                members.outdone(&NodeId([4; 32])),
+            )
+        };
+        let ((once, same), (often, still)) = (size(1), size(500));
+        assert_eq!(same, still);
+        assert!(often < once + 16, "{once} bytes, then {often}");
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -304,11 +464,7 @@ fn what_an_issuer_says_of_an_invite_every_node_knows_and_nobody_else_says_it() {
     let mut world = Loop::new(3);
     world.open(0);
     let key = authority_key();
-    let ids: Vec<NodeId> = world
-        .nodes
-        .iter()
-        .map(unisono_core::node::Node::id)
-        .collect();
+    let ids = world.ids();
     let stranger = SigningKey::from_bytes(&[0x77; 32]);
     let forged = say(
         &mut world,
@@ -367,11 +523,7 @@ fn of_two_that_came_by_one_invite_one_leaves_with_all_it_wrote_handed_over() {
     world.open(0);
     world.run_ms(2_000);
     let key = authority_key();
-    let ids: Vec<NodeId> = world
-        .nodes
-        .iter()
-        .map(unisono_core::node::Node::id)
-        .collect();
+    let ids = world.ids();
     for (index, agent) in ["ada", "lin", "bob", "cyd"].iter().enumerate() {
         world.enrol(index, agent);
     }

@@ -479,6 +479,10 @@ impl Loop {
             .expect("the action is answered at once on a perfect disk")
     }
 
+    pub(crate) fn ids(&self) -> Vec<NodeId> {
+        self.nodes.iter().map(Node::id).collect()
+    }
+
     pub(crate) fn open(&mut self, index: usize) {
         let work = Work::Open {
             name: "main".into(),
