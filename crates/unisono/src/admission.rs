@@ -15,7 +15,7 @@ use unisono_api::server::Call;
 use unisono_core::node::InviteSaid;
 use unisono_core::orchestra::limits::INVITE_LIFE_MS_MAX;
 use unisono_core::orchestra::view::MemberView;
-use unisono_model::{InviteKey, NodeId};
+use unisono_model::{Code, InviteKey, NodeId};
 use unisono_quic::Transport;
 use unisono_quic::identity::Credentials;
 use unisono_quic::join::{Admission, Answer, Invite, InviteId, JoinRequest, MayRenew, Refusal};
@@ -31,7 +31,7 @@ mod records;
 const CARE_EVERY: Duration = Duration::from_secs(1);
 /// What is told of a node whose invite has let in another one.
 const OUTDONE: &str = "the invite by which this node came has let in another one as well, on the other \
-    side of a cut, and that one counts: this node is no member any more";
+    side of a cut, and that one counts";
 
 /// An invite as its maker remembers it: never the secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -109,6 +109,8 @@ pub(crate) struct Invited {
     transport: Transport,
     /// Whether this node's own invite has let in another one.
     outdone: AtomicBool,
+    /// Whether it was told that more invites are open than are made known.
+    is_full: AtomicBool,
     /// One joiner after the other, so that two cannot use one invite.
     turn: Mutex<()>,
 }
@@ -130,6 +132,7 @@ impl Invited {
             own,
             transport,
             outdone: AtomicBool::new(false),
+            is_full: AtomicBool::new(false),
             turn: Mutex::default(),
         }
     }
@@ -151,10 +154,9 @@ impl Invited {
         let told = self.records.invite(invite).await.ok_or(Refusal::NotReady)?;
         let mut used_by = kept.iter().filter_map(|kept| kept.used_by);
         let used_by = told.used_by.or_else(|| used_by.next());
-        let expires_ms = kept
-            .as_ref()
-            .map(|kept| kept.expires_ms)
-            .or(told.expires_ms);
+        // Others go by the record, which ends after four weeks at the latest.
+        let ends_ms = kept.iter().map(|kept| kept.expires_ms);
+        let expires_ms = ends_ms.chain(told.expires_ms).min();
         match (used_by, expires_ms) {
             // The answer to its first try may have been lost.
             (Some(other), _) if other == node => {}
@@ -170,6 +172,12 @@ impl Invited {
         // costs an invite, never lets two in.
         if told.used_by != Some(node) {
             self.record_use(invite, node).await?;
+            // What came from elsewhere meanwhile: a use that is recorded, and whose node never comes, sends
+            // nobody away.
+            let told = self.records.invite(invite).await.ok_or(Refusal::NotReady)?;
+            if told.used_by != Some(node) {
+                return Err(Refusal::InviteUsed);
+            }
         }
         if let Some(kept) = kept {
             let used = Kept {
@@ -247,7 +255,13 @@ impl Invited {
             }
             let word = authority.invites(invite.key(), kept.expires_ms, self.own.node);
             if let Err(rejection) = self.records.say(InviteSaid::Made(word)).await {
-                tracing::debug!(why = %rejection, "an invite is not made known yet");
+                if rejection.code == Code::RateLimited
+                    && !self.is_full.swap(true, Ordering::Relaxed)
+                {
+                    tracing::warn!(why = %rejection, "invites are known here alone");
+                } else {
+                    tracing::debug!(why = %rejection, "an invite is not made known yet");
+                }
                 return;
             }
         }
@@ -276,9 +290,14 @@ impl Invited {
         }
     }
 
-    /// Whether the node that has ended was free to stay.
-    pub(crate) fn stays_or_left_by_wish(&self) -> Result<(), Failure> {
+    /// What is told at the end of a node whose own invite has let in another one.
+    pub(crate) fn end_of_outdone(&self, has_left: bool) -> Result<(), Failure> {
         if !self.outdone.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if !has_left {
+            // Nobody may take its directory away: perhaps it holds what no other node has.
+            tracing::warn!("{OUTDONE}: it has not left yet, and does when it is served again");
             return Ok(());
         }
         let hint = "to bring this machine back, join anew with another invite and a directory of its own; \

@@ -110,7 +110,8 @@ pub(crate) async fn run(
         outcome = wait_for_end(&serving.driving) => outcome,
         () = supervisor.keep_alive(&serving.calls, &serving.readiness) => Ok(()),
     };
-    let outcome = outcome.and_then(|()| serving.invited.stays_or_left_by_wish());
+    let has_left = *serving.driving.left.borrow();
+    let outcome = outcome.and_then(|()| serving.invited.end_of_outdone(has_left));
     supervisor.stopping();
     let ended = serving.end().await;
     home.remove_running();

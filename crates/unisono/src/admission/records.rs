@@ -80,13 +80,14 @@ impl Records {
 
     async fn ask(&self, asked: Asked, within: Duration) -> Result<Answer, Rejection> {
         let silent = || Rejection::new(Code::Unknown, "the node did not answer in time");
+        let busy = || Rejection::new(Code::Busy, "too much waits for the node; nothing changed");
         let (answer, answered) = oneshot::channel();
         let call = Call {
             orchestra: self.orchestra,
             asked,
             answer,
         };
-        self.calls.try_send(call).map_err(|_| silent())?;
+        self.calls.try_send(call).map_err(|_| busy())?;
         let answered = tokio::time::timeout(within, answered).await;
         answered.map_err(|_| silent())?.map_err(|_| silent())?
     }

@@ -459,18 +459,30 @@ fn cluster_clock(clock: &Clock, findings: &mut Findings) {
     }
 }
 
-fn members(members: &[Member], findings: &mut Findings) {
-    let outdone = members.iter().filter(|one| one.outdone && !one.expelled);
-    let outdone: Vec<&str> = outdone.map(|one| one.name.as_str()).collect();
-    if !outdone.is_empty() {
-        findings.add(
-            "invites",
-            State::Poor,
-            format!("came by an invite that has let in another node: {}", outdone.join(", ")),
-            "it hands over what it holds and leaves; if it does not, `unisono node remove` ends it. \
-             Was the invite given to two?",
-        );
+/// Who came by an invite that has let in another node: a trouble until it has left.
+fn outdone(members: &[Member], findings: &mut Findings) {
+    let outdone = || members.iter().filter(|one| one.outdone && !one.expelled);
+    let said = |names: Vec<&str>| {
+        let names = names.join(", ");
+        format!("came by an invite that has let in another node: {names}")
+    };
+    let staying: Vec<&str> = outdone()
+        .filter(|one| one.stays())
+        .map(|one| one.name.as_str())
+        .collect();
+    if !staying.is_empty() {
+        let hint = "it hands over what it holds and leaves; if it does not, `unisono node remove` ends it. \
+             Was the invite given to two?";
+        return findings.add("invites", State::Poor, said(staying), hint);
     }
+    let left: Vec<&str> = outdone().map(|one| one.name.as_str()).collect();
+    if !left.is_empty() {
+        findings.good("invites", said(left) + "; it has left");
+    }
+}
+
+fn members(members: &[Member], findings: &mut Findings) {
+    outdone(members, findings);
     let here: Vec<&Member> = members.iter().filter(|member| member.stays()).collect();
     let away: Vec<&str> = here
         .iter()

@@ -2,6 +2,7 @@
 //! older disk; and one that has let in two nodes on the two sides of a cut.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -81,6 +82,45 @@ fn another_issuer_honours_an_invite_once_while_its_maker_is_away_and_the_maker_g
     until("it has heard of the newcomer", || alive(&place, &n1) == 3);
     assert_eq!(n2.stop(), 0);
     let refused = join(&place, &invite, "n5");
+    assert_eq!(refused.code, 5, "{}", refused.err);
+    assert!(refused.err.contains("invite_used"), "{}", refused.err);
+    drop(n3);
+}
+
+/// The maker lets somebody in, and comes back with the disk that it had before that.
+#[test]
+fn a_maker_restored_from_an_older_disk_honours_no_invite_that_it_has_honoured() {
+    let place = Place::new();
+    let address = free_address();
+    let [n1, n2] = two_issuers(&place, &address, &[]);
+    let invite = invite(&place, [&address, &n2.peer], &n2);
+    assert_eq!(n1.stop(), 0);
+    let copied = |from: &str, to: &str| {
+        let copied = Command::new("cp")
+            .args(["-a", from, to])
+            .current_dir(place.path("."))
+            .status();
+        assert!(copied.unwrap().success());
+    };
+    copied("n1", "yesterday");
+    let n1 = served_at(&place, "n1", &address, &[]);
+    let n3_id = joined(&place, &invite, "n3");
+    let mine = fs::read_dir(place.path("n1/invites")).unwrap();
+    let mine = mine.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+    assert!(
+        mine.into_iter().any(|text| text.contains(&n3_id)),
+        "it let it in"
+    );
+    let n3 = place.serve("n3", &[]);
+    until("the newcomer is a member", || alive(&place, &n2) == 3);
+    n1.kill();
+    fs::rename(place.path("n1"), place.path("today")).unwrap();
+    copied("yesterday", "n1");
+
+    let n1 = served_at(&place, "n1", &address, &[]);
+    until("it has heard of the newcomer", || alive(&place, &n1) == 3);
+    assert_eq!(n2.stop(), 0);
+    let refused = join(&place, &invite, "n4");
     assert_eq!(refused.code, 5, "{}", refused.err);
     assert!(refused.err.contains("invite_used"), "{}", refused.err);
     drop(n3);
