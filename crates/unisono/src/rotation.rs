@@ -5,6 +5,7 @@
 //! ```text
 //! next/           the identity that is to be: a data directory without a journal
 //! rotation.lock   held by the command that is at it; whoever serves waits for it
+//! rotation.draft  there until the former identity has left: what `rotation.json` says then
 //! rotation.json   there while files change places: who was, who is to be, how far it has come
 //! former.N/       the identity before it with its journal: a data directory by itself
 //! ```
@@ -30,6 +31,8 @@ use crate::small_file;
 
 /// Where the identity that is to be is made ready.
 const NEXT: &str = "next";
+/// What is to be decided when the former identity has left.
+const DRAFT_FILE: &str = "rotation.draft";
 /// The lock of the command that is at it.
 const LOCK_FILE: &str = "rotation.lock";
 /// What is one identity's, and goes aside with it.
@@ -196,9 +199,9 @@ impl Rotation {
         moving(&self.home).map_err(|error| unmoved(&self.home, &error))
     }
 
-    /// Says that the next identity takes the place of the former one, which has left: whoever serves the
-    /// directory from now on does that first, and nobody brings the former one back.
-    pub(crate) fn decide(
+    /// Writes down what is to be decided, while the former identity still serves: what can be refused of
+    /// it is refused then, and not when that one has left.
+    pub(crate) fn draft(
         &self,
         former: &Credentials,
         next: &Credentials,
@@ -220,8 +223,17 @@ impl Rotation {
             authority_aside: !knows_authority(former, next),
             step: Step::Aside,
         };
-        write(&self.home, &moving).map_err(|error| unmoved(&self.home, &error))?;
+        write(&self.home, DRAFT_FILE, &moving).map_err(|error| unmoved(&self.home, &error))?;
         Ok(moving)
+    }
+
+    /// Says that the next identity takes the place of the former one, which has left: whoever serves the
+    /// directory from now on does that first, and nobody brings the former one back.
+    pub(crate) fn decide(&self) -> Result<(), Failure> {
+        let directory = self.home.directory();
+        let decided = fs::rename(directory.join(DRAFT_FILE), directory.join(ROTATION_FILE));
+        let decided = decided.and_then(|()| synced(directory));
+        decided.map_err(|error| unmoved(&self.home, &error))
     }
 
     /// Moves what has to be moved, or what a command before this one has left of it, once the process of
@@ -292,8 +304,17 @@ pub(crate) enum Released {
 
 /// Keeps other processes from the journal; nothing while one has it.
 pub(crate) fn released(home: &Home) -> Result<Option<Released>, Failure> {
-    if home.journal().symlink_metadata().is_err() {
-        return Ok(Some(Released::Aside));
+    match home.journal().symlink_metadata() {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Some(Released::Aside));
+        }
+        Err(error) => {
+            return Err(Failure::system(
+                &home.journal().display().to_string(),
+                &error,
+            ));
+        }
     }
     match FileDisk::open(home.journal()) {
         Ok(journal) => Ok(Some(Released::Held(journal))),
@@ -306,9 +327,9 @@ pub(crate) fn released(home: &Home) -> Result<Option<Released>, Failure> {
 fn mount_id(path: &Path) -> io::Result<u64> {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
     match statx(CWD, path, flags, StatxFlags::MNT_ID) {
-        Ok(found) => Ok(found.stx_mnt_id),
+        Ok(found) if found.stx_mask & StatxFlags::MNT_ID.bits() != 0 => Ok(found.stx_mnt_id),
         // A kernel before 5.8 or a sandbox that knows it not: then disks have to do.
-        Err(Errno::NOSYS | Errno::INVAL) => Ok(path.symlink_metadata()?.dev()),
+        Ok(_) | Err(Errno::NOSYS | Errno::INVAL) => Ok(path.symlink_metadata()?.dev()),
         Err(error) => Err(error.into()),
     }
 }
@@ -335,9 +356,9 @@ fn moving(home: &Home) -> io::Result<Option<Moving>> {
     }
 }
 
-fn write(home: &Home, moving: &Moving) -> io::Result<()> {
+fn write(home: &Home, name: &str, moving: &Moving) -> io::Result<()> {
     let text = serde_json::to_string(moving).map_err(io::Error::other)?;
-    home::replace(&home.directory().join(ROTATION_FILE), &(text + "\n"))
+    home::replace(&home.directory().join(name), &(text + "\n"))
 }
 
 /// Moves what is left to be moved. To be called again wherever it was broken off.
@@ -359,7 +380,7 @@ fn finish(home: &Home) -> io::Result<()> {
         synced(&aside)?;
         synced(directory)?;
         moving.step = Step::In;
-        write(home, &moving)?;
+        write(home, ROTATION_FILE, &moving)?;
     }
     for name in OF_A_JOIN {
         moved(&next.join(name), &directory.join(name))?;

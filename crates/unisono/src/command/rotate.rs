@@ -118,8 +118,9 @@ pub(super) async fn run(args: RotateArgs, config: Config, global: Global) -> Res
                      give the same command again";
         failure.changed().hint(words)
     };
+    let moving = turn.rotation.draft(&turn.former, &next).map_err(changed)?;
     turn.leaves().await.map_err(changed)?;
-    let moving = turn.rotation.decide(&turn.former, &next)?;
+    turn.rotation.decide().map_err(changed)?;
     let _journal = ended(&turn.home).await.map_err(changed)?;
     turn.rotation.finish()?;
     let (home, global) = (&turn.home, &turn.session.global);

@@ -25,7 +25,7 @@ fn place() -> (tempfile::TempDir, Home) {
         authority_aside: false,
         step: Step::Aside,
     };
-    write(&home, &moving).expect("written");
+    write(&home, ROTATION_FILE, &moving).expect("written");
     (directory, home)
 }
 
@@ -72,7 +72,7 @@ fn what_was_broken_off_at_any_file_is_finished() {
         if done >= aside.len() {
             let mut moving = moving(&home).expect("read").expect("there");
             moving.step = Step::In;
-            write(&home, &moving).expect("written");
+            write(&home, ROTATION_FILE, &moving).expect("written");
         }
         for (from, to) in inward.iter().take(done.saturating_sub(aside.len())) {
             moved(&at(from), &at(to)).expect("moved");
@@ -89,7 +89,7 @@ fn an_authority_that_the_next_identity_does_not_know_goes_aside() {
     let (_kept, home) = place();
     let mut moving = moving(&home).expect("read").expect("there");
     moving.authority_aside = true;
-    write(&home, &moving).expect("written");
+    write(&home, ROTATION_FILE, &moving).expect("written");
     finish(&home).expect("finished");
     assert!(!home.directory().join(CA_KEY_FILE).exists());
     assert!(home.directory().join("former.1").join(CA_KEY_FILE).exists());
