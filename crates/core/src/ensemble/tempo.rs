@@ -173,6 +173,11 @@ impl TempoMap {
         &self.tempo
     }
 
+    /// From when on it says how it goes (ns since the Unix epoch); before, nobody knows any more.
+    pub fn begins_ns(&self) -> u64 {
+        self.tempo.segments.first().map_or(0, |one| one.starts_ns)
+    }
+
     /// Where the music is at a time (ns since the Unix epoch).
     pub fn position(&self, at_ns: u64) -> Position {
         let parts = self.parts(i128::from(at_ns));

@@ -143,7 +143,16 @@ impl Reading<'_> {
     }
 
     fn watched(&self) -> Watched {
-        let from_ns = self.at.as_ns().saturating_sub(JUDGE_WITHIN_NS);
+        let bounds = self.bounds();
+        let map = bounds.and_then(|_| TempoMap::new(self.tempo().tempo).ok());
+        // Which beats it had before it begins a map does not know: what was meant for them says nothing of
+        // where variation was likely.
+        let begins_ns = map.as_ref().map_or(0, TempoMap::begins_ns);
+        let from_ns = self
+            .at
+            .as_ns()
+            .saturating_sub(JUDGE_WITHIN_NS)
+            .max(begins_ns);
         let kept = self.folds.together.plays.kept(self.at).into_iter();
         let mut latest: Vec<(AgentId, Vec<(u64, i64)>)> = kept
             .map(|(agent, plays)| {
@@ -161,8 +170,6 @@ impl Reading<'_> {
         latest.sort_by_key(|(agent, told)| (Reverse(told.last().map(|last| last.0)), *agent));
         latest.truncate(JUDGE_PLAYERS_MAX);
         let (agents, told): (Vec<AgentId>, Vec<_>) = latest.into_iter().unzip();
-        let bounds = self.bounds();
-        let map = bounds.and_then(|_| TempoMap::new(self.tempo().tempo).ok());
         let expected = bounds.zip(map.as_ref());
         let expected = expected.map(|(bounds, map)| Expected::new(bounds, map));
         let judgement = judge_within(&told, expected.as_ref());

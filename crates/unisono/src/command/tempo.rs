@@ -1,6 +1,6 @@
 //! The tempo: show it, and change it along a curve.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use unisono_api::client::Reply;
 use unisono_api::dto::{
@@ -67,7 +67,9 @@ struct SetArgs {
 }
 
 #[derive(Clone, Debug, Args)]
-#[group(id = "bound", required = true, multiple = true, args = ["timing_ms", "rate_percent", "none"])]
+// The group that comes with the type has all of its options in it, those too that bound nothing.
+#[group(skip)]
+#[command(group = ArgGroup::new("bound").required(true).multiple(true).args(["timing_ms", "rate_percent", "none"]))]
 struct VaryArgs {
     /// How far from its beat an action may be: 1 to 60000 ms
     #[arg(long, value_name = "MS", value_parser = whole::<VARY_TIMING_MS_MAX>)]

@@ -227,6 +227,8 @@ fn what_may_vary_is_set_by_a_command_and_is_told_as_that_and_not_as_dragging() {
         vec!["--rate-percent", "51"],
         vec!["--timing-ms", "60", "--beats", "65"],
         vec!["--none", "--timing-ms", "60"],
+        vec!["--at", "major"],
+        vec!["--beats", "4"],
         vec![],
     ];
     for words in mistaken {
