@@ -266,7 +266,13 @@ impl Node {
         if self.is_blocked(&subjects) || self.is_premature(orchestra, &body.action) {
             return Ok(Verdict::Later);
         }
-        if let Some(recorded) = self.repeated(orchestra, agent, body.key, &body.action)? {
+        if let Some(recorded) = self.repeated(
+            orchestra,
+            agent,
+            body.key,
+            &body.action,
+            submit.promise.durable_on,
+        )? {
             return Ok(Verdict::Repeated(Box::new(recorded)));
         }
         if let Err(rejection) = self.check_chain(orchestra, &record, &digest) {
@@ -341,7 +347,9 @@ impl Node {
                 Code::AgentUnknown => self.held_elsewhere(orchestra, name).unwrap_or(refused),
                 _ => refused,
             })?;
-        if let Some(recorded) = self.repeated(orchestra, agent, key, action)? {
+        if let Some(recorded) =
+            self.repeated(orchestra, agent, key, action, submit.promise.durable_on)?
+        {
             return Ok(Verdict::Repeated(Box::new(recorded)));
         }
         let asked = body(context, Held::Node, 1, key, action.clone());
@@ -403,6 +411,7 @@ impl Node {
         agent: AgentId,
         key: Option<IdempotencyKey>,
         action: &Action,
+        wanted: u16,
     ) -> Result<Option<Recorded>, Rejection> {
         let (Some(key), Some(space)) = (key, self.spaces.get(&orchestra)) else {
             return Ok(None);
@@ -431,8 +440,9 @@ impl Node {
             place: kept.place,
             log: kept.log,
             seq: kept.seq,
+            // Who else holds it was heard by whoever waited the first time.
             durable_on: 1,
-            durable_wanted: 1,
+            durable_wanted: wanted,
             claim: reading.and_then(|reading| reading.claim_of(action, kept.place, agent)),
             cue,
             repeated: true,

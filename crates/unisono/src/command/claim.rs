@@ -73,10 +73,11 @@ pub(crate) async fn claim(args: ClaimArgs, session: &Session) -> Result<(), Fail
         lease_ms: args.lease_ms,
     });
     let reply = session.act(body, options).await?;
-    session.show_recorded(&reply)?;
+    let shown = session.show_recorded(&reply);
     let Some(claim) = &reply.body.claim else {
-        return Ok(());
+        return shown;
     };
+    // Who lost it gains nothing by waiting for disks.
     if let Some(held) = &claim.held_by {
         let words = format!(
             "{} is held by {} until {}",
@@ -86,6 +87,7 @@ pub(crate) async fn claim(args: ClaimArgs, session: &Session) -> Result<(), Fail
             .hint("work on something else, or wait; release gives the lost claim up")
             .next(format!("unisono release {}", claim.topic)));
     }
+    shown?;
     if args.confirm && claim.status == ClaimStatusWord::Provisional {
         output::say("note: the claim is provisional: not every member could be asked in time");
     }

@@ -82,9 +82,9 @@ pub(crate) async fn run(args: NodeArgs, config: Config, global: Global) -> Resul
     let reply = session
         .act(ActionBody::Remove(body), session.options())
         .await?;
-    session.show_recorded(&reply)?;
+    let shown = session.show_recorded(&reply);
     if session.global.output != Format::Table {
-        return Ok(());
+        return shown;
     }
     let unnamed = if left_out > 0 && !nothing_stays {
         format!("; nothing of {left_out} more, for which there was no room")
@@ -97,15 +97,18 @@ pub(crate) async fn run(args: NodeArgs, config: Config, global: Global) -> Resul
          {others} other members learn of it as they hear each other\n\
          its machine comes back by an invite alone, as a new node with a new directory\n",
         member.name
-    ))
+    ))?;
+    shown
 }
 
-/// The member that is meant.
+/// The member that is meant. A name is meant before the beginning of an id: a removal cannot be undone.
 fn one_of<'a>(members: &'a [Member], text: &str) -> Result<&'a Member, Failure> {
-    let named = |member: &&Member| {
-        member.name == text || (text.len() >= 4 && member.node.to_string().starts_with(text))
-    };
-    let found: Vec<&Member> = members.iter().filter(named).collect();
+    let named = |member: &&Member| member.name == text;
+    let begins = |member: &&Member| text.len() >= 4 && member.node.to_string().starts_with(text);
+    let mut found: Vec<&Member> = members.iter().filter(named).collect();
+    if found.is_empty() {
+        found = members.iter().filter(begins).collect();
+    }
     // Who has left keeps its name, and another node may have it since.
     let staying: Vec<&Member> = found.iter().copied().filter(|one| one.stays()).collect();
     if let [one] = staying[..] {

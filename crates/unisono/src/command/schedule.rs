@@ -341,13 +341,17 @@ async fn give(body: CueBody, session: &Session) -> Result<(), Failure> {
     let reply = session
         .act(ActionBody::Cue(body), session.options())
         .await?;
-    session.show_recorded(&reply)?;
-    let Some(shown) = &reply.body.cue else {
-        return Ok(());
-    };
-    if session.global.output != Format::Table {
-        return Ok(());
+    let kept = session.show_recorded(&reply);
+    if let Some(shown) = &reply.body.cue
+        && session.global.output == Format::Table
+    {
+        say_of(shown);
     }
+    kept
+}
+
+/// To people, by whose lead a cue goes.
+fn say_of(shown: &CueShown) {
     if shown.plan == PlanWord::React {
         output::say(&format!(
             "only {:.2} sure, by its confidence and by how true earlier cues were: nobody is to prepare for it",
@@ -355,7 +359,7 @@ async fn give(body: CueBody, session: &Session) -> Result<(), Failure> {
         ));
     }
     let Some(notice) = &shown.notice else {
-        return Ok(());
+        return;
     };
     let target_ns = shown.cue.target_ns.0;
     let by = in_a_line(&notice.by);
@@ -376,7 +380,6 @@ async fn give(body: CueBody, session: &Session) -> Result<(), Failure> {
         ));
     }
     say_unreliable(notice);
-    Ok(())
 }
 
 /// Says to people who is known to miss cues, and who could do it instead.

@@ -223,7 +223,13 @@ impl Session {
         let (on, wanted) = (recorded.durable_on, recorded.durable_wanted);
         // Who asked for so many takes a zero for all of them.
         if self.global.durable_on.is_some() && on < wanted {
-            let words = format!("it is recorded, on {on} of {wanted} disks");
+            let words = if recorded.repeated {
+                format!(
+                    "it was recorded before, and who holds it is not asked again: {on} of {wanted} disks is sure"
+                )
+            } else {
+                format!("it is recorded, on {on} of {wanted} disks")
+            };
             return Err(Failure::new(Exit::TimedOut, "not_durable", words)
                 .changed()
                 .hint("it spreads by itself once others are heard; --wait-ms waits longer")
