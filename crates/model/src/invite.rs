@@ -66,10 +66,9 @@ impl InviteWord {
             expires_ms,
             maker,
             authority: AuthorityId(authority.verifying_key().to_bytes()),
-            signature: Signature::from_bytes([0; 64]),
+            signature: unsigned(),
         };
-        let proof = word.proof(cluster);
-        word.signature = Signature::from_bytes(authority.sign(&proof.0).to_bytes());
+        word.signature = signed(authority, &word.proof(cluster));
         word
     }
 
@@ -110,10 +109,9 @@ impl InviteUse {
             node,
             issuer,
             authority: AuthorityId(authority.verifying_key().to_bytes()),
-            signature: Signature::from_bytes([0; 64]),
+            signature: unsigned(),
         };
-        let proof = word.proof(cluster);
-        word.signature = Signature::from_bytes(authority.sign(&proof.0).to_bytes());
+        word.signature = signed(authority, &word.proof(cluster));
         word
     }
 
@@ -124,4 +122,13 @@ impl InviteUse {
         let signature = self.signature.to_bytes();
         Digest::of("unisono/invite-use-rank/v1", &[&proof.0, &signature])
     }
+}
+
+/// Stands where a signature will stand: what is signed does not contain it.
+fn unsigned() -> Signature {
+    Signature::from_bytes([0; 64])
+}
+
+fn signed(authority: &SigningKey, proof: &Digest) -> Signature {
+    Signature::from_bytes(authority.sign(&proof.0).to_bytes())
 }

@@ -266,13 +266,7 @@ impl Node {
         if self.is_blocked(&subjects) || self.is_premature(orchestra, &body.action) {
             return Ok(Verdict::Later);
         }
-        if let Some(recorded) = self.repeated(
-            orchestra,
-            agent,
-            body.key,
-            &body.action,
-            submit.promise.durable_on,
-        )? {
+        if let Some(recorded) = self.repeated(submit, agent, body.key, &body.action)? {
             return Ok(Verdict::Repeated(Box::new(recorded)));
         }
         if let Err(rejection) = self.check_chain(orchestra, &record, &digest) {
@@ -347,9 +341,7 @@ impl Node {
                 Code::AgentUnknown => self.held_elsewhere(orchestra, name).unwrap_or(refused),
                 _ => refused,
             })?;
-        if let Some(recorded) =
-            self.repeated(orchestra, agent, key, action, submit.promise.durable_on)?
-        {
+        if let Some(recorded) = self.repeated(submit, agent, key, action)? {
             return Ok(Verdict::Repeated(Box::new(recorded)));
         }
         let asked = body(context, Held::Node, 1, key, action.clone());
@@ -407,12 +399,12 @@ impl Node {
     /// The answer that was given before under this key, if any.
     fn repeated(
         &self,
-        orchestra: OrchestraId,
+        submit: &Submit,
         agent: AgentId,
         key: Option<IdempotencyKey>,
         action: &Action,
-        wanted: u16,
     ) -> Result<Option<Recorded>, Rejection> {
+        let orchestra = submit.orchestra;
         let (Some(key), Some(space)) = (key, self.spaces.get(&orchestra)) else {
             return Ok(None);
         };
@@ -442,7 +434,7 @@ impl Node {
             seq: kept.seq,
             // Who else holds it was heard by whoever waited the first time.
             durable_on: 1,
-            durable_wanted: wanted,
+            durable_wanted: submit.promise.durable_on,
             claim: reading.and_then(|reading| reading.claim_of(action, kept.place, agent)),
             cue,
             repeated: true,

@@ -195,18 +195,16 @@ impl Invites {
             known.speaks(&word.authority, place.stamp) && word.node != around.rules.founder
         });
         let about = self.about.entry(invite).or_default();
-        match counts {
-            Some((place, word)) => {
-                let (by, at) = (word.node, place.stamp);
-                about.used.insert((rank, carrier), Used { by, at });
-                self.came_by.entry(by).or_default().insert(invite);
-            }
-            None => {
-                let gone = about.used.remove(&(rank, carrier)).map(|used| used.by);
-                let gone = gone.filter(|by| about.used.values().all(|used| used.by != *by));
-                let came_by = gone.and_then(|by| self.came_by.get_mut(&by));
-                came_by.map(|invites| invites.remove(&invite));
-            }
+        if let Some((place, word)) = counts {
+            let (by, at) = (word.node, place.stamp);
+            about.used.insert((rank, carrier), Used { by, at });
+            self.came_by.entry(by).or_default().insert(invite);
+            return;
+        }
+        let gone = about.used.remove(&(rank, carrier)).map(|used| used.by);
+        let gone = gone.filter(|by| about.used.values().all(|used| used.by != *by));
+        if let Some(invites) = gone.and_then(|by| self.came_by.get_mut(&by)) {
+            invites.remove(&invite);
         }
     }
 

@@ -12,7 +12,6 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 use unisono_model::{
@@ -25,9 +24,11 @@ use super::claims::Standing;
 use super::expulsions::Expelled;
 use super::fact::Fact;
 pub use super::footing::{Footing, Ground};
-use super::invites::{Around, Invites, Outdone};
+use super::invites::Invites;
 use super::leaves::{LastWords, Leaves, Since, Voted};
 use super::views::Views;
+
+mod guests;
 
 /// The fold over admissions and views.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -174,30 +175,6 @@ impl Members {
         &self.invites
     }
 
-    /// Why a node is to leave: the invite by which it came has let in another one.
-    pub fn outdone(&self, node: &NodeId) -> Option<Outdone> {
-        self.invites.outdone(node)
-    }
-
-    /// Whether a node that was to leave for that has left. It stays away then, whatever it says itself of
-    /// its next life. One that somebody else has let in since then knew nothing of it: it hands over what
-    /// it holds and leaves once more, as it cannot where it is turned away.
-    pub fn is_shut_out(&self, node: &NodeId) -> bool {
-        let Some(lives) = self.admissions.get(node) else {
-            return false;
-        };
-        if self.outdone(node).is_none() {
-            return false;
-        }
-        let has_left = |life: &&Incarnation| self.last_words(node, **life).is_some();
-        let Some(last) = lives.keys().rev().find(has_left) else {
-            return false;
-        };
-        let later = lives.range((Bound::Excluded(*last), Bound::Unbounded));
-        let mut admissions = later.flat_map(|(_, admissions)| admissions.values());
-        admissions.all(|admission| admission.by.node == *node)
-    }
-
     /// Takes in the admissions whose authors were admitted, until there are none.
     fn ground(&mut self, rules: &FoldRules) {
         loop {
@@ -227,17 +204,6 @@ impl Members {
     pub fn derive(&mut self, rules: &FoldRules) {
         self.derive_views(rules);
         self.ask_of_invites(rules, Invites::derive);
-    }
-
-    /// Does something to the invites, which are held against what else is known here.
-    fn ask_of_invites(&mut self, rules: &FoldRules, what: impl FnOnce(&mut Invites, Around<'_>)) {
-        let admitted = |node: &NodeId| self.admissions.contains_key(node);
-        let around = Around {
-            authorities: &self.authorities,
-            admitted: &admitted,
-            rules,
-        };
-        what(&mut self.invites, around);
     }
 
     /// Derives views and removals again, after a new record.
