@@ -80,6 +80,9 @@ switches! {
     removed_readmitted,
     poison_within_half_a_second,
     heads_witnessed_unheld,
+    invite_by_arrival,
+    outdone_leaves_at_once,
+    invite_use_unsigned,
 }
 
 impl Sabotage {

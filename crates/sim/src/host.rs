@@ -50,8 +50,11 @@ pub struct Host {
     pub highest_wall_ns: u64,
     /// Until when the latest power failure lasts.
     pub down_until: u64,
-    /// Whether its node left for good: it is never switched on again, and its disk is gone.
+    /// Whether its node left for good: it is never switched on again, and its disk is gone. Or it waits
+    /// for an invite to let it in.
     pub gone: bool,
+    /// Whether it is switched on all the same, for a while.
+    pub returns: bool,
     /// Whether the root has removed its node, which may not know.
     pub removed: bool,
     /// The life of its node that is leaving.
@@ -84,6 +87,8 @@ pub struct Common {
     pub root: unisono_model::AgentId,
     /// Who names other roots.
     pub recovery: unisono_model::AgentId,
+    /// Which authority the founder made, where that matters.
+    pub authority: Option<unisono_model::AuthorityId>,
     /// The longest lease (ms).
     pub lease_ms_max: u64,
     /// How far back views can be read at once (ms): short, so that the past is folded away in a run.
@@ -139,6 +144,7 @@ impl Host {
             highest_wall_ns: 0,
             down_until: 0,
             gone: false,
+            returns: false,
             removed: false,
             leaving: None,
             began_at: 0,
@@ -200,7 +206,7 @@ impl Host {
             founder: Some(common.founder),
             root: Some(common.root),
             recovery: Some(common.recovery),
-            authority: None,
+            authority: common.authority,
             seeds,
             lease_ms_max: common.lease_ms_max,
             readable_ms: common.readable_ms,

@@ -10,9 +10,11 @@ use crate::scenario::Scenario;
 
 mod apart;
 mod deceit;
+mod joining;
 mod trust;
 
 pub use deceit::Collusion;
+pub use joining::Joining;
 
 use apart::drawn_apart;
 
@@ -160,6 +162,25 @@ pub enum Fault {
     Replay,
     /// The lying node and an agent whose key it has write together what that agent's fence cuts off.
     Collude,
+    /// An issuer makes an invite, and makes it known.
+    Invite {
+        /// Who.
+        by: usize,
+        /// Which.
+        invite: u8,
+    },
+    /// A machine that was never switched on asks to be let in by an invite.
+    Join {
+        /// Which.
+        host: usize,
+        /// The issuer that it asks first.
+        at: usize,
+        /// Its invite.
+        invite: u8,
+    },
+    /// The lying node, which has not the authority's key, makes up invites, and says whom they have
+    /// let in.
+    FalseInvites,
 }
 
 impl Fault {
@@ -193,6 +214,8 @@ pub struct Plan {
     pub liar: Option<usize>,
     /// How it works together with an agent, if it does.
     pub collusion: Option<Collusion>,
+    /// Who joins by an invite, if anybody does.
+    pub joining: Option<Joining>,
     /// Whether some agents lie.
     pub dishonest: bool,
     /// Whether agents act under tokens, and the orchestra is guarded.
@@ -214,6 +237,12 @@ struct Draw<'a> {
 }
 
 impl Plan {
+    /// Whether the authority changes, so that what one has signed may count for a while only.
+    pub fn succeeds(&self) -> bool {
+        let mut faults = self.faults.iter();
+        faults.any(|(_, fault)| matches!(fault, Fault::Succeed { .. }))
+    }
+
     /// What goes wrong in this seed.
     pub fn draw(scenario: &Scenario, seed: u64) -> Self {
         let mut chance = Chance::new(seed, "plan", 0);
@@ -257,6 +286,7 @@ impl Plan {
         if deceives {
             faults.extend(deceit::deceive(scenario, seed, collusion.as_ref()));
         }
+        let joining = joining::join(scenario, seed, liar, &mut faults);
         // A run may have to go on for longer: what is broken by then is mended as planned.
         faults.retain(|(at, fault)| *at < end || fault.mends());
         // The order of equal times must not depend on the sorting algorithm: it is stable.
@@ -272,6 +302,7 @@ impl Plan {
             clocks,
             liar,
             collusion,
+            joining,
             dishonest,
             rights,
             remove_after_ms,

@@ -97,6 +97,8 @@ pub struct Mix {
     pub cut_newcomers: u64,
     /// A member that leaves of its own accord, for a while or for good.
     pub leaves: u64,
+    /// Machines that join late, by invites: now and then two by one, on two sides of a cut.
+    pub invites: u64,
     /// Seeds with exactly one partition and one crash, and nothing else of these.
     pub calm: u64,
 }
@@ -149,6 +151,7 @@ impl Default for Mix {
             removal: 30,
             cut_newcomers: 10,
             leaves: 25,
+            invites: 25,
             calm: 0,
         }
     }
@@ -183,6 +186,7 @@ impl Mix {
             removal: 0,
             cut_newcomers: 0,
             leaves: 0,
+            invites: 0,
             calm: 0,
         }
     }
@@ -409,6 +413,18 @@ impl Planted {
             name: "fences-of-ended-by-arrival",
             breaks: &["I7", "I1"],
         },
+        Self {
+            name: "invite-by-arrival",
+            breaks: &["I9"],
+        },
+        Self {
+            name: "outdone-leaves-at-once",
+            breaks: &["I2", "I9"],
+        },
+        Self {
+            name: "invite-use-unsigned",
+            breaks: &["I9"],
+        },
     ];
 
     /// The one of this name.
@@ -475,6 +491,9 @@ impl Scenario {
             fences_of_ended_by_arrival: name == "fences-of-ended-by-arrival",
             renewal_survives_fence: name == "renewal-survives-fence",
             heads_witnessed_unheld: name == "heads-witnessed-unheld",
+            invite_by_arrival: name == "invite-by-arrival",
+            outdone_leaves_at_once: name == "outdone-leaves-at-once",
+            invite_use_unsigned: name == "invite-use-unsigned",
             local_ms: 0,
         }
     }

@@ -138,6 +138,12 @@ impl Node {
         }
     }
 
+    /// Whether the invite by which this node came has let in another one, as far as it knows.
+    pub(super) fn is_outdone(&self) -> bool {
+        let cluster = self.spaces.get(&self.cluster);
+        cluster.is_some_and(|cluster| cluster.folds.members.outdone(&self.me.node).is_some())
+    }
+
     /// Why nothing more is taken here, if the invite by which this node came has let in another one.
     pub(super) fn refusal_of_outdone(&self) -> Option<Rejection> {
         let cluster = self.spaces.get(&self.cluster)?;
@@ -161,6 +167,9 @@ impl Node {
         let members = &cluster.folds.members;
         let outdone = members.invites().all_outdone();
         let now_ms = context.now_ms();
+        // Whoever came back since leaves once more, and is heard until others have that word, too.
+        let heard_ms = &mut self.shut_out.heard_ms;
+        heard_ms.retain(|node, _| members.is_shut_out(node));
         for node in outdone.filter(|node| **node != self.me.node && members.is_shut_out(node)) {
             let heard_ms = *self.shut_out.heard_ms.entry(*node).or_insert(now_ms);
             let due = now_ms >= heard_ms + limits::FAREWELL_MS;

@@ -196,6 +196,7 @@ impl Node {
         // Others may have left meanwhile: who stays is all there is to hand to.
         let wanted = leaving.hand_to.min(others.len());
         let enough = holders.len() >= wanted && (left || wanted > 0);
+        let enough = enough || self.config.sabotage.outdone_leaves_at_once && self.is_outdone();
         let late = now_ms >= leaving.deadline_ms;
         if left {
             if (enough || late)

@@ -72,12 +72,20 @@ impl Node {
             .filter(|_| self.peers_matter())
     }
 
+    /// Whether this node knocks nowhere any more: it has left, was removed, or had to leave and has, of
+    /// which a member may not have heard that would let it in (seed 43).
+    pub(super) fn stays_away(&self) -> bool {
+        let cluster = self.spaces.get(&self.cluster);
+        let shut_out =
+            cluster.is_some_and(|cluster| cluster.folds.members.is_shut_out(&self.me.node));
+        shut_out || self.has_left() || self.is_expelled(&self.me.node)
+    }
+
     /// Sees to it that this life becomes a member: a founder, and a member that starts again, say
     /// so themselves; anybody else knocks, again and again, because a knock can be lost.
     pub(super) fn join(&mut self, context: &mut Context<'_>, out: &mut Vec<Output>) {
         let now_ms = context.now_ms();
-        let gone = self.has_left() || self.is_expelled(&self.me.node);
-        if gone || self.is_member() || now_ms < self.next_join_ms {
+        if self.stays_away() || self.is_member() || now_ms < self.next_join_ms {
             return;
         }
         let first = self.next_join_ms == 0;

@@ -67,7 +67,7 @@ impl Node {
         if idle && (sure && (work || edits) || !self.jobs.new_proofs.is_empty()) {
             at_ms = 0;
         }
-        if !self.is_member() && !self.has_left() && !self.is_expelled(&self.me.node) {
+        if !self.is_member() && !self.stays_away() {
             at_ms = at_ms.min(self.next_join_ms);
         }
         let open = !self.is_closed();

@@ -115,6 +115,10 @@ impl Invites {
         word: &InviteUse,
         around: Around<'_>,
     ) {
+        let used_by = self.of(&word.invite).and_then(|one| one.used_by);
+        if around.rules.sabotage.invite_by_arrival && used_by.is_some_and(|by| by != word.node) {
+            return;
+        }
         let rank = word.rank(around.rules.cluster);
         let own = self.used.entry(carrier).or_default();
         if let Some((gone, word)) = own.keep(rank, place, *word, INVITE_USES_KEPT_MAX) {

@@ -311,7 +311,7 @@ impl Members {
                 admit: &last.admit,
                 since: since.map(|(p, _)| p.stamp).min().unwrap_or(Stamp::MIN),
                 removal: self.removal_of(node, *life),
-                left: self.last_words(node, *life).is_some(),
+                left: self.last_words(node, *life).is_some() || self.is_shut_out(node),
                 expelled: self.expelled.contains_key(node),
                 outdone: self.outdone(node).is_some(),
             });

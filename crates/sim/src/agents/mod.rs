@@ -273,6 +273,15 @@ impl Agent {
         self.errand.is_none()
     }
 
+    /// It goes to another node, if it waits for nothing and its key can go there; whether it does.
+    pub fn go_to(&mut self, host: usize) -> bool {
+        let goes = self.errand.is_none() && self.talk == Talk::Nothing && self.held == Held::Agent;
+        if goes {
+            self.home = host;
+        }
+        goes
+    }
+
     /// Whether it still has something to do.
     pub fn is_done(&self) -> bool {
         self.errand.is_none() && (self.retired || self.script.is_empty())

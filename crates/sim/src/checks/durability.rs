@@ -40,6 +40,12 @@ impl Durability {
         self.rollbacks.push((host, image_at, now));
     }
 
+    /// How many records a machine has acknowledged.
+    pub fn count_of(&self, host: usize) -> usize {
+        let promised = self.promised.iter();
+        promised.filter(|promised| promised.host == host).count()
+    }
+
     /// How many records were acknowledged.
     pub fn count(&self) -> usize {
         self.promised.len()

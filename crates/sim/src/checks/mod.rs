@@ -9,6 +9,7 @@ mod coherence;
 mod durability;
 pub mod interference;
 mod invention;
+mod joins;
 mod lessons;
 mod membership;
 pub mod notes;
@@ -25,6 +26,7 @@ pub use bounds::Bounds;
 pub use claims::{Claims, Excuses};
 pub use durability::{Durability, Promised};
 pub use invention::Invention;
+pub use joins::Joins;
 pub use lessons::Learned;
 pub use membership::Membership;
 pub use notes::{Sent, Written};
@@ -64,6 +66,8 @@ pub struct Checks {
     pub claims: Claims,
     /// I9.
     pub membership: Membership,
+    /// I9, for invites.
+    pub joins: Joins,
     /// I10.
     pub bounds: Bounds,
     /// I12.

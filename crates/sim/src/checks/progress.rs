@@ -15,6 +15,8 @@ const SLACK_NS: u64 = 5_000_000;
 pub enum Who {
     /// An agent, in its so manieth conversation.
     Agent(usize, u64),
+    /// A machine that wants to be let in.
+    Joiner(usize),
     /// A judge.
     Judge,
     /// Nobody.

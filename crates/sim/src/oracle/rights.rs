@@ -12,6 +12,7 @@ use unisono_model::{
 };
 
 use super::deeds::{Need, need};
+use super::invites::is_signed;
 use super::logs::Fact;
 use super::roots::Reigns;
 use super::tokens::Chain;
@@ -439,7 +440,10 @@ impl<'a> Court<'a> {
                 _ => Some(true),
             },
             Need::Root => Some(self.reigns.signs(fact)),
-            Need::Node => Some(fact.agent.0 == fact.log.node.0),
+            Need::Node => {
+                let signed = is_signed(action, self.ground.cluster);
+                Some(fact.agent.0 == fact.log.node.0 && signed)
+            }
             // Judged before.
             Need::Authority => Some(true),
             Need::Operation(operation) => match fact.body.token {

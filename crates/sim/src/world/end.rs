@@ -89,7 +89,7 @@ impl World {
             return false;
         }
         // Who is outside still gets to hold the same: it asks its seeds.
-        self.is_agreed() && self.outsiders().is_empty()
+        self.is_agreed() && self.outsiders().is_empty() && self.all_are_seen_off()
     }
 
     /// Whether a machine is no part of the cluster any more.
@@ -242,6 +242,7 @@ impl World {
         let home_facts = oracle::counted(&home, Stamp::MAX);
         let removals = oracle::removals(&home_facts, self.common.founder);
         self.trace_facts(&home_facts, |_| true);
+        self.judge_joins(&home_facts);
         let work = self.reading(self.workplace);
         let truth = oracle::truth(&work, &removals, self.scenario.lease_ms_max, at);
         // Most of what agents did to each other has ended by now: it is looked at as it was, too.

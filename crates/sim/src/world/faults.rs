@@ -71,6 +71,9 @@ impl World {
             Fault::Withhold { for_ns } => self.withhold(for_ns),
             Fault::Replay => self.replay(),
             Fault::Collude => self.collude(),
+            Fault::Invite { by, invite } => self.make_invite(by, invite),
+            Fault::Join { host, at, invite } => self.join(host, at, invite),
+            Fault::FalseInvites => self.send_false_invites(),
         }
     }
 

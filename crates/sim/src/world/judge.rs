@@ -296,6 +296,10 @@ impl World {
         let life = self.hosts[host].life;
         let verdict = self.checks.membership.shown(host, life, &status.members);
         self.checks.say(now, "I9", verdict);
+        if !self.plan.succeeds() {
+            let verdict = self.checks.joins.shown(host, life, &status.members);
+            self.checks.say(now, "I9", verdict);
+        }
         // The question itself may still count as waiting.
         let open = self.checks.progress.open_at(host) + 1;
         self.checks

@@ -3,10 +3,13 @@
 
 mod collusion;
 mod end;
+mod false_invites;
 mod faults;
 mod forged;
 mod forgery;
 mod ghosts;
+mod joined;
+mod joining;
 mod judge;
 mod perform;
 mod power;
@@ -93,6 +96,8 @@ enum Event {
     Checkpoint,
     /// Judges compare replicas.
     Compare,
+    /// Whoever joined by an invite is looked after.
+    Care,
 }
 
 /// What was read from a disk.
@@ -162,6 +167,7 @@ pub struct World {
     root_at: BTreeMap<(AgentId, LogId), (u64, Digest)>,
     twin: Option<usize>,
     deceit: Deceit,
+    joins: joining::Joins,
     /// Which machine has told an agent that something is made, and at which stamp.
     made_by: Vec<(usize, unisono_model::Stamp)>,
     cuts: usize,
@@ -193,6 +199,7 @@ impl World {
             founder: hosts[0].id,
             root: rights::root(seed, scenario.agents),
             recovery: rights::recovery(seed),
+            authority: plan.joining.is_some().then(|| joining::authority(seed, 0)),
             lease_ms_max: scenario.lease_ms_max,
             readable_ms: plan.readable_ms,
             checkpoint_records: plan.checkpoint_records,
@@ -226,6 +233,7 @@ impl World {
             heard_by_judge: None,
             twin: None,
             deceit: Deceit::default(),
+            joins: joining::Joins::default(),
             made_by: Vec::new(),
             cuts: 0,
             healed: false,
@@ -367,6 +375,9 @@ impl World {
             self.push(at, Event::Woken { agent, nap: 0 });
         }
         self.push(10 * SECOND, Event::Checkpoint);
+        if self.plan.joining.is_some() {
+            self.push(10 * SECOND, Event::Care);
+        }
     }
 
     fn push(&mut self, at: u64, event: Event) {
@@ -422,6 +433,7 @@ impl World {
             Event::Woken { agent, nap } => self.woken(agent, nap),
             Event::Checkpoint => self.checkpoint(),
             Event::Compare => self.compare_all(),
+            Event::Care => self.care(),
         }
     }
 
@@ -458,7 +470,9 @@ fn machines(
             };
             let (offset, drift) = plan.clocks[identity];
             let (clock, region) = (Clock::new(offset, drift), plan.regions[identity]);
-            let host = Host::new(seed, index, identity, cluster, clock, region, count);
+            let mut host = Host::new(seed, index, identity, cluster, clock, region, count);
+            let joining = plan.joining.as_ref();
+            host.gone = joining.is_some_and(|joining| joining.newcomers.contains(&index));
             (host, plan.sites[region])
         })
         .unzip()

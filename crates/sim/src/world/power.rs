@@ -15,7 +15,8 @@ impl World {
     pub(super) fn start(&mut self, host: usize) {
         let now = self.now;
         let machine = &mut self.hosts[host];
-        if machine.node.is_some() || machine.gone || now < machine.down_until {
+        let gone = machine.gone && !machine.returns;
+        if machine.node.is_some() || gone || now < machine.down_until {
             return;
         }
         // Whoever lost power in its sleep is awake again.
@@ -55,10 +56,14 @@ impl World {
         self.review_all(host);
     }
 
-    /// Where a machine knocks: the founder nowhere, the others at the first two.
+    /// Where a machine knocks: the founder nowhere, whom an invite has let in at the members that it
+    /// was told of, the others at the first two.
     fn seeds_of(&self, host: usize) -> Vec<(NodeId, String)> {
         let known = |seed: &usize| (self.hosts[*seed].id, address(*seed));
-        (0..host.min(2)).map(|seed| known(&seed)).collect()
+        match self.joins.doors(host) {
+            Some(doors) => doors.iter().map(known).collect(),
+            None => (0..host.min(2)).map(|seed| known(&seed)).collect(),
+        }
     }
 
     /// The process is gone, however it went.
@@ -66,9 +71,13 @@ impl World {
         self.hosts[host].stop();
         self.backlog.remove(&host);
         for waiting in self.checks.progress.abandon(host) {
-            if let Who::Agent(agent, talk) = waiting.who {
-                let heard = Heard::Silence;
-                self.push(self.now + 200 * MS, Event::Heard { agent, talk, heard });
+            match waiting.who {
+                Who::Agent(agent, talk) => {
+                    let heard = Heard::Silence;
+                    self.push(self.now + 200 * MS, Event::Heard { agent, talk, heard });
+                }
+                Who::Joiner(newcomer) => self.joiner_answered(newcomer, false),
+                Who::Judge | Who::Nobody => {}
             }
         }
         for other in 0..self.hosts.len() {

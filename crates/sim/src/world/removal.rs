@@ -9,6 +9,7 @@ use unisono_model::{
     RECORD_VERSION, RecordBody, RecordPlace, RootWord, SignedRecord, Succession, SuccessionWord,
 };
 
+use super::joining::authority;
 use super::{Event, SECOND, WORKPLACE, World};
 use crate::agents::rights::{next_root_key, recovery_key, root_key};
 use crate::agents::{Letter, Request};
@@ -79,16 +80,26 @@ impl World {
         };
         let current = asked.authority();
         let number = current.map_or(0, |word| word.number) + 1;
-        let former = current.map_or_else(AuthorityId::default, |word| word.authority);
+        let founding = self.common.authority.unwrap_or_default();
+        let former = current.map_or(founding, |word| word.authority);
         // A number makes another key of it: nobody takes one twice.
-        let next = AuthorityId([authority + 16 * number as u8; 32]);
+        let (next, began_ns) = self.next_authority(authority + 16 * number as u8);
         let key = self.root_of(by);
-        let until_ms = self.now / 1_000_000 + 10_000;
+        let until_ms = (began_ns + self.now) / 1_000_000 + 10_000;
         let word = SuccessionWord::sign(&key, self.common.cluster, number, next, former, until_ms);
         let certificate = Blob(vec![authority; 8]);
         let succession = Succession { word, certificate };
         self.says_root(by, Action::Succeed(Box::new(succession)));
         self.counters.add("authority changed by the root");
+    }
+
+    /// The authority of a number, and when time began for it (ns). Where nobody joins it signs nothing
+    /// that counts, and need have no key.
+    fn next_authority(&self, number: u8) -> (AuthorityId, u64) {
+        match self.common.authority {
+            Some(_) => (authority(self.seed, number), EPOCH_NS),
+            None => (AuthorityId([number; 32]), 0),
+        }
     }
 
     /// The key of the root that stands, as a member knows it.

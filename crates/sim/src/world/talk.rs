@@ -194,6 +194,7 @@ impl World {
         match waiting.who {
             Who::Judge => self.heard_by_judge = Some(result),
             Who::Nobody => {}
+            Who::Joiner(newcomer) => self.joiner_answered(newcomer, result.is_ok()),
             Who::Agent(agent, talk) => {
                 let heard = match result {
                     Ok(answer) => Heard::Answer(Box::new(answer)),
@@ -250,6 +251,9 @@ impl World {
                 if let (Code::TaskUnknown, Some(at)) = (rejection.code, made) {
                     self.unknown_to.push((now, host, at));
                 }
+                if rejection.code == Code::ClockOff && self.healed {
+                    *self.joins.refused.entry(host).or_default() += 1;
+                }
                 if rejection.code == Code::DiskFull {
                     self.counters.add("disk full refused");
                 }
@@ -272,7 +276,7 @@ impl World {
                 if recorded.repeated {
                     let failover = match waiting.who {
                         Who::Agent(agent, _) => self.agents[agent].first_host() != Some(host),
-                        Who::Judge | Who::Nobody => false,
+                        Who::Joiner(_) | Who::Judge | Who::Nobody => false,
                     };
                     let what = if failover {
                         "failover repeat"

@@ -93,4 +93,7 @@ planted! {
     planted_signatures_at_the_edge_alone "signatures-at-the-edge-alone",
     planted_unknown_chains_kept "unknown-chains-kept",
     planted_fences_of_ended_by_arrival "fences-of-ended-by-arrival",
+    planted_invite_by_arrival "invite-by-arrival",
+    planted_outdone_leaves_at_once "outdone-leaves-at-once",
+    planted_invite_use_unsigned "invite-use-unsigned",
 }

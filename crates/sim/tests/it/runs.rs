@@ -87,6 +87,54 @@ fn who_was_cut_off_when_it_knocked_is_admitted_and_is_missed_where_it_is_not() {
     assert!(outcome.breaks(&["I12"]), "{:?}", outcome.verdicts);
 }
 
+/// A short run in which machines join by invites, with nothing else going wrong than what comes with it.
+fn joining(faults: Mix, seed: u64) -> unisono_sim::Outcome {
+    let scenario = Scenario {
+        safety_s: 120,
+        faults: Mix {
+            invites: 100,
+            ..faults
+        },
+        ..short()
+    };
+    run(&scenario, seed)
+}
+
+#[test]
+fn of_two_machines_that_one_invite_let_in_one_leaves_and_nothing_is_lost() {
+    let mut all = unisono_sim::Counters::default();
+    for seed in 0..8 {
+        let outcome = joining(Mix::none(), seed);
+        assert!(outcome.is_ok(), "seed {seed}: {:?}", outcome.verdicts);
+        all.merge(&outcome.counters);
+    }
+    // Whoever never got its answer has nothing to leave.
+    let (left, twice) = (all.of("outdone left"), all.of("invites that let in two"));
+    assert!((1..=twice).contains(&left), "{:?}", all.all());
+    assert!(all.of("joined by an invite") > left);
+    assert!(all.of("acknowledged by the outdone") > 0);
+}
+
+#[test]
+fn what_a_liar_says_of_invites_sends_nobody_away() {
+    let lies = Mix {
+        byzantine: 100,
+        deceits: 0,
+        ..Mix::none()
+    };
+    let mut all = unisono_sim::Counters::default();
+    for seed in 0..4 {
+        let outcome = joining(lies.clone(), seed);
+        assert!(outcome.is_ok(), "seed {seed}: {:?}", outcome.verdicts);
+        all.merge(&outcome.counters);
+    }
+    assert!(
+        all.of("false invites held by the logs") > 0,
+        "{:?}",
+        all.all()
+    );
+}
+
 #[test]
 fn an_ordinary_seed_is_as_large_as_it_says_and_holds() {
     let outcome = run(&Scenario::default(), 0);
@@ -141,6 +189,7 @@ fn as_it_was(seed: u64) -> unisono_sim::Outcome {
             deceits: 0,
             second_executives: 0,
             bare: 0,
+            invites: 0,
             ..Mix::default()
         },
         ..Scenario::default()
@@ -168,6 +217,23 @@ fn seeds_that_failed_hold() {
     for seed in [109, 386, 678, 845, 1107, 1246] {
         let outcome = as_it_was(seed);
         assert!(outcome.is_ok(), "seed {seed}: {:?}", outcome.verdicts);
+    }
+}
+
+/// Who came by an invite that had let in another one had left, was switched on once more, and knocked at
+/// a member that had not heard of it, which let it in: everybody waited for it from then on (43). The
+/// stamps of another one were an hour ahead, or its admission was, so that it could say no last word (108
+/// and 211: the judge wanted it).
+#[test]
+fn what_came_with_invites_holds() {
+    for (seed, what) in [
+        (43, "outdone came back"),
+        (108, "outdone that could not leave"),
+        (211, "outdone that could not leave"),
+    ] {
+        let outcome = run(&Scenario::default(), seed);
+        assert!(outcome.is_ok(), "seed {seed}: {:?}", outcome.verdicts);
+        assert!(outcome.counters.of(what) > 0, "seed {seed}: no {what}");
     }
 }
 

@@ -282,7 +282,7 @@ fn following_sees_what_comes_and_resumes() {
 fn the_simulator_runs_from_the_command_line() {
     let place = Place::new();
     let names = place.json(&["sim", "--sabotage", "list"]);
-    assert_eq!(names["sabotages"].as_array().unwrap().len(), 52);
+    assert_eq!(names["sabotages"].as_array().unwrap().len(), 55);
     let scenario = r#"{"safety_s": 20, "actions_min": 0, "liveness_s": 60, "nodes": 3}"#;
     std::fs::write(place.path("small.json"), scenario).unwrap();
     let run = place.json(&["sim", "--seeds", "1..2", "--scenario", "small.json"]);

@@ -415,6 +415,9 @@ impl Court<'_> {
         let cluster = self.rules.cluster;
         let (authority, proof, signature) = match action {
             Action::Invite(word) => (word.authority, word.proof(cluster), word.signature),
+            Action::InviteUsed(_) if self.rules.sabotage.invite_use_unsigned => {
+                return Ok(Lesson::Nothing);
+            }
             Action::InviteUsed(word) => (word.authority, word.proof(cluster), word.signature),
             _ => return Ok(Lesson::Nothing),
         };

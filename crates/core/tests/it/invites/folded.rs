@@ -202,6 +202,72 @@ fn of_the_uses_of_one_invite_the_one_of_the_lowest_rank_counts() {
     assert_eq!(invites[2], None, "no authority of this cluster has said so");
 }
 
+/// It was turned away at once, could not leave any more, and was waited for for ever.
+#[test]
+fn who_left_and_came_back_before_it_was_outdone_leaves_as_a_member() {
+    let rules = with_root(rules());
+    let facts = story();
+    let (_, outdone, _) = seen(&facts, &rules);
+    let loser = outdone[0].0;
+    let number = loser.0[0];
+    let back = Incarnation {
+        started_ms: 500,
+        nonce: 0,
+    };
+    let mut members = Members::default();
+    let take = |members: &mut Members, fact: Fact| members.insert(&fact, &rules);
+    let not_yet =
+        |fact: &Fact| matches!(&fact.body.action, Action::InviteUsed(word) if word.node != loser);
+    let counts = facts.iter().filter(|fact| fact.place != forged().place);
+    for fact in counts.clone().filter(|fact| !not_yet(fact)) {
+        take(&mut members, fact.clone());
+    }
+    let Action::Admit(again) = admit(number) else {
+        unreachable!("an admission");
+    };
+    let again = Action::Admit(Admit {
+        incarnation: back,
+        ..again
+    });
+    take(&mut members, said(1, 40, 500, again));
+    assert!(members.is_member(&loser, back));
+    for fact in counts.filter(|fact| not_yet(fact)) {
+        take(&mut members, fact.clone());
+    }
+    assert!(members.outdone(&loser).is_some());
+    assert!(
+        members.is_member(&loser, back),
+        "it has something to hand over"
+    );
+    let leave = Leave {
+        ends: Vec::new(),
+        staying: Vec::new(),
+        last: true,
+    };
+    let mut leave = said(number, 41, 600, Action::Leave(leave));
+    leave.log.incarnation = back;
+    take(&mut members, leave);
+    assert!(members.is_shut_out(&loser));
+    assert!(!members.is_member(&loser, back));
+    // What it says itself of a later life brings it back to nobody.
+    let later = Incarnation {
+        started_ms: 700,
+        nonce: 0,
+    };
+    let Action::Admit(own) = admit(number) else {
+        unreachable!("an admission");
+    };
+    let own = Action::Admit(Admit {
+        incarnation: later,
+        ..own
+    });
+    let mut own = said(number, 42, 700, own);
+    own.log.incarnation = later;
+    take(&mut members, own);
+    assert!(members.is_shut_out(&loser));
+    assert!(!members.is_member(&loser, later));
+}
+
 #[test]
 fn who_does_not_know_the_founders_authority_goes_by_the_one_that_took_its_place() {
     let facts = story();
