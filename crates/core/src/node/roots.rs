@@ -139,6 +139,25 @@ impl Node {
         }
     }
 
+    /// Lays the words down in an orchestra that is made here, beside its name: its root is asked for as
+    /// soon as it is there, and the members' turns come later.
+    pub(super) fn name_roots_in(&mut self, context: &Context<'_>, orchestra: OrchestraId) {
+        if self.is_frozen() || !self.is_member() {
+            return;
+        }
+        let words = self.root_words();
+        if words.is_empty() {
+            return;
+        }
+        // What is on its way to the disk is not said twice.
+        let again_ms = context.now_ms() + limits::ROOT_AGAIN_MS;
+        self.named.lacking.insert(orchestra, again_ms);
+        for word in words {
+            let made = Self::own_record(context, orchestra, Action::Root(Box::new(word)));
+            self.queue.push_back(made);
+        }
+    }
+
     /// How many members' turn is before this node's.
     fn turn_among_members(&self) -> u64 {
         let members = self.current_members();

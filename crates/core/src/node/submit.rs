@@ -220,6 +220,7 @@ impl Node {
         }
         self.space_entry(id);
         self.enrol_self(context, id);
+        self.name_roots_in(context, id);
         let action = Action::Open {
             name: name.to_string(),
         };

@@ -156,3 +156,20 @@ fn the_same_command_again_takes_the_key_that_was_drawn_wherever_it_broke_off() {
     let trust = n1.json(&place, &["trust", "--orchestra", "cluster"]);
     assert_eq!(trust["roots"].as_array().unwrap().len(), 1, "{trust}");
 }
+
+/// Until now the word lay in the cluster's own orchestra alone for up to a second.
+#[test]
+fn a_new_root_is_the_root_of_an_orchestra_from_its_first_moment_on() {
+    let place = Place::new();
+    let node = place.up();
+    node.json(&place, &["root", "rotate", "--data", "lab"]);
+    let root = place.path("lab/root.key");
+    let root = root.to_str().unwrap();
+    for orchestra in ["one", "two", "three"] {
+        let there = ["--orchestra", orchestra];
+        let made = [&["state", "--create"][..], &there].concat();
+        node.json(&place, &made);
+        let guard = ["guard", "--as", "root", "--key-file", root];
+        node.json(&place, &[&guard[..], &there].concat());
+    }
+}
