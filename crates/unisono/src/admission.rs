@@ -23,6 +23,7 @@ use unisono_quic::renew::RenewalRefusal;
 
 use crate::failure::{Exit, Failure};
 use crate::home::{Home, Membership, Seed, Welcome, now_ms, replace};
+use crate::standing::{self, Word};
 use records::Records;
 
 mod records;
@@ -32,6 +33,8 @@ const CARE_EVERY: Duration = Duration::from_secs(1);
 /// What is told of a node whose invite has let in another one.
 const OUTDONE: &str = "the invite by which this node came has let in another one as well, on the other \
     side of a cut, and that one counts";
+/// What a node remembers that hears of its own removal.
+const REMOVED: &str = "a root has removed this node from the cluster, for good";
 
 /// An invite as its maker remembers it: never the secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -268,7 +271,8 @@ impl Invited {
     }
 
     /// Two issuers that did not reach each other may let two nodes in with one invite. The one that
-    /// does not count hands over what it has and leaves, so that nothing acknowledged is lost.
+    /// does not count hands over what it has and leaves, so that nothing acknowledged is lost. Whom the
+    /// root has removed has nothing to do but to remember it.
     async fn leave_if_outdone(&self) {
         let Some(status) = self.records.status().await else {
             return;
@@ -277,9 +281,12 @@ impl Invited {
             .members
             .iter()
             .filter(|one| one.node == self.own.node);
-        let Some(own) = own.find(|one| one.outdone) else {
+        let Some(own) = own.find(|one| one.outdone || one.expelled) else {
             return;
         };
+        if own.expelled {
+            return standing::remember(&self.home, Word::Removed, None, REMOVED);
+        }
         if !self.outdone.swap(true, Ordering::Relaxed) {
             tracing::error!("{OUTDONE}: it hands over what it holds, and leaves");
         }
@@ -300,8 +307,8 @@ impl Invited {
             tracing::warn!("{OUTDONE}: it has not left yet, and does when it is served again");
             return Ok(());
         }
-        let hint = "to bring this machine back, join anew with another invite and a directory of its own; \
-            others hold what this node held";
+        standing::remember(&self.home, Word::InviteOutdone, None, OUTDONE);
+        let hint = Word::InviteOutdone.hint();
         Err(Failure::new(Exit::Denied, "invite_outdone", OUTDONE).hint(hint))
     }
 

@@ -11,6 +11,8 @@ use unisono_quic::identity::IdentityError;
 use unisono_quic::join::{InviteError, JoinError, Refusal};
 use unisono_store::{BackupError, OpenDiskError};
 
+use crate::room;
+
 /// What the exit code of the process says, where it is not 0.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
@@ -109,7 +111,16 @@ impl Failure {
 
     /// The system refused something.
     pub(crate) fn system(what: &str, error: &std::io::Error) -> Self {
-        Self::new(Exit::Failed, "system", format!("{what}: {error}"))
+        let words = format!("{what}: {error}");
+        if room::is_full(error) {
+            return Self::full(words);
+        }
+        Self::new(Exit::Failed, "system", words)
+    }
+
+    /// There is no room on a disk; whoever knows which one says how much is free.
+    fn full(words: impl Into<String>) -> Self {
+        Self::new(Exit::Unavailable, room::FULL, words).hint("make room on that disk")
     }
 
     /// Whether it is this refusal.
@@ -201,6 +212,9 @@ impl From<IdentityError> for Failure {
             IdentityError::Malformed { .. }
             | IdentityError::Mismatch { .. }
             | IdentityError::Certificate(_) => (Exit::Verification, "identity_broken"),
+            IdentityError::Unwritable { source, .. } if room::is_full(source) => {
+                return Self::full(error.to_string());
+            }
             IdentityError::Unreadable { .. }
             | IdentityError::Unwritable { .. }
             | IdentityError::Unmakeable(_) => (Exit::Failed, "identity_unusable"),
@@ -232,6 +246,9 @@ impl From<OpenDiskError> for Failure {
         match &error {
             OpenDiskError::InUse(_) => Self::new(Exit::Conflict, "data_in_use", error.to_string())
                 .hint("stop the process that uses it, or name another directory with --data"),
+            OpenDiskError::Io { source, .. } if room::is_full(source) => {
+                Self::full(error.to_string())
+            }
             OpenDiskError::Io { .. } => Self::new(Exit::Failed, "disk", error.to_string()),
         }
     }
@@ -246,6 +263,7 @@ impl From<OpenError> for Failure {
             OpenError::NewerVersion { .. } => Self::new(Exit::Verification, "newer_version", words)
                 .hint("start the newer program, or restore a backup of this version"),
             OpenError::SegmentBytes { .. } => Self::new(Exit::Usage, "segment_bytes", words),
+            OpenError::Disk(error) if error.is_full() => Self::full(words),
             OpenError::Disk(_) => Self::new(Exit::Failed, "disk", words),
         }
     }

@@ -13,6 +13,7 @@
 //! journal/                            everything else; locked by the process that serves
 //! caches/                             what saves time at the start; may be removed
 //! [next/ rotation.* former.N/]         another identity of this node: see `rotation`
+//! standing.json                       what has become of its membership, where that is not well
 //! run.json                            where the running process listens; a convenience, not state
 //! ```
 
@@ -553,10 +554,14 @@ pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&temporary)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
+    let written = (|| {
+        let mut file = options.open(&temporary)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    })();
+    // What could not be put in place is of no use to anybody, least of all on a full disk.
+    written.inspect_err(|_| drop(fs::remove_file(&temporary)))?;
     // A bare name has a parent, which is empty.
     let directory = path.parent().filter(|one| !one.as_os_str().is_empty());
     File::open(directory.unwrap_or(Path::new(".")))?.sync_all()

@@ -4,6 +4,7 @@
 //! it keeps lies in one data directory.
 
 mod admission;
+mod at_work;
 mod bench;
 mod cli;
 mod command;
@@ -15,16 +16,19 @@ mod faults;
 mod home;
 mod judge;
 mod layout;
+mod limits;
 mod notify;
 mod offline;
 mod output;
 mod prompt;
 mod renewal;
 mod replay;
+mod room;
 mod rotation;
 mod sealed;
 mod serve;
 mod small_file;
+mod standing;
 mod tier;
 mod timing;
 mod tokens;

@@ -17,6 +17,7 @@ use unisono_quic::limits::MOVE_SPREAD;
 use unisono_quic::renew::{Renewal, RenewalError, RenewalRefusal};
 
 use crate::home::{Home, Membership, drawn, now_ms};
+use crate::standing::{self, Word};
 
 /// Most members that are asked at one try: who can sign is found over several.
 const ASKED_MAX: usize = 8;
@@ -30,6 +31,9 @@ const PAUSE_PART: u64 = 2_000;
 const MOVE_PAUSE_MS: u64 = 10_000;
 /// Clocks that are so far apart are worth a word (ms).
 pub(crate) const APART_MS: u64 = 60_000;
+
+/// What whoever signs says of a node that is none of the cluster.
+pub(crate) const NOT_MEMBER: &str = "not_member";
 
 /// The keeper of the certificate, shared with whoever shows how it is.
 #[derive(Clone, Debug)]
@@ -231,6 +235,7 @@ impl Renewing {
         }
         let until_ms = self.transport.certificate().until_ms;
         tracing::info!(until_ms, "this node's certificate was renewed");
+        standing::forget(&self.home, |known| known.word == Word::NotMember);
         let mut told = self.told();
         told.signed_by = by.map(|(member, _)| member);
         told.clock_apart_ms = by.map(|(_, apart_ms)| apart_ms);
@@ -286,6 +291,9 @@ impl Renewing {
         let is_new = before.as_ref().is_none_or(|before| before.code != code);
         if is_new {
             tracing::warn!(code, detail, "this node's certificate was not renewed");
+        }
+        if is_new && code == NOT_MEMBER {
+            standing::remember(&self.home, Word::NotMember, None, &detail);
         }
         told.trouble = Some(CertificateTrouble {
             code: code.to_owned(),

@@ -28,6 +28,7 @@ use unisono_store::{FileDisk, OpenDiskError};
 use crate::failure::{Exit, Failure};
 use crate::home::{self, Home, RENEWER_TOKEN_FILE, ROOTS_FILE, ROTATION_FILE};
 use crate::small_file;
+use crate::standing::STANDING_FILE;
 
 /// Where the identity that is to be is made ready.
 const NEXT: &str = "next";
@@ -36,7 +37,7 @@ const DRAFT_FILE: &str = "rotation.draft";
 /// The lock of the command that is at it.
 const LOCK_FILE: &str = "rotation.lock";
 /// What is one identity's, and goes aside with it.
-const OF_ONE_IDENTITY: [&str; 10] = [
+const OF_ONE_IDENTITY: [&str; 11] = [
     "cluster.toml",
     NODE_KEY_FILE,
     NODE_CERTIFICATE_FILE,
@@ -45,6 +46,7 @@ const OF_ONE_IDENTITY: [&str; 10] = [
     RENEWER_TOKEN_FILE,
     "run.json",
     "webhook.json",
+    STANDING_FILE,
     "journal",
     "caches",
 ];

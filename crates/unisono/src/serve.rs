@@ -19,15 +19,19 @@ use unisono_quic::identity::{Credentials, Region};
 use unisono_quic::{Endpoint, Transport};
 
 use crate::admission::{self, Invited};
+use crate::at_work;
 use crate::config::Config;
 use crate::driver::{Clock, Doors, Driver, History, Identity, Means, Metrics, Order};
 use crate::failure::{Exit, Failure};
 use crate::faults::{self, Reach};
 use crate::home::{Home, Membership, Running, Seed};
+use crate::limits::SAY_AGAIN_EVERY;
 use crate::notify::Supervisor;
 use crate::output::{self, Format};
 use crate::renewal::Renewing;
+use crate::room;
 use crate::rotation;
+use crate::standing::{self, Word};
 use crate::timing::{self, Timing};
 use crate::webhook::{Watch, Webhook};
 use crate::workspace::Workspace;
@@ -81,6 +85,9 @@ pub(crate) async fn run(
     start_log(config);
     rotation::settled(home).await?;
     let (membership, credentials) = home.load_to_serve()?;
+    refuse_used(home)?;
+    // Whoever is served again becomes a member again.
+    standing::forget(home, |known| known.word == Word::Left);
     let bound = bind(config, &wishes, &credentials).await?;
     let advertised = advertised(config, bound.endpoint.transport.local_addr());
     let own = Seed {
@@ -100,8 +107,7 @@ pub(crate) async fn run(
         http,
         peer: advertised.join(","),
     };
-    home.write_running(&running)
-        .map_err(|error| Failure::system("run.json", &error))?;
+    serving.say_where(home, &running)?;
     serving.watch_incidents(config, home, own_node, &identity.name)?;
     let supervisor = Supervisor::from_environment();
     supervisor.ready();
@@ -111,11 +117,34 @@ pub(crate) async fn run(
         () = supervisor.keep_alive(&serving.calls, &serving.readiness) => Ok(()),
     };
     let has_left = *serving.driving.left.borrow();
+    if has_left {
+        standing::remember(home, Word::Left, None, "this node has left the cluster");
+    }
     let outcome = outcome.and_then(|()| serving.invited.end_of_outdone(has_left));
     supervisor.stopping();
     let ended = serving.end().await;
     home.remove_running();
     outcome.and(ended)
+}
+
+/// Refuses a directory that another process serves, before its ports are asked for: that they are taken
+/// as well would say the lesser half.
+fn refuse_used(home: &Home) -> Result<(), Failure> {
+    let lock = home.journal().join("lock");
+    if !lock.exists() || !matches!(at_work::locked(&lock), Ok(None)) {
+        return Ok(());
+    }
+    let place = home.directory().display();
+    let words = format!("{place} is in use by another process; nothing was changed");
+    let failure = Failure::new(Exit::Conflict, "data_in_use", words);
+    Err(match home.running() {
+        Some(Running { http, pid, .. }) => failure
+            .hint(format!(
+                "its node runs already, as process {pid}; another one wants a directory of its own (--data)"
+            ))
+            .next(format!("unisono status --node http://{http}")),
+        None => failure.hint("stop the process that uses it, or name another directory with --data"),
+    })
 }
 
 /// A node that is served.
@@ -247,6 +276,32 @@ fn reach(transport: &Transport, means: &Means, orders: mpsc::Sender<Order>) -> R
 }
 
 impl Serving {
+    /// Says where the process listens, for commands in its directory. On a full disk the node serves all
+    /// the same, as one does whose disk fills up while it runs, and says it as soon as there is room.
+    fn say_where(&self, home: &Home, running: &Running) -> Result<(), Failure> {
+        match home.write_running(running) {
+            Err(error) if room::is_full(&error) => {
+                let free = room::words(home.directory());
+                tracing::error!("the disk is full: this node reads, and takes no writes: {free}");
+            }
+            written => return written.map_err(|error| Failure::system("run.json", &error)),
+        }
+        let (home, running) = (home.clone(), running.clone());
+        let mut finish = self.finish.subscribe();
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = finish.wait_for(|finish| *finish) => return,
+                    () = tokio::time::sleep(SAY_AGAIN_EVERY) => {}
+                }
+                if home.write_running(&running).is_ok() {
+                    return;
+                }
+            }
+        });
+        Ok(())
+    }
+
     /// Posts incidents that no executive acknowledges, where the configuration says to whom.
     fn watch_incidents(
         &self,

@@ -10,10 +10,11 @@ use unisono_api::dto::{
     ActionBody, AuthorityShown, AuthorityWord, NodeCertificate, Status, SucceedBody,
 };
 use unisono_model::wire::Blob;
-use unisono_model::{AgentId, AuthorityId, Succession, SuccessionWord};
+use unisono_model::{AgentId, AuthorityId, Code, Succession, SuccessionWord};
 use unisono_quic::identity::{CA_KEY_FILE, ClusterAuthority, Credentials, NextAuthority, spoken};
 
 use super::session::Session;
+use crate::at_work;
 use crate::cli::Global;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
@@ -75,6 +76,10 @@ pub(crate) async fn run(args: CaArgs, config: Config, mut global: Global) -> Res
         CaCommand::Recover(args) => (args, false),
     };
     let home = Home::new(config.data());
+    // A slip of the path must not make a directory.
+    home.membership()?;
+    let _at_work = at_work::begin(&home)
+        .map_err(|failure| under_way(&failure.report().error).hint("wait for its end"))?;
     let (membership, credentials, passphrase) = home.load_to_rotate()?;
     // An earlier try may have come so far that the key in its place is a former one.
     if is_held && credentials.authority().is_none() && !home.has_next_authority() {
@@ -150,6 +155,11 @@ fn root_key(
         .hint("--root-key names the file that `init` or `up` made where the cluster was founded, or `root rotate` after that"))
 }
 
+/// A refusal, since the authority is being changed.
+fn under_way(words: &str) -> Failure {
+    Failure::new(Exit::Conflict, "rotation_under_way", words)
+}
+
 /// What a change of the authority needs.
 struct Change {
     home: Home,
@@ -197,7 +207,16 @@ impl Change {
                 .find(|named| named.root == self.root.agent());
             let cluster = self.membership.cluster;
             let authority = drawn.keep(cluster, (&word, named), now_ms)?;
-            self.say(&word, &authority).await?;
+            match self.say(&word, &authority).await {
+                // A try that was broken off has said it, and the node is about to sign with it.
+                Err(failure) if kept.is_some() && failure.is_code(Code::AuthorityTaken) => {}
+                Err(failure) if failure.is_code(Code::AuthorityTaken) => {
+                    let words = "another change of the authority came first; nothing changed";
+                    let hint = "wait until all nodes have moved";
+                    return Err(under_way(words).hint(hint).next("unisono ca show"));
+                }
+                said => said?,
+            }
         }
         self.signing(next).await?;
         show(&self.session).await
@@ -205,8 +224,8 @@ impl Change {
 
     /// Refuses to begin where a change is under way.
     fn may_begin(&self, certificate: &NodeCertificate, status: &Status) -> Result<(), Failure> {
-        let under_way = |one: &&AuthorityShown| one.state == AuthorityWord::Former;
-        let Some(former) = certificate.authorities.iter().find(under_way) else {
+        let counts = |one: &&AuthorityShown| one.state == AuthorityWord::Former;
+        let Some(former) = certificate.authorities.iter().find(counts) else {
             return Ok(());
         };
         if self.args.now {
@@ -219,7 +238,7 @@ impl Change {
             "the authority was changed already: {moved}/{all} nodes moved, and the former one counts \
              for another {left}; nothing changed"
         );
-        Err(Failure::new(Exit::Conflict, "rotation_under_way", words)
+        Err(under_way(&words)
             .hint("wait until then; if a key has leaked, --now puts another one in the place of both, at once")
             .next("unisono ca show"))
     }

@@ -1,11 +1,11 @@
-//! Looks for what goes wrong on machines: keys that others can read, certificates out of their time,
+//! Looks for what goes wrong on machines: a node that is no member any more, keys that others can read, certificates out of their time,
 //! ports that are taken, a full disk, clocks that differ, members that are away, another version.
 //!
 //! Nothing is changed. Each finding says what to do about it.
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
@@ -18,10 +18,13 @@ use crate::cli::Global;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::home::{self, Home, Membership, ROOT_KEY_FILE};
+use crate::limits::WALL_CLOCK_APART_MS_MAX;
 use crate::output::{self, Table};
-use crate::renewal::APART_MS;
+use crate::renewal::{APART_MS, NOT_MEMBER};
+use crate::room;
 use crate::rotation;
 use crate::sealed;
+use crate::standing::{self, Word};
 
 /// Less room than this is worth a word (bytes): a busy node writes about as much in a day.
 const ROOM_LOW_BYTES: u64 = 1 << 30;
@@ -31,9 +34,6 @@ const ROOM_NONE_BYTES: u64 = 64 << 20;
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// A clock that is so far off is worth a word (ms): beyond 500 ms other nodes refuse its stamps.
 const CLOCK_OFF_MS: i64 = 250;
-
-/// So far the cluster's clock may be from this machine's before it is worth a word (s).
-const APART_S: f64 = 5.0;
 
 /// How something is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -88,9 +88,18 @@ impl Findings {
 pub(crate) async fn run(config: Config, global: Global) -> Result<(), Failure> {
     let mut findings = Findings::default();
     let home = Home::new(config.data());
+    membership(&home, &mut findings);
     directory(&home, &mut findings);
     let client = connect(&nearest(&home, config.clone())).await?;
     match tokio::time::timeout(ANSWERS_WITHIN, client.status()).await {
+        // Nobody has named it: it happens to listen where this one would.
+        Ok(Ok(status)) if config.is_default("node") && is_anothers(&home, &status.body) => {
+            let words = format!(
+                "it does not run: {}, which answers there, serves another directory",
+                status.body.name
+            );
+            silent(&home, &config, &words, &mut findings);
+        }
         Ok(Ok(status)) => {
             whose(&home, &status.body, &mut findings);
             node(&client, &status.body, &mut findings).await;
@@ -139,12 +148,29 @@ fn nearest(home: &Home, config: Config) -> Config {
     }
 }
 
-/// Whether the node that answers is the directory's own.
-fn whose(home: &Home, status: &Status, findings: &mut Findings) {
-    let Ok((_, credentials)) = home.load() else {
+/// What the directory remembers of what became of its node: whoever is no member need not look at ports.
+fn membership(home: &Home, findings: &mut Findings) {
+    let Some(known) = standing::of(home) else {
         return;
     };
-    if credentials.key().id() != status.node {
+    let state = match known.word {
+        Word::Left => State::Poor,
+        Word::Removed | Word::InviteOutdone | Word::TurnedAway | Word::NotMember => State::Bad,
+    };
+    let ago = spoken(home::now_ms().saturating_sub(known.at_ms));
+    let detail = format!("{} (told {ago} ago)", known.detail);
+    findings.add("membership", state, detail, known.word.hint());
+}
+
+/// Whether the node that answers is one of another directory, as far as can be seen.
+fn is_anothers(home: &Home, status: &Status) -> bool {
+    let own = home.load();
+    own.is_ok_and(|(_, credentials)| credentials.key().id() != status.node)
+}
+
+/// Whether the node that answers is the directory's own.
+fn whose(home: &Home, status: &Status, findings: &mut Findings) {
+    if is_anothers(home, status) {
         findings.add(
             "this directory",
             State::Poor,
@@ -261,7 +287,7 @@ const NO_SIGNER: &str = "bring a node with ca.key within reach; a copy of that f
 
 fn hint_of(code: &str) -> &'static str {
     match code {
-        "not_member" => {
+        NOT_MEMBER => {
             "the cluster does not let this node in: `unisono members` on another one says why"
         }
         "clock_apart" => "set the clock that is off (NTP)",
@@ -308,10 +334,9 @@ fn root_key(home: &Home, membership: &Membership, findings: &mut Findings) {
 
 fn room(directory: &Path, findings: &mut Findings) {
     let what = "disk";
-    match rustix::fs::statvfs(directory) {
-        Err(error) => findings.add(what, State::Unknown, error.to_string(), ""),
-        Ok(disk) => {
-            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    match room::free_bytes(directory) {
+        None => findings.add(what, State::Unknown, "the system does not say", ""),
+        Some(free) => {
             let detail = format!("{} MiB are free", free >> 20);
             let hint = "make room: writes are refused when there is none, reads go on";
             match free {
@@ -387,9 +412,11 @@ async fn node(client: &Client, status: &Status, findings: &mut Findings) {
     if let Some(certificate) = &status.certificate {
         renewal(certificate, findings);
     }
-    wall_clock(status, findings);
     match client.clock().await {
-        Ok(clock) => cluster_clock(&clock.body, findings),
+        Ok(clock) => {
+            wall_clock(status, clock.body.state, findings);
+            cluster_clock(&clock.body, home::now_ms(), findings);
+        }
         Err(error) => findings.add("cluster's clock", State::Unknown, error.to_string(), ""),
     }
     members(&status.members, findings);
@@ -409,7 +436,7 @@ async fn version(client: &Client, findings: &mut Findings) {
     }
 }
 
-fn wall_clock(status: &Status, findings: &mut Findings) {
+fn wall_clock(status: &Status, follows: SyncWord, findings: &mut Findings) {
     let what = "machine's clock";
     if let Some(ahead_ms) = status.stamps_ahead_ms {
         findings.add(
@@ -426,6 +453,21 @@ fn wall_clock(status: &Status, findings: &mut Findings) {
             "fewer than two other members were heard, so nobody can say",
             "",
         ),
+        // What it goes by until then is what it knew before its start: a clock that was mended since is
+        // not to be accused.
+        Some(off_ms)
+            if off_ms.abs() > CLOCK_OFF_MS
+                && matches!(follows, SyncWord::Unset | SyncWord::Holdover) =>
+        {
+            findings.add(
+                what,
+                State::Unknown,
+                format!(
+                    "{off_ms} ms from the other members', and the node is still asking for the time"
+                ),
+                "ask again in some seconds",
+            );
+        }
         Some(off_ms) if off_ms.abs() > CLOCK_OFF_MS => findings.add(
             what,
             State::Bad,
@@ -436,27 +478,36 @@ fn wall_clock(status: &Status, findings: &mut Findings) {
     }
 }
 
-fn cluster_clock(clock: &Clock, findings: &mut Findings) {
+/// What to do where the cluster's time is not known well.
+const NO_LEADER: &str = "where the node has just started, ask again in some seconds; else: can it reach its \
+    region's leader over UDP?";
+
+fn cluster_clock(clock: &Clock, wall_ms: u64, findings: &mut Findings) {
     let words = super::clock::words(clock);
     let what = "cluster's clock";
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH);
-    let wall_ms = wall.map_or(0.0, |wall| wall.as_secs_f64() * 1e3);
-    let apart_s = clock.estimate_ms.map_or(0.0, |ms| (ms - wall_ms) / 1e3);
-    if apart_s.abs() > APART_S {
-        let way = if apart_s < 0.0 { "behind" } else { "ahead of" };
-        let detail = format!("{:.0} s {way} the clock of this machine", apart_s.abs());
-        let hint = "it is what the founder's clock showed at the first start. If this machine's is wrong, \
-            set it; if the cluster's is and is behind, stop all nodes, remove `caches/timing` in their \
-            directories, and start the founder first";
-        return findings.add(what, State::Poor, detail, hint);
-    }
     match clock.state {
-        SyncWord::Synchronised => findings.good(what, words),
-        SyncWord::Unset | SyncWord::Holdover | SyncWord::FreeRunning => {
-            let hint = "can this node reach its region's leader over UDP?";
-            findings.add(what, State::Poor, words, hint);
+        SyncWord::Synchronised | SyncWord::FreeRunning => {}
+        SyncWord::Unset | SyncWord::Holdover => {
+            return findings.add(what, State::Poor, words, NO_LEADER);
         }
     }
+    let apart_ms = clock.estimate_ms.map_or(0.0, |ms| ms - wall_ms as f64);
+    if apart_ms.abs() <= WALL_CLOCK_APART_MS_MAX as f64 {
+        return match clock.state {
+            SyncWord::FreeRunning => findings.add(what, State::Poor, words, NO_LEADER),
+            _ => findings.good(what, words),
+        };
+    }
+    let way = if apart_ms < 0.0 { "behind" } else { "ahead of" };
+    let detail = format!(
+        "{:.1} s {way} the clock of this machine; {} s are good",
+        apart_ms.abs() / 1e3,
+        WALL_CLOCK_APART_MS_MAX / 1_000
+    );
+    let hint = "all nodes go by the clock of the one that leads (`unisono clock`). If this machine's is wrong, \
+        set it (NTP). If the leader's is, set that one; where the cluster is behind after that, stop all \
+        nodes, remove `caches/timing` in their directories, and start the leader first";
+    findings.add(what, State::Poor, detail, hint);
 }
 
 /// Who came by an invite that has let in another node: a trouble until it has left.
@@ -498,4 +549,54 @@ fn members(members: &[Member], findings: &mut Findings) {
         format!("not heard: {}", away.join(", ")),
         "claims stay provisional while a member is away; is its machine up, its UDP port open?",
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use unisono_api::dto::TimingRole;
+
+    use super::*;
+
+    fn found(state: SyncWord, estimate_ms: f64, wall_ms: u64) -> Finding {
+        let mut findings = Findings::default();
+        let clock = json!({
+            "state": state,
+            "role": TimingRole::Member,
+            "estimate_ms": estimate_ms,
+            "epoch": 1,
+            "epoch_known": 1,
+            "monotonic_ns": 0,
+            "rate_ppb": 0.0,
+            "correction_ns": 0,
+            "sources": [],
+        });
+        let clock: Clock = serde_json::from_value(clock).expect("a clock");
+        cluster_clock(&clock, wall_ms, &mut findings);
+        findings.0.remove(0)
+    }
+
+    #[test]
+    fn a_clock_that_is_further_from_the_clusters_than_the_bound_is_named_and_no_nearer_one() {
+        let wall_ms = 1_763_723_400_000;
+        let most = WALL_CLOCK_APART_MS_MAX as f64;
+        for apart_ms in [0.0, most, -most] {
+            let one = found(SyncWord::Synchronised, wall_ms as f64 + apart_ms, wall_ms);
+            assert_eq!(one.state, State::Good, "{apart_ms}: {one:?}");
+        }
+        for (apart_ms, word) in [(5_000.0, "5.0 s ahead of"), (-1_500.0, "1.5 s behind")] {
+            let one = found(SyncWord::Synchronised, wall_ms as f64 + apart_ms, wall_ms);
+            assert_eq!(one.state, State::Poor, "{apart_ms}");
+            assert!(one.detail.contains(word), "{one:?}");
+            assert!(one.hint.contains("NTP"), "{one:?}");
+        }
+    }
+
+    #[test]
+    fn a_clock_is_not_accused_before_the_node_knows_the_time() {
+        for state in [SyncWord::Unset, SyncWord::Holdover] {
+            let one = found(state, 5_000.0, 0);
+            assert!(!one.detail.contains("the clock of this machine"), "{one:?}");
+            assert!(one.hint.contains("just started"), "{one:?}");
+        }
+    }
 }

@@ -4,9 +4,10 @@
 use clap::Args;
 use data_encoding::BASE64;
 use ed25519_dalek::{Signer, SigningKey};
+use serde_json::json;
 use unisono_api::client::Client;
 use unisono_api::dto::{LeaveBody, Left};
-use unisono_quic::identity::Credentials;
+use unisono_quic::identity::{Credentials, spoken};
 
 use super::session;
 use crate::cli::Global;
@@ -14,6 +15,7 @@ use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::home::{self, Home, Running};
 use crate::output::{self, Format};
+use crate::standing::{self, Standing, Word};
 
 /// How long it may take to hand everything on, where nobody says (ms).
 pub(super) const WAIT_MS: u64 = 30_000;
@@ -34,6 +36,9 @@ pub(crate) struct LeaveArgs {
 pub(crate) async fn leave(args: LeaveArgs, config: Config, global: Global) -> Result<(), Failure> {
     let home = Home::new(config.data());
     let (membership, credentials) = home.load()?;
+    if let Some(known) = standing::of(&home).filter(|known| known.word == Word::Left) {
+        return left_already(&membership.name, &known, global.output);
+    }
     let running = running(&home)?;
     let keys: Vec<&str> = home.only_keys().collect();
     if !keys.is_empty() && !args.keys_are_kept {
@@ -63,6 +68,19 @@ pub(crate) async fn leave(args: LeaveArgs, config: Config, global: Global) -> Re
     }
     output::raw(&format!(
         "{name} has left; others hold all that it held ({count}), and its process ends\n\
+         whoever serves its directory again makes it a member again\n"
+    ))
+}
+
+/// What was asked for is so. To serve it, so that it could leave, would make it a member again.
+fn left_already(name: &str, known: &Standing, format: Format) -> Result<(), Failure> {
+    if format != Format::Table {
+        let told = json!({ "ends": true, "already": true, "at_ms": known.at_ms });
+        return output::answer(format, &told, None);
+    }
+    let ago = spoken(home::now_ms().saturating_sub(known.at_ms));
+    output::raw(&format!(
+        "{name} has left already, {ago} ago; others hold all that it held, and nothing is left to do\n\
          whoever serves its directory again makes it a member again\n"
     ))
 }

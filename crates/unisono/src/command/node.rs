@@ -6,16 +6,19 @@ use clap::Args;
 use serde_json::json;
 use unisono_core::election::Class;
 use unisono_model::limits;
-use unisono_quic::identity::Region;
+use unisono_quic::identity::{Credentials, Region};
 use unisono_quic::join::{Invite, InviteError, JoinError, Joiner};
 
+use super::backup;
 use crate::admission;
+use crate::at_work::{self, AtWork};
 use crate::cli::{Global, Listen};
 use crate::config::{Config, Flags};
 use crate::failure::{Exit, Failure};
 use crate::faults;
-use crate::home::{self, Home, Welcome};
+use crate::home::{self, Home, Membership, Welcome};
 use crate::output::{self, Format};
+use crate::room;
 use crate::rotation;
 use crate::serve::{self, Wishes};
 use crate::timing;
@@ -114,21 +117,46 @@ pub(crate) async fn up(args: UpArgs, config: Config, global: Global) -> Result<(
     let home = Home::new(config.data());
     rotation::settled(&home).await?;
     if !home.is_member() {
-        home.found(
-            config.text("name"),
-            &region(&config)?,
-            *limits::LEASE_MS.end(),
-        )?;
+        founded(&home, &config, *limits::LEASE_MS.end())?;
     }
     let mut wishes = wishes(&args.listen)?;
     wishes.open = config.text("orchestra").map(str::to_owned);
-    serve::run(&home, &config, wishes, global.output).await
+    let served = serve::run(&home, &config, wishes, global.output).await;
+    served.map_err(|failure| room::told(failure, home.directory()))
 }
 
 /// Serves the node of the data directory.
 pub(crate) async fn serve(args: ServeArgs, config: Config, global: Global) -> Result<(), Failure> {
     let home = Home::new(config.data());
-    serve::run(&home, &config, wishes(&args.listen)?, global.output).await
+    let served = serve::run(&home, &config, wishes(&args.listen)?, global.output).await;
+    served.map_err(|failure| room::told(failure, home.directory()))
+}
+
+/// Founds a cluster, with nobody else at work in the directory.
+fn founded(
+    home: &Home,
+    config: &Config,
+    lease_ms_max: u64,
+) -> Result<(Membership, Credentials), Failure> {
+    let region = region(config)?;
+    let name = config.text("name");
+    if home.is_member() {
+        return home.found(name, &region, lease_ms_max);
+    }
+    let _at_work = alone(home)?;
+    let found = home.found(name, &region, lease_ms_max);
+    found.map_err(|failure| room::told(failure, home.directory()))
+}
+
+/// The right to make a directory that of a node, where it is none yet.
+fn alone(home: &Home) -> Result<AtWork, Failure> {
+    backup::refuse_unfinished(home)?;
+    let at_work = at_work::begin(home).map_err(|failure| room::told(failure, home.directory()))?;
+    // Another command may have come to its end meanwhile.
+    if home.is_member() {
+        return Err(home.taken(home.membership()?.cluster).next("unisono serve"));
+    }
+    Ok(at_work)
 }
 
 fn wishes(listen: &Listen) -> Result<Wishes, Failure> {
@@ -155,8 +183,7 @@ fn wishes(listen: &Listen) -> Result<Wishes, Failure> {
 /// Founds a cluster.
 pub(crate) fn init(args: &InitArgs, config: &Config, global: &Global) -> Result<(), Failure> {
     let home = Home::new(config.data());
-    let (membership, credentials) =
-        home.found(config.text("name"), &region(config)?, args.lease_ms_max)?;
+    let (membership, credentials) = founded(&home, config, args.lease_ms_max)?;
     let data = home.directory().display().to_string();
     if global.output != Format::Table {
         let founded = json!({
@@ -238,6 +265,7 @@ pub(crate) async fn join(args: JoinArgs, config: Config, global: Global) -> Resu
         });
     }
     let region = region(&config)?;
+    let _at_work = alone(&home)?;
     let joiner = Joiner {
         key: home.key()?,
         region,
@@ -249,7 +277,8 @@ pub(crate) async fn join(args: JoinArgs, config: Config, global: Global) -> Resu
         Failure::new(Exit::Verification, "bad_answer", words)
             .hint("use the same version on both sides")
     })?;
-    let membership = home.joined(&joined.credentials, config.text("name"), &welcome)?;
+    let membership = home.joined(&joined.credentials, config.text("name"), &welcome);
+    let membership = membership.map_err(|failure| room::told(failure, home.directory()))?;
     let data = home.directory().display().to_string();
     if global.output != Format::Table {
         let joined = json!({

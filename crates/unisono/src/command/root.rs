@@ -12,6 +12,7 @@ use unisono_api::dto::{ActionBody, RootBody, RootShown, Trust, parse_stamp};
 use unisono_model::{AgentId, RootWord, Stamp};
 
 use super::session::Session;
+use crate::at_work;
 use crate::cli::Global;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
@@ -81,6 +82,7 @@ pub(crate) async fn run(args: RootArgs, config: Config, mut global: Global) -> R
         return Err(Failure::usage(words).hint("leave it out where the key has not leaked"));
     }
     let names = naming_key(&args, &home, &membership)?;
+    let _at_work = at_work::begin(&home)?;
     // On disk before anything is said: the same command again takes it.
     let next_file = home.directory().join(ROOT_NEXT_KEY_FILE);
     let next = next_key(&home, &next_file, &names)?;

@@ -18,7 +18,7 @@ mod metrics;
 mod perform;
 mod stored;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -32,8 +32,8 @@ use unisono_core::context::{Context, PracticedVerifier};
 use unisono_core::node::revival::Revival;
 use unisono_core::node::{Answer, Input, Node, Output, Ticket};
 use unisono_core::sabotage::Sabotage;
-use unisono_model::{OrchestraId, Rejection};
-use unisono_quic::{Event, Events, Transport};
+use unisono_model::{NodeId, OrchestraId, Rejection};
+use unisono_quic::{Event, Events, Loss, Transport};
 
 pub(crate) use clock::Clock;
 pub(crate) use history::History;
@@ -64,7 +64,7 @@ pub(crate) struct Identity {
     /// Where peers reach it.
     pub(crate) address: String,
     /// Who founded the cluster.
-    pub(crate) founder: unisono_model::NodeId,
+    pub(crate) founder: NodeId,
     /// The key that issues first capability links, if the cluster has one.
     pub(crate) root: Option<unisono_model::AgentId>,
     /// The key that names other roots, if the cluster has one.
@@ -153,6 +153,10 @@ pub(crate) struct Driver {
     restart: Option<Restart>,
     last_tick: Instant,
     disk_full: bool,
+    /// Whom this node turns away.
+    excluded: BTreeSet<NodeId>,
+    /// Who turns this node away.
+    closed_by: BTreeSet<NodeId>,
 }
 
 /// Why the node is made anew.
@@ -218,6 +222,8 @@ impl Driver {
             restart: None,
             last_tick: Instant::now(),
             disk_full: false,
+            excluded: BTreeSet::new(),
+            closed_by: BTreeSet::new(),
         };
         driver.know_seeds();
         driver.tell_readiness();
@@ -316,6 +322,7 @@ impl Driver {
             Event::Connected { node, rtt, .. } => {
                 let round_trip_us = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX);
                 tracing::info!(%node, round_trip_us, "a peer is connected");
+                self.let_in_again(node);
                 Input::PeerUp {
                     node,
                     round_trip_us,
@@ -323,6 +330,9 @@ impl Driver {
             }
             Event::Lost { node, why } => {
                 tracing::info!(%node, %why, "a peer is gone");
+                if why == Loss::Excluded {
+                    self.turned_away(node);
+                }
                 Input::PeerDown { node }
             }
             Event::Slow { node, .. } => Input::Refused { to: node },

@@ -9,6 +9,7 @@ use unisono_quic::SendError;
 
 use super::disk::Read;
 use super::{Driver, Restart};
+use crate::standing::{self, Word};
 
 impl Driver {
     /// Does everything that was asked for. Nothing is done for a life that has ended.
@@ -64,6 +65,7 @@ impl Driver {
             Output::Address { node, address } => self.address(node, &address),
             Output::Exclude { node } => {
                 tracing::warn!(%node, "this node is none of the cluster any more: it is turned away");
+                self.excluded.insert(node);
                 self.doors.transport.exclude(node);
             }
             Output::Succession(succession) => self.succession(*succession),
@@ -94,6 +96,24 @@ impl Driver {
         if let Err(error) = learned {
             tracing::error!(%authority, %error, "the root has named an authority that cannot be believed");
         }
+    }
+
+    /// Another node has closed its door to this one. Written down once: the next process may hear nobody.
+    pub(super) fn turned_away(&mut self, by: NodeId) {
+        if self.excluded.contains(&by) || !self.closed_by.insert(by) {
+            return;
+        }
+        let words = format!("node {by} turned this node away: there it is no member any more");
+        tracing::error!("{words}");
+        standing::remember(&self.identity.home, Word::TurnedAway, Some(by), &words);
+    }
+
+    /// A node is connected that may have closed its door before.
+    pub(super) fn let_in_again(&mut self, by: NodeId) {
+        self.closed_by.remove(&by);
+        standing::forget(&self.identity.home, |known| {
+            known.word == Word::TurnedAway && known.by == Some(by)
+        });
     }
 
     fn send(&mut self, to: NodeId, class: Class, bytes: Vec<u8>) {

@@ -44,7 +44,9 @@ fn a_node_that_left_ends_and_keeps_nobody_waiting() {
         "{left}"
     );
     assert_eq!(n3.ended(), 0, "its process ends by itself");
-    place.fails(6, &["leave", "--data", data]);
+    let again = place.json(&["leave", "--data", data]);
+    assert_eq!(again["already"], true, "{again}");
+    assert_eq!(n3_doctor(&place)["what"], "membership");
 
     // What it took last is with the others, and they confirm without it.
     let cursor = last["cursor"].as_str().unwrap();
@@ -90,4 +92,11 @@ fn the_last_member_and_one_that_does_not_run_cannot_leave() {
     let refused = place.fails(5, &["leave", "--data", data, "--keys-are-kept"]);
     assert_eq!(refused["code"], "last_member");
     assert_eq!(n1.stop(), 0);
+}
+
+/// What the doctor of `n3` finds first.
+fn n3_doctor(place: &Place) -> serde_json::Value {
+    let said = place.run(&["doctor", "--data", "n3", "-o", "json"]);
+    let told: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    told["findings"][0].clone()
 }

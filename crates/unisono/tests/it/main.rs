@@ -9,6 +9,7 @@ mod address;
 mod alerts;
 mod audit;
 mod authority;
+mod bad_nights;
 mod clock;
 mod cluster;
 mod coherence;
