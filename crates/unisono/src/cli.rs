@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use unisono_core::election::Class;
 
 use crate::command;
@@ -469,6 +469,30 @@ pub(crate) enum Command {
         /// Which page
         page: command::reference::Page,
     },
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// Why it is wrong, or the help that was asked for.
+pub(crate) fn read() -> Result<Cli, clap::Error> {
+    let words = taking_numbers(Cli::command()).try_get_matches()?;
+    Cli::from_arg_matches(&words)
+}
+
+/// The same command, with what stands behind an option taken for its value also where that is a number
+/// below zero: why it cannot be is then said by who reads it, and not that it is no option.
+fn taking_numbers(command: clap::Command) -> clap::Command {
+    let options = |arg: clap::Arg| {
+        let takes = !arg.is_positional() && arg.get_action().takes_values();
+        // Whatever begins with a hyphen is allowed there already.
+        if takes && !arg.is_allow_hyphen_values_set() {
+            arg.allow_negative_numbers(true)
+        } else {
+            arg
+        }
+    };
+    command.mut_args(options).mut_subcommands(taking_numbers)
 }
 
 impl Global {

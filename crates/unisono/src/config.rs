@@ -336,7 +336,8 @@ fn wrong(shape: Shape, value: &str) -> Option<String> {
         Shape::Address => value.parse::<SocketAddr>().is_ok(),
         Shape::Addresses => {
             let port = value.rsplit_once(':').filter(|(host, _)| !host.is_empty());
-            port.is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+            // Nobody can be called at port 0.
+            port.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0))
         }
         Shape::Urls => !value.is_empty() && !value.starts_with("https://"),
         Shape::Region => value.parse::<unisono_quic::identity::Region>().is_ok(),
@@ -356,7 +357,7 @@ fn wanted(shape: Shape) -> &'static str {
     match shape {
         Shape::Text => "a text",
         Shape::Address => "an address such as 127.0.0.1:7420",
-        Shape::Addresses => "host:port, or a list of these",
+        Shape::Addresses => "host:port with a port from 1 to 65535, or a list of these",
         Shape::Urls => "http://host:port, or a list of these",
         Shape::Region => "a region: 1 to 63 of a-z, 0-9 and -",
         Shape::Webhook => "http://host[:port][/path], or https://",

@@ -186,9 +186,10 @@ impl From<ClientError> for Failure {
                 failure.0.incident = problem.incident;
                 failure.0.retry_after_ms = problem.retry_after_ms;
             }
-            ClientError::Unreachable(_) => {
-                "is a node running there? --node names another".clone_into(&mut failure.0.hint);
-                failure.0.next = vec!["unisono up".to_owned()];
+            ClientError::Unreachable(words) => {
+                let (hint, next) = unreached(&words);
+                hint.clone_into(&mut failure.0.hint);
+                failure.0.next = next.iter().map(|&next| next.to_owned()).collect();
             }
             ClientError::Unknown(_) => {
                 failure.0.changed = None;
@@ -198,6 +199,35 @@ impl From<ClientError> for Failure {
             ClientError::Unreadable(_) | ClientError::Usage(_) => {}
         }
         failure
+    }
+}
+
+/// What to do about a node that was not reached: to begin one helps where nobody listens on this machine.
+fn unreached(words: &str) -> (&'static str, &'static [&'static str]) {
+    let is_here = ["127.0.0.1", "localhost", "[::1]"]
+        .iter()
+        .any(|here| words.contains(here));
+    let ended = words.contains("ended the stream") || words.contains("the stream broke");
+    if ended {
+        (
+            "the node has ended, or the way to it is cut: give the same again",
+            &[],
+        )
+    } else if words.contains("did not answer") || words.contains("in time") {
+        (
+            "something listens there and does not answer: `unisono doctor` on its machine",
+            &[],
+        )
+    } else if is_here {
+        (
+            "is a node running there? --node names another",
+            &["unisono doctor", "unisono up"],
+        )
+    } else {
+        (
+            "is that its address, does it run, and does it serve there (--http) and not on its loopback alone?",
+            &["unisono doctor"],
+        )
     }
 }
 

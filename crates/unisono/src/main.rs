@@ -38,9 +38,6 @@ mod workspace;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use cli::Cli;
 use command::armed;
 use failure::Failure;
 use output::Format;
@@ -59,7 +56,7 @@ fn main() -> ExitCode {
             "this system lets other processes look into this one: {error}"
         ));
     }
-    let cli = match Cli::try_parse() {
+    let cli = match cli::read() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };

@@ -129,7 +129,8 @@ async fn read(request: Request, bytes_max: usize) -> Result<Bytes, Refusal> {
             StatusCode::REQUEST_TIMEOUT,
             "body_slow",
             format!("the body did not arrive within {} s", BODY_WITHIN.as_secs()),
-        ))
+        )
+        .hint("send the same again, over a better way or in smaller parts"))
     })
 }
 
@@ -162,7 +163,8 @@ fn unreadable(error: &(dyn Error + 'static), bytes_max: usize) -> Refusal {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body_too_large",
                 format!("the body is larger than {bytes_max} bytes"),
-            );
+            )
+            .hint("send less at once; what is large lies better in a file that a record names");
         }
         cause = inner.source();
     }

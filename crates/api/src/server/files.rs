@@ -175,7 +175,8 @@ async fn measured(edge: &Edge, path: String, content: Vec<u8>) -> Result<Content
             StatusCode::PAYLOAD_TOO_LARGE,
             "body_too_large",
             format!("a content is at most {} bytes", limits::CONTENT_BYTES_MAX),
-        ));
+        )
+        .hint("divide the file"));
     }
     let inspector = Arc::clone(&edge.handle().inspector);
     edge.aside(move || inspector.measure(&path, &content)).await

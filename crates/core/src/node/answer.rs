@@ -298,7 +298,7 @@ fn only_now() -> Rejection {
 
 pub(super) fn unknown_orchestra() -> Rejection {
     Rejection::new(Code::OrchestraUnknown, "no orchestra of this name here")
-        .hint("look at `unisono status` for those that there are")
+        .hint("`unisono orchestras` lists those that there are; `unisono state --create` makes one; on a node that has just joined it may be on its way")
 }
 
 fn no_task(name: &str) -> Rejection {

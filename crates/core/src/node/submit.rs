@@ -140,7 +140,7 @@ impl Node {
         if closed || !self.spaces.contains_key(&submit.orchestra) {
             return Err(
                 Rejection::new(Code::OrchestraUnknown, "no orchestra of this name here")
-                    .hint("make it with `unisono state --create`, or look at `unisono status`"),
+                    .hint("`unisono orchestras` lists those that there are; `unisono state --create` makes one; on a node that has just joined it may be on its way"),
             );
         }
         match &submit.work {

@@ -7,7 +7,7 @@ use unisono_api::dto::{ActionBody, Clock, Digits, PlayedBody};
 use unisono_core::ensemble::Stress;
 use unisono_model::Digest;
 
-use super::armed::Act;
+use super::armed::{Act, startable};
 use super::elsewhere::{self, ElsewhereArgs};
 use super::fire::{self, Fired, Target};
 use super::session::Session;
@@ -69,6 +69,10 @@ pub(crate) async fn at(args: AtArgs, session: &Session) -> Result<(), Failure> {
         return elsewhere::at(&args.time, args.elsewhere, session).await;
     }
     let time = read(&args.time)?;
+    // Now, and not when its time has come: whoever gave the command is still there.
+    if !args.command.is_empty() {
+        startable(&args.command).map_err(|error| fire::not_run(&error))?;
+    }
     let clock = fire::ask(session, args.unsure).await?;
     let target = target(session, &clock, time).await?;
     let act = if args.ready {

@@ -3,6 +3,7 @@
 use clap::Args;
 use unisono_api::dto::{ActionBody, ClaimBody, ClaimStatusWord, ReleaseBody, RenewBody};
 use unisono_model::Digest;
+use unisono_model::limits::LEASE_MS;
 
 use super::session::Session;
 use crate::failure::{Exit, Failure};
@@ -13,8 +14,8 @@ use crate::output::{self, Table};
 pub(crate) struct ClaimArgs {
     /// What is claimed; shows who holds what if left out
     topic: Option<String>,
-    /// For how long (ms); as the settings say if left out
-    #[arg(long, value_name = "MS")]
+    /// For how long (ms): 100 to 86400000; as the settings say if left out
+    #[arg(long, value_name = "MS", value_parser = lease)]
     lease_ms: Option<u64>,
     /// Waits until no other claim can come before it (--wait-ms says how long)
     #[arg(long)]
@@ -26,8 +27,8 @@ pub(crate) struct ClaimArgs {
 pub(crate) struct RenewArgs {
     /// The topic
     topic: String,
-    /// For how long from now (ms); as the settings say if left out
-    #[arg(long, value_name = "MS")]
+    /// For how long from now (ms): 100 to 86400000; as the settings say if left out
+    #[arg(long, value_name = "MS", value_parser = lease)]
     lease_ms: Option<u64>,
     /// The claim's record; the one that stands if left out
     #[arg(long, value_name = "RECORD")]
@@ -42,6 +43,13 @@ pub(crate) struct ReleaseArgs {
     /// The claim's record; the one that stands if left out
     #[arg(long, value_name = "RECORD")]
     claim: Option<Digest>,
+}
+
+/// A lease: none that is shorter or longer is quietly made one that may be.
+fn lease(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|ms| LEASE_MS.contains(ms));
+    let (least, most) = (LEASE_MS.start(), LEASE_MS.end());
+    number.ok_or_else(|| format!("a whole number of ms from {least} to {most}; nothing changed"))
 }
 
 /// Claims a topic, or shows who holds what.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 use unisono_core::election::Class;
+use unisono_core::orchestra::limits::INVITE_LIFE_MS_MAX;
 use unisono_model::limits;
 use unisono_quic::identity::{Credentials, Region};
 use unisono_quic::join::{Invite, InviteError, JoinError, Joiner};
@@ -22,6 +23,9 @@ use crate::room;
 use crate::rotation;
 use crate::serve::{self, Wishes};
 use crate::timing;
+
+/// The longest life of an invite (minutes).
+const VALID_MINUTES_MAX: u64 = INVITE_LIFE_MS_MAX / 60_000;
 
 /// `up`.
 #[derive(Clone, Debug, Args)]
@@ -57,8 +61,9 @@ pub(crate) struct InitArgs {
 /// `invite`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct InviteArgs {
-    /// How long the invite counts
-    #[arg(long, value_name = "MINUTES", default_value_t = 60)]
+    /// How long the invite counts: 1 to 40320 (28 days)
+    #[arg(long, value_name = "MINUTES", default_value_t = 60,
+        value_parser = clap::value_parser!(u64).range(1..=VALID_MINUTES_MAX))]
     valid_minutes: u64,
     /// Where the new node knocks: at this one or at any other member, which passes it on; as this one
     /// serves, or is configured, if left out

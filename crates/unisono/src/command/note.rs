@@ -104,7 +104,12 @@ enum SettingsCommand {
     #[command(after_help = "Example:\n  unisono settings set claim_lease_ms=600000 --as ada")]
     Set {
         /// NAME=NUMBER; of what several write at once also NAME=ask, first, last or merge; who may read is
-        /// reading=open or reading=sessions
+        /// reading=open or reading=sessions. Milliseconds where the name ends in _ms: presence_stale_ms,
+        /// intent_lifetime_ms, need_lifetime_ms (1 to 34560000000), claim_lease_ms (100 to 86400000),
+        /// remove_silent_after_ms (0: never), need_patience_ms, context_stale_ms, vary_timing_ms (0 to 60000).
+        /// Counted: emit_per_minute_max, design_ends, execution_ends, iteration_last, run, vary_beats (1 to
+        /// 64). Shares: collision_permille (thousandths), vary_rate_ppm (millionths, 0 to 500000). Choices:
+        /// advance_needs_resolved and vary_at (0, 1, 2). `settings show` has what counts now
         #[arg(required = true, value_parser = setting)]
         settings: Vec<(SettingWord, u64)>,
     },

@@ -186,7 +186,21 @@ pub(crate) async fn perform(args: PerformArgs, session: &Session) -> Result<(), 
         let words = format!("the command {how} while it was to play");
         return Err(Failure::new(Exit::Failed, "command_ended_badly", words).changed());
     }
-    Ok(())
+    has_played(&summary)
+}
+
+/// Whoever waited for it is told where nothing was played; who has interrupted it knows.
+fn has_played(summary: &Summary) -> Result<(), Failure> {
+    if summary.actions > 0 || summary.ended == Ended::Stopped {
+        return Ok(());
+    }
+    let words = format!(
+        "the command has not answered a single beat; {} were missed",
+        summary.missed
+    );
+    Err(Failure::new(Exit::Failed, "nothing_played", words).hint(
+        "it is to say one line for each line that it gets, and to write it out at once (flush)",
+    ))
 }
 
 /// Who acts: an agent that signs for itself, or one whose key a node holds.

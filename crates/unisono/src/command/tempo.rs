@@ -149,6 +149,12 @@ async fn show(session: &Session) -> Result<(), Failure> {
         _ => "as it is where nobody has set it".to_owned(),
     };
     let clock: Reply<Clock> = session.client.clock().await?;
+    // Who has set a change has not set what is played up to it.
+    let (by, change_by) = match reply.body.change.as_ref().map(|change| change.stage) {
+        Some(ChangeStageWord::Announced) => ("up to the change".to_owned(), format!(", {by}")),
+        Some(ChangeStageWord::UnderWay) => ("in the change".to_owned(), format!(", {by}")),
+        _ => (by, String::new()),
+    };
     let tempo = map.tempo();
     let (point, major) = (tempo.point_every, tempo.major_every);
     let Some(now_ns) = clock.body.estimate() else {
@@ -162,7 +168,8 @@ async fn show(session: &Session) -> Result<(), Failure> {
         "tempo     {bpm} beats a minute, {by}\npoints    every {point}, major every {major}\nnow       beat {beat}\n"
     ))?;
     if let Some(change) = &reply.body.change {
-        output::raw(&format!("change    {}\n", change_words(change)))?;
+        let words = change_words(change);
+        output::raw(&format!("change    {words}{change_by}\n"))?;
     }
     if let Some(variation) = &reply.body.variation {
         output::raw(&format!("varies    {}\n", variation_words(variation)))?;

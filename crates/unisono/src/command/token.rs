@@ -8,6 +8,7 @@ use unisono_api::dto::{ActionBody, PresentBody, parse_token, token_text};
 use unisono_core::capability::{Comparison, Verified, compare, examine, meet};
 use unisono_core::context::StrictVerifier;
 use unisono_model::capability::{Grant, LINK_VERSION, Link, Operations, Rights, Scope, Token};
+use unisono_model::limits::TOKEN_LIFE_MS_MAX;
 use unisono_model::wire::Blob;
 use unisono_model::{AgentId, ClusterId, Digest};
 
@@ -92,7 +93,7 @@ pub(crate) enum TokenCommand {
 /// What a new link says.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Made {
-    /// The tier: executive, implementation, validation, or the path of a tier's file
+    /// The tier: executive, implementation, validation, renewer, or the path of a tier's file
     tier: String,
     /// Whom it is for: the agent's public key
     #[arg(long = "for", value_name = "AGENT")]
@@ -106,7 +107,7 @@ pub(crate) struct Made {
     /// A phase in which files may be written; may stand several times
     #[arg(long, value_name = "N")]
     phase: Vec<u32>,
-    /// For how long it counts: 90s, 15m, 24h, 7d; as the tier says if left out
+    /// For how long it counts: 90s, 15m, 24h, 7d, up to 399d; as the tier says if left out
     #[arg(long, value_name = "TIME")]
     life: Option<String>,
     /// Until how long from now it may be renewed: 24h, 7d, or `never`; as the tier says if left out
@@ -305,7 +306,16 @@ fn link(
         }
         None => shape.life_ms,
     };
+    // The clocks of others may be a little behind this one.
+    let not_before_ms = now_ms.saturating_sub(10_000);
     let expires_ms = now_ms.saturating_add(life_ms);
+    if expires_ms - not_before_ms > TOKEN_LIFE_MS_MAX {
+        let days = TOKEN_LIFE_MS_MAX / 86_400_000 - 1;
+        let words = format!("--life: a token lives {days} days at the most; nothing was made");
+        return Err(
+            Failure::usage(words).hint("a token that is renewed need not live long: --renew-for")
+        );
+    }
     let renewable_ms = match what.renew_for.as_deref() {
         None => shape.renewable_ms,
         Some("never") => 0,
@@ -327,8 +337,7 @@ fn link(
         parent: Digest::default(),
         nonce: home::drawn()?,
         epoch,
-        // The clocks of others may be a little behind this one.
-        not_before_ms: now_ms.saturating_sub(10_000),
+        not_before_ms,
         expires_ms,
         renew_until_ms: if renew_until_ms >= expires_ms {
             renew_until_ms

@@ -317,6 +317,10 @@ fn lines(mut file: impl BufRead) -> impl Iterator<Item = io::Result<String>> {
                 let words = format!("a line of more than {count} bytes");
                 Err(io::Error::new(io::ErrorKind::InvalidData, words))
             }
+            Ok(_) if !bytes.ends_with(b"\n") && !bytes.trim_ascii_end().ends_with(b"}") => {
+                let words = "the file ends in the middle of a line: its end is missing";
+                Err(io::Error::new(io::ErrorKind::InvalidData, words))
+            }
             Ok(_) => String::from_utf8(bytes)
                 .map(|line| line.trim_end_matches(['\n', '\r']).to_owned())
                 .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "no UTF-8")),
@@ -498,5 +502,5 @@ impl Dumped {
 fn not_verified(shown: &str, first: &str) -> Failure {
     let words = format!("{shown} is not what it should be: {first}");
     Failure::new(Exit::Verification, "not_verified", words)
-        .hint("restore a backup, or let a node with peers repair itself")
+        .hint("a data directory: restore a backup, or let a node with peers repair itself; a file: export it again")
 }

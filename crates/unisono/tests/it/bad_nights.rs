@@ -272,3 +272,105 @@ fn a_copy_that_was_broken_off_is_made_anew_and_nothing_else_is_taken_away() {
     place.json(&["restore", "copy", "--data", "b"]);
     assert_eq!(place.json(&["verify", "b"])["ok"], true);
 }
+
+#[test]
+fn what_is_out_of_its_bounds_is_refused_with_the_bounds() {
+    let place = Place::new();
+    place.found("a");
+    let whom = "77".repeat(32);
+    let mint = [
+        "token",
+        "mint",
+        "executive",
+        "--project",
+        "p",
+        "--data",
+        "a",
+        "--for",
+        &whom,
+    ];
+    let long = [&mint[..], &["--life", "400d"]].concat();
+    for (words, bounds) in [
+        (
+            &["invite", "--data", "a", "--valid-minutes", "0"][..],
+            "1..=40320",
+        ),
+        (
+            &["invite", "--data", "a", "--advertise", "foo:0"],
+            "1 to 65535",
+        ),
+        (
+            &["claim", "x", "--lease-ms", "0", "--as", "ada"],
+            "100 to 86400000",
+        ),
+        (
+            &["claim", "x", "--lease-ms", "-5", "--as", "ada"],
+            "100 to 86400000",
+        ),
+        (
+            &["renew", "x", "--lease-ms", "99", "--as", "ada"],
+            "100 to 86400000",
+        ),
+        (&long, "399 days"),
+    ] {
+        let said = place.run(words);
+        assert_eq!(said.code, 2, "{words:?}: {}", said.err);
+        assert!(said.err.contains(bounds), "{words:?}: {}", said.err);
+        assert!(!said.err.contains("use '--"), "{words:?}: {}", said.err);
+    }
+    place.json(&[&mint[..], &["--life", "399d"]].concat());
+}
+
+#[test]
+fn a_folder_in_use_is_named_before_its_ports_and_a_command_that_is_not_there_before_its_time() {
+    let place = Place::new();
+    let node = place.up();
+    let http = node.url.trim_start_matches("http://");
+    let said = place.fails(5, &["up", "--data", "lab", "--http", http]);
+    assert_eq!(said["code"], "data_in_use", "{said}");
+    let next = said["next"][0].as_str().unwrap();
+    assert!(next.contains(&node.url), "{said}");
+    let said = place.run(&["--node", &node.url, "at", "+3600s", "--", "./nothing"]);
+    assert_eq!(said.code, 3, "{}", said.err);
+    assert!(said.err.contains("./nothing"), "{}", said.err);
+    node.json(&place, &["agent", "enrol", "ada"]);
+    let mute = [
+        "perform", "--as", "ada", "--count", "1", "--", "sleep", "30",
+    ];
+    let said = place.run(&[&["--node", node.url.as_str()], &mute[..]].concat());
+    assert_eq!(said.code, 1, "{} {}", said.out, said.err);
+    assert!(said.err.contains("nothing_played"), "{}", said.err);
+}
+
+#[test]
+fn a_cut_export_is_said_to_lack_its_end_and_a_tempo_that_changes_is_not_its_setters() {
+    let place = Place::new();
+    let node = place.up();
+    let export = place.run(&["audit", "export", "--data", "lab"]);
+    let cut = &export.out.as_bytes()[..export.out.len() * 2 / 3];
+    let cut = cut.strip_suffix(b"\n").unwrap_or(cut);
+    fs::write(place.path("cut"), cut.strip_suffix(b"}").unwrap_or(cut)).unwrap();
+    let said = place.fails(8, &["verify", "cut"]);
+    assert!(
+        said["error"]
+            .as_str()
+            .unwrap()
+            .contains("its end is missing"),
+        "{said}"
+    );
+
+    node.json(&place, &["agent", "enrol", "ada"]);
+    node.json(
+        &place,
+        &["tempo", "set", "90", "--at", "+60s", "--as", "ada"],
+    );
+    let said = place.run(&["--node", &node.url, "tempo"]);
+    let line = |word: &str| {
+        said.out
+            .lines()
+            .find(|line| line.starts_with(word))
+            .unwrap()
+    };
+    assert!(!line("tempo").contains("ada"), "{}", said.out);
+    assert!(line("change").contains("set by ada"), "{}", said.out);
+}

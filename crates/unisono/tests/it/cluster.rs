@@ -224,10 +224,20 @@ fn every_way_of_not_joining_has_its_name() {
     );
     assert_eq!(code(2, &typo, "c"), "invite_typo");
     assert_eq!(code(2, "hello", "c"), "not_an_invite");
-    assert_eq!(
-        code(4, &invite(&["--valid-minutes", "0"]), "c"),
-        "invite_expired"
-    );
+    let refused = place.fails(2, &["invite", "--data", "a", "--valid-minutes", "0"]);
+    let words = refused["error"].as_str().unwrap();
+    assert!(words.contains("1..=40320"), "{refused}");
+    let before: Vec<_> = invites(&place);
+    let late = invite(&[]);
+    let file = invites(&place)
+        .into_iter()
+        .find(|file| !before.contains(file));
+    let file = file.unwrap();
+    let kept = std::fs::read_to_string(&file).unwrap();
+    let mut kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
+    kept["expires_ms"] = 1.into();
+    std::fs::write(&file, kept.to_string()).unwrap();
+    assert_eq!(code(4, &late, "c"), "invite_expired");
     assert_eq!(code(5, &good, "b"), "already_initialised");
     place.json(&["join", &good, "--data", "c"]);
     assert_eq!(code(5, &good, "d"), "invite_used");
@@ -245,4 +255,11 @@ fn every_way_of_not_joining_has_its_name() {
     assert_eq!(code(6, &foreign, "d"), "unreachable");
     let refused = place.fails(4, &["invite", "--data", "c"]);
     assert_eq!(refused["code"], "not_an_issuer");
+}
+
+/// The files of the invites that `a` has made.
+fn invites(place: &Place) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(place.path("a/invites"));
+    let entries = entries.into_iter().flatten();
+    entries.map(|entry| entry.unwrap().path()).collect()
 }
