@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cluster::alive;
+use crate::faults::inject;
 use crate::process::{Place, Process, until};
 
 /// What is found, by what it is about: how bad it is, and all that is said.
@@ -31,11 +32,13 @@ fn the_doctor_names_a_machine_whose_clock_is_off() {
     place.join("n1", "n2", "near");
     let n2 = place.serve("n2", &[]);
     place.join("n1", "n3", "far");
-    let n3 = place.serve("n3", &["--clock-offset-ms=900"]);
+    let n3 = place.serve("n3", &["--test-faults"]);
     let nodes = [n1, n2, n3];
     for node in &nodes {
         until("all members are alive", || alive(&place, node) == 3);
     }
+    // It stamps by a time that stays off, whatever it hears of the cluster's.
+    assert_eq!(inject(&nodes[2], &json!({ "clock_offset_ms": 900 })), 200);
     let clock = |node: &Process, data: &str| {
         let mut found = findings(&place, &node.url, data);
         found.remove("machine's clock").unwrap()
