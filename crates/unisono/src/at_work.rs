@@ -25,17 +25,14 @@ pub(crate) fn begin(home: &Home) -> Result<AtWork, Failure> {
     let mut builder = DirBuilder::new();
     let made = builder.recursive(true).mode(0o700).create(directory);
     made.map_err(failed)?;
-    match locked(&directory.join(LOCK_FILE)).map_err(failed)? {
-        Some(lock) => Ok(AtWork { _lock: lock }),
-        None => {
-            let words = format!(
-                "another command is at work in {}; nothing changed",
-                directory.display()
-            );
-            Err(Failure::new(Exit::Conflict, "command_under_way", words)
-                .hint("wait for its end; what it has done is there then"))
-        }
-    }
+    let lock = locked(&directory.join(LOCK_FILE)).map_err(failed)?;
+    let lock = lock.ok_or_else(|| {
+        let place = directory.display();
+        let words = format!("another command is at work in {place}; nothing changed");
+        Failure::new(Exit::Conflict, "command_under_way", words)
+            .hint("wait for its end; what it has done is there then")
+    })?;
+    Ok(AtWork { _lock: lock })
 }
 
 /// A file that is locked by this process; none where another one has it.

@@ -182,7 +182,8 @@ fn refuse_files(directory: &Path) -> Result<(), Failure> {
         let name = entry.map_err(failed)?.file_name();
         if name != UNFINISHED_FILE {
             let words = format!("{} is not empty; nothing was changed", directory.display());
-            let hint = format!("name a directory that is new or empty; it holds {name:?}");
+            let name = name.display();
+            let hint = format!("name a directory that is new or empty; it holds `{name}`");
             return Err(Failure::new(Exit::Conflict, "not_empty", words).hint(hint));
         }
     }
