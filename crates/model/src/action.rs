@@ -11,7 +11,7 @@ use crate::wire::{self, Blob};
 use crate::{
     Approve, Arrival, Cue, CueAnswer, Decide, Digest, Fence, Incarnation, Incident, InviteUse,
     InviteWord, LogEnd, LogId, NodeId, OrchestraId, Outcome, Place, Plan, Played, Remedy, RootWord,
-    Rotation, Seen, Setting, Stamp, Succession, Tempo, Witness, Write,
+    Rotation, Seen, Setting, Stamp, Succession, Tempo, Used, Witness, Write,
 };
 
 /// One thing that an agent does.
@@ -131,6 +131,8 @@ pub enum Action {
     Invite(Box<InviteWord>),
     /// An invite let a node in, and lets no other in (cluster orchestra only; nodes only).
     InviteUsed(Box<InviteUse>),
+    /// What an agent has used of what was allotted to it.
+    Used(Used),
 }
 
 /// Who holds an agent's private key.
@@ -528,6 +530,7 @@ impl Action {
             Self::Root(_) => "root",
             Self::Invite(_) => "invite",
             Self::InviteUsed(_) => "invite-used",
+            Self::Used(_) => "used",
         }
     }
 

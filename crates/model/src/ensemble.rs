@@ -1,5 +1,5 @@
-//! What agents say to play together: the tempo map, arrivals at a barrier, cues, answers to them, and
-//! how punctual an action was.
+//! What agents say to play together: the tempo map, arrivals at a barrier, cues, answers to them, how
+//! punctual an action was, and what actions used.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -140,6 +140,38 @@ pub struct Played {
     pub late_ns: i64,
     /// By how much that clock may have been off, three sigma (ns).
     pub unsure_ns: u64,
+}
+
+/// What an agent has used, over a stretch of its actions, of what was allotted to it for these.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Used {
+    /// Of what.
+    pub resource: Resource,
+    /// When the last of these actions should have been (ns since the Unix epoch).
+    pub until_ns: u64,
+    /// How many actions these were.
+    pub actions: u32,
+    /// How much was used, in the resource's unit.
+    pub used: u64,
+    /// How much was allotted, in the same.
+    pub allotted: u64,
+}
+
+/// What agents use. The list is closed, so that what is kept of an agent is bounded.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub enum Resource {
+    /// Time of processors (ms).
+    CpuMs,
+    /// Memory, the most at one time (MiB).
+    MemoryMib,
+    /// What was written to disks (MiB).
+    DiskMib,
+    /// What went over networks, there and back (KiB).
+    NetworkKib,
+    /// Tokens of language models, read and written.
+    Tokens,
+    /// Calls of services outside.
+    Calls,
 }
 
 impl Tempo {
@@ -297,5 +329,45 @@ impl Played {
             return Err(Malformed::Limit("lateness of the action (a day)"));
         }
         Ok(())
+    }
+}
+
+impl Used {
+    /// Whether it is within its limits.
+    ///
+    /// # Errors
+    /// The field that is not.
+    pub fn check(&self) -> Result<(), Malformed> {
+        if self.until_ns == 0 || self.until_ns > limits::TIME_NS_MAX {
+            return Err(Malformed::Limit("end of the stretch of actions"));
+        }
+        if self.actions == 0 || self.actions > limits::USED_ACTIONS_MAX {
+            return Err(Malformed::Limit(
+                "number of actions that used something (1 to 1,000,000)",
+            ));
+        }
+        if self.allotted == 0 {
+            return Err(Malformed::Contradiction(
+                "of nothing that is allotted no share can be used",
+            ));
+        }
+        if self.used > limits::USED_MAX || self.allotted > limits::USED_MAX {
+            return Err(Malformed::Limit("amount of a resource (2^50)"));
+        }
+        Ok(())
+    }
+}
+
+impl Resource {
+    /// Its name, with its unit, as lists and errors show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CpuMs => "cpu_ms",
+            Self::MemoryMib => "memory_mib",
+            Self::DiskMib => "disk_mib",
+            Self::NetworkKib => "network_kib",
+            Self::Tokens => "tokens",
+            Self::Calls => "calls",
+        }
     }
 }

@@ -39,7 +39,8 @@ pub use bundle::{
     ForkProof, LogEnd, SignedBundle,
 };
 pub use ensemble::{
-    Arrival, Cue, CueAnswer, CueRule, CueWord, Curve, PARTS_PER_BEAT, Played, Tempo, TempoSegment,
+    Arrival, Cue, CueAnswer, CueRule, CueWord, Curve, PARTS_PER_BEAT, Played, Resource, Tempo,
+    TempoSegment, Used,
 };
 pub use file::{Approve, Content, Judgement, Measure, Measured, Moved, Reviewed, Write};
 pub use ids::{

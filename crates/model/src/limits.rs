@@ -126,6 +126,13 @@ pub const PATIENCE_MS_MAX: u64 = 24 * 3_600_000;
 pub const VARY_TIMING_MS_MAX: u64 = 60_000;
 /// The most that agents may be faster or slower on purpose, millionths of the tempo's rate: half of it.
 pub const VARY_RATE_PPM_MAX: u64 = 500_000;
+/// The most that agents may use beyond what is allotted to them, millionths of it: as much again. Whoever needs
+/// more has to be allotted more.
+pub const VARY_RESOURCES_PPM_MAX: u64 = 1_000_000;
+/// Most actions that one word tells the use of.
+pub const USED_ACTIONS_MAX: u32 = 1_000_000;
+/// The largest amount of a resource, in its unit: a number that programs which speak JSON read exactly.
+pub const USED_MAX: u64 = 1 << 50;
 /// For how many beats at the most agents may vary: what lasts longer is the rule.
 pub const VARY_BEATS_MAX: u64 = 64;
 /// Longest text of a decision or of a remedy (bytes): what is read again and again is short.

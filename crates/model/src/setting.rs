@@ -67,6 +67,8 @@ pub enum Setting {
     VaryAt,
     /// For how many beats from there on (default 1).
     VaryBeats,
+    /// By how much more than what is allotted to them (millionths of it) agents may use on purpose (default 0).
+    VaryResourcesPpm,
 }
 
 impl Setting {
@@ -90,6 +92,7 @@ impl Setting {
             Self::VaryTimingMs => Some(0..=limits::VARY_TIMING_MS_MAX),
             Self::VaryRatePpm => Some(0..=limits::VARY_RATE_PPM_MAX),
             Self::VaryAt => Some(0..=2),
+            Self::VaryResourcesPpm => Some(0..=limits::VARY_RESOURCES_PPM_MAX),
             Self::VaryBeats => Some(1..=limits::VARY_BEATS_MAX),
             _ => None,
         }

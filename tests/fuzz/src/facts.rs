@@ -11,9 +11,9 @@ use unisono_model::{
     DocumentKind, DocumentName, Enrol, Expulsion, Fence, FenceTarget, FieldChange, FieldValue,
     ForkProof, Held, IdempotencyKey, Importance, Incarnation, Incident, InviteKey, InviteUse,
     InviteWord, Leave, LogEnd, LogId, Mark, NodeId, OrchestraEnd, OrchestraId, Outcome,
-    RECORD_VERSION, RecordBody, RecordPlace, Rejected, Relation, Remedy, Rollback, RootWord,
-    Rotation, Seen, Signal, SignalKind, SignedBundle, SignedRecord, Stamp, Succession,
-    SuccessionWord, TaskChange, TaskStatus, Urgency, Witness, limits,
+    RECORD_VERSION, RecordBody, RecordPlace, Rejected, Relation, Remedy, Resource, Rollback,
+    RootWord, Rotation, Seen, Signal, SignalKind, SignedBundle, SignedRecord, Stamp, Succession,
+    SuccessionWord, TaskChange, TaskStatus, Urgency, Used, Witness, limits,
 };
 
 use crate::Seed;
@@ -284,6 +284,16 @@ fn invite_use() -> InviteUse {
     InviteUse::sign(&key(7), CLUSTER, InviteKey([6; 32]), node, issuer)
 }
 
+fn used() -> Used {
+    Used {
+        resource: Resource::Tokens,
+        until_ns: 1_800_000_000_000_000_000,
+        actions: 4,
+        used: 5_120,
+        allotted: 4_096,
+    }
+}
+
 fn remedy() -> Remedy {
     Remedy {
         form: 1,
@@ -378,6 +388,7 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("root", Action::Root(Box::new(root()))),
         ("invite", Action::Invite(Box::new(invite()))),
         ("invite-used", Action::InviteUsed(Box::new(invite_use()))),
+        ("used", Action::Used(used())),
     ]
 }
 

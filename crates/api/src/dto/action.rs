@@ -9,7 +9,7 @@ use unisono_model::{Across, Action, Digest, Enrol, INCIDENT_ACKNOWLEDGED, Mark, 
 use utoipa::ToSchema;
 
 use super::authority::SucceedBody;
-use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody};
+use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody, UsedBody};
 use super::expulsion::RemoveBody;
 use super::file::{ApproveBody, WriteBody};
 use super::lesson::{DecideBody, OutcomeBody, RemedyBody};
@@ -82,6 +82,8 @@ pub enum ActionBody {
     Answer(AnswerBody),
     /// How punctual an action was.
     Played(PlayedBody),
+    /// What it has used of what was allotted to it.
+    Used(UsedBody),
     /// Something was decided, or was found to lead nowhere.
     Decide(DecideBody),
     /// What helps against an error.
@@ -367,6 +369,7 @@ impl ActionBody {
             Self::Cue(body) => Action::Cue(body.into()),
             Self::Answer(body) => Action::Answer(body.into()),
             Self::Played(body) => Action::Played(body.into()),
+            Self::Used(body) => Action::Used(body.into()),
             Self::Decide(body) => Action::Decide(Box::new(body.into())),
             Self::Remedy(body) => Action::Remedy(Box::new(body.into())),
             Self::Outcome(body) => Action::Outcome(body.into()),

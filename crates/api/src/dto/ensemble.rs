@@ -6,8 +6,11 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use unisono_model::{
     AgentId, Arrival, Cue, CueAnswer, CueRule, CueWord, Curve, Digest, Played, Tempo, TempoSegment,
+    Used,
 };
 use utoipa::ToSchema;
+
+use super::words::ResourceWord;
 
 /// A whole number of up to 64 bits as decimal digits: JSON numbers do not hold that many
 /// everywhere. Small ones are read as numbers too.
@@ -239,6 +242,28 @@ pub struct PlayedBody {
     pub unsure_ns: u64,
 }
 
+/// What an agent has used, over a stretch of its actions, of what was allotted to it for these.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UsedBody {
+    /// Of what, with its unit.
+    pub resource: ResourceWord,
+    /// When the last of these actions should have been (ns since the Unix epoch).
+    #[schema(value_type = String)]
+    pub until_ns: Digits,
+    /// How many actions these were: 1 to 1000000.
+    #[serde(default = "one_action")]
+    pub actions: u32,
+    /// How much was used: up to 2^50.
+    pub used: u64,
+    /// How much was allotted: 1 to 2^50.
+    pub allotted: u64,
+}
+
+fn one_action() -> u32 {
+    1
+}
+
 fn four() -> u16 {
     4
 }
@@ -420,6 +445,30 @@ impl From<Played> for PlayedBody {
             target_ns: Digits(played.target_ns),
             late_ns: played.late_ns,
             unsure_ns: played.unsure_ns,
+        }
+    }
+}
+
+impl From<UsedBody> for Used {
+    fn from(body: UsedBody) -> Self {
+        Self {
+            resource: body.resource.into(),
+            until_ns: body.until_ns.0,
+            actions: body.actions,
+            used: body.used,
+            allotted: body.allotted,
+        }
+    }
+}
+
+impl From<Used> for UsedBody {
+    fn from(used: Used) -> Self {
+        Self {
+            resource: used.resource.into(),
+            until_ns: Digits(used.until_ns),
+            actions: used.actions,
+            used: used.used,
+            allotted: used.allotted,
         }
     }
 }

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::ensemble::Digits;
 use super::moment::Moment;
+use super::score::OveruseShown;
 use super::words::{CauseWord, FailureWord, RecoveryWord, VariationWord};
 
 /// Something that goes wrong among those who play together.
@@ -23,7 +24,7 @@ pub struct Finding {
     pub players: u32,
     /// By how much lately (ms): how late somebody is beyond its own rule and what all have in common, how late
     /// all are, how far two groups are apart; of what is critical the figure that is so: the mean, the spread, or
-    /// the drift in a minute. Less than nothing: early.
+    /// the drift in a minute. Less than nothing: early. Of who uses too much: nothing.
     pub off_ms: f64,
     /// Since when, by the time that an action was meant for (ns since the Unix epoch).
     #[schema(value_type = String)]
@@ -31,7 +32,8 @@ pub struct Finding {
     /// When it was told last, by the same.
     #[schema(value_type = String)]
     pub told_ns: Digits,
-    /// How many actions it took from the one to the other; of what is critical, how many it is the figure of.
+    /// How many actions it took from the one to the other; of what is critical, how many it is the figure of; of who
+    /// uses too much, how many stretches of actions.
     pub actions: u32,
     /// What probably lies behind it.
     pub cause: CauseWord,
@@ -45,6 +47,9 @@ pub struct Finding {
     /// where nothing may vary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<VariationWord>,
+    /// What is used too much of, if that is it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overuse: Option<OveruseShown>,
     /// Commands that recover, in order. `NAME` stands for whoever gives them, or for each that is meant.
     pub next: Vec<String>,
 }
@@ -78,6 +83,7 @@ impl From<FindingView> for Finding {
             lead_ms: view.lead_ns.div_ceil(1_000_000),
             window_ms: view.window_ns.div_ceil(1_000_000),
             reason: view.reason.map(Into::into),
+            overuse: view.overuse.map(Into::into),
             next: Vec::new(),
         };
         finding.next = finding.recovers();
@@ -95,8 +101,24 @@ impl Finding {
             FailureWord::Rushing
             | FailureWord::Dragging
             | FailureWord::Drift
-            | FailureWord::Split => false,
+            | FailureWord::Split
+            | FailureWord::Overuse => false,
         }
+    }
+
+    /// What is used too much of, to whoever does.
+    pub fn too_much(&self) -> String {
+        self.overuse.as_ref().map_or_else(
+            || "use less than you do".to_owned(),
+            |one| {
+                format!(
+                    "use less: {:.0} % of the {} that is allotted, and {:.0} % may be",
+                    one.used_percent,
+                    one.resource.name(),
+                    one.most_percent
+                )
+            },
+        )
     }
 
     /// The commands that part VII of the seed asks for: a signal that steadies, more notice, an explicit point
@@ -137,6 +159,10 @@ impl Finding {
                 ),
                 "unisono tempo".to_owned(),
             ],
+            RecoveryWord::Relieve => vec![cue(
+                "relieve",
+                &format!(" --prepare \"{}\"", self.too_much()),
+            )],
             RecoveryWord::Barrier => vec![
                 format!("unisono barrier resync --of {} --as NAME", self.players),
                 cue("resync", &format!(" --at +{lead_ms}ms")),

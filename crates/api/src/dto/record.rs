@@ -15,7 +15,7 @@ use super::action::{
 use super::answer::OpenBody;
 use super::authority::SucceedBody;
 use super::cluster::{Incarnated, InviteShown, InviteUseShown, LogRef, WitnessShown};
-use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody};
+use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody, UsedBody};
 use super::expulsion::RemoveBody;
 use super::file::{ApproveBody, WriteShown};
 use super::lesson::{DecideBody, OutcomeBody, RemedyBody};
@@ -140,6 +140,8 @@ pub enum ActionShown {
     Answer(AnswerBody),
     /// How punctual an action was.
     Played(PlayedBody),
+    /// What it has used of what was allotted to it.
+    Used(UsedBody),
     /// Something was decided, or was found to lead nowhere.
     Decide(DecideBody),
     /// What helps against an error.
@@ -347,6 +349,7 @@ impl From<Action> for ActionShown {
             Action::Cue(cue) => Self::Cue(cue.into()),
             Action::Answer(answer) => Self::Answer(answer.into()),
             Action::Played(played) => Self::Played(played.into()),
+            Action::Used(used) => Self::Used(used.into()),
             Action::Decide(decide) => Self::Decide((*decide).into()),
             Action::Remedy(remedy) => Self::Remedy((*remedy).into()),
             Action::Outcome(outcome) => Self::Outcome(outcome.into()),

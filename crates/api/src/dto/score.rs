@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use unisono_core::ensemble::{Beat as CoreBeat, Gains, Health, Loop, Punctuality, Stress};
 use unisono_core::orchestra::view::{
-    BarrierView, ChangeStage, ChangeView, FollowerView, Follows, OpeningView, PlayerView,
-    PlayersView, TempoView,
+    BarrierView, ChangeStage, ChangeView, FollowerView, Follows, OpeningView, OveruseView,
+    PlayerView, PlayersView, TempoView, UsageView,
 };
 use unisono_model::{AgentId, Digest};
 use utoipa::ToSchema;
@@ -13,7 +13,7 @@ use super::ensemble::{Bpm, Digits, TempoBody};
 use super::finding::Finding;
 use super::moment::Moment;
 use super::vary::VariationBody;
-use super::words::VariationWord;
+use super::words::{ResourceWord, VariationWord};
 
 /// The tempo that stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -189,6 +189,44 @@ pub struct Ensemble {
     /// How much of an error so many players may correct towards one another; nothing where nobody plays.
     #[serde(default)]
     pub gains: Option<GainsShown>,
+    /// What those use who told of it within the last hour, by key.
+    #[serde(default)]
+    pub usage: Vec<UsageShown>,
+}
+
+/// What an agent uses of what is allotted to it, by its latest words (at most 64).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct UsageShown {
+    /// Its key.
+    #[schema(value_type = String)]
+    pub agent: AgentId,
+    /// Its name.
+    pub name: String,
+    /// Of what, with its unit.
+    pub resource: ResourceWord,
+    /// Which share it uses lately (percent of what is allotted): the middle of its latest eight words.
+    pub used_percent: f64,
+    /// How many words.
+    pub stretches: u32,
+    /// How many actions they were of.
+    pub actions: u64,
+    /// How much was used in them.
+    pub used: u64,
+    /// How much was allotted for them.
+    pub allotted: u64,
+    /// Whether it stays beyond what it may use.
+    pub over: bool,
+}
+
+/// What somebody uses too much of.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct OveruseShown {
+    /// Of what, with its unit.
+    pub resource: ResourceWord,
+    /// Which share it uses lately (percent of what is allotted).
+    pub used_percent: f64,
+    /// Which share it may use.
+    pub most_percent: f64,
 }
 
 /// How much of an error each of so many players may correct, where all correct towards one another and hear of
@@ -387,6 +425,39 @@ impl From<PlayersView> for Ensemble {
             players: view.players.into_iter().map(Into::into).collect(),
             findings: view.findings.into_iter().map(Into::into).collect(),
             gains: (players > 0).then(|| GainsShown::of(players)),
+            usage: view.usage.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+/// A share in percent, to a tenth.
+fn percent(share: f64) -> f64 {
+    (share * 1e3).round() / 10.0
+}
+
+impl From<UsageView> for UsageShown {
+    fn from(view: UsageView) -> Self {
+        let usage = view.usage;
+        Self {
+            agent: view.agent,
+            name: view.name,
+            resource: view.resource.into(),
+            used_percent: percent(usage.share),
+            stretches: usage.stretches,
+            actions: usage.actions,
+            used: usage.used,
+            allotted: usage.allotted,
+            over: usage.over.is_some(),
+        }
+    }
+}
+
+impl From<OveruseView> for OveruseShown {
+    fn from(view: OveruseView) -> Self {
+        Self {
+            resource: view.resource.into(),
+            used_percent: percent(view.share),
+            most_percent: percent(view.most),
         }
     }
 }

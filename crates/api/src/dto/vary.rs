@@ -1,4 +1,4 @@
-//! How agents may vary on purpose, as JSON shows it: four settings that are set as one.
+//! How agents may vary on purpose, as JSON shows it: five settings that are set as one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,7 +6,9 @@ use std::fmt;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use unisono_core::ensemble::{Bounds, Stress};
-use unisono_model::limits::{VARY_BEATS_MAX, VARY_RATE_PPM_MAX, VARY_TIMING_MS_MAX};
+use unisono_model::limits::{
+    VARY_BEATS_MAX, VARY_RATE_PPM_MAX, VARY_RESOURCES_PPM_MAX, VARY_TIMING_MS_MAX,
+};
 use utoipa::ToSchema;
 
 use super::action::SettingsBody;
@@ -26,7 +28,11 @@ pub struct VariationBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 500_000)]
     pub rate_ppm: Option<OneTo<VARY_RATE_PPM_MAX>>,
-    /// From which beats on: any, coordination points, or major synchronisations.
+    /// By how much more than what is allotted to it an agent may use, whenever: 1 to 1000000 millionths of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000)]
+    pub resources_ppm: Option<OneTo<VARY_RESOURCES_PPM_MAX>>,
+    /// From which beats on actions may be off: any, coordination points, or major synchronisations.
     #[serde(default = "any")]
     pub at: StressWord,
     /// For how many beats from there on: 1 to 64.
@@ -83,9 +89,17 @@ impl Default for VariationBody {
         Self {
             timing_ms: None,
             rate_ppm: None,
+            resources_ppm: None,
             at: any(),
             beats: one(),
         }
+    }
+}
+
+impl VariationBody {
+    /// Whether actions may be off, and not only what they use.
+    pub fn moves(&self) -> bool {
+        self.timing_ms.is_some() || self.rate_ppm.is_some()
     }
 }
 
@@ -96,7 +110,7 @@ impl From<VariationBody> for SettingsBody {
             StressWord::Point => 1,
             StressWord::Major => 2,
         };
-        // All four, so that what was set before does not stand beside it.
+        // All of them, so that what was set before does not stand beside it.
         Self {
             settings: BTreeMap::from([
                 (
@@ -106,6 +120,10 @@ impl From<VariationBody> for SettingsBody {
                 (
                     SettingWord::VaryRatePpm,
                     body.rate_ppm.map_or(0, OneTo::get),
+                ),
+                (
+                    SettingWord::VaryResourcesPpm,
+                    body.resources_ppm.map_or(0, OneTo::get),
                 ),
                 (SettingWord::VaryAt, at),
                 (SettingWord::VaryBeats, body.beats.get()),
@@ -119,6 +137,9 @@ impl From<Bounds> for VariationBody {
         Self {
             timing_ms: bounds.timing_ms.and_then(|most| OneTo::new(most.into())),
             rate_ppm: bounds.rate_ppm.and_then(|most| OneTo::new(most.into())),
+            resources_ppm: bounds
+                .resources_ppm
+                .and_then(|most| OneTo::new(most.into())),
             at: match bounds.at {
                 Stress::Beat => StressWord::Beat,
                 Stress::Point => StressWord::Point,

@@ -56,7 +56,7 @@ words! {
         ExecutionEnds, IterationLast, RemoveSilentAfterMs, NeedPatienceMs, CollisionPermille,
         TitleConflict, DescriptionConflict, StatusConflict, PriorityConflict, AssigneeConflict,
         LabelsConflict, LinkConflict, AdvanceNeedsResolved, ContextStaleMs, Run, DesignEnds,
-        Reading, VaryTimingMs, VaryRatePpm, VaryAt, VaryBeats,
+        Reading, VaryTimingMs, VaryRatePpm, VaryAt, VaryBeats, VaryResourcesPpm,
     }
     /// What is done about values that were written at once.
     StrategyWord = core::Strategy { Ask, First, Last, Merge }
@@ -83,20 +83,24 @@ words! {
         You, Decisions, DeadEnds, Task, Held, Blockers, Interferences, Together, Asked, Over,
         Lately, Done, Files, Near, Next,
     }
-    /// What goes wrong among those who play together, and which threshold an agent's actions have crossed.
+    /// What goes wrong among those who play together, which threshold an agent's actions have crossed, and who uses
+    /// more than what is allotted to it.
     FailureWord = core::FailureKind {
-        Rushing, Dragging, Drift, Split, MeanCritical, SpreadCritical, DriftCritical,
+        Rushing, Dragging, Drift, Split, MeanCritical, SpreadCritical, DriftCritical, Overuse,
     }
     /// What probably lies behind that: one agent's own clock, load or corrections; the beat or its period;
-    /// two sources of time, or a cut between two groups.
-    CauseWord = ensemble::Cause { Player, Beat, TwoReferences }
+    /// two sources of time, or a cut between two groups; a limit of resources.
+    CauseWord = ensemble::Cause { Player, Beat, TwoReferences, Resources }
+    /// What agents use, each with its unit: time of processors (ms), memory at one time (MiB), what was written to
+    /// disks (MiB), what went over networks (KiB), tokens of language models, calls of services outside.
+    ResourceWord = model::Resource { CpuMs, MemoryMib, DiskMib, NetworkKib, Tokens, Calls }
     /// How a source of events behaves: one interval; two in turn; short ones, and after some of them a long one.
     PatternWord = ensemble::Pattern { Periodic, Alternating, Bursty }
     /// Whether what an agent is off by is meant: it is not off; it varies within the bounds, where that is
     /// likely, and comes back; it is beyond the bounds; it does not come back; it is off where that is not likely.
     VariationWord = ensemble::Variation { Steady, Varying, OutOfBounds, NotReturning, NoPattern }
     /// What helps against it.
-    RecoveryWord = ensemble::Recovery { HoldRate, MoreNotice, CorrectPeriod, Barrier }
+    RecoveryWord = ensemble::Recovery { HoldRate, MoreNotice, CorrectPeriod, Barrier, Relieve }
 }
 
 impl SettingWord {
@@ -126,7 +130,15 @@ impl SettingWord {
             | Self::Reading
             | Self::VaryTimingMs
             | Self::VaryRatePpm
-            | Self::VaryAt => 0,
+            | Self::VaryAt
+            | Self::VaryResourcesPpm => 0,
         }
+    }
+}
+
+impl ResourceWord {
+    /// Its name, as JSON has it.
+    pub fn name(self) -> &'static str {
+        model::Resource::from(self).name()
     }
 }

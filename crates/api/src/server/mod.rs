@@ -152,6 +152,7 @@ fn together(router: OpenApiRouter<Edge>) -> OpenApiRouter<Edge> {
         .routes(routes!(cues::stream))
         .routes(routes!(drift::stream))
         .routes(routes!(reads::ensemble, writes::played))
+        .routes(routes!(writes::used))
         .routes(routes!(ensemble::stream))
         .routes(routes!(foretold::foretold))
         .routes(routes!(foretold::stream))

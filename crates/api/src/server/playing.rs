@@ -17,6 +17,7 @@ fn word(kind: FailureKind) -> &'static str {
         FailureKind::MeanCritical => "mean_critical",
         FailureKind::SpreadCritical => "spread_critical",
         FailureKind::DriftCritical => "drift_critical",
+        FailureKind::Overuse => "overuse",
     }
 }
 

@@ -160,6 +160,8 @@ actions! {
     answer post "/v1/orchestras/{o}/cues/answer" AnswerBody Answer;
     /// How punctual an action was.
     played post "/v1/orchestras/{o}/ensemble" PlayedBody Played;
+    /// What an agent has used, over a stretch of its actions, of what was allotted to it for these.
+    used post "/v1/orchestras/{o}/ensemble/usage" UsedBody Used;
     /// Something was decided, or was found to lead nowhere.
     decide post "/v1/orchestras/{o}/decisions" DecideBody Decide;
     /// What helps against an error.

@@ -5,7 +5,7 @@ use unisono_api::{idempotency_key, server};
 use unisono_core::node::Question;
 use unisono_core::orchestra::view::{DamageView, SignalsWanted};
 use unisono_core::replication::Cursor;
-use unisono_model::{Action, Setting, Stamp};
+use unisono_model::{Action, Resource, Setting, Stamp};
 
 use crate::fake::{Fake, World, orchestra};
 use crate::web::{get, request, send};
@@ -195,7 +195,10 @@ async fn every_action_has_its_friendly_route() {
     let back = ("POST", "rollback", to);
     let bounds = json!({"agent": "ada", "timing_ms": 60, "at": "major", "beats": 4});
     let varies = ("PUT", "tempo/variation", bounds);
-    for (method, path, body) in friendly().iter().chain([&back, &varies]) {
+    let used = json!({"agent": "ada", "resource": "tokens", "until_ns": "1800000000000000000",
+        "used": 5, "allotted": 4});
+    let used = ("POST", "ensemble/usage", used);
+    for (method, path, body) in friendly().iter().chain([&back, &varies, &used]) {
         let seen = send(node.address, method, &format!("{OPUS}/{path}"), body).await;
         assert_eq!(seen.status, 201, "{path}: {}", seen.body);
     }
@@ -210,7 +213,7 @@ async fn every_action_has_its_friendly_route() {
     let expected = [
         "enrol", "presence", "signal", "claim", "renew", "release", "mark", "task", "task",
         "advance", "settings", "plan", "write", "approve", "tempo", "arrive", "cue", "answer",
-        "played", "decide", "remedy", "outcome", "rollback", "settings",
+        "played", "decide", "remedy", "outcome", "rollback", "settings", "used",
     ];
     assert_eq!(names, expected);
     let world = node.world.lock().unwrap();
@@ -235,8 +238,13 @@ async fn every_action_has_its_friendly_route() {
         (Setting::VaryRatePpm, 0),
         (Setting::VaryAt, 2),
         (Setting::VaryBeats, 4),
+        (Setting::VaryResourcesPpm, 0),
     ];
     assert_eq!(varies, &expected, "as a whole");
+    let Action::Used(used) = &world.records[24].action else {
+        panic!("what was used is told")
+    };
+    assert_eq!((used.resource, used.actions), (Resource::Tokens, 1));
 }
 
 #[tokio::test]
@@ -382,7 +390,7 @@ async fn the_description_names_every_route() {
         .sum();
     assert_eq!(
         (paths.len(), operations),
-        (69, 93),
+        (70, 94),
         "{:?}",
         paths.keys().collect::<Vec<_>>()
     );

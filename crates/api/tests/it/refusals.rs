@@ -129,6 +129,20 @@ async fn a_tempo_of_nothing_and_no_number_is_refused_and_nothing_is_disturbed() 
         let seen = send(to, "POST", "/v1/orchestras/opus/ensemble", &body).await;
         assert_problem(&seen, 400, "malformed", "");
     }
+    for (field, value) in [
+        ("resource", json!("patience")),
+        ("until_ns", json!("soon")),
+        ("used", json!(-1)),
+        ("used", json!(1.5)),
+        ("actions", json!(1_u64 << 32)),
+        ("left", json!(1)),
+    ] {
+        let mut body = json!({"agent": "ada", "resource": "calls", "until_ns": "5",
+            "used": 1, "allotted": 1});
+        body[field] = value;
+        let seen = send(to, "POST", "/v1/orchestras/opus/ensemble/usage", &body).await;
+        assert_problem(&seen, 400, "malformed", "");
+    }
     for (field, value, words) in [
         ("timing_ms", "0", "from 1 to 60000"),
         ("timing_ms", "-5", "from 1 to 60000"),
@@ -142,7 +156,9 @@ async fn a_tempo_of_nothing_and_no_number_is_refused_and_nothing_is_disturbed() 
         ("beats", "0", "from 1 to 64"),
         ("beats", "65", "from 1 to 64"),
         ("at", "\"bar\"", "unknown variant"),
-        ("resources_ppm", "5", "unknown field"),
+        ("resources_ppm", "0", "from 1 to 1000000"),
+        ("resources_ppm", "1000001", "from 1 to 1000000"),
+        ("resources", "5", "unknown field"),
     ] {
         let body = format!("{{\"agent\": \"ada\", \"{field}\": {value}}}");
         let to_vary = "/v1/orchestras/opus/tempo/variation";

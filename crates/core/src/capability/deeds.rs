@@ -40,6 +40,7 @@ pub fn need(action: &Action) -> Need {
         | Action::Cue(_)
         | Action::Answer(_)
         | Action::Played(_)
+        | Action::Used(_)
         | Action::Decide(_)
         | Action::Remedy(_)
         | Action::Outcome(_)

@@ -18,6 +18,8 @@ pub enum Asks {
     KeepToOthers,
     /// To begin anew at the beat, all at one time.
     MeetAnew,
+    /// To use less.
+    UseLess,
 }
 
 /// When that is to be done.
@@ -51,6 +53,7 @@ impl Recovery {
             (Self::MoreNotice, 0) => (Asks::PrepareEarlier, Due::Notice, false),
             // Whom a drift concerns are all.
             (Self::CorrectPeriod, _) => (Asks::CorrectPeriod, Due::NextMajor, false),
+            (Self::Relieve, _) => (Asks::UseLess, Due::Soon, false),
             (Self::Barrier, 0) => (Asks::KeepToOthers, Due::Notice, false),
             (Self::MoreNotice | Self::Barrier, _) => (Asks::MeetAnew, Due::NextMajor, true),
         };

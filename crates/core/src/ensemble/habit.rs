@@ -6,7 +6,7 @@ use super::limits::{JUDGE_CLIP, JUDGE_SIGMA_NS_MIN};
 use super::watch::median;
 
 /// Half of what is normal lies within so many sigmas.
-const SIGMAS_OF_HALF: f64 = 0.6745;
+pub(super) const SIGMAS_OF_HALF: f64 = 0.6745;
 
 /// How late somebody is as a rule, and how that spreads (ns).
 #[derive(Clone, Copy, Debug)]

@@ -267,5 +267,16 @@ pub const VARY_BACK_SIGMAS: f64 = 1.5;
 pub const VARY_LEARNS_MIN: usize = 12;
 /// A rate is measured over so many intervals between actions: over one, chance is as large as what is looked for.
 pub const VARY_RATE_INTERVALS: usize = 4;
+/// Of so many resources of agents at most it is told what is used: of those told of last.
+pub const USAGE_SHOWN_MAX: usize = 1_024;
 /// Over how many of the latest actions it is told whether somebody varies: as many as are shown.
 pub const VARY_TOLD_ACTIONS: usize = 64;
+
+/// Words on what was used, from so many on, show how that spreads; with fewer nobody is told of (TIME-11).
+pub const USED_LEARNS: usize = 12;
+/// The least that is taken for one sigma of a share of what is allotted.
+pub const USED_SIGMA_MIN: f64 = 0.05;
+/// More than so many sigmas count as so many: five stretches of actions make a failure, and no four.
+pub const USED_CLIP: f64 = 3.0;
+/// Over so many of the latest stretches it is told which share somebody uses.
+pub const USED_LATELY: usize = 8;

@@ -20,6 +20,7 @@ pub mod limits;
 mod profile;
 mod source;
 mod tempo;
+mod usage;
 mod vary;
 mod watch;
 
@@ -35,5 +36,6 @@ pub use lead::{Lead, Notice, Together, share_of_each, window_ns};
 pub use profile::Profile;
 pub use source::{Came, EventSource, Foretold, Intervals, Pattern, Plan, Reliability};
 pub use tempo::{Beat, Change, Position, Stress, TempoError, TempoMap};
+pub use usage::{Overuse, Usage, UsageFault, usage, usage_with_fault};
 pub use vary::{Bounds, Expected, Variation, VariationFault, Varied};
 pub use watch::{Alarm, Cause, Cusum, Failure, Recovery, Watch};

@@ -25,7 +25,9 @@ pub struct Bounds {
     pub timing_ms: Option<u32>,
     /// By how much of the tempo's rate an agent may act faster or slower (millionths).
     pub rate_ppm: Option<u32>,
-    /// From which beats on.
+    /// By how much more than what is allotted to it an agent may use (millionths of that), whenever.
+    pub resources_ppm: Option<u32>,
+    /// From which beats on actions may be off.
     pub at: Stress,
     /// For how many beats.
     pub beats: u16,
@@ -90,6 +92,7 @@ impl Bounds {
         let bounds = Self {
             timing_ms: limit(Setting::VaryTimingMs),
             rate_ppm: limit(Setting::VaryRatePpm),
+            resources_ppm: limit(Setting::VaryResourcesPpm),
             at: match bound(Setting::VaryAt)? {
                 0 => Stress::Beat,
                 1 => Stress::Point,
@@ -97,16 +100,17 @@ impl Bounds {
             },
             beats: bound(Setting::VaryBeats)? as u16,
         };
-        bounds.is_some().then_some(bounds)
+        (bounds.moves() || bounds.resources_ppm.is_some()).then_some(bounds)
     }
 
-    fn is_some(&self) -> bool {
+    /// Whether actions may be off.
+    pub fn moves(&self) -> bool {
         self.timing_ms.is_some() || self.rate_ppm.is_some()
     }
 
-    /// Whether variation is likely at a beat.
+    /// Whether it is likely at a beat that actions are off.
     pub fn is_likely(&self, map: &TempoMap, beat: i64) -> bool {
-        beat.rem_euclid(self.every(map)) < i64::from(self.beats)
+        self.moves() && beat.rem_euclid(self.every(map)) < i64::from(self.beats)
     }
 
     /// Beats from one at which variation begins to be likely to the next.

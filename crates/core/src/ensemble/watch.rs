@@ -43,6 +43,8 @@ pub enum Cause {
     Beat,
     /// Two sources of time, or a cut between the groups.
     TwoReferences,
+    /// A limit of resources: more is used than is allotted.
+    Resources,
 }
 
 /// What helps (part VII of the seed).
@@ -56,6 +58,8 @@ pub enum Recovery {
     CorrectPeriod,
     /// Those astray follow the group that keeps to the beat, after a barrier.
     Barrier,
+    /// Less is done at once, or more is allotted.
+    Relieve,
 }
 
 impl Failure {

@@ -201,7 +201,7 @@ impl Course {
     }
 }
 
-const ALL: [Setting; 26] = [
+const ALL: [Setting; 27] = [
     Setting::PresenceStaleMs,
     Setting::IntentLifetimeMs,
     Setting::NeedLifetimeMs,
@@ -228,6 +228,7 @@ const ALL: [Setting; 26] = [
     Setting::VaryRatePpm,
     Setting::VaryAt,
     Setting::VaryBeats,
+    Setting::VaryResourcesPpm,
 ];
 
 fn default(setting: Setting) -> u64 {
@@ -255,6 +256,7 @@ fn default(setting: Setting) -> u64 {
         | Setting::Reading
         | Setting::VaryTimingMs
         | Setting::VaryRatePpm
-        | Setting::VaryAt => 0,
+        | Setting::VaryAt
+        | Setting::VaryResourcesPpm => 0,
     }
 }

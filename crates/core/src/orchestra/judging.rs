@@ -1,6 +1,6 @@
 //! What goes wrong among those who play together, as people and the agents concerned are told it: rushing,
-//! dragging, drift, split, and thresholds that are crossed (TIME-15), each with its likely cause and what
-//! helps (part VII of the seed).
+//! dragging, drift, split, thresholds that are crossed (TIME-15), and who stays beyond what it may use, each with
+//! its likely cause and what helps (part VII of the seed).
 //!
 //! It is read from the actions that are held, as of a stamp: replicas that hold the same say the same, so
 //! nobody has to announce it, and nobody has to be chosen who does.
@@ -16,6 +16,7 @@ use unisono_model::{AgentId, Stamp};
 use super::brief::{BriefPart, Lines};
 use super::read::Reading;
 use super::score::PlayerView;
+use super::using::{OveruseView, UsageView};
 use crate::ensemble::limits::{JUDGE_PLAYERS_MAX, JUDGE_WITHIN_NS, NOTICE_MORE};
 use crate::ensemble::{
     Beyond, Bounds, Cause, Expected, Failure, Judged, Judgement, Measure, Recovery, TempoMap,
@@ -27,8 +28,11 @@ use crate::ensemble::{
 pub struct PlayersView {
     /// By key.
     pub players: Vec<PlayerView>,
-    /// What goes wrong: groups first, then all, then single agents, then thresholds that are crossed.
+    /// What goes wrong: groups first, then all, then single agents, then thresholds that are crossed, then who
+    /// uses too much.
     pub findings: Vec<FindingView>,
+    /// What those use who told of it within the last hour.
+    pub usage: Vec<UsageView>,
 }
 
 /// What goes wrong.
@@ -48,11 +52,13 @@ pub enum FailureKind {
     SpreadCritical,
     /// An agent becomes later or earlier by a critical amount in a minute.
     DriftCritical,
+    /// An agent uses more than what is allotted to it and may vary, again and again.
+    Overuse,
 }
 
 impl FailureKind {
     /// All of them.
-    pub const EACH: [Self; 7] = [
+    pub const EACH: [Self; 8] = [
         Self::Rushing,
         Self::Dragging,
         Self::Drift,
@@ -60,6 +66,7 @@ impl FailureKind {
         Self::MeanCritical,
         Self::SpreadCritical,
         Self::DriftCritical,
+        Self::Overuse,
     ];
 }
 
@@ -73,13 +80,13 @@ pub struct FindingView {
     /// How many agents played together.
     pub players: u32,
     /// By how much lately (ns); early where less than nothing. Of what is critical the figure that is so: the
-    /// mean, the spread, or the drift in a minute.
+    /// mean, the spread, or the drift in a minute; of who uses too much nothing.
     pub off_ns: i64,
     /// Since when, by the time that an action was meant for (ns since the Unix epoch).
     pub since_ns: u64,
     /// When it was told last, by the same.
     pub told_ns: u64,
-    /// How many actions it took from the one to the other.
+    /// How many actions it took from the one to the other; of who uses too much, how many stretches of them.
     pub actions: u32,
     /// What probably lies behind it.
     pub cause: Cause,
@@ -91,6 +98,8 @@ pub struct FindingView {
     pub window_ns: u64,
     /// Why it is no variation that is meant; nothing where nothing may vary.
     pub reason: Option<Variation>,
+    /// What is used too much of, if that is it.
+    pub overuse: Option<OveruseView>,
 }
 
 /// How an agent varies on purpose.
@@ -129,6 +138,7 @@ impl Reading<'_> {
         PlayersView {
             players,
             findings: self.findings_of(watched),
+            usage: self.usage(),
         }
     }
 
@@ -143,7 +153,7 @@ impl Reading<'_> {
     }
 
     fn watched(&self) -> Watched {
-        let bounds = self.bounds();
+        let bounds = self.bounds().filter(Bounds::moves);
         let map = bounds.and_then(|_| TempoMap::new(self.tempo().tempo).ok());
         // Which beats it had before it begins a map does not know: what was meant for them says nothing of
         // where variation was likely.
@@ -203,6 +213,7 @@ impl Reading<'_> {
             let leads = self.leads_of(&[agent], &responses, None, false);
             findings.push(self.critical(beyond, agent, leads.together_ns));
         }
+        self.add_overuse(&mut findings);
         findings
     }
 
@@ -233,6 +244,7 @@ impl Reading<'_> {
             lead_ns: lead_ns as u64,
             window_ns: (figures.mean_ns.abs() + 3.0 * figures.spread_ns) as u64,
             reason: beyond.reason,
+            overuse: None,
         }
     }
 
@@ -262,6 +274,7 @@ impl Reading<'_> {
             lead_ns: lead_ns as u64,
             window_ns: (judged.off_ns.abs() + 3.0 * judged.sigma_ns) as u64,
             reason: judged.reason,
+            overuse: None,
             agents: agents
                 .into_iter()
                 .map(|agent| (agent, self.name_of(&agent)))
@@ -342,6 +355,7 @@ impl FindingView {
                     off_ms.abs()
                 )
             }
+            FailureKind::Overuse => self.overuse.map_or_else(String::new, |one| one.words()),
         }
     }
 }

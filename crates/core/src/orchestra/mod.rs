@@ -40,6 +40,7 @@ pub mod tasks;
 pub mod together;
 pub mod trust;
 mod unseen;
+mod using;
 pub mod view;
 pub mod views;
 pub mod voices;

@@ -182,6 +182,9 @@ impl Reading<'_> {
         for (agent, latest) in self.folds.together.plays.read(self.at) {
             hash.add(&(agent, latest));
         }
+        for told in self.folds.together.uses.read(self.at) {
+            hash.add(&told);
+        }
     }
 
     pub(super) fn name_of(&self, agent: &AgentId) -> String {

@@ -30,6 +30,7 @@ pub use super::profiles::UnreliableView;
 pub use super::read::{ClaimsWanted, SenseAfter, SignalsWanted};
 pub use super::rollbacks::GoingBack;
 pub use super::score::{BarrierView, OpeningView, PlayerView, TempoView};
+pub use super::using::{OveruseView, UsageView};
 use crate::replication::Cursor;
 pub use files::{ApprovalView, FileView, PlanView, WriteView};
 pub use signal::SignalView;

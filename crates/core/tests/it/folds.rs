@@ -9,8 +9,8 @@ use unisono_core::sabotage::Sabotage;
 use unisono_model::{
     Action, AgentId, AgentKind, Approve, Arrival, ClusterId, Content, Cue, CueAnswer, CueRule,
     CueWord, Curve, Digest, Enrol, FieldChange, FieldValue, IdempotencyKey, Incarnation, Judgement,
-    LogId, Mark, Measure, Moved, NodeId, Plan, Played, Presence, Project, Reviewed, Stamp, Status,
-    TaskChange, TaskStatus, Tempo, TempoSegment, Write,
+    LogId, Mark, Measure, Moved, NodeId, Plan, Played, Presence, Project, Resource, Reviewed,
+    Stamp, Status, TaskChange, TaskStatus, Tempo, TempoSegment, Used, Write,
 };
 
 use crate::facts;
@@ -121,7 +121,7 @@ fn file_action(kind: u8, subject: u8) -> Action {
 /// Something that is played together; a cue may be answered that is none.
 fn together(kind: u8, subject: u8, at_ms: u64, earlier: Digest) -> Action {
     let target_ns = (at_ms + u64::from(subject) * 20) * 1_000_000;
-    match kind % 5 {
+    match kind % 6 {
         0 => Action::Arrive(Arrival {
             barrier: format!("b{}", subject % 2),
             of: 2 + u16::from(subject % 3),
@@ -156,6 +156,17 @@ fn together(kind: u8, subject: u8, at_ms: u64, earlier: Digest) -> Action {
             target_ns,
             late_ns: i64::from(subject) - 90,
             unsure_ns: 7,
+        }),
+        4 => Action::Used(Used {
+            resource: if subject.is_multiple_of(2) {
+                Resource::CpuMs
+            } else {
+                Resource::Tokens
+            },
+            until_ns: target_ns,
+            actions: 1,
+            used: subject.into(),
+            allotted: 90,
         }),
         _ => Action::Tempo(Tempo {
             beat: u64::from(subject),

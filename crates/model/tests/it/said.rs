@@ -3,8 +3,8 @@
 use ed25519_dalek::SigningKey;
 use unisono_model::{
     Across, Action, AgentId, AuthorityId, BundleHeader, ClusterId, Digest, Incarnation, InviteKey,
-    InviteUse, InviteWord, LogId, NodeId, OrchestraId, RootWord, Rotation, Seen, Signal,
-    SignalKind, Stamp, Succession, SuccessionWord, Urgency, Witness, check, limits, wire,
+    InviteUse, InviteWord, LogId, NodeId, OrchestraId, Resource, RootWord, Rotation, Seen, Signal,
+    SignalKind, Stamp, Succession, SuccessionWord, Urgency, Used, Witness, check, limits, wire,
     wire::Blob, wire::Signature,
 };
 
@@ -276,4 +276,46 @@ fn an_invite_and_its_use_are_these_bytes_and_the_authority_signs_for_this_cluste
     let other = ClusterId([2; 16]);
     assert_ne!(word.proof(cluster), word.proof(other));
     assert_ne!(used.proof(cluster), used.proof(other));
+}
+
+#[test]
+fn what_was_used_is_these_bytes_and_of_nothing_allotted_nothing_is_told() {
+    let used = Used {
+        resource: Resource::Tokens,
+        until_ns: 9,
+        actions: 2,
+        used: 300,
+        allotted: 5,
+    };
+    assert_eq!(hex(&wire::encode(&Action::Used(used))), "28040902ac0205");
+    assert!(check::action(&Action::Used(used)).is_ok());
+    let resources = [
+        Resource::CpuMs,
+        Resource::MemoryMib,
+        Resource::DiskMib,
+        Resource::NetworkKib,
+        Resource::Tokens,
+        Resource::Calls,
+    ];
+    for (number, resource) in (0_u8..).zip(resources) {
+        assert_eq!(wire::encode(&resource), [number], "{resource:?}");
+    }
+    let with = |change: fn(&mut Used)| {
+        let mut changed = used;
+        change(&mut changed);
+        check::action(&Action::Used(changed)).is_ok()
+    };
+    assert!(with(|one| one.used = 0), "nothing is no contradiction");
+    assert!(!with(|one| one.allotted = 0));
+    assert!(!with(|one| one.actions = 0));
+    assert!(with(|one| one.actions = limits::USED_ACTIONS_MAX));
+    assert!(!with(|one| one.actions = limits::USED_ACTIONS_MAX + 1));
+    assert!(!with(|one| one.until_ns = 0));
+    assert!(!with(|one| one.until_ns = limits::TIME_NS_MAX + 1));
+    assert!(with(|one| {
+        one.used = limits::USED_MAX;
+        one.allotted = limits::USED_MAX;
+    }));
+    assert!(!with(|one| one.used = limits::USED_MAX + 1));
+    assert!(!with(|one| one.allotted = limits::USED_MAX + 1));
 }

@@ -1,5 +1,5 @@
 //! What an agent does together with others: waits at barriers, gives cues and answers them, tells how
-//! punctual it was, changes the tempo.
+//! punctual it was and what it used, changes the tempo.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,8 @@ use unisono_core::ensemble::{Change, TempoMap};
 use unisono_core::node::Question;
 use unisono_core::orchestra::view::{CueView, TempoView};
 use unisono_model::{
-    Action, AgentId, Arrival, Cue, CueAnswer, CueRule, CueWord, Digest, Held, Played,
+    Action, AgentId, Arrival, Cue, CueAnswer, CueRule, CueWord, Digest, Held, Played, Resource,
+    Used,
 };
 
 use super::{Agent, Wish};
@@ -75,6 +76,7 @@ impl Agent {
                 },
                 text: String::new(),
             })),
+            11 => Wish::Act(self.used(now_ns)),
             _ => Wish::Act(Action::Played(Played {
                 cue,
                 target_ns: now_ns,
@@ -82,6 +84,21 @@ impl Agent {
                 unsure_ns: 1_000,
             })),
         }
+    }
+
+    fn used(&mut self, until_ns: u64) -> Action {
+        let used = self.chance.signed(20_000_000).unsigned_abs();
+        Action::Used(Used {
+            resource: if used.is_multiple_of(4) {
+                Resource::Tokens
+            } else {
+                Resource::CpuMs
+            },
+            until_ns,
+            actions: 1,
+            used,
+            allotted: 10_000_000,
+        })
     }
 
     fn cue(&mut self, now_ns: u64) -> Action {

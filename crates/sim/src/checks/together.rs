@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use unisono_core::orchestra::view::{
-    BarrierView, CueStage, CueView, LeadsView, PlayerView, TempoView,
+    BarrierView, CueStage, CueView, LeadsView, PlayersView, TempoView,
 };
 use unisono_model::AgentId;
 
@@ -20,8 +20,8 @@ pub struct Score {
     pub cues: Vec<CueView>,
     /// How long everybody takes to be ready.
     pub leads: LeadsView,
-    /// How punctual everybody is.
-    pub players: Vec<PlayerView>,
+    /// How punctual everybody is, and what everybody used.
+    pub players: PlayersView,
 }
 
 impl Score {
@@ -46,13 +46,18 @@ impl Score {
             let opened = opened.map(|one| (one.last, one.opens_ns, one.agents.len()));
             ((view.barrier.clone(), view.of), (waiting, opened))
         });
-        let plays = self.players.iter().map(|view| {
+        let plays = self.players.players.iter().map(|view| {
             let punctuality = &view.punctuality;
             let sum = punctuality.mean_ns * f64::from(punctuality.actions);
             (
                 view.agent,
                 (punctuality.actions as usize, libm::round(sum) as i64),
             )
+        });
+        let uses = self.players.usage.iter().map(|view| {
+            let usage = view.usage;
+            let told = (usage.stretches as usize, usage.used);
+            ((view.agent, view.resource), told)
         });
         Together {
             tempo: self.tempo.set.as_ref().map(|(place, ..)| *place),
@@ -66,6 +71,7 @@ impl Score {
                 .map(|one| (one.agent, (one.took_ns.clone(), one.misses)))
                 .collect(),
             plays: plays.collect::<BTreeMap<_, _>>(),
+            uses: uses.collect(),
         }
     }
 }

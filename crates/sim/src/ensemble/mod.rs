@@ -17,6 +17,7 @@ mod moving;
 mod recovering;
 mod report;
 mod stage;
+mod using;
 mod varying;
 mod watched;
 
@@ -28,5 +29,6 @@ pub use moving::{Followed, Moves, follow, judge_following};
 pub use recovering::{Heeds, Recovered, recover};
 pub use report::{Row, Table, bench};
 pub use stage::{Music, Noise, Scheme, Setup, play};
+pub use using::{Noticed, Uses, judge_usage, notice};
 pub use varying::{Does, Plan, Told, judge_variation, vary};
 pub use watched::{Provoked, Watched, watch};

@@ -222,7 +222,7 @@ fn follow(ways: &mut [Way], held: &[Vec<(u64, i64)>], cue: &Cue, beat: usize) {
         let sum: i64 = lately.map(|(_, late_ns)| late_ns).sum();
         let own_ns = sum as f64 / count.max(1) as f64;
         match cue.cure.asks {
-            Asks::HoldRate => continue,
+            Asks::HoldRate | Asks::UseLess => continue,
             Asks::ActLater | Asks::PrepareEarlier => way.off_ns -= cue.off_ns,
             Asks::CorrectPeriod | Asks::KeepToOthers => way.off_ns -= own_ns,
             // The beat is one for all by the map.

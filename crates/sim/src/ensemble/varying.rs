@@ -78,6 +78,7 @@ pub fn vary(
     let bounds = Bounds {
         timing_ms: Some(BOUND_MS),
         rate_ppm: None,
+        resources_ppm: None,
         at: plan.at,
         beats: plan.beats,
     };

@@ -33,7 +33,9 @@ pub(super) fn need(action: &Action) -> Need {
         Action::Mark(_) | Action::Task(_) | Action::Resolve(_) | Action::Decide(_) => {
             Need::Operation(Operations::COORDINATE)
         }
-        Action::Remedy(_) | Action::Outcome(_) => Need::Operation(Operations::COORDINATE),
+        Action::Remedy(_) | Action::Outcome(_) | Action::Used(_) => {
+            Need::Operation(Operations::COORDINATE)
+        }
         Action::Arrive(_) | Action::Cue(_) | Action::Answer(_) | Action::Played(_) => {
             Need::Operation(Operations::COORDINATE)
         }

@@ -1,8 +1,8 @@
-//! Barriers, cues, tempo and punctuality, naively: everything from the beginning, every time.
+//! Barriers, cues, tempo, punctuality and use, naively: everything from the beginning, every time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use unisono_model::{Action, AgentId, Cue, CueRule, CueWord, Place, Stamp};
+use unisono_model::{Action, AgentId, Cue, CueRule, CueWord, Place, Resource, Stamp};
 
 use super::logs::Fact;
 
@@ -25,12 +25,16 @@ pub struct Together {
     pub responses: BTreeMap<AgentId, (Vec<u64>, u32)>,
     /// How many actions each agent told of, at most 64, and the sum of how late they were (ns).
     pub plays: BTreeMap<AgentId, (usize, i64)>,
+    /// How many words on a resource each agent told, of the latest 64 those of the last hour, and the sum of what it used.
+    pub uses: BTreeMap<(AgentId, Resource), (usize, u64)>,
 }
 
 /// What facts, in order, come to at a stamp.
 pub fn together(facts: &[&Fact], at: Stamp) -> Together {
     let mut told = Together::default();
     let mut plays: BTreeMap<AgentId, Vec<i64>> = BTreeMap::new();
+    let from_ns = at.as_ns().saturating_sub(SHOWN_MS * 1_000_000);
+    let mut uses: BTreeMap<(AgentId, Resource), Vec<(u64, u64)>> = BTreeMap::new();
     let mut names = BTreeSet::new();
     for fact in facts {
         match &fact.body.action {
@@ -55,7 +59,19 @@ pub fn together(facts: &[&Fact], at: Stamp) -> Together {
                 }
             }
             Action::Played(played) => plays.entry(fact.agent).or_default().push(played.late_ns),
+            Action::Used(used) => {
+                let told = uses.entry((fact.agent, used.resource)).or_default();
+                told.push((used.until_ns, used.used));
+            }
             _ => {}
+        }
+    }
+    for (key, used) in uses {
+        let latest = used[used.len().saturating_sub(64)..].iter();
+        let lately = latest.filter(|(until_ns, _)| *until_ns >= from_ns);
+        let lately: Vec<u64> = lately.map(|(_, used)| *used).collect();
+        if !lately.is_empty() {
+            told.uses.insert(key, (lately.len(), lately.iter().sum()));
         }
     }
     for (agent, late_ns) in plays {

@@ -213,7 +213,7 @@ impl World {
             barriers,
             cues,
             leads,
-            players: players.players,
+            players,
         })
     }
 

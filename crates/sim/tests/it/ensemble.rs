@@ -1,11 +1,11 @@
 //! The ensemble in worlds with a known truth: what is promised, and what gets worse when something is
 //! taken away.
 
-use unisono_core::ensemble::{CorrectionFault, Gains, Pattern, Rule, VariationFault};
+use unisono_core::ensemble::{CorrectionFault, Gains, Pattern, Rule, UsageFault, VariationFault};
 use unisono_sim::ensemble::{
     Counts, Heard, Heeds, Moves, Music, Noise, Path, Provoked, Scheme, Setup, Weather, coupled,
-    fed_back, follow, hear, heed, judge_correction, judge_following, judge_variation, meeting,
-    play, recover, watch,
+    fed_back, follow, hear, heed, judge_correction, judge_following, judge_usage, judge_variation,
+    meeting, play, recover, watch,
 };
 
 /// How many seeds a fault may take to be found.
@@ -142,6 +142,22 @@ fn what_varies_as_it_may_is_left_in_peace_and_what_does_not_is_told_and_faults_a
         VariationFault::ReturnIgnored,
     ] {
         let found = (0..SEEDS).find(|seed| judge_variation(*seed, Some(fault)).violation.is_some());
+        assert!(found.is_some(), "{fault:?} was not found in {SEEDS} seeds");
+    }
+}
+
+#[test]
+fn who_uses_what_it_may_is_left_in_peace_and_who_stays_beyond_is_told_and_faults_are_found() {
+    for seed in 0..100 {
+        let judged = judge_usage(seed, None);
+        assert_eq!(judged.violation, None, "seed {seed}");
+    }
+    for fault in [
+        UsageFault::BoundIgnored,
+        UsageFault::SinglesTell,
+        UsageFault::NothingAddsUp,
+    ] {
+        let found = (0..SEEDS).find(|seed| judge_usage(*seed, Some(fault)).violation.is_some());
         assert!(found.is_some(), "{fault:?} was not found in {SEEDS} seeds");
     }
 }

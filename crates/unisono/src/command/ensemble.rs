@@ -6,7 +6,8 @@ use clap::Args;
 use serde_json::{Value, json};
 use unisono_api::client::Reply;
 use unisono_api::dto::{
-    CauseWord, Ensemble, FailureWord, Finding, GainsShown, Player, VariationShown, VariationWord,
+    CauseWord, Ensemble, FailureWord, Finding, GainsShown, Player, UsageShown, VariationShown,
+    VariationWord,
 };
 
 use super::recover;
@@ -78,6 +79,9 @@ pub(crate) async fn ensemble(args: &EnsembleArgs, session: &Session) -> Result<(
         for line in varying(&reply.body.players) {
             output::raw(&format!("\n{line}\n"))?;
         }
+        for usage in &reply.body.usage {
+            output::raw(&format!("\n{}\n", using(usage)))?;
+        }
         for finding in &reply.body.findings {
             output::raw(&format!("\n{}\n", words(finding)))?;
         }
@@ -136,6 +140,7 @@ pub(super) fn named(finding: &Finding) -> (&'static str, String) {
         FailureWord::MeanCritical => "critical mean",
         FailureWord::SpreadCritical => "critical spread",
         FailureWord::DriftCritical => "critical drift",
+        FailureWord::Overuse => "overuse",
     };
     (what, in_a_line(&finding.agents.join(", ")))
 }
@@ -151,6 +156,7 @@ pub(super) fn words(finding: &Finding) -> String {
             format!("{:.1} ms earlier with every minute", -off_ms)
         }
         FailureWord::DriftCritical => format!("{off_ms:.1} ms later with every minute"),
+        FailureWord::Overuse => finding.too_much(),
         _ if off_ms < 0.0 => format!("{:.1} ms early", -off_ms),
         _ => format!("{off_ms:.1} ms late"),
     };
@@ -158,6 +164,7 @@ pub(super) fn words(finding: &Finding) -> String {
         CauseWord::Player => "its own clock, its load or what corrects it",
         CauseWord::Beat => "the beat or its period, alike for all",
         CauseWord::TwoReferences => "two sources of time, or a cut between the groups",
+        CauseWord::Resources => "a limit of resources: more is used than is allotted",
     };
     let since_ns = finding.since_ns.0;
     let mut text = format!("{what}: {who}, {figures}, since {since_ns}; likely: {cause}");
@@ -199,6 +206,22 @@ fn varying(players: &[Player]) -> Vec<String> {
         })
     });
     varies.collect()
+}
+
+/// What somebody uses, in a line.
+fn using(usage: &UsageShown) -> String {
+    let UsageShown {
+        resource,
+        used_percent,
+        used,
+        allotted,
+        actions,
+        ..
+    } = usage;
+    let (name, resource) = (in_a_line(&usage.name), resource.name());
+    format!(
+        "{name} uses {used_percent:.0} % of its {resource} lately: {used} of {allotted} in {actions} actions"
+    )
 }
 
 /// One line for each minute of a player.

@@ -238,6 +238,7 @@ fn step(finding: &Finding, cure: Cure, all: Vec<AgentId>) -> Step {
             let words = format!("keep to the beat of the others: {off_ms:.0} ms away");
             ("resync", words)
         }
+        Asks::UseLess => ("relieve", finding.too_much()),
         Asks::MeetAnew => {
             let of = finding.players;
             let words = format!("all meet anew: unisono barrier resync --of {of}");

@@ -8,7 +8,9 @@ use unisono_api::dto::{
     TempoShown, VariationBody,
 };
 use unisono_core::ensemble::{Change, TempoError, TempoMap};
-use unisono_model::limits::{VARY_BEATS_MAX, VARY_RATE_PPM_MAX, VARY_TIMING_MS_MAX};
+use unisono_model::limits::{
+    VARY_BEATS_MAX, VARY_RATE_PPM_MAX, VARY_RESOURCES_PPM_MAX, VARY_TIMING_MS_MAX,
+};
 
 use super::session::Session;
 use super::{at, fire};
@@ -39,7 +41,7 @@ enum TempoCommand {
     /// Says by how much agents may vary on purpose, and when: what they do so is no trouble, and told to nobody as
     /// such. Takes the place of what was said before
     #[command(
-        after_help = "Example:\n  unisono tempo vary --timing-ms 60 --at point --beats 2 --as ada"
+        after_help = "Example:\n  unisono tempo vary --timing-ms 60 --at point --beats 2 --resources 20% --as ada"
     )]
     Vary(VaryArgs),
 }
@@ -69,7 +71,7 @@ struct SetArgs {
 #[derive(Clone, Debug, Args)]
 // The group that comes with the type has all of its options in it, those too that bound nothing.
 #[group(skip)]
-#[command(group = ArgGroup::new("bound").required(true).multiple(true).args(["timing_ms", "rate_percent", "none"]))]
+#[command(group = ArgGroup::new("bound").required(true).multiple(true).args(["timing_ms", "rate_percent", "resources", "none"]))]
 struct VaryArgs {
     /// How far from its beat an action may be: 1 to 60000 ms
     #[arg(long, value_name = "MS", value_parser = whole::<VARY_TIMING_MS_MAX>)]
@@ -77,14 +79,17 @@ struct VaryArgs {
     /// By how much of the tempo's rate an agent may be faster or slower, over four actions: up to 50 %
     #[arg(long, value_name = "PERCENT", value_parser = percent::<VARY_RATE_PPM_MAX>)]
     rate_percent: Option<OneTo<VARY_RATE_PPM_MAX>>,
-    /// From which beats on that is likely: beat, point, or major
+    /// By how much more than what is allotted to it an agent may use, whenever: up to 100 %
+    #[arg(long, value_name = "PERCENT", value_parser = percent::<VARY_RESOURCES_PPM_MAX>)]
+    resources: Option<OneTo<VARY_RESOURCES_PPM_MAX>>,
+    /// From which beats on it is likely that actions are off: beat, point, or major
     #[arg(long, value_enum, default_value = "point", hide_possible_values = true)]
     at: AtWord,
     /// For how many beats from there on: 1 to 64
     #[arg(long, value_name = "N", default_value = "1", value_parser = whole::<VARY_BEATS_MAX>)]
     beats: OneTo<VARY_BEATS_MAX>,
     /// Nothing may vary
-    #[arg(long, conflicts_with_all = ["timing_ms", "rate_percent", "at", "beats"])]
+    #[arg(long, conflicts_with_all = ["timing_ms", "rate_percent", "resources", "at", "beats"])]
     none: bool,
 }
 
@@ -106,7 +111,8 @@ fn whole<const MAX: u64>(text: &str) -> Result<OneTo<MAX>, String> {
 
 /// A percentage as millionths.
 fn percent<const MAX: u64>(text: &str) -> Result<OneTo<MAX>, String> {
-    let number: Option<f64> = text.parse().ok();
+    let digits = text.strip_suffix('%').unwrap_or(text).trim_end();
+    let number: Option<f64> = digits.parse().ok();
     let ppm = number.map(|percent| (percent * 1e4).round());
     let ppm = ppm.filter(|ppm| (1.0..=MAX as f64).contains(ppm));
     ppm.and_then(|ppm| OneTo::new(ppm as u64)).ok_or_else(|| {
@@ -201,6 +207,12 @@ fn variation_words(variation: &VariationBody) -> String {
         .rate_ppm
         .map(|most| format!("{} % of the rate", percent(most.get())));
     let bounds: Vec<String> = [timing, rate].into_iter().flatten().collect();
+    let more = variation
+        .resources_ppm
+        .map(|most| format!("uses up to {} % more than is allotted", percent(most.get())));
+    if bounds.is_empty() {
+        return more.unwrap_or_default();
+    }
     let from = match variation.at {
         StressWord::Beat => "any beat",
         StressWord::Point => "each point",
@@ -210,13 +222,18 @@ fn variation_words(variation: &VariationBody) -> String {
         1 => "one beat".to_owned(),
         beats => format!("{beats} beats"),
     };
-    format!("by up to {}, for {beats} from {from} on", bounds.join(", "))
+    let more = more.map_or(String::new(), |more| format!("; {more}"));
+    format!(
+        "by up to {}, for {beats} from {from} on{more}",
+        bounds.join(", ")
+    )
 }
 
 async fn vary(args: &VaryArgs, session: &Session) -> Result<(), Failure> {
     let body = VariationBody {
         timing_ms: args.timing_ms,
         rate_ppm: args.rate_percent,
+        resources_ppm: args.resources,
         at: match args.at {
             AtWord::Beat => StressWord::Beat,
             AtWord::Point => StressWord::Point,

@@ -225,6 +225,8 @@ fn what_may_vary_is_set_by_a_command_and_is_told_as_that_and_not_as_dragging() {
         vec!["--timing-ms", "NaN"],
         vec!["--rate-percent", "NaN"],
         vec!["--rate-percent", "51"],
+        vec!["--resources", "101%"],
+        vec!["--resources", "%"],
         vec!["--timing-ms", "60", "--beats", "65"],
         vec!["--none", "--timing-ms", "60"],
         vec!["--at", "major"],
@@ -239,6 +241,74 @@ fn what_may_vary_is_set_by_a_command_and_is_told_as_that_and_not_as_dragging() {
     }
     let tempo = node.json(&place, &["tempo", "--orchestra", "varied"]);
     assert!(tempo["variation"].is_null(), "{tempo}");
+}
+
+#[test]
+fn what_no_bound_can_be_is_refused_as_a_setting_too_with_what_may_be_and_nothing_changes() {
+    let place = Place::new();
+    let node = place.up();
+    node.json(&place, &["agent", "enrol", "ada"]);
+    let settings = "/v1/orchestras/main/settings";
+    let set = |some: Value| node.sends("PUT", settings, &json!({"agent": "ada", "settings": some}));
+    let (status, told) = set(json!({"vary_timing_ms": 60, "vary_resources_ppm": 200_000}));
+    assert_eq!(status, 201, "{told}");
+    let stands = || node.json(&place, &["tempo"])["variation"].clone();
+    let bounds = json!({"timing_ms": 60, "resources_ppm": 200_000, "at": "beat", "beats": 1});
+    assert_eq!(stands(), bounds);
+    for (some, most) in [
+        (json!({"vary_timing_ms": 60_001}), "from 0 to 60000"),
+        (json!({"vary_timing_ms": u64::MAX}), "from 0 to 60000"),
+        (json!({"vary_rate_ppm": 500_001}), "from 0 to 500000"),
+        (
+            json!({"vary_resources_ppm": 1_000_001}),
+            "from 0 to 1000000",
+        ),
+        (json!({"vary_at": 3}), "from 0 to 2"),
+        (json!({"vary_beats": 0}), "from 1 to 64"),
+        (json!({"vary_beats": 65}), "from 1 to 64"),
+        // One that is none takes the others with it.
+        (
+            json!({"vary_timing_ms": 20, "vary_beats": 65}),
+            "from 1 to 64",
+        ),
+    ] {
+        let (status, told) = set(some);
+        assert_eq!(
+            (status, &told["code"]),
+            (400, &json!("malformed")),
+            "{told}"
+        );
+        assert_eq!(told["changed"], false, "{told}");
+        assert!(told["hint"].as_str().unwrap().contains(most), "{told}");
+    }
+    for some in [
+        json!({"vary_timing_ms": -1}),
+        json!({"vary_timing_ms": 1.5}),
+        json!({"vary_timing_ms": "60"}),
+        json!({"vary_everything": 1}),
+    ] {
+        assert_eq!(set(some.clone()).0, 400, "{some}");
+    }
+    assert_eq!(stands(), bounds);
+    // And neither is what nobody can have used.
+    for (field, value) in [
+        ("until_ns", json!("0")),
+        ("actions", json!(0)),
+        ("actions", json!(1_000_001)),
+        ("used", json!((1_u64 << 50) + 1)),
+        ("allotted", json!(0)),
+        ("allotted", json!((1_u64 << 50) + 1)),
+    ] {
+        let mut body = json!({"agent": "ada", "resource": "calls", "until_ns": "5",
+            "used": 1, "allotted": 1});
+        body[field] = value;
+        let (status, told) = node.post("/v1/orchestras/main/ensemble/usage", &body);
+        assert_eq!(
+            (status, &told["changed"]),
+            (400, &json!(false)),
+            "{field}: {told}"
+        );
+    }
 }
 
 #[test]

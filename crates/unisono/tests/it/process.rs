@@ -195,10 +195,15 @@ impl Process {
 
     /// Posts JSON as any program could; gives the status and the answer.
     pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        self.sends("POST", path, body)
+    }
+
+    /// The same by another method.
+    pub(crate) fn sends(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let body = body.to_string();
         let length = body.len();
         let (status, told) = self.request(
-            &format!("POST {path}"),
+            &format!("{method} {path}"),
             &format!("content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"),
         );
         (status, serde_json::from_str(&told).unwrap_or_default())

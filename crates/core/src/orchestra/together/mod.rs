@@ -1,9 +1,10 @@
-//! Playing together: the tempo, barriers, cues, and how punctual everybody was.
+//! Playing together: the tempo, barriers, cues, how punctual everybody was, and what everybody used.
 
 mod barriers;
 mod cues;
 mod plays;
 mod tempi;
+mod uses;
 
 use serde::{Deserialize, Serialize};
 use unisono_model::{Action, Place, Stamp};
@@ -14,6 +15,7 @@ pub use barriers::{BARRIER_SHOWN_MS, Barrier, Barriers, Opening};
 pub use cues::{CUE_SHOWN_MS, CueTimes, Cues, Given, Heard, Response, Responses, Told};
 pub use plays::{PLAYED_KEPT_MAX, PLAYED_SHOWN_MAX, Play, Plays};
 pub use tempi::Tempi;
+pub use uses::{USED_KEPT_MAX, Uses};
 
 /// The folds over what is played together.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -26,6 +28,8 @@ pub struct Together {
     pub cues: Cues,
     /// How punctual actions were.
     pub plays: Plays,
+    /// What actions used.
+    pub uses: Uses,
 }
 
 impl Together {
@@ -62,6 +66,7 @@ impl Together {
                 return upset;
             }
             Action::Played(played) => self.plays.insert(fact.place, fact.agent, *played),
+            Action::Used(used) => self.uses.insert(fact.place, fact.agent, *used),
             _ => {}
         }
         false
@@ -75,6 +80,7 @@ impl Together {
             Action::Cue(_) => self.cues.retract(place),
             Action::Answer(answer) => self.cues.retract_answer(place, answer),
             Action::Played(_) => self.plays.retract(place, agent),
+            Action::Used(used) => self.uses.retract(place, agent, used.resource),
             _ => {}
         }
     }
@@ -85,10 +91,15 @@ impl Together {
         self.barriers.prune(frontier);
         self.cues.prune(frontier);
         self.plays.prune(frontier);
+        self.uses.prune(frontier);
     }
 
     /// Values kept in memory.
     pub fn weight(&self) -> usize {
-        self.tempi.weight() + self.barriers.weight() + self.cues.weight() + self.plays.weight()
+        self.tempi.weight()
+            + self.barriers.weight()
+            + self.cues.weight()
+            + self.plays.weight()
+            + self.uses.weight()
     }
 }

@@ -11,4 +11,5 @@ mod leads;
 mod models;
 mod nodes;
 mod tempo;
+mod using;
 mod varying;

@@ -126,6 +126,7 @@ fn bounds_of_the_rate_hold_over_four_actions() {
         let bounds = Bounds {
             timing_ms: None,
             rate_ppm: Some(most_ppm),
+            resources_ppm: None,
             at: Stress::Major,
             beats: 16,
         };
@@ -220,6 +221,7 @@ proptest! {
         let bounds = Bounds {
             timing_ms: None,
             rate_ppm: None,
+            resources_ppm: Some(200_000),
             at: Stress::Beat,
             beats: 1,
         };
