@@ -151,6 +151,8 @@ pub const PERFORM_TEMPO_EVERY: Duration = Duration::from_millis(250);
 /// Actions are told to the orchestra with so much between their targets at least, where nobody says
 /// otherwise: five records a second, of the 500 that a key may sign.
 pub const PERFORM_TELL_EVERY: Duration = Duration::from_millis(200);
+/// What actions use is told with so much between their targets at least: one record a second.
+pub const PERFORM_USED_EVERY: Duration = Duration::from_secs(1);
 /// So many actions may wait to be told; whatever comes beyond is not told, and counted.
 pub const PERFORM_UNTOLD_MAX: usize = 8;
 /// How long it is waited at the end until the orchestra was told what is under way.

@@ -4,6 +4,7 @@
 //! The loop stands here once, for programs and for `unisono perform`. It runs where the action is: nobody else
 //! knows what is late there, and nobody else has to.
 
+mod meter;
 mod part;
 mod tells;
 mod tempo;
@@ -23,6 +24,7 @@ use super::{Actor, ClientError, ClusterClock, Fired};
 use crate::limits::{
     PERFORM_ANSWERS_MAX, PERFORM_ARM_AHEAD, PERFORM_LAST_WITHIN, PERFORM_TEMPO_EVERY,
 };
+pub use meter::Meter;
 use part::{Answer, Part, Released};
 use tells::Tells;
 use tempo::KeptTempo;
@@ -190,7 +192,7 @@ pub enum Happened<'a> {
     Acted(&'a Action),
     /// Beats were missed.
     Missed(&'a Missed),
-    /// The orchestra could not be told of an action, and why. Said of the first alone.
+    /// The orchestra could not be told of an action or of what was used, and why. Said of the first alone.
     Untold(&'a ClientError),
 }
 
@@ -257,6 +259,7 @@ pub struct Effect {
 pub struct Instrument {
     release: Arc<dyn Fn(&Release) -> bool + Send + Sync>,
     effects: mpsc::Receiver<Effect>,
+    meter: Option<Meter>,
 }
 
 /// The other end of an instrument's answers. The performance ends when it is dropped.
@@ -283,8 +286,15 @@ impl Instrument {
         let instrument = Self {
             release: Arc::new(release),
             effects,
+            meter: None,
         };
         (instrument, Answers(tell))
+    }
+
+    /// The same, whose use of something is told to the orchestra, once in a second at the most.
+    pub fn metered(mut self, meter: Meter) -> Self {
+        self.meter = Some(meter);
+        self
     }
 }
 
@@ -335,7 +345,7 @@ impl Actor {
     pub async fn perform_on(
         &self,
         performance: &Performance,
-        instrument: Instrument,
+        mut instrument: Instrument,
         stop: impl Future<Output = ()>,
         told: impl FnMut(&Happened<'_>),
     ) -> Result<Summary, ClientError> {
@@ -347,8 +357,8 @@ impl Actor {
             part,
             clock,
             tempo,
+            tells: Tells::new(self, performance.tell_every, instrument.meter.take()),
             instrument,
-            tells: Tells::new(self, performance.tell_every),
             told,
             every: performance.every,
             count: performance.count,

@@ -7,8 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use unisono_api::client::perform::{Answers, Effect, Instrument};
+use unisono_api::client::perform::{Answers, Effect, Instrument, Meter};
 use unisono_api::client::timer::monotonic_ns;
+use unisono_api::dto::{OneTo, ResourceWord, VariationBody};
 
 use super::armed::command;
 use crate::undumped::AsGiven;
@@ -24,6 +25,8 @@ const FLOOD_LINES_MAX: usize = 40;
 const FLOOD_BYTES_MAX: usize = 64 * 1024;
 /// How long a command has to end when it gets no lines any more. Then it is ended.
 const END_WITHIN: Duration = Duration::from_secs(2);
+/// Clock ticks a second in `/proc/PID/stat`: Linux shows 100 to programs, whatever it uses itself.
+const TICKS_PER_SECOND: u64 = 100;
 /// Between two looks whether it has.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -31,19 +34,59 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct Playing(Child);
 
+/// What a command is told before it begins, and what is allotted to it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Given {
+    /// How it may vary on purpose, and from every so many-th beat on; nothing where actions may not.
+    pub(super) varies: Option<(VariationBody, u16)>,
+    /// Time of processors for each action (ms), if what it uses is to be told.
+    pub(super) cpu_ms: Option<u64>,
+}
+
+impl Given {
+    /// As the environment of a command; what is nothing is taken out of it.
+    fn environment(&self) -> [(&'static str, Option<u64>); 4] {
+        let varies = self.varies.as_ref();
+        let of =
+            |number: fn(&VariationBody) -> Option<u64>| varies.and_then(|(one, _)| number(one));
+        [
+            (
+                "UNISONO_VARY_EVERY",
+                varies.map(|(_, every)| u64::from(*every)),
+            ),
+            ("UNISONO_VARY_BEATS", of(|one| Some(one.beats.get()))),
+            (
+                "UNISONO_VARY_TIMING_MS",
+                of(|one| one.timing_ms.map(OneTo::get)),
+            ),
+            (
+                "UNISONO_VARY_RATE_PPM",
+                of(|one| one.rate_ppm.map(OneTo::get)),
+            ),
+        ]
+    }
+}
+
 impl Playing {
     /// Starts a command.
     ///
     /// # Errors
     /// It could not be started.
-    pub(super) fn start(words: &[String]) -> io::Result<(Self, Instrument)> {
+    pub(super) fn start(words: &[String], told: Given) -> io::Result<(Self, Instrument)> {
         let given = AsGiven::begin();
         let mut asked = command(words);
+        for (name, value) in told.environment() {
+            match value {
+                Some(value) => asked.env(name, value.to_string()),
+                None => asked.env_remove(name),
+            };
+        }
         let begun = asked.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         drop(given);
         let mut child = begun?;
         let missing = || io::Error::other("the command has no input or no output");
         let (input, output) = (child.stdin.take(), child.stdout.take());
+        let id = child.id();
         let playing = Self(child);
         let input = input.ok_or_else(missing)?;
         let output = output.ok_or_else(missing)?;
@@ -56,7 +99,12 @@ impl Playing {
         });
         let thread = thread::Builder::new().name("answers".to_owned());
         thread.spawn(move || listen(output, &answers))?;
-        Ok((playing, instrument))
+        let Some(each_ms) = told.cpu_ms else {
+            return Ok((playing, instrument));
+        };
+        // The number is the command's until it is waited for, which is after the performance.
+        let meter = Meter::new(ResourceWord::CpuMs, each_ms, move || cpu_ms(id));
+        Ok((playing, instrument.metered(meter)))
     }
 
     /// Waits for the end of a command that gets no lines any more, and ends it if it takes too long: how it
@@ -80,6 +128,21 @@ impl Drop for Playing {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Time of processors (ms) that a process has used, with its threads and those of its children that have ended and
+/// that it has waited for; nothing where this system does not say so.
+pub(super) fn cpu_ms(process: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // Fields 14 to 17, counted after its name, which may hold anything.
+    let (_, rest) = text.rsplit_once(')')?;
+    let ticks: Vec<u64> = rest
+        .split_whitespace()
+        .skip(11)
+        .take(4)
+        .map_while(|field| field.parse().ok())
+        .collect();
+    (ticks.len() == 4).then(|| ticks.iter().sum::<u64>() * 1_000 / TICKS_PER_SECOND)
 }
 
 /// Reads answers until there are no more, or nobody wants them.

@@ -10,21 +10,25 @@ use unisono_api::client::Actor;
 use unisono_api::client::perform::{
     Action, Ended, Every, Happened, Missed, Performance, Summary, Why,
 };
-use unisono_api::dto::AgentKindWord;
+use unisono_api::dto::{AgentKindWord, StressWord, VariationBody};
 use unisono_api::limits::PERFORM_MISSED_MAX;
 use unisono_core::ensemble::{GainError, Gains, Loop, Rule};
 
 use super::armed::startable;
 use super::elsewhere::{enrolled, key_of};
 use super::fire;
-use super::instrument::Playing;
+use super::instrument::{Given, Playing, cpu_ms};
 use super::session::Session;
+use super::tempo;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format, in_a_line};
 
 /// Whoever presses the keys that interrupt interrupts the command too: so long it is waited whether this is why
 /// it has ended.
 const INTERRUPT_WITHIN: Duration = Duration::from_millis(100);
+
+/// The most that is allotted to an action: what all processors of a large machine do between two slow beats.
+const ALLOT_CPU_MS_MAX: u64 = 60_000;
 
 /// `perform`.
 #[derive(Clone, Debug, Args)]
@@ -51,12 +55,17 @@ pub(crate) struct PerformArgs {
     /// Tells the orchestra of each K-th action; 0: of none [default: of those a fifth of a second apart]
     #[arg(long, value_name = "K")]
     tell_every: Option<u32>,
+    /// Tells the orchestra once a second which time of processors the command and what it has run have used, of so
+    /// much for each action (ms, up to a minute)
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=ALLOT_CPU_MS_MAX))]
+    allot_cpu_ms: Option<u64>,
     /// Ends after so many beats, played or missed
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// What is run: for each beat it gets a line on its standard input, `beat NUMBER TARGET_NS`, and answers
     /// with a line on its standard output when it has acted, which may say when (ns since 1970, by the
-    /// cluster's clock)
+    /// cluster's clock). Where actions may vary on purpose, its environment says so: at a beat whose number
+    /// modulo UNISONO_VARY_EVERY is below UNISONO_VARY_BEATS, by UNISONO_VARY_TIMING_MS or UNISONO_VARY_RATE_PPM
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -158,8 +167,9 @@ pub(crate) async fn perform(args: PerformArgs, session: &Session) -> Result<(), 
             _ = interrupt.recv() => {}
         }
     });
+    let given = given(&args, session).await?;
     let (playing, instrument) =
-        Playing::start(&args.command).map_err(|error| fire::not_run(&error))?;
+        Playing::start(&args.command, given).map_err(|error| fire::not_run(&error))?;
     let mut told = Teller::new(session.global.output);
     told.begins(&args, gains);
     let played = actor
@@ -201,6 +211,25 @@ fn has_played(summary: &Summary) -> Result<(), Failure> {
     Err(Failure::new(Exit::Failed, "nothing_played", words).hint(
         "it is to say one line for each line that it gets, and to write it out at once (flush)",
     ))
+}
+
+/// What the command is told as it begins.
+async fn given(args: &PerformArgs, session: &Session) -> Result<Given, Failure> {
+    if args.allot_cpu_ms.is_some() && cpu_ms(std::process::id()).is_none() {
+        let words = "this system does not say which time of processors a command uses (/proc); nothing was run";
+        return Err(Failure::usage(words).hint("leave out --allot-cpu-ms"));
+    }
+    let (map, reply) = tempo::map(session).await?;
+    let varies = reply.body.variation.filter(VariationBody::moves);
+    let every = |variation: &VariationBody| match variation.at {
+        StressWord::Beat => 1,
+        StressWord::Point => map.tempo().point_every,
+        StressWord::Major => map.tempo().major_every,
+    };
+    Ok(Given {
+        varies: varies.map(|variation| (variation, every(&variation))),
+        cpu_ms: args.allot_cpu_ms,
+    })
 }
 
 /// Who acts: an agent that signs for itself, or one whose key a node holds.

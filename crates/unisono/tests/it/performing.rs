@@ -433,3 +433,77 @@ fn a_program_performs_by_the_same_loop() {
         assert_eq!((gone.ended, gone.unanswered), (Ended::Gone, 1));
     });
 }
+
+#[test]
+fn what_a_command_uses_is_told_with_who_stays_beyond_what_it_may_and_it_knows_when_it_may_vary() {
+    let place = Place::new();
+    let node = alone(&place);
+    let set = [
+        "tempo",
+        "vary",
+        "--timing-ms",
+        "60",
+        "--beats",
+        "2",
+        "--resources",
+        "20%",
+        "--as",
+        "ada",
+    ];
+    node.json(&place, &set);
+    four_a_second(&place, &node);
+    let told = place.path("told");
+    // Counting costs tens of ms of a processor, of the one that is allotted.
+    let busy = format!(
+        "echo $UNISONO_VARY_EVERY $UNISONO_VARY_BEATS $UNISONO_VARY_TIMING_MS $UNISONO_VARY_RATE_PPM > {}; \
+         while read beat; do i=0; while [ $i -lt 40000 ]; do i=$((i+1)); done; echo acted; done",
+        told.to_str().unwrap()
+    );
+    std::thread::scope(|scope| {
+        let (place, node) = (&place, &node);
+        let ada = ["--allot-cpu-ms", "1", "--count", "68"];
+        let eve = ["--allot-cpu-ms", "60000", "--count", "68"];
+        let ada = scope.spawn(move || perform(place, node, "ada", &ada, &["sh", "-c", &busy]));
+        let eve = scope.spawn(move || perform(place, node, "eve", &eve, &LATE));
+        for told in [ada.join().unwrap(), eve.join().unwrap()] {
+            assert_eq!((told.code, told.number("untold")), (0, 0), "{told:?}");
+        }
+    });
+    assert_eq!(std::fs::read_to_string(told).unwrap(), "4 2 60\n");
+    let ensemble = node.json(&place, &["ensemble"]);
+    let each = ensemble["usage"].as_array().unwrap();
+    let of = |name: &str| each.iter().find(|one| one["name"] == name).unwrap();
+    for name in ["ada", "eve"] {
+        let usage = of(name);
+        assert_eq!(usage["resource"], "cpu_ms");
+        assert!(usage["stretches"].as_u64().unwrap() >= 12, "{usage}");
+    }
+    assert!(of("ada")["used_percent"].as_f64().unwrap() > 500.0);
+    assert!(of("eve")["used_percent"].as_f64().unwrap() < 50.0);
+    assert_eq!(of("eve")["over"], false);
+    let findings = ensemble["findings"].as_array().unwrap();
+    let over: Vec<&Value> = findings
+        .iter()
+        .filter(|one| one["failure"] == "overuse")
+        .collect();
+    assert_eq!(over.len(), 1, "{findings:?}");
+    assert_eq!(over[0]["agents"], json!(["ada"]));
+    let why = (&over[0]["cause"], &over[0]["recovery"]);
+    assert_eq!(why, (&json!("resources"), &json!("relieve")));
+    assert_eq!(over[0]["overuse"]["most_percent"], 120.0);
+    let next = over[0]["next"][0].as_str().unwrap();
+    assert!(
+        next.starts_with("unisono schedule cue relieve --for "),
+        "{next}"
+    );
+    let shown = place.run(&["--node", &node.url, "ensemble"]).out;
+    assert!(
+        shown.contains("ada uses ") && shown.contains("overuse: ada, use less: "),
+        "{shown}"
+    );
+    let shown = place.run(&["--node", &node.url, "tempo"]).out;
+    assert!(
+        shown.contains("; uses up to 20 % more than is allotted"),
+        "{shown}"
+    );
+}

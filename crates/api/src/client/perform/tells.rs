@@ -1,4 +1,5 @@
-//! Telling the orchestra how punctual each action was, beside the performance and never in its way.
+//! Telling the orchestra how punctual each action was and what actions used, beside the performance and never in
+//! its way.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::super::{Actor, ClientError};
-use super::Action;
+use super::{Action, Meter};
 use crate::dto::{ActionBody, Digits, PlayedBody};
 use crate::limits::{PERFORM_TELL_EVERY, PERFORM_TELL_WITHIN, PERFORM_UNTOLD_MAX};
 
@@ -17,7 +18,8 @@ pub(super) struct Tells {
     every: Option<u32>,
     actions: u64,
     last_ns: Option<u64>,
-    tell: Option<mpsc::Sender<PlayedBody>>,
+    meter: Option<Meter>,
+    tell: Option<mpsc::Sender<ActionBody>>,
     task: JoinHandle<()>,
     told: Arc<Mutex<Counts>>,
 }
@@ -26,33 +28,43 @@ pub(super) struct Tells {
 struct Counts {
     told: u64,
     untold: u64,
+    /// Whether anything could not be told.
+    failed: bool,
     /// Why the first was not, until it has been said.
     why: Option<ClientError>,
 }
 
 impl Tells {
-    pub(super) fn new(actor: &Actor, every: Option<u32>) -> Self {
-        let (tell, mut actions) = mpsc::channel::<PlayedBody>(PERFORM_UNTOLD_MAX);
+    pub(super) fn new(actor: &Actor, every: Option<u32>, meter: Option<Meter>) -> Self {
+        let (tell, mut words) = mpsc::channel::<ActionBody>(PERFORM_UNTOLD_MAX);
         let (actor, told) = (actor.clone(), Arc::<Mutex<Counts>>::default());
         let counts = Arc::clone(&told);
         let task = tokio::spawn(async move {
-            while let Some(played) = actions.recv().await {
-                let told = actor.act(ActionBody::Played(played)).await;
-                locked(&counts).count(told.err());
+            while let Some(word) = words.recv().await {
+                let is_action = matches!(word, ActionBody::Played(_));
+                let told = actor.act(word).await;
+                locked(&counts).count(is_action, told.err());
             }
         });
         Self {
             every,
             actions: 0,
             last_ns: None,
+            meter,
             tell: Some(tell),
             task,
             told,
         }
     }
 
-    /// Tells an action if it is its turn. One that cannot wait any more is not told.
+    /// Tells an action if it is its turn, and what was used if that is due. What cannot wait any more is not told.
     pub(super) fn tell(&mut self, action: &Action) {
+        let used = self
+            .meter
+            .as_mut()
+            .and_then(|one| one.acted(action.target_ns));
+        // The next word on it says how it goes on.
+        let _ = used.map(|used| self.send(ActionBody::Used(used)));
         if !self.is_due(action.target_ns) {
             return;
         }
@@ -62,10 +74,15 @@ impl Tells {
             late_ns: action.late_ns,
             unsure_ns: action.unsure_ns,
         };
-        let room = self.tell.as_ref().map(|tell| tell.try_send(played));
-        if !matches!(room, Some(Ok(()))) {
+        if !self.send(ActionBody::Played(played)) {
             locked(&self.told).untold += 1;
         }
+    }
+
+    /// Says whether it can still wait to be told.
+    fn send(&self, word: ActionBody) -> bool {
+        let tell = self.tell.as_ref();
+        tell.is_some_and(|tell| tell.try_send(word).is_ok())
     }
 
     fn is_due(&mut self, target_ns: u64) -> bool {
@@ -110,15 +127,16 @@ impl Drop for Tells {
 }
 
 impl Counts {
-    fn count(&mut self, error: Option<ClientError>) {
+    fn count(&mut self, is_action: bool, error: Option<ClientError>) {
         let Some(error) = error else {
-            self.told += 1;
+            self.told += u64::from(is_action);
             return;
         };
-        if self.untold == 0 {
+        if !self.failed {
             self.why = Some(error);
         }
-        self.untold += 1;
+        self.failed = true;
+        self.untold += u64::from(is_action);
     }
 }
 
