@@ -151,7 +151,7 @@ impl Claims {
     }
 
     /// Claims that a node still running has called granted, that lost, and whose loss nobody told.
-    pub fn untold(&self, story: &Story, lives: &[u32], excuses: &Excuses) -> Vec<Digest> {
+    pub fn untold(&self, story: &Story, lives: &[Option<u32>], excuses: &Excuses) -> Vec<Digest> {
         // What was confirmed is looked at no more; a copied node's claim that is dated back may beat it
         // all the same (seed 1294).
         let excused = |claim: &Digest, at: Stamp| {
@@ -159,7 +159,7 @@ impl Claims {
             topic.is_some_and(|topic| excuses.covers(topic, at))
         };
         let lost = self.granted.iter().filter(|(claim, (host, life))| {
-            let alive = lives.get(*host) == Some(life) && !excuses.liars.contains(host);
+            let alive = lives.get(*host) == Some(&Some(*life)) && !excuses.liars.contains(host);
             let lost = story.lost.get(*claim);
             let lost = lost.is_some_and(|loss| !excused(claim, loss.at));
             alive && lost && !self.told.contains(*claim)

@@ -291,7 +291,9 @@ impl World {
         self.count_deeds(&facts);
         self.trace_facts(&facts, |action| Claims::topic_of(action).is_some());
         let story = oracle::story(&facts, &removals, self.scenario.lease_ms_max);
-        let lives: Vec<u32> = self.hosts.iter().map(|host| host.life).collect();
+        // Whoever has left tells nobody anything any more (seed 289).
+        let running = |host: &Host| (!host.gone).then_some(host.life);
+        let lives: Vec<Option<u32>> = self.hosts.iter().map(running).collect();
         let excuses = self.excuses(&work, &story);
         let verdict = self.checks.claims.check(&story, &excuses);
         self.checks.say(self.now, "I8", verdict);

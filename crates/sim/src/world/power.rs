@@ -140,9 +140,14 @@ impl World {
     pub(super) fn leave(&mut self, host: usize, away_ns: Option<u64>) {
         let machine = &mut self.hosts[host];
         let life = machine.life;
-        let Some(node) = machine.node.as_ref().filter(|_| !machine.paused) else {
+        let Some(node) = machine.node.as_ref() else {
             return;
         };
+        if machine.paused {
+            // It leaves on when it is awake (seed 1180: it had left, and nobody looked any more).
+            let again = Event::Fault(Fault::Leave { host, away_ns });
+            return self.push(self.now + 200 * MS, again);
+        }
         let (leaving, dispensable) = (node.is_leaving(), node.is_dispensable());
         if machine.leaving == Some(life) && dispensable {
             machine.down_until = away_ns.map_or(u64::MAX, |away_ns| self.now + away_ns);
