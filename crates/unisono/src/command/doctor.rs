@@ -1,5 +1,5 @@
-//! Looks for what goes wrong on machines: a node that is no member any more, keys that others can read, certificates out of their time,
-//! ports that are taken, a full disk, clocks that differ, members that are away, another version.
+//! Looks for what goes wrong on machines: a node that is no member any more, keys that others can read,
+//! certificates out of their time, ports that are taken, a full disk, clocks that differ, members that are away, another version.
 //!
 //! Nothing is changed. Each finding says what to do about it.
 
@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 use unisono_api::client::{AgentKey, Client};
-use unisono_api::dto::{CertificateWord, Clock, Member, NodeCertificate, Status, SyncWord};
+use unisono_api::dto::{CertificateWord, Clock, NodeCertificate, Status, SyncWord};
 use unisono_quic::identity::{Credentials, spoken};
 
 use super::session::connect;
@@ -25,6 +25,8 @@ use crate::room;
 use crate::rotation;
 use crate::sealed;
 use crate::standing::{self, Word};
+
+mod members;
 
 /// Less room than this is worth a word (bytes): a busy node writes about as much in a day.
 const ROOM_LOW_BYTES: u64 = 1 << 30;
@@ -419,7 +421,7 @@ async fn node(client: &Client, status: &Status, findings: &mut Findings) {
         }
         Err(error) => findings.add("cluster's clock", State::Unknown, error.to_string(), ""),
     }
-    members(&status.members, findings);
+    members::look(&status.members, findings);
 }
 
 async fn version(client: &Client, findings: &mut Findings) {
@@ -508,47 +510,6 @@ fn cluster_clock(clock: &Clock, wall_ms: u64, findings: &mut Findings) {
         set it (NTP). If the leader's is, set that one; where the cluster is behind after that, stop all \
         nodes, remove `caches/timing` in their directories, and start the leader first";
     findings.add(what, State::Poor, detail, hint);
-}
-
-/// Who came by an invite that has let in another node: a trouble until it has left.
-fn outdone(members: &[Member], findings: &mut Findings) {
-    let outdone = || members.iter().filter(|one| one.outdone && !one.expelled);
-    let said = |names: Vec<&str>| {
-        let names = names.join(", ");
-        format!("came by an invite that has let in another node: {names}")
-    };
-    let staying: Vec<&str> = outdone()
-        .filter(|one| one.stays())
-        .map(|one| one.name.as_str())
-        .collect();
-    if !staying.is_empty() {
-        let hint = "it hands over what it holds and leaves; if it does not, `unisono node remove` ends it. \
-             Was the invite given to two?";
-        return findings.add("invites", State::Poor, said(staying), hint);
-    }
-    let left: Vec<&str> = outdone().map(|one| one.name.as_str()).collect();
-    if !left.is_empty() {
-        findings.good("invites", said(left) + "; it has left");
-    }
-}
-
-fn members(members: &[Member], findings: &mut Findings) {
-    outdone(members, findings);
-    let here: Vec<&Member> = members.iter().filter(|member| member.stays()).collect();
-    let away: Vec<&str> = here
-        .iter()
-        .filter(|member| !member.alive)
-        .map(|member| member.name.as_str())
-        .collect();
-    if away.is_empty() {
-        return findings.good("members", format!("all {} are heard", here.len()));
-    }
-    findings.add(
-        "members",
-        State::Poor,
-        format!("not heard: {}", away.join(", ")),
-        "claims stay provisional while a member is away; is its machine up, its UDP port open?",
-    );
 }
 
 #[cfg(test)]
