@@ -11,7 +11,7 @@ use unisono_model::{
 
 use crate::interference::{LATER, claim, enrolments, fact, folded, read, rules, signal};
 
-/// The shortest of three times that it takes: what other processes take is in the longer ones.
+/// The shortest of nine times that it takes: what other processes take is in the longer ones.
 #[allow(clippy::disallowed_methods, reason = "a test measures")]
 fn took(mut what: impl FnMut()) -> std::time::Duration {
     let once = |what: &mut dyn FnMut()| {
@@ -19,7 +19,7 @@ fn took(mut what: impl FnMut()) -> std::time::Duration {
         what();
         begun.elapsed()
     };
-    (0..3).map(|_| once(&mut what)).min().expect("three times")
+    (0..9).map(|_| once(&mut what)).min().expect("nine times")
 }
 
 /// Agents that say the same again and again make far more pairs than anybody looks at.

@@ -1,19 +1,20 @@
 //! A process that is killed in the middle of its work loses nothing that it acknowledged.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use unisono_api::client::{Client, Config, WriteOptions};
 use unisono_api::dto::{ActionBody, EnrolBody, MarkBody};
 
-use crate::process::Place;
+use crate::process::{Place, until};
 
 const ROUNDS: u64 = 4;
 const WRITERS: usize = 8;
 
 /// Writes until it is told to end; gives the records that were acknowledged.
-fn write(url: &str, stop: &AtomicBool) -> BTreeSet<String> {
+fn write(url: &str, stop: &AtomicBool, written: &Arc<AtomicUsize>) -> BTreeSet<String> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -27,10 +28,13 @@ fn write(url: &str, stop: &AtomicBool) -> BTreeSet<String> {
             let (client, name) = (client.clone(), format!("writer-{writer}"));
             let body = serde_json::json!({ "name": name });
             let body: EnrolBody = serde_json::from_value(body).unwrap();
-            client
-                .enrol("main", &body, &WriteOptions::default())
-                .await
-                .unwrap();
+            let options = WriteOptions::default();
+            let enrolled = client.enrol("main", &body, &options);
+            // On a busy machine the kill may come before all are here.
+            if enrolled.await.is_err() {
+                break;
+            }
+            let written = Arc::clone(written);
             writers.spawn(async move {
                 let mut acknowledged = Vec::new();
                 for number in 0.. {
@@ -46,7 +50,10 @@ fn write(url: &str, stop: &AtomicBool) -> BTreeSet<String> {
                         .act("main", &name, &action, &WriteOptions::default())
                         .await
                     {
-                        Ok(reply) => acknowledged.push(reply.body.record.to_string()),
+                        Ok(reply) => {
+                            acknowledged.push(reply.body.record.to_string());
+                            written.fetch_add(1, Ordering::Relaxed);
+                        }
                         Err(_) => break,
                     }
                 }
@@ -68,11 +75,12 @@ fn killed_under_load_a_node_keeps_what_it_acknowledged() {
     for round in 0..ROUNDS {
         let node = place.serve("a", &[]);
         node.json(&place, &["state", "--create"]);
-        let stop = AtomicBool::new(false);
+        let (stop, written) = (AtomicBool::new(false), Arc::new(AtomicUsize::new(0)));
         let url = node.url.clone();
         let more = std::thread::scope(|scope| {
-            let writing = scope.spawn(|| write(&url, &stop));
-            std::thread::sleep(Duration::from_millis(400 + 130 * round));
+            let writing = scope.spawn(|| write(&url, &stop, &written));
+            until("there is load", || written.load(Ordering::Relaxed) > 10);
+            std::thread::sleep(Duration::from_millis(130 * round));
             node.kill();
             stop.store(true, Ordering::Relaxed);
             writing.join().unwrap()

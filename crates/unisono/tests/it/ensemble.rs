@@ -245,7 +245,9 @@ fn beats_are_told_before_they_come_and_played_when_they_do() {
         assert!(second.at_ns.0 > time.now_ns(), "told before it comes");
         let mut played = Vec::new();
         let play = |beat: &Beat| {
-            played.push((beat.beat, time.now_ns() - beat.at_ns.0));
+            // The estimate may have moved between the release and this look.
+            let late_ns = time.now_ns().cast_signed() - beat.at_ns.0.cast_signed();
+            played.push((beat.beat, late_ns));
             played.len() < 3
         };
         client.on_beat("main", 1, play).await.unwrap();
@@ -255,7 +257,9 @@ fn beats_are_told_before_they_come_and_played_when_they_do() {
             "{played:?}"
         );
         assert!(
-            played.iter().all(|(_, late_ns)| *late_ns < 60_000_000),
+            played
+                .iter()
+                .all(|(_, late_ns)| (-10_000_000..60_000_000).contains(late_ns)),
             "{played:?}"
         );
     });
