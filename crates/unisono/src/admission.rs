@@ -30,6 +30,8 @@ mod records;
 
 /// How often the directory is looked through for invites that are to be made known.
 const CARE_EVERY: Duration = Duration::from_secs(1);
+/// How long after a leave that came to nothing it is tried again.
+const LEAVE_AGAIN: Duration = Duration::from_secs(10);
 /// What is told of a node whose invite has let in another one.
 const OUTDONE: &str = "the invite by which this node came has let in another one as well, on the other \
     side of a cut, and that one counts";
@@ -294,6 +296,8 @@ impl Invited {
             && let Err(rejection) = self.records.leave().await
         {
             tracing::warn!(why = %rejection, "this node has to leave, and could not yet");
+            // While it leaves it takes nothing in: meanwhile it hears what has become of it (seed 819).
+            tokio::time::sleep(LEAVE_AGAIN).await;
         }
     }
 

@@ -24,6 +24,8 @@ const AGENTS_AT_A_NEWCOMER: usize = 2;
 const HEIRS: usize = 2;
 /// How long a machine that was switched on once more stays on (ns).
 const BACK_NS: u64 = 30 * SECOND;
+/// How long after a leave that came to nothing it is tried again, as the process waits (ns).
+const LEAVE_AGAIN_NS: u64 = 10 * SECOND;
 /// How often a node is told that it writes nothing yet, before nobody waits for its leave.
 const REFUSED_MAX: u32 = 60;
 /// Authorities that are drawn at the most, the founder's among them.
@@ -47,6 +49,8 @@ pub(super) struct Joins {
     seen_off: BTreeMap<usize, u32>,
     /// Newcomers that have left, and when each is switched on once more.
     back_at: BTreeMap<usize, Option<u64>>,
+    /// When each is told to leave once more that could not.
+    again_at: BTreeMap<usize, u64>,
     /// How often machines have said, since everything was mended, that they write nothing yet.
     pub(super) refused: BTreeMap<usize, u32>,
     /// Invites that the lying node has made up, and logs in which it has.
@@ -284,10 +288,21 @@ impl World {
             }
             return;
         }
-        if self.hosts[host].leaving == Some(life) && under_way {
+        if self.hosts[host].leaving == Some(life) {
+            if under_way {
+                return;
+            }
+            self.hosts[host].leaving = None;
+            self.joins.again_at.insert(host, self.now + LEAVE_AGAIN_NS);
+        }
+        if self
+            .joins
+            .again_at
+            .get(&host)
+            .is_some_and(|at| self.now < *at)
+        {
             return;
         }
-        self.hosts[host].leaving = None;
         if before.is_none()
             && let Some(after_ns) = self.joining().crash_after_ns
         {
