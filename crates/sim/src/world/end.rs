@@ -70,20 +70,18 @@ impl World {
     fn lacks(&self) -> Option<String> {
         // Where executives end each other, most that they have handed on ends (seed 1222), and where more
         // is refused for a fence than a run has to come to, others have ended them (seed 809).
-        let refused = self.counters.of("token_fenced");
-        let ended = self.counters.of("second executive") > 0 || refused > self.scenario.actions_min;
-        let least = self.scenario.actions_min / if ended { 2 } else { 1 };
+        let (least, of) = (self.scenario.actions_min, |what| self.counters.of(what));
+        let ended = of("second executive") > 0 || of("token_fenced") > least;
+        let least = if ended { least / 2 } else { least };
         let several = self.scenario.nodes > 1;
         let wanted = [
             ("acknowledged", least),
             ("crash", least.min(1)),
             ("partition", least.min(u64::from(several))),
         ];
-        let lack = wanted
-            .into_iter()
-            .find(|(what, least)| self.counters.of(what) < *least)?;
+        let lack = wanted.into_iter().find(|(what, least)| of(what) < *least)?;
         let (what, least) = lack;
-        Some(format!("{what}: {} of {least}", self.counters.of(what)))
+        Some(format!("{what}: {} of {least}", of(what)))
     }
 
     fn is_settled(&mut self) -> bool {

@@ -27,7 +27,7 @@ const BACK_NS: u64 = 30 * SECOND;
 /// How long after a leave that came to nothing it is tried again, as the process waits (ns).
 const LEAVE_AGAIN_NS: u64 = 10 * SECOND;
 /// How often a node is told that it writes nothing yet, before nobody waits for its leave.
-const REFUSED_MAX: u32 = 60;
+const REFUSED_MAX: u32 = 5;
 /// Authorities that are drawn at the most, the founder's among them.
 const AUTHORITIES_MAX: u8 = 128;
 
