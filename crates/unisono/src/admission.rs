@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,8 @@ mod records;
 
 /// How often the directory is looked through for invites that are to be made known.
 const CARE_EVERY: Duration = Duration::from_secs(1);
+/// So many looks at others, one each second, an outdone node stays that has left in an earlier life.
+const HEARD_AFTER_LOOKS: u32 = 30;
 /// How long after a leave that came to nothing it is tried again.
 const LEAVE_AGAIN: Duration = Duration::from_secs(10);
 /// What is told of a node whose invite has let in another one.
@@ -114,6 +116,11 @@ pub(crate) struct Invited {
     transport: Transport,
     /// Whether this node's own invite has let in another one.
     outdone: AtomicBool,
+    /// Whether this process leaves for that, and how often it has seen others since an earlier one had.
+    leaves_now: AtomicBool,
+    looks_since: AtomicU32,
+    /// Nothing is left to do for a node that has.
+    gone: watch::Sender<bool>,
     /// Whether it was told that more invites are open than are made known.
     is_full: AtomicBool,
     /// One joiner after the other, so that two cannot use one invite.
@@ -137,6 +144,9 @@ impl Invited {
             own,
             transport,
             outdone: AtomicBool::new(false),
+            leaves_now: AtomicBool::new(false),
+            looks_since: AtomicU32::new(0),
+            gone: watch::Sender::new(false),
             is_full: AtomicBool::new(false),
             turn: Mutex::default(),
         }
@@ -279,11 +289,11 @@ impl Invited {
         let Some(status) = self.records.status().await else {
             return;
         };
-        let mut own = status
+        let (own, others): (Vec<&MemberView>, Vec<&MemberView>) = status
             .members
             .iter()
-            .filter(|one| one.node == self.own.node);
-        let Some(own) = own.find(|one| one.outdone || one.expelled) else {
+            .partition(|one| one.node == self.own.node);
+        let Some(own) = own.into_iter().find(|one| one.outdone || one.expelled) else {
             return;
         };
         if own.expelled {
@@ -292,13 +302,32 @@ impl Invited {
         if !self.outdone.swap(true, Ordering::Relaxed) {
             tracing::error!("{OUTDONE}: it hands over what it holds, and leaves");
         }
-        if own.stays()
-            && let Err(rejection) = self.records.leave().await
-        {
+        if !own.stays() {
+            return self.end_if_heard(others.iter().any(|one| one.alive));
+        }
+        self.leaves_now.store(true, Ordering::Relaxed);
+        if let Err(rejection) = self.records.leave().await {
             tracing::warn!(why = %rejection, "this node has to leave, and could not yet");
             // While it leaves it takes nothing in: meanwhile it hears what has become of it (seed 819).
             tokio::time::sleep(LEAVE_AGAIN).await;
         }
+    }
+
+    /// An earlier life had to leave and has: this process ends as well, when others had the time to hear
+    /// its last word, if that was not said to the end. One that leaves itself ends by that.
+    fn end_if_heard(&self, others_are_there: bool) {
+        if self.leaves_now.load(Ordering::Relaxed) || !others_are_there {
+            return;
+        }
+        if self.looks_since.fetch_add(1, Ordering::Relaxed) >= HEARD_AFTER_LOOKS {
+            self.gone.send_replace(true);
+        }
+    }
+
+    /// Waits until nothing is left to do for a node that had to leave, and has in an earlier life.
+    pub(crate) async fn until_gone(&self) {
+        // The sender lives as long as this does.
+        _ = self.gone.subscribe().wait_for(|gone| *gone).await;
     }
 
     /// What is told at the end of a node whose own invite has let in another one.
@@ -306,7 +335,7 @@ impl Invited {
         if !self.outdone.load(Ordering::Relaxed) {
             return Ok(());
         }
-        if !has_left {
+        if !has_left && !*self.gone.borrow() {
             // Nobody may take its directory away: perhaps it holds what no other node has.
             tracing::warn!("{OUTDONE}: it has not left yet, and does when it is served again");
             return Ok(());

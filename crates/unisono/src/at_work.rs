@@ -10,7 +10,10 @@ use crate::failure::{Exit, Failure};
 use crate::home::Home;
 
 /// The lock of the command that is at work.
-const LOCK_FILE: &str = "command.lock";
+pub(crate) const LOCK_FILE: &str = "command.lock";
+
+/// What the second command is told.
+pub(crate) const UNDER_WAY: &str = "command_under_way";
 
 /// The right to change them. It ends with the process, however that ends.
 #[derive(Debug)]
@@ -29,7 +32,7 @@ pub(crate) fn begin(home: &Home) -> Result<AtWork, Failure> {
     let lock = lock.ok_or_else(|| {
         let place = directory.display();
         let words = format!("another command is at work in {place}; nothing changed");
-        Failure::new(Exit::Conflict, "command_under_way", words)
+        Failure::new(Exit::Conflict, UNDER_WAY, words)
             .hint("wait for its end; what it has done is there then")
     })?;
     Ok(AtWork { _lock: lock })

@@ -5,7 +5,7 @@ use unisono_api::client::ClientError;
 use unisono_api::client::flow::Halted;
 use unisono_api::client::rounds::Stuck;
 use unisono_api::dto::HeldBy;
-use unisono_core::journal::OpenError;
+use unisono_core::journal::{CopyError, OpenError};
 use unisono_model::Code;
 use unisono_quic::identity::IdentityError;
 use unisono_quic::join::{InviteError, JoinError, Refusal};
@@ -306,6 +306,10 @@ impl From<BackupError> for Failure {
             BackupError::NotEmpty(_) => Self::new(Exit::Conflict, "not_empty", words)
                 .hint("name a directory that is new or empty"),
             BackupError::Directory(error) => error.into(),
+            BackupError::Copy {
+                source: CopyError::Disk(error),
+                ..
+            } if error.is_full() => Self::full(words),
             BackupError::Copy { .. } => Self::new(Exit::Verification, "copy_incomplete", words),
         }
     }

@@ -35,7 +35,7 @@ pub(crate) fn told(failure: Failure, directory: &Path) -> Failure {
         return failure;
     }
     failure.hint(format!(
-        "{}, {} KiB at least are wanted: make room, then give the same command again",
+        "{}, {} KiB at least are wanted besides what it holds: make room, then give the same command again",
         words(directory),
         START_BYTES >> 10
     ))

@@ -20,6 +20,7 @@ use unisono_quic::{Endpoint, Transport};
 
 use crate::admission::{self, Invited};
 use crate::at_work;
+use crate::command::backup;
 use crate::config::Config;
 use crate::driver::{Clock, Doors, Driver, History, Identity, Means, Metrics, Order};
 use crate::failure::{Exit, Failure};
@@ -85,6 +86,7 @@ pub(crate) async fn run(
     start_log(config);
     rotation::settled(home).await?;
     let (membership, credentials) = home.load_to_serve()?;
+    backup::end_whole(home)?;
     refuse_used(home)?;
     // Whoever is served again becomes a member again.
     standing::forget(home, |known| known.word == Word::Left);
@@ -114,6 +116,7 @@ pub(crate) async fn run(
     announce(&identity, &running, home, format, wishes.open.is_some())?;
     let outcome = tokio::select! {
         outcome = wait_for_end(&serving.driving) => outcome,
+        () = serving.invited.until_gone() => Ok(()),
         () = supervisor.keep_alive(&serving.calls, &serving.readiness) => Ok(()),
     };
     let has_left = *serving.driving.left.borrow();

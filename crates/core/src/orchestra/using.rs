@@ -11,7 +11,9 @@ use unisono_model::{AgentId, Resource};
 
 use super::judging::{FailureKind, FindingView};
 use super::read::Reading;
-use crate::ensemble::limits::{JUDGE_WITHIN_NS, NOTICE_MORE, USAGE_SHOWN_MAX, WINDOW_NS_ASSUMED};
+use crate::ensemble::limits::{
+    JUDGE_WITHIN_NS, NOTICE_MORE, USAGE_AHEAD_NS_MAX, USAGE_SHOWN_MAX, WINDOW_NS_ASSUMED,
+};
 use crate::ensemble::{Cause, Recovery, Usage, usage};
 
 /// What an agent uses of a resource.
@@ -41,12 +43,15 @@ pub struct OveruseView {
 impl Reading<'_> {
     /// What those use who told of it within the last hour, by key and resource.
     pub fn usage(&self) -> Vec<UsageView> {
-        let from_ns = self.at.as_ns().saturating_sub(JUDGE_WITHIN_NS);
+        let now_ns = self.at.as_ns();
+        // What is dated ahead by more than clocks may be would stand before everybody else's for ever.
+        let told_ns =
+            now_ns.saturating_sub(JUDGE_WITHIN_NS)..=now_ns.saturating_add(USAGE_AHEAD_NS_MAX);
         let more_ppm = self.may_use_more_ppm();
         let kept = self.folds.together.uses.read(self.at).into_iter();
         let mut kept: Vec<_> = kept
             .map(|(key, mut told)| {
-                told.retain(|used| used.until_ns >= from_ns);
+                told.retain(|used| told_ns.contains(&used.until_ns));
                 (told.iter().map(|used| used.until_ns).max(), key, told)
             })
             .filter(|(last_ns, ..)| last_ns.is_some())

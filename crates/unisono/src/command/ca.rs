@@ -78,8 +78,12 @@ pub(crate) async fn run(args: CaArgs, config: Config, mut global: Global) -> Res
     let home = Home::new(config.data());
     // A slip of the path must not make a directory.
     home.membership()?;
-    let _at_work = at_work::begin(&home)
-        .map_err(|failure| under_way(&failure.report().error).hint("wait for its end"))?;
+    let _at_work = at_work::begin(&home).map_err(|failure| {
+        if failure.report().code != at_work::UNDER_WAY {
+            return failure;
+        }
+        under_way(&failure.report().error).hint("wait for its end")
+    })?;
     let (membership, credentials, passphrase) = home.load_to_rotate()?;
     // An earlier try may have come so far that the key in its place is a former one.
     if is_held && credentials.authority().is_none() && !home.has_next_authority() {

@@ -103,6 +103,10 @@ pub(crate) async fn run(args: NodeArgs, config: Config, global: Global) -> Resul
 
 /// The member that is meant. A name is meant before the beginning of an id: a removal cannot be undone.
 fn one_of<'a>(members: &'a [Member], text: &str) -> Result<&'a Member, Failure> {
+    // Nodes name themselves, and may do so by the id of another one.
+    if let Some(one) = members.iter().find(|one| one.node.to_string() == text) {
+        return Ok(one);
+    }
     let named = |member: &&Member| member.name == text;
     let begins = |member: &&Member| text.len() >= 4 && member.node.to_string().starts_with(text);
     let mut found: Vec<&Member> = members.iter().filter(named).collect();

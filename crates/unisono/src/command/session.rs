@@ -230,9 +230,14 @@ impl Session {
             } else {
                 format!("it is recorded, on {on} of {wanted} disks")
             };
+            let hint = if recorded.repeated {
+                "it spreads by itself once others are heard; whoever has to know writes anew, with another key"
+            } else {
+                "it spreads by itself once others are heard; --wait-ms waits longer"
+            };
             return Err(Failure::new(Exit::TimedOut, "not_durable", words)
                 .changed()
-                .hint("it spreads by itself once others are heard; --wait-ms waits longer")
+                .hint(hint)
                 .next("unisono members"));
         }
         Ok(())

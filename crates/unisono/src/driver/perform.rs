@@ -67,6 +67,10 @@ impl Driver {
                 tracing::warn!(%node, "this node is none of the cluster any more: it is turned away");
                 self.excluded.insert(node);
                 self.doors.transport.exclude(node);
+                // What one that is none itself says of this node means nothing.
+                standing::forget(&self.identity.home, |known| {
+                    known.word == Word::TurnedAway && known.by == Some(node)
+                });
             }
             Output::Succession(succession) => self.succession(*succession),
             Output::Root(word) => self.root(&word),

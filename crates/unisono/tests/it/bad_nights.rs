@@ -264,13 +264,27 @@ fn a_copy_that_was_broken_off_is_made_anew_and_nothing_else_is_taken_away() {
         said["hint"].as_str().unwrap().contains("precious"),
         "{said}"
     );
+    let half = fs::read(place.path("copy/journal/half")).unwrap();
+    assert_eq!(half, b"of a segment", "nothing is taken away before that");
     fs::remove_file(place.path("copy/precious")).unwrap();
     place.json(&backup);
+    // It was broken off when all was done but this: it is whole, and stays.
+    fs::write(place.path("copy/unfinished-copy"), "").unwrap();
+    let said = place.fails(5, &backup);
+    assert_eq!(said["code"], "not_empty", "{said}");
+    assert!(place.path("copy/cluster.toml").exists());
+    fs::remove_file(place.path("copy/unfinished-copy")).unwrap();
     assert!(!place.path("copy/unfinished-copy").exists());
     assert!(!place.path("copy/journal/half").exists());
     node.kill();
     place.json(&["restore", "copy", "--data", "b"]);
     assert_eq!(place.json(&["verify", "b"])["ok"], true);
+    fs::write(place.path("b/unfinished-copy"), "").unwrap();
+    let served = place.serve("b", &[]);
+    assert!(!place.path("b/unfinished-copy").exists());
+    let said = place.fails(5, &["restore", "copy", "--data", "b"]);
+    assert_eq!(said["code"], "not_empty", "{said}");
+    assert_eq!(served.stop(), 0);
 }
 
 #[test]
