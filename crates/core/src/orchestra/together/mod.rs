@@ -2,6 +2,7 @@
 
 mod barriers;
 mod cues;
+mod lately;
 mod plays;
 mod tempi;
 mod uses;

@@ -5,6 +5,8 @@ use alloc::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use unisono_model::{AgentId, Place, Played, Stamp};
 
+use super::lately;
+
 /// So many actions of each agent are kept: enough to learn how late it is as a rule, and to see that change.
 pub const PLAYED_KEPT_MAX: usize = 128;
 /// So many of them it is told of how punctual they were: enough for a spread, and for a trend.
@@ -64,12 +66,8 @@ impl Plays {
 
     /// Keeps of each agent the latest at the frontier, and what came after it.
     pub fn prune(&mut self, frontier: Stamp) {
-        let edge = Place::end_of(frontier);
         for plays in self.agents.values_mut() {
-            let first = plays.range(..=edge).rev().nth(PLAYED_KEPT_MAX - 1);
-            if let Some(place) = first.map(|(place, _)| *place) {
-                *plays = plays.split_off(&place);
-            }
+            lately::prune(plays, frontier, PLAYED_KEPT_MAX);
         }
     }
 
@@ -80,13 +78,8 @@ impl Plays {
 }
 
 fn latest_of(plays: &BTreeMap<Place, Played>, at: Stamp, most: usize) -> alloc::vec::Vec<Play> {
-    let told = plays.range(..=Place::end_of(at)).rev().take(most);
-    let mut latest: alloc::vec::Vec<Play> = told
-        .map(|(place, played)| Play {
-            place: *place,
-            played: *played,
-        })
-        .collect();
-    latest.reverse();
+    let latest = lately::latest(plays, at, most).into_iter();
     latest
+        .map(|(place, played)| Play { place, played })
+        .collect()
 }

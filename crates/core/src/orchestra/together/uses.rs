@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use unisono_model::{AgentId, Place, Resource, Stamp, Used};
 
+use super::lately;
+
 /// So many words of each agent on each resource are kept: enough to know how use spreads, and to see that it
 /// stays beyond what was allotted.
 pub const USED_KEPT_MAX: usize = 64;
@@ -32,24 +34,17 @@ impl Uses {
 
     /// The latest words of each agent on each resource as of a stamp, the oldest first.
     pub fn read(&self, at: Stamp) -> BTreeMap<(AgentId, Resource), Vec<Used>> {
-        let edge = Place::end_of(at);
         let each = self.told.iter().map(|(key, told)| {
-            let latest = told.range(..=edge).rev().take(USED_KEPT_MAX);
-            let mut latest: Vec<Used> = latest.map(|(_, used)| *used).collect();
-            latest.reverse();
-            (*key, latest)
+            let latest = lately::latest(told, at, USED_KEPT_MAX).into_iter();
+            (*key, latest.map(|(_, used)| used).collect::<Vec<Used>>())
         });
         each.filter(|(_, latest)| !latest.is_empty()).collect()
     }
 
     /// Keeps the latest at the frontier, and what came after it.
     pub fn prune(&mut self, frontier: Stamp) {
-        let edge = Place::end_of(frontier);
         for told in self.told.values_mut() {
-            let first = told.range(..=edge).rev().nth(USED_KEPT_MAX - 1);
-            if let Some(place) = first.map(|(place, _)| *place) {
-                *told = told.split_off(&place);
-            }
+            lately::prune(told, frontier, USED_KEPT_MAX);
         }
     }
 
