@@ -1,6 +1,6 @@
 //! All logs of one orchestra: the vector, its digest, and what is missing where.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -130,9 +130,14 @@ impl Logs {
     /// the highest there is, once they are held that far.
     pub fn closed_up_to(&self, node: &NodeId, ends: &[LogEnd]) -> Stamp {
         let mut reached = Stamp::MAX;
+        let mut asked: BTreeSet<LogEnd> = BTreeSet::new();
         let mut open: Vec<&[LogEnd]> = alloc::vec![ends];
         while let Some(ends) = open.pop() {
             for end in ends {
+                // A node that lies can have two lives close each other.
+                if !asked.insert(*end) {
+                    continue;
+                }
                 let log = LogId {
                     node: *node,
                     incarnation: end.incarnation,
@@ -264,6 +269,20 @@ mod tests {
             seq,
         });
         state.closes = closes.collect();
+    }
+
+    /// A member whose key a liar had could begin two lives that close each other, or one that closes
+    /// itself: whoever held them asked for its head for ever.
+    #[test]
+    fn lives_that_close_each_other_come_to_an_end() {
+        let mut logs = Logs::default();
+        held(&mut logs, 10, 3, 90, &[(20, 3)]);
+        held(&mut logs, 20, 3, 99, &[(10, 4), (20, 3)]);
+        let life = LogId {
+            node: NodeId([1; 32]),
+            incarnation: life(20),
+        };
+        assert_eq!(logs.node_head(&life, Stamp(91)), Stamp(90));
     }
 
     /// A node that joined late counted nothing of a founder that had been restarted before it held
