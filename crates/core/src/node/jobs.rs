@@ -10,13 +10,13 @@ use unisono_model::{DocumentName, ForkProof, LogId, NodeId, OrchestraId};
 
 use super::Node;
 use super::input::{LoadId, Ticket};
-use super::output::Output;
+use super::output::{Class, Output};
 use super::page::Page;
 use super::scan::Scan;
 use crate::carriage::Carried;
 use crate::context::Context;
 use crate::journal::Stretch;
-use crate::replication::SignedHeader;
+use crate::replication::{Frame, SignedHeader};
 
 /// Reads under way.
 #[derive(Debug, Default)]
@@ -45,6 +45,8 @@ pub(super) struct Load {
 pub(super) enum Purpose {
     /// A peer lacks these.
     Serve { to: NodeId, more: bool },
+    /// A header that a peer is shown.
+    Show { to: NodeId },
     /// What stands at the place of a header that a peer has shown.
     Header {
         from: NodeId,
@@ -64,7 +66,7 @@ impl Purpose {
         match self {
             Self::Scan(scan) => scan.asker(),
             Self::Page(page) => Some(page.asker()),
-            Self::Serve { .. } | Self::Header { .. } | Self::Anchor => None,
+            Self::Serve { .. } | Self::Show { .. } | Self::Header { .. } | Self::Anchor => None,
         }
     }
 }
@@ -162,6 +164,15 @@ impl Node {
         let entries = stretch.entries;
         match purpose {
             Purpose::Serve { to, more } => self.send_range(to, entries, more, out),
+            Purpose::Show { to } => {
+                let ours = entries
+                    .first()
+                    .and_then(|entry| Carried::from_disk(&entry.bytes, self.config.cluster).ok());
+                if let Some(ours) = ours.filter(|ours| ours.header().seq == from_seq) {
+                    let header = (*ours.header(), ours.bundle().signature);
+                    self.send(to, Class::Repair, &Frame::Header(header), out);
+                }
+            }
             Purpose::Header { from, theirs } => {
                 let ours = entries
                     .first()

@@ -485,7 +485,10 @@ impl Node {
         seqs.insert(from_seq);
         self.note_lost(orchestra, log, &seqs, None);
         let patience_ms = match &load.purpose {
-            Purpose::Serve { .. } | Purpose::Header { .. } | Purpose::Anchor => None,
+            Purpose::Serve { .. }
+            | Purpose::Show { .. }
+            | Purpose::Header { .. }
+            | Purpose::Anchor => None,
             purpose if purpose.asker().is_some() => Some(limits::MEND_ASK_PATIENCE_MS),
             _ => Some(limits::MEND_PATIENCE_MS),
         };

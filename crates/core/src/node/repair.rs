@@ -28,9 +28,11 @@ pub(super) struct Recent {
 impl Recent {
     pub(super) fn push(&mut self, orchestra: OrchestraId, log: LogId, seq: u64, bytes: &[u8]) {
         let log_bundles = self.bundles.entry((orchestra, log)).or_default();
-        if log_bundles.insert(seq, bytes.to_vec()).is_none() {
-            self.order.push_back((orchestra, log, seq));
-            self.bytes += bytes.len();
+        self.bytes += bytes.len();
+        match log_bundles.insert(seq, bytes.to_vec()) {
+            None => self.order.push_back((orchestra, log, seq)),
+            // Of a log that forked there may be another one for the same place.
+            Some(former) => self.bytes -= former.len(),
         }
         while self.bytes > limits::RECENT_BYTES_MAX {
             let Some((orchestra, log, seq)) = self.order.pop_front() else {
@@ -232,6 +234,7 @@ impl Node {
         let space = self.spaces.get(&orchestra);
         let mut wanted = Vec::new();
         let mut forked = Vec::new();
+        let mut unknown = Vec::new();
         let mut lacks = 0;
         for head in theirs {
             let state = space.and_then(|space| space.logs.get(&head.log));
@@ -246,8 +249,14 @@ impl Node {
                 .and_then(|h| h.get(&head.seq))
                 .copied();
             let differs = known.is_some_and(|(header, _)| header.digest() != head.head);
-            if differs && cut.is_none_or(|cut| head.seq < cut) {
+            let counts = cut.is_none_or(|cut| head.seq < cut);
+            if differs && counts {
                 forked.extend(known);
+            }
+            // The disk has it, and memory may not have had it since the start.
+            let at_head = state.filter(|state| state.seq == head.seq);
+            if known.is_none() && counts && at_head.is_some_and(|state| state.head != head.head) {
+                unknown.push((head.log, head.seq));
             }
         }
         let place: BTreeMap<LogId, u64> = theirs.iter().map(|h| (h.log, h.seq)).collect();
@@ -263,6 +272,9 @@ impl Node {
         }
         for header in forked {
             self.send(from, Class::Repair, &Frame::Header(header), out);
+        }
+        for (log, seq) in unknown.into_iter().take(limits::WANT_LOGS_MAX) {
+            self.fetch(orchestra, log, seq, 1, Purpose::Show { to: from }, out);
         }
         if let Some(peer) = self.peers.get_mut(&from) {
             peer.behind = lacks;
@@ -500,5 +512,25 @@ impl Node {
             space.folds.upset();
         }
         Some(orchestra)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The incident (seed 412): a liar's log forked, the longer of two bundles for one place came later
+    /// and was counted with the length of the first, and who forgot the log when the proof came counted
+    /// below nothing.
+    #[test]
+    fn of_two_bundles_for_one_place_the_one_that_is_kept_is_counted() {
+        let (orchestra, log) = (OrchestraId::default(), LogId::default());
+        let mut recent = Recent::default();
+        recent.push(orchestra, log, 1, &[0; 10]);
+        recent.push(orchestra, log, 1, &[0; 30]);
+        assert_eq!(recent.bytes(), 30);
+        recent.push(orchestra, log, 2, &[0; 5]);
+        recent.forget(orchestra, log);
+        assert_eq!(recent.bytes(), 0);
     }
 }
