@@ -10,8 +10,8 @@ use crate::capability::Tier;
 use crate::wire::{self, Blob};
 use crate::{
     Approve, Arrival, Cue, CueAnswer, Decide, Digest, Fence, Incarnation, Incident, InviteUse,
-    InviteWord, LogEnd, LogId, NodeId, OrchestraId, Outcome, Place, Plan, Played, Remedy, RootWord,
-    Rotation, Seen, Setting, Stamp, Succession, Tempo, Used, Witness, Write,
+    InviteWord, LogEnd, LogId, NodeId, OrchestraId, Outcome, Performs, Place, Plan, Played, Remedy,
+    RootWord, Rotation, Seen, Setting, Stamp, Succession, Tempo, Used, Witness, Write,
 };
 
 /// One thing that an agent does.
@@ -133,6 +133,8 @@ pub enum Action {
     InviteUsed(Box<InviteUse>),
     /// What an agent has used of what was allotted to it.
     Used(Used),
+    /// An agent performs, and by how much it corrects its errors.
+    Performs(Performs),
 }
 
 /// Who holds an agent's private key.
@@ -531,6 +533,7 @@ impl Action {
             Self::Invite(_) => "invite",
             Self::InviteUsed(_) => "invite-used",
             Self::Used(_) => "used",
+            Self::Performs(_) => "performs",
         }
     }
 

@@ -67,6 +67,7 @@ pub fn action(action: &Action) -> Result<(), Malformed> {
         Action::Answer(one) => one.check(),
         Action::Played(one) => one.check(),
         Action::Used(one) => one.check(),
+        Action::Performs(one) => one.check(),
         Action::Decide(one) => one.check(),
         Action::Remedy(one) => one.check(),
         Action::Outcome(one) => one.check(),

@@ -1,5 +1,5 @@
 //! What agents say to play together: the tempo map, arrivals at a barrier, cues, answers to them, how
-//! punctual an action was, and what actions used.
+//! punctual an action was, what actions used, and by how much performers correct their errors.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -172,6 +172,33 @@ pub enum Resource {
     Tokens,
     /// Calls of services outside.
     Calls,
+}
+
+/// An agent performs: by how much it corrects its errors, and for how long this word holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Performs {
+    /// By which rule it corrects them.
+    pub rule: CorrectionRule,
+    /// Its phase gain: by which share of an error (millionths of it) the next action is moved.
+    pub phase_ppm: u32,
+    /// Its period gain: by which share of the mean error of ten actions (millionths of it) the next ten are moved.
+    pub period_ppm: u32,
+    /// For how long it counts as performing unless it says so anew (ms); 0: it performs no more.
+    pub holds_ms: u32,
+}
+
+/// By which rule errors are corrected.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub enum CorrectionRule {
+    /// They are not.
+    None,
+    /// A quarter and a tenth, whatever the ensemble.
+    Seed,
+    /// The gains that are best for the players and the delay of the feedback.
+    Best,
+    /// What stays is told from chance. Its phase gain is the share of its latest error that it took for what
+    /// stays.
+    Kalman,
 }
 
 impl Tempo {
@@ -355,6 +382,35 @@ impl Used {
             return Err(Malformed::Limit("amount of a resource (2^50)"));
         }
         Ok(())
+    }
+}
+
+impl Performs {
+    /// Whether it is within its limits.
+    ///
+    /// # Errors
+    /// The field that is not.
+    pub fn check(&self) -> Result<(), Malformed> {
+        if self.phase_ppm > limits::GAIN_PPM_MAX || self.period_ppm > limits::GAIN_PPM_MAX {
+            return Err(Malformed::Limit("gain (2,000,000 millionths)"));
+        }
+        if self.rule == CorrectionRule::None && (self.phase_ppm, self.period_ppm) != (0, 0) {
+            return Err(Malformed::Contradiction(
+                "who corrects no error has no gains",
+            ));
+        }
+        if self.holds_ms > limits::PERFORMS_MS_MAX {
+            return Err(Malformed::Limit(
+                "time for which an agent performs by one word (an hour)",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether by this word, said at one time, its agent performs at another (ns since the Unix epoch).
+    pub fn holds(&self, said_ns: u64, at_ns: u64) -> bool {
+        let holds_ns = u64::from(self.holds_ms) * 1_000_000;
+        holds_ns > 0 && at_ns <= said_ns.saturating_add(holds_ns)
     }
 }
 

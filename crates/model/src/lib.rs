@@ -39,8 +39,8 @@ pub use bundle::{
     ForkProof, LogEnd, SignedBundle,
 };
 pub use ensemble::{
-    Arrival, Cue, CueAnswer, CueRule, CueWord, Curve, PARTS_PER_BEAT, Played, Resource, Tempo,
-    TempoSegment, Used,
+    Arrival, CorrectionRule, Cue, CueAnswer, CueRule, CueWord, Curve, PARTS_PER_BEAT, Performs,
+    Played, Resource, Tempo, TempoSegment, Used,
 };
 pub use file::{Approve, Content, Judgement, Measure, Measured, Moved, Reviewed, Write};
 pub use ids::{

@@ -133,6 +133,10 @@ pub const VARY_RESOURCES_PPM_MAX: u64 = 1_000_000;
 pub const USED_ACTIONS_MAX: u32 = 1_000_000;
 /// The largest amount of a resource, in its unit: a number that programs which speak JSON read exactly.
 pub const USED_MAX: u64 = 1 << 50;
+/// The largest gain of a correction, millionths: from a gain of two on errors grow in every ensemble.
+pub const GAIN_PPM_MAX: u32 = 2_000_000;
+/// Longest that an agent counts as performing by one word (ms): an hour, for as long as such a word is read.
+pub const PERFORMS_MS_MAX: u32 = 3_600_000;
 /// For how many beats at the most agents may vary: what lasts longer is the rule.
 pub const VARY_BEATS_MAX: u64 = 64;
 /// Longest text of a decision or of a remedy (bytes): what is read again and again is short.

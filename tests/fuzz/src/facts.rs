@@ -7,13 +7,13 @@ use unisono_core::replication::{Cursor, Frame, LogTag};
 use unisono_model::wire::{Blob, decode, encode};
 use unisono_model::{
     Across, Action, AgentId, AgentKind, AuthorityId, BUNDLE_VERSION, BundleBody, BundleHeader,
-    ChainCut, ChainHead, ChainId, ClusterId, Decide, DecideKind, Digest, DocumentAppend,
-    DocumentKind, DocumentName, Enrol, Expulsion, Fence, FenceTarget, FieldChange, FieldValue,
-    ForkProof, Held, IdempotencyKey, Importance, Incarnation, Incident, InviteKey, InviteUse,
-    InviteWord, Leave, LogEnd, LogId, Mark, NodeId, OrchestraEnd, OrchestraId, Outcome,
-    RECORD_VERSION, RecordBody, RecordPlace, Rejected, Relation, Remedy, Resource, Rollback,
-    RootWord, Rotation, Seen, Signal, SignalKind, SignedBundle, SignedRecord, Stamp, Succession,
-    SuccessionWord, TaskChange, TaskStatus, Urgency, Used, Witness, limits,
+    ChainCut, ChainHead, ChainId, ClusterId, CorrectionRule, Decide, DecideKind, Digest,
+    DocumentAppend, DocumentKind, DocumentName, Enrol, Expulsion, Fence, FenceTarget, FieldChange,
+    FieldValue, ForkProof, Held, IdempotencyKey, Importance, Incarnation, Incident, InviteKey,
+    InviteUse, InviteWord, Leave, LogEnd, LogId, Mark, NodeId, OrchestraEnd, OrchestraId, Outcome,
+    Performs, RECORD_VERSION, RecordBody, RecordPlace, Rejected, Relation, Remedy, Resource,
+    Rollback, RootWord, Rotation, Seen, Signal, SignalKind, SignedBundle, SignedRecord, Stamp,
+    Succession, SuccessionWord, TaskChange, TaskStatus, Urgency, Used, Witness, limits,
 };
 
 use crate::Seed;
@@ -294,6 +294,15 @@ fn used() -> Used {
     }
 }
 
+fn performs() -> Performs {
+    Performs {
+        rule: CorrectionRule::Kalman,
+        phase_ppm: 20_000,
+        period_ppm: 0,
+        holds_ms: 60_000,
+    }
+}
+
 fn remedy() -> Remedy {
     Remedy {
         form: 1,
@@ -389,6 +398,7 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("invite", Action::Invite(Box::new(invite()))),
         ("invite-used", Action::InviteUsed(Box::new(invite_use()))),
         ("used", Action::Used(used())),
+        ("performs", Action::Performs(performs())),
     ]
 }
 

@@ -9,7 +9,9 @@ use unisono_model::{Across, Action, Digest, Enrol, INCIDENT_ACKNOWLEDGED, Mark, 
 use utoipa::ToSchema;
 
 use super::authority::SucceedBody;
-use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody, UsedBody};
+use super::ensemble::{
+    AnswerBody, ArriveBody, CueBody, PerformsBody, PlayedBody, TempoBody, UsedBody,
+};
 use super::expulsion::RemoveBody;
 use super::file::{ApproveBody, WriteBody};
 use super::lesson::{DecideBody, OutcomeBody, RemedyBody};
@@ -84,6 +86,8 @@ pub enum ActionBody {
     Played(PlayedBody),
     /// What it has used of what was allotted to it.
     Used(UsedBody),
+    /// It performs, and by how much it corrects its errors.
+    Performs(PerformsBody),
     /// Something was decided, or was found to lead nowhere.
     Decide(DecideBody),
     /// What helps against an error.
@@ -370,6 +374,7 @@ impl ActionBody {
             Self::Answer(body) => Action::Answer(body.into()),
             Self::Played(body) => Action::Played(body.into()),
             Self::Used(body) => Action::Used(body.into()),
+            Self::Performs(body) => Action::Performs(body.into()),
             Self::Decide(body) => Action::Decide(Box::new(body.into())),
             Self::Remedy(body) => Action::Remedy(Box::new(body.into())),
             Self::Outcome(body) => Action::Outcome(body.into()),

@@ -5,12 +5,12 @@ use std::fmt;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use unisono_model::{
-    AgentId, Arrival, Cue, CueAnswer, CueRule, CueWord, Curve, Digest, Played, Tempo, TempoSegment,
-    Used,
+    AgentId, Arrival, Cue, CueAnswer, CueRule, CueWord, Curve, Digest, Performs, Played, Tempo,
+    TempoSegment, Used,
 };
 use utoipa::ToSchema;
 
-use super::words::ResourceWord;
+use super::words::{CorrectionWord, ResourceWord};
 
 /// A whole number of up to 64 bits as decimal digits: JSON numbers do not hold that many
 /// everywhere. Small ones are read as numbers too.
@@ -260,6 +260,22 @@ pub struct UsedBody {
     pub allotted: u64,
 }
 
+/// An agent performs: by how much it corrects its errors, and for how long this word holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PerformsBody {
+    /// By which rule it corrects them.
+    pub rule: CorrectionWord,
+    /// Its phase gain: by which share of an error (millionths, up to two) the next action is moved.
+    #[serde(default)]
+    pub phase_ppm: u32,
+    /// Its period gain: by which share of the mean error of ten actions the next ten are moved.
+    #[serde(default)]
+    pub period_ppm: u32,
+    /// For how long it counts as performing unless it says so anew (ms, up to an hour); 0: it performs no more.
+    pub holds_ms: u32,
+}
+
 fn one_action() -> u32 {
     1
 }
@@ -469,6 +485,28 @@ impl From<Used> for UsedBody {
             actions: used.actions,
             used: used.used,
             allotted: used.allotted,
+        }
+    }
+}
+
+impl From<PerformsBody> for Performs {
+    fn from(body: PerformsBody) -> Self {
+        Self {
+            rule: body.rule.into(),
+            phase_ppm: body.phase_ppm,
+            period_ppm: body.period_ppm,
+            holds_ms: body.holds_ms,
+        }
+    }
+}
+
+impl From<Performs> for PerformsBody {
+    fn from(performs: Performs) -> Self {
+        Self {
+            rule: performs.rule.into(),
+            phase_ppm: performs.phase_ppm,
+            period_ppm: performs.period_ppm,
+            holds_ms: performs.holds_ms,
         }
     }
 }

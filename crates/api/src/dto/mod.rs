@@ -54,7 +54,7 @@ pub use cue::{
 };
 pub use ensemble::{
     AnswerBody, ArriveBody, Bpm, CueAnswerWord, CueBody, CueRuleWord, CurveBody, Digits,
-    PlayedBody, SegmentBody, TempoBody, UsedBody,
+    PerformsBody, PlayedBody, SegmentBody, TempoBody, UsedBody,
 };
 pub use expulsion::{EndBody, Ends, RemoveBody};
 pub use file::{
@@ -88,8 +88,8 @@ pub use rollback::{RollbackBody, RollbackShown, SeenLog, SetAside};
 pub use root::{RootBody, RootShown};
 pub use score::{
     BarrierList, BarrierShown, Beat, ChangeShown, ChangeStageWord, Ensemble, FollowerShown,
-    FollowsWord, GainsShown, HealthWord, Minute, OpeningShown, OveruseShown, Player, StressWord,
-    TempoShown, UsageShown, VariationShown,
+    FollowsWord, GainsShown, HealthWord, Minute, OpeningShown, OveruseShown, PerformerShown,
+    Performers, Player, StressWord, TempoShown, UsageShown, VariationShown,
 };
 pub use task::{
     FieldHeads, LinkBody, LinkChange, Task, TaskBody, TaskNewBody, TaskPatchBody, Tasks,
@@ -106,8 +106,9 @@ pub use view::{
     Signal, Signals, State, Writer,
 };
 pub use words::{
-    AgentKindWord, BriefPartWord, CauseWord, ClaimStatusWord, DecideWord, DriftWord, FailureWord,
-    FixMatchWord, HeldWord, ImportanceWord, InterferenceWord, PatternWord, PhaseWord, RecoveryWord,
-    RelationWord, ResolutionWord, ResourceWord, SettingWord, SeverityWord, SignalKindWord,
-    StatusWord, StrategyWord, TaskStatusWord, TermWord, UrgencyWord, VariationWord, VerdictWord,
+    AgentKindWord, BriefPartWord, CauseWord, ClaimStatusWord, CorrectionWord, DecideWord,
+    DriftWord, FailureWord, FixMatchWord, HeldWord, ImportanceWord, InterferenceWord, PatternWord,
+    PhaseWord, RecoveryWord, RelationWord, ResolutionWord, ResourceWord, SettingWord, SeverityWord,
+    SignalKindWord, StatusWord, StrategyWord, TaskStatusWord, TermWord, UrgencyWord, VariationWord,
+    VerdictWord,
 };

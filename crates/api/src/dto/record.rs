@@ -15,7 +15,9 @@ use super::action::{
 use super::answer::OpenBody;
 use super::authority::SucceedBody;
 use super::cluster::{Incarnated, InviteShown, InviteUseShown, LogRef, WitnessShown};
-use super::ensemble::{AnswerBody, ArriveBody, CueBody, PlayedBody, TempoBody, UsedBody};
+use super::ensemble::{
+    AnswerBody, ArriveBody, CueBody, PerformsBody, PlayedBody, TempoBody, UsedBody,
+};
 use super::expulsion::RemoveBody;
 use super::file::{ApproveBody, WriteShown};
 use super::lesson::{DecideBody, OutcomeBody, RemedyBody};
@@ -142,6 +144,8 @@ pub enum ActionShown {
     Played(PlayedBody),
     /// What it has used of what was allotted to it.
     Used(UsedBody),
+    /// It performs, and by how much it corrects its errors.
+    Performs(PerformsBody),
     /// Something was decided, or was found to lead nowhere.
     Decide(DecideBody),
     /// What helps against an error.
@@ -350,6 +354,7 @@ impl From<Action> for ActionShown {
             Action::Answer(answer) => Self::Answer(answer.into()),
             Action::Played(played) => Self::Played(played.into()),
             Action::Used(used) => Self::Used(used.into()),
+            Action::Performs(performs) => Self::Performs(performs.into()),
             Action::Decide(decide) => Self::Decide((*decide).into()),
             Action::Remedy(remedy) => Self::Remedy((*remedy).into()),
             Action::Outcome(outcome) => Self::Outcome(outcome.into()),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use unisono_core::ensemble::{Beat as CoreBeat, Gains, Health, Loop, Punctuality, Stress};
 use unisono_core::orchestra::view::{
     BarrierView, ChangeStage, ChangeView, FollowerView, Follows, OpeningView, OveruseView,
-    PlayerView, PlayersView, TempoView, UsageView,
+    PerformerView, PlayerView, PlayersView, TempoView, UsageView,
 };
 use unisono_model::{AgentId, Digest};
 use utoipa::ToSchema;
@@ -13,7 +13,7 @@ use super::ensemble::{Bpm, Digits, TempoBody};
 use super::finding::Finding;
 use super::moment::Moment;
 use super::vary::VariationBody;
-use super::words::{ResourceWord, VariationWord};
+use super::words::{CorrectionWord, ResourceWord, VariationWord};
 
 /// The tempo that stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -192,6 +192,38 @@ pub struct Ensemble {
     /// What those use who told of it within the last hour, by key.
     #[serde(default)]
     pub usage: Vec<UsageShown>,
+    /// Those who said within the last hour how they perform, by key.
+    #[serde(default)]
+    pub performers: Vec<PerformerShown>,
+}
+
+/// Those who perform now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Performers {
+    /// By key; of more than 1024 those who said so last.
+    pub performers: Vec<PerformerShown>,
+}
+
+/// What an agent said of how it performs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PerformerShown {
+    /// Its key.
+    #[schema(value_type = String)]
+    pub agent: AgentId,
+    /// Its name.
+    pub name: String,
+    /// By which rule it corrects its errors.
+    pub rule: CorrectionWord,
+    /// Its phase gain: the share of an error by which its next action is moved.
+    pub phase: f64,
+    /// Its period gain: the share of the mean error of ten actions by which its next ten are moved.
+    pub period: f64,
+    /// When it said so.
+    pub told: Moment,
+    /// For how long that holds (ms).
+    pub holds_ms: u32,
+    /// Whether it performs now: it has not said that it ended, and what it said still holds.
+    pub performs: bool,
 }
 
 /// What an agent uses of what is allotted to it, by its latest words (at most 64).
@@ -426,6 +458,24 @@ impl From<PlayersView> for Ensemble {
             findings: view.findings.into_iter().map(Into::into).collect(),
             gains: (players > 0).then(|| GainsShown::of(players)),
             usage: view.usage.into_iter().map(Into::into).collect(),
+            performers: view.performers.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<PerformerView> for PerformerShown {
+    fn from(view: PerformerView) -> Self {
+        let said = view.said;
+        let share = |ppm: u32| f64::from(ppm) / 1e6;
+        Self {
+            agent: view.agent,
+            name: view.name,
+            rule: said.rule.into(),
+            phase: share(said.phase_ppm),
+            period: share(said.period_ppm),
+            told: view.told.into(),
+            holds_ms: said.holds_ms,
+            performs: view.performs,
         }
     }
 }

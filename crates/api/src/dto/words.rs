@@ -94,6 +94,9 @@ words! {
     /// What agents use, each with its unit: time of processors (ms), memory at one time (MiB), what was written to
     /// disks (MiB), what went over networks (KiB), tokens of language models, calls of services outside.
     ResourceWord = model::Resource { CpuMs, MemoryMib, DiskMib, NetworkKib, Tokens, Calls }
+    /// By which rule errors are corrected: by none; a quarter and a tenth; the gains that are best for the players;
+    /// what stays is told from chance.
+    CorrectionWord = model::CorrectionRule { None, Seed, Best, Kalman }
     /// How a source of events behaves: one interval; two in turn; short ones, and after some of them a long one.
     PatternWord = ensemble::Pattern { Periodic, Alternating, Bursty }
     /// Whether what an agent is off by is meant: it is not off; it varies within the bounds, where that is

@@ -153,6 +153,7 @@ fn together(router: OpenApiRouter<Edge>) -> OpenApiRouter<Edge> {
         .routes(routes!(drift::stream))
         .routes(routes!(reads::ensemble, writes::played))
         .routes(routes!(writes::used))
+        .routes(routes!(reads::performing, writes::performs))
         .routes(routes!(ensemble::stream))
         .routes(routes!(foretold::foretold))
         .routes(routes!(foretold::stream))

@@ -71,6 +71,9 @@ views! {
         views => dto::CueList { cues: views.into_iter().map(Into::into).collect() };
     /// How punctual everybody is, and what goes wrong, with the command that recovers.
     ensemble "/v1/orchestras/{o}/ensemble" Players -> Ensemble, view => view.into();
+    /// Who performs now, and by how much each corrects its errors: what other performers read.
+    performing "/v1/orchestras/{o}/ensemble/performers" Performing -> Performers,
+        views => dto::Performers { performers: views.into_iter().map(Into::into).collect() };
     /// Digests that agree where replicas do.
     hash "/v1/orchestras/{o}/hash" Hash -> Hashes, view => view.into();
 }

@@ -162,6 +162,8 @@ actions! {
     played post "/v1/orchestras/{o}/ensemble" PlayedBody Played;
     /// What an agent has used, over a stretch of its actions, of what was allotted to it for these.
     used post "/v1/orchestras/{o}/ensemble/usage" UsedBody Used;
+    /// An agent performs, or does so no more, and by how much it corrects its errors.
+    performs post "/v1/orchestras/{o}/ensemble/performers" PerformsBody Performs;
     /// Something was decided, or was found to lead nowhere.
     decide post "/v1/orchestras/{o}/decisions" DecideBody Decide;
     /// What helps against an error.

@@ -5,7 +5,7 @@ use unisono_api::{idempotency_key, server};
 use unisono_core::node::Question;
 use unisono_core::orchestra::view::{DamageView, SignalsWanted};
 use unisono_core::replication::Cursor;
-use unisono_model::{Action, Resource, Setting, Stamp};
+use unisono_model::{Action, CorrectionRule, Resource, Setting, Stamp};
 
 use crate::fake::{Fake, World, orchestra};
 use crate::web::{get, request, send};
@@ -198,7 +198,11 @@ async fn every_action_has_its_friendly_route() {
     let used = json!({"agent": "ada", "resource": "tokens", "until_ns": "1800000000000000000",
         "used": 5, "allotted": 4});
     let used = ("POST", "ensemble/usage", used);
-    for (method, path, body) in friendly().iter().chain([&back, &varies, &used]) {
+    let performs =
+        json!({"agent": "ada", "rule": "best", "phase_ppm": 500_000, "holds_ms": 60_000});
+    let performs = ("POST", "ensemble/performers", performs);
+    let more = [&back, &varies, &used, &performs];
+    for (method, path, body) in friendly().iter().chain(more) {
         let seen = send(node.address, method, &format!("{OPUS}/{path}"), body).await;
         assert_eq!(seen.status, 201, "{path}: {}", seen.body);
     }
@@ -213,7 +217,7 @@ async fn every_action_has_its_friendly_route() {
     let expected = [
         "enrol", "presence", "signal", "claim", "renew", "release", "mark", "task", "task",
         "advance", "settings", "plan", "write", "approve", "tempo", "arrive", "cue", "answer",
-        "played", "decide", "remedy", "outcome", "rollback", "settings", "used",
+        "played", "decide", "remedy", "outcome", "rollback", "settings", "used", "performs",
     ];
     assert_eq!(names, expected);
     let world = node.world.lock().unwrap();
@@ -245,6 +249,11 @@ async fn every_action_has_its_friendly_route() {
         panic!("what was used is told")
     };
     assert_eq!((used.resource, used.actions), (Resource::Tokens, 1));
+    let Action::Performs(performs) = &world.records[25].action else {
+        panic!("how it performs is told")
+    };
+    assert_eq!(performs.rule, CorrectionRule::Best);
+    assert_eq!((performs.phase_ppm, performs.period_ppm), (500_000, 0));
 }
 
 #[tokio::test]
@@ -390,7 +399,7 @@ async fn the_description_names_every_route() {
         .sum();
     assert_eq!(
         (paths.len(), operations),
-        (70, 94),
+        (71, 96),
         "{:?}",
         paths.keys().collect::<Vec<_>>()
     );

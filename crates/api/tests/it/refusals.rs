@@ -143,6 +143,19 @@ async fn a_tempo_of_nothing_and_no_number_is_refused_and_nothing_is_disturbed() 
         let seen = send(to, "POST", "/v1/orchestras/opus/ensemble/usage", &body).await;
         assert_problem(&seen, 400, "malformed", "");
     }
+    for (field, value) in [
+        ("rule", json!("patience")),
+        ("phase_ppm", json!(0.5)),
+        ("phase_ppm", json!(-1)),
+        ("holds_ms", json!(1_u64 << 32)),
+        ("players", json!(2)),
+    ] {
+        let mut body = json!({"agent": "ada", "rule": "seed", "holds_ms": 5});
+        body[field] = value;
+        let path = "/v1/orchestras/opus/ensemble/performers";
+        let seen = send(to, "POST", path, &body).await;
+        assert_problem(&seen, 400, "malformed", "");
+    }
     for (field, value, words) in [
         ("timing_ms", "0", "from 1 to 60000"),
         ("timing_ms", "-5", "from 1 to 60000"),

@@ -41,6 +41,7 @@ pub fn need(action: &Action) -> Need {
         | Action::Answer(_)
         | Action::Played(_)
         | Action::Used(_)
+        | Action::Performs(_)
         | Action::Decide(_)
         | Action::Remedy(_)
         | Action::Outcome(_)

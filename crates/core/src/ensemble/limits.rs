@@ -269,6 +269,8 @@ pub const VARY_LEARNS_MIN: usize = 12;
 pub const VARY_RATE_INTERVALS: usize = 4;
 /// What is told of is not dated ahead by more than this (ns): clocks differ, and by less.
 pub const USAGE_AHEAD_NS_MAX: u64 = 60_000_000_000;
+/// Of so many agents at most it is told how they perform: of those who said so last.
+pub const PERFORMERS_SHOWN_MAX: usize = 1_024;
 /// Of so many resources of agents at most it is told what is used: of those told of last.
 pub const USAGE_SHOWN_MAX: usize = 1_024;
 /// Over how many of the latest actions it is told whether somebody varies: as many as are shown.

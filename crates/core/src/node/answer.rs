@@ -182,7 +182,8 @@ impl Node {
             | Question::Barriers
             | Question::Cues
             | Question::Leads { .. }
-            | Question::Players => {
+            | Question::Players
+            | Question::Performing => {
                 return Ok(self.compensated(played(&ask.question, reading)?));
             }
             Question::Decisions(_) | Question::Fixes { .. } | Question::Remedies { .. } => {

@@ -356,6 +356,8 @@ pub enum Question {
     },
     /// How punctual everybody is.
     Players,
+    /// Who performs now, and by how much each corrects its errors.
+    Performing,
     /// What was decided, and what leads nowhere.
     Decisions(DecisionsWanted),
     /// What may help against an error.

@@ -270,6 +270,7 @@ pub(super) fn played(question: &Question, reading: &Reading<'_>) -> Result<View,
             View::Leads(leads(reading, of, *share_ppm, most)?)
         }
         Question::Players => View::Players(reading.ensemble()),
+        Question::Performing => View::Performing(reading.performing()),
         Question::Tempo => View::Tempo(reading.tempo_told()),
         Question::Beat => View::Tempo(reading.beat()),
         _ => {

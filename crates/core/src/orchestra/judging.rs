@@ -14,6 +14,7 @@ use core::cmp::Reverse;
 use unisono_model::{AgentId, Stamp};
 
 use super::brief::{BriefPart, Lines};
+use super::performing::PerformerView;
 use super::read::Reading;
 use super::score::PlayerView;
 use super::using::{OveruseView, UsageView};
@@ -33,6 +34,8 @@ pub struct PlayersView {
     pub findings: Vec<FindingView>,
     /// What those use who told of it within the last hour.
     pub usage: Vec<UsageView>,
+    /// Those who said within the last hour how they perform.
+    pub performers: Vec<PerformerView>,
 }
 
 /// What goes wrong.
@@ -139,6 +142,7 @@ impl Reading<'_> {
             players,
             findings: self.findings_of(watched),
             usage: self.usage(),
+            performers: self.performers(),
         }
     }
 

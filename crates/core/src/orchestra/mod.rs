@@ -29,6 +29,7 @@ pub mod lessons;
 pub mod limits;
 pub mod members;
 pub mod once;
+mod performing;
 pub mod plans;
 mod profiles;
 mod read;

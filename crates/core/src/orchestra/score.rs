@@ -185,6 +185,9 @@ impl Reading<'_> {
         for told in self.folds.together.uses.read(self.at) {
             hash.add(&told);
         }
+        for told in self.folds.together.performers.read(self.at) {
+            hash.add(&told);
+        }
     }
 
     pub(super) fn name_of(&self, agent: &AgentId) -> String {

@@ -26,6 +26,7 @@ pub use super::interference::view::{
 pub use super::judging::{FailureKind, FindingView, PlayersView, VariationView};
 pub use super::leads::{LeadView, LeadsOf, LeadsView};
 pub use super::lessons::view::*;
+pub use super::performing::PerformerView;
 pub use super::profiles::UnreliableView;
 pub use super::read::{ClaimsWanted, SenseAfter, SignalsWanted};
 pub use super::rollbacks::GoingBack;
@@ -123,6 +124,8 @@ pub enum View {
     Leads(LeadsView),
     /// To `Players`.
     Players(PlayersView),
+    /// To `Performing`.
+    Performing(Vec<PerformerView>),
     /// To `Decisions`.
     Decisions(Vec<DecisionView>),
     /// To `Remedies`.

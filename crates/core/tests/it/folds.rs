@@ -7,10 +7,11 @@ use unisono_core::orchestra::horizon::Horizon;
 use unisono_core::orchestra::{FoldRules, Folds, Reading, Refold};
 use unisono_core::sabotage::Sabotage;
 use unisono_model::{
-    Action, AgentId, AgentKind, Approve, Arrival, ClusterId, Content, Cue, CueAnswer, CueRule,
-    CueWord, Curve, Digest, Enrol, FieldChange, FieldValue, IdempotencyKey, Incarnation, Judgement,
-    LogId, Mark, Measure, Moved, NodeId, Plan, Played, Presence, Project, Resource, Reviewed,
-    Stamp, Status, TaskChange, TaskStatus, Tempo, TempoSegment, Used, Write,
+    Action, AgentId, AgentKind, Approve, Arrival, ClusterId, Content, CorrectionRule, Cue,
+    CueAnswer, CueRule, CueWord, Curve, Digest, Enrol, FieldChange, FieldValue, IdempotencyKey,
+    Incarnation, Judgement, LogId, Mark, Measure, Moved, NodeId, Performs, Plan, Played, Presence,
+    Project, Resource, Reviewed, Stamp, Status, TaskChange, TaskStatus, Tempo, TempoSegment, Used,
+    Write,
 };
 
 use crate::facts;
@@ -121,7 +122,7 @@ fn file_action(kind: u8, subject: u8) -> Action {
 /// Something that is played together; a cue may be answered that is none.
 fn together(kind: u8, subject: u8, at_ms: u64, earlier: Digest) -> Action {
     let target_ns = (at_ms + u64::from(subject) * 20) * 1_000_000;
-    match kind % 6 {
+    match kind % 7 {
         0 => Action::Arrive(Arrival {
             barrier: format!("b{}", subject % 2),
             of: 2 + u16::from(subject % 3),
@@ -167,6 +168,12 @@ fn together(kind: u8, subject: u8, at_ms: u64, earlier: Digest) -> Action {
             actions: 1,
             used: subject.into(),
             allotted: 90,
+        }),
+        5 => Action::Performs(Performs {
+            rule: CorrectionRule::Best,
+            phase_ppm: subject.into(),
+            period_ppm: 0,
+            holds_ms: u32::from(subject % 4) * 100,
         }),
         _ => Action::Tempo(Tempo {
             beat: u64::from(subject),

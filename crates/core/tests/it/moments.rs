@@ -151,6 +151,7 @@ fn questions() -> Vec<Question> {
         Question::Barriers,
         Question::Cues,
         Question::Players,
+        Question::Performing,
         Question::Decisions(DecisionsWanted::default()),
         Question::Remedies { limit: 10 },
         Question::Fixes {

@@ -2,10 +2,10 @@
 
 use ed25519_dalek::SigningKey;
 use unisono_model::{
-    Across, Action, AgentId, AuthorityId, BundleHeader, ClusterId, Digest, Incarnation, InviteKey,
-    InviteUse, InviteWord, LogId, NodeId, OrchestraId, Resource, RootWord, Rotation, Seen, Signal,
-    SignalKind, Stamp, Succession, SuccessionWord, Urgency, Used, Witness, check, limits, wire,
-    wire::Blob, wire::Signature,
+    Across, Action, AgentId, AuthorityId, BundleHeader, ClusterId, CorrectionRule, Digest,
+    Incarnation, InviteKey, InviteUse, InviteWord, LogId, NodeId, OrchestraId, Performs, Resource,
+    RootWord, Rotation, Seen, Signal, SignalKind, Stamp, Succession, SuccessionWord, Urgency, Used,
+    Witness, check, limits, wire, wire::Blob, wire::Signature,
 };
 
 use crate::golden::hex;
@@ -318,4 +318,57 @@ fn what_was_used_is_these_bytes_and_of_nothing_allotted_nothing_is_told() {
     }));
     assert!(!with(|one| one.used = limits::USED_MAX + 1));
     assert!(!with(|one| one.allotted = limits::USED_MAX + 1));
+}
+
+#[test]
+fn who_performs_is_these_bytes_and_without_a_rule_there_are_no_gains() {
+    let performs = Performs {
+        rule: CorrectionRule::Best,
+        phase_ppm: 500_000,
+        period_ppm: 12_500,
+        holds_ms: 60_000,
+    };
+    assert_eq!(
+        hex(&wire::encode(&Action::Performs(performs))),
+        "2902a0c21ed461e0d403"
+    );
+    assert!(check::action(&Action::Performs(performs)).is_ok());
+    let rules = [
+        CorrectionRule::None,
+        CorrectionRule::Seed,
+        CorrectionRule::Best,
+        CorrectionRule::Kalman,
+    ];
+    for (number, rule) in (0_u8..).zip(rules) {
+        assert_eq!(wire::encode(&rule), [number], "{rule:?}");
+    }
+    let with = |change: fn(&mut Performs)| {
+        let mut changed = performs;
+        change(&mut changed);
+        check::action(&Action::Performs(changed)).is_ok()
+    };
+    assert!(with(|one| one.phase_ppm = limits::GAIN_PPM_MAX));
+    assert!(!with(|one| one.phase_ppm = limits::GAIN_PPM_MAX + 1));
+    assert!(with(|one| one.period_ppm = limits::GAIN_PPM_MAX));
+    assert!(!with(|one| one.period_ppm = limits::GAIN_PPM_MAX + 1));
+    assert!(with(|one| one.holds_ms = 0), "it performs no more");
+    assert!(with(|one| one.holds_ms = limits::PERFORMS_MS_MAX));
+    assert!(!with(|one| one.holds_ms = limits::PERFORMS_MS_MAX + 1));
+    assert!(!with(|one| one.rule = CorrectionRule::None));
+    assert!(with(|one| {
+        *one = Performs {
+            rule: CorrectionRule::None,
+            phase_ppm: 0,
+            period_ppm: 0,
+            ..*one
+        };
+    }));
+    let (said_ns, holds_ns) = (7, 60_000_000_000);
+    assert!(performs.holds(said_ns, said_ns + holds_ns));
+    assert!(!performs.holds(said_ns, said_ns + holds_ns + 1));
+    let ended = Performs {
+        holds_ms: 0,
+        ..performs
+    };
+    assert!(!ended.holds(said_ns, said_ns));
 }

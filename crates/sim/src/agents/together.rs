@@ -1,5 +1,5 @@
 //! What an agent does together with others: waits at barriers, gives cues and answers them, tells how
-//! punctual it was and what it used, changes the tempo.
+//! punctual it was, what it used and how it performs, changes the tempo.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,8 @@ use unisono_core::ensemble::{Change, TempoMap};
 use unisono_core::node::Question;
 use unisono_core::orchestra::view::{CueView, TempoView};
 use unisono_model::{
-    Action, AgentId, Arrival, Cue, CueAnswer, CueRule, CueWord, Digest, Held, Played, Resource,
-    Used,
+    Action, AgentId, Arrival, CorrectionRule, Cue, CueAnswer, CueRule, CueWord, Digest, Held,
+    Performs, Played, Resource, Used,
 };
 
 use super::{Agent, Wish};
@@ -45,7 +45,7 @@ impl Agent {
     pub(super) fn play_together(&mut self, now: u64) -> Wish {
         let now_ns = EPOCH_NS + now;
         let cue = self.chance.pick(&self.score.cues).copied();
-        match self.chance.below(15) {
+        match self.chance.below(16) {
             0..=4 => {
                 let gate = self.chance.below(2);
                 Wish::Act(Action::Arrive(Arrival {
@@ -77,6 +77,7 @@ impl Agent {
                 text: String::new(),
             })),
             11 => Wish::Act(self.used(now_ns)),
+            15 => Wish::Act(self.performs()),
             _ => Wish::Act(Action::Played(Played {
                 cue,
                 target_ns: now_ns,
@@ -98,6 +99,23 @@ impl Agent {
             actions: 1,
             used,
             allotted: 10_000_000,
+        })
+    }
+
+    fn performs(&mut self) -> Action {
+        let rules = [
+            CorrectionRule::Seed,
+            CorrectionRule::Best,
+            CorrectionRule::Kalman,
+        ];
+        let rule = self.chance.pick(&rules).copied();
+        // One time in three it performs no more.
+        let holds_ms = self.chance.between(0, 90_000).saturating_sub(30_000);
+        Action::Performs(Performs {
+            rule: rule.unwrap_or(CorrectionRule::Kalman),
+            phase_ppm: self.chance.below(1_000_000) as u32,
+            period_ppm: self.chance.below(100_000) as u32,
+            holds_ms: holds_ms as u32,
         })
     }
 

@@ -20,7 +20,7 @@ pub struct Score {
     pub cues: Vec<CueView>,
     /// How long everybody takes to be ready.
     pub leads: LeadsView,
-    /// How punctual everybody is, and what everybody used.
+    /// How punctual everybody is, what everybody used, and who performs.
     pub players: PlayersView,
 }
 
@@ -59,6 +59,8 @@ impl Score {
             let told = (usage.stretches as usize, usage.used);
             ((view.agent, view.resource), told)
         });
+        let performers = self.players.performers.iter();
+        let performers = performers.map(|view| (view.agent, (view.said.phase_ppm, view.performs)));
         Together {
             tempo: self.tempo.set.as_ref().map(|(place, ..)| *place),
             barriers: barriers.collect(),
@@ -72,6 +74,7 @@ impl Score {
                 .collect(),
             plays: plays.collect::<BTreeMap<_, _>>(),
             uses: uses.collect(),
+            performers: performers.collect(),
         }
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn need(action: &Action) -> Need {
         Action::Mark(_) | Action::Task(_) | Action::Resolve(_) | Action::Decide(_) => {
             Need::Operation(Operations::COORDINATE)
         }
-        Action::Remedy(_) | Action::Outcome(_) | Action::Used(_) => {
+        Action::Remedy(_) | Action::Outcome(_) | Action::Used(_) | Action::Performs(_) => {
             Need::Operation(Operations::COORDINATE)
         }
         Action::Arrive(_) | Action::Cue(_) | Action::Answer(_) | Action::Played(_) => {

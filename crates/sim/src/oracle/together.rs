@@ -1,4 +1,4 @@
-//! Barriers, cues, tempo, punctuality and use, naively: everything from the beginning, every time.
+//! Barriers, cues, tempo, punctuality, use and who performs, naively: everything from the beginning, every time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +27,9 @@ pub struct Together {
     pub plays: BTreeMap<AgentId, (usize, i64)>,
     /// How many words on a resource each agent told, of the latest 64 those of the last hour, and the sum of what it used.
     pub uses: BTreeMap<(AgentId, Resource), (usize, u64)>,
+    /// What each agent said last of how it performs, if that was within the last hour: its phase gain (millionths), and
+    /// whether it performs now.
+    pub performers: BTreeMap<AgentId, (u32, bool)>,
 }
 
 /// What facts, in order, come to at a stamp.
@@ -35,6 +38,7 @@ pub fn together(facts: &[&Fact], at: Stamp) -> Together {
     let mut plays: BTreeMap<AgentId, Vec<i64>> = BTreeMap::new();
     let from_ns = at.as_ns().saturating_sub(SHOWN_MS * 1_000_000);
     let mut uses: BTreeMap<(AgentId, Resource), Vec<(u64, u64)>> = BTreeMap::new();
+    let mut performers = BTreeMap::new();
     let mut names = BTreeSet::new();
     for fact in facts {
         match &fact.body.action {
@@ -63,7 +67,17 @@ pub fn together(facts: &[&Fact], at: Stamp) -> Together {
                 let told = uses.entry((fact.agent, used.resource)).or_default();
                 told.push((used.until_ns, used.used));
             }
+            Action::Performs(word) => {
+                performers.insert(fact.agent, (fact.place.stamp.as_ns(), word));
+            }
             _ => {}
+        }
+    }
+    for (agent, (said_ns, word)) in performers {
+        let until_ns = said_ns + u64::from(word.holds_ms) * 1_000_000;
+        let performs = word.holds_ms > 0 && until_ns >= at.as_ns();
+        if said_ns >= from_ns {
+            told.performers.insert(agent, (word.phase_ppm, performs));
         }
     }
     for (key, used) in uses {

@@ -6,8 +6,8 @@ use clap::Args;
 use serde_json::{Value, json};
 use unisono_api::client::Reply;
 use unisono_api::dto::{
-    CauseWord, Ensemble, FailureWord, Finding, GainsShown, Player, UsageShown, VariationShown,
-    VariationWord,
+    CauseWord, CorrectionWord, Ensemble, FailureWord, Finding, GainsShown, PerformerShown, Player,
+    UsageShown, VariationShown, VariationWord,
 };
 
 use super::recover;
@@ -81,6 +81,9 @@ pub(crate) async fn ensemble(args: &EnsembleArgs, session: &Session) -> Result<(
         }
         for usage in &reply.body.usage {
             output::raw(&format!("\n{}\n", using(usage)))?;
+        }
+        for one in reply.body.performers.iter().filter(|one| one.performs) {
+            output::raw(&format!("\n{}\n", performing(one)))?;
         }
         for finding in &reply.body.findings {
             output::raw(&format!("\n{}\n", words(finding)))?;
@@ -222,6 +225,20 @@ fn using(usage: &UsageShown) -> String {
     format!(
         "{name} uses {used_percent:.0} % of its {resource} lately: {used} of {allotted} in {actions} actions"
     )
+}
+
+/// By how much somebody corrects who performs, in a line.
+fn performing(one: &PerformerShown) -> String {
+    let name = in_a_line(&one.name);
+    let rule = match one.rule {
+        CorrectionWord::None => return format!("{name} performs, and corrects nothing"),
+        CorrectionWord::Seed => "seed",
+        CorrectionWord::Best => "best",
+        CorrectionWord::Kalman => "kalman",
+    };
+    let (phase, period) = (one.phase, one.period);
+    let told = one.told.time;
+    format!("{name} performs: {rule}, gains {phase:.3} and {period:.3}, told at {told:.0}")
 }
 
 /// One line for each minute of a player.

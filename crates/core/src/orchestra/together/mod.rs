@@ -1,8 +1,9 @@
-//! Playing together: the tempo, barriers, cues, how punctual everybody was, and what everybody used.
+//! Playing together: the tempo, barriers, cues, how punctual everybody was, what everybody used, and who performs.
 
 mod barriers;
 mod cues;
 mod lately;
+mod performers;
 mod plays;
 mod tempi;
 mod uses;
@@ -14,6 +15,7 @@ use super::fact::Fact;
 use crate::sabotage::Sabotage;
 pub use barriers::{BARRIER_SHOWN_MS, Barrier, Barriers, Opening};
 pub use cues::{CUE_SHOWN_MS, CueTimes, Cues, Given, Heard, Response, Responses, Told};
+pub use performers::Performers;
 pub use plays::{PLAYED_KEPT_MAX, PLAYED_SHOWN_MAX, Play, Plays};
 pub use tempi::Tempi;
 pub use uses::{USED_KEPT_MAX, Uses};
@@ -31,6 +33,8 @@ pub struct Together {
     pub plays: Plays,
     /// What actions used.
     pub uses: Uses,
+    /// Who performs, and by how much it corrects its errors.
+    pub performers: Performers,
 }
 
 impl Together {
@@ -68,6 +72,9 @@ impl Together {
             }
             Action::Played(played) => self.plays.insert(fact.place, fact.agent, *played),
             Action::Used(used) => self.uses.insert(fact.place, fact.agent, *used),
+            Action::Performs(performs) => {
+                self.performers.insert(fact.place, fact.agent, *performs);
+            }
             _ => {}
         }
         false
@@ -82,6 +89,7 @@ impl Together {
             Action::Answer(answer) => self.cues.retract_answer(place, answer),
             Action::Played(_) => self.plays.retract(place, agent),
             Action::Used(used) => self.uses.retract(place, agent, used.resource),
+            Action::Performs(_) => self.performers.retract(place, agent),
             _ => {}
         }
     }
@@ -93,6 +101,7 @@ impl Together {
         self.cues.prune(frontier);
         self.plays.prune(frontier);
         self.uses.prune(frontier);
+        self.performers.prune(frontier);
     }
 
     /// Values kept in memory.
@@ -102,5 +111,6 @@ impl Together {
             + self.cues.weight()
             + self.plays.weight()
             + self.uses.weight()
+            + self.performers.weight()
     }
 }

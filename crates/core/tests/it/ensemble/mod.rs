@@ -10,6 +10,7 @@ mod judging;
 mod leads;
 mod models;
 mod nodes;
+mod performing;
 mod tempo;
 mod using;
 mod varying;
