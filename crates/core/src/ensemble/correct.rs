@@ -7,7 +7,7 @@ use super::belief::Belief;
 use super::gain::{GainError, Gains, Loop};
 use super::limits::{
     DRIFT_GAIN_MORE, EPOCH_ACTIONS, LARGE_ERROR_SIGMAS, LARGE_GAIN_MORE, LATE_NS_MAX,
-    OSCILLATION_GAIN_LESS, OSCILLATION_SHARE, PENDING_ACTIONS_MAX, SPREAD_ACTIONS,
+    OSCILLATION_GAIN_LESS, OSCILLATION_SHARE, PENDING_ACTIONS_MAX, PLAYERS_MAX, SPREAD_ACTIONS,
 };
 
 /// By which rule errors are corrected.
@@ -207,6 +207,32 @@ impl Corrector {
             phase,
             ..self.gains
         });
+    }
+
+    /// So many players correct towards one another from now on (1 to 4096): the best gains are shared among these,
+    /// what adapting has made of them goes along, and what would not hold gives way to what does. The seed's come
+    /// back where they hold again. Says whether that is another number than before: then what partners told of
+    /// their gains was of the old one, and is not to be met.
+    pub fn among(&mut self, players: u32) -> bool {
+        let before = self.around;
+        self.around.players = players.clamp(1, PLAYERS_MAX);
+        if self.around == before {
+            return false;
+        }
+        let gave_way = before.check(Gains::SEED).is_err();
+        let gains = match self.rule {
+            Rule::Seed if gave_way => Gains::SEED,
+            Rule::Seed => self.gains,
+            Rule::Best | Rule::Kalman => {
+                let share = f64::from(before.players.max(1)) / f64::from(self.around.players);
+                Gains {
+                    phase: share * self.gains.phase,
+                    period: share * self.gains.period,
+                }
+            }
+        };
+        self.gains = self.around.check(gains).unwrap_or(self.around.best());
+        true
     }
 
     /// What every error says about the errors.

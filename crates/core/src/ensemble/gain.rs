@@ -4,7 +4,8 @@
 use alloc::vec;
 
 use super::limits::{
-    DELAY_ACTIONS_MAX, EPOCH_ACTIONS, PERIOD_GAIN_SEED, PHASE_GAIN_SEED, PLAYERS_MAX, STABLE_EPOCHS,
+    DELAY_ACTIONS_MAX, EPOCH_ACTIONS, GAIN_MOVED, GAIN_SMALL, PERIOD_GAIN_SEED, PHASE_GAIN_SEED,
+    PLAYERS_MAX, STABLE_EPOCHS,
 };
 
 /// What corrections have to cope with.
@@ -25,6 +26,15 @@ pub struct Gains {
     /// Share of an epoch's mean error by which the next epoch is moved further, in equal steps; towards
     /// each partner, where there are several.
     pub period: f64,
+}
+
+impl Gains {
+    /// Whether they have moved so far from what was told of them that the others are to be told anew: by more than
+    /// a tenth of it, and not by so little that nobody acts otherwise for it.
+    pub fn have_moved(self, told: Self) -> bool {
+        let moved = |now: f64, told: f64| (now - told).abs() > GAIN_MOVED * told.max(GAIN_SMALL);
+        moved(self.phase, told.phase) || moved(self.period, told.period)
+    }
 }
 
 /// Why gains are refused.

@@ -52,6 +52,10 @@ pub const PHASE_GAIN_SEED: f64 = 0.25;
 pub const PERIOD_GAIN_SEED: f64 = 0.1;
 /// Actions from one correction of the period to the next (TIME-5).
 pub const EPOCH_ACTIONS: u32 = 10;
+/// Partners are told a gain anew when it has moved by more than this share of what they were told.
+pub const GAIN_MOVED: f64 = 0.1;
+/// A gain below this counts as this, where it is asked whether it has moved.
+pub const GAIN_SMALL: f64 = 0.01;
 /// Most players that correct towards one another.
 pub const PLAYERS_MAX: u32 = 4_096;
 /// Latest feedback that is counted with, actions.

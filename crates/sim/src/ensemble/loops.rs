@@ -32,6 +32,21 @@ pub enum Counts {
     Fourth,
     /// Each something else, from 0.6 of it to twice as many.
     Guess,
+    /// As whoever performs counts: one comes after the other and counts those who are there before it, and later
+    /// those whom it hears.
+    Heard,
+}
+
+/// When players hear by how much the others correct.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Hears {
+    /// Never.
+    Never,
+    /// With every action, as it is.
+    Always,
+    /// As performers do over the wire: each tells it when it has moved by more than a tenth and so many actions
+    /// have passed since it was told last, and each hears what was told an action before or earlier once in as many.
+    Every(usize),
 }
 
 /// What came of players who do not know how many they are.
@@ -103,16 +118,18 @@ pub fn coupled(
     let around = Loop { players, delay: 0 };
     let ours = |_| Corrector::new(Rule::Best, around).map(|one| one.adaptive().with_fault(fault));
     let mut correctors: Vec<Corrector> = (0..players).filter_map(|one| ours(one).ok()).collect();
-    together(&mut draw, at, gain, &mut correctors, false)
+    let mut words = Words::new(&correctors, Hears::Never, false);
+    together(&mut draw, at, gain, &mut correctors, &mut words)
 }
 
-/// Players who correct towards one another and do not know how many they are. Where they meet, each hears with
-/// every action by how much the others correct.
-pub fn meeting(seed: u64, players: u32, counts: Counts, meets: bool) -> Met {
+/// Players who correct towards one another and do not know how many they are, and hear by how much the others
+/// correct.
+pub fn meeting(seed: u64, players: u32, counts: Counts, hears: Hears) -> Met {
     let mut draw = Draw::new(seed, "ensemble meeting", u64::from(players));
     let at = (0..players).map(|_| STAYS_NS * draw.normal()).collect();
-    let ours = |_| {
+    let ours = |place| {
         let players = match counts {
+            Counts::Heard => place + 1,
             Counts::Fourth => players / 4,
             Counts::Guess => libm::round(f64::from(players) * (0.6 + 1.4 * draw.uniform())) as u32,
         };
@@ -123,7 +140,8 @@ pub fn meeting(seed: u64, players: u32, counts: Counts, meets: bool) -> Met {
         Corrector::new(Rule::Best, around).map(Corrector::adaptive)
     };
     let mut correctors: Vec<Corrector> = (0..players).map(ours).filter_map(Result::ok).collect();
-    let left = together(&mut draw, at, None, &mut correctors, meets);
+    let mut words = Words::new(&correctors, hears, counts == Counts::Heard);
+    let left = together(&mut draw, at, None, &mut correctors, &mut words);
     let gains = correctors.iter().map(|one| one.gains().phase);
     Met {
         left,
@@ -138,7 +156,7 @@ fn together(
     mut at: Vec<f64>,
     gain: Option<f64>,
     correctors: &mut [Corrector],
-    meets: bool,
+    words: &mut Words,
 ) -> Spread {
     let players = at.len() as f64;
     let (mut off, mut chance) = (0.0, 0.0);
@@ -168,20 +186,64 @@ fn together(
                 chance += (noise[place] - noise_mean).abs();
             }
         }
-        if meets {
-            meet(correctors);
-        }
+        words.go_round(action, correctors);
     }
     Spread::of(off, chance)
 }
 
-/// Each hears the gains of all others as they are before anybody changes its own.
-fn meet(correctors: &mut [Corrector]) {
-    let told: Vec<f64> = correctors.iter().map(|one| one.gains().phase).collect();
-    for (place, corrector) in correctors.iter_mut().enumerate() {
-        let mut partners = told.clone();
-        partners.remove(place);
-        corrector.meet(&partners);
+/// What players have told of their gains, and when they hear it.
+struct Words {
+    hears: Hears,
+    /// Whether they count one another by it.
+    counts: bool,
+    told: Vec<Gains>,
+    told_at: Vec<usize>,
+    /// What was told an action before.
+    before: Vec<Gains>,
+}
+
+impl Words {
+    fn new(correctors: &[Corrector], hears: Hears, counts: bool) -> Self {
+        let told: Vec<Gains> = correctors.iter().map(Corrector::gains).collect();
+        Self {
+            hears,
+            counts,
+            told_at: vec![0; told.len()],
+            before: told.clone(),
+            told,
+        }
+    }
+
+    /// After an action: each hears the gains of all others before anybody changes its own.
+    fn go_round(&mut self, action: usize, correctors: &mut [Corrector]) {
+        let every = match self.hears {
+            Hears::Never => return,
+            Hears::Always => 1,
+            Hears::Every(actions) => actions.max(1),
+        };
+        if self.hears == Hears::Always {
+            self.before = correctors.iter().map(Corrector::gains).collect();
+        }
+        for (place, corrector) in correctors.iter_mut().enumerate() {
+            // They have begun at different times.
+            if (action + 1 + place) % every != 0 {
+                continue;
+            }
+            if self.counts && corrector.among(self.before.len() as u32) {
+                continue;
+            }
+            let mut partners: Vec<f64> = self.before.iter().map(|one| one.phase).collect();
+            partners.remove(place);
+            corrector.meet(&partners);
+        }
+        self.before.clone_from(&self.told);
+        for (place, corrector) in correctors.iter().enumerate() {
+            let gains = corrector.gains();
+            let due = action >= self.told_at[place] + every;
+            if due && gains.have_moved(self.told[place]) {
+                (self.told[place], self.told_at[place]) = (gains, action);
+            }
+        }
     }
 }
 

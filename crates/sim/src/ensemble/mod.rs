@@ -24,7 +24,7 @@ mod watched;
 pub use clocks::Path;
 pub use heard::{Heard, hear};
 pub use judged::{Heeded, PLAYERS, Weather, heed};
-pub use loops::{Counts, Judged, Met, Spread, coupled, fed_back, judge_correction, meeting};
+pub use loops::{Counts, Hears, Judged, Met, Spread, coupled, fed_back, judge_correction, meeting};
 pub use moving::{Followed, Moves, follow, judge_following};
 pub use recovering::{Heeds, Recovered, recover};
 pub use report::{Row, Table, bench};

@@ -3,9 +3,9 @@
 
 use unisono_core::ensemble::{CorrectionFault, Gains, Pattern, Rule, UsageFault, VariationFault};
 use unisono_sim::ensemble::{
-    Counts, Heard, Heeds, Moves, Music, Noise, Path, Provoked, Scheme, Setup, Weather, coupled,
-    fed_back, follow, hear, heed, judge_correction, judge_following, judge_usage, judge_variation,
-    meeting, play, recover, watch,
+    Counts, Heard, Hears, Heeds, Moves, Music, Noise, Path, Provoked, Scheme, Setup, Weather,
+    coupled, fed_back, follow, hear, heed, judge_correction, judge_following, judge_usage,
+    judge_variation, meeting, play, recover, watch,
 };
 
 /// How many seeds a fault may take to be found.
@@ -81,22 +81,41 @@ fn who_hears_by_how_much_the_others_correct_holds_though_nobody_knows_how_many_t
     for players in [8, 16] {
         for seed in 0..3 {
             // An ensemble that has grown fourfold corrects four times as much as it has to.
-            let alone = meeting(seed, players, Counts::Fourth, false);
-            let met = meeting(seed, players, Counts::Fourth, true);
+            let alone = meeting(seed, players, Counts::Fourth, Hears::Never);
+            let met = meeting(seed, players, Counts::Fourth, Hears::Always);
             let left = [alone, met].map(|one| one.left.above_chance);
             assert!(
                 left[0] > 100.0 && left[1] < 1.7,
                 "{players} {seed}: {left:?}"
             );
             // Where each guesses, gains come to be alike.
-            let alone = meeting(seed, players, Counts::Guess, false);
-            let met = meeting(seed, players, Counts::Guess, true);
+            let alone = meeting(seed, players, Counts::Guess, Hears::Never);
+            let met = meeting(seed, players, Counts::Guess, Hears::Always);
             let apart = [alone, met].map(|one| one.apart);
             assert!(
                 apart[1] < 1.6 && apart[1] < apart[0],
                 "{players} {seed}: {apart:?}"
             );
             assert!((met.all - 1.0).abs() < 0.2, "{players} {seed}: {}", met.all);
+        }
+    }
+}
+
+#[test]
+fn who_hears_the_others_over_the_wire_holds_too_and_gains_come_to_be_alike() {
+    for players in [4, 8] {
+        for seed in 0..3 {
+            // Two seconds at two beats in a second.
+            let wire = Hears::Every(4);
+            for counts in [Counts::Fourth, Counts::Guess, Counts::Heard] {
+                let met = meeting(seed, players, counts, wire);
+                let left = met.left.above_chance;
+                assert!(left < 1.7, "{counts:?} {players} {seed}: {left}");
+                assert!(met.apart < 1.7, "{counts:?} {players} {seed}: {met:?}");
+            }
+            // Who comes later corrects less, and stays so where nobody hears of it.
+            let deaf = meeting(seed, players, Counts::Heard, Hears::Never);
+            assert!(deaf.apart > 2.0, "{players} {seed}: {deaf:?}");
         }
     }
 }

@@ -180,3 +180,49 @@ fn partners_come_to_similar_gains_and_nobody_dominates() {
         assert!((one.gains().phase - 0.25).abs() < 0.02, "{:?}", one.gains());
     }
 }
+
+#[test]
+fn gains_are_shared_among_as_many_as_there_are_and_none_stays_beyond_its_bound() {
+    let new = |rule, players| {
+        let around = Loop { players, delay: 0 };
+        Corrector::new(rule, around).expect("its own gains")
+    };
+    let mut best = new(Rule::Best, 1).adaptive();
+    for (players, phase) in [(2, 0.5), (8, 0.125), (8, 0.125), (1, 1.0), (0, 1.0)] {
+        best.among(players);
+        assert!((best.gains().phase - phase).abs() < 1e-9, "{players}");
+    }
+    // What was adapted goes along.
+    for _ in 0..50 {
+        best.meet(&[0.4]);
+    }
+    let adapted = best.gains().phase;
+    assert!((adapted - 0.6).abs() < 0.1, "{adapted}");
+    best.among(2);
+    assert!((best.gains().phase - adapted / 2.0).abs() < 1e-9);
+    // The seed's hold up to seven, give way beyond, and come back.
+    let mut seed = new(Rule::Seed, 1);
+    for players in [2, 7, 8, 50, 4_096, 100_000, 7, 1] {
+        seed.among(players);
+        let around = Loop {
+            players: players.min(4_096),
+            delay: 0,
+        };
+        let gains = seed.gains();
+        assert_eq!(gains == Gains::SEED, players <= 7, "{players}: {gains:?}");
+        assert!(around.check(gains).is_ok(), "{players}: {gains:?}");
+    }
+}
+
+#[test]
+fn gains_have_moved_when_they_are_off_by_more_than_a_tenth() {
+    let told = Gains {
+        phase: 0.5,
+        period: 0.0,
+    };
+    let with = |phase, period| Gains { phase, period }.have_moved(told);
+    assert!(!with(0.5, 0.0) && !with(0.549, 0.0) && !with(0.451, 0.0));
+    assert!(with(0.551, 0.0) && with(0.449, 0.0));
+    // Of what is hardly anything a tenth is nothing to tell.
+    assert!(!with(0.5, 0.000_9) && with(0.5, 0.001_1));
+}
