@@ -151,6 +151,14 @@ pub const PERFORM_TEMPO_EVERY: Duration = Duration::from_millis(250);
 /// Actions are told to the orchestra with so much between their targets at least, where nobody says
 /// otherwise: five records a second, of the 500 that a key may sign.
 pub const PERFORM_TELL_EVERY: Duration = Duration::from_millis(200);
+/// How often whoever performs asks who else does, and by how much those correct.
+pub const PERFORM_HEARS_EVERY: Duration = Duration::from_secs(2);
+/// By how much a performer corrects is told with so much between two words at least.
+pub const PERFORM_GAINS_EVERY: Duration = Duration::from_secs(2);
+/// It is told again after so long though nothing has moved: that it still performs.
+pub const PERFORM_GAINS_AGAIN: Duration = Duration::from_secs(20);
+/// Of whom nothing was heard for so long, it performs no more: one word may be lost, and the next be late.
+pub const PERFORM_HOLDS: Duration = Duration::from_secs(60);
 /// What actions use is told with so much between their targets at least: one record a second.
 pub const PERFORM_USED_EVERY: Duration = Duration::from_secs(1);
 /// So many actions may wait to be told; whatever comes beyond is not told, and counted.

@@ -85,6 +85,17 @@ impl Client {
         self.read(orchestra, "tempo", &[]).await
     }
 
+    /// Who performs now, and by how much each corrects its errors.
+    ///
+    /// # Errors
+    /// What every read may fail with.
+    pub async fn performing(
+        &self,
+        orchestra: &str,
+    ) -> Result<super::Reply<dto::Performers>, ClientError> {
+        self.read(orchestra, "ensemble/performers", &[]).await
+    }
+
     /// Beats from now on, of which the number is a multiple of `every`, each told so long before it
     /// comes (ms).
     pub fn beats(&self, orchestra: &str, every: u16, ahead_ms: u64) -> Beats {

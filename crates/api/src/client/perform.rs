@@ -6,6 +6,7 @@
 
 mod meter;
 mod part;
+mod partners;
 mod tells;
 mod tempo;
 
@@ -26,6 +27,8 @@ use crate::limits::{
 };
 pub use meter::Meter;
 use part::{Answer, Part, Released};
+use partners::KeptPartners;
+pub use partners::{Partner, Partners};
 use tells::Tells;
 use tempo::KeptTempo;
 
@@ -61,8 +64,9 @@ pub struct Performance {
     pub every: Every,
     /// By which rule errors are corrected; nothing: they are not.
     pub rule: Option<Rule>,
-    /// How many players correct towards one another; 1: this one corrects towards the beat alone.
-    pub players: u32,
+    /// How many players correct towards one another; 1: this one corrects towards the beat alone; nothing: those
+    /// who perform and correct their errors, as they come and go.
+    pub players: Option<u32>,
     /// How many further actions may begin before one is answered.
     pub delay: u32,
     /// Whether gains adapt to the errors that are seen, within their bounds.
@@ -81,7 +85,7 @@ impl Default for Performance {
         Self {
             every: Every::Beat,
             rule: Some(Rule::Kalman),
-            players: 1,
+            players: None,
             delay: 0,
             adaptive: true,
             by_release: false,
@@ -92,7 +96,8 @@ impl Default for Performance {
 }
 
 impl Performance {
-    /// The gains that it begins with; nothing where nothing is corrected.
+    /// The gains that it begins with, alone where nobody said or counted how many players there are
+    /// ([`Self::among`]); nothing where nothing is corrected.
     ///
     /// # Errors
     /// Where errors would grow by this rule, with so many players and so late a feedback.
@@ -100,11 +105,16 @@ impl Performance {
         Ok(self.corrector()?.map(|corrector| corrector.gains()))
     }
 
-    fn corrector(&self) -> Result<Option<Corrector>, GainError> {
-        let around = Loop {
-            players: self.players,
+    /// What its corrections have to cope with.
+    pub fn around(&self) -> Loop {
+        Loop {
+            players: self.players.unwrap_or(1),
             delay: self.delay,
-        };
+        }
+    }
+
+    fn corrector(&self) -> Result<Option<Corrector>, GainError> {
+        let around = self.around();
         // What is not counted with is refused whether or not it is corrected.
         around.check(around.best())?;
         let Some(rule) = self.rule.filter(|_| !self.by_release) else {
@@ -192,7 +202,10 @@ pub enum Happened<'a> {
     Acted(&'a Action),
     /// Beats were missed.
     Missed(&'a Missed),
-    /// The orchestra could not be told of an action or of what was used, and why. Said of the first alone.
+    /// Others perform, or do so no more, or correct by more or less than before.
+    Heard(&'a Partners),
+    /// The orchestra could not be told of an action, of what was used or of who performs, and why. Said of the first
+    /// alone.
     Untold(&'a ClientError),
 }
 
@@ -349,7 +362,9 @@ impl Actor {
         stop: impl Future<Output = ()>,
         told: impl FnMut(&Happened<'_>),
     ) -> Result<Summary, ClientError> {
-        let part = Part::new(performance)
+        // Whoever does not hear of the others begins alone.
+        let others = self.partners().await.unwrap_or_default();
+        let part = Part::new(performance, &others)
             .map_err(|error| ClientError::Usage(format!("{error}; nothing was done")))?;
         let clock = self.client().cluster_clock().await?;
         let tempo = KeptTempo::new(self.client(), self.orchestra()).await?;
@@ -357,7 +372,9 @@ impl Actor {
             part,
             clock,
             tempo,
-            tells: Tells::new(self, performance.tell_every, instrument.meter.take()),
+            partners: KeptPartners::new(self, others),
+            heard: Partners::default(),
+            tells: Tells::new(self, performance, instrument.meter.take()),
             instrument,
             told,
             every: performance.every,
@@ -378,6 +395,9 @@ struct Performer<F> {
     clock: ClusterClock,
     tempo: KeptTempo,
     instrument: Instrument,
+    partners: KeptPartners,
+    /// What was told of them last.
+    heard: Partners,
     tells: Tells,
     told: F,
     every: Every,
@@ -488,6 +508,7 @@ impl<F: FnMut(&Happened<'_>)> Performer<F> {
     /// Waits for an answer for so long (ns), and no longer than until the tempo is to be looked at again. Says
     /// whether anybody is there who answers.
     async fn hears(&mut self, wait_ns: u64) -> bool {
+        self.exchanges();
         let wait = Duration::from_nanos(wait_ns).min(PERFORM_TEMPO_EVERY);
         match timeout(wait, self.instrument.effects.recv()).await {
             Ok(Some(effect)) => self.acted(effect),
@@ -495,6 +516,20 @@ impl<F: FnMut(&Happened<'_>)> Performer<F> {
             Err(_) => {}
         }
         true
+    }
+
+    /// Takes what was heard of the others, and has them told by how much this one corrects. Nobody is waited for.
+    fn exchanges(&mut self) {
+        self.tells.performs(self.part.gains());
+        let Some(others) = self.partners.take() else {
+            return;
+        };
+        let players = self.part.heard(&others);
+        let heard = Partners { others, players };
+        if heard != self.heard {
+            self.heard = heard;
+            (self.told)(&Happened::Heard(&self.heard));
+        }
     }
 
     fn acted(&mut self, effect: Effect) {

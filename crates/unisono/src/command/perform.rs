@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use unisono_api::client::Actor;
 use unisono_api::client::perform::{
-    Action, Ended, Every, Happened, Missed, Performance, Summary, Why,
+    Action, Ended, Every, Happened, Missed, Partners, Performance, Summary, Why,
 };
 use unisono_api::dto::{AgentKindWord, StressWord, VariationBody};
 use unisono_api::limits::PERFORM_MISSED_MAX;
@@ -27,6 +27,9 @@ use crate::output::{self, Format, in_a_line};
 /// it has ended.
 const INTERRUPT_WITHIN: Duration = Duration::from_millis(100);
 
+/// So many of the others are named at most.
+const NAMES_TOLD_MAX: usize = 8;
+
 /// The most that is allotted to an action: what all processors of a large machine do between two slow beats.
 const ALLOT_CPU_MS_MAX: u64 = 60_000;
 
@@ -39,9 +42,10 @@ pub(crate) struct PerformArgs {
     /// How errors are corrected: kalman, best, seed, or none [default: kalman]
     #[arg(long, value_enum, hide_possible_values = true)]
     rule: Option<RuleWord>,
-    /// How many players correct towards one another; 1: this one corrects towards the beat alone
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    players: u32,
+    /// How many players correct towards one another; 1: this one corrects towards the beat alone [default: those
+    /// who perform and correct their errors, as they come and go]
+    #[arg(long, value_name = "N")]
+    players: Option<u32>,
     /// How many further beats are released before the command has to have answered one
     #[arg(long, value_name = "N", default_value_t = 0)]
     feedback_delay: u32,
@@ -129,34 +133,34 @@ impl PerformArgs {
             count: self.count,
         })
     }
+}
 
-    fn around(&self) -> Loop {
-        Loop {
-            players: self.players,
-            delay: self.feedback_delay,
-        }
+/// Why a rule does not hold, and which does.
+fn unstable(performance: &Performance, error: &GainError) -> Failure {
+    let words = format!("{error}; nothing was run");
+    if matches!(error, GainError::Loop { .. }) {
+        return Failure::new(Exit::Usage, "malformed", words)
+            .hint("--players from 1 to 4096, --feedback-delay up to 64");
     }
-
-    /// Why a rule does not hold, and which does.
-    fn unstable(&self, error: &GainError) -> Failure {
-        let words = format!("{error}; nothing was run");
-        if matches!(error, GainError::Loop { .. }) {
-            return Failure::new(Exit::Usage, "malformed", words)
-                .hint("--players from 1 to 4096, --feedback-delay up to 64");
-        }
-        let best = self.around().best().phase;
-        Failure::new(Exit::Usage, "gains_unstable", words).hint(format!(
-            "--rule kalman holds, and --rule best with a phase gain of {best:.4}"
-        ))
-    }
+    let around = performance.around();
+    let (best, players) = (around.best().phase, around.players);
+    Failure::new(Exit::Usage, "gains_unstable", words).hint(format!(
+        "--rule kalman holds, and --rule best with a phase gain of {best:.4}, for {players} who correct towards one another; with --players 1 it takes itself for alone"
+    ))
 }
 
 /// Plays until it is interrupted, the command ends, or as many beats have come as were asked for.
 pub(crate) async fn perform(args: PerformArgs, session: &Session) -> Result<(), Failure> {
     let performance = args.performance()?;
-    let gains = performance.check().map_err(|error| args.unstable(&error))?;
+    performance
+        .check()
+        .map_err(|error| unstable(&performance, &error))?;
     let actor = actor(session).await?;
     fire::ask(session, false).await?;
+    // Whoever does not hear of the others begins alone.
+    let others = actor.partners().await.unwrap_or_default();
+    let begins = performance.among(&others);
+    let gains = begins.check().map_err(|error| unstable(&begins, &error))?;
     startable(&args.command).map_err(|error| fire::not_run(&error))?;
     let refused = |error: std::io::Error| Failure::system("signals", &error);
     let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
@@ -171,7 +175,7 @@ pub(crate) async fn perform(args: PerformArgs, session: &Session) -> Result<(), 
     let (playing, instrument) =
         Playing::start(&args.command, given).map_err(|error| fire::not_run(&error))?;
     let mut told = Teller::new(session.global.output);
-    told.begins(&args, gains);
+    told.begins(begins.around(), gains);
     let played = actor
         .perform_on(&performance, instrument, stop.as_mut(), |one| {
             told.tell(one);
@@ -251,6 +255,8 @@ struct Teller {
     format: Format,
     is_bounded: bool,
     is_behind: bool,
+    /// How many players it told of last.
+    players: u32,
 }
 
 impl Teller {
@@ -259,6 +265,7 @@ impl Teller {
             format,
             is_bounded: false,
             is_behind: false,
+            players: 1,
         }
     }
 
@@ -272,15 +279,21 @@ impl Teller {
         let _ = output::raw(&format!("{line}\n"));
     }
 
-    fn begins(&self, args: &PerformArgs, gains: Option<Gains>) {
-        let bound = args.around().phase_bound();
+    fn begins(&mut self, around: Loop, gains: Option<Gains>) {
+        let bound = around.phase_bound();
+        self.players = around.players;
         let told = json!({
             "event": "performing",
             "gains": shown(gains),
             "phase_bound": bound,
+            "players": around.players,
         });
         let words = gains.map_or("nothing is corrected".to_owned(), |gains| {
-            format!("gains {}, stable below {bound:.3}", figures(gains))
+            let players = match around.players {
+                1 => String::new(),
+                players => format!(" for {players} players"),
+            };
+            format!("gains {}, stable below {bound:.3}{players}", figures(gains))
         });
         self.say(&told, &format!("plays: {words}"));
     }
@@ -289,6 +302,7 @@ impl Teller {
         match happened {
             Happened::Acted(action) => self.acted(action),
             Happened::Missed(missed) => self.missed(missed),
+            Happened::Heard(partners) => self.heard(partners),
             Happened::Untold(error) => {
                 let why = in_a_line(&error.to_string());
                 output::say(&format!(
@@ -329,6 +343,37 @@ impl Teller {
             ));
         }
         self.is_bounded = action.bounded;
+    }
+
+    /// Programs are told all of it, people who comes and who goes.
+    fn heard(&mut self, partners: &Partners) {
+        let each = partners.others.iter();
+        let told = json!({
+            "event": "partners",
+            "players": partners.players,
+            "partners": each.map(|one| json!({
+                "agent": one.agent,
+                "name": one.name,
+                "rule": one.rule,
+                "gains": shown(Some(one.gains)),
+            })).collect::<Vec<_>>(),
+        });
+        let before = std::mem::replace(&mut self.players, partners.players);
+        if self.format == Format::Table && before == partners.players {
+            return;
+        }
+        let names = partners.others.iter().take(NAMES_TOLD_MAX);
+        let names: Vec<String> = names.map(|one| in_a_line(&one.name)).collect();
+        let words = match partners.players {
+            1 => "nobody else corrects towards the others".to_owned(),
+            players => format!("{players} players correct towards one another"),
+        };
+        let with = if names.is_empty() {
+            String::new()
+        } else {
+            format!("; with {}", names.join(", "))
+        };
+        self.say(&told, &format!("{words}{with}"));
     }
 
     fn missed(&mut self, missed: &Missed) {

@@ -33,6 +33,7 @@ mod layout;
 mod leaving;
 mod lessons;
 mod moments;
+mod partners;
 mod performing;
 mod plans;
 mod playing;

@@ -12,13 +12,13 @@ use unisono_api::client::{Actor, Client, Config};
 use crate::process::{Place, Process};
 
 /// Acts sixty ms and what it takes to wait for them after it was told to.
-const LATE: [&str; 3] = [
+pub(crate) const LATE: [&str; 3] = [
     "sh",
     "-c",
     "while read beat; do sleep 0.06; echo acted; done",
 ];
 
-fn alone(place: &Place) -> Process {
+pub(crate) fn alone(place: &Place) -> Process {
     let node = place.up();
     for agent in ["ada", "eve"] {
         node.json(place, &["agent", "enrol", agent]);
@@ -27,7 +27,7 @@ fn alone(place: &Place) -> Process {
 }
 
 /// Has four beats come in a second, from now on.
-fn four_a_second(place: &Place, node: &Process) {
+pub(crate) fn four_a_second(place: &Place, node: &Process) {
     let words = ["tempo", "set", "240", "--at", "+500ms", "--as", "ada"];
     node.json(place, &words);
     std::thread::sleep(Duration::from_millis(600));
@@ -35,14 +35,14 @@ fn four_a_second(place: &Place, node: &Process) {
 
 /// What a performance told, to its end.
 #[derive(Debug)]
-struct Told {
-    code: i32,
-    events: Vec<Value>,
+pub(crate) struct Told {
+    pub(crate) code: i32,
+    pub(crate) events: Vec<Value>,
     err: String,
 }
 
 impl Told {
-    fn all<'a>(&'a self, event: &'a str) -> impl Iterator<Item = &'a Value> {
+    pub(crate) fn all<'a>(&'a self, event: &'a str) -> impl Iterator<Item = &'a Value> {
         let each = self.events.iter();
         each.filter(move |one| one["event"] == event)
     }
@@ -64,7 +64,13 @@ impl Told {
     }
 }
 
-fn perform(place: &Place, node: &Process, agent: &str, more: &[&str], command: &[&str]) -> Told {
+pub(crate) fn perform(
+    place: &Place,
+    node: &Process,
+    agent: &str,
+    more: &[&str],
+    command: &[&str],
+) -> Told {
     let words = ["--node", &node.url, "-o", "json", "perform", "--as", agent];
     let said = place.run(&[&words[..], more, &["--"], command].concat());
     let events = said.out.lines().map(serde_json::from_str);
@@ -422,7 +428,7 @@ fn a_program_performs_by_the_same_loop() {
         assert_eq!(summary.not_believed, 0);
         let unstable = Performance {
             rule: Some(unisono_core::ensemble::Rule::Seed),
-            players: 8,
+            players: Some(8),
             ..Performance::default()
         };
         let refused = actor.perform(&unstable, |_| panic!("nothing is run"), |_| ());

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 
 use unisono_core::ensemble::{Corrector, GainError, Gains, Stress, TempoMap};
 
-use super::{Action, Effect, Missed, Performance, Release, Summary, Why};
+use super::partners::{correcting, counted};
+use super::{Action, Effect, Missed, Partner, Performance, Release, Summary, Why};
 use crate::limits::{PERFORM_LATE_KEPT_MAX, PERFORM_MISSED_MAX, PERFORM_TIME_SLACK_NS};
 
 /// A beat that is to be played.
@@ -75,6 +76,9 @@ pub(super) struct Answer {
 #[derive(Debug)]
 pub(super) struct Part {
     corrector: Option<Corrector>,
+    /// How many players there are, where that was said; else they are counted.
+    players: Option<u32>,
+    adaptive: bool,
     by_release: bool,
     /// So many more may be released before one is answered.
     delay: usize,
@@ -88,9 +92,11 @@ pub(super) struct Part {
 }
 
 impl Part {
-    pub(super) fn new(performance: &Performance) -> Result<Self, GainError> {
+    pub(super) fn new(performance: &Performance, others: &[Partner]) -> Result<Self, GainError> {
         Ok(Self {
-            corrector: performance.corrector()?,
+            corrector: performance.among(others).corrector()?,
+            players: performance.players,
+            adaptive: performance.adaptive,
             by_release: performance.by_release,
             delay: performance.delay as usize,
             outstanding: VecDeque::new(),
@@ -99,6 +105,20 @@ impl Part {
             lately: 0,
             summary: Summary::default(),
         })
+    }
+
+    /// What was heard of the others: they are counted, unless it was said how many there are, and gains that adapt
+    /// meet theirs. How many players there are.
+    pub(super) fn heard(&mut self, others: &[Partner]) -> u32 {
+        let players = self.players.unwrap_or_else(|| counted(others));
+        if let Some(corrector) = &mut self.corrector {
+            let changed = corrector.among(players);
+            if self.adaptive && !changed {
+                let theirs: Vec<f64> = correcting(others).map(|one| one.gains.phase).collect();
+                corrector.meet(&theirs);
+            }
+        }
+        players
     }
 
     /// Whether nothing more may be released until an answer has come.
@@ -239,14 +259,16 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use unisono_core::ensemble::Rule;
+    use unisono_model::AgentId;
 
     use super::*;
+    use crate::dto::CorrectionWord;
 
     const START_NS: u64 = 1_000_000_000_000;
     const INTERVAL_NS: u64 = 500_000_000;
 
     fn part(performance: Performance) -> Part {
-        Part::new(&performance).expect("a rule that holds")
+        Part::new(&performance, &[]).expect("a rule that holds")
     }
 
     fn turn(beat: u64) -> Turn {
@@ -408,11 +430,10 @@ mod tests {
         assert_eq!((told.actions, told.missed, told.unanswered), (1, 5, 1));
         assert_eq!((told.missed_in_a_row_max, part.beats()), (4, 7));
         // With a feedback that is one action late two may be under way.
-        let mut late = Part::new(&Performance {
+        let mut late = self::part(Performance {
             delay: 1,
             ..Performance::default()
-        })
-        .expect("a rule that holds");
+        });
         release(&mut late, 0);
         assert!(!late.is_busy());
         release(&mut late, 1);
@@ -446,7 +467,7 @@ mod tests {
         let told = part.answered(says(START_NS + 30_000_000));
         assert_eq!(told.map(|one| one.late_ns), Some(30_000_000));
         for impossible in [0, START_NS - 100_000_000, came_ns + 5_000_000, u64::MAX] {
-            let mut one = Part::new(&Performance::default()).expect("a rule that holds");
+            let mut one = Part::new(&Performance::default(), &[]).expect("a rule that holds");
             release(&mut one, 0);
             let told = one.answered(says(impossible));
             assert_eq!(told.map(|one| one.late_ns), Some(90_000_000));
@@ -480,5 +501,60 @@ mod tests {
         let told = part.summary();
         assert!((told.mean_ns - 10e6).abs() < 1.0, "{}", told.mean_ns);
         assert!(told.spread_ns < 1.0, "{}", told.spread_ns);
+    }
+
+    fn partner(phase: f64, rule: CorrectionWord) -> Partner {
+        Partner {
+            agent: AgentId([7; 32]),
+            name: "eve".to_owned(),
+            rule,
+            gains: Gains { phase, period: 0.0 },
+        }
+    }
+
+    #[test]
+    fn those_who_correct_are_counted_as_they_come_and_go_and_gains_meet_theirs() {
+        let best = Performance {
+            rule: Some(Rule::Best),
+            ..Performance::default()
+        };
+        let phase = |part: &Part| part.gains().expect("it corrects").phase;
+        let eve = partner(0.5, CorrectionWord::Best);
+        let others = [eve.clone(), partner(0.0, CorrectionWord::None)];
+        // Who was there before it counts from the first beat on, if it corrects.
+        let mut begun = Part::new(&best, &others).expect("a rule that holds");
+        assert_eq!(phase(&begun), 0.5);
+        assert_eq!(begun.heard(&others), 2);
+        assert_eq!(phase(&begun), 0.5, "together that is all");
+        assert_eq!(begun.heard(&[]), 1);
+        assert_eq!(phase(&begun), 1.0, "alone again");
+        // Who corrects much leaves less to do, whatever number was said.
+        let said = Performance {
+            players: Some(2),
+            ..best.clone()
+        };
+        let mut met = Part::new(&said, &[]).expect("a rule that holds");
+        let much = partner(0.9, CorrectionWord::Best);
+        for _ in 0..3 {
+            assert_eq!(met.heard(std::slice::from_ref(&much)), 2);
+        }
+        assert!(phase(&met) < 0.45, "{}", phase(&met));
+        // Gains that stand only go by the number, and no rule stays where it does not hold.
+        let fixed = Performance {
+            adaptive: false,
+            ..said
+        };
+        let mut fixed = Part::new(&fixed, &[]).expect("a rule that holds");
+        fixed.heard(&[much]);
+        assert_eq!(phase(&fixed), 0.5);
+        let eight = vec![eve; 7];
+        let seed = Performance {
+            rule: Some(Rule::Seed),
+            ..Performance::default()
+        };
+        assert!(Part::new(&seed, &eight).is_err());
+        let mut seed = self::part(seed);
+        assert_eq!(seed.heard(&eight), 8);
+        assert!(phase(&seed) < 0.25, "{}", phase(&seed));
     }
 }
