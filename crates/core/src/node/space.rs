@@ -87,7 +87,7 @@ pub(super) struct Checkpoint {
     living: Saved,
 }
 
-const CHECKPOINT_VERSION: u8 = 23;
+const CHECKPOINT_VERSION: u8 = 24;
 
 impl Space {
     /// Whether views and documents are what the logs say: nothing waits to be folded or built again.

@@ -5,10 +5,11 @@
 use ed25519_dalek::{Signer as _, SigningKey};
 use unisono_core::carriage::Carried as Admitted;
 use unisono_core::context::StrictVerifier;
-use unisono_core::node::Input;
+use unisono_core::node::{Input, Question};
+use unisono_core::orchestra::view::View;
 use unisono_core::replication::{Frame, LogState, NotNext};
 use unisono_model::wire::{Blob, Signature, encode};
-use unisono_model::{Action, BundleHeader, OrchestraId, SignedBundle, Stamp};
+use unisono_model::{Action, BundleHeader, Digest, OrchestraId, SignedBundle, Stamp};
 
 use crate::loopback::{CLUSTER, Loop};
 
@@ -83,6 +84,59 @@ fn a_bundle_with_a_record_below_the_head_before_it_carries_nothing() {
     world.run_ms(10);
     let held = world.memories[0].bundles.get(&place);
     assert!(held == Some(&bundles[before]), "the honest one is taken");
+}
+
+/// The incident (seed 385 of a campaign with copied nodes): each of two held another bundle as the last of a
+/// log, and both had been started again. Neither had the header in memory that it would have shown the other,
+/// and so they differed for ever.
+#[test]
+fn who_was_started_again_shows_what_it_holds_of_a_forked_log() {
+    let mut world = Loop::new(3);
+    world.open(1);
+    world.run_ms(2_000);
+    world.enrol(1, "lin");
+    world.run_ms(15_000);
+    let (main, log, id) = (
+        OrchestraId::of(CLUSTER, "main"),
+        world.nodes[1].log(),
+        world.nodes[1].id(),
+    );
+    world.cut = vec![(0, 1), (1, 2), (0, 2)];
+    let claim = Action::Claim {
+        topic: "x".into(),
+        lease_ms: 30_000,
+    };
+    let held = |world: &Loop| {
+        let own = (main, log, 0)..=(main, log, u64::MAX);
+        world.memories[1].bundles.range(own).count() as u64
+    };
+    let next = (main, log, held(&world) + 1);
+    world.act(1, "lin", claim).expect("granted");
+    let honest = world.memories[1].bundles[&next].clone();
+    let carried = admitted(&honest);
+    let key = SigningKey::from_bytes(&[2; 32]);
+    let other = restamped(&carried, Stamp(carried.lowest().0 - 1), &key);
+    for (node, bundle) in [(0, honest), (2, other)] {
+        let (from, bytes) = (id, push(bundle));
+        world.feed(node, Input::Received { from, bytes });
+        world.run_ms(10);
+        assert!(world.memories[node].bundles.contains_key(&next));
+        world.save(node);
+        world.restart(node);
+    }
+    let differ = |world: &mut Loop| vector(world, 0) != vector(world, 2);
+    assert!(differ(&mut world));
+    world.cut = vec![(0, 1), (1, 2)];
+    world.connect(0, 2, true);
+    world.run_ms(30_000);
+    assert!(!differ(&mut world), "both have the proof");
+}
+
+fn vector(world: &mut Loop, node: usize) -> Digest {
+    match world.view(node, Question::Hash) {
+        Ok(View::Hash(hash)) => hash.vector,
+        other => panic!("no hash: {other:?}"),
+    }
 }
 
 fn push(bundle: Vec<u8>) -> Vec<u8> {

@@ -226,7 +226,7 @@ impl Words {
         }
         for (place, corrector) in correctors.iter_mut().enumerate() {
             // They have begun at different times.
-            if (action + 1 + place) % every != 0 {
+            if !(action + 1 + place).is_multiple_of(every) {
                 continue;
             }
             if self.counts && corrector.among(self.before.len() as u32) {
