@@ -8,8 +8,8 @@ use unisono_core::orchestra::claims::Claims;
 use unisono_model::capability::Token;
 use unisono_model::wire::{Signature, decode};
 use unisono_model::{
-    Action, AgentId, BundleBody, BundleHeader, Digest, FenceTarget, ForkProof, LogId, Place,
-    RecordBody, RootWord, SignedBundle, Stamp,
+    Action, AgentId, BundleBody, BundleHeader, Digest, FenceTarget, ForkProof, LogId, OrchestraId,
+    Place, RecordBody, RootWord, SignedBundle, Stamp,
 };
 
 use super::rights::{self, Ground};
@@ -89,7 +89,7 @@ pub fn read(
         places.insert(Digest(*blake3::hash(&entry.bytes).as_bytes()), entry);
     }
     let mut reading = Reading {
-        forks: proven(proofs, verifier),
+        forks: proven(ground.orchestra, proofs, verifier),
         ..Reading::default()
     };
     let mut found = Vec::new();
@@ -110,8 +110,13 @@ pub fn read(
     reading
 }
 
-/// Where logs end because two signed headers for one place of them are known.
-pub fn proven(proofs: &[Vec<u8>], verifier: &mut dyn Verifier) -> BTreeMap<LogId, u64> {
+/// Where logs of an orchestra end because two signed headers for one place of them are known. The proofs may
+/// be of other orchestras, too: a life has a log in each, of one name.
+pub fn proven(
+    orchestra: OrchestraId,
+    proofs: &[Vec<u8>],
+    verifier: &mut dyn Verifier,
+) -> BTreeMap<LogId, u64> {
     let mut cuts: BTreeMap<LogId, u64> = BTreeMap::new();
     for bytes in proofs {
         let Ok(proof) = decode::<ForkProof>(bytes, 64 << 10) else {
@@ -123,7 +128,8 @@ pub fn proven(proofs: &[Vec<u8>], verifier: &mut dyn Verifier) -> BTreeMap<LogId
         let mut signed = |(header, signature): &(BundleHeader, Signature)| {
             verifier.verify(&header.log.node.0, &header.digest(), signature)
         };
-        if same && one.0.digest() != other.0.digest() && signed(one) && signed(other) {
+        let here = one.0.orchestra == orchestra;
+        if here && same && one.0.digest() != other.0.digest() && signed(one) && signed(other) {
             let cut = cuts.entry(one.0.log).or_insert(one.0.seq);
             *cut = (*cut).min(one.0.seq);
         }
@@ -320,4 +326,45 @@ fn restored<'a>(valid: &'a [Fact], others: &[Fact]) -> Vec<&'a Fact> {
         all.extend(concerned);
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::{Signer, SigningKey};
+    use unisono_core::context::StrictVerifier;
+    use unisono_model::wire::encode;
+    use unisono_model::{BUNDLE_VERSION, ClusterId, Incarnation, NodeId};
+
+    use super::*;
+
+    /// The proofs of a directory are those of all its orchestras: a fork in one of them cut that life's
+    /// logs in all, and `recover` gave back less than there is.
+    #[test]
+    fn a_fork_in_one_orchestra_cuts_no_log_in_another() {
+        let key = SigningKey::from_bytes(&[8; 32]);
+        let log = LogId {
+            node: NodeId(key.verifying_key().to_bytes()),
+            incarnation: Incarnation::default(),
+        };
+        let (there, here) = (OrchestraId([1; 16]), OrchestraId([2; 16]));
+        let side = |stamp: u64| {
+            let header = BundleHeader {
+                version: BUNDLE_VERSION,
+                cluster: ClusterId::default(),
+                orchestra: there,
+                log,
+                seq: 3,
+                prev: Digest::default(),
+                stamp: Stamp(stamp),
+                body: Digest::default(),
+            };
+            let signature = key.sign(&header.digest().0).to_bytes();
+            (header, Signature::from_bytes(signature))
+        };
+        let (one, other) = (side(10), side(11));
+        let proofs = [encode(&ForkProof { one, other })];
+        let cuts = |orchestra| proven(orchestra, &proofs, &mut StrictVerifier);
+        assert_eq!(cuts(there), BTreeMap::from([(log, 3)]));
+        assert_eq!(cuts(here), BTreeMap::new());
+    }
 }

@@ -524,7 +524,7 @@ impl World {
                     continue;
                 }
                 let proofs = self.hosts[host].store.proofs(place);
-                let proven = oracle::proven(&proofs, &mut self.memo.strict());
+                let proven = oracle::proven(place, &proofs, &mut self.memo.strict());
                 if let Some(log) = reading.split.iter().find(|log| !proven.contains_key(log)) {
                     let why = format!("{log:?} forked, and machine {host} has no proof of it");
                     self.checks.violated(self.now, "I3", why);
