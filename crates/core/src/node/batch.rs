@@ -16,7 +16,7 @@ use super::bundle::Trusted;
 use super::documents::Need;
 use super::input::{BatchId, DiskFailure, LoadId, Promise, Ticket};
 use super::output::{Note, Output};
-use super::{Node, limits, space};
+use super::{Node, clock, limits, space};
 use crate::carriage::Carried;
 use crate::context::{Context, Verifier};
 use crate::journal::{Entry, EntryKey, Proof};
@@ -332,8 +332,9 @@ impl Node {
             } else if space.refolding || !cluster_ready {
                 space.head_due_ms = Some(now_ms + limits::CARE_MS);
             } else if space.foreign > now {
-                let ahead_ms = space.foreign.as_ms().saturating_sub(now.as_ms());
-                space.head_due_ms = Some(now_ms + (ahead_ms + 1).min(limits::CARE_MS));
+                let ahead_ms = space.foreign.as_ms().saturating_sub(now.as_ms()) + 1;
+                let wait_ms = clock::patience_ms(ahead_ms, &mut space.head_put_off);
+                space.head_due_ms = Some(now_ms + wait_ms);
             }
         }
     }

@@ -219,8 +219,8 @@ pub struct Node {
     dispensable: bool,
     wall_clock: clock::WallClock,
     published: BTreeSet<OrchestraId>,
-    /// When the time of something comes that is held back (monotonic ns).
-    ripens_at_ns: Option<u64>,
+    /// When the time of something comes that is held back.
+    ripens: Option<unripe::Ripens>,
     counters: Counters,
 }
 

@@ -101,7 +101,7 @@ impl Node {
             dispensable: false,
             wall_clock: super::clock::WallClock::default(),
             published: BTreeSet::new(),
-            ripens_at_ns: None,
+            ripens: None,
             counters: Counters::default(),
         };
         started.remember(context, storage);

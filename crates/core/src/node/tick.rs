@@ -96,7 +96,7 @@ impl Node {
         at_ms
             .saturating_mul(1_000_000)
             .min(self.gossip.next_deadline_ns())
-            .min(self.ripens_at_ns.unwrap_or(u64::MAX))
+            .min(self.ripens.map_or(u64::MAX, |next| next.at_ns))
     }
 
     /// Whether any waiting bundle continues its log.

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use unisono_model::{LogId, NodeId, OrchestraId, Stamp, limits as model_limits};
 
 use super::output::Answer;
-use super::{Node, limits};
+use super::{Node, clock, limits};
 use crate::context::Context;
 use crate::replication::{Cursor, LogTag};
 use crate::timing::ahead_max_ns;
@@ -80,7 +80,7 @@ impl Node {
             return true;
         }
         self.counters.bundles_held_back += 1;
-        self.ripens_at_ns = Some(context.monotonic_ns);
+        self.ripens = Some(Ripens::now(context));
         if let Some(space) = self.spaces.get_mut(&orchestra) {
             space.unripe.add(stamp, LogTag::of(&log), seq);
         }
@@ -142,9 +142,9 @@ impl Node {
 
     /// What has ripened is published, and when to look again is set.
     pub(super) fn ripen(&mut self, context: &Context<'_>) {
-        if self.ripens_at_ns.is_none() {
+        let Some(looked) = self.ripens.take() else {
             return;
-        }
+        };
         let now = self.now(context);
         let mut next: Option<Stamp> = None;
         let mut ripened: Vec<OrchestraId> = Vec::new();
@@ -158,12 +158,49 @@ impl Node {
             next = next.into_iter().chain(space.unripe.next()).min();
         }
         self.published.extend(ripened);
-        self.ripens_at_ns = next.map(|stamp| {
+        self.ripens = next.map(|stamp| {
             let ahead_ns = stamp.as_ns().saturating_sub(self.time_ns(context));
-            // What is far ahead is looked at with everything else.
-            context
-                .monotonic_ns
-                .saturating_add(ahead_ns.clamp(1_000_000, limits::CARE_MS * 1_000_000))
+            looked.again(context, stamp, ahead_ns.div_ceil(1_000_000))
         });
+    }
+}
+
+/// When the next of what was held back may be shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ripens {
+    stamp: Stamp,
+    /// When to look (monotonic ns).
+    pub(super) at_ns: u64,
+    /// How often that was too early.
+    in_vain: u32,
+}
+
+impl Ripens {
+    fn now(context: &Context<'_>) -> Self {
+        Self {
+            stamp: Stamp::MIN,
+            at_ns: context.monotonic_ns,
+            in_vain: 0,
+        }
+    }
+
+    /// The next look, at a stamp that is so far ahead.
+    fn again(self, context: &Context<'_>, stamp: Stamp, ahead_ms: u64) -> Self {
+        let known = self.stamp == stamp;
+        let waits = known && context.monotonic_ns < self.at_ns;
+        let mut in_vain = if known { self.in_vain } else { 0 };
+        let mut count = in_vain;
+        let wait_ms = clock::patience_ms(ahead_ms.max(1), &mut count);
+        let mut at_ns = context.monotonic_ns.saturating_add(wait_ms * 1_000_000);
+        if waits {
+            at_ns = at_ns.min(self.at_ns);
+        } else {
+            in_vain = count;
+        }
+        Self {
+            stamp,
+            at_ns,
+            in_vain,
+        }
     }
 }

@@ -103,6 +103,8 @@ pub(crate) struct Loop {
     pub(crate) unsure_ns: Option<u64>,
     /// How often each has said that views have changed.
     pub(crate) published: Vec<u32>,
+    /// How often each has been woken by time alone.
+    pub(crate) ticks: Vec<u32>,
     /// Nodes whose lives ended for a reason are begun anew; otherwise that is a fault.
     pub(crate) revived: Option<Vec<(usize, &'static str)>>,
     /// While it is set, disks take writes and reads and do not answer.
@@ -176,6 +178,7 @@ impl Loop {
             ahead_ms: vec![0; count],
             unsure_ns: None,
             published: vec![0; count],
+            ticks: vec![0; count],
             revived: None,
             disks_hang: false,
             hanging: Vec::new(),
@@ -417,6 +420,7 @@ impl Loop {
             for index in 0..self.nodes.len() {
                 let due = self.nodes[index].next_deadline_ns();
                 if due <= self.now_ns - START_NS + 1_000_000 {
+                    self.ticks[index] += 1;
                     self.feed(index, Input::Tick);
                 }
             }

@@ -102,6 +102,26 @@ fn what_was_held_back_is_published_when_its_time_comes() {
     assert!(world.published[0] > before);
 }
 
+/// A node that was to write a head above what it had heard, while its own time stood, a millisecond short of
+/// that, looked again each millisecond (seed 1478: 701 times in one second).
+#[test]
+fn a_head_that_waits_for_a_time_which_stands_is_not_asked_for_all_the_while() {
+    let mut world = cluster(2);
+    world.ahead_ms = vec![2_000, 2_006];
+    world.run_ms(100);
+    world.act(1, AGENTS[1], task("early")).expect("recorded");
+    world.ticks[0] = 0;
+    for _ in 0..1_000 {
+        // Its clock stands.
+        world.ahead_ms[0] -= 1;
+        world.run_ms(1);
+    }
+    assert!(world.ticks[0] < 60, "{} ticks", world.ticks[0]);
+    assert!(tasks(&mut world, 0).is_empty(), "its time has not come");
+    world.run_ms(1_500);
+    assert_eq!(tasks(&mut world, 0), ["early"]);
+}
+
 /// A node's clock leapt ten seconds ahead while it stamped, and was put right: everybody refused what
 /// it wrote for ten seconds. It does not write while nobody can tell what its clock should show.
 #[test]
