@@ -6,11 +6,11 @@ pub const TICK_NS: u64 = 20_000_000;
 pub const ASK_NS: u64 = 200_000_000;
 /// Between two questions to the others, ns.
 pub const ASK_OTHERS_NS: u64 = 1_000_000_000;
-/// Between two questions of a burst, ns: one a tick.
-pub const ASK_BURST_NS: u64 = 20_000_000;
-/// Questions of a burst to a node that is followed from now on, in less than a second and a half: two
-/// seconds after joining its time is wanted (`docs/timing.md`, joining).
-pub const BURST: u32 = 64;
+/// Between two questions of a burst, ns.
+pub const ASK_BURST_NS: u64 = 50_000_000;
+/// Questions of a burst to a node that is followed from now on: two seconds' worth at most
+/// (`docs/timing.md`, joining).
+pub const BURST: u32 = 32;
 /// Questions of a burst to a node that is only compared with, or whose own leader has changed.
 pub const BURST_OTHERS: u32 = 8;
 /// How many others a leader measures beside whom it follows.
@@ -34,7 +34,7 @@ pub const ODD_MAX: u32 = 3;
 /// alone nobody can tell which is wrong.
 pub const ODD_ALONE_MAX: u32 = 10;
 /// Questions of one peer that are answered in a second: twice what a burst asks.
-pub const ANSWERS_PER_SECOND_MAX: u32 = 128;
+pub const ANSWERS_PER_SECOND_MAX: u32 = 64;
 /// Announcements of one peer that are heard in a second: three times what a leader says.
 pub const ANNOUNCEMENTS_PER_SECOND_MAX: u32 = 32;
 /// Peers that are known at once, those of the own region first.
