@@ -137,7 +137,7 @@ impl Metrics {
 }
 
 /// What is counted of all connections together.
-fn network(network: EndpointCounters) -> [(&'static str, &'static str, u64); 10] {
+fn network(network: EndpointCounters) -> [(&'static str, &'static str, u64); 16] {
     [
         (
             "quic_handshakes_failed",
@@ -178,6 +178,36 @@ fn network(network: EndpointCounters) -> [(&'static str, &'static str, u64); 10]
             "certificates_refused",
             "Renewals that were asked of this node and refused.",
             network.renewals_refused,
+        ),
+        (
+            "quic_sent_packets",
+            "Packets sent to other nodes.",
+            network.sent_packets,
+        ),
+        (
+            "quic_sent_bytes",
+            "Their bytes, without the heads of UDP and IP.",
+            network.sent_bytes,
+        ),
+        (
+            "quic_received_packets",
+            "Packets received from other nodes, or whoever sends any.",
+            network.received_packets,
+        ),
+        (
+            "quic_received_bytes",
+            "Their bytes, without the heads of UDP and IP.",
+            network.received_bytes,
+        ),
+        (
+            "timing_sent_datagrams",
+            "Datagrams of the timing plane sent.",
+            network.timing_sent,
+        ),
+        (
+            "timing_sent_bytes",
+            "Their bytes, without what QUIC, UDP and IP put around them.",
+            network.timing_sent_bytes,
         ),
         ("joins_admitted", "Joiners let in.", network.joins_admitted),
         ("joins_refused", "Joiners refused.", network.joins_refused),
