@@ -59,8 +59,12 @@ impl Rank {
     /// It is given back once and taken again, so that whatever this needs is at hand when others wait for their
     /// turn, and not looked for then.
     pub fn take() -> Self {
-        let taken = linux::is_usual() && hurry() && linux::rest() && hurry();
-        let real_time = taken || linux::is_real_time();
+        let mut taken = class::is_usual() && hurry();
+        // What could not be given back is still taken, and whoever asks hears so.
+        if taken && class::rest() {
+            taken = hurry();
+        }
+        let real_time = taken || class::is_real_time();
         Self { real_time, taken }
     }
 
@@ -75,7 +79,7 @@ impl Rank {
     /// the processor then knows nothing of the time.
     pub fn sleep_until(&self, at_ns: u64) {
         if self.taken {
-            linux::take_turns_until(at_ns);
+            class::take_turns_until(at_ns);
         } else {
             sleep_until(at_ns);
         }
@@ -84,14 +88,15 @@ impl Rank {
     /// Gives back what was taken: the thread is one as any other again, with the niceness and the slack of its
     /// timers that it had. Says whether it is.
     pub fn give_back(self) -> bool {
-        let given = !self.taken || linux::rest();
-        linux::usual_slack();
+        let given = !self.taken || class::rest();
+        class::usual_slack();
         given
     }
 }
 
+/// The scheduler's class of this thread.
 #[cfg(target_os = "linux")]
-mod linux {
+mod class {
     use rustix::process::getpriority_process;
     use rustix::thread::set_current_timer_slack;
     use thread_priority::{
@@ -145,7 +150,7 @@ mod linux {
 
 /// Elsewhere nobody has real-time priority.
 #[cfg(not(target_os = "linux"))]
-mod linux {
+mod class {
     pub(super) fn is_usual() -> bool {
         false
     }
@@ -223,9 +228,9 @@ mod tests {
                 rank.sleep_until(at_ns);
                 assert!(monotonic_ns() >= at_ns, "never early");
                 // Where it is not allowed there is nothing to give back.
-                assert!(!rank.is_real_time() || linux::is_real_time());
+                assert!(!rank.is_real_time() || class::is_real_time());
                 assert!(rank.give_back());
-                assert!(linux::is_usual());
+                assert!(class::is_usual());
                 assert_eq!(getpriority_process(None), Ok(nice));
                 assert_eq!(current_timer_slack(), Ok(slack_ns));
             });
@@ -241,7 +246,7 @@ mod tests {
             assert_eq!(rank.is_real_time(), had);
             rank.sleep_until(monotonic_ns() + 1_000_000);
             assert!(rank.give_back());
-            assert_eq!(linux::is_real_time(), had);
+            assert_eq!(class::is_real_time(), had);
         });
         thread.join().expect("nothing failed there");
     }

@@ -119,7 +119,8 @@ impl Metrics {
             out,
             "# HELP {name} {help}\n# TYPE {name} counter\n{name} {seconds}"
         );
-        for (name, help, value) in network(transport.endpoint_counters()) {
+        let counted = transport.endpoint_counters();
+        for (name, help, value) in network(counted).into_iter().chain(traffic(counted)) {
             line(&mut out, name, help, value);
         }
         let connected = transport
@@ -137,7 +138,7 @@ impl Metrics {
 }
 
 /// What is counted of all connections together.
-fn network(network: EndpointCounters) -> [(&'static str, &'static str, u64); 16] {
+fn network(network: EndpointCounters) -> [(&'static str, &'static str, u64); 10] {
     [
         (
             "quic_handshakes_failed",
@@ -179,6 +180,14 @@ fn network(network: EndpointCounters) -> [(&'static str, &'static str, u64); 16]
             "Renewals that were asked of this node and refused.",
             network.renewals_refused,
         ),
+        ("joins_admitted", "Joiners let in.", network.joins_admitted),
+        ("joins_refused", "Joiners refused.", network.joins_refused),
+    ]
+}
+
+/// What goes to other nodes and comes from them.
+fn traffic(network: EndpointCounters) -> [(&'static str, &'static str, u64); 6] {
+    [
         (
             "quic_sent_packets",
             "Packets sent to other nodes.",
@@ -209,8 +218,6 @@ fn network(network: EndpointCounters) -> [(&'static str, &'static str, u64); 16]
             "Their bytes, without what QUIC, UDP and IP put around them.",
             network.timing_sent_bytes,
         ),
-        ("joins_admitted", "Joiners let in.", network.joins_admitted),
-        ("joins_refused", "Joiners refused.", network.joins_refused),
     ]
 }
 
