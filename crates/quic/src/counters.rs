@@ -82,6 +82,18 @@ counters! {
         renewals_signed,
         /// Renewals refused.
         renewals_refused,
+        /// Packets handed to the system, of all connections and whoever is no peer yet.
+        sent_packets,
+        /// Their bytes, without the heads of UDP and IP.
+        sent_bytes,
+        /// Packets received.
+        received_packets,
+        /// Their bytes, without the heads of UDP and IP.
+        received_bytes,
+        /// Datagrams of the timing plane that a connection took.
+        timing_sent,
+        /// Their bytes, as the timing plane made them.
+        timing_sent_bytes,
     }
 }
 

@@ -17,6 +17,7 @@ use unisono_model::{ClusterId, NodeId};
 use crate::{
     Events, Faults, TimingDatagrams, Transport,
     connection::code,
+    counted::CountedSocket,
     counters::LiveEndpointCounters,
     event::Sink,
     identity::{Certificate, Credentials, PeerIdentity, random, unix_now_ms},
@@ -107,7 +108,9 @@ impl Endpoint {
         let second = socket.try_clone().map_err(refused)?;
         let socket = runtime.wrap_udp_socket(socket).map_err(refused)?;
         let arrivals = Arc::new(Arrivals::default());
-        let mut socket = stamped(&second, socket, &arrivals);
+        let counters = Arc::new(LiveEndpointCounters::default());
+        let stamped = stamped(&second, socket, &arrivals);
+        let mut socket = CountedSocket::around(stamped, Arc::clone(&counters));
         if let Some(faults) = &faults {
             socket = FaultySocket::around(socket, Arc::clone(faults));
         }
@@ -133,7 +136,7 @@ impl Endpoint {
             sink,
             arrivals,
             faults,
-            counters: LiveEndpointCounters::default(),
+            counters,
             peers: RwLock::default(),
             excluded: RwLock::default(),
             signer: RwLock::default(),
@@ -206,7 +209,7 @@ pub(crate) struct Shared {
     /// When the latest packet of each sender came.
     pub(crate) arrivals: Arc<Arrivals>,
     pub(crate) faults: Option<Arc<Faults>>,
-    pub(crate) counters: LiveEndpointCounters,
+    pub(crate) counters: Arc<LiveEndpointCounters>,
     pub(crate) proofs: ProofLimiter,
     pub(crate) joins: Arc<Semaphore>,
     pub(crate) renewals: RenewalLimiter,

@@ -21,6 +21,7 @@ pub mod limits;
 pub mod renew;
 
 mod connection;
+mod counted;
 mod counters;
 mod dial;
 mod endpoint;

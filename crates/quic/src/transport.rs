@@ -149,7 +149,12 @@ impl Transport {
     pub fn send_timing(&self, to: NodeId, bytes: &[u8]) -> bool {
         let fits = bytes.len() <= limits::DATAGRAM_BYTES_MAX;
         let peer = self.shared.peer(to).filter(|_| fits);
-        peer.is_some_and(|peer| peer.send_timing(bytes))
+        let taken = peer.is_some_and(|peer| peer.send_timing(bytes));
+        if taken {
+            self.shared.counters.timing_sent.add(1);
+            self.shared.counters.timing_sent_bytes.add(bytes.len());
+        }
+        taken
     }
 
     /// Whom a connection stands to, and in which region each is by its certificate.

@@ -1,12 +1,15 @@
 //! Judges the cluster's clock in worlds with a known truth:
 //! `clock [--seeds FROM..TO] [--worlds A,B] [--who unisono|rivals|controls|all] [--mesh] [--json]`;
-//! `clock --cost` measures what a probe and a reading cost.
+//! `clock --cost` measures what a probe and a reading cost; `clock --drawn X --seeds FROM..TO` shows the
+//! worlds that seeds draw.
 #![allow(clippy::disallowed_methods, reason = "a program reads its arguments")]
 
 use std::time::Instant;
 
 use unisono_core::timing::{ClusterClock, Fault, Probe};
-use unisono_sim::timing::{Contestant, Report, World, bench_world, mesh_of_five, text};
+use unisono_sim::timing::{
+    Contestant, Report, World, bench_world, mesh_of_five, text, text_of_seeds,
+};
 
 const CONTROLS: [Contestant; 3] = [
     Contestant::Faulty(Fault::SlopeIgnored),
@@ -32,8 +35,24 @@ fn main() -> std::process::ExitCode {
     };
     let worlds: Vec<World> = match value("--worlds") {
         Some(names) => names.split(',').filter_map(World::named).collect(),
-        None => World::all(),
+        None => World::all().into_iter().chain(World::held_out()).collect(),
     };
+    if let Some(world) = value("--drawn").and_then(|name| World::named(&name)) {
+        for seed in from..to {
+            let world = world.on(seed);
+            println!(
+                "{seed}: {:.3} and {:.3} ms, {:?}, {:?}, {:.2} probes a second, burst {}, {:.3} lost",
+                world.question_ms,
+                world.answer_ms,
+                world.law,
+                world.clock,
+                world.probes_hz,
+                world.burst,
+                world.lost
+            );
+        }
+        return std::process::ExitCode::SUCCESS;
+    }
     let who = match value("--who").as_deref() {
         Some("unisono") => vec![Contestant::Unisono],
         Some("rivals") => vec![Contestant::Rivals],
@@ -59,6 +78,7 @@ fn main() -> std::process::ExitCode {
         }
     } else {
         print!("{}", text(&rows));
+        print!("\n{}", text_of_seeds(&rows));
     }
     std::process::ExitCode::SUCCESS
 }

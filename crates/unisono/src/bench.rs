@@ -10,6 +10,7 @@ mod ensemble;
 mod figures;
 mod fleet;
 mod history;
+mod idle;
 mod inside;
 mod iterations;
 mod memory;

@@ -427,10 +427,14 @@ impl Running {
         let floor = self.floor.as_ref();
         let standing_ns = floor.map_or(0, |floor| floor.hidden_ns(local_ns));
         let offset_ns = self.anchor_ns.saturating_add(even.mean[OFFSET] as i64);
+        let offset_ns = offset_ns.clamp(least_ns, most_ns.max(least_ns));
+        // Nobody is further off than what is certain: a belief that breaks must not say so.
+        let below_ns = offset_ns.saturating_sub(least_ns);
+        let reach_ns = most_ns.saturating_sub(offset_ns).max(below_ns).max(1);
         Estimate {
-            offset_ns: offset_ns.clamp(least_ns, most_ns.max(least_ns)),
+            offset_ns,
             rate_ppb: even.mean[RATE],
-            deviation_ns: factor * libm::sqrt(variance),
+            deviation_ns: (factor * libm::sqrt(variance)).min(reach_ns as f64),
             rate_deviation_ppb: factor * libm::sqrt(rate_variance),
             floor_ns: 2.0 * even.mean[FLOOR].max(0.0),
             standing_ns: standing_ns.unsigned_abs(),

@@ -40,6 +40,15 @@ async fn two_nodes_exchange_frames_of_every_class() {
         (1, 1)
     );
     assert_eq!(counters.connections.connected, 1);
+    // Read first, the receiver's count is no more than what the sender's shows then.
+    let received = south.transport.endpoint_counters();
+    let sent = north.transport.endpoint_counters();
+    assert!(received.received_packets >= 3, "{received:?}");
+    assert!(sent.sent_packets >= received.received_packets, "{sent:?}");
+    // A handshake with certificates of both sides is more than one packet holds.
+    assert!(received.received_bytes > 1_200, "{received:?}");
+    assert!(sent.sent_bytes >= received.received_bytes, "{sent:?}");
+    assert_eq!(sent.timing_sent, 0);
 }
 
 /// Three frames, sorted: classes do not wait for each other.

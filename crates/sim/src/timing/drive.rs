@@ -95,6 +95,9 @@ fn probes_from(
         .filter_map(|sent_s| {
             let sent = begins_ns + (sent_s * 1e9) as i64;
             let (question_ns, answer_ns) = path.delays_ns(sent_s);
+            if path.loses() {
+                return None;
+            }
             let (question_ns, answer_ns) = if world.turned {
                 (answer_ns, question_ns)
             } else {
@@ -130,6 +133,7 @@ pub(crate) fn drive(
     contestant: Contestant,
     mut look: impl FnMut(Look),
 ) -> Vec<&'static str> {
+    let world = &*world.on(seed);
     let clock = LocalClock::new(seed, 0, &world.clock, world.earlier_s + world.seconds);
     let begins_ns = (world.earlier_s * 1e9) as i64;
     let mut samples = probes_from(world, seed, 0, &clock, begins_ns);

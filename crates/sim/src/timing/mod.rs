@@ -9,6 +9,7 @@
 #[cfg(feature = "rivals")]
 mod daemons;
 pub(crate) mod draw;
+mod drawn;
 pub(crate) mod drive;
 mod leaders;
 mod local;
@@ -20,10 +21,11 @@ mod rivals;
 mod steered;
 mod worlds;
 
+pub use drawn::{Family, Shape, Standing, Way};
 pub use drive::{Contestant, Sample};
 pub use leaders::{
     Failover, Found, Regions, RegionsFound, Trouble, judge_leaders, judge_regions, judge_trouble,
 };
 pub use mesh::mesh_of_five;
-pub use report::{Report, Row, bench_clock, bench_world, text};
-pub use worlds::{ClockLaw, Law, Silence, Window, World};
+pub use report::{Report, Row, Seeds, bench_clock, bench_world, nearer, text, text_of_seeds};
+pub use worlds::{ClockLaw, Law, Silence, Sways, Window, World};

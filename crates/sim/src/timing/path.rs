@@ -1,6 +1,7 @@
 //! How long probes are under way.
 
 use super::draw::Draw;
+use super::drawn::{Shape, Standing};
 use super::worlds::{Law, World};
 
 /// A path in both directions.
@@ -9,6 +10,7 @@ pub(super) struct DelayPath {
     draw: Draw,
     law: Law,
     floors_ms: (f64, f64),
+    lost: f64,
     congested: bool,
     turns_at_s: f64,
     level_ms: f64,
@@ -20,6 +22,7 @@ impl DelayPath {
             draw: Draw::new(seed, "timing path", owner),
             law: world.law,
             floors_ms: (world.question_ms, world.answer_ms),
+            lost: world.lost,
             congested: false,
             turns_at_s: 0.0,
             level_ms: 0.0,
@@ -31,6 +34,12 @@ impl DelayPath {
         let (question, answer) = self.queues_ms(at_s);
         let (question_floor, answer_floor) = self.floors_ms;
         (ns(question_floor + question), ns(answer_floor + answer))
+    }
+
+    /// Whether the probe that was asked about last is lost on its way.
+    pub(super) fn loses(&mut self) -> bool {
+        // Where nothing is lost nothing is drawn: what others draw stays what it was.
+        self.lost > 0.0 && self.draw.uniform() < self.lost
     }
 
     fn queues_ms(&mut self, at_s: f64) -> (f64, f64) {
@@ -56,8 +65,17 @@ impl DelayPath {
                 answer,
                 shape,
             } => (self.pareto(question, shape), self.pareto(answer, shape)),
+            Law::Ways {
+                question,
+                answer,
+                standing,
+            } => {
+                let (there, back) = (question.ms(&mut self.draw), answer.ms(&mut self.draw));
+                let (more_there, more_back) = self.stands(at_s, standing);
+                (there + more_there, back + more_back)
+            }
             Law::Congested { queue, standing } => {
-                self.turn(at_s, standing);
+                self.turn(at_s, (30.0, 60.0), standing);
                 let level = if self.congested { self.level_ms } else { 0.0 };
                 (
                     level + queue * self.draw.exponential(),
@@ -68,20 +86,31 @@ impl DelayPath {
     }
 
     fn log_normal(&mut self, mean: f64, sigma: f64) -> f64 {
-        libm::exp(libm::log(mean) - 0.5 * sigma * sigma + sigma * self.draw.normal())
+        Shape::LogNormal { sigma }.ms(mean, &mut self.draw)
     }
 
-    /// Pareto's second law (Lomax): a sharp edge and a heavy tail.
     fn pareto(&mut self, mean: f64, shape: f64) -> f64 {
-        let scale = mean * (shape - 1.0);
-        scale * (libm::pow(self.draw.uniform(), -1.0 / shape) - 1.0)
+        Shape::Pareto { shape }.ms(mean, &mut self.draw)
     }
 
-    /// Congestion comes for 30 s and goes for 60 s, on average.
-    fn turn(&mut self, at_s: f64, standing: f64) {
+    /// What stands in either way.
+    fn stands(&mut self, at_s: f64, standing: Option<Standing>) -> (f64, f64) {
+        let Some(standing) = standing else {
+            return (0.0, 0.0);
+        };
+        self.turn(at_s, (standing.stands_s, standing.gone_s), standing.ms);
+        match (self.congested, standing.on_answers) {
+            (false, _) => (0.0, 0.0),
+            (true, false) => (self.level_ms, 0.0),
+            (true, true) => (0.0, self.level_ms),
+        }
+    }
+
+    /// Congestion comes and goes, each for so long (s) on average; in the beginning it is there.
+    fn turn(&mut self, at_s: f64, (comes_s, goes_s): (f64, f64), standing: f64) {
         while at_s >= self.turns_at_s {
             self.congested = !self.congested;
-            let mean_s = if self.congested { 30.0 } else { 60.0 };
+            let mean_s = if self.congested { comes_s } else { goes_s };
             self.turns_at_s += mean_s * self.draw.exponential();
             self.level_ms = standing * (0.5 + self.draw.uniform());
         }

@@ -1,6 +1,10 @@
 //! The worlds in which clocks are judged: paths, clocks, probing, and when errors are looked at.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
+
+use super::drawn::{Family, Standing, Way};
 
 /// What a machine's clock does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -15,6 +19,18 @@ pub struct ClockLaw {
     pub sway_s: f64,
     /// Random walk of the frequency, ppb per root second.
     pub walk_ppb: f64,
+    /// How it sways.
+    pub sways: Sways,
+}
+
+/// How the frequency follows the temperature.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub enum Sways {
+    /// As a sine.
+    Sine,
+    /// Between its two ends: something is switched on and off again, twice in a sway on average, and the
+    /// crystal follows within a twelfth of one.
+    Switched,
 }
 
 /// Half a second and 50 ppm off, half a ppm of temperature in half an hour.
@@ -24,6 +40,7 @@ const CALM: ClockLaw = ClockLaw {
     sway_ppb: 500.0,
     sway_s: 1_800.0,
     walk_ppb: 1.0,
+    sways: Sways::Sine,
 };
 
 /// Beside a fan: 2 ppm in ten minutes, ten times the walk.
@@ -64,6 +81,12 @@ pub enum Law {
         queue: f64,
         standing: f64,
     },
+    /// A law for each way, and perhaps a queue that stands on one of them.
+    Ways {
+        question: Way,
+        answer: Way,
+        standing: Option<Standing>,
+    },
 }
 
 /// A stretch of time in which errors are gathered, s after the world began.
@@ -103,6 +126,8 @@ pub struct World {
     pub clock: ClockLaw,
     /// Probes a second.
     pub probes_hz: f64,
+    /// Which share of probes is lost, question or answer.
+    pub lost: f64,
     /// Probes of a burst at 20 a second, at the start and after a silence; none where zero.
     pub burst: u32,
     /// How long it lasts, s.
@@ -119,6 +144,8 @@ pub struct World {
     pub turned: bool,
     /// When errors are looked at.
     pub windows: Vec<Window>,
+    /// Whose parameters each seed draws; of all others they are the same on every seed.
+    pub drawn: Option<Family>,
 }
 
 impl World {
@@ -130,9 +157,26 @@ impl World {
         worlds
     }
 
+    /// The worlds whose parameters each seed draws, in the order of the report: nothing is tuned on them.
+    pub fn held_out() -> Vec<Self> {
+        let of = |family: Family| {
+            Self::a().but(family.name(), family.about(), |w| w.drawn = Some(family))
+        };
+        Family::ALL.into_iter().map(of).collect()
+    }
+
     /// The world of that name.
     pub fn named(name: &str) -> Option<Self> {
-        Self::all().into_iter().find(|world| world.name == name)
+        let mut worlds = Self::all().into_iter().chain(Self::held_out());
+        worlds.find(|world| world.name == name)
+    }
+
+    /// The world as it is on a seed.
+    pub fn on(&self, seed: u64) -> Cow<'_, Self> {
+        match self.drawn {
+            Some(family) => Cow::Owned(family.draw(seed, self)),
+            None => Cow::Borrowed(self),
+        }
     }
 
     /// The worlds of the design, A to I and L.
@@ -294,6 +338,7 @@ impl World {
             law: exponential(10.0, 10.0),
             clock: CALM,
             probes_hz: 1.0,
+            lost: 0.0,
             burst: 0,
             seconds: 600.0,
             silence: None,
@@ -307,6 +352,7 @@ impl World {
                 window("sustained", 60.0, 599.0),
                 window("last 10 s", 589.0, 599.0),
             ],
+            drawn: None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use unisono_core::timing::Fault;
 use unisono_sim::timing::{
     Contestant, Regions, Row, Trouble, World, bench_clock, bench_world, judge_regions,
-    judge_trouble, mesh_of_five,
+    judge_trouble, mesh_of_five, nearer,
 };
 
 use super::figures::Figures;
@@ -43,7 +43,9 @@ const AIMS: [(&str, &str, f64, Option<f64>); 23] = [
 /// What share of the likely intervals should hold the truth, in every world.
 const LIKELY_MIN: f64 = 0.997;
 /// Where the two ways are unequal three sigma alone do not claim to reach the truth.
-const UNEQUAL: [&str; 2] = ["G", "Q"];
+const UNEQUAL: [&str; 3] = ["G", "Q", "Xuneven"];
+/// The worlds in which something is taken away: one that the clock was tuned on, and those drawn by seeds.
+const CONTROLLED: [&str; 2] = ["A", "X"];
 /// What is taken away, and how many times as far off the clock has to be without it.
 const CONTROLS: [(Contestant, &str); 3] = [
     (Contestant::Faulty(Fault::SlopeIgnored), "slope"),
@@ -62,12 +64,19 @@ const CLUSTERS_MAX: u64 = 20;
 /// Every world on so many seeds from a first.
 pub(crate) fn run(seeds: Range<u64>) -> Figures {
     let mut figures = Figures::default();
-    let rows = bench_clock(seeds.clone(), &World::all()).rows;
+    let mut worlds = World::all();
+    worlds.extend(World::held_out());
+    let rows = bench_clock(seeds.clone(), &worlds).rows;
     // Before a clock has heard enough it tells no time: with few seeds a window may have no look.
     for row in rows.iter().filter(|row| row.looks > 0) {
         tell(row, &mut figures);
     }
-    controls(seeds.clone(), &rows, &mut figures);
+    for world in World::held_out() {
+        differ(world.name, &rows, &mut figures);
+    }
+    for world in CONTROLLED.into_iter().filter_map(World::named) {
+        controls(seeds.clone(), &world, &rows, &mut figures);
+    }
     meshes(seeds.clone(), &mut figures);
     leaders(seeds, &mut figures);
     figures
@@ -99,20 +108,53 @@ fn tell(row: &Row, figures: &mut Figures) {
     }
 }
 
+/// Of a world that seeds draw: how they differ, which is the worst, and on which share of them each rival is
+/// further off.
+fn differ(world: &str, rows: &[Row], figures: &mut Figures) {
+    let ours = rows
+        .iter()
+        .find(|row| row.world == world && row.window == "sustained" && row.who == "unisono");
+    let Some(seeds) = ours.and_then(|row| row.seeds.as_ref()) else {
+        return;
+    };
+    let name = format!("clock_{world}_unisono_sustained");
+    figures.tell(format!("{name}_median_seed_ms"), seeds.median_ms);
+    figures.tell(format!("{name}_worst_seed_ms"), seeds.worst_ms);
+    figures.tell(format!("{name}_worst_seed"), seeds.worst as f64);
+    if let Some((seed, share)) = seeds.least_likely {
+        figures.tell(format!("{name}_least_likely_seed_share"), share);
+        figures.tell(format!("{name}_least_likely_seed"), seed as f64);
+    }
+    for (who, share) in nearer(rows, world, "sustained") {
+        let who = who.replace(' ', "_");
+        figures.tell(format!("clock_{world}_nearer_than_{who}_share"), share);
+    }
+}
+
 /// What is worse without slope, without one direction, without order.
-fn controls(seeds: Range<u64>, rows: &[Row], figures: &mut Figures) {
-    let sustained = |row: &&Row| row.window == "sustained" && row.world == "A";
+fn controls(seeds: Range<u64>, world: &World, rows: &[Row], figures: &mut Figures) {
+    let sustained = |row: &&Row| row.window == "sustained" && row.world == world.name;
     let ours = rows
         .iter()
         .find(|row| sustained(row) && row.who == "unisono");
-    let (Some(ours), Some(world)) = (ours, World::named("A")) else {
+    let Some(ours) = ours else {
         return;
     };
     for (who, without) in CONTROLS {
-        let found = bench_world(seeds.clone(), &world, who);
+        let found = bench_world(seeds.clone(), world, who);
         for row in found.iter().filter(sustained) {
-            let name = format!("clock_A_without_{without}_times");
-            figures.at_least(name, row.mean_ms / ours.mean_ms, CONTROL_TIMES_MIN);
+            let name = format!("clock_{}_without_{without}", world.name);
+            let times = row.mean_ms / ours.mean_ms;
+            let medians = row.seeds.as_ref().zip(ours.seeds.as_ref());
+            match medians.filter(|_| world.drawn.is_some()) {
+                // Where each seed draws another world the mean is that of the worst.
+                Some((found, ours)) => {
+                    figures.tell(format!("{name}_times"), times);
+                    let times = found.median_ms / ours.median_ms;
+                    figures.at_least(format!("{name}_median_times"), times, CONTROL_TIMES_MIN);
+                }
+                None => figures.at_least(format!("{name}_times"), times, CONTROL_TIMES_MIN),
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use unisono_api::dto::{Clock, SyncWord, TimingRole};
 
 use super::clock_truth::{Errors, Line, Look};
 use super::figures::Figures;
+use super::idle;
 use super::processes::{self, Process};
 use super::together;
 use super::wan::Wan;
@@ -40,7 +41,7 @@ pub(super) struct Measured {
     pub(super) cut: Duration,
 }
 
-/// Measures: calm, fifty that fire together, a cut with its heal (behind a router), a leader's loss.
+/// Measures: calm, as long without anybody who asks, fifty that fire together, a cut with its heal (behind a router), a leader's loss.
 pub(super) async fn run(
     scratch: &Path,
     measured: &Measured,
@@ -67,6 +68,7 @@ pub(super) async fn run(
     let agreed_ms = begun.elapsed().as_secs_f64() * 1e3;
     figures.tell("clock_agreed_on_a_leader_ms", agreed_ms);
     steady(&nodes, measured.time, figures).await?;
+    idle::measure(&nodes, measured.time, figures).await?;
     together::fire(&nodes, figures).await?;
     if let Some(wan) = &wan {
         partition(&nodes, wan, measured.cut, figures).await?;
@@ -122,7 +124,7 @@ async fn steady(nodes: &[Process], time: Duration, figures: &mut Figures) -> Res
     joining.tell("joining", true, figures);
     settled.tell("settled", true, figures);
     late.tell("sustained", true, figures);
-    figures.tell("clock_idle_node_processor_share", share);
+    figures.tell("clock_looked_at_node_processor_share", share);
     Ok(())
 }
 

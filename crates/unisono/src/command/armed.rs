@@ -2,8 +2,8 @@
 //! absolute time, and becomes the command then; or the command itself, which waits for a line.
 //!
 //! What wakes up at the time is one thread with real-time priority, where that is allowed, and it does
-//! nothing but read the clock and wake another. The command never has that priority: it could keep a
-//! processor from everybody.
+//! nothing but read the clock (and write that line), and give the priority back. The command never has it: it
+//! could keep a processor from everybody.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,14 +14,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, parent_id};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{Signal, set_parent_process_death_signal};
-use unisono_api::client::timer::{hurry, sleep_until};
+use unisono_api::client::timer::{Rank, sleep_until};
 
 use crate::timing::{monotonic_ns, raw_ns};
 use crate::undumped::AsGiven;
@@ -144,10 +143,13 @@ impl Armed {
     pub(super) fn fire(self, fires_ns: u64, target_ns: u64) -> io::Result<Acted> {
         match self.ready {
             Ready::Nothing => {
-                let real_time = hurry();
-                sleep_until(fires_ns);
+                let rank = Rank::take();
+                let real_time = rank.is_real_time();
+                rank.sleep_until(fires_ns);
+                let at_ns = monotonic_ns();
+                rank.give_back();
                 Ok(Acted {
-                    at_ns: monotonic_ns(),
+                    at_ns,
                     runs_ns: None,
                     real_time,
                     running: Running::Nothing,
@@ -233,11 +235,14 @@ pub(super) fn command(words: &[String]) -> Command {
 fn release(mut child: Child, fires_ns: u64, target_ns: u64) -> Acted {
     let line = format!("{target_ns}\n");
     let mut input = child.stdin.take();
-    let real_time = hurry();
-    sleep_until(fires_ns);
+    let rank = Rank::take();
+    let real_time = rank.is_real_time();
+    rank.sleep_until(fires_ns);
     let at_ns = monotonic_ns();
     // A program that does not listen any more has ended, and its status says how.
     let _ = input.as_mut().map(|input| input.write_all(line.as_bytes()));
+    // Others are due as well, and what is left to do has time.
+    rank.give_back();
     drop(input);
     Acted {
         at_ns,
@@ -352,33 +357,19 @@ pub(crate) fn process_main(mut words: impl Iterator<Item = OsString>) -> ExitCod
     ExitCode::from(NOT_RUN)
 }
 
-/// Waits on a thread of its own, and says when it was woken (ns).
+/// Waits with real-time priority, if that is allowed, and says when its time had come (ns). It does so on the
+/// one thread that there is, and gives the priority back at once: to wake up another, and sleep, would take
+/// longer than all of this, and others wait who are due as well.
 fn wait(says: &mut File, hears: File) -> Option<u64> {
-    let (tell, told) = mpsc::channel();
-    let (wake, woken) = mpsc::channel();
-    let (rank, ranked) = mpsc::channel();
-    let thread = thread::Builder::new().spawn(move || {
-        // Nobody is there to hear it if the other thread has ended.
-        let _ = rank.send(hurry());
-        let Ok(fires_ns) = told.recv() else {
-            return;
-        };
-        sleep_until(fires_ns);
-        let _ = wake.send(monotonic_ns());
-        // To end would take longer than all of this, with a priority that keeps others waiting who are
-        // due as well. The command, or the end of the process, takes this thread away.
-        loop {
-            thread::park();
-        }
-    });
-    thread.ok()?;
-    let real_time = ranked.recv().ok()?;
-    writeln!(says, "ready {}", u8::from(real_time)).ok()?;
+    let rank = Rank::take();
+    writeln!(says, "ready {}", u8::from(rank.is_real_time())).ok()?;
     let mut line = String::new();
     BufReader::new(hears).read_line(&mut line).ok()?;
     let fires_ns: u64 = line.trim().parse().ok()?;
-    tell.send(fires_ns).ok()?;
-    woken.recv().ok()
+    rank.sleep_until(fires_ns);
+    let fired_ns = monotonic_ns();
+    // The command must not have it: it could keep a processor from everybody.
+    rank.give_back().then_some(fired_ns)
 }
 
 /// Says when a line came, on the machine's raw clock (ns), and a while later, so that the others who are

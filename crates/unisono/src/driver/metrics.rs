@@ -119,7 +119,8 @@ impl Metrics {
             out,
             "# HELP {name} {help}\n# TYPE {name} counter\n{name} {seconds}"
         );
-        for (name, help, value) in network(transport.endpoint_counters()) {
+        let counted = transport.endpoint_counters();
+        for (name, help, value) in network(counted).into_iter().chain(traffic(counted)) {
             line(&mut out, name, help, value);
         }
         let connected = transport
@@ -181,6 +182,42 @@ fn network(network: EndpointCounters) -> [(&'static str, &'static str, u64); 10]
         ),
         ("joins_admitted", "Joiners let in.", network.joins_admitted),
         ("joins_refused", "Joiners refused.", network.joins_refused),
+    ]
+}
+
+/// What goes to other nodes and comes from them.
+fn traffic(network: EndpointCounters) -> [(&'static str, &'static str, u64); 6] {
+    [
+        (
+            "quic_sent_packets",
+            "Packets sent to other nodes.",
+            network.sent_packets,
+        ),
+        (
+            "quic_sent_bytes",
+            "Their bytes, without the heads of UDP and IP.",
+            network.sent_bytes,
+        ),
+        (
+            "quic_received_packets",
+            "Packets received from other nodes, or whoever sends any.",
+            network.received_packets,
+        ),
+        (
+            "quic_received_bytes",
+            "Their bytes, without the heads of UDP and IP.",
+            network.received_bytes,
+        ),
+        (
+            "timing_sent_datagrams",
+            "Datagrams of the timing plane sent.",
+            network.timing_sent,
+        ),
+        (
+            "timing_sent_bytes",
+            "Their bytes, without what QUIC, UDP and IP put around them.",
+            network.timing_sent_bytes,
+        ),
     ]
 }
 

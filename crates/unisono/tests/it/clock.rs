@@ -231,6 +231,19 @@ fn what_is_made_ready_before_its_time_is_the_command_and_nothing_else() {
     let done = at("+400ms", &["--", "sh", "-c", &open]);
     assert_eq!(done.code, 0, "{}", done.err);
     assert_eq!(said(&file), plain);
+    // So are its class, its niceness, the slack of its timers, and where it may run.
+    let kept = "cat /proc/self/timerslack_ns; cut -d' ' -f18,19,40,41 /proc/self/stat; \
+        grep Cpus_allowed_list /proc/self/status";
+    let kept = script(&format!("{{ {kept}; }}"));
+    let plain = std::process::Command::new("sh")
+        .args(["-c", &kept])
+        .status();
+    assert!(plain.unwrap().success());
+    let plain = said(&file);
+    assert_eq!(plain.lines().count(), 3, "{plain}");
+    let done = at("+400ms", &["--", "sh", "-c", &kept]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert_eq!(said(&file), plain);
     let told: Value = serde_json::from_str(done.err.lines().last().unwrap()).unwrap();
     assert!(told["real_time"].is_boolean(), "{told}");
     assert!(

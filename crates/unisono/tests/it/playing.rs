@@ -3,14 +3,18 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use unisono_api::client::{Client, Config};
 use unisono_api::dto::FailureWord;
 
+use crate::following::Following;
 use crate::process::{Place, Process, until};
 
 const AGENTS: [&str; 8] = ["ada", "eve", "bob", "zoe", "ivy", "max", "kim", "lou"];
+/// What is told is told within this, however busy the machine is.
+const WITHIN: Duration = Duration::from_secs(60);
 /// Beats before anything goes wrong.
 const CALM: u64 = 52;
 
@@ -394,6 +398,86 @@ fn who_recovers_gives_each_cue_once_and_then_asks_for_people() {
         both.iter().all(|one| one.says("over: rushing (kim)"))
     });
     assert_eq!(cues().len(), 3, "and nothing after");
+}
+
+/// Alerts and findings over a node, to whoever follows and to whoever recovers: for what is critical people
+/// are asked and nobody is given a cue; who drags gets one, and what stands by at that agent hears it and acts.
+#[test]
+fn what_is_critical_is_told_and_left_to_people_and_who_drags_hears_the_cue_that_recovers() {
+    let place = Place::new();
+    let node = place.up();
+    let band = Band::new(&node, &place, "unwell");
+    let of = |words: &[&'static str]| [words, &["--orchestra", "unwell"]].concat();
+    let told = Following::of(&place, &node, &of(&["ensemble", "--follow"]));
+    let recovers = ["ensemble", "--follow", "--recover", "--as", "bob"];
+    let recovery = Following::of(
+        &place,
+        &node,
+        &of(&[&recovers[..], &["--patience", "600"]].concat()),
+    );
+    let heard = place.path("heard");
+    let stands = of(&["stand-by", "resync", "--as", "eve", "--from", "bob"]);
+    let touch = ["--", "touch", heard.to_str().unwrap()];
+    let stands = Following::of(&place, &node, &[&stands[..], &touch].concat());
+    assert_eq!(stands.within(WITHIN).unwrap()["event"], "standing");
+    // Ada is late by as much each time, and lou by now more, now less: nobody fails by that, and it is too much.
+    let off = |index: usize, beat: u64| match (index, beat % 2) {
+        (0, _) => 150.0,
+        (7, 0) => 80.0,
+        (7, _) => -80.0,
+        _ => 0.0,
+    };
+    band.play(0..CALM, off);
+    let mut alerts = begun(&told, 2);
+    alerts.sort();
+    let expected = [("mean_critical", "ada"), ("spread_critical", "lou")];
+    let expected = expected.map(|(what, who)| (what.to_owned(), who.to_owned()));
+    assert_eq!(alerts, expected);
+    band.play(CALM..CALM + 8, |index, beat| {
+        off(index, beat) + if index == 1 { 15.0 } else { 0.0 }
+    });
+    let dragging = ("dragging".to_owned(), "eve".to_owned());
+    assert_eq!(begun(&told, 1), [dragging]);
+    // Whoever recovers has told of the same, and has given one cue, to who drags alone.
+    let mut said: Vec<Value> = Vec::new();
+    let given = loop {
+        let next = recovery.within(WITHIN);
+        let next = next.unwrap_or_else(|| panic!("no cue: {said:?}"));
+        if next["given"].is_string() {
+            break next;
+        }
+        said.push(next);
+    };
+    let begun = said.iter().filter(|one| one["begun"].is_object());
+    assert_eq!(begun.count(), 3, "{said:?}");
+    assert_eq!(
+        (&given["failure"], &given["given"]),
+        (&json!("dragging"), &json!("resync"))
+    );
+    let cues = node.json(&place, &["schedule", "--orchestra", "unwell"]);
+    let cues = cues["cues"].as_array().unwrap();
+    assert_eq!(
+        cues.len(),
+        1,
+        "for what is critical nobody is given a cue: {cues:?}"
+    );
+    let meant = cues[0]["parties"].as_array().unwrap();
+    assert_eq!((meant.len(), &meant[0]["name"]), (1, &json!("eve")));
+    until("eve has heard it and acts", || heard.exists());
+}
+
+/// What begins next, so many findings: what it is, and with whom.
+fn begun(told: &Following, count: usize) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    while found.len() < count {
+        let change = told.within(WITHIN);
+        let change = change.unwrap_or_else(|| panic!("nothing more is told: {found:?}"));
+        let word = |value: &Value| value.as_str().unwrap().to_owned();
+        for one in change["begun"].as_array().unwrap() {
+            found.push((word(&one["failure"]), word(&one["agents"][0])));
+        }
+    }
+    found
 }
 
 /// A process that recovers, and all that it has said.

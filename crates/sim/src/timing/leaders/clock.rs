@@ -3,7 +3,7 @@
 use unisono_core::timekeeper::Clocks;
 
 use super::super::local::{LocalClock, UPTIME_NS, cluster_ns};
-use super::super::worlds::ClockLaw;
+use super::super::worlds::{ClockLaw, Sways};
 
 /// Half a second and 50 ppm off, as in the worlds of the filter.
 const LAW: ClockLaw = ClockLaw {
@@ -12,6 +12,7 @@ const LAW: ClockLaw = ClockLaw {
     sway_ppb: 500.0,
     sway_s: 1_800.0,
     walk_ppb: 1.0,
+    sways: Sways::Sine,
 };
 
 /// The clocks of one machine.
