@@ -159,9 +159,11 @@ impl Timekeeper {
         let leading = self.clock.is_leading();
         let followed = self.followed.filter(|_| !leading);
         let next = self.followed_next(now_ns);
+        // Where this node's way is off it goes by what it knows of the others.
+        let off = self.mesh.correction_ns != 0;
         let others = self.others(now_ns).into_iter().map(|node| {
             // Asked less often than the leader it would be followed by what it was a second ago.
-            let every_ns = if next == Some(node) {
+            let every_ns = if off || next == Some(node) {
                 limits::ASK_NS
             } else {
                 limits::ASK_OTHERS_NS
