@@ -103,11 +103,8 @@ impl Endpoint {
             .map_err(|error: rustls::Error| BindError::Credentials(error.to_string()))?;
 
         let socket = std::net::UdpSocket::bind(addr).map_err(refused)?;
-        let runtime: Arc<dyn quinn::Runtime> = Arc::new(quinn::TokioRuntime);
-        let second = socket.try_clone().map_err(refused)?;
-        let socket = runtime.wrap_udp_socket(socket).map_err(refused)?;
         let arrivals = Arc::new(Arrivals::default());
-        let mut socket = stamped(&second, socket, &arrivals);
+        let mut socket = stamped(socket, &arrivals).map_err(refused)?;
         if let Some(faults) = &faults {
             socket = FaultySocket::around(socket, Arc::clone(faults));
         }
@@ -116,7 +113,7 @@ impl Endpoint {
             endpoint_config(&credentials),
             Some(roles.server),
             socket,
-            runtime,
+            Arc::new(quinn::TokioRuntime),
         )
         .map_err(refused)?;
 
