@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use quinn::{ConnectionId, ConnectionIdGenerator, EndpointConfig, TransportConfig, VarInt};
+use quinn::{
+    Connecting, ConnectionError, ConnectionId, ConnectionIdGenerator, EndpointConfig,
+    TransportConfig, VarInt,
+};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use unisono_model::{ClusterId, NodeId};
@@ -22,6 +25,7 @@ use crate::{
     identity::{Certificate, Credentials, PeerIdentity, random, unix_now_ms},
     join::{self, Admission, ProofLimiter},
     limits,
+    near::Near,
     peer::{Notice, Peer},
     renew::{self, RenewalLimiter},
     socket::FaultySocket,
@@ -125,6 +129,7 @@ impl Endpoint {
             local_addr,
             endpoint,
             runtime: tokio::runtime::Handle::current(),
+            near: roles.near,
             client: roles.client,
             renewing: roles.renewing,
             sink,
@@ -154,6 +159,7 @@ impl Endpoint {
 /// How the endpoint answers and calls, all with the certificate that is shown at the time.
 struct Roles {
     shown: Arc<Shown>,
+    near: Option<Near>,
     server: quinn::ServerConfig,
     client: quinn::ClientConfig,
     renewing: quinn::ClientConfig,
@@ -177,6 +183,7 @@ impl Roles {
             config
         };
         Ok(Self {
+            near: Near::of(transport_config(config), &server),
             client: calling(tls::client(&shown)?),
             renewing: calling(tls::renewing(&shown)?),
             shown,
@@ -197,7 +204,8 @@ pub(crate) struct Shared {
     pub(crate) endpoint: quinn::Endpoint,
     /// Where tasks run, so that the handle can be used outside the runtime too.
     pub(crate) runtime: tokio::runtime::Handle,
-    pub(crate) client: quinn::ClientConfig,
+    near: Option<Near>,
+    client: quinn::ClientConfig,
     pub(crate) renewing: quinn::ClientConfig,
     pub(crate) sink: Sink,
     /// When the latest packet of each sender came.
@@ -260,6 +268,27 @@ impl Shared {
             nodes.insert(node);
         } else {
             nodes.remove(&node);
+        }
+    }
+
+    fn near(&self, addr: SocketAddr) -> Option<&Near> {
+        self.near.as_ref().filter(|_| Near::holds(addr))
+    }
+
+    /// How a node at this address is called.
+    pub(crate) fn calling(&self, addr: SocketAddr) -> quinn::ClientConfig {
+        let config = self.client.clone();
+        match self.near(addr) {
+            Some(near) => near.calling(config),
+            None => config,
+        }
+    }
+
+    /// Takes up a handshake that somebody has begun.
+    fn answering(&self, incoming: quinn::Incoming) -> Result<Connecting, ConnectionError> {
+        match self.near(incoming.remote_address()) {
+            Some(near) => incoming.accept_with(near.answering()),
+            None => incoming.accept(),
         }
     }
 
@@ -341,8 +370,8 @@ async fn answer(shared: Arc<Shared>) {
 }
 
 async fn receive(shared: Arc<Shared>, incoming: quinn::Incoming, permit: OwnedSemaphorePermit) {
-    let handshake = tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, incoming.into_future());
-    match handshake.await {
+    let handshake = async { shared.answering(incoming)?.await };
+    match tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, handshake).await {
         Ok(Ok(connection)) => admit(&shared, connection, permit).await,
         Ok(Err(error)) => {
             shared.counters.handshakes_failed.add(1);
