@@ -65,7 +65,7 @@ async fn call(
     let failed = |why: &dyn std::fmt::Display| DialFailure::Unreachable(format!("{addr}: {why}"));
     let connection = shared
         .endpoint
-        .connect_with(shared.client.clone(), addr, &server_name(node))
+        .connect_with(shared.calling(addr), addr, &server_name(node))
         .map_err(|error| failed(&error))?
         .await
         .map_err(|error| turned_away(&error).unwrap_or_else(|| failed(&error)))?;

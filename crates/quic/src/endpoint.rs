@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use quinn::{ConnectionId, ConnectionIdGenerator, EndpointConfig, TransportConfig, VarInt};
+use quinn::{
+    Connecting, ConnectionError, ConnectionId, ConnectionIdGenerator, EndpointConfig,
+    TransportConfig, VarInt,
+};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use unisono_model::{ClusterId, NodeId};
@@ -23,6 +26,7 @@ use crate::{
     identity::{Certificate, Credentials, PeerIdentity, random, unix_now_ms},
     join::{self, Admission, ProofLimiter},
     limits,
+    near::Near,
     peer::{Notice, Peer},
     renew::{self, RenewalLimiter},
     socket::FaultySocket,
@@ -104,12 +108,9 @@ impl Endpoint {
             .map_err(|error: rustls::Error| BindError::Credentials(error.to_string()))?;
 
         let socket = std::net::UdpSocket::bind(addr).map_err(refused)?;
-        let runtime: Arc<dyn quinn::Runtime> = Arc::new(quinn::TokioRuntime);
-        let second = socket.try_clone().map_err(refused)?;
-        let socket = runtime.wrap_udp_socket(socket).map_err(refused)?;
         let arrivals = Arc::new(Arrivals::default());
         let counters = Arc::new(LiveEndpointCounters::default());
-        let stamped = stamped(&second, socket, &arrivals);
+        let stamped = stamped(socket, &arrivals).map_err(refused)?;
         let mut socket = CountedSocket::around(stamped, Arc::clone(&counters));
         if let Some(faults) = &faults {
             socket = FaultySocket::around(socket, Arc::clone(faults));
@@ -119,7 +120,7 @@ impl Endpoint {
             endpoint_config(&credentials),
             Some(roles.server),
             socket,
-            runtime,
+            Arc::new(quinn::TokioRuntime),
         )
         .map_err(refused)?;
 
@@ -131,6 +132,7 @@ impl Endpoint {
             local_addr,
             endpoint,
             runtime: tokio::runtime::Handle::current(),
+            near: roles.near,
             client: roles.client,
             renewing: roles.renewing,
             sink,
@@ -160,6 +162,7 @@ impl Endpoint {
 /// How the endpoint answers and calls, all with the certificate that is shown at the time.
 struct Roles {
     shown: Arc<Shown>,
+    near: Option<Near>,
     server: quinn::ServerConfig,
     client: quinn::ClientConfig,
     renewing: quinn::ClientConfig,
@@ -183,6 +186,7 @@ impl Roles {
             config
         };
         Ok(Self {
+            near: Near::of(transport_config(config), &server),
             client: calling(tls::client(&shown)?),
             renewing: calling(tls::renewing(&shown)?),
             shown,
@@ -203,7 +207,8 @@ pub(crate) struct Shared {
     pub(crate) endpoint: quinn::Endpoint,
     /// Where tasks run, so that the handle can be used outside the runtime too.
     pub(crate) runtime: tokio::runtime::Handle,
-    pub(crate) client: quinn::ClientConfig,
+    near: Option<Near>,
+    client: quinn::ClientConfig,
     pub(crate) renewing: quinn::ClientConfig,
     pub(crate) sink: Sink,
     /// When the latest packet of each sender came.
@@ -266,6 +271,27 @@ impl Shared {
             nodes.insert(node);
         } else {
             nodes.remove(&node);
+        }
+    }
+
+    fn near(&self, addr: SocketAddr) -> Option<&Near> {
+        self.near.as_ref().filter(|_| Near::holds(addr))
+    }
+
+    /// How a node at this address is called.
+    pub(crate) fn calling(&self, addr: SocketAddr) -> quinn::ClientConfig {
+        let config = self.client.clone();
+        match self.near(addr) {
+            Some(near) => near.calling(config),
+            None => config,
+        }
+    }
+
+    /// Takes up a handshake that somebody has begun.
+    fn answering(&self, incoming: quinn::Incoming) -> Result<Connecting, ConnectionError> {
+        match self.near(incoming.remote_address()) {
+            Some(near) => incoming.accept_with(near.answering()),
+            None => incoming.accept(),
         }
     }
 
@@ -347,8 +373,8 @@ async fn answer(shared: Arc<Shared>) {
 }
 
 async fn receive(shared: Arc<Shared>, incoming: quinn::Incoming, permit: OwnedSemaphorePermit) {
-    let handshake = tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, incoming.into_future());
-    match handshake.await {
+    let handshake = async { shared.answering(incoming)?.await };
+    match tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, handshake).await {
         Ok(Ok(connection)) => admit(&shared, connection, permit).await,
         Ok(Err(error)) => {
             shared.counters.handshakes_failed.add(1);

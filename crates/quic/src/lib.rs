@@ -28,6 +28,7 @@ mod endpoint;
 mod event;
 mod faults;
 mod frame;
+mod near;
 mod peer;
 mod queue;
 mod socket;

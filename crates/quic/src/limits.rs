@@ -65,6 +65,9 @@ pub const PACKET_WAITS_MAX: Duration = Duration::from_millis(500);
 /// anything that is measured here.
 pub const CLOCKS_APART_MAX: Duration = Duration::from_micros(2);
 
+/// Largest packet within one machine (bytes of UDP), from the first one on: what the search for a larger one
+/// (RFC 8899) comes to on a link of Ethernet. Elsewhere it begins at 1,200, as nobody knows the way.
+pub const LOOPBACK_PACKET_BYTES: u16 = 1452;
 /// Silence after which another connection is tried. After a cut QUIC asks again only when as much time
 /// has passed as the cut took (its probe timeout doubles; RFC 9002, section 6.2): a handshake asks sooner.
 pub const SILENCE: Duration = Duration::from_millis(2_500);

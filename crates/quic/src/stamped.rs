@@ -69,16 +69,16 @@ pub(crate) use linux::stamped;
 /// Elsewhere packets count as come when they are read.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn stamped(
-    _: &std::net::UdpSocket,
-    inner: std::sync::Arc<dyn quinn::AsyncUdpSocket>,
+    socket: std::net::UdpSocket,
     _: &std::sync::Arc<Arrivals>,
-) -> std::sync::Arc<dyn quinn::AsyncUdpSocket> {
-    inner
+) -> std::io::Result<std::sync::Arc<dyn quinn::AsyncUdpSocket>> {
+    quinn::Runtime::wrap_udp_socket(&quinn::TokioRuntime, socket)
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
     use std::{
+        fmt,
         io::{self, IoSliceMut},
         net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
         os::fd::AsRawFd,
@@ -96,22 +96,32 @@ mod linux {
         },
     };
     use quinn::{
-        AsyncUdpSocket, UdpPoller,
-        udp::{EcnCodepoint, RecvMeta, Transmit},
+        AsyncUdpSocket, Runtime, TokioRuntime, UdpPoller,
+        udp::{EcnCodepoint, RecvMeta, Transmit, UdpSocketState},
     };
     use tokio::io::Interest;
 
     use super::Arrivals;
     use crate::limits;
 
-    /// Sends by QUIC's own socket, and receives by a second handle of it.
+    /// Sends as QUIC's own socket does, and receives with stamps. One handle for both: with a second one the
+    /// kernel wakes for each packet twice.
     #[derive(Debug)]
     struct StampedSocket {
-        inner: Arc<dyn AsyncUdpSocket>,
         io: tokio::net::UdpSocket,
+        state: UdpSocketState,
         arrivals: Arc<Arrivals>,
         watch: Mutex<Watch>,
     }
+
+    /// Waits until there is room to send, for one connection of many that share the socket.
+    struct Room {
+        socket: Arc<StampedSocket>,
+        /// Only where there was none: otherwise nothing is set up for it.
+        awaited: Option<Awaited>,
+    }
+
+    type Awaited = Pin<Box<dyn Future<Output = io::Result<()>> + Send + Sync>>;
 
     /// The kernel stamps by the wall clock, which is set at times. Held against the steady clock it stands
     /// still but for that: both are steered alike.
@@ -132,41 +142,60 @@ mod linux {
         dst_ip: Option<IpAddr>,
     }
 
-    /// The socket with stamps; as it was where the kernel gives none.
+    /// The socket with stamps; as it is elsewhere where the kernel gives none.
     pub(crate) fn stamped(
-        socket: &UdpSocket,
-        inner: Arc<dyn AsyncUdpSocket>,
+        socket: UdpSocket,
         arrivals: &Arc<Arrivals>,
-    ) -> Arc<dyn AsyncUdpSocket> {
-        let around = || -> io::Result<StampedSocket> {
-            let second = socket.try_clone()?;
-            second.set_nonblocking(true)?;
-            let io = tokio::net::UdpSocket::from_std(second)?;
-            // Last: QUIC's own way of reading has no room for what comes along then.
-            setsockopt(&io, sockopt::ReceiveTimestampns, &true)?;
-            Ok(StampedSocket {
-                inner: Arc::clone(&inner),
-                io,
-                arrivals: Arc::clone(arrivals),
-                watch: Mutex::default(),
-            })
-        };
-        match around() {
-            Ok(stamped) => Arc::new(stamped),
-            Err(error) => {
-                tracing::warn!(%error, "the kernel does not say when packets come; they count as come when they are read");
-                inner
+    ) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+        // QUIC's own way of reading has no room for what comes along once this is set.
+        if let Err(error) = setsockopt(&socket, sockopt::ReceiveTimestampns, &true) {
+            tracing::warn!(%error, "the kernel does not say when packets come; they count as come when they are read");
+            return TokioRuntime.wrap_udp_socket(socket);
+        }
+        // This also makes it one that never blocks, as Tokio asks for.
+        let state = UdpSocketState::new((&socket).into())?;
+        Ok(Arc::new(StampedSocket {
+            io: tokio::net::UdpSocket::from_std(socket)?,
+            state,
+            arrivals: Arc::clone(arrivals),
+            watch: Mutex::default(),
+        }))
+    }
+
+    impl UdpPoller for Room {
+        fn poll_writable(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            let this = &mut *self;
+            let socket = &this.socket;
+            if this.awaited.is_none() && socket.io.try_io(Interest::WRITABLE, || Ok(())).is_ok() {
+                return Poll::Ready(Ok(()));
             }
+            let awaited = this.awaited.get_or_insert_with(|| {
+                let socket = Arc::clone(socket);
+                Box::pin(async move { socket.io.writable().await })
+            });
+            let room = ready!(awaited.as_mut().poll(cx));
+            this.awaited = None;
+            Poll::Ready(room)
+        }
+    }
+
+    impl fmt::Debug for Room {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_struct("Room").finish_non_exhaustive()
         }
     }
 
     impl AsyncUdpSocket for StampedSocket {
         fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-            Arc::clone(&self.inner).create_io_poller()
+            Box::pin(Room {
+                socket: self,
+                awaited: None,
+            })
         }
 
         fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-            self.inner.try_send(transmit)
+            let send = || self.state.send((&self.io).into(), transmit);
+            self.io.try_io(Interest::WRITABLE, send)
         }
 
         fn poll_recv(
@@ -177,53 +206,62 @@ mod linux {
         ) -> Poll<io::Result<usize>> {
             loop {
                 ready!(self.io.poll_recv_ready(cx))?;
-                let read = || self.receive(bufs, meta);
-                // An error is that of one packet, which is lost; where nothing is there it waits above.
-                if let Ok(received) = self.io.try_io(Interest::READABLE, read) {
+                let mut received = 0;
+                let read = || self.receive(bufs, meta, &mut received);
+                // An error is that of one packet, which is lost; where nothing is there it waits above. That
+                // nothing more is there is heard along with what was, so that nobody asks for it again.
+                _ = self.io.try_io(Interest::READABLE, read);
+                if received > 0 {
                     return Poll::Ready(Ok(received));
                 }
             }
         }
 
         fn local_addr(&self) -> io::Result<SocketAddr> {
-            self.inner.local_addr()
+            self.io.local_addr()
         }
 
         fn max_transmit_segments(&self) -> usize {
-            self.inner.max_transmit_segments()
+            self.state.max_gso_segments()
         }
 
         fn max_receive_segments(&self) -> usize {
-            self.inner.max_receive_segments()
+            self.state.gro_segments()
         }
 
         fn may_fragment(&self) -> bool {
-            self.inner.may_fragment()
+            self.state.may_fragment()
         }
     }
 
     impl StampedSocket {
-        /// Reads what is there, as much as there is room for.
-        fn receive(&self, bufs: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta]) -> io::Result<usize> {
-            let mut received = 0;
-            for (buf, meta) in bufs.iter_mut().zip(meta) {
-                match self.receive_one(buf, meta) {
-                    Ok(()) => received += 1,
-                    Err(_) if received > 0 => break,
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(received)
-        }
-
-        fn receive_one(&self, buf: &mut IoSliceMut<'_>, meta: &mut RecvMeta) -> io::Result<()> {
+        /// Reads what is there, as much as there is room for, and counts it.
+        fn receive(
+            &self,
+            bufs: &mut [IoSliceMut<'_>],
+            meta: &mut [RecvMeta],
+            received: &mut usize,
+        ) -> io::Result<()> {
             // More than is asked for: what finds no room costs the packet.
             let mut space = cmsg_space!(timespec, in_pktinfo, in6_pktinfo, i32, i32, [i64; 8]);
+            for (buf, meta) in bufs.iter_mut().zip(meta) {
+                self.receive_one(buf, meta, &mut space)?;
+                *received += 1;
+            }
+            Ok(())
+        }
+
+        fn receive_one(
+            &self,
+            buf: &mut IoSliceMut<'_>,
+            meta: &mut RecvMeta,
+            space: &mut Vec<u8>,
+        ) -> io::Result<()> {
             let mut parts = [IoSliceMut::new(buf)];
             let fd = self.io.as_raw_fd();
             let message = loop {
                 let flags = MsgFlags::MSG_DONTWAIT;
-                match recvmsg::<SockaddrStorage>(fd, &mut parts, Some(&mut space), flags) {
+                match recvmsg::<SockaddrStorage>(fd, &mut parts, Some(&mut *space), flags) {
                     Err(nix::errno::Errno::EINTR) => {}
                     read => break read?,
                 }
@@ -357,10 +395,7 @@ mod linux {
             let arrivals = Arc::new(Arrivals::default());
             let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
             let to = socket.local_addr().expect("bound");
-            let runtime: Arc<dyn quinn::Runtime> = Arc::new(quinn::TokioRuntime);
-            let second = socket.try_clone().expect("a handle");
-            let inner = runtime.wrap_udp_socket(second).expect("a socket");
-            let stamped = stamped(&socket, inner, &arrivals);
+            let stamped = stamped(socket, &arrivals).expect("a socket");
             let mut bytes = vec![0; 65_536];
             let mut meta = [RecvMeta::default()];
             let sender = UdpSocket::bind("127.0.0.1:0").expect("a port");

@@ -377,3 +377,51 @@ impl Transport {
         _ = tokio::time::timeout(limits::CLOSE_TIMEOUT, self.shared.endpoint.wait_idle()).await;
     }
 }
+
+// Elsewhere the kernel is not asked: see `near`.
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::{Config, Endpoint, Event, identity::NodeKey};
+
+    fn members() -> [Credentials; 2] {
+        let (now_ms, region) = (unix_now_ms(), "here".parse().expect("a region"));
+        let cluster = ClusterId([1; 16]);
+        let founder = Credentials::found(cluster, NodeKey::generate(), &region, now_ms);
+        let founder = founder.expect("founded");
+        let authority = founder.authority().expect("the founder's");
+        let key = NodeKey::generate();
+        let issued = authority.issue(key.id(), &region, now_ms).expect("signed");
+        let root = authority.certificate().clone();
+        let second = Credentials::new(key, issued, root, None, now_ms).expect("its own");
+        [founder, second]
+    }
+
+    /// Each packet of the search for a larger one costs both sides of a handshake as much as a frame.
+    #[tokio::test]
+    async fn within_one_machine_the_largest_packet_is_known_from_the_first_one_on() {
+        let bound = members().map(|credentials| {
+            let loopback = (Ipv4Addr::LOCALHOST, 0).into();
+            Endpoint::bind(credentials, loopback, Config::default()).expect("a port")
+        });
+        let [mut one, mut other] = bound;
+        let (there, addr) = (other.transport.node(), other.transport.local_addr());
+        let sent = one
+            .transport
+            .send(there, Some(addr), Class::Push, b"met".to_vec());
+        sent.expect("queued");
+        for events in [&mut one.events, &mut other.events] {
+            let first = events.recv().await;
+            assert!(matches!(first, Some(Event::Connected { .. })), "{first:?}");
+        }
+        for (from, to) in [(&one, &other), (&other, &one)] {
+            let peer = from.transport.shared.peer(to.transport.node());
+            let live = peer.and_then(|peer| peer.connection()).expect("connected");
+            let path = live.stats().path;
+            assert_eq!(path.sent_plpmtud_probes, 0);
+            assert_eq!(path.current_mtu, limits::LOOPBACK_PACKET_BYTES);
+        }
+    }
+}
