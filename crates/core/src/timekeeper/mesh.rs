@@ -49,7 +49,14 @@ impl Mesh {
     /// Lets the correction go towards what is wanted (ns), by one step.
     pub(super) fn approach(&mut self, wanted_ns: i64) {
         let most_ns = limits::CORRECTION_NS_MAX;
-        let step_ns = wanted_ns.clamp(-most_ns, most_ns) - self.correction_ns;
+        let left_ns = wanted_ns.clamp(-most_ns, most_ns) - self.correction_ns;
+        // Ways are as they are: what still moves is how they were measured, and a mean is nearer.
+        let near = left_ns.abs() < limits::MESH_NEAR_NS;
+        let step_ns = if near && self.correction_ns != 0 {
+            left_ns / limits::MESH_MEAN_OF
+        } else {
+            left_ns
+        };
         self.correction_ns += step_ns.clamp(-limits::MESH_STEP_NS, limits::MESH_STEP_NS);
         self.voted &= self.correction_ns != 0;
     }
@@ -163,7 +170,9 @@ impl Timekeeper {
         self.mesh.voted = false;
         self.mesh.apart_ns = 0;
         let corrects = self.mesh.correction_ns != 0;
-        self.mesh.deviation_ns = if corrects { deviation_ns } else { 0.0 };
+        let left_ns = wanted_ns.saturating_sub(self.mesh.correction_ns) as f64;
+        let unsure_ns = libm::hypot(deviation_ns, left_ns);
+        self.mesh.deviation_ns = if corrects { unsure_ns } else { 0.0 };
         let shift = self.shift_to(leader);
         self.clock.set_shift(shift);
         true
