@@ -30,7 +30,8 @@ impl Near {
         })
     }
 
-    /// Whether whoever is at this address is on this machine.
+    /// Whether an address is a loopback address: whoever is there is on this machine, or behind something
+    /// on it that passes packets on.
     pub(crate) fn holds(addr: SocketAddr) -> bool {
         addr.ip().to_canonical().is_loopback()
     }
@@ -45,8 +46,8 @@ impl Near {
     }
 }
 
-/// Somebody may have made the loopback device take less than others do: then a handshake would wait for
-/// packets that never come.
+/// Somebody may have made the loopback device take less than others do: then a handshake would wait
+/// until smaller packets are tried.
 #[cfg(target_os = "linux")]
 fn takes_largest() -> bool {
     use nix::sys::socket::{getsockopt, sockopt::IpMtu};

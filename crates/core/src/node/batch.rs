@@ -333,7 +333,11 @@ impl Node {
                 space.head_due_ms = Some(now_ms + limits::CARE_MS);
             } else if space.foreign > now {
                 let ahead_ms = space.foreign.as_ms().saturating_sub(now.as_ms()) + 1;
-                let wait_ms = clock::patience_ms(ahead_ms, &mut space.head_put_off);
+                // Looks for what came meanwhile were not in vain.
+                if space.head_put_off.0 != space.foreign {
+                    space.head_put_off = (space.foreign, 0);
+                }
+                let wait_ms = clock::patience_ms(ahead_ms, &mut space.head_put_off.1);
                 space.head_due_ms = Some(now_ms + wait_ms);
             }
         }

@@ -47,7 +47,6 @@ impl Node {
             return;
         };
         space.head_due_ms = None;
-        space.head_put_off = 0;
         let mut state = space.logs.entry(me).clone();
         if state.seq == 0 {
             body.closes = space.open_ends(&me);

@@ -43,8 +43,8 @@ pub(super) struct Space {
     pub(super) word_wanted: bool,
     /// When this node must write a head (ms), if it must.
     pub(super) head_due_ms: Option<u64>,
-    /// How often it was put off since, for a time that it has to stand above and that did not come.
-    pub(super) head_put_off: u32,
+    /// The stamp that it has to stand above, and how often it was put off since its time did not come.
+    pub(super) head_put_off: (Stamp, u32),
     /// Views are being folded again: nothing enters and nothing is read meanwhile.
     pub(super) refolding: bool,
     /// Records since the last checkpoint.
@@ -117,7 +117,7 @@ impl Space {
             foreign: Stamp::MIN,
             word_wanted: false,
             head_due_ms: None,
-            head_put_off: 0,
+            head_put_off: (Stamp::MIN, 0),
             refolding: false,
             unsaved: 0,
             holes: BTreeMap::new(),

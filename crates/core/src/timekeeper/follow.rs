@@ -160,7 +160,8 @@ impl Timekeeper {
         let followed = self.followed.filter(|_| !leading);
         let next = self.followed_next(now_ns);
         // Where this node's way is off it goes by what it knows of the others.
-        let off = self.mesh.correction_ns != 0;
+        let follows = self.role() == Role::RegionLeader && !leading;
+        let off = follows && self.mesh.correction_ns != 0;
         let others = self.others(now_ns).into_iter().map(|node| {
             // Asked less often than the leader it would be followed by what it was a second ago.
             let every_ns = if off || next == Some(node) {

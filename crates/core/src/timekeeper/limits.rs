@@ -71,16 +71,16 @@ pub const MESH_FEARED_NS: f64 = 700_000.0;
 /// asked: the other leaders' ways, ten times as wide, were outvoted by the one that was off.
 pub const MESH_DEVIATION_NS_MAX: f64 = 700_000.0;
 /// A way that seems to be off by less than the first is not corrected, and one that is corrected goes on
-/// being so down to the second, ns: a clock's own way is asked five times as often as the others', and
-/// knows better what they cannot tell from chance.
+/// being so down to the second, ns: until then a clock's own way is asked five times as often as the
+/// others', and knows better what they cannot tell from chance.
 pub const MESH_OFF_NS: (u64, u64) = (3_000_000, 1_000_000);
 /// By how much the correction changes at once, ns: less than [`LEFT_NS_MAX`], or whoever corrects its
 /// time would not be ready to lead meanwhile and its region would look for another leader.
 pub const MESH_STEP_NS: i64 = 800_000;
 /// Nearer than this a correction goes to what is wanted by a share of what is left, ns.
-pub const MESH_NEAR_NS: i64 = 3_000_000;
-/// That share: one in so many, so that it is about the mean of as many measurements.
-pub const MESH_MEAN_OF: i64 = 16;
+pub const MESH_NEAR_NS: u64 = 3_000_000;
+/// That share: one in so many, so that it is about the mean of twice as many measurements.
+pub const MESH_SHARE: i64 = 16;
 /// The largest correction, ns: beyond the longest way that a clock is measured over there is a liar.
 pub const CORRECTION_NS_MAX: i64 = 500_000_000;
 /// By how much the ways there and back may be said to differ, ns.

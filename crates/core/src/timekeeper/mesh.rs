@@ -46,17 +46,22 @@ impl Mesh {
         self.apart_ns = 0;
     }
 
+    /// Where a correction that a fit of all ways has found goes to (ns). Ways are as they are: near what is
+    /// wanted, what still moves is how they were measured, and a mean is nearer. What is not wanted any more
+    /// goes altogether.
+    fn meant_ns(&self, wanted_ns: i64) -> i64 {
+        let left_ns = wanted_ns.saturating_sub(self.correction_ns);
+        let near = left_ns.unsigned_abs() < limits::MESH_NEAR_NS;
+        if wanted_ns == 0 || self.correction_ns == 0 || !near {
+            return wanted_ns;
+        }
+        self.correction_ns + left_ns / limits::MESH_SHARE
+    }
+
     /// Lets the correction go towards what is wanted (ns), by one step.
     pub(super) fn approach(&mut self, wanted_ns: i64) {
         let most_ns = limits::CORRECTION_NS_MAX;
-        let left_ns = wanted_ns.clamp(-most_ns, most_ns) - self.correction_ns;
-        // Ways are as they are: what still moves is how they were measured, and a mean is nearer.
-        let near = left_ns.abs() < limits::MESH_NEAR_NS;
-        let step_ns = if near && self.correction_ns != 0 {
-            left_ns / limits::MESH_MEAN_OF
-        } else {
-            left_ns
-        };
+        let step_ns = wanted_ns.clamp(-most_ns, most_ns) - self.correction_ns;
         self.correction_ns += step_ns.clamp(-limits::MESH_STEP_NS, limits::MESH_STEP_NS);
         self.voted &= self.correction_ns != 0;
     }
@@ -166,7 +171,7 @@ impl Timekeeper {
         let from_ns = if corrects { ends_ns } else { begins_ns };
         let is_off = off_ns.unsigned_abs() > from_ns;
         let wanted_ns = if is_off { off_ns.saturating_neg() } else { 0 };
-        self.mesh.approach(wanted_ns);
+        self.mesh.approach(self.mesh.meant_ns(wanted_ns));
         self.mesh.voted = false;
         self.mesh.apart_ns = 0;
         let corrects = self.mesh.correction_ns != 0;
@@ -292,4 +297,48 @@ fn bounded(deviation_ns: f64) -> f64 {
 
 fn around(now_ns: u64, estimate: &Estimate) -> Interval {
     super::source::around(now_ns, estimate, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: i64 = 1_000_000;
+
+    fn after(mut mesh: Mesh, wanted_ns: i64, times: usize) -> i64 {
+        for _ in 0..times {
+            mesh.approach(mesh.meant_ns(wanted_ns));
+        }
+        mesh.correction_ns
+    }
+
+    /// A share of what is left is nothing in the end: the last nanoseconds stayed, and with them everything
+    /// that is done while a way is off.
+    #[test]
+    fn what_is_not_wanted_any_more_goes_altogether() {
+        for correction_ns in [5 * MS, -5 * MS, 900_000, 3] {
+            let mesh = Mesh {
+                correction_ns,
+                ..Mesh::default()
+            };
+            assert_eq!(after(mesh, 0, 8), 0, "from {correction_ns}");
+        }
+    }
+
+    #[test]
+    fn what_is_wanted_is_come_near_to_in_steps_and_then_by_a_mean() {
+        let far = after(Mesh::default(), 20 * MS, 10);
+        assert_eq!(far, 10 * limits::MESH_STEP_NS);
+        let near = after(Mesh::default(), 20 * MS, 90);
+        assert!((20 * MS - near).abs() < MS / 4, "{near}");
+        // One measurement that is off moves it by a share of that.
+        let mesh = Mesh {
+            correction_ns: 20 * MS,
+            ..Mesh::default()
+        };
+        assert_eq!(
+            after(mesh, 22 * MS, 1),
+            20 * MS + 2 * MS / limits::MESH_SHARE
+        );
+    }
 }

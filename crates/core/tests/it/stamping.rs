@@ -189,6 +189,28 @@ fn a_claim_that_was_held_back_is_confirmed_as_soon_as_it_can_be() {
     answer.expect("it holds the door");
 }
 
+/// Looks that were too early since more had come meanwhile counted as if the time stood: after a burst of
+/// claims the head came up to a second late.
+#[test]
+fn the_last_of_many_claims_that_were_held_back_is_confirmed_as_soon() {
+    let mut world = cluster(3);
+    world.ahead_ms[2] = 6;
+    let promise = Promise {
+        confirm: true,
+        deadline_ms: 5_000,
+        ..Promise::default()
+    };
+    let mut claimed = Vec::new();
+    for number in 0..80 {
+        let door = format!("door {number}");
+        claimed.push(world.begin(2, AGENTS[2], claim(&door), promise.clone()));
+        world.run_ms(3);
+    }
+    world.run_ms(100);
+    let answer = world.reply(claimed[79]).expect("confirmed within 100 ms");
+    answer.expect("it holds the last door");
+}
+
 /// Whoever reads at a node that is ahead and acts at one that is not acts after what it has read: the
 /// second node's stamps go there, and no view shows the answer before the question.
 #[test]

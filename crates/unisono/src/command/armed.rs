@@ -2,8 +2,8 @@
 //! absolute time, and becomes the command then; or the command itself, which waits for a line.
 //!
 //! What wakes up at the time is one thread with real-time priority, where that is allowed, and it does
-//! nothing but read the clock (and write that line), and give the priority back. The command never has it: it
-//! could keep a processor from everybody.
+//! nothing but read the clock (and write that line), and give the priority back. The command does not
+//! have it, unless somebody else gave that to `unisono at`: it could keep a processor from everybody.
 
 use std::env;
 use std::ffi::OsString;
